@@ -1,0 +1,28 @@
+//! What the relay and an owner's plugin say to each other.
+//!
+//! Plain values and their JSON forms: ids, money, time, GPUs, offers and the frames of the link.
+//! This crate knows no socket, no clock, no random source and no rule of the market.
+
+pub mod earnings;
+pub mod fail;
+pub mod frame;
+pub mod gpu;
+pub mod id;
+pub mod money;
+pub mod offer;
+pub mod register;
+pub mod time;
+
+pub use fail::FailCode;
+pub use frame::{ToPlugin, ToRelay};
+pub use gpu::Gpu;
+pub use id::{AccountId, JobId, PluginId, SessionId};
+pub use money::{Nanos, Price};
+pub use offer::{Offer, OfferKind};
+pub use time::{Moment, Span};
+
+/// Version of the link. A relay refuses every other one with close code 4010.
+pub const VERSION: u32 = 1;
+
+/// WebSocket subprotocol of the link.
+pub const SUBPROTOCOL: &str = "rekursing.v1";

@@ -1,0 +1,97 @@
+//! An offer: one model that a provider serves, and on what terms.
+
+use serde::{Deserialize, Serialize};
+
+use crate::money::Price;
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferKind {
+    /// Answers chats and completions.
+    #[default]
+    Text,
+    /// Turns texts into vectors.
+    Embedding,
+}
+
+/// One model that a provider serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// The model's name as pages ask for it, which is also its name at the owner's server unless
+    /// that is a file path; then it is the file's name without folders.
+    pub model: String,
+    /// Text or embeddings.
+    #[serde(default)]
+    pub kind: OfferKind,
+    /// The architecture that the server names (`llama`, `qwen2`), or empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub architecture: String,
+    /// The parameters that the server names (`7B`, `135M`), or empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub parameters: String,
+    /// The quantisation that the server names (`Q4_K_M`, `F16`), or empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub quantization: String,
+    /// Tokens that prompt and answer may have together right now.
+    pub context: u32,
+    /// Jobs that this model can do at once, at least 1.
+    pub slots: u16,
+    /// Whether the model is loaded; a model that is not takes long to begin.
+    pub loaded: bool,
+    /// Whether images are understood.
+    #[serde(default)]
+    pub vision: bool,
+    /// Whether the model was trained to call tools.
+    #[serde(default)]
+    pub tools: bool,
+    /// The owner's price, or the relay's default ask when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+}
+
+/// Most offers one plugin may make.
+pub const OFFERS_MAX: usize = 64;
+
+/// Longest name of a model, in bytes.
+pub const MODEL_NAME_BYTES_MAX: usize = 200;
+
+/// Why an offer is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadOffer {
+    /// An empty, overlong or unprintable text.
+    #[error("a model needs a printable name of at most {MODEL_NAME_BYTES_MAX} bytes")]
+    Name,
+    /// A text beside the name is overlong or unprintable.
+    #[error("architecture, parameters and quantization are printable texts of at most 64 bytes")]
+    Label,
+    /// No context at all, or no slot.
+    #[error("context and slots must be at least 1")]
+    Empty,
+    /// A price past the highest.
+    #[error("a price is at most 10,000 dollars per million tokens")]
+    Price,
+}
+
+impl Offer {
+    /// Checks what came from the other end of a socket.
+    pub fn check(&self) -> Result<(), BadOffer> {
+        let printable =
+            |text: &str, bytes_max: usize| text.len() <= bytes_max && !text.chars().any(char::is_control);
+        if self.model.trim().is_empty() || !printable(&self.model, MODEL_NAME_BYTES_MAX) {
+            return Err(BadOffer::Name);
+        }
+        if ![&self.architecture, &self.parameters, &self.quantization].iter().all(|text| printable(text, 64))
+        {
+            return Err(BadOffer::Label);
+        }
+        if self.context == 0 || self.slots == 0 {
+            return Err(BadOffer::Empty);
+        }
+        if self.price.is_some_and(|price| price.input > Price::MAX || price.output > Price::MAX) {
+            return Err(BadOffer::Price);
+        }
+        Ok(())
+    }
+}
