@@ -1,2 +1,26 @@
-//! Chores.
-fn main() {}
+//! Chores of the project: `cargo xtask <chore>`.
+
+mod extension;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Chores of the project.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Builds the extension into `dist/extension/`, ready to load unpacked.
+    Extension,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().chore {
+        Chore::Extension => extension::build(),
+    }
+}
