@@ -1,8 +1,116 @@
-//! Builds the extension: wasm, bindings and static files into `dist/extension/`.
+//! Builds the extension: wasm, bindings and static files into `dist/extension/`, which loads unpacked.
 
-use anyhow::Result;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-/// Builds `dist/extension/`.
-pub(crate) fn build() -> Result<()> {
-    anyhow::bail!("the extension has no parts yet")
+use anyhow::{Context, Result, bail};
+use flate2::{Compression, write::GzEncoder};
+use wasm_bindgen_cli_support::Bindgen;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Sources in `extension/` that the browser has no use for.
+const LEFT_OUT: [&str; 1] = ["icon.svg"];
+
+/// Builds `dist/extension/` and returns its path.
+pub(crate) fn build() -> Result<PathBuf> {
+    let root = root();
+    have_target()?;
+    let wasm = compile(&root)?;
+    let out = root.join("dist/extension");
+    if out.exists() {
+        fs::remove_dir_all(&out).with_context(|| format!("could not clear {}", out.display()))?;
+    }
+    copy(&root.join("extension"), &out)?;
+    fs::copy(root.join("manifest.json"), out.join("manifest.json"))
+        .context("could not copy manifest.json")?;
+    bind(&wasm, &out.join("pkg"))?;
+    report(&out)?;
+    Ok(out)
+}
+
+/// Returns the folder of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("xtask lies inside the workspace").to_owned()
+}
+
+/// Makes sure that the compiler can build for the browser, by `rustup` where it cannot yet.
+fn have_target() -> Result<()> {
+    let rustc = Command::new("rustc").args(["--print", "sysroot"]).output().context("could not run rustc")?;
+    let sysroot = String::from_utf8(rustc.stdout).context("rustc names a strange sysroot")?;
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).exists() {
+        return Ok(());
+    }
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    match added {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) | Err(_) => {
+            bail!("the compiler lacks {TARGET}: run `rustup target add {TARGET}` and try again")
+        }
+    }
+}
+
+/// Compiles the agent and returns the path of its wasm.
+fn compile(root: &Path) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target_dir = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let status = Command::new(cargo)
+        .current_dir(root)
+        .args(["build", "--package", "rekursing-extension-core", "--lib", "--no-default-features"])
+        .args(["--profile", "wasm", "--target", TARGET, "--target-dir"])
+        .arg(&target_dir)
+        .status()
+        .context("could not run cargo")?;
+    if !status.success() {
+        bail!("the agent does not compile for {TARGET}");
+    }
+    Ok(target_dir.join(TARGET).join("wasm/rekursing_extension_core.wasm"))
+}
+
+/// Writes the wasm and its JavaScript bindings as `agent_bg.wasm` and `agent.js`.
+fn bind(wasm: &Path, out: &Path) -> Result<()> {
+    Bindgen::new()
+        .input_path(wasm)
+        .out_name("agent")
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .web(true)
+        .and_then(|bindgen| bindgen.generate(out))
+        .context("could not make the bindings of the agent")
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("could not make {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("could not list {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else if !LEFT_OUT.iter().any(|name| entry.file_name() == *name) {
+            fs::copy(entry.path(), &target)
+                .with_context(|| format!("could not copy {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "a chore speaks on standard output")]
+fn report(out: &Path) -> Result<()> {
+    for name in ["pkg/agent_bg.wasm", "pkg/agent.js"] {
+        let bytes = fs::read(out.join(name)).with_context(|| format!("could not read {name}"))?;
+        println!("{name}: {} bytes, {} gzipped", bytes.len(), gzipped(&bytes)?);
+    }
+    println!("{}", out.display());
+    Ok(())
+}
+
+fn gzipped(bytes: &[u8]) -> Result<usize> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    std::io::Write::write_all(&mut encoder, bytes).context("could not compress")?;
+    Ok(encoder.finish().context("could not compress")?.len())
 }

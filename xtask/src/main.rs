@@ -1,6 +1,7 @@
 //! Chores of the project: `cargo xtask <chore>`.
 
 mod extension;
+mod pack;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -17,10 +18,13 @@ struct Cli {
 enum Chore {
     /// Builds the extension into `dist/extension/`, ready to load unpacked.
     Extension,
+    /// Packs `dist/extension/` as `dist/rekursing-VERSION.zip`.
+    Pack,
 }
 
 fn main() -> Result<()> {
     match Cli::parse().chore {
-        Chore::Extension => extension::build(),
+        Chore::Extension => extension::build().map(drop),
+        Chore::Pack => pack::pack().map(drop),
     }
 }
