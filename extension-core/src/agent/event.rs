@@ -1,0 +1,83 @@
+//! What can happen to the agent.
+
+use rekursing_protocol::Gpu;
+
+use super::{AskId, Config, FetchId, Identity};
+
+/// How a short HTTP exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// The other end answered.
+    Reply {
+        /// The HTTP status.
+        status: u16,
+        /// The whole body.
+        body: &'a [u8],
+    },
+    /// Nothing listens there, the name is unknown, the time ran out, the answer was too long.
+    Failed,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The shell is up. The first event, and only once.
+    Started {
+        /// The owner's settings.
+        config: Config,
+        /// What [`super::Command::Save`] kept of an earlier run.
+        identity: Option<Identity>,
+        /// The GPU, as far as it is known.
+        gpu: Gpu,
+    },
+    /// The owner changed the settings.
+    Configured(Config),
+    /// The owner asks to try again now, also after a close that stopped the agent.
+    Retry,
+    /// [`super::Agent::wake_at`] has come. Harmless at any other time.
+    Tick,
+    /// The socket is open.
+    SocketOpen,
+    /// A text message came.
+    Frame(&'a str),
+    /// The socket was closed by the other end, or never opened.
+    SocketClosed {
+        /// The close code; 1006 when there was none.
+        code: u16,
+    },
+    /// An [`super::Ask`] ended.
+    Answered {
+        /// Which.
+        id: AskId,
+        /// How.
+        answer: Answer<'a>,
+    },
+    /// A fetch's status and headers came.
+    FetchHead {
+        /// Which.
+        id: FetchId,
+        /// The HTTP status.
+        status: u16,
+        /// The `Content-Type` header, or empty.
+        content_type: &'a str,
+    },
+    /// Bytes of a fetch's body came.
+    FetchBytes {
+        /// Which.
+        id: FetchId,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// A fetch's body ended as it should.
+    FetchEnd {
+        /// Which.
+        id: FetchId,
+    },
+    /// A fetch broke: before its head nothing listens there, after it the answer was cut.
+    FetchFailed {
+        /// Which.
+        id: FetchId,
+    },
+    /// The shell is going away: everything is closed in good order.
+    Stopped,
+}

@@ -1,0 +1,207 @@
+//! How the agent stands, as a popup or a terminal shows it: figures and reasons, no word of any
+//! prompt or answer.
+
+use rekursing_protocol::{Gpu, JobId, Nanos, OfferKind, PluginId, Price};
+use serde::{Deserialize, Serialize};
+
+use crate::bridge::server::Kind;
+
+/// How the agent stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// How the link stands.
+    pub connection: Connection,
+    /// Who the agent is, once registered.
+    pub plugin: Option<PluginId>,
+    /// The relay of the settings.
+    pub relay: String,
+    /// The GPU.
+    pub gpu: Gpu,
+    /// The model server.
+    pub server: ServerView,
+    /// The models it has loaded.
+    pub models: Vec<ModelView>,
+    /// The jobs that run, oldest first.
+    pub jobs: Vec<JobView>,
+    /// What was earned, once the relay has told.
+    pub earnings: Option<EarningsView>,
+    /// Jobs at once, as the owner set it.
+    pub slots: u16,
+    /// Whether the owner takes no new jobs.
+    pub paused: bool,
+    /// Whether the owner has said yes.
+    pub consent: bool,
+}
+
+/// How the link stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    /// How far it is.
+    pub phase: Phase,
+    /// Why it is not ready, or not earning though it is.
+    pub reason: Option<Reason>,
+}
+
+/// How far the link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Nothing is tried: no consent, or stopped until the owner acts.
+    Off,
+    /// Looking for the model server, registering.
+    Preparing,
+    /// The socket is being opened, or the relay has not said `ready` yet.
+    Connecting,
+    /// Jobs can come.
+    Ready,
+    /// The link broke; it is tried again after a pause.
+    Waiting,
+}
+
+/// Why something is not as it should be: a stable code and a sentence for the owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The code.
+    pub code: Why,
+    /// The sentence.
+    pub text: String,
+}
+
+/// Why something is not as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The owner has not said yes.
+    NoConsent,
+    /// The owner paused.
+    Paused,
+    /// The relay's address is none.
+    BadRelayAddress,
+    /// The relay does not answer.
+    RelayUnreachable,
+    /// The relay answered the registration with an error.
+    RelayRefused,
+    /// The relay does not know this plugin or its secret.
+    RelayUnauthorized,
+    /// The relay speaks another version of the link.
+    Version,
+    /// Another agent took over with the same identity.
+    Replaced,
+    /// The relay did not understand the agent, several times over.
+    BadFrames,
+    /// The relay has no room now.
+    Overloaded,
+    /// The relay is being restarted.
+    Draining,
+    /// The relay fell silent.
+    HeartbeatLost,
+    /// The server has not been looked for yet.
+    Looking,
+    /// Nothing that serves models was found.
+    NoServer,
+    /// The server wants an API token, or refuses the one that is set.
+    TokenWanted,
+    /// The server runs and has no model loaded.
+    NoModel,
+}
+
+impl Why {
+    /// Returns the sentence for the owner.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Why::NoConsent => "Nothing is offered until you agree.",
+            Why::Paused => "Paused: no new jobs are taken.",
+            Why::BadRelayAddress => {
+                "The relay's address is not a ws://, wss://, http:// or https:// address."
+            }
+            Why::RelayUnreachable => "The relay cannot be reached. Trying again.",
+            Why::RelayRefused => "The relay refused to register this agent. Trying again.",
+            Why::RelayUnauthorized => "The relay does not know this agent. Connect again to register anew.",
+            Why::Version => "The relay speaks another version. Update to go on.",
+            Why::Replaced => "Another agent took over with the same identity. Connect again to take it back.",
+            Why::BadFrames => "The relay did not understand this agent. Update, or connect again.",
+            Why::Overloaded => "The relay is full. Trying again.",
+            Why::Draining => "The relay is being restarted. Trying again.",
+            Why::HeartbeatLost => "The relay fell silent. Trying again.",
+            Why::Looking => "Looking for a model server.",
+            Why::NoServer => "No model server was found. Start LM Studio, Ollama or llama.cpp.",
+            Why::TokenWanted => "The model server wants an API token. Set it in the options.",
+            Why::NoModel => "The model server has no model loaded. Load one.",
+        }
+    }
+
+    /// Returns the code with its sentence.
+    pub fn reason(self) -> Reason {
+        Reason { code: self, text: self.sentence().to_owned() }
+    }
+}
+
+/// The model server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerView {
+    /// Its kind, when one was found.
+    pub kind: Option<Kind>,
+    /// Where it is, when one was found.
+    pub address: Option<String>,
+    /// Why it is of no use now.
+    pub reason: Option<Reason>,
+}
+
+/// One model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelView {
+    /// Its name.
+    pub model: String,
+    /// What it is for.
+    pub kind: OfferKind,
+    /// Its quantisation, or empty.
+    pub quantization: String,
+    /// Tokens of its context.
+    pub context: u32,
+    /// Jobs at once.
+    pub slots: u16,
+    /// The owner's price.
+    pub price: Option<Price>,
+    /// Measured tokens per second, once a job was done.
+    pub tokens_per_second: Option<u32>,
+    /// Measured milliseconds to the first token, once a job was done.
+    pub first_token_ms: Option<u32>,
+    /// Jobs done since the agent started.
+    pub done: u64,
+}
+
+/// One job that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobView {
+    /// The job.
+    pub id: JobId,
+    /// Its model.
+    pub model: String,
+    /// How long it runs, in milliseconds.
+    pub age_ms: u64,
+    /// Pieces that came so far, about one a token.
+    pub tokens: u64,
+    /// Tokens per second since the first.
+    pub tokens_per_second: u32,
+}
+
+/// What was earned, by the relay's ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EarningsView {
+    /// Earned since midnight UTC.
+    pub today: Nanos,
+    /// Earned in all.
+    pub total: Nanos,
+    /// What can be paid out.
+    pub available: Nanos,
+    /// What is held back until trusted.
+    pub held: Nanos,
+    /// Jobs paid in all.
+    pub jobs: u64,
+}
