@@ -1,1 +1,20 @@
-//! tests
+//! The harness of the whole-product tests: it starts real processes, speaks to them over real
+//! sockets, and looks at what anybody outside could see. It links neither the relay nor the agent.
+//!
+//! Nothing here sleeps and hopes. Whatever takes time is watched by [`eventually`], whatever must be
+//! held back is held by a gate of [`script`], and every process dies with the value that guards it.
+
+pub mod browser;
+pub mod built;
+pub mod database;
+pub mod eventually;
+pub mod http;
+pub mod link;
+pub mod model_server;
+pub mod node;
+pub mod process;
+pub mod relay;
+pub mod script;
+pub mod sse;
+
+pub use eventually::eventually;

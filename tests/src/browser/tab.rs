@@ -1,0 +1,138 @@
+//! One page of the browser: evaluate, click, look.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use super::Cdp;
+use crate::eventually;
+
+/// A page that is attached to.
+#[derive(Debug, Clone)]
+pub struct Tab {
+    cdp: Cdp,
+    target: String,
+    session: String,
+}
+
+impl Tab {
+    pub(super) async fn attach(cdp: &Cdp, target: &str) -> Result<Tab> {
+        let attached =
+            cdp.call("Target.attachToTarget", json!({"targetId": target, "flatten": true})).await?;
+        let session = attached["sessionId"].as_str().context("attached without a session")?;
+        Ok(Tab { cdp: cdp.clone(), target: target.to_owned(), session: session.to_owned() })
+    }
+
+    /// Evaluates an expression, waits for its promise if it is one, and returns its value.
+    ///
+    /// # Errors
+    /// Fails when the expression throws.
+    pub async fn eval(&self, expression: &str) -> Result<Value> {
+        let params = json!({
+            "expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true,
+        });
+        let result = self.cdp.call_in(&self.session, "Runtime.evaluate", params).await?;
+        let exception = &result["exceptionDetails"];
+        if !exception.is_null() {
+            bail!("{expression} threw {}", exception["exception"]["description"]);
+        }
+        Ok(result["result"]["value"].clone())
+    }
+
+    /// Waits until an expression is true. While the page loads it may throw.
+    ///
+    /// # Errors
+    /// Fails when it does not become true.
+    pub async fn until(&self, expression: &str) -> Result<()> {
+        self.until_some(&format!("({expression}) || null")).await.map(|_| ())
+    }
+
+    /// Waits until an expression gives something other than null, and returns it.
+    ///
+    /// # Errors
+    /// Fails when it stays null.
+    pub async fn until_some(&self, expression: &str) -> Result<Value> {
+        let look = || async {
+            let value = self.eval(expression).await.unwrap_or(Value::Null);
+            Ok((!value.is_null()).then_some(value))
+        };
+        eventually(expression, look).await
+    }
+
+    /// Clicks in the middle of an element as a mouse does.
+    ///
+    /// # Errors
+    /// Fails when there is no such element to see.
+    pub async fn click(&self, selector: &str) -> Result<()> {
+        let middle = format!(
+            "(() => {{ const e = document.querySelector({}); if (!e) return null; e.scrollIntoView({{block: 'center'}}); \
+             const r = e.getBoundingClientRect(); \
+             return r.width ? [r.x + r.width / 2, r.y + r.height / 2] : null; }})()",
+            json!(selector)
+        );
+        let at = self.until_some(&middle).await.with_context(|| format!("no {selector} to click"))?;
+        for kind in ["mousePressed", "mouseReleased"] {
+            let params = json!({"type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1});
+            self.cdp.call_in(&self.session, "Input.dispatchMouseEvent", params).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a text into a field, as if typed.
+    ///
+    /// # Errors
+    /// Fails when there is no such field.
+    pub async fn fill(&self, selector: &str, text: &str) -> Result<()> {
+        let fill = format!(
+            "(() => {{ const e = document.querySelector({}); e.focus(); e.value = ''; }})()",
+            json!(selector)
+        );
+        self.eval(&fill).await.with_context(|| format!("no {selector} to fill"))?;
+        self.cdp.call_in(&self.session, "Input.insertText", json!({"text": text})).await?;
+        let change = format!(
+            "document.querySelector({}).dispatchEvent(new Event('change', {{bubbles: true}}))",
+            json!(selector)
+        );
+        self.eval(&change).await.map(|_| ())
+    }
+
+    /// Makes the page so wide and high.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let params = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let method = "Emulation.setDeviceMetricsOverride";
+        self.cdp.call_in(&self.session, method, params).await.map(|_| ())
+    }
+
+    /// Lets the page see light or dark colours as preferred.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn prefer(&self, scheme: &str) -> Result<()> {
+        let params = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.cdp.call_in(&self.session, "Emulation.setEmulatedMedia", params).await.map(|_| ())
+    }
+
+    /// Writes a picture of the page as a PNG file.
+    ///
+    /// # Errors
+    /// Fails when there is no picture or no file.
+    pub async fn screenshot(&self, path: &Path) -> Result<()> {
+        let shot =
+            self.cdp.call_in(&self.session, "Page.captureScreenshot", json!({"format": "png"})).await?;
+        let bytes = STANDARD.decode(shot["data"].as_str().context("no picture")?)?;
+        std::fs::write(path, bytes).with_context(|| format!("could not write {}", path.display()))
+    }
+
+    /// Closes the page: its visitor has left.
+    ///
+    /// # Errors
+    /// Fails when it is gone already.
+    pub async fn close(self) -> Result<()> {
+        self.cdp.call("Target.closeTarget", json!({"targetId": self.target})).await.map(|_| ())
+    }
+}

@@ -1,0 +1,154 @@
+//! A relay of one's own: its program on a free port, with a data folder that outlives a restart.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::{
+    built,
+    database::Ledger,
+    http::Page,
+    process::{Echo, Process},
+};
+
+/// Free answers for everybody, which most tests want.
+pub const FREE: &str = "[free]\nbudget = \"5.00\"\njobs_per_day = 1000000\n";
+
+/// A running relay.
+#[derive(Debug)]
+pub struct Relay {
+    process: Process,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+impl Relay {
+    /// Starts a relay that gives free answers.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn start() -> Result<Relay> {
+        Relay::with(FREE).await
+    }
+
+    /// Starts a relay with a config file of this text.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn with(config: &str) -> Result<Relay> {
+        let folder = tempfile::tempdir().context("no folder for the relay's data")?;
+        std::fs::write(folder.path().join("relay.toml"), config)?;
+        let (process, address) = launch(folder.path(), "127.0.0.1:0").await?;
+        Ok(Relay { process, address, folder })
+    }
+
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns its URL with this scheme: `http` or `ws`.
+    pub fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Returns its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Returns a page without a key.
+    pub fn visitor(&self) -> Page {
+        Page::visitor(self.address)
+    }
+
+    /// Makes an API key with an opening balance, as the operator does, and returns its page.
+    ///
+    /// # Errors
+    /// Fails when the operator's command does.
+    pub async fn customer(&self, name: &str, balance: &str) -> Result<Page> {
+        Ok(Page::bearing(self.address, &self.key(name, balance).await?))
+    }
+
+    /// Makes an API key with an opening balance and returns it.
+    ///
+    /// # Errors
+    /// Fails when the operator's command does.
+    pub async fn key(&self, name: &str, balance: &str) -> Result<String> {
+        let mut command = Command::new(built::relay()?);
+        command.args(["key", "create", "--name", name, "--balance", balance, "--data-dir"]);
+        let output =
+            command.arg(self.data()).output().await.context("could not run the operator's command")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            bail!("no key was made: {text}{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let key = text.split_whitespace().find(|word| word.starts_with("rk_"));
+        key.map(str::to_owned).with_context(|| format!("no key in {text:?}"))
+    }
+
+    /// Opens the ledger's database beside the relay.
+    ///
+    /// # Errors
+    /// Fails when it cannot be read.
+    pub fn ledger(&self) -> Result<Ledger> {
+        Ledger::open(&self.data())
+    }
+
+    /// Returns who is live.
+    ///
+    /// # Errors
+    /// Fails when the relay does not answer.
+    pub async fn stats(&self) -> Result<Value> {
+        self.visitor().get("/api/plugin/stats").await?.expect(200)
+    }
+
+    /// Kills the relay as a power cut would.
+    ///
+    /// # Errors
+    /// Fails when the system refuses.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Starts it again on the same port and data.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn restart(&mut self) -> Result<()> {
+        let (process, _) = launch(self.folder.path(), &self.address.to_string()).await?;
+        self.process = process;
+        Ok(())
+    }
+
+    /// Asks it to leave and waits until it has.
+    ///
+    /// # Errors
+    /// Fails when it stays past the limit or leaves in anger.
+    pub async fn leave(&mut self, limit: Duration) -> Result<()> {
+        self.process.signal(Signal::TERM)?;
+        let status = self.process.ended(limit).await?;
+        if !status.success() {
+            bail!("the relay left with {status}");
+        }
+        Ok(())
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+async fn launch(folder: &Path, listen: &str) -> Result<(Process, SocketAddr)> {
+    let mut command = Command::new(built::relay()?);
+    command.args(["serve", "--listen", listen, "--data-dir"]).arg(folder.join("data"));
+    command.arg("--config").arg(folder.join("relay.toml"));
+    let mut process = Process::start("relay", command, Echo::Aloud)?;
+    let url = process.line("LISTENING ").await?;
+    let address = url.strip_prefix("http://").context("a URL without http://")?;
+    Ok((process, address.parse().context("a URL without an address")?))
+}

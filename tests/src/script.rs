@@ -1,0 +1,280 @@
+//! A model server that does what the test says: it speaks like LM Studio, Ollama, llama.cpp or a
+//! plain server, and answers, stalls, cuts and lies on command.
+//!
+//! It is written on bare sockets, since most of what it does no HTTP library would let it do.
+
+mod dialect;
+mod reply;
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::JoinSet,
+};
+
+pub use dialect::{Dialect, MODEL};
+pub use reply::{Gate, Reply, Step};
+
+use crate::eventually::{eventually, within};
+
+/// A running scripted server.
+#[derive(Debug)]
+pub struct Script {
+    address: SocketAddr,
+    state: Arc<State>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    dialect: Dialect,
+    book: Mutex<Book>,
+}
+
+#[derive(Debug)]
+struct Book {
+    always: Reply,
+    next: VecDeque<Reply>,
+    jobs: Vec<Job>,
+    paths: Vec<String>,
+}
+
+/// A job as the scripted server saw it.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The path that was posted to.
+    pub path: String,
+    /// The request's head, as it came.
+    pub head: String,
+    /// The request's body.
+    pub body: Value,
+    sent_bytes: Arc<AtomicUsize>,
+    fate: watch::Receiver<Fate>,
+}
+
+/// How an exchange stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Answered,
+    Left,
+}
+
+impl Script {
+    /// Starts a server of this dialect that answers every job with `one two three`.
+    ///
+    /// # Errors
+    /// Fails when no port is free.
+    pub async fn start(dialect: Dialect) -> Result<Script> {
+        Script::on("127.0.0.1:0", dialect).await
+    }
+
+    /// Starts a server on this address.
+    ///
+    /// # Errors
+    /// Fails when the port is taken.
+    pub async fn on(address: &str, dialect: Dialect) -> Result<Script> {
+        let listener = TcpListener::bind(address).await.context("no port for the scripted server")?;
+        let address = listener.local_addr()?;
+        let always = Reply::text(&["one", " two", " three"]);
+        let book = Book { always, next: VecDeque::new(), jobs: Vec::new(), paths: Vec::new() };
+        let state = Arc::new(State { dialect, book: Mutex::new(book) });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, state.clone()));
+        Ok(Script { address, state, _tasks: tasks })
+    }
+
+    /// Returns the server's URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Answers every job so from here on.
+    pub fn always(&self, reply: Reply) {
+        self.state.book().always = reply;
+    }
+
+    /// Answers the next job so; may be said several times, for the ones after it.
+    pub fn next(&self, reply: Reply) {
+        self.state.book().next.push_back(reply);
+    }
+
+    /// Returns the jobs so far.
+    pub fn jobs(&self) -> Vec<Job> {
+        self.state.book().jobs.clone()
+    }
+
+    /// Returns the paths of all requests so far, with their methods.
+    pub fn paths(&self) -> Vec<String> {
+        self.state.book().paths.clone()
+    }
+
+    /// Waits for the job of this number, from 0.
+    ///
+    /// # Errors
+    /// Fails when it does not come.
+    pub async fn job(&self, number: usize) -> Result<Job> {
+        eventually("the job reaches the model server", || async { Ok(self.jobs().get(number).cloned()) })
+            .await
+    }
+}
+
+impl State {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Job {
+    /// Returns how many bytes of the answer the system has taken.
+    pub fn sent_bytes(&self) -> usize {
+        self.sent_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Tells whether whoever asked has closed the connection before the answer's end.
+    pub fn was_left(&self) -> bool {
+        *self.fate.borrow() == Fate::Left
+    }
+
+    /// Waits until whoever asked has closed the connection before the answer's end.
+    ///
+    /// # Errors
+    /// Fails when that takes longer than the limit.
+    pub async fn left(&self, limit: Duration) -> Result<()> {
+        let look = || async { Ok(self.was_left().then_some(())) };
+        within(limit, "the job is cancelled at the model server", look).await
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    let mut exchanges = JoinSet::new();
+    while let Ok((socket, _)) = listener.accept().await {
+        let state = state.clone();
+        exchanges.spawn(async move {
+            // A broken connection is an ordinary event; the test looks at what was recorded.
+            let _ = exchange(socket, &state).await;
+        });
+        while exchanges.try_join_next().is_some() {}
+    }
+}
+
+/// Reads one request and answers it; the connection ends with the answer.
+async fn exchange(socket: TcpStream, state: &State) -> Result<()> {
+    socket.set_nodelay(true)?;
+    let (mut input, mut output) = socket.into_split();
+    let (head, body) = read_request(&mut input).await?;
+    let mut words = head.split(' ');
+    let method = words.next().unwrap_or_default().to_owned();
+    let path = words.next().unwrap_or_default().to_owned();
+    state.book().paths.push(format!("{method} {path}"));
+    if method == "GET" || state.dialect.refuses(&head) {
+        let (status, json) = state.dialect.answer(&path, &head);
+        return whole(&mut output, status, "application/json", json.to_string().as_bytes()).await;
+    }
+    let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let streamed = body["stream"].as_bool().unwrap_or(false);
+    let (fate, watched) = watch::channel(Fate::Open);
+    let sent_bytes = Arc::new(AtomicUsize::new(0));
+    let reply = {
+        let mut book = state.book();
+        book.jobs.push(Job { path, head, body, sent_bytes: sent_bytes.clone(), fate: watched });
+        book.next.pop_front().unwrap_or_else(|| book.always.clone())
+    };
+    let ended = tokio::select! {
+        ended = perform(&mut output, &reply, streamed, &sent_bytes) => ended,
+        () = departure(&mut input) => {
+            fate.send_replace(Fate::Left);
+            return Ok(());
+        }
+    };
+    fate.send_replace(if ended.is_ok() { Fate::Answered } else { Fate::Left });
+    ended
+}
+
+/// Ends when the other side closes or breaks the connection.
+async fn departure(input: &mut OwnedReadHalf) {
+    let mut rest = [0; 256];
+    while matches!(input.read(&mut rest).await, Ok(count) if count > 0) {}
+}
+
+async fn read_request(input: &mut OwnedReadHalf) -> Result<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    let head_end = loop {
+        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break at;
+        }
+        anyhow::ensure!(input.read_buf(&mut bytes).await? > 0, "closed before the request's end");
+    };
+    let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
+    let mut body = bytes.split_off(head_end + 4);
+    let length = header(&head, "content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    while body.len() < length {
+        anyhow::ensure!(input.read_buf(&mut body).await? > 0, "closed before the body's end");
+    }
+    Ok((head, body))
+}
+
+/// Returns a header of a request's head.
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+async fn whole(output: &mut OwnedWriteHalf, status: u16, kind: &str, body: &[u8]) -> Result<()> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    output.write_all(head.as_bytes()).await?;
+    output.write_all(body).await?;
+    Ok(output.shutdown().await?)
+}
+
+async fn perform(
+    output: &mut OwnedWriteHalf,
+    reply: &Reply,
+    streamed: bool,
+    sent_bytes: &AtomicUsize,
+) -> Result<()> {
+    let script = reply.script(streamed);
+    let (status, kind) = (script.status, script.content_type);
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    );
+    if !script.silent {
+        output.write_all(head.as_bytes()).await?;
+    }
+    for step in script.steps {
+        match step {
+            Step::Send(bytes) => {
+                let size = format!("{:x}\r\n", bytes.len());
+                output.write_all(&[size.as_bytes(), &bytes, b"\r\n"].concat()).await?;
+                sent_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+            }
+            Step::Wait(gate) => gate.pass().await,
+            Step::Hold => std::future::pending().await,
+            // Without the last chunk the reader knows that the answer is not whole.
+            Step::Cut => return Ok(output.shutdown().await?),
+        }
+    }
+    output.write_all(b"0\r\n\r\n").await?;
+    Ok(output.shutdown().await?)
+}
