@@ -1,1 +1,25 @@
-//! market
+//! The market: who serves a job, what it costs and who is paid.
+//!
+//! A synchronous state machine. The shell calls [`Market`] with values and the present moment, then
+//! executes the [`Effect`]s in the order in which they come. Nothing here knows a socket, a clock, a
+//! random source, JSON or HTTP; randomness is a seed that the shell passes in.
+
+pub mod effect;
+pub mod ledger;
+pub mod market;
+pub mod meter;
+pub mod refusal;
+pub mod request;
+pub mod terms;
+pub mod tier;
+pub mod view;
+
+pub use effect::{Assignment, CloseReason, Effect, End};
+pub use ledger::{Account, Book, Entry, EntryKind};
+pub use market::Market;
+pub use meter::Usage;
+pub use refusal::Refusal;
+pub use request::{Payer, Request, Wish};
+pub use terms::Terms;
+pub use tier::Tier;
+pub use view::{Counts, ModelView, SessionView};

@@ -1,0 +1,333 @@
+//! The book: balances and open holds, and the rules by which entries are made.
+
+use std::collections::{HashMap, VecDeque};
+
+use rekursing_protocol::{JobId, Moment, Nanos, PluginId, Price};
+
+use super::{Account, Entry, EntryKind};
+use crate::tier::Tier;
+
+/// Resolved holds that are remembered, so that a repeat is told from a stranger. Older repeats are
+/// refused as [`BookRefusal::NoHold`]; either way nothing moves.
+const RESOLVED_MAX: usize = 4_096;
+
+/// Balances and open holds.
+///
+/// Balances are sums of postings and have no setter: an entry is the only way to move one. No balance
+/// but [`Account::Outside`] is ever negative, escrow equals the sum of open holds, and all accounts
+/// together are zero.
+#[derive(Debug, Default)]
+pub struct Book {
+    balances: HashMap<Account, Nanos>,
+    holds: HashMap<JobId, Hold>,
+    grants: HashMap<String, (Account, Nanos)>,
+    resolved: HashMap<JobId, Resolved>,
+    resolved_order: VecDeque<JobId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hold {
+    payer: Account,
+    amount: Nanos,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resolved {
+    Settled { lease: u32, charge: Nanos },
+    Voided,
+}
+
+/// What a hold is settled with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// The job.
+    pub job: JobId,
+    /// The attempt that is paid.
+    pub lease: u32,
+    /// Who earns.
+    pub owner: PluginId,
+    /// The model.
+    pub model: String,
+    /// The tier.
+    pub tier: Tier,
+    /// What the page pays, after the tier.
+    pub price: Price,
+    /// Prompt tokens charged.
+    pub prompt_tokens: u64,
+    /// Answer tokens charged.
+    pub answer_tokens: u64,
+    /// The platform's part of the charge, in thousandths, rounded down.
+    pub fee_permille: u64,
+}
+
+/// Why an entry is not made, in order of precedence: of two that apply, the upper one is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BookRefusal {
+    /// The amount is below zero.
+    #[error("an amount is not below zero")]
+    Negative,
+    /// A grant to an account that only jobs may fill.
+    #[error("money is granted to pages and to the free budget alone")]
+    NotGrantable,
+    /// The same was done before; nothing moves again.
+    #[error("this was done before")]
+    Exists,
+    /// Something else was done under this id.
+    #[error("something else was done under this id")]
+    ExistsDifferent,
+    /// No such hold is open.
+    #[error("no such hold is open")]
+    NoHold,
+    /// The charge is larger than the hold.
+    #[error("a charge of {charge} USD is more than the {held} USD held")]
+    ChargeExceedsHold {
+        /// What it would cost.
+        charge: Nanos,
+        /// What was set aside.
+        held: Nanos,
+    },
+    /// The payer has less.
+    #[error("{needs} USD are needed and {available} USD are available")]
+    Insufficient {
+        /// What would be set aside.
+        needs: Nanos,
+        /// What the payer has.
+        available: Nanos,
+    },
+    /// A balance or an amount would leave 64 bits.
+    #[error("the amount is too large")]
+    Overflow,
+}
+
+/// What an audit found wrong. Each of them is a bug or a damaged store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Imbalance {
+    /// All accounts together are not zero.
+    #[error("all accounts together are {0} nano-dollars and not zero")]
+    Sum(i128),
+    /// Escrow and open holds differ.
+    #[error("escrow has {escrow} nano-dollars and open holds are {holds}")]
+    Escrow {
+        /// The balance of escrow.
+        escrow: i128,
+        /// The sum of open holds.
+        holds: i128,
+    },
+    /// An account that may not be negative is.
+    #[error("the account {0} is below zero")]
+    Negative(Account),
+}
+
+impl Book {
+    /// Makes the book of what a store holds: the sums of all postings, and the holds without a
+    /// settlement or void.
+    pub fn restore(
+        balances: impl IntoIterator<Item = (Account, Nanos)>,
+        holds: impl IntoIterator<Item = (JobId, Account, Nanos)>,
+    ) -> Book {
+        Book {
+            balances: balances.into_iter().collect(),
+            holds: holds.into_iter().map(|(job, payer, amount)| (job, Hold { payer, amount })).collect(),
+            ..Book::default()
+        }
+    }
+
+    /// Takes money in from outside. `id` is the caller's own and is printed as `grant:{id}`.
+    ///
+    /// The book knows the ids of grants that it made or was told of; the store knows all of them.
+    pub fn grant(&mut self, now: Moment, id: &str, to: Account, amount: Nanos) -> Result<Entry, BookRefusal> {
+        let entry = Entry { id: format!("grant:{id}"), at: now, kind: EntryKind::Grant { to, amount } };
+        self.take_grant(&entry.id, to, amount)?;
+        self.post(&entry)?;
+        self.grants.insert(entry.id.clone(), (to, amount));
+        Ok(entry)
+    }
+
+    /// Takes over a grant that another process has stored. Every other kind of entry is this book's
+    /// own to make and is refused as [`BookRefusal::ExistsDifferent`].
+    pub fn apply_foreign(&mut self, entry: &Entry) -> Result<(), BookRefusal> {
+        let EntryKind::Grant { to, amount } = entry.kind else {
+            return Err(BookRefusal::ExistsDifferent);
+        };
+        self.take_grant(&entry.id, to, amount)?;
+        self.post(entry)?;
+        self.grants.insert(entry.id.clone(), (to, amount));
+        Ok(())
+    }
+
+    fn take_grant(&self, entry_id: &str, to: Account, amount: Nanos) -> Result<(), BookRefusal> {
+        if amount.is_negative() {
+            return Err(BookRefusal::Negative);
+        }
+        if !matches!(to, Account::Page(_) | Account::Free) {
+            return Err(BookRefusal::NotGrantable);
+        }
+        match self.grants.get(entry_id) {
+            Some(known) if *known == (to, amount) => Err(BookRefusal::Exists),
+            Some(_) => Err(BookRefusal::ExistsDifferent),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets money aside for a job.
+    pub fn hold(
+        &mut self,
+        now: Moment,
+        job: JobId,
+        payer: Account,
+        amount: Nanos,
+    ) -> Result<Entry, BookRefusal> {
+        if amount.is_negative() {
+            return Err(BookRefusal::Negative);
+        }
+        match self.holds.get(&job) {
+            Some(open) if *open == (Hold { payer, amount }) => return Err(BookRefusal::Exists),
+            Some(_) => return Err(BookRefusal::ExistsDifferent),
+            None if self.resolved.contains_key(&job) => return Err(BookRefusal::ExistsDifferent),
+            None => {}
+        }
+        let available = self.balance(payer);
+        if available < amount {
+            return Err(BookRefusal::Insufficient { needs: amount, available });
+        }
+        let entry =
+            Entry { id: format!("hold:{job}"), at: now, kind: EntryKind::Hold { job, payer, amount } };
+        self.post(&entry)?;
+        self.holds.insert(job, Hold { payer, amount });
+        Ok(entry)
+    }
+
+    /// Charges a job out of its hold and gives the rest back.
+    pub fn settle(&mut self, now: Moment, settlement: Settlement) -> Result<Entry, BookRefusal> {
+        let Settlement { job, lease, owner, model, tier, price, prompt_tokens, answer_tokens, fee_permille } =
+            settlement;
+        let charge = price.cost(prompt_tokens, answer_tokens);
+        let Some(hold) = self.holds.get(&job).copied() else {
+            return Err(match (self.resolved.get(&job), charge) {
+                (Some(Resolved::Settled { lease: paid, charge: paid_charge }), Some(charge))
+                    if *paid == lease && *paid_charge == charge =>
+                {
+                    BookRefusal::Exists
+                }
+                (Some(_), _) => BookRefusal::ExistsDifferent,
+                (None, _) => BookRefusal::NoHold,
+            });
+        };
+        let charge = charge.ok_or(BookRefusal::Overflow)?;
+        if charge > hold.amount {
+            return Err(BookRefusal::ChargeExceedsHold { charge, held: hold.amount });
+        }
+        let fee = charge.checked_share(fee_permille.min(1_000), 1_000).ok_or(BookRefusal::Overflow)?;
+        let entry = Entry {
+            id: format!("settle:{job}"),
+            at: now,
+            kind: EntryKind::Settle {
+                job,
+                lease,
+                payer: hold.payer,
+                owner,
+                model,
+                tier,
+                price,
+                prompt_tokens,
+                answer_tokens,
+                held: hold.amount,
+                charge,
+                fee,
+            },
+        };
+        self.post(&entry)?;
+        self.resolve(job, Resolved::Settled { lease, charge });
+        Ok(entry)
+    }
+
+    /// Gives a job's hold back whole.
+    pub fn void(&mut self, now: Moment, job: JobId) -> Result<Entry, BookRefusal> {
+        let Some(hold) = self.holds.get(&job).copied() else {
+            return Err(match self.resolved.get(&job) {
+                Some(Resolved::Voided) => BookRefusal::Exists,
+                Some(Resolved::Settled { .. }) => BookRefusal::ExistsDifferent,
+                None => BookRefusal::NoHold,
+            });
+        };
+        let Hold { payer, amount } = hold;
+        let entry =
+            Entry { id: format!("void:{job}"), at: now, kind: EntryKind::Void { job, payer, amount } };
+        self.post(&entry)?;
+        self.resolve(job, Resolved::Voided);
+        Ok(entry)
+    }
+
+    /// Returns an account's balance; what was never posted to has nothing.
+    pub fn balance(&self, account: Account) -> Nanos {
+        self.balances.get(&account).copied().unwrap_or_default()
+    }
+
+    /// Returns every account that was ever posted to.
+    pub fn balances(&self) -> impl Iterator<Item = (Account, Nanos)> {
+        self.balances.iter().map(|(account, balance)| (*account, *balance))
+    }
+
+    /// Returns the holds that are neither settled nor void, in no order.
+    pub fn open_holds(&self) -> impl ExactSizeIterator<Item = (JobId, Account, Nanos)> {
+        self.holds.iter().map(|(job, hold)| (*job, hold.payer, hold.amount))
+    }
+
+    /// Returns what is set aside for a job.
+    pub fn held(&self, job: JobId) -> Option<Nanos> {
+        self.holds.get(&job).map(|hold| hold.amount)
+    }
+
+    /// Checks the whole book, in time that grows with the number of accounts and holds.
+    pub fn audit(&self) -> Result<(), Imbalance> {
+        let wide = |amount: Nanos| i128::from(amount.get());
+        let sum: i128 = self.balances.values().copied().map(wide).sum();
+        if sum != 0 {
+            return Err(Imbalance::Sum(sum));
+        }
+        let escrow = wide(self.balance(Account::Escrow));
+        let holds: i128 = self.holds.values().map(|hold| wide(hold.amount)).sum();
+        if escrow != holds {
+            return Err(Imbalance::Escrow { escrow, holds });
+        }
+        match self.balances().find(|(account, balance)| *account != Account::Outside && balance.is_negative())
+        {
+            Some((account, _)) => Err(Imbalance::Negative(account)),
+            None => Ok(()),
+        }
+    }
+
+    /// Posts all of an entry or nothing of it.
+    fn post(&mut self, entry: &Entry) -> Result<(), BookRefusal> {
+        let mut moved: Vec<(Account, Nanos)> = Vec::with_capacity(4);
+        for posting in entry.postings() {
+            for (account, amount) in
+                [(posting.debit, Nanos::new(-posting.amount.get())), (posting.credit, posting.amount)]
+            {
+                let known = moved.iter().position(|(seen, _)| *seen == account);
+                let before = known.map_or_else(|| self.balance(account), |place| moved[place].1);
+                let after = before.checked_add(amount).ok_or(BookRefusal::Overflow)?;
+                match known {
+                    Some(place) => moved[place].1 = after,
+                    None => moved.push((account, after)),
+                }
+            }
+        }
+        self.balances.extend(moved);
+        Ok(())
+    }
+
+    fn resolve(&mut self, job: JobId, how: Resolved) {
+        self.holds.remove(&job);
+        self.resolved.insert(job, how);
+        self.resolved_order.push_back(job);
+        if self.resolved_order.len() > RESOLVED_MAX
+            && let Some(oldest) = self.resolved_order.pop_front()
+        {
+            self.resolved.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Refusals: why a job gets no answer, for a program (a code) and for a reader (a sentence).
+
+use rekursing_protocol::{FailCode, Nanos, OfferKind, Price, Span};
+
+use crate::tier::Tier;
+
+/// Why a job gets no answer. Nothing was delivered and nothing is charged.
+///
+/// Refusals of matching are named for the hard filter that emptied the list, and say what would fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The relay drains.
+    #[error("the relay is about to restart and takes no new jobs; try again in a moment")]
+    Draining,
+    /// The job's id was used before.
+    #[error("this job was already submitted")]
+    DuplicateJob,
+    /// The visitor has had today's free answers.
+    #[error("today's {jobs_per_day} free answers are used up; they start afresh at midnight UTC")]
+    FreeQuotaUsed {
+        /// Free answers per UTC day.
+        jobs_per_day: u32,
+    },
+    /// More free visitors than are remembered came today.
+    #[error("too many visitors have asked for free answers today")]
+    FreeVisitorsFull,
+    /// Nobody at all serves anything.
+    #[error("no provider is online")]
+    NoProvider,
+    /// Nobody serves a model of this name.
+    #[error("no provider serves the model `{model}`")]
+    ModelNotFound {
+        /// The name as the page wrote it.
+        model: String,
+    },
+    /// The model is for something else.
+    #[error("the model does not serve {}", match kind { OfferKind::Text => "text", OfferKind::Embedding => "embeddings" })]
+    WrongKind {
+        /// What was asked for.
+        kind: OfferKind,
+    },
+    /// Prompt and answer together fit nobody's context.
+    #[error("prompt and answer need {needs} tokens of context; the largest offered is {largest}")]
+    ContextTooLong {
+        /// Tokens of prompt and answer.
+        needs: u64,
+        /// Tokens of the largest context on offer.
+        largest: u64,
+    },
+    /// Nobody who is left understands images.
+    #[error("no provider of this model understands images")]
+    VisionUnavailable,
+    /// Nobody who is left has shown what the tier asks for.
+    #[error("no provider of this model has reached the tier `{tier}`{}", best_tier(*best))]
+    TierUnavailable {
+        /// The tier asked for.
+        tier: Tier,
+        /// The highest tier that somebody has reached.
+        best: Option<Tier>,
+    },
+    /// Everybody who is left asks for more.
+    #[error("the lowest price is {} for the prompt and {} for the answer, in micro-dollars per million tokens", lowest.input, lowest.output)]
+    PriceTooHigh {
+        /// The lowest price on offer, after the tier.
+        lowest: Price,
+    },
+    /// The answer could cost more than the page allows.
+    #[error("the answer may cost up to {lowest} USD, which is more than allowed")]
+    CostTooHigh {
+        /// The lowest upper bound on offer.
+        lowest: Nanos,
+    },
+    /// Everybody who is left is slower.
+    #[error("the fastest provider makes {}.{:03} tokens per second", fastest / 1_000, fastest % 1_000)]
+    TooSlow {
+        /// The highest speed on offer, in thousandths of a token per second.
+        fastest: u64,
+    },
+    /// Nobody who is left has one of the quantisations.
+    #[error("the model is offered in these quantisations only: {}", available.join(", "))]
+    QuantizationUnavailable {
+        /// Those on offer, sorted.
+        available: Vec<String>,
+    },
+    /// Only the page's own plugin is left.
+    #[error("only your own plugin serves this, and nobody is served by himself")]
+    OnlyOwnProvider,
+    /// Everybody who is left has failed too often.
+    #[error("every provider of this model has failed too often of late")]
+    ProviderUntrusted,
+    /// The page's balance does not cover the upper bound of the cheapest offer.
+    #[error("the answer may cost up to {needs} USD and {available} USD are available")]
+    InsufficientFunds {
+        /// The least that must be set aside.
+        needs: Nanos,
+        /// What the page has.
+        available: Nanos,
+    },
+    /// The operator's free budget does not cover the upper bound of the cheapest offer.
+    #[error("the budget for free answers is used up")]
+    FreeBudgetEmpty {
+        /// The least that must be set aside.
+        needs: Nanos,
+        /// What the budget has.
+        available: Nanos,
+    },
+    /// Everybody who is left has paused.
+    #[error("every provider of this model has paused")]
+    ProviderPaused,
+    /// Everybody is busy and as many jobs wait as may wait.
+    #[error("every provider is busy and {waiting} jobs are waiting already")]
+    QueueFull {
+        /// Jobs waiting.
+        waiting: usize,
+    },
+    /// No slot became free in time.
+    #[error("no provider became free within {} seconds", waited.0 / 1_000)]
+    QueueTimeout {
+        /// How long the job waited.
+        waited: Span,
+    },
+    /// Everybody who tried has failed.
+    #[error("the provider could not answer ({})", fault(*code))]
+    ProviderFailed {
+        /// How the last one failed.
+        code: FailCode,
+    },
+    /// The server refused the request as wrong, which no other provider would see differently.
+    #[error("the model server refused the request{}{detail}", if detail.is_empty() { "" } else { ": " })]
+    PageMistake {
+        /// What is wrong with it.
+        code: FailCode,
+        /// The server's own words, or empty.
+        detail: String,
+    },
+}
+
+impl Refusal {
+    /// Returns the stable code that programs go by.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Refusal::Draining => "draining",
+            Refusal::DuplicateJob => "duplicate_job",
+            Refusal::FreeQuotaUsed { .. } => "free_quota_used",
+            Refusal::FreeVisitorsFull => "free_visitors_full",
+            Refusal::NoProvider => "no_provider",
+            Refusal::ModelNotFound { .. } => "model_not_found",
+            Refusal::WrongKind { .. } => "wrong_kind",
+            Refusal::ContextTooLong { .. } => "context_too_long",
+            Refusal::VisionUnavailable => "vision_unavailable",
+            Refusal::TierUnavailable { .. } => "tier_unavailable",
+            Refusal::PriceTooHigh { .. } => "price_too_high",
+            Refusal::CostTooHigh { .. } => "cost_too_high",
+            Refusal::TooSlow { .. } => "too_slow",
+            Refusal::QuantizationUnavailable { .. } => "quantization_unavailable",
+            Refusal::OnlyOwnProvider => "only_own_provider",
+            Refusal::ProviderUntrusted => "provider_untrusted",
+            Refusal::InsufficientFunds { .. } => "insufficient_funds",
+            Refusal::FreeBudgetEmpty { .. } => "free_budget_empty",
+            Refusal::ProviderPaused => "provider_paused",
+            Refusal::QueueFull { .. } => "queue_full",
+            Refusal::QueueTimeout { .. } => "queue_timeout",
+            Refusal::ProviderFailed { .. } => "provider_failed",
+            Refusal::PageMistake { code: FailCode::ContextOverflow, .. } => "context_too_long",
+            Refusal::PageMistake { .. } => "bad_request",
+        }
+    }
+
+    /// Tells whether the same request may well be answered a little later.
+    pub const fn is_temporary(&self) -> bool {
+        match self {
+            Refusal::Draining
+            | Refusal::NoProvider
+            | Refusal::ProviderUntrusted
+            | Refusal::ProviderPaused
+            | Refusal::QueueFull { .. }
+            | Refusal::QueueTimeout { .. }
+            | Refusal::ProviderFailed { .. } => true,
+            Refusal::DuplicateJob
+            | Refusal::FreeQuotaUsed { .. }
+            | Refusal::FreeVisitorsFull
+            | Refusal::ModelNotFound { .. }
+            | Refusal::WrongKind { .. }
+            | Refusal::ContextTooLong { .. }
+            | Refusal::VisionUnavailable
+            | Refusal::TierUnavailable { .. }
+            | Refusal::PriceTooHigh { .. }
+            | Refusal::CostTooHigh { .. }
+            | Refusal::TooSlow { .. }
+            | Refusal::QuantizationUnavailable { .. }
+            | Refusal::OnlyOwnProvider
+            | Refusal::InsufficientFunds { .. }
+            | Refusal::FreeBudgetEmpty { .. }
+            | Refusal::PageMistake { .. } => false,
+        }
+    }
+}
+
+fn best_tier(best: Option<Tier>) -> String {
+    best.map_or_else(String::new, |tier| format!("; the highest reached is `{tier}`"))
+}
+
+/// Returns what failed, in words for a reader.
+const fn fault(code: FailCode) -> &'static str {
+    match code {
+        FailCode::Busy => "busy",
+        FailCode::Paused => "paused",
+        FailCode::ModelMissing => "the model is not there",
+        FailCode::ModelLoading => "the model is still loading",
+        FailCode::ModelCrashed => "the model crashed",
+        FailCode::ContextOverflow => "the context is too small",
+        FailCode::BadRequest => "the request was refused",
+        FailCode::Unreachable => "the model server is out of reach",
+        FailCode::Unauthorized => "the model server wants another token",
+        FailCode::ServerError => "the model server reported an error",
+        FailCode::Malformed => "the model server spoke nonsense",
+        FailCode::Cut => "the answer broke off",
+        FailCode::Stalled => "the answer stalled",
+        FailCode::Empty => "the answer was empty",
+        FailCode::Refused => "the plugin refused the job",
+        FailCode::Cancelled => "the job was dropped",
+    }
+}

@@ -1,0 +1,69 @@
+//! A request: what a page asks of the market.
+
+use rekursing_protocol::{AccountId, JobId, Nanos, OfferKind, PluginId, Price};
+
+use crate::{ledger::Account, tier::Tier};
+
+/// Which model the page wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// The best there is.
+    Any,
+    /// A model by its name, see [`crate::model_name`].
+    Named(String),
+}
+
+/// Who pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payer {
+    /// A page's account.
+    Page(AccountId),
+    /// The operator's free budget, within the visitor's daily quota.
+    Free {
+        /// Whatever tells one visitor from another, as a hash.
+        visitor: u64,
+    },
+}
+
+impl Payer {
+    /// Returns the account that the hold is taken from.
+    pub const fn account(self) -> Account {
+        match self {
+            Payer::Page(account) => Account::Page(account),
+            Payer::Free { .. } => Account::Free,
+        }
+    }
+}
+
+/// What a page asks for and what it is ready to pay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The job that the answer will be; made by the shell, never seen before.
+    pub job: JobId,
+    /// Who pays.
+    pub payer: Payer,
+    /// The page's own plugin, which never serves it: nobody trades with himself.
+    pub owner_of_page: Option<PluginId>,
+    /// Text or embeddings.
+    pub kind: OfferKind,
+    /// The model.
+    pub model: Wish,
+    /// How good.
+    pub tier: Tier,
+    /// Prompt tokens by the relay's count; no more than these are charged.
+    pub prompt_tokens: u64,
+    /// Most answer tokens; `None` when the page set no limit.
+    pub answer_tokens_max: Option<u64>,
+    /// Highest price after the tier, each side apart.
+    pub price_max: Option<Price>,
+    /// Most that the job may cost in all.
+    pub cost_max: Option<Nanos>,
+    /// Slowest speed, in thousandths of a token per second; 0 for any.
+    pub millitokens_per_second_min: u64,
+    /// Quantisations that are welcome, in any case; empty for all.
+    pub quantizations: Vec<String>,
+    /// Whether the prompt holds images.
+    pub needs_vision: bool,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+}

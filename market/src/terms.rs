@@ -1,0 +1,114 @@
+//! The terms of trade: every limit and number of the market, with its unit.
+
+use rekursing_protocol::{Price, Span};
+
+use crate::tier::TierTable;
+
+/// Every limit and number of the market.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// The platform's part of each charge, in thousandths, rounded down.
+    pub fee_permille: u64,
+    /// The ask of an owner who set no price, in micro-dollars per million tokens.
+    pub price_default: Price,
+    /// What each tier costs and asks for.
+    pub tiers: TierTable,
+
+    /// Answer tokens that a job may cost when the page set no limit; the context left may be less.
+    pub answer_tokens_default: u64,
+    /// Answer tokens for which an offer must have room when the page set no limit.
+    pub answer_tokens_room_min: u64,
+    /// Most answer tokens of a free job.
+    pub free_answer_tokens_max: u64,
+    /// Jobs that one free visitor may have answered per UTC day.
+    pub free_jobs_per_day: u32,
+    /// Free visitors that are remembered per UTC day; further ones are refused.
+    pub free_visitors_max: usize,
+    /// Highest price, after the tier, that the free budget pays, in micro-dollars per million tokens.
+    /// Without it an owner could ask for the moon and spend the budget on himself.
+    pub free_price_max: Price,
+
+    /// Attempts at a job after the first one failed before its first piece.
+    pub retries_max: u32,
+    /// Jobs that may wait for a slot, over all models.
+    pub queue_max: usize,
+    /// Longest time from a job's submission to its last assignment to a session.
+    pub queue_wait: Span,
+
+    /// Silence after which a session gets no new jobs.
+    pub suspect_after: Span,
+    /// Silence after which a session is closed and its jobs are lost to it.
+    pub dead_after: Span,
+    /// Failures within [`Terms::breaker_window`] that park a session; at least 1.
+    pub breaker_failures: usize,
+    /// How long a failure is held against a session.
+    pub breaker_window: Span,
+    /// How long a session stays parked before one job probes it.
+    pub breaker_park: Span,
+    /// How long a session that said "not now" (busy, paused, loading) is left alone.
+    pub rest: Span,
+
+    /// Lowest success rate that may serve at all, in thousandths.
+    pub trust_permille_min: u64,
+    /// Time in which a success rate heals half of what it lost.
+    pub trust_half_life: Span,
+    /// Departed plugins whose record is remembered, so that reconnecting wipes nothing clean.
+    pub departed_max: usize,
+
+    /// Speed that is assumed of an offer that was never measured, in thousandths of a token per second.
+    pub millitokens_per_second_prior: u64,
+    /// Time to the first token that is assumed of an offer that was never measured.
+    pub first_token_prior: Span,
+    /// Fewest answer tokens from which a speed is measured; shorter answers say too little.
+    pub measured_tokens_min: u64,
+
+    /// Best offers among which two are drawn; at least 1.
+    pub choices_max: usize,
+    /// Lowest score that still counts among the best, in thousandths of the highest.
+    pub choices_band_permille: u64,
+    /// Added to every price before it is squared, in micro-dollars per million tokens, so that a price
+    /// of nearly nothing does not outweigh everything else.
+    pub price_base: u64,
+
+    /// Difference between the relay's count and the server's claim that is worth telling, in
+    /// thousandths of the larger.
+    pub discrepancy_permille: u64,
+    /// Difference below which two counts never disagree, in tokens.
+    pub discrepancy_tokens_min: u64,
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms {
+            fee_permille: 50,
+            price_default: Price::new(50_000, 100_000),
+            tiers: TierTable::default(),
+            answer_tokens_default: 2_048,
+            answer_tokens_room_min: 16,
+            free_answer_tokens_max: 1_024,
+            free_jobs_per_day: 50,
+            free_visitors_max: 100_000,
+            free_price_max: Price::new(2_000_000, 4_000_000),
+            retries_max: 2,
+            queue_max: 1_000,
+            queue_wait: Span::secs(30),
+            suspect_after: Span::secs(25),
+            dead_after: Span::secs(45),
+            breaker_failures: 3,
+            breaker_window: Span::secs(60),
+            breaker_park: Span::secs(15),
+            rest: Span::secs(1),
+            trust_permille_min: 300,
+            trust_half_life: Span::secs(600),
+            departed_max: 20_000,
+            millitokens_per_second_prior: 20_000,
+            first_token_prior: Span::secs(1),
+            measured_tokens_min: 8,
+            choices_max: 8,
+            choices_band_permille: 500,
+            price_base: 20_000,
+            discrepancy_permille: 250,
+            discrepancy_tokens_min: 16,
+        }
+    }
+}
