@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use flate2::{Compression, write::GzEncoder};
 use wasm_bindgen_cli_support::Bindgen;
 
-const TARGET: &str = "wasm32-unknown-unknown";
+/// What the compiler calls the browser.
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Sources in `extension/` that the browser has no use for.
 const LEFT_OUT: [&str; 1] = ["icon.svg"];
@@ -39,7 +40,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// Makes sure that the compiler can build for the browser, by `rustup` where it cannot yet.
-fn have_target() -> Result<()> {
+pub(crate) fn have_target() -> Result<()> {
     let rustc = Command::new("rustc").args(["--print", "sysroot"]).output().context("could not run rustc")?;
     let sysroot = String::from_utf8(rustc.stdout).context("rustc names a strange sysroot")?;
     if Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).exists() {

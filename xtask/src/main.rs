@@ -1,7 +1,11 @@
 //! Chores of the project: `cargo xtask <chore>`.
 
+mod clock;
+mod demo;
 mod extension;
+mod outfit;
 mod pack;
+mod test;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -16,6 +20,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// Shows the whole product at work: relay, model server and the extension in Chromium.
+    Demo {
+        /// Shows no window: asks one question, prints the answer and what it cost, and ends.
+        #[arg(long)]
+        headless: bool,
+    },
+    /// Checks everything: formatting, lints, tests, documentation.
+    Test,
+    /// Finds or sets up what the tests need beside the compiler.
+    Setup,
     /// Builds the extension into `dist/extension/`, ready to load unpacked.
     Extension,
     /// Packs `dist/extension/` as `dist/rekursing-VERSION.zip`.
@@ -24,7 +38,15 @@ enum Chore {
 
 fn main() -> Result<()> {
     match Cli::parse().chore {
+        Chore::Demo { headless } => demo::demo(headless),
+        Chore::Test => test::test(),
+        Chore::Setup => outfit::all(),
         Chore::Extension => extension::build().map(drop),
         Chore::Pack => pack::pack().map(drop),
     }
+}
+
+/// Tells whoever runs the chore what happens.
+fn say(text: &str) {
+    eprintln!("xtask: {text}");
 }
