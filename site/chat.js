@@ -1,0 +1,183 @@
+// The chat page: takes a question, keeps the conversation, and lets the other modules show it.
+
+import { Refusal, ask } from './inference.js';
+import { picker } from './models.js';
+import { Turn } from './turn.js';
+
+const $ = (id) => document.getElementById(id);
+const turns = [];
+let market = { chosen: '', count: 0, reachable: true };
+let running = null;
+
+const list = picker({ place: $('models'), note: $('models-note'), changed: show });
+
+$('composer').addEventListener('submit', (event) => {
+  event.preventDefault();
+  if (running) running.abort();
+  else send($('question').value.trim());
+});
+
+$('question').addEventListener('keydown', (event) => {
+  if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  if (!running) send($('question').value.trim());
+});
+
+$('question').addEventListener('input', () => {
+  fit();
+  controls();
+});
+
+$('starters').addEventListener('click', (event) => {
+  if (!event.target.matches('.starter')) return;
+  if (market.count > 0) send(event.target.textContent);
+  else fill(event.target.textContent);
+});
+
+$('fresh').addEventListener('click', () => {
+  running?.abort();
+  running = null;
+  turns.length = 0;
+  $('turns').replaceChildren();
+  $('welcome').hidden = false;
+  controls();
+  $('question').focus();
+});
+
+$('key').value = sessionStorage.getItem('key') ?? '';
+$('key').addEventListener('input', () => sessionStorage.setItem('key', $('key').value.trim()));
+
+$('panel-toggle').addEventListener('click', () => open($('panel-toggle').ariaExpanded !== 'true'));
+$('models').addEventListener('click', (event) => event.target.matches('input') || open(false));
+
+document.addEventListener('keydown', (event) => {
+  if (event.key !== 'Escape') return;
+  if ($('panel-toggle').ariaExpanded === 'true') open(false);
+  else running?.abort();
+});
+
+document.addEventListener('click', async (event) => {
+  if (!event.target.matches('[data-copy]')) return;
+  const button = event.target;
+  await navigator.clipboard.writeText(button.closest('figure').querySelector('code').textContent);
+  button.textContent = 'Copied';
+  setTimeout(() => (button.textContent = 'Copy'), 1_500);
+});
+
+$('talk').addEventListener('scroll', () => ($('to-end').hidden = nearEnd()), { passive: true });
+$('turns').addEventListener('grown', () => follow());
+$('to-end').addEventListener('click', () => toEnd());
+
+/** Asks one question and shows its answer to its end, whatever the end is. */
+async function send(question) {
+  if (question === '' || running || market.count === 0) return;
+  const stop = new AbortController();
+  const turn = new Turn(question);
+  running = stop;
+  turns.push(turn);
+  $('welcome').hidden = true;
+  $('turns').append(turn.element);
+  fill('');
+  open(false);
+  toEnd();
+  $('news').textContent = 'The question was sent.';
+  try {
+    const messages = conversation(turn);
+    const key = $('key').value.trim();
+    for await (const event of ask({ messages, model: market.chosen, key, signal: stop.signal })) turn.take(event);
+    $('news').textContent = 'The answer is complete.';
+  } catch (error) {
+    ended(turn, error, stop.signal.aborted);
+  }
+  if (running === stop) running = null;
+  controls();
+  follow();
+}
+
+function ended(turn, error, wished) {
+  if (wished) return turn.stop();
+  const known = error instanceof Refusal;
+  if (!known) console.error(error);
+  list.refresh();
+  return turn.fail(known ? error.message : 'This page made a mistake.', () => {
+    turns.splice(turns.indexOf(turn), 1);
+    turn.element.remove();
+    send(turn.question);
+  });
+}
+
+/** Returns the messages up to this turn; a question that got no answer is left out. */
+function conversation(turn) {
+  const past = turns.filter((other) => other !== turn && other.text !== '');
+  return [
+    ...past.flatMap(({ question, text }) => [
+      { role: 'user', content: question },
+      { role: 'assistant', content: text },
+    ]),
+    { role: 'user', content: turn.question },
+  ];
+}
+
+/** Shows what the relay offers at this moment. */
+function show(state) {
+  market = state;
+  const there = state.count > 0;
+  const [title, text] = welcome(state);
+  $('welcome-title').textContent = title;
+  $('welcome-text').textContent = text;
+  $('starters').hidden = !there;
+  $('lamp').dataset.lit = there;
+  $('chosen').textContent = there ? state.chosen : 'No model';
+  controls();
+}
+
+function welcome({ count, reachable }) {
+  if (!reachable) return ['The relay does not answer.', 'This page tries again every ten seconds. What you have written stays here.'];
+  if (count === 0) {
+    return ['No GPU is connected right now.', 'As soon as an owner switches one on, its models appear here by themselves. You can write your question already.'];
+  }
+  return [
+    'Ask a GPU that somebody left on.',
+    'Your question goes to a graphics card that its owner shares. It answers here, word by word, with a receipt: who it was, how fast, and what it cost.',
+  ];
+}
+
+function controls() {
+  $('go-text').textContent = running ? 'Stop' : 'Ask';
+  $('go').classList.toggle('stop', running !== null);
+  $('go').disabled = !running && (market.count === 0 || $('question').value.trim() === '');
+  $('fresh').disabled = turns.length === 0;
+}
+
+function fill(text) {
+  $('question').value = text;
+  fit();
+  controls();
+  $('question').focus();
+}
+
+/** Makes the field as tall as its text; the style sheet sets the limit. */
+function fit() {
+  $('question').style.height = 'auto';
+  $('question').style.height = `${$('question').scrollHeight + 2}px`;
+}
+
+function open(wished) {
+  $('panel-toggle').ariaExpanded = String(wished);
+  $('panel').classList.toggle('open', wished);
+}
+
+function nearEnd() {
+  const { scrollHeight, scrollTop, clientHeight } = $('talk');
+  return scrollHeight - scrollTop - clientHeight < 80;
+}
+
+/** Stays at the end while the answer grows, unless the reader has scrolled away. */
+function follow() {
+  if ($('to-end').hidden) toEnd();
+}
+
+function toEnd() {
+  $('talk').scrollTop = $('talk').scrollHeight;
+  $('to-end').hidden = true;
+}

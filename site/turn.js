@@ -1,0 +1,185 @@
+// One turn of the conversation: a question, its answer as it grows, and the receipt under it.
+
+import { paint } from './prose.js';
+
+/** Shows one turn and tells what there is to remember of it. */
+export class Turn {
+  #reasoning = '';
+  #calls = [];
+  #painting = 0;
+  #started = performance.now();
+  #ticking = 0;
+
+  constructor(question) {
+    this.question = question;
+    this.text = '';
+    this.element = element('article', 'turn');
+    this.asked = element('p', 'asked', question);
+    this.answer = element('div', 'answer');
+    this.answer.setAttribute('aria-busy', 'true');
+    this.status = element('p', 'status', 'Looking for a GPU');
+    this.prose = element('div', 'prose');
+    this.answer.append(this.status, this.prose);
+    this.element.append(this.asked, this.answer);
+    this.#ticking = setInterval(() => this.#tick(), 1_000);
+  }
+
+  /** Takes one event of the answer. */
+  take(event) {
+    if (event.name === 'start') this.#start(event);
+    if (event.name === 'token') this.#add(event.text);
+    if (event.name === 'chunk') event.choices?.forEach(({ delta }) => delta && this.#delta(delta));
+    if (event.name === 'ad') this.#sponsor(event.ad ?? event);
+    if (event.name === 'done') this.#finish(event);
+  }
+
+  /** Ends the turn before its answer's end, by the reader's wish. */
+  stop() {
+    this.#end();
+    this.#receipt([['', this.text ? 'Stopped here by you' : 'Stopped by you before the answer began']]);
+  }
+
+  /** Ends the turn with what went wrong, and a button to ask again. */
+  fail(sentence, again) {
+    this.#end();
+    const box = element('div', 'failure');
+    box.setAttribute('role', 'alert');
+    const button = element('button', 'quiet', 'Ask again');
+    button.type = 'button';
+    button.addEventListener('click', again);
+    box.append(element('p', '', sentence), button);
+    this.answer.append(box);
+  }
+
+  #start({ provider, model }) {
+    this.provider = provider;
+    this.model = model;
+    this.status.textContent = `${who(provider)} is reading your question`;
+  }
+
+  #add(text) {
+    if (!text) return;
+    if (this.text === '') this.status.textContent = `${who(this.provider)} is answering`;
+    this.text += text;
+    this.#repaint();
+  }
+
+  #delta(delta) {
+    this.#add(delta.content);
+    const thought = delta.reasoning_content ?? delta.reasoning;
+    if (typeof thought === 'string' && thought !== '') {
+      this.#reasoning += thought;
+      if (this.text === '') this.status.textContent = `${who(this.provider)} is thinking`;
+    }
+    for (const { index = 0, function: call } of delta.tool_calls ?? []) {
+      const kept = (this.#calls[index] ??= { name: '', arguments: '' });
+      kept.name += call?.name ?? '';
+      kept.arguments += call?.arguments ?? '';
+    }
+    this.#repaint();
+  }
+
+  #repaint() {
+    this.#painting ||= requestAnimationFrame(() => {
+      this.#painting = 0;
+      this.#paint();
+    });
+  }
+
+  #paint() {
+    paint(this.prose, this.text);
+    if (this.#reasoning) {
+      this.thoughts ??= this.#thoughts();
+      this.thoughts.textContent = this.#reasoning;
+    }
+    if (this.#calls.length > 0) {
+      this.calls ??= this.answer.appendChild(element('p', 'calls'));
+      const shown = this.#calls.map((call) => `Tool call: ${call.name}(${call.arguments})`);
+      this.calls.textContent = shown.join('\n');
+    }
+    this.element.dispatchEvent(new Event('grown', { bubbles: true }));
+  }
+
+  #thoughts() {
+    const box = element('details', 'thoughts');
+    const text = element('p');
+    box.append(element('summary', '', 'Thoughts of the model'), text);
+    this.prose.before(box);
+    return text;
+  }
+
+  #sponsor({ title, text, url }) {
+    const box = element('aside', 'sponsor');
+    box.setAttribute('aria-label', 'Sponsored');
+    const line = element('p');
+    const address = URL.canParse(url) ? new URL(url) : null;
+    if (title && address?.protocol === 'https:') {
+      const link = element('a', '', title);
+      link.href = address.href;
+      link.rel = 'sponsored noopener noreferrer';
+      link.target = '_blank';
+      line.append(link);
+    } else if (title) {
+      line.append(element('strong', '', title));
+    }
+    if (text) line.append(title ? ' ' : '', text);
+    box.append(element('span', 'label', 'Sponsored'), line);
+    this.sponsored = box;
+  }
+
+  #finish(done) {
+    this.#end();
+    const { usage = {}, cost, tokensPerSecond, firstTokenMs, finishReason } = done;
+    if (finishReason === 'length') {
+      this.answer.append(element('p', 'remark', 'The answer stops here because it reached its longest allowed length.'));
+    }
+    this.#receipt([
+      ['GPU', this.provider && who(this.provider)],
+      ['Model', [this.provider?.model ?? this.model, this.provider?.quantization].filter(Boolean).join(' ')],
+      ['Speed', tokensPerSecond > 0 && `${Number(tokensPerSecond).toFixed(1)} tokens/s`],
+      ['First token', Number.isFinite(firstTokenMs) && seconds(firstTokenMs)],
+      ['Tokens', Number.isFinite(usage.totalTokens) && `${usage.promptTokens} in, ${usage.completionTokens} out`],
+      ['Cost', typeof cost === 'string' && (Number(cost) === 0 ? 'free' : `$${cost}`)],
+    ]);
+    if (this.sponsored) this.element.append(this.sponsored);
+  }
+
+  #receipt(rows) {
+    const list = element('dl', 'receipt');
+    for (const [term, value] of rows) {
+      if (!value) continue;
+      const row = element('div');
+      if (term) row.append(element('dt', '', term));
+      row.append(element('dd', '', value));
+      list.append(row);
+    }
+    this.answer.append(list);
+  }
+
+  #tick() {
+    this.status.dataset.elapsed = `${Math.round((performance.now() - this.#started) / 1_000)} s`;
+  }
+
+  #end() {
+    clearInterval(this.#ticking);
+    cancelAnimationFrame(this.#painting);
+    this.#paint();
+    this.status.remove();
+    this.answer.setAttribute('aria-busy', 'false');
+  }
+}
+
+function who(provider) {
+  return provider?.gpu || provider?.name || 'The provider';
+}
+
+function seconds(ms) {
+  return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
+}
+
+function element(name, className, text) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}
