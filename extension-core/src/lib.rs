@@ -3,8 +3,13 @@
 //! Everything outside the shells is synchronous: values and `now` go in, commands come out.
 //! No module here but a shell knows a socket, a clock, a random source or a browser.
 
+pub mod address;
 pub mod agent;
 pub mod bridge;
+pub mod fence;
 pub mod gpu;
+pub mod settings;
+#[cfg(target_arch = "wasm32")]
+pub mod web;
 
 pub use agent::Agent;

@@ -1,0 +1,192 @@
+//! The browser's shell: it runs the agent in the extension's offscreen document.
+//!
+//! The only module that names web-sys or `chrome`. It decides nothing: it hands the agent what
+//! happened and executes its commands. A command is executed in the microtask after the event that
+//! caused it; events that are ready in the same moment are handed in first, so that texts that
+//! came together leave together and none waits for a later one.
+
+mod body;
+mod chrome;
+mod exchange;
+mod fetch;
+mod gpu;
+mod pages;
+mod socket;
+mod timer;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use rekursing_protocol::Moment;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+use crate::{
+    agent::{Agent, Command, Config, Event, FetchId},
+    fence::Fence,
+    settings::{Form, Stored},
+};
+
+/// What the agent tells the relay it is.
+const NAME: &str = concat!("extension/", env!("CARGO_PKG_VERSION"));
+
+#[wasm_bindgen(start)]
+fn begin() {
+    console_error_panic_hook::set_once();
+}
+
+/// Returns the fence for what storage holds, as JSON: `{"policy": …, "rules": […]}`.
+#[wasm_bindgen]
+pub fn fence(stored: &str, extension: &str) -> String {
+    let fence = fence_of(&read(stored).config);
+    serde_json::json!({"policy": fence.policy(), "rules": fence.rules(extension)}).to_string()
+}
+
+/// Shows the settings of storage as a form, JSON to JSON.
+#[wasm_bindgen]
+pub fn form(stored: &str) -> String {
+    json(&Form::show(&read(stored).config))
+}
+
+/// Checks a form, JSON to JSON: `{"config": …, "origins": […], "errors": {…}}`.
+#[wasm_bindgen]
+pub fn check(form: &str) -> String {
+    json(&serde_json::from_str::<Form>(form).unwrap_or_default().check())
+}
+
+/// The agent in its document.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Shell(Rc<Inner>);
+
+#[wasm_bindgen]
+impl Shell {
+    /// Starts the agent on what storage holds. The fence must stand.
+    pub async fn start(stored: String) -> Shell {
+        let Stored { config, identity } = read(&stored);
+        let inner = Rc::new(Inner::new(fence_of(&config)));
+        let gpu = gpu::recognise().await;
+        inner.on(Event::Started { config, identity, gpu });
+        Shell(inner)
+    }
+
+    /// Takes in what storage holds after a change. Returns whether the fence no longer fits,
+    /// so that the document must be made anew; the agent is stopped then.
+    pub fn settings(&self, stored: &str) -> bool {
+        let config = read(stored).config;
+        if fence_of(&config) != self.0.fence {
+            self.0.on(Event::Stopped);
+            return true;
+        }
+        self.0.on(Event::Configured(config));
+        false
+    }
+
+    /// Sends the agent's state to a page of the extension until the page goes.
+    pub fn watch(&self, port: chrome::Port) {
+        pages::watch(&self.0, port);
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    agent: RefCell<Agent>,
+    fence: Fence,
+    socket: RefCell<Option<socket::Socket>>,
+    fetches: RefCell<BTreeMap<FetchId, Rc<fetch::Fetch>>>,
+    pages: pages::Pages,
+    timer: timer::Timer,
+    /// Commands are going to be executed in this microtask round.
+    flushing: Cell<bool>,
+}
+
+impl Inner {
+    fn new(fence: Fence) -> Inner {
+        Inner {
+            agent: RefCell::new(Agent::new(NAME, seed())),
+            fence,
+            socket: RefCell::default(),
+            fetches: RefCell::default(),
+            pages: pages::Pages::default(),
+            timer: timer::Timer::default(),
+            flushing: Cell::new(false),
+        }
+    }
+
+    /// Hands an event to the agent and sees to it that its commands are executed.
+    fn on(self: &Rc<Self>, event: Event<'_>) {
+        self.agent.borrow_mut().handle(event, now());
+        if !self.flushing.replace(true) {
+            let inner = Rc::clone(self);
+            spawn_local(async move { inner.flush() });
+        }
+    }
+
+    fn flush(self: &Rc<Self>) {
+        self.flushing.set(false);
+        let commands: Vec<_> = self.agent.borrow_mut().commands(now()).collect();
+        for command in commands {
+            self.execute(command);
+        }
+        let wake_at = self.agent.borrow().wake_at();
+        self.timer.set(self, wake_at);
+    }
+
+    fn execute(self: &Rc<Self>, command: Command) {
+        match command {
+            Command::OpenSocket { url } => socket::open(self, &url),
+            Command::Send(text) => self.socket.borrow().iter().for_each(|socket| socket.send(&text)),
+            Command::CloseSocket(code) => {
+                self.socket.take().into_iter().for_each(|socket| socket.close(code));
+            }
+            Command::Ask(ask) => exchange::begin(self, ask),
+            Command::Post(post) => fetch::begin(self, post),
+            Command::Pause(id) => self.fetch(id, fetch::Fetch::pause),
+            Command::Resume(id) => self.fetch(id, fetch::Fetch::resume),
+            Command::Abort(id) => {
+                self.fetches.borrow_mut().remove(&id).into_iter().for_each(|fetch| fetch.abort());
+            }
+            Command::Save(identity) => chrome::keep("identity", &json(&identity)),
+            Command::Changed => pages::changed(self),
+        }
+    }
+
+    fn fetch(&self, id: FetchId, change: impl FnOnce(&fetch::Fetch)) {
+        if let Some(fetch) = self.fetches.borrow().get(&id) {
+            change(fetch);
+        }
+    }
+}
+
+fn read(stored: &str) -> Stored {
+    Stored::read(serde_json::from_str(stored).unwrap_or_default())
+}
+
+fn fence_of(config: &Config) -> Fence {
+    Fence::new(&config.relay, &config.servers)
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("maps with text keys always print")
+}
+
+fn window() -> web_sys::Window {
+    web_sys::window().expect("the shell runs in a document")
+}
+
+/// Reads the clock that never goes back, as milliseconds since the Unix epoch.
+fn now() -> Moment {
+    let clock = window().performance().expect("a document has a clock");
+    #[expect(clippy::cast_possible_truncation, reason = "far below 2^53")]
+    Moment((clock.time_origin() + clock.now()) as u64)
+}
+
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    // Without randomness the jitter is merely the same for all.
+    let _ = window().crypto().and_then(|crypto| crypto.get_random_values_with_u8_array(&mut bytes));
+    u64::from_le_bytes(bytes)
+}

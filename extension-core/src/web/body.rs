@@ -1,0 +1,61 @@
+//! HTTP requests of the agent, and their bodies piece by piece.
+
+use js_sys::{Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    AbortSignal, Headers, ReadableStreamDefaultReader, ReferrerPolicy, Request, RequestCache,
+    RequestCredentials, RequestInit, RequestRedirect, Response,
+};
+
+use super::window;
+
+/// Sends a request: a `POST` of JSON when there is a body, else a `GET`. Nothing of the browser's
+/// own goes along, and a redirect is an error.
+pub(super) async fn send(
+    url: &str,
+    bearer: Option<&str>,
+    body: Option<&str>,
+    signal: &AbortSignal,
+) -> Result<Response, JsValue> {
+    let headers = Headers::new()?;
+    if let Some(bearer) = bearer {
+        headers.set("Authorization", &format!("Bearer {bearer}"))?;
+    }
+    let init = RequestInit::new();
+    if let Some(body) = body {
+        headers.set("Content-Type", "application/json")?;
+        init.set_method("POST");
+        init.set_body(&body.into());
+    }
+    init.set_headers(&headers);
+    init.set_signal(Some(signal));
+    init.set_redirect(RequestRedirect::Error);
+    init.set_credentials(RequestCredentials::Omit);
+    init.set_cache(RequestCache::NoStore);
+    init.set_referrer_policy(ReferrerPolicy::NoReferrer);
+    let request = Request::new_with_str_and_init(url, &init)?;
+    JsFuture::from(window().fetch_with_request(&request)).await?.dyn_into()
+}
+
+/// A response's body.
+pub(super) struct Body(Option<ReadableStreamDefaultReader>);
+
+impl Body {
+    pub(super) fn of(response: &Response) -> Result<Body, JsValue> {
+        let reader = response.body().map(|stream| stream.get_reader().dyn_into());
+        Ok(Body(reader.transpose()?))
+    }
+
+    /// Reads the next piece, `None` at the end.
+    pub(super) async fn next(&self) -> Result<Option<Vec<u8>>, JsValue> {
+        let Some(reader) = &self.0 else { return Ok(None) };
+        let promise: Promise = reader.read().unchecked_into();
+        let read = JsFuture::from(promise).await?;
+        if Reflect::get(&read, &"done".into())?.is_truthy() {
+            return Ok(None);
+        }
+        let bytes: Uint8Array = Reflect::get(&read, &"value".into())?.dyn_into()?;
+        Ok(Some(bytes.to_vec()))
+    }
+}

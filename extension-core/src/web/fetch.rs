@@ -1,0 +1,91 @@
+//! A job's fetch: its answer is read as it arrives, and not read while the agent says so.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+};
+
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::AbortController;
+
+use super::{Inner, body};
+use crate::agent::{Event, FetchId, Post};
+
+#[derive(Debug)]
+pub(super) struct Fetch {
+    controller: AbortController,
+    paused: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Fetch {
+    pub(super) fn pause(&self) {
+        self.paused.set(true);
+    }
+
+    pub(super) fn resume(&self) {
+        self.paused.set(false);
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn abort(&self) {
+        self.controller.abort();
+        // A reader that waits for room learns of the abort by reading on.
+        self.resume();
+    }
+
+    async fn until_resumed(&self) {
+        poll_fn(|context| {
+            if !self.paused.get() {
+                return Poll::Ready(());
+            }
+            self.waiting.replace(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// Begins a fetch. It is known by its name until it ends or is aborted.
+pub(super) fn begin(inner: &Rc<Inner>, post: Post) {
+    let id = post.id;
+    let Ok(controller) = AbortController::new() else {
+        inner.on(Event::FetchFailed { id });
+        return;
+    };
+    let fetch = Fetch { controller, paused: Cell::new(false), waiting: RefCell::default() };
+    inner.fetches.borrow_mut().insert(id, Rc::new(fetch));
+    let inner = Rc::clone(inner);
+    spawn_local(async move {
+        let ended = run(&inner, &post).await;
+        // An aborted fetch is not known any more, and nobody expects to hear of it.
+        if inner.fetches.borrow_mut().remove(&id).is_some() {
+            inner.on(ended.map_or(Event::FetchFailed { id }, |()| Event::FetchEnd { id }));
+        }
+    });
+}
+
+async fn run(inner: &Rc<Inner>, post: &Post) -> Result<(), JsValue> {
+    let id = post.id;
+    let fetch = known(inner, id)?;
+    let response =
+        body::send(&post.url, post.bearer.as_deref(), Some(&post.body), &fetch.controller.signal()).await?;
+    let content_type = response.headers().get("Content-Type")?.unwrap_or_default();
+    let stream = body::Body::of(&response)?;
+    known(inner, id)?;
+    inner.on(Event::FetchHead { id, status: response.status(), content_type: &content_type });
+    loop {
+        fetch.until_resumed().await;
+        let Some(bytes) = stream.next().await? else { return Ok(()) };
+        known(inner, id)?;
+        inner.on(Event::FetchBytes { id, bytes: &bytes });
+    }
+}
+
+/// Returns the fetch unless it was aborted.
+fn known(inner: &Inner, id: FetchId) -> Result<Rc<Fetch>, JsValue> {
+    inner.fetches.borrow().get(&id).map(Rc::clone).ok_or(JsValue::NULL)
+}
