@@ -79,13 +79,6 @@ pub fn path(call: Call) -> &'static str {
 
 /// Builds the request for `model`, which is its name at the server, out of a job's `fields`.
 pub fn build(call: Call, model: &str, stream: bool, fields: &str) -> Result<Request, Refusal> {
-    if fields.len() > BODY_BYTES_MAX {
-        return Err(Refusal::TooLarge);
-    }
-    if depth(fields) > DEPTH_MAX {
-        return Err(Refusal::TooDeep);
-    }
-    let Fields(given) = serde_json::from_str(fields).map_err(|_| Refusal::NotAnObject)?;
     let mut object = Object::with_capacity(fields.len() + 128);
     object.raw("model", &text(model));
     if call != Call::Embedding {
@@ -94,17 +87,38 @@ pub fn build(call: Call, model: &str, stream: bool, fields: &str) -> Result<Requ
             object.raw("stream_options", r#"{"include_usage":true}"#);
         }
     }
+    copy(call, fields, &[], &mut object)?;
+    Ok(Request { path: path(call), body: object.finish() })
+}
+
+/// Returns what [`build`] would take out of `given`, as fields without braces, and leaves out those
+/// named in `except`. A relay checks and cleans a page's request with it before any plugin does.
+pub fn fields(call: Call, given: &str, except: &[&str]) -> Result<String, Refusal> {
+    let mut object = Object::with_capacity(given.len());
+    copy(call, given, except, &mut object)?;
+    Ok(object.0.split_off(1))
+}
+
+/// Copies every allowed field of the object `given`, checked, but those in `except`.
+fn copy(call: Call, given: &str, except: &[&str], object: &mut Object) -> Result<(), Refusal> {
+    if given.len() > BODY_BYTES_MAX {
+        return Err(Refusal::TooLarge);
+    }
+    if depth(given) > DEPTH_MAX {
+        return Err(Refusal::TooDeep);
+    }
+    let Fields(given) = serde_json::from_str(given).map_err(|_| Refusal::NotAnObject)?;
     let mut subject_missing = true;
     for (key, value) in given {
         let Some(&(name, kind)) = allowed(call).find(|(name, _)| *name == key) else { continue };
         let value = value.get();
-        if value == "null" {
+        if value == "null" || except.contains(&name) {
             continue;
         }
         subject_missing &= name != subject(call);
         match kind {
-            Kind::Messages => content::messages(value, &mut object)?,
-            Kind::Tools => content::tools(value, &mut object)?,
+            Kind::Messages => content::messages(value, object)?,
+            Kind::Tools => content::tools(value, object)?,
             Kind::Flag
             | Kind::Number
             | Kind::Count
@@ -123,7 +137,7 @@ pub fn build(call: Call, model: &str, stream: bool, fields: &str) -> Result<Requ
     if subject_missing {
         return Err(Refusal::Missing(subject(call)));
     }
-    Ok(Request { path: path(call), body: object.finish() })
+    Ok(())
 }
 
 /// What a field's value may be.
