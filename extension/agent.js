@@ -1,0 +1,32 @@
+// The offscreen document: it puts up the fence, then runs the wasm agent inside it.
+
+import init, { Shell, fence } from './pkg/agent.js';
+
+const shell = start();
+
+chrome.runtime.onConnect.addListener(async (port) => (await shell).watch(port));
+
+chrome.runtime.onMessage.addListener((message) => {
+  if (message.type === 'settings') change(message.stored);
+});
+
+// A panic leaves the agent unusable; the worker's alarm makes a new document within half a minute.
+addEventListener('error', () => close());
+addEventListener('unhandledrejection', () => close());
+
+async function start() {
+  const loaded = init({ module_or_path: 'pkg/agent_bg.wasm' });
+  const stored = JSON.stringify(await chrome.runtime.sendMessage({ type: 'boot' }));
+  await loaded;
+  const { policy, rules } = JSON.parse(fence(stored, chrome.runtime.id));
+  const meta = document.createElement('meta');
+  meta.httpEquiv = 'Content-Security-Policy';
+  meta.content = policy;
+  document.head.append(meta);
+  await chrome.runtime.sendMessage({ type: 'fence', rules });
+  return Shell.start(stored);
+}
+
+async function change(stored) {
+  if ((await shell).settings(JSON.stringify(stored))) chrome.runtime.sendMessage({ type: 'restart' });
+}

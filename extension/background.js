@@ -1,0 +1,78 @@
+// The worker starts the agent's document, revives it, and does for it what only a worker may:
+// storage and request rules. It makes no request and knows no rule of the product.
+//
+// chrome.storage.local (docs/decisions/0002-extension-storage.md):
+//   config    the settings              written by options.js
+//   consent   {given, at}               written by popup.js and options.js
+//   paused    true while no jobs are taken, written by popup.js
+//   identity  who the agent is to its relay, written by the agent
+//
+// Messages, all with a `type`:
+//   wake      page → worker: see to it that the agent's document is there; answered when it is
+//   boot      agent → worker: answered with all of storage
+//   fence     agent → worker {rules}: answered when these request rules stand and no others do
+//   keep      agent → worker {values}: write to storage
+//   restart   agent → worker: make the document anew
+//   settings  worker → agent {stored}: the owner changed something
+
+const DOCUMENT = 'agent.html';
+const OWNERS_KEYS = ['config', 'consent', 'paused'];
+
+chrome.runtime.onInstalled.addListener(wake);
+chrome.runtime.onStartup.addListener(wake);
+chrome.alarms.onAlarm.addListener(wake);
+chrome.storage.local.onChanged.addListener(tell);
+chrome.runtime.onMessage.addListener((message, sender, answer) => {
+  if (sender.id !== chrome.runtime.id || !Object.hasOwn(answers, message.type)) return false;
+  answers[message.type](message).then(answer, (error) => console.error(message.type, error));
+  return true;
+});
+
+const answers = {
+  wake,
+  boot: () => chrome.storage.local.get(),
+  fence: ({ rules }) => fence(rules),
+  keep: ({ values }) => chrome.storage.local.set(values),
+  async restart() {
+    await chrome.offscreen.closeDocument().catch(() => {});
+    await wake();
+  },
+};
+
+let waking;
+
+/** Sees to it that the document is there, and that somebody looks again if it or this worker dies. */
+function wake() {
+  waking ??= revive().finally(() => (waking = undefined));
+  return waking;
+}
+
+async function revive() {
+  await chrome.alarms.create('wake', { periodInMinutes: 0.5 });
+  if (await present()) return;
+  await chrome.offscreen.createDocument({
+    url: DOCUMENT,
+    reasons: ['WORKERS'],
+    justification: 'Holds the connection to the relay and the streams of the model server.',
+  });
+}
+
+async function present() {
+  const contexts = await chrome.runtime.getContexts({ contextTypes: ['OFFSCREEN_DOCUMENT'] });
+  return contexts.length > 0;
+}
+
+async function fence(addRules) {
+  const standing = await chrome.declarativeNetRequest.getDynamicRules();
+  await chrome.declarativeNetRequest.updateDynamicRules({
+    removeRuleIds: standing.map((rule) => rule.id),
+    addRules,
+  });
+}
+
+async function tell(changes) {
+  if (!OWNERS_KEYS.some((key) => key in changes)) return;
+  if (!(await present())) return wake();
+  const stored = await chrome.storage.local.get();
+  await chrome.runtime.sendMessage({ type: 'settings', stored });
+}

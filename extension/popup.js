@@ -1,0 +1,128 @@
+// Paints the agent's state and passes on what the owner clicks.
+
+const $ = (id) => document.getElementById(id);
+
+const SERVERS = {
+  lm_studio: 'LM Studio',
+  lm_studio_v0: 'LM Studio',
+  ollama: 'Ollama',
+  llama_cpp: 'llama.cpp',
+  generic: 'Model server',
+};
+
+const PHASES = {
+  off: ['bad', 'Not connected'],
+  preparing: ['busy', 'Getting ready'],
+  connecting: ['busy', 'Connecting to the relay'],
+  ready: ['good', 'Ready for jobs'],
+  waiting: ['warn', 'Not connected'],
+};
+
+watch();
+$('settings').addEventListener('click', () => chrome.runtime.openOptionsPage());
+$('agree').addEventListener('change', (event) => {
+  chrome.storage.local.set({ consent: { given: event.target.checked, at: Date.now() } });
+});
+$('taking').addEventListener('change', (event) => {
+  chrome.storage.local.set({ paused: !event.target.checked });
+});
+
+async function watch() {
+  await chrome.runtime.sendMessage({ type: 'wake' });
+  const port = chrome.runtime.connect({ name: 'state' });
+  port.onMessage.addListener(paint);
+  port.onDisconnect.addListener(() => setTimeout(watch, 500));
+  $('retry').onclick = () => port.postMessage({ type: 'retry' });
+}
+
+function paint(state) {
+  paintStatus(state);
+  $('consent').hidden = state.consent;
+  $('agree').checked = state.consent;
+  $('offered').hidden = !state.consent;
+  $('taking').checked = !state.paused;
+  paintEarnings(state.earnings);
+  paintMachine(state);
+  $('jobs-none').hidden = state.jobs.length > 0;
+  paintRows($('jobs'), state.jobs, (job) => [
+    job.model,
+    `${job.tokensPerSecond} tokens/s`,
+    `${count(job.tokens, 'token')} in ${count(Math.round(job.ageMs / 1000), 'second')}`,
+  ]);
+  $('offers').hidden = state.models.length === 0;
+  paintRows($('models'), state.models, (model) => [
+    model.model,
+    model.tokensPerSecond === null ? '' : `${model.tokensPerSecond} tokens/s`,
+    [
+      model.quantization,
+      `${model.context.toLocaleString()} tokens of context`,
+      count(model.slots, 'job') + ' at once',
+      model.price ? `$${usd(model.price.input)} in, $${usd(model.price.output)} out per 1M` : 'relay’s price',
+    ].filter(Boolean).join(' · '),
+  ]);
+  document.body.dataset.painted = performance.now();
+}
+
+function paintStatus(state) {
+  const [tone, title, remedy] = standing(state);
+  $('status').dataset.tone = tone;
+  write($('title'), title);
+  write($('remedy'), remedy);
+  $('retry').hidden = !(state.consent && ['off', 'waiting'].includes(state.connection.phase));
+}
+
+/** Says in one line how things stand: what keeps jobs away comes before how far the link is. */
+function standing({ connection, server, consent, paused, jobs }) {
+  if (!consent) return ['idle', 'Off', ''];
+  const [tone, title] = PHASES[connection.phase];
+  const link = connection.reason?.text ?? '';
+  if (connection.phase === 'off' || connection.phase === 'waiting') return [tone, title, link];
+  if (server.reason?.code === 'looking') return ['busy', 'Getting ready', server.reason.text];
+  if (server.reason) return ['warn', 'No models to offer', server.reason.text];
+  if (paused) return ['idle', 'Paused', link];
+  if (jobs.length > 0) return ['good', `Working on ${count(jobs.length, 'job')}`, link];
+  return [tone, title, link];
+}
+
+function paintEarnings(earnings) {
+  write($('earned-today'), earnings ? `$${earnings.today}` : '–');
+  write($('earned-total'), earnings ? `$${earnings.total}` : '–');
+  const held = earnings && earnings.held !== '0';
+  $('held').hidden = !held;
+  if (held) write($('held'), `$${earnings.held} of it is held back until you are trusted.`);
+}
+
+function paintMachine({ gpu, server }) {
+  const name = [gpu.vendor, gpu.model].filter(Boolean).join(' ') || 'Not recognised';
+  write($('gpu'), gpu.class === 'software' ? `${name} (software, no GPU)` : name);
+  $('gpu').title = gpu.raw;
+  const found = server.address && `${SERVERS[server.kind] ?? 'Model server'} at ${server.address.replace('http://', '')}`;
+  write($('server'), found ?? 'None');
+}
+
+/** Paints a row for each item: name, figure at the right, detail below. Rows are kept and reused. */
+function paintRows(list, items, texts) {
+  while (list.children.length > items.length) list.lastChild.remove();
+  while (list.children.length < items.length) {
+    const row = document.createElement('li');
+    for (const part of ['name', 'figure', 'detail quiet']) {
+      row.appendChild(document.createElement('span')).className = part;
+    }
+    list.append(row);
+  }
+  items.forEach((item, at) => texts(item).forEach((text, part) => write(list.children[at].children[part], text)));
+}
+
+/** Writes only what differs, so that a screen reader is not told the same thing again. */
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function count(number, noun) {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/** Prints millionths of a dollar as dollars. */
+function usd(micros) {
+  return String(micros / 1e6);
+}
