@@ -1,6 +1,10 @@
 //! A relay of one's own: its program on a free port, with a data folder that outlives a restart.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -15,8 +19,16 @@ use crate::{
     process::{Echo, Process},
 };
 
-/// Free answers for everybody, which most tests want.
-pub const FREE: &str = "[free]\nbudget = \"5.00\"\njobs_per_day = 1000000\n";
+/// Free answers for everybody, and no rate limit in the way of a test.
+pub const FREE: &str = "
+[free]
+budget = \"5.00\"
+jobs_per_day = 1000000
+[limits]
+registrations_per_minute = 100000
+connects_per_minute = 100000
+free_requests_per_minute = 1000000
+";
 
 /// A running relay.
 #[derive(Debug)]
@@ -99,6 +111,19 @@ impl Relay {
         Ledger::open(&self.data())
     }
 
+    /// Lets the relay's own auditor check every rule of the ledger.
+    ///
+    /// # Errors
+    /// Fails with what the auditor found.
+    pub async fn audit(&self) -> Result<()> {
+        let mut command = Command::new(built::relay()?);
+        let output = command.args(["audit", "--data-dir"]).arg(self.data()).output().await?;
+        if !output.status.success() {
+            bail!("the audit found {output:?}");
+        }
+        Ok(())
+    }
+
     /// Returns who is live.
     ///
     /// # Errors
@@ -138,7 +163,7 @@ impl Relay {
         Ok(())
     }
 
-    fn data(&self) -> std::path::PathBuf {
+    fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 }

@@ -1,0 +1,288 @@
+//! Whoever means harm gets a clear refusal, and nobody else notices.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rekursing_protocol::{SUBPROTOCOL, VERSION, frame::close};
+use rekursing_tests::{
+    http::raw,
+    link::{Knock, Link, Plugin, identify, offer},
+    relay::{FREE, Relay},
+    scene::{Scripted, ask, text},
+    script::{Dialect, MODEL},
+};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+/// Asserts that pages are still answered.
+async fn undisturbed(scene: &Scripted) -> Result<()> {
+    let mut stream = scene.relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    assert_eq!(text(&stream.events().await?), "one two three");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_that_makes_no_sense_is_refused_with_a_code() -> Result<()> {
+    let scene = Scripted::start().await?;
+    let page = scene.relay.visitor();
+    let chat = |fields: Value| {
+        let mut body = json!({"model": MODEL, "messages": [{"role": "user", "content": "go"}]});
+        for (name, value) in fields.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        body.to_string()
+    };
+    let deep = format!("{{\"model\":\"{MODEL}\",\"messages\":{}{}}}", "[".repeat(5_000), "]".repeat(5_000));
+    let cases: Vec<(&str, String, &[u16])> = vec![
+        ("not JSON", "{".to_owned(), &[400]),
+        ("not an object", "[]".to_owned(), &[400, 422]),
+        ("nothing", String::new(), &[400, 422]),
+        ("deep", deep, &[400, 422]),
+        ("no messages", json!({"model": MODEL}).to_string(), &[400, 422]),
+        ("empty messages", chat(json!({"messages": []})), &[400, 422]),
+        ("messages of another type", chat(json!({"messages": "hello"})), &[400, 422]),
+        ("an unknown model", chat(json!({"model": "nobody-has-this"})), &[404]),
+        ("a model that is a number", chat(json!({"model": 7})), &[400, 422]),
+        ("negative tokens", chat(json!({"max_tokens": -5})), &[400, 422]),
+        ("huge tokens", chat(json!({"max_tokens": 1e300})), &[400, 422]),
+        ("tokens past every context", chat(json!({"max_tokens": 4_000_000_000_u64})), &[400, 422]),
+        ("many choices", chat(json!({"n": 3})), &[400, 422]),
+        (
+            "a remote image",
+            chat(json!({"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "http://192.168.0.1/admin"}}]}]})),
+            &[400, 422],
+        ),
+        (
+            "a local file",
+            chat(json!({"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}]})),
+            &[400, 422],
+        ),
+    ];
+    for (case, body, statuses) in cases {
+        let answer = page.post_bytes("/v1/chat/completions", body).await.context(case)?;
+        assert!(statuses.contains(&answer.status), "{case}: {answer:?}");
+        let error = &answer.json().context(case)?["error"];
+        assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{case}: {error}");
+        assert!(error["code"].is_string(), "{case}: {error}");
+    }
+    assert!(scene.script.jobs().is_empty(), "{:?}", scene.script.jobs());
+    undisturbed(&scene).await
+}
+
+#[tokio::test]
+async fn a_body_too_large_is_refused_before_it_is_read() -> Result<()> {
+    let scene = Scripted::with(&format!("{FREE}request_bytes = 65536\n"), Dialect::LlamaCpp(4)).await?;
+    let large = json!({"prompt": "x".repeat(200_000)}).to_string();
+    let head = format!(
+        "POST /api/llm/inference HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        large.len()
+    );
+    let answer = raw(scene.relay.address(), head.as_bytes(), Duration::from_secs(5)).await?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    undisturbed(&scene).await
+}
+
+#[tokio::test]
+async fn slow_and_broken_connections_are_closed() -> Result<()> {
+    let scene =
+        Scripted::with(&format!("{FREE}[time]\nheader_ms = 500\nbody_ms = 500\n"), Dialect::LlamaCpp(4))
+            .await?;
+    let address = scene.relay.address();
+    let long = Duration::from_secs(10);
+    let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100_000));
+    for (case, bytes) in [
+        ("silence", b"".as_slice()),
+        ("half a head", b"GET / HT"),
+        ("half a body", b"POST /api/llm/inference HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"),
+        ("nonsense", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"),
+        ("a huge head", head.as_bytes()),
+    ] {
+        let closed = tokio::time::timeout(long, raw(address, bytes, long * 2)).await;
+        assert!(closed.is_ok(), "{case}: still open after {long:?}");
+        let answer = String::from_utf8_lossy(&closed??).into_owned();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{case}: {answer}");
+    }
+    undisturbed(&scene).await
+}
+
+#[tokio::test]
+async fn a_foreign_origin_can_neither_connect_nor_read() -> Result<()> {
+    let relay = Relay::start().await?;
+    let knock = |origin| Knock { subprotocol: Some(SUBPROTOCOL), origin };
+    for origin in ["https://evil.example", "chrome-extension://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "null"] {
+        let refused = Link::knock(relay.address(), knock(Some(origin))).await?;
+        assert_eq!(refused.err(), Some(403), "{origin}");
+        let answer = relay.visitor().with("origin", origin).get("/api/llm/models").await?;
+        assert!(!answer.headers.contains_key("access-control-allow-origin"), "{origin}: {answer:?}");
+    }
+    let ours = "chrome-extension://hcmaooakdekehmhhbjmbifiljdchnaeo";
+    assert!(Link::knock(relay.address(), knock(Some(ours))).await?.is_ok());
+    let answer = relay.visitor().with("origin", "https://rekursing.com").get("/api/llm/models").await?;
+    assert_eq!(answer.headers["access-control-allow-origin"], "https://rekursing.com");
+    let refused = Link::knock(relay.address(), Knock { subprotocol: None, origin: None }).await?;
+    assert!(refused.is_err(), "a link without the subprotocol");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stranger_on_the_link_is_closed_with_the_reason() -> Result<()> {
+    let config = format!("{FREE}[time]\nidentify_ms = 1000\n");
+    let scene = Scripted::with(&config, Dialect::LlamaCpp(4)).await?;
+    let relay = &scene.relay;
+    let plugin = Plugin::register(relay).await?;
+
+    let mut silent = Link::open(relay).await?;
+    assert_eq!(silent.closed().await?, close::NOT_IDENTIFIED);
+
+    let mut liar = plugin.clone();
+    "not-the-secret".clone_into(&mut liar.secret);
+    let mut link = Link::open(relay).await?;
+    link.send("identify", &identify(&liar, &offer(MODEL, 1))).await?;
+    assert_eq!(link.closed().await?, close::UNAUTHORIZED);
+
+    let mut old = identify(&plugin, &offer(MODEL, 1));
+    old["version"] = json!(VERSION + 1);
+    let mut link = Link::open(relay).await?;
+    link.send("identify", &old).await?;
+    assert_eq!(link.closed().await?, close::VERSION);
+
+    let mut link = Link::open(relay).await?;
+    link.send("heartbeat", &json!({"n": 1, "jobs": 0})).await?;
+    let code = link.closed().await?;
+    assert!([close::BAD_FRAME, close::NOT_IDENTIFIED].contains(&code), "{code}");
+    undisturbed(&scene).await
+}
+
+#[tokio::test]
+async fn a_malformed_frame_ends_its_own_session_alone() -> Result<()> {
+    let scene = Scripted::start().await?;
+    let greedy = json!({"model": "greedy", "context": 0, "slots": 0, "loaded": true});
+    let cases: Vec<(&str, Message, &[u16])> = vec![
+        ("not JSON", Message::text("{"), &[close::BAD_FRAME]),
+        ("an unknown kind", Message::text(r#"{"rob":{}}"#), &[close::BAD_FRAME]),
+        ("an unknown field", Message::text(r#"{"heartbeat":{"n":1,"jobs":0,"x":1}}"#), &[close::BAD_FRAME]),
+        ("a huge number", Message::text(r#"{"heartbeat":{"n":1e99,"jobs":0}}"#), &[close::BAD_FRAME]),
+        ("a negative number", Message::text(r#"{"heartbeat":{"n":-1,"jobs":0}}"#), &[close::BAD_FRAME]),
+        ("bytes", Message::binary(vec![0_u8; 16]), &[close::BAD_FRAME]),
+        (
+            "an impossible offer",
+            Message::text(json!({"inventory": {"offers": [greedy], "slots": 1}}).to_string()),
+            &[close::BAD_FRAME],
+        ),
+        (
+            "a frame of 1 MB",
+            Message::text("x".repeat(1 << 20)),
+            &[close::TOO_LARGE, close::BAD_FRAME, 1009, 1006],
+        ),
+    ];
+    for (case, message, codes) in cases {
+        let plugin = Plugin::register(&scene.relay).await?;
+        let mut link = Link::ready(&scene.relay, &plugin, &offer("by-hand", 1)).await?;
+        // The other side may close before all of it is written.
+        let _ = link.send_message(message).await;
+        let code = link.closed().await.context(case)?;
+        assert!(codes.contains(&code), "{case}: closed with {code}");
+        undisturbed(&scene).await.context(case)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn frames_about_someone_elses_job_change_nothing() -> Result<()> {
+    let relay = Relay::start().await?;
+    let (honest, thief) = (Plugin::register(&relay).await?, Plugin::register(&relay).await?);
+    let mut worker = Link::ready(&relay, &honest, &offer(MODEL, 1)).await?;
+    let mut other = Link::ready(&relay, &thief, &offer("something-else", 1)).await?;
+    let page = relay.visitor();
+    let question = ask("go");
+    let asking = page.stream("/api/llm/inference", &question);
+    let answering = async {
+        let start = worker.frame("start").await?;
+        let (job, lease) = (start["job"].clone(), start["lease"].clone());
+        other.send("text", &json!({"job": job, "lease": lease, "n": 0, "text": "stolen"})).await?;
+        other.send("done", &json!({"job": job, "lease": lease, "n": 1, "finish": "stop"})).await?;
+        // A round trip on the same socket: what was sent before has been read.
+        other.send("heartbeat", &json!({"n": 1, "jobs": 0})).await?;
+        other.frame("ack").await?;
+        worker.send("text", &json!({"job": job, "lease": 99, "n": 0, "text": "of another lease"})).await?;
+        worker.send("text", &json!({"job": job, "lease": lease, "n": 0, "text": "honest"})).await?;
+        worker.send("done", &json!({"job": job, "lease": lease, "n": 1, "finish": "stop"})).await?;
+        worker.send("done", &json!({"job": job, "lease": lease, "n": 1, "finish": "stop"})).await?;
+        worker.frame("settled").await
+    };
+    let (stream, settled) = tokio::join!(asking, answering);
+    assert_eq!(text(&stream?.events().await?), "honest");
+    settled?;
+    assert_eq!(relay.ledger()?.settlements()?.len(), 1, "a second `done` earns nothing");
+    assert_eq!(thief.earnings(&relay).await?.jobs, 0);
+    assert_eq!(honest.earnings(&relay).await?.jobs, 1);
+    relay.audit().await
+}
+
+#[tokio::test]
+async fn pieces_out_of_order_or_past_the_credit_are_not_delivered() -> Result<()> {
+    let relay = Relay::start().await?;
+    for (case, frames) in [
+        ("a gap", vec![json!({"n": 0, "text": "a"}), json!({"n": 2, "text": "c"})]),
+        ("a repeat", vec![json!({"n": 0, "text": "a"}), json!({"n": 0, "text": "a"})]),
+        ("past the credit", (0..20).map(|n| json!({"n": n, "text": "x".repeat(100_000)})).collect()),
+    ] {
+        let plugin = Plugin::register(&relay).await?;
+        let mut link = Link::ready(&relay, &plugin, &offer(MODEL, 1)).await?;
+        let (page, question) = (relay.visitor(), ask("go"));
+        let (stream, sent) = tokio::join!(page.stream("/api/llm/inference", &question), async {
+            let start = link.frame("start").await?;
+            for mut frame in frames {
+                frame["job"] = start["job"].clone();
+                frame["lease"] = start["lease"].clone();
+                if link.send("text", &frame).await.is_err() {
+                    break;
+                }
+            }
+            anyhow::Ok(())
+        });
+        sent?;
+        let events = stream?.events().await.context(case)?;
+        assert_eq!(events.last().map(|event| event.name.as_str()), Some("error"), "{case}: {events:?}");
+        assert!(!text(&events).contains('c'), "{case}");
+        drop(link);
+    }
+    relay.audit().await
+}
+
+#[tokio::test]
+async fn nobody_reads_what_an_owner_earns_without_the_secret() -> Result<()> {
+    let relay = Relay::start().await?;
+    let (one, other) = (Plugin::register(&relay).await?, Plugin::register(&relay).await?);
+    let path = format!("/api/plugin/earnings/{}", one.id);
+    assert_eq!(relay.visitor().get(&path).await?.status, 401);
+    let bearing = |token: &str| rekursing_tests::http::Page::bearing(relay.address(), token);
+    assert!([401, 403].contains(&bearing(&other.secret).get(&path).await?.status));
+    assert_eq!(bearing(&one.secret).get(&path).await?.status, 200);
+    assert_eq!(bearing("rk_nobody").post("/api/llm/inference", &ask("go")).await?.status, 401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_provider_says_cannot_forge_an_event() -> Result<()> {
+    let relay = Relay::start().await?;
+    let plugin = Plugin::register(&relay).await?;
+    let mut link = Link::ready(&relay, &plugin, &offer(MODEL, 1)).await?;
+    let forged = "\n\nevent: done\ndata: {\"cost\":\"0\"}\n\n\r\ndata: [DONE]\r\n\r\n<script>";
+    let (page, question) = (relay.visitor(), ask("go"));
+    let (stream, sent) = tokio::join!(page.stream("/api/llm/inference", &question), async {
+        let start = link.frame("start").await?;
+        let piece = json!({"job": start["job"], "lease": start["lease"], "n": 0, "text": forged});
+        link.send("text", &piece).await?;
+        let done = json!({"job": start["job"], "lease": start["lease"], "n": 1, "finish": "stop"});
+        link.send("done", &done).await
+    });
+    sent?;
+    let events = stream?.events().await?;
+    assert_eq!(text(&events), forged);
+    assert_eq!(events.iter().filter(|event| event.name == "done").count(), 1, "{events:?}");
+    Ok(())
+}

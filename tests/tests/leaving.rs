@@ -1,0 +1,248 @@
+//! Whoever leaves, leaves nothing behind: pages, owners and the relay itself.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use rekursing_protocol::{Nanos, frame::close};
+use rekursing_tests::{
+    eventually,
+    http::Stream,
+    link::{Link, Plugin, offer},
+    relay::{FREE, Relay},
+    scene::{Scripted, ask, hear, text},
+    script::{Dialect, Gate, MODEL, Reply, Step},
+};
+use serde_json::json;
+
+/// A page that leaves is gone from the owner's machine within this.
+const CANCEL: Duration = Duration::from_secs(1);
+
+fn endless() -> Reply {
+    let mut steps: Vec<Step> = ["one", " two"].iter().map(|token| Step::token(token)).collect();
+    steps.push(Step::Hold);
+    Reply::steps(steps)
+}
+
+async fn settled(relay: &Relay) -> Result<()> {
+    let look = || async { Ok((relay.ledger()?.balance("escrow")? == Nanos::ZERO).then_some(())) };
+    eventually("nothing is held any more", look).await
+}
+
+#[tokio::test]
+async fn a_page_that_leaves_cancels_its_job_at_the_owners_server() -> Result<()> {
+    let scene = Scripted::start().await?;
+    for path in ["/api/llm/inference", "/v1/chat/completions"] {
+        let number = scene.script.jobs().len();
+        scene.script.next(endless());
+        let body = json!({
+            "model": MODEL, "stream": true, "messages": [{"role": "user", "content": "go"}],
+        });
+        let mut stream = scene.relay.visitor().stream(path, &body).await?;
+        stream.next().await?;
+        let job = scene.script.job(number).await?;
+        drop(stream);
+        job.left(CANCEL).await.context(path)?;
+    }
+    settled(&scene.relay).await?;
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn a_page_that_leaves_before_the_first_token_pays_nothing() -> Result<()> {
+    let scene = Scripted::start().await?;
+    scene.script.next(Reply::silence());
+    let page = scene.relay.customer("impatient", "1.00").await?;
+    let asking = tokio::spawn(async move { page.stream("/api/llm/inference", &ask("go")).await.map(drop) });
+    let job = scene.script.job(0).await?;
+    asking.abort();
+    job.left(CANCEL).await?;
+    settled(&scene.relay).await?;
+    assert_eq!(scene.relay.ledger()?.balance("page:")?, Nanos::DOLLAR);
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn a_page_that_leaves_half_way_pays_for_what_it_was_sent() -> Result<()> {
+    let scene = Scripted::start().await?;
+    scene.script.next(endless());
+    let page = scene.relay.customer("hasty", "1.00").await?;
+    let mut stream = page.stream("/api/llm/inference", &ask("go")).await?;
+    hear(&mut stream, "one two").await?;
+    drop(stream);
+    settled(&scene.relay).await?;
+    let charges = scene.relay.ledger()?.settlements()?;
+    assert_eq!(charges.len(), 1);
+    assert!((1..=2).contains(&charges[0].answer_tokens), "{charges:?}");
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn a_page_that_reads_slowly_holds_back_its_own_provider_and_nobody_else() -> Result<()> {
+    let scene = Scripted::start().await?;
+    // 64 MiB that nobody reads; one kilobyte a token.
+    let token =
+        format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"content": "x".repeat(1024)}}]}));
+    let block = Bytes::from(token.repeat(64));
+    let flood: Vec<Step> = std::iter::repeat_n(Step::Send(block), 1024).collect();
+    scene.script.next(Reply::steps(flood));
+    let mut slow: Stream = scene.relay.visitor().stream("/api/llm/inference", &ask("flood")).await?;
+    slow.event("token").await?;
+    let job = scene.script.job(0).await?;
+    for _ in 0..20 {
+        let mut quick = scene.relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+        assert_eq!(text(&quick.events().await?), "one two three");
+    }
+    // The system's own socket buffers take some megabytes at each of three hops.
+    assert!(
+        job.sent_bytes() < 32 * 1024 * 1024,
+        "{} bytes were taken for a page that reads none",
+        job.sent_bytes()
+    );
+    drop(slow);
+    job.left(CANCEL).await?;
+    settled(&scene.relay).await
+}
+
+#[tokio::test]
+async fn an_owner_who_leaves_mid_answer_is_paid_for_what_came_and_the_page_is_told() -> Result<()> {
+    let mut scene = Scripted::start().await?;
+    scene.script.next(endless());
+    let mut stream = scene.relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    hear(&mut stream, "one two").await?;
+    scene.node.process().kill().await?;
+    let events = stream.events().await?;
+    assert_eq!(events.last().map(|event| event.name.as_str()), Some("error"), "{events:?}");
+    settled(&scene.relay).await?;
+    assert_eq!(scene.relay.ledger()?.settlements()?.len(), 1);
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn an_agent_comes_back_by_itself_after_the_relay_was_killed() -> Result<()> {
+    let mut scene = Scripted::start().await?;
+    scene.relay.kill().await?;
+    scene.relay.restart().await?;
+    let answered = || async {
+        let answer = scene.relay.visitor().post("/api/llm/inference", &ask("go")).await?;
+        Ok((answer.status == 200).then_some(()))
+    };
+    eventually("the agent is back and answers", answered).await
+}
+
+#[tokio::test]
+async fn a_relay_killed_under_load_neither_loses_nor_doubles_a_charge() -> Result<()> {
+    let mut scene = Scripted::with(FREE, Dialect::LlamaCpp(8)).await?;
+    let page = scene.relay.customer("shop", "5.00").await?;
+    let gate = Gate::default();
+    scene.script.always(Reply::gated(&["one", " two"], &gate));
+    let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..8 {
+        let (page, ended) = (page.clone(), ended.clone());
+        tokio::spawn(async move {
+            while let Ok(mut stream) = page.stream("/api/llm/inference", &ask("go")).await {
+                // Whoever hears the end was told what it cost: that charge may never be lost.
+                let Ok(done) = stream.event("done").await else { break };
+                let _ = ended.send(done["cost"].clone());
+            }
+        });
+    }
+    drop(ended);
+    gate.open(100);
+    let mut paid = Vec::new();
+    while paid.len() < 25 {
+        paid.push(ends.recv().await.context("an answer before the crash")?);
+        gate.open(2);
+    }
+    scene.relay.kill().await?;
+    while let Some(cost) = ends.recv().await {
+        paid.push(cost);
+    }
+    scene.relay.restart().await?;
+    let ledger = scene.relay.ledger()?;
+    let charges = ledger.settlements()?;
+    assert!(
+        charges.len() >= paid.len(),
+        "{} ends were heard, {} charges are stored",
+        paid.len(),
+        charges.len()
+    );
+    let mut jobs: Vec<&str> = charges.iter().map(|charge| charge.job.as_str()).collect();
+    jobs.sort_unstable();
+    jobs.dedup();
+    assert_eq!(jobs.len(), charges.len(), "no job is charged twice");
+    let spent: i64 = charges.iter().map(|charge| charge.charge.get()).sum();
+    assert_eq!(
+        ledger.balance("page:")?,
+        Nanos::new(5_000_000_000 - spent),
+        "holds of lost jobs are given back"
+    );
+    assert_eq!(ledger.balance("escrow")?, Nanos::ZERO);
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn a_relay_told_to_leave_lets_running_answers_finish() -> Result<()> {
+    let scene = Scripted::start().await?;
+    let gate = Gate::default();
+    scene.script.next(Reply::gated(&["one", " two"], &gate));
+    let mut stream = scene.relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    gate.open(1);
+    hear(&mut stream, "one").await?;
+    let plugin = Plugin::register(&scene.relay).await?;
+    let mut link = Link::ready(&scene.relay, &plugin, &offer("by-hand", 1)).await?;
+    let Scripted { mut relay, .. } = scene;
+    let page = relay.visitor();
+    let leaving = tokio::spawn(async move { relay.leave(Duration::from_secs(20)).await });
+    assert!(matches!(link.frame("drain").await?["spread_ms"].as_u64(), Some(1..)));
+    // A new request finds either a refusal or nobody: never an answer that will not finish.
+    if let Ok(refused) = page.post("/api/llm/inference", &ask("late")).await {
+        assert_eq!(refused.status, 503, "{refused:?}");
+    }
+    gate.open(1);
+    hear(&mut stream, " two").await?;
+    stream.event("done").await?;
+    leaving.await?
+}
+
+#[tokio::test]
+async fn a_relay_told_to_leave_does_not_wait_for_ever() -> Result<()> {
+    let config = format!("{FREE}[time]\ndrain_ms = 500\n");
+    let mut scene = Scripted::with(&config, Dialect::LlamaCpp(1)).await?;
+    scene.script.next(endless());
+    let mut stream = scene.relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    hear(&mut stream, "one two").await?;
+    scene.relay.leave(Duration::from_secs(10)).await?;
+    let rest = stream.events().await.unwrap_or_default();
+    assert!(rest.iter().all(|event| event.name != "done"), "{rest:?}");
+    scene.relay.restart().await?;
+    assert_eq!(scene.relay.ledger()?.balance("escrow")?, Nanos::ZERO);
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn a_newer_connection_of_the_same_plugin_takes_over() -> Result<()> {
+    let relay = Relay::start().await?;
+    let plugin = Plugin::register(&relay).await?;
+    let mut older = Link::ready(&relay, &plugin, &offer(MODEL, 1)).await?;
+    let _newer = Link::ready(&relay, &plugin, &offer(MODEL, 1)).await?;
+    assert_eq!(older.closed().await?, close::REPLACED);
+    assert_eq!(relay.stats().await?["plugins"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_without_heartbeats_is_given_up_and_its_page_told() -> Result<()> {
+    let config = format!("{FREE}[time]\nheartbeat_ms = 300\n");
+    let relay = Relay::with(&config).await?;
+    let plugin = Plugin::register(&relay).await?;
+    let mut link = Link::ready(&relay, &plugin, &offer(MODEL, 1)).await?;
+    let (page, question) = (relay.visitor(), ask("go"));
+    let (answer, started) = tokio::join!(page.post("/api/llm/inference", &question), async {
+        link.frame("start").await?;
+        link.closed().await
+    });
+    assert_eq!(started?, close::TIMED_OUT);
+    assert!(String::from_utf8_lossy(&answer?.body).contains("provider_failed"));
+    Ok(())
+}
