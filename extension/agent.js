@@ -24,7 +24,7 @@ async function start() {
   meta.content = policy;
   document.head.append(meta);
   await chrome.runtime.sendMessage({ type: 'fence', rules });
-  return Shell.start(stored);
+  return Shell.start(stored, chrome.runtime.id);
 }
 
 async function change(stored) {

@@ -62,12 +62,10 @@ async function present() {
   return contexts.length > 0;
 }
 
-async function fence(addRules) {
-  const standing = await chrome.declarativeNetRequest.getDynamicRules();
-  await chrome.declarativeNetRequest.updateDynamicRules({
-    removeRuleIds: standing.map((rule) => rule.id),
-    addRules,
-  });
+/** Replaces all rules in one step, so that there is no moment without. */
+function fence(addRules) {
+  const removeRuleIds = Array.from({ length: 100 }, (_, at) => at + 1);
+  return chrome.declarativeNetRequest.updateDynamicRules({ removeRuleIds, addRules });
 }
 
 async function tell(changes) {

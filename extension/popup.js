@@ -40,6 +40,7 @@ function paint(state) {
   $('consent').hidden = state.consent;
   $('agree').checked = state.consent;
   $('offered').hidden = !state.consent;
+  $('here').hidden = !state.consent;
   $('taking').checked = !state.paused;
   paintEarnings(state.earnings);
   paintMachine(state);
@@ -55,9 +56,9 @@ function paint(state) {
     model.tokensPerSecond === null ? '' : `${model.tokensPerSecond} tokens/s`,
     [
       model.quantization,
-      `${model.context.toLocaleString()} tokens of context`,
-      count(model.slots, 'job') + ' at once',
-      model.price ? `$${usd(model.price.input)} in, $${usd(model.price.output)} out per 1M` : 'relay’s price',
+      `${model.context.toLocaleString('en')} context`,
+      `${model.slots} at once`,
+      model.price ? `$${micros(model.price.input)} / $${micros(model.price.output)} per 1M` : 'relay’s price',
     ].filter(Boolean).join(' · '),
   ]);
   document.body.dataset.painted = performance.now();
@@ -68,6 +69,7 @@ function paintStatus(state) {
   $('status').dataset.tone = tone;
   write($('title'), title);
   write($('remedy'), remedy);
+  write($('retry'), state.connection.phase === 'off' ? 'Connect again' : 'Try now');
   $('retry').hidden = !(state.consent && ['off', 'waiting'].includes(state.connection.phase));
 }
 
@@ -85,11 +87,13 @@ function standing({ connection, server, consent, paused, jobs }) {
 }
 
 function paintEarnings(earnings) {
-  write($('earned-today'), earnings ? `$${earnings.today}` : '–');
-  write($('earned-total'), earnings ? `$${earnings.total}` : '–');
+  for (const span of ['today', 'total']) {
+    write($(`earned-${span}`), earnings ? `$${cents(earnings[span])}` : '–');
+    $(`earned-${span}`).dataset.usd = earnings?.[span] ?? '';
+  }
   const held = earnings && earnings.held !== '0';
   $('held').hidden = !held;
-  if (held) write($('held'), `$${earnings.held} of it is held back until you are trusted.`);
+  if (held) write($('held'), `$${cents(earnings.held)} of it is held back until you are trusted.`);
 }
 
 function paintMachine({ gpu, server }) {
@@ -123,6 +127,12 @@ function count(number, noun) {
 }
 
 /** Prints millionths of a dollar as dollars. */
-function usd(micros) {
-  return String(micros / 1e6);
+function micros(number) {
+  return cents(String(number / 1e6));
+}
+
+/** Gives a decimal number of dollars at least two decimals, and takes none away. */
+function cents(usd) {
+  const [dollars, decimals = ''] = usd.split('.');
+  return `${dollars}.${decimals.padEnd(2, '0')}`;
 }
