@@ -4,15 +4,24 @@
 //! executes the [`Effect`]s in the order in which they come. Nothing here knows a socket, a clock, a
 //! random source, JSON or HTTP; randomness is a seed that the shell passes in.
 
+mod breaker;
 pub mod effect;
+mod job;
 pub mod ledger;
 pub mod market;
+mod matching;
 pub mod meter;
+pub mod model_name;
+mod random;
+mod record;
 pub mod refusal;
 pub mod request;
+mod session;
+mod shelf;
 pub mod terms;
 pub mod tier;
 pub mod view;
+mod visitors;
 
 pub use effect::{Assignment, CloseReason, Effect, End};
 pub use ledger::{Account, Book, Entry, EntryKind};

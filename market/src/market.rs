@@ -1,90 +1,267 @@
-//! The market itself.
-use rekursing_protocol::{
-    FailCode, JobId, Moment, PluginId, SessionId,
-    frame::{Heartbeat, Inventory},
-};
+//! The market itself: sessions, jobs, the queue and the book, and every call that changes them.
+//!
+//! The shell calls from one place at a time, passes the present moment, which never runs backwards, and
+//! after each call takes the [`Effect`]s and executes them in their order.
+
+mod answering;
+mod attendance;
+mod placing;
+mod views;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use rekursing_protocol::{JobId, Moment, PluginId, SessionId};
 
 use crate::{
-    effect::Effect,
-    ledger::Book,
+    effect::{Effect, End},
+    job::{Job, Run, State},
+    ledger::{Book, Entry},
     meter::Usage,
+    random::Random,
     refusal::Refusal,
-    request::Request,
+    request::{Payer, Request},
+    session::{Catalog, Departed, Session},
+    shelf::Shelves,
     terms::Terms,
-    view::{Counts, ModelView, SessionView},
+    visitors::Visitors,
 };
 
 /// Sessions, offers, jobs, the queue and the book.
 #[derive(Debug)]
 pub struct Market {
+    terms: Terms,
     book: Book,
+    random: Random,
     effects: Vec<Effect>,
+    is_draining: bool,
+
+    /// Sessions by their place, which is free again when one leaves.
+    sessions: Vec<Option<Session>>,
+    places_free: Vec<u32>,
+    by_session: HashMap<SessionId, u32>,
+    by_plugin: HashMap<PluginId, u32>,
+    arrivals: u64,
+    shelves: Shelves,
+    catalog: Catalog,
+    departed: Departed,
+    /// When parked and resting sessions are to be looked at again.
+    wakes: BTreeSet<(Moment, u32)>,
+
+    jobs: HashMap<JobId, Job>,
+    numbers: u64,
+    /// Waiting jobs by their number, so oldest first.
+    queue: BTreeMap<u64, JobId>,
+    visitors: Visitors,
+    tally: Tally,
+}
+
+/// What happened since the start.
+#[derive(Debug, Default)]
+struct Tally {
+    completed: u64,
+    failed: u64,
+    refused: u64,
+    cancelled: u64,
+    retries: u64,
 }
 
 impl Market {
-    /// Makes an empty market over a restored book.
-    pub fn new(_terms: Terms, book: Book, _seed: u64) -> Market {
-        Market { book, effects: Vec::new() }
+    /// Makes a market without sessions over a restored book. Equal seeds and equal calls give equal
+    /// effects.
+    pub fn new(terms: Terms, book: Book, seed: u64) -> Market {
+        Market {
+            terms,
+            book,
+            random: Random::new(seed),
+            effects: Vec::new(),
+            is_draining: false,
+            sessions: Vec::new(),
+            places_free: Vec::new(),
+            by_session: HashMap::new(),
+            by_plugin: HashMap::new(),
+            arrivals: 0,
+            shelves: Shelves::default(),
+            catalog: Catalog::default(),
+            departed: Departed::default(),
+            wakes: BTreeSet::new(),
+            jobs: HashMap::new(),
+            numbers: 0,
+            queue: BTreeMap::new(),
+            visitors: Visitors::default(),
+            tally: Tally::default(),
+        }
     }
-    /// Voids the holds of jobs that died with an earlier process.
-    pub fn recover(&mut self, _now: Moment) {}
-    /// A session is there.
-    pub fn join(&mut self, _now: Moment, _session: SessionId, _plugin: PluginId, _inventory: Inventory) {}
-    /// A session offers something else.
-    pub fn restock(&mut self, _now: Moment, _session: SessionId, _inventory: Inventory) {}
-    /// A session lives.
-    pub fn heartbeat(&mut self, _now: Moment, _session: SessionId, _beat: &Heartbeat) {}
-    /// A session is gone.
-    pub fn leave(&mut self, _now: Moment, _session: SessionId) {}
-    /// No new jobs.
-    pub fn drain(&mut self, _now: Moment) {}
-    /// A page asks.
-    pub fn submit(&mut self, _now: Moment, _request: Request) -> Result<(), Refusal> {
-        Err(Refusal::NoProvider)
+
+    /// Voids the holds of jobs that died with an earlier process. Running it again changes nothing.
+    pub fn recover(&mut self, now: Moment) {
+        let mut orphans: Vec<JobId> = self
+            .book
+            .open_holds()
+            .map(|(job, _, _)| job)
+            .filter(|job| !self.jobs.contains_key(job))
+            .collect();
+        orphans.sort_unstable();
+        for job in orphans {
+            self.void(now, job);
+        }
     }
-    /// The first piece came; false when the lease is stale.
-    pub fn began(&mut self, _now: Moment, _job: JobId, _lease: u32) -> bool {
-        false
+
+    /// Takes a page's request. When it is accepted, the job is assigned ([`Effect::Assign`]) or waits,
+    /// and ends exactly once: by [`Effect::Settled`], [`Effect::Ended`], both in this order when the
+    /// answer broke off, or by [`Market::cancel`].
+    pub fn submit(&mut self, now: Moment, request: Request) -> Result<(), Refusal> {
+        self.wake(now);
+        let admitted = self.admit(now, request);
+        if admitted.is_err() {
+            self.tally.refused += 1;
+        }
+        admitted
     }
-    /// The answer is complete.
-    pub fn finish(&mut self, _now: Moment, _job: JobId, _lease: u32, _usage: Usage) {}
-    /// The attempt failed.
-    pub fn fail(
-        &mut self,
-        _now: Moment,
-        _job: JobId,
-        _lease: u32,
-        _code: FailCode,
-        _detail: String,
-        _usage: Usage,
-    ) {
+
+    fn admit(&mut self, now: Moment, request: Request) -> Result<(), Refusal> {
+        if self.is_draining {
+            return Err(Refusal::Draining);
+        }
+        if self.jobs.contains_key(&request.job) || self.book.knows(request.job) {
+            return Err(Refusal::DuplicateJob);
+        }
+        let quota_day = match request.payer {
+            Payer::Page(_) => None,
+            Payer::Free { visitor } => Some(self.visitors.take(&self.terms, now, visitor)?),
+        };
+        self.numbers += 1;
+        let job = Job {
+            number: self.numbers,
+            submitted: now,
+            deadline: now + self.terms.queue_wait,
+            quota_day,
+            held: None,
+            lease: 0,
+            retries: 0,
+            excluded: Vec::new(),
+            state: State::Unplaced,
+            request,
+        };
+        self.place(now, job).map_err(|unplaced| {
+            let (job, refusal) = *unplaced;
+            self.give_quota_back(&job);
+            refusal
+        })
     }
-    /// The page left.
-    pub fn cancel(&mut self, _now: Moment, _job: JobId, _usage: Usage) {}
-    /// Time passed.
-    pub fn tick(&mut self, _now: Moment) {}
-    /// Takes the effects.
+
+    /// The page is gone: the session is told to stop, what was delivered is charged, and a hold for
+    /// nothing is given back. The job ends with this call.
+    pub fn cancel(&mut self, now: Moment, job: JobId, usage: Usage) {
+        let Some(mut job) = self.jobs.remove(&job) else { return };
+        self.tally.cancelled += 1;
+        match std::mem::replace(&mut job.state, State::Unplaced) {
+            State::Unplaced => {}
+            State::Waiting { shelf } => {
+                self.unqueue(shelf, job.number);
+                self.forgive(now, &job);
+            }
+            State::Running(run) => {
+                if run.at.is_some() {
+                    let (job, lease, session) = (job.request.job, job.lease, run.session);
+                    self.effects.push(Effect::Cancel { job, lease, session });
+                }
+                let freed = self.release(&job, &run);
+                if let Some(at) = freed {
+                    self.session_mut(at).breaker.released();
+                    self.measure(at, &run, &usage);
+                }
+                self.charge_or_forgive(now, &job, &run, &usage, false);
+                self.serve_freed(now, freed);
+            }
+        }
+    }
+
+    /// Takes no new jobs and refuses those that wait. What runs may end.
+    pub fn drain(&mut self, now: Moment) {
+        self.is_draining = true;
+        let waiting: Vec<JobId> = self.queue.values().copied().collect();
+        for job in waiting {
+            self.refuse_waiting(now, job, Refusal::Draining);
+        }
+    }
+
+    /// Takes the effects since the last time, in their order.
     pub fn drain_effects(&mut self) -> std::vec::Drain<'_, Effect> {
         self.effects.drain(..)
     }
-    /// The book.
-    pub fn book(&self) -> &Book {
+
+    /// Returns the book.
+    pub const fn book(&self) -> &Book {
         &self.book
     }
-    /// The book, for grants.
-    pub fn book_mut(&mut self) -> &mut Book {
+
+    /// Returns the book, for grants. Holds are the market's own to make and to resolve.
+    pub const fn book_mut(&mut self) -> &mut Book {
         &mut self.book
     }
-    /// The models.
-    pub fn models(&self, _now: Moment) -> Vec<ModelView> {
-        Vec::new()
+
+    /// Returns the terms.
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
     }
-    /// The sessions.
-    pub fn sessions(&self) -> Vec<SessionView> {
-        Vec::new()
+
+    fn session(&self, at: u32) -> &Session {
+        self.sessions[at as usize].as_ref().expect("places of sessions are forgotten when they leave")
     }
-    /// The counts.
-    pub fn counts(&self) -> Counts {
-        Counts::default()
+
+    fn session_mut(&mut self, at: u32) -> &mut Session {
+        self.sessions[at as usize].as_mut().expect("places of sessions are forgotten when they leave")
+    }
+
+    fn record(&mut self, entry: Entry) {
+        self.effects.push(Effect::Record(entry));
+    }
+
+    /// Ends a job of which nothing was delivered.
+    fn refuse(&mut self, now: Moment, job: &Job, refusal: Refusal) {
+        self.tally.refused += 1;
+        self.forgive(now, job);
+        self.effects.push(Effect::Ended { job: job.request.job, end: End::Refused(refusal) });
+    }
+
+    /// Gives back what a job took: its hold and its part of the free quota.
+    fn forgive(&mut self, now: Moment, job: &Job) {
+        if job.held.is_some() {
+            self.void(now, job.request.job);
+        }
+        self.give_quota_back(job);
+    }
+
+    fn void(&mut self, now: Moment, job: JobId) {
+        let entry = self.book.void(now, job).expect("a hold is open until its job ends, which is once");
+        self.record(entry);
+    }
+
+    fn give_quota_back(&mut self, job: &Job) {
+        if let (Some(day), Payer::Free { visitor }) = (job.quota_day, job.request.payer) {
+            self.visitors.give_back(day, visitor);
+        }
+    }
+
+    /// Takes a job from its session, and returns the session's place if it is still there.
+    fn release(&mut self, job: &Job, run: &Run) -> Option<u32> {
+        let at = run.at?;
+        let session = self.session_mut(at);
+        session.jobs.retain(|other| *other != job.request.job);
+        if let Some(stock) = session.stock_mut(&run.offer.model) {
+            stock.busy = stock.busy.saturating_sub(1);
+        }
+        Some(at)
+    }
+
+    /// Measures how fast an answer came.
+    fn measure(&mut self, at: u32, run: &Run, usage: &Usage) {
+        let session = self.sessions[at as usize].as_mut();
+        if let Some(stock) = session.and_then(|session| session.stock_mut(&run.offer.model)) {
+            stock.speed.measure(&self.terms, usage);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

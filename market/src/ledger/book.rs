@@ -278,6 +278,11 @@ impl Book {
         self.holds.get(&job).map(|hold| hold.amount)
     }
 
+    /// Tells whether a job has a hold or had one not long ago.
+    pub fn knows(&self, job: JobId) -> bool {
+        self.holds.contains_key(&job) || self.resolved.contains_key(&job)
+    }
+
     /// Checks the whole book, in time that grows with the number of accounts and holds.
     pub fn audit(&self) -> Result<(), Imbalance> {
         let wide = |amount: Nanos| i128::from(amount.get());

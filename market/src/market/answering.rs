@@ -1,0 +1,246 @@
+//! Answering: what becomes of a job once a session has it.
+
+use rekursing_protocol::{FailCode, JobId, Moment, OfferKind};
+
+use super::Market;
+use crate::{
+    effect::{Effect, End},
+    job::{Job, Run, State},
+    ledger::Settlement,
+    meter::{Metered, Usage, metered},
+    refusal::Refusal,
+    session::rest_until,
+};
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blame {
+    /// The page's: no other session would do better, and nobody's record suffers.
+    Page,
+    /// Nobody's: the session cannot take it at this moment and is left alone for a while.
+    NotNow,
+    /// Nobody's, and another session may do better.
+    Nobody,
+    /// The owner's side.
+    Owner,
+}
+
+const fn blame(code: FailCode) -> Blame {
+    match code {
+        FailCode::BadRequest | FailCode::ContextOverflow => Blame::Page,
+        FailCode::Busy | FailCode::Paused | FailCode::ModelLoading => Blame::NotNow,
+        // The shell's own cancellations end by `cancel`: who says so unasked has dropped the job.
+        FailCode::Refused | FailCode::Cancelled => Blame::Nobody,
+        FailCode::ModelMissing
+        | FailCode::ModelCrashed
+        | FailCode::Unreachable
+        | FailCode::Unauthorized
+        | FailCode::ServerError
+        | FailCode::Malformed
+        | FailCode::Cut
+        | FailCode::Stalled
+        | FailCode::Empty => Blame::Owner,
+    }
+}
+
+impl Market {
+    /// The first piece of the answer came, so no other session can take over. Returns false when the
+    /// lease is stale: the piece belongs to nobody and is dropped.
+    pub fn began(&mut self, now: Moment, job: JobId, lease: u32) -> bool {
+        let Some(run) = self.run_mut(job, lease) else { return false };
+        let Some(at) = run.at else { return false };
+        run.began = true;
+        self.note_life(now, at);
+        true
+    }
+
+    /// The answer is complete and is charged. An answer of nothing is a failure of the session.
+    /// Nothing happens when the lease is stale.
+    pub fn finish(&mut self, now: Moment, job: JobId, lease: u32, usage: Usage) {
+        let Some(run) = self.run_mut(job, lease).map(|run| run.clone()) else { return };
+        if self.charged(&self.jobs[&job], &run, &usage, true).is_none() {
+            self.fail(now, job, lease, FailCode::Empty, String::new(), usage);
+            return;
+        }
+        let Some(mut job) = self.jobs.remove(&job) else { return };
+        job.state = State::Unplaced;
+        let freed = self.release(&job, &run);
+        if let Some(at) = freed {
+            let terms = &self.terms;
+            let session = self.sessions[at as usize].as_mut().expect("it was just released");
+            session.reliability.succeeded(terms, now);
+            session.breaker.succeeded();
+            self.measure(at, &run, &usage);
+            self.note_life(now, at);
+        }
+        self.tally.completed += 1;
+        self.charge_or_forgive(now, &job, &run, &usage, true);
+        self.serve_freed(now, freed);
+    }
+
+    /// The attempt failed. Before the first piece another session takes over inside the same hold, unless
+    /// the page is at fault or retries are used up; after it, what was delivered is charged and the job
+    /// ends. Nothing happens when the lease is stale.
+    pub fn fail(
+        &mut self,
+        now: Moment,
+        job: JobId,
+        lease: u32,
+        code: FailCode,
+        detail: String,
+        usage: Usage,
+    ) {
+        if self.run_mut(job, lease).is_none() {
+            return;
+        }
+        let Some(mut job) = self.jobs.remove(&job) else { return };
+        let State::Running(run) = std::mem::replace(&mut job.state, State::Unplaced) else { return };
+        let freed = self.release(&job, &run);
+        if let Some(at) = freed {
+            self.judge(now, at, code);
+        }
+        if run.began {
+            self.break_off(now, &job, &run, code, detail, &usage);
+        } else {
+            self.try_again(now, job, &run, code, detail);
+        }
+        self.serve_freed(now, freed);
+    }
+
+    /// Holds a failure against a session, or not.
+    fn judge(&mut self, now: Moment, at: u32, code: FailCode) {
+        let terms = &self.terms;
+        let session = self.sessions[at as usize].as_mut().expect("it was just released");
+        match blame(code) {
+            Blame::Page | Blame::Nobody => session.breaker.released(),
+            Blame::NotNow => {
+                session.breaker.released();
+                session.resting_until = rest_until(terms, now);
+                self.wakes.insert((session.resting_until, at));
+            }
+            Blame::Owner => {
+                session.reliability.failed(terms, now);
+                session.breaker.failed(terms, now);
+                self.wakes.extend(session.breaker.parked_until().map(|until| (until, at)));
+            }
+        }
+        self.note_life(now, at);
+    }
+
+    fn break_off(
+        &mut self,
+        now: Moment,
+        job: &Job,
+        run: &Run,
+        code: FailCode,
+        detail: String,
+        usage: &Usage,
+    ) {
+        self.tally.failed += 1;
+        self.charge_or_forgive(now, job, run, usage, false);
+        self.effects.push(Effect::Ended { job: job.request.job, end: End::Failed { code, detail } });
+    }
+
+    fn try_again(&mut self, now: Moment, mut job: Job, run: &Run, code: FailCode, detail: String) {
+        match blame(code) {
+            Blame::Page => return self.refuse(now, &job, Refusal::PageMistake { code, detail }),
+            // The queue's deadline bounds how often a session may say so.
+            Blame::NotNow => {}
+            Blame::Nobody | Blame::Owner => {
+                if job.retries >= self.terms.retries_max {
+                    return self.refuse(now, &job, Refusal::ProviderFailed { code });
+                }
+                job.retries += 1;
+                // A session that is gone cannot be asked again; its plugin may be back with another.
+                if run.at.is_some() {
+                    job.excluded.push(run.plugin);
+                }
+            }
+        }
+        match self.place(now, job) {
+            Ok(()) => self.tally.retries += 1,
+            Err(unplaced) => {
+                let (job, refusal) = *unplaced;
+                // Why nobody else fits is of less use than why the last one failed.
+                let timed_out = matches!(refusal, Refusal::QueueTimeout { .. });
+                let refusal = if timed_out { refusal } else { Refusal::ProviderFailed { code } };
+                self.refuse(now, &job, refusal);
+            }
+        }
+    }
+
+    /// The session of these jobs is gone. Those whose answer has begun are lost and wait for the shell's
+    /// report; the others go elsewhere.
+    pub(super) fn abandon(&mut self, now: Moment, jobs: Vec<JobId>) {
+        for id in jobs {
+            let Some(State::Running(run)) = self.jobs.get_mut(&id).map(|job| &mut job.state) else {
+                continue;
+            };
+            run.at = None;
+            if run.began {
+                let lease = self.jobs[&id].lease;
+                self.effects.push(Effect::Lost { job: id, lease });
+            } else if let Some(mut job) = self.jobs.remove(&id)
+                && let State::Running(run) = std::mem::replace(&mut job.state, State::Unplaced)
+            {
+                self.try_again(now, job, &run, FailCode::Unreachable, String::new());
+            }
+        }
+    }
+
+    /// Returns the attempt that a lease belongs to, if it is the current one.
+    fn run_mut(&mut self, job: JobId, lease: u32) -> Option<&mut Run> {
+        let job = self.jobs.get_mut(&job)?;
+        match &mut job.state {
+            State::Running(run) if job.lease == lease => Some(run),
+            State::Running(_) | State::Waiting { .. } | State::Unplaced => None,
+        }
+    }
+
+    /// Returns what an answer is charged for, or nothing when it came to nothing: no answer token of a
+    /// text, or vectors that are not complete.
+    fn charged(&self, job: &Job, run: &Run, usage: &Usage, complete: bool) -> Option<Metered> {
+        let metered = metered(&self.terms, usage, job.request.prompt_tokens, run.answer_tokens_max);
+        let is_something = match job.request.kind {
+            OfferKind::Text => metered.answer_tokens > 0 && (complete || run.began),
+            OfferKind::Embedding => complete,
+        };
+        is_something.then_some(metered)
+    }
+
+    /// Settles a job for what was delivered, or gives its hold back.
+    pub(super) fn charge_or_forgive(
+        &mut self,
+        now: Moment,
+        job: &Job,
+        run: &Run,
+        usage: &Usage,
+        complete: bool,
+    ) {
+        let Some(charged) = self.charged(job, run, usage, complete) else {
+            self.forgive(now, job);
+            return;
+        };
+        let settlement = Settlement {
+            job: job.request.job,
+            lease: job.lease,
+            owner: run.plugin,
+            model: run.offer.model.clone(),
+            tier: job.request.tier,
+            price: run.price,
+            prompt_tokens: charged.prompt_tokens,
+            answer_tokens: charged.answer_tokens,
+            fee_permille: self.terms.fee_permille,
+        };
+        let entry = self.book.settle(now, settlement).expect("tokens within the hold's cost no more than it");
+        let receipt = entry.receipt().expect("a settlement has a receipt");
+        self.record(entry);
+        self.effects.push(Effect::Settled {
+            job: job.request.job,
+            receipt,
+            session: run.at.map(|_| run.session),
+            complete,
+            discrepancy: charged.discrepancy,
+        });
+    }
+}

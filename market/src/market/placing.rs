@@ -1,0 +1,258 @@
+//! Placing: from a job to a session, or to the queue, or to a refusal.
+
+use rekursing_protocol::{JobId, Moment, Nanos};
+
+use super::Market;
+use crate::{
+    effect::{Assignment, Effect},
+    job::{Job, Run, State},
+    matching::{self, Fit, Miss, Need},
+    record::whole,
+    refusal::Refusal,
+    shelf::{Place, ShelfId, StockRef},
+};
+
+/// Where a job can go.
+enum Placement {
+    /// There.
+    Open(StockRef, Fit),
+    /// Somebody fits and is busy: wait for one of this shelf.
+    Busy(ShelfId),
+}
+
+impl Market {
+    /// Finds a session for a job, or lets it wait; or gives it back with the reason why neither can be.
+    pub(super) fn place(&mut self, now: Moment, mut job: Job) -> Result<(), Box<(Job, Refusal)>> {
+        match self.seek(now, &job) {
+            Ok(Placement::Open(at, fit)) => {
+                self.assign(now, job, at, fit);
+                Ok(())
+            }
+            Ok(Placement::Busy(shelf)) => match self.may_wait(now, &job) {
+                Ok(()) => {
+                    job.state = State::Waiting { shelf };
+                    self.shelves.at_mut(shelf).waiting.insert(job.number);
+                    self.queue.insert(job.number, job.request.job);
+                    self.jobs.insert(job.request.job, job);
+                    Ok(())
+                }
+                Err(refusal) => Err(Box::new((job, refusal))),
+            },
+            Err(refusal) => Err(Box::new((job, refusal))),
+        }
+    }
+
+    fn may_wait(&self, now: Moment, job: &Job) -> Result<(), Refusal> {
+        if self.is_draining {
+            return Err(Refusal::Draining);
+        }
+        if job.deadline <= now {
+            return Err(Refusal::QueueTimeout { waited: now.since(job.submitted) });
+        }
+        // A job that had a session before goes back to its place in the queue, which is never a new one.
+        if job.lease == 0 && self.queue.len() >= self.terms.queue_max {
+            return Err(Refusal::QueueFull { waiting: self.queue.len() });
+        }
+        Ok(())
+    }
+
+    fn need<'a>(&self, job: &'a Job) -> Need<'a> {
+        let funds = job.held.unwrap_or_else(|| self.book.balance(job.request.payer.account()));
+        Need { request: &job.request, excluded: &job.excluded, funds: funds.max(Nanos::ZERO) }
+    }
+
+    fn fits(&self, now: Moment, need: &Need<'_>, at: StockRef) -> Result<Fit, Miss> {
+        let session = self.session(at.session);
+        matching::fit(&self.terms, now, need, session, &session.stocks[usize::from(at.stock)])
+    }
+
+    fn seek(&mut self, now: Moment, job: &Job) -> Result<Placement, Refusal> {
+        let request = &job.request;
+        let Some(shelf) = self.shelves.find(&request.model, request.kind) else {
+            return Err(matching::nothing_answers(&request.model));
+        };
+        let need = self.need(job);
+        let best = self.best(now, &need, shelf);
+        if let Some(choice) = self.draw(best) {
+            return Ok(Placement::Open(choice.0.at, choice.1));
+        }
+        let mut misses: Option<Miss> = None;
+        for at in &self.shelves.at(shelf).members {
+            match self.fits(now, &need, *at) {
+                Ok(_) => return Ok(Placement::Busy(shelf)),
+                Err(miss) => {
+                    misses = Some(match misses {
+                        Some(before) => before.or(miss),
+                        None => miss,
+                    });
+                }
+            }
+        }
+        Err(misses.map_or_else(|| matching::nothing_answers(&request.model), |miss| miss.refusal(&need)))
+    }
+
+    /// Returns the best open offers that fit, best first: all loaded or all not, and none that scores
+    /// far below the first.
+    fn best(&self, now: Moment, need: &Need<'_>, shelf: ShelfId) -> Vec<(Place, Fit)> {
+        let choices_max = self.terms.choices_max.max(1);
+        let band = whole(self.terms.choices_band_permille) / 1_000.0;
+        let mut best: Vec<(Place, Fit)> = Vec::with_capacity(choices_max);
+        for place in &self.shelves.at(shelf).open {
+            if let Some((first, _)) = best.first() {
+                let is_far = place.rank.score() < first.rank.score() * band;
+                if is_far || place.rank.is_loaded() != first.rank.is_loaded() {
+                    break;
+                }
+            }
+            if self.session(place.at.session).is_silent(&self.terms, now) {
+                continue;
+            }
+            if let Ok(fit) = self.fits(now, need, place.at) {
+                best.push((*place, fit));
+                if best.len() == choices_max {
+                    break;
+                }
+            }
+        }
+        best
+    }
+
+    /// Draws two and takes the better, so that many jobs at once do not all run to the same session.
+    fn draw(&mut self, mut best: Vec<(Place, Fit)>) -> Option<(Place, Fit)> {
+        if best.len() < 2 {
+            return best.pop();
+        }
+        let (one, other) = self.random.two_below(best.len());
+        Some(best.swap_remove(one.min(other)))
+    }
+
+    fn assign(&mut self, now: Moment, mut job: Job, at: StockRef, fit: Fit) {
+        let id = job.request.job;
+        if job.held.is_none() {
+            let payer = job.request.payer.account();
+            let entry = self.book.hold(now, id, payer, fit.bound).expect("matching has seen to the funds");
+            self.record(entry);
+            job.held = Some(fit.bound);
+        }
+        job.lease += 1;
+        let session = self.session_mut(at.session);
+        session.jobs.push(id);
+        session.breaker.assigned();
+        let stock = &mut session.stocks[usize::from(at.stock)];
+        stock.busy += 1;
+        let run = Run {
+            at: Some(at.session),
+            offer: std::sync::Arc::clone(&stock.offer),
+            session: session.id,
+            plugin: session.plugin,
+            price: fit.price,
+            answer_tokens_max: fit.answer_tokens_max,
+            began: false,
+        };
+        self.effects.push(Effect::Assign(Box::new(Assignment {
+            job: id,
+            lease: job.lease,
+            session: run.session,
+            plugin: run.plugin,
+            offer: std::sync::Arc::clone(&run.offer),
+            tier: job.request.tier,
+            price: fit.price,
+            answer_tokens_max: fit.answer_tokens_max,
+        })));
+        job.state = State::Running(run);
+        self.jobs.insert(id, job);
+        self.reindex(now, at.session);
+    }
+
+    /// Gives a session the jobs that waited for it, oldest first.
+    pub(super) fn serve(&mut self, now: Moment, at: u32) {
+        while let Some((job, stock, fit)) = self.next_waiting(now, at) {
+            let mut job = self.jobs.remove(&job).expect("the queue holds jobs that wait");
+            if let State::Waiting { shelf } = std::mem::replace(&mut job.state, State::Unplaced) {
+                self.unqueue(shelf, job.number);
+            }
+            self.assign(now, job, stock, fit);
+        }
+    }
+
+    /// Reindexes and serves a session in which something may have become free.
+    pub(super) fn serve_freed(&mut self, now: Moment, freed: Option<u32>) {
+        if let Some(at) = freed {
+            self.reindex(now, at);
+            self.serve(now, at);
+        }
+    }
+
+    fn next_waiting(&self, now: Moment, at: u32) -> Option<(JobId, StockRef, Fit)> {
+        if self.queue.is_empty() || self.session(at).is_silent(&self.terms, now) {
+            return None;
+        }
+        let mut oldest: Option<(u64, JobId, StockRef, Fit)> = None;
+        for (stock_at, stock) in self.session(at).stocks.iter().enumerate() {
+            if stock.open.is_none() {
+                continue;
+            }
+            let stock_at = u16::try_from(stock_at).expect("offers of a session are limited");
+            let place = StockRef { session: at, stock: stock_at };
+            for shelf in stock.shelves.iter().flatten() {
+                for number in &self.shelves.at(*shelf).waiting {
+                    if oldest.as_ref().is_some_and(|(before, ..)| before <= number) {
+                        break;
+                    }
+                    let id = self.queue[number];
+                    if let Ok(fit) = self.fits(now, &self.need(&self.jobs[&id]), place) {
+                        oldest = Some((*number, id, place, fit));
+                        break;
+                    }
+                }
+            }
+        }
+        oldest.map(|(_, job, at, fit)| (job, at, fit))
+    }
+
+    /// Takes a job out of the queue.
+    pub(super) fn unqueue(&mut self, shelf: ShelfId, number: u64) {
+        self.queue.remove(&number);
+        self.shelves.at_mut(shelf).waiting.remove(&number);
+        self.shelves.tidy(shelf);
+    }
+
+    /// Ends a job that waits.
+    pub(super) fn refuse_waiting(&mut self, now: Moment, job: JobId, refusal: Refusal) {
+        let Some(job) = self.jobs.remove(&job) else { return };
+        if let State::Waiting { shelf } = job.state {
+            self.unqueue(shelf, job.number);
+        }
+        self.refuse(now, &job, refusal);
+    }
+
+    /// Puts a session's offers where they belong: in the order of trying while they are open, and
+    /// nowhere else.
+    pub(super) fn reindex(&mut self, now: Moment, at: u32) {
+        let session = self.session(at);
+        let is_open = session.is_open(now);
+        let arrival = session.arrival;
+        for stock_at in 0..session.stocks.len() {
+            let session = self.session(at);
+            let stock = &session.stocks[stock_at];
+            let open = (is_open && stock.busy < stock.offer.slots)
+                .then(|| crate::shelf::Rank::new(stock.offer.loaded, session.score(&self.terms, now, stock)));
+            let (before, shelves) = (stock.open, stock.shelves);
+            if before == open {
+                continue;
+            }
+            let stock = u16::try_from(stock_at).expect("offers of a session are limited");
+            let place = |rank| Place { rank, arrival, at: StockRef { session: at, stock } };
+            for shelf in shelves.into_iter().flatten() {
+                let order = &mut self.shelves.at_mut(shelf).open;
+                if let Some(rank) = before {
+                    order.remove(&place(rank));
+                }
+                if let Some(rank) = open {
+                    order.insert(place(rank));
+                }
+            }
+            self.session_mut(at).stocks[stock_at].open = open;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What the market shows of itself.
+
+use rekursing_protocol::{Moment, Price};
+
+use super::Market;
+use crate::{
+    job::State,
+    model_name,
+    shelf::{Shelf, StockRef},
+    view::{Counts, ModelView, SessionView},
+};
+
+impl Market {
+    /// Returns every model that can be asked for, by name, in time that grows with the number of offers.
+    /// Paused sessions and those that may be gone do not count.
+    pub fn models(&self, now: Moment) -> Vec<ModelView> {
+        let mut models: Vec<ModelView> =
+            self.shelves.families().filter_map(|shelf| self.model(now, shelf)).collect();
+        models.sort_by(|one, other| one.id.cmp(&other.id));
+        models
+    }
+
+    fn model(&self, now: Moment, shelf: &Shelf) -> Option<ModelView> {
+        let mut view: Option<ModelView> = None;
+        let mut latest = None;
+        for StockRef { session: at, stock } in &shelf.members {
+            let session = self.session(*at);
+            if session.is_paused || session.is_silent(&self.terms, now) {
+                continue;
+            }
+            let stock = &session.stocks[usize::from(*stock)];
+            let offer = &*stock.offer;
+            let price = offer.price.unwrap_or(self.terms.price_default);
+            let view = view.get_or_insert_with(|| ModelView {
+                id: model_name::plain(&offer.model),
+                kind: offer.kind,
+                providers: 0,
+                price_min: price,
+                price_max: price,
+                millitokens_per_second: 0,
+                context: 0,
+                quantizations: Vec::new(),
+                vision: false,
+                tools: false,
+                slots_free: 0,
+            });
+            // Offers of one session stand side by side.
+            view.providers += usize::from(latest.replace(*at) != Some(*at));
+            view.price_min = sides(view.price_min, price, u64::min);
+            view.price_max = sides(view.price_max, price, u64::max);
+            view.millitokens_per_second =
+                view.millitokens_per_second.max(stock.speed.millitokens_per_second());
+            view.context = view.context.max(offer.context);
+            view.vision |= offer.vision;
+            view.tools |= offer.tools;
+            if stock.open.is_some() {
+                let free = session.slots.saturating_sub(session.busy());
+                view.slots_free += usize::from(free.min(offer.slots.saturating_sub(stock.busy)));
+            }
+            if !offer.quantization.is_empty()
+                && let Err(place) = view.quantizations.binary_search(&offer.quantization)
+            {
+                view.quantizations.insert(place, offer.quantization.clone());
+            }
+        }
+        view
+    }
+
+    /// Returns every session, in the order in which they came.
+    pub fn sessions(&self) -> Vec<SessionView> {
+        let mut sessions: Vec<_> = self.sessions.iter().flatten().collect();
+        sessions.sort_by_key(|session| session.arrival);
+        let view = |session: &crate::session::Session| SessionView {
+            session: session.id,
+            plugin: session.plugin,
+            since: session.since,
+            slots: session.slots,
+            busy: session.busy(),
+            paused: session.is_paused,
+            suspect: session.is_suspect,
+            parked: session.breaker.is_tripped(),
+            success_permille: crate::record::rounded(
+                session.reliability.success(&self.terms, session.alive) * 1_000.0,
+            ),
+            offers: session
+                .stocks
+                .iter()
+                .map(|stock| (std::sync::Arc::clone(&stock.offer), stock.speed.millitokens_per_second()))
+                .collect(),
+        };
+        sessions.into_iter().map(view).collect()
+    }
+
+    /// Tells whether a session is there.
+    pub fn has_session(&self, session: rekursing_protocol::SessionId) -> bool {
+        self.by_session.contains_key(&session)
+    }
+
+    /// Returns how much of everything there is, in time that grows with the number of sessions.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts {
+            sessions: self.by_session.len(),
+            waiting: self.queue.len(),
+            running: self.jobs.values().filter(|job| matches!(job.state, State::Running(_))).count(),
+            completed: self.tally.completed,
+            failed: self.tally.failed,
+            refused: self.tally.refused,
+            cancelled: self.tally.cancelled,
+            retries: self.tally.retries,
+            open_holds: self.book.open_holds().len(),
+            ..Counts::default()
+        };
+        for session in self.sessions.iter().flatten() {
+            counts.suspects += usize::from(session.is_suspect);
+            counts.parked += usize::from(session.breaker.is_tripped());
+            counts.offers += session.stocks.len();
+            counts.slots += usize::from(session.slots);
+        }
+        counts
+    }
+}
+
+fn sides(one: Price, other: Price, choose: fn(u64, u64) -> u64) -> Price {
+    Price::new(choose(one.input, other.input), choose(one.output, other.output))
+}

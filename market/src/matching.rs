@@ -1,0 +1,231 @@
+//! Matching: whether an offer fits a job, and if none does, which filter emptied the list.
+
+use rekursing_protocol::{Moment, Nanos, OfferKind, PluginId, Price};
+
+use crate::{
+    record::whole,
+    refusal::Refusal,
+    request::{Payer, Request, Wish},
+    session::{Session, Stock},
+    terms::Terms,
+    tier::{Floor, Tier},
+};
+
+/// What a job needs of an offer.
+#[derive(Debug)]
+pub(crate) struct Need<'a> {
+    pub(crate) request: &'a Request,
+    /// Plugins that failed the job.
+    pub(crate) excluded: &'a [PluginId],
+    /// What the job may be bounded by: its hold, or else what the payer has.
+    pub(crate) funds: Nanos,
+}
+
+/// On what terms an offer fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fit {
+    /// What the page pays, after the tier.
+    pub(crate) price: Price,
+    /// Most answer tokens.
+    pub(crate) answer_tokens_max: u64,
+    /// The most that the job may cost: what is held.
+    pub(crate) bound: Nanos,
+}
+
+/// The hard filter that an offer fails, with what it has to offer there. In the order of the filters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Miss {
+    Kind,
+    Context { needs: u64, context: u64 },
+    Vision,
+    Tier { reached: Option<Tier> },
+    Price(Price),
+    Cost(Nanos),
+    Speed { millitokens: u64 },
+    Quantization(Vec<String>),
+    OwnPlugin,
+    Failed,
+    Trust,
+    Funds(Nanos),
+    Paused,
+}
+
+/// Tells on what terms the offer fits, or the first hard filter that it fails. Free slots are another
+/// matter: an offer that fits and has none is worth waiting for.
+pub(crate) fn fit(
+    terms: &Terms,
+    now: Moment,
+    need: &Need<'_>,
+    session: &Session,
+    stock: &Stock,
+) -> Result<Fit, Miss> {
+    let (request, offer) = (need.request, &*stock.offer);
+    let keep = |kept: bool, miss: Miss| if kept { Ok(()) } else { Err(miss) };
+
+    keep(offer.kind == request.kind, Miss::Kind)?;
+    let answer_tokens_max = answer_room(terms, request, u64::from(offer.context))?;
+    keep(offer.vision || !request.needs_vision, Miss::Vision)?;
+    if !reaches(terms, now, session, stock, &terms.tiers.of(request.tier).floor) {
+        return Err(Miss::Tier { reached: highest_tier(terms, now, session, stock) });
+    }
+
+    let permille = terms.tiers.of(request.tier).price_permille;
+    let price = offer.price.unwrap_or(terms.price_default).scaled(permille);
+    keep(is_within(price, price_max(terms, request)), Miss::Price(price))?;
+    let Some(bound) = price.cost(request.prompt_tokens, answer_tokens_max) else {
+        return Err(Miss::Cost(Nanos::MAX));
+    };
+    keep(request.cost_max.is_none_or(|most| bound <= most), Miss::Cost(bound))?;
+
+    let millitokens = crate::record::rounded(stock.speed.tokens_per_second(terms) * 1_000.0);
+    keep(millitokens >= request.millitokens_per_second_min, Miss::Speed { millitokens })?;
+    let welcome = &request.quantizations;
+    if !welcome.is_empty() && !welcome.iter().any(|name| name.eq_ignore_ascii_case(&offer.quantization)) {
+        return Err(Miss::Quantization(vec![offer.quantization.clone()]));
+    }
+    keep(request.owner_of_page != Some(session.plugin), Miss::OwnPlugin)?;
+    keep(!need.excluded.contains(&session.plugin), Miss::Failed)?;
+    let trusted = session.reliability.success(terms, now) * 1_000.0 >= whole(terms.trust_permille_min);
+    keep(trusted, Miss::Trust)?;
+    keep(bound <= need.funds, Miss::Funds(bound))?;
+    keep(!session.is_paused, Miss::Paused)?;
+    Ok(Fit { price, answer_tokens_max, bound })
+}
+
+/// Returns how many answer tokens the job may have within the context.
+fn answer_room(terms: &Terms, request: &Request, context: u64) -> Result<u64, Miss> {
+    let (wanted, needed) = match (request.kind, request.answer_tokens_max) {
+        (OfferKind::Embedding, _) => (0, 0),
+        (OfferKind::Text, Some(most)) => (most.max(1), most.max(1)),
+        (OfferKind::Text, None) => {
+            let wanted = terms.answer_tokens_default.max(1);
+            (wanted, terms.answer_tokens_room_min.clamp(1, wanted))
+        }
+    };
+    let most = match request.payer {
+        Payer::Page(_) => u64::MAX,
+        Payer::Free { .. } => terms.free_answer_tokens_max.max(1),
+    };
+    let needs = request.prompt_tokens.saturating_add(needed.min(most));
+    if needs > context {
+        return Err(Miss::Context { needs, context });
+    }
+    Ok(wanted.min(most).min(context - request.prompt_tokens))
+}
+
+/// Returns the highest price that the payer takes, each side apart.
+fn price_max(terms: &Terms, request: &Request) -> Price {
+    let asked = request.price_max.unwrap_or(Price::new(u64::MAX, u64::MAX));
+    match request.payer {
+        Payer::Page(_) => asked,
+        Payer::Free { .. } => Price::new(
+            asked.input.min(terms.free_price_max.input),
+            asked.output.min(terms.free_price_max.output),
+        ),
+    }
+}
+
+fn is_within(price: Price, most: Price) -> bool {
+    price.input <= most.input && price.output <= most.output
+}
+
+fn reaches(terms: &Terms, now: Moment, session: &Session, stock: &Stock, floor: &Floor) -> bool {
+    stock.speed.answers() >= floor.answers_min
+        && stock.speed.tokens_per_second(terms) * 1_000.0 >= whole(floor.millitokens_per_second_min)
+        && stock.speed.first_token(terms) * 1_000.0 <= whole(floor.first_token_max.0)
+        && session.reliability.success(terms, now) * 1_000.0 >= whole(floor.success_permille_min)
+}
+
+fn highest_tier(terms: &Terms, now: Moment, session: &Session, stock: &Stock) -> Option<Tier> {
+    let reached = |tier: &Tier| reaches(terms, now, session, stock, &terms.tiers.of(*tier).floor);
+    Tier::ALL.into_iter().rev().find(reached)
+}
+
+impl Miss {
+    /// Returns how far the offer came: the number of the filter.
+    const fn stage(&self) -> u8 {
+        match self {
+            Miss::Kind => 0,
+            Miss::Context { .. } => 1,
+            Miss::Vision => 2,
+            Miss::Tier { .. } => 3,
+            Miss::Price(_) => 4,
+            Miss::Cost(_) => 5,
+            Miss::Speed { .. } => 6,
+            Miss::Quantization(_) => 7,
+            Miss::OwnPlugin => 8,
+            Miss::Failed => 9,
+            Miss::Trust => 10,
+            Miss::Funds(_) => 11,
+            Miss::Paused => 12,
+        }
+    }
+
+    /// Takes two misses together: the list was emptied by the later filter, and of two that came as
+    /// far the better figure is told.
+    pub(crate) fn or(self, other: Miss) -> Miss {
+        match (self, other) {
+            (Miss::Context { needs, context }, Miss::Context { needs: _, context: second }) => {
+                Miss::Context { needs, context: context.max(second) }
+            }
+            (Miss::Tier { reached: one }, Miss::Tier { reached: second }) => {
+                Miss::Tier { reached: one.max(second) }
+            }
+            (Miss::Price(one), Miss::Price(second)) => {
+                let total = |price: Price| price.input.saturating_add(price.output);
+                Miss::Price(if total(second) < total(one) { second } else { one })
+            }
+            (Miss::Cost(one), Miss::Cost(second)) => Miss::Cost(one.min(second)),
+            (Miss::Funds(one), Miss::Funds(second)) => Miss::Funds(one.min(second)),
+            (Miss::Speed { millitokens: one }, Miss::Speed { millitokens: second }) => {
+                Miss::Speed { millitokens: one.max(second) }
+            }
+            (Miss::Quantization(mut names), Miss::Quantization(more)) => {
+                for name in more {
+                    if let Err(place) = names.binary_search(&name) {
+                        names.insert(place, name);
+                    }
+                }
+                Miss::Quantization(names)
+            }
+            (one, other) => {
+                if other.stage() > one.stage() {
+                    other
+                } else {
+                    one
+                }
+            }
+        }
+    }
+
+    /// Returns the refusal that says so.
+    pub(crate) fn refusal(self, need: &Need<'_>) -> Refusal {
+        match self {
+            Miss::Kind => Refusal::WrongKind { kind: need.request.kind },
+            Miss::Context { needs, context } => Refusal::ContextTooLong { needs, largest: context },
+            Miss::Vision => Refusal::VisionUnavailable,
+            Miss::Tier { reached } => Refusal::TierUnavailable { tier: need.request.tier, best: reached },
+            Miss::Price(lowest) => Refusal::PriceTooHigh { lowest },
+            Miss::Cost(lowest) => Refusal::CostTooHigh { lowest },
+            Miss::Speed { millitokens } => Refusal::TooSlow { fastest: millitokens },
+            Miss::Quantization(available) => Refusal::QuantizationUnavailable { available },
+            Miss::OwnPlugin => Refusal::OnlyOwnProvider,
+            // Matching a first time excludes nobody; a retry tells the failure itself.
+            Miss::Failed => Refusal::NoProvider,
+            Miss::Trust => Refusal::ProviderUntrusted,
+            Miss::Funds(needs) => match need.request.payer {
+                Payer::Page(_) => Refusal::InsufficientFunds { needs, available: need.funds },
+                Payer::Free { .. } => Refusal::FreeBudgetEmpty { needs, available: need.funds },
+            },
+            Miss::Paused => Refusal::ProviderPaused,
+        }
+    }
+}
+
+/// Returns the refusal of a wish that nothing answers to.
+pub(crate) fn nothing_answers(wish: &Wish) -> Refusal {
+    match wish {
+        Wish::Any => Refusal::NoProvider,
+        Wish::Named(model) => Refusal::ModelNotFound { model: model.clone() },
+    }
+}

@@ -1,0 +1,201 @@
+//! Sessions as the market sees them: what is offered, what runs, and whether a job may come.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use rekursing_protocol::{JobId, Moment, Offer, PluginId, SessionId, Span};
+
+use crate::{
+    breaker::Breaker,
+    record::{Reliability, Speed, whole},
+    shelf::{Rank, ShelfId},
+    terms::Terms,
+};
+
+/// One live connection of a plugin.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) plugin: PluginId,
+    pub(crate) since: Moment,
+    /// Counts sessions in the order in which they came.
+    pub(crate) arrival: u64,
+    /// The latest sign of life.
+    pub(crate) alive: Moment,
+    pub(crate) is_suspect: bool,
+    pub(crate) is_paused: bool,
+    pub(crate) slots: u16,
+    /// Requests waiting at the owner's server, by his own word.
+    pub(crate) queue: u16,
+    /// Until when the session asked to be left alone.
+    pub(crate) resting_until: Moment,
+    pub(crate) breaker: Breaker,
+    pub(crate) reliability: Reliability,
+    pub(crate) stocks: Vec<Stock>,
+    pub(crate) jobs: Vec<JobId>,
+}
+
+/// An offer of a session.
+#[derive(Debug)]
+pub(crate) struct Stock {
+    pub(crate) offer: Arc<Offer>,
+    /// Where it stands: kind, family, exact name.
+    pub(crate) shelves: [Option<ShelfId>; 3],
+    /// Its jobs that run.
+    pub(crate) busy: u16,
+    pub(crate) speed: Speed,
+    /// Its rank while it is open.
+    pub(crate) open: Option<Rank>,
+}
+
+impl Session {
+    /// Returns how many jobs run.
+    pub(crate) fn busy(&self) -> u16 {
+        u16::try_from(self.jobs.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Tells whether a job of some offer may come.
+    pub(crate) fn is_open(&self, now: Moment) -> bool {
+        !self.is_paused
+            && !self.is_suspect
+            && self.busy() < self.slots
+            && self.resting_until <= now
+            && self.breaker.admits()
+    }
+
+    /// Tells whether nothing was heard for so long that it may be gone.
+    pub(crate) fn is_silent(&self, terms: &Terms, now: Moment) -> bool {
+        now.since(self.alive) >= terms.suspect_after
+    }
+
+    /// Returns how good an offer is at this moment: success rate × speed × promptness × stability ×
+    /// load × inverse-square price.
+    pub(crate) fn score(&self, terms: &Terms, now: Moment, stock: &Stock) -> f64 {
+        let free = f64::from(self.slots.saturating_sub(self.busy())) / f64::from(self.slots.max(1));
+        let load = free / f64::from(self.queue.saturating_add(1));
+        let price = stock.offer.price.unwrap_or(terms.price_default);
+        // Answers cost more and are shorter than prompts: three parts of prompt, one of answer.
+        let blend = whole(price.input) * 0.75 + whole(price.output) * 0.25 + whole(terms.price_base.max(1));
+        let dollars = blend / 1_000_000.0;
+        self.reliability.success(terms, now)
+            * self.reliability.stability()
+            * stock.speed.tokens_per_second(terms)
+            / (1.0 + stock.speed.first_token(terms))
+            * load
+            / (dollars * dollars)
+    }
+
+    /// Finds the offer of a model.
+    pub(crate) fn stock_mut(&mut self, model: &str) -> Option<&mut Stock> {
+        self.stocks.iter_mut().find(|stock| stock.offer.model == model)
+    }
+}
+
+/// Offers that many sessions make alike, kept once.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    offers: HashSet<Shared>,
+    /// How many there were after the latest sweep.
+    swept: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Shared(Arc<Offer>);
+
+impl Hash for Shared {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // What is left out rarely differs where these agree; `Eq` compares all of it.
+        (&self.0.model, &self.0.quantization, self.0.context, self.0.price, self.0.loaded).hash(state);
+    }
+}
+
+impl Catalog {
+    /// Returns the one copy of an offer.
+    pub(crate) fn share(&mut self, offer: Offer) -> Arc<Offer> {
+        let offer = Shared(Arc::new(offer));
+        if let Some(known) = self.offers.get(&offer) {
+            return Arc::clone(&known.0);
+        }
+        if self.offers.len() > 2 * self.swept + 64 {
+            self.offers.retain(|shared| Arc::strong_count(&shared.0) > 1);
+            self.swept = self.offers.len();
+        }
+        let shared = Arc::clone(&offer.0);
+        self.offers.insert(offer);
+        shared
+    }
+}
+
+/// What is remembered of plugins that left, so that coming back wipes nothing clean.
+#[derive(Debug, Default)]
+pub(crate) struct Departed {
+    records: HashMap<PluginId, (u64, Keepsake)>,
+    order: VecDeque<(u64, PluginId)>,
+    stamp: u64,
+}
+
+/// What is remembered of one plugin.
+#[derive(Debug, Default)]
+pub(crate) struct Keepsake {
+    pub(crate) reliability: Reliability,
+    pub(crate) breaker: Breaker,
+    pub(crate) resting_until: Moment,
+    speeds: Vec<(Arc<Offer>, Speed)>,
+}
+
+impl Keepsake {
+    /// Returns the speed of a model.
+    pub(crate) fn speed(&self, model: &str) -> Speed {
+        let known = self.speeds.iter().find(|(offer, _)| offer.model == model);
+        known.map(|(_, speed)| *speed).unwrap_or_default()
+    }
+}
+
+impl Departed {
+    /// Remembers a session that ends. One of which nothing is known costs nothing.
+    pub(crate) fn keep(&mut self, terms: &Terms, session: Session) {
+        let mut breaker = session.breaker;
+        breaker.released();
+        let speeds: Vec<_> = session
+            .stocks
+            .into_iter()
+            .filter(|stock| stock.speed != Speed::default())
+            .map(|stock| (stock.offer, stock.speed))
+            .collect();
+        if speeds.is_empty()
+            && session.reliability == Reliability::default()
+            && breaker == Breaker::default()
+            && session.resting_until == Moment::default()
+        {
+            return;
+        }
+        let keepsake = Keepsake {
+            reliability: session.reliability,
+            breaker,
+            resting_until: session.resting_until,
+            speeds,
+        };
+        self.stamp += 1;
+        self.records.insert(session.plugin, (self.stamp, keepsake));
+        self.order.push_back((self.stamp, session.plugin));
+        while self.order.len() > terms.departed_max {
+            let Some((stamp, plugin)) = self.order.pop_front() else { return };
+            if self.records.get(&plugin).is_some_and(|(current, _)| *current == stamp) {
+                self.records.remove(&plugin);
+            }
+        }
+    }
+
+    /// Returns what is remembered of a plugin that comes back.
+    pub(crate) fn take(&mut self, plugin: PluginId) -> Keepsake {
+        self.records.remove(&plugin).map(|(_, keepsake)| keepsake).unwrap_or_default()
+    }
+}
+
+/// Returns when a span from now ends, for what rests.
+pub(crate) fn rest_until(terms: &Terms, now: Moment) -> Moment {
+    now + terms.rest.max(Span(1))
+}
