@@ -12,6 +12,7 @@ pub mod http;
 pub mod link;
 pub mod model_server;
 pub mod node;
+pub mod owner;
 pub mod process;
 pub mod relay;
 pub mod scene;

@@ -82,7 +82,7 @@ pub async fn earnings(relay: &Relay, plugin: &str, secret: &str) -> Result<Earni
 }
 
 /// Finds a text by its name, however deep it lies.
-fn find(value: &Value, name: &str) -> Option<String> {
+pub(crate) fn find(value: &Value, name: &str) -> Option<String> {
     match value {
         Value::Object(fields) => fields
             .get(name)

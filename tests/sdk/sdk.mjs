@@ -1,0 +1,53 @@
+// Speaks to /v1 with the official OpenAI SDK. Usage: node sdk.mjs SDK_FOLDER BASE_URL KEY MODEL
+
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+
+const [sdk, baseURL, apiKey, model] = process.argv.slice(2);
+const { default: OpenAI, AuthenticationError, NotFoundError } = createRequire(`${sdk}/`)('openai');
+const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
+
+const listed = await client.models.list();
+assert.ok(listed.data.some(({ id }) => id === model));
+
+const messages = [{ role: 'user', content: 'Echo: blue river k7x2' }];
+const whole = await client.chat.completions.create({ model, messages, temperature: 0 });
+assert.equal(whole.choices[0].message.content, 'blue river k7x2');
+assert.ok(whole.usage.completion_tokens > 0);
+
+const stream = await client.chat.completions.create({
+  model,
+  messages,
+  temperature: 0,
+  stream: true,
+  stream_options: { include_usage: true },
+});
+let text = '';
+let last;
+for await (const chunk of stream) {
+  text += chunk.choices[0]?.delta.content ?? '';
+  last = chunk;
+}
+assert.equal(text, 'blue river k7x2');
+assert.ok(last.usage.completion_tokens > 0);
+
+const called = await client.chat.completions.create({
+  model,
+  messages: [{ role: 'user', content: 'What is the weather in Paris?' }],
+  tools: [{ type: 'function', function: { name: 'weather', parameters: { type: 'object', properties: {} } } }],
+  tool_choice: 'required',
+  max_tokens: 200,
+  temperature: 0,
+});
+const [choice] = called.choices;
+assert.ok(choice.message.tool_calls || choice.finish_reason === 'length', JSON.stringify(called));
+
+await assert.rejects(client.chat.completions.create({ model: 'nobody-has-this', messages }), (error) => {
+  assert.ok(error instanceof NotFoundError);
+  assert.equal(error.code, 'model_not_found');
+  return true;
+});
+const stranger = new OpenAI({ baseURL, apiKey: 'rk_wrong', maxRetries: 0 });
+await assert.rejects(stranger.chat.completions.create({ model, messages }), AuthenticationError);
+
+console.log('ok');

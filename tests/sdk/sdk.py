@@ -1,0 +1,58 @@
+"""Speaks to /v1 with the official OpenAI SDK. Usage: sdk.py BASE_URL KEY MODEL"""
+
+import sys
+
+from openai import AuthenticationError, NotFoundError, OpenAI
+
+base_url, key, model = sys.argv[1:]
+client = OpenAI(base_url=base_url, api_key=key, max_retries=0)
+
+assert model in [listed.id for listed in client.models.list()]
+
+messages = [{"role": "user", "content": "Echo: blue river k7x2"}]
+whole = client.chat.completions.create(model=model, messages=messages, temperature=0)
+assert whole.choices[0].message.content == "blue river k7x2", whole
+assert whole.choices[0].finish_reason == "stop", whole
+assert whole.usage.completion_tokens > 0, whole
+
+stream = client.chat.completions.create(
+    model=model, messages=messages, temperature=0, stream=True, stream_options={"include_usage": True}
+)
+chunks = list(stream)
+text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+assert text == "blue river k7x2", text
+assert chunks[-1].usage.completion_tokens > 0, chunks[-1]
+assert any(chunk.choices and chunk.choices[0].finish_reason == "stop" for chunk in chunks)
+
+completion = client.completions.create(model=model, prompt="Once upon a time", max_tokens=8)
+assert completion.choices[0].text, completion
+
+weather = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+called = client.chat.completions.create(
+    model=model,
+    messages=[{"role": "user", "content": "What is the weather in Paris?"}],
+    tools=[{"type": "function", "function": {"name": "weather", "parameters": weather}}],
+    tool_choice="required",
+    max_tokens=200,
+    temperature=0,
+)
+choice = called.choices[0]
+assert choice.message.tool_calls or choice.finish_reason == "length", called
+if choice.message.tool_calls:
+    assert choice.message.tool_calls[0].function.name == "weather", called
+
+try:
+    client.chat.completions.create(model="nobody-has-this", messages=messages)
+    raise SystemExit("an unknown model was answered")
+except NotFoundError as error:
+    assert error.code == "model_not_found", error.code
+
+try:
+    OpenAI(base_url=base_url, api_key="rk_wrong", max_retries=0).chat.completions.create(
+        model=model, messages=messages
+    )
+    raise SystemExit("a wrong key was answered")
+except AuthenticationError as error:
+    assert error.code == "invalid_api_key", error.code
+
+print("ok")

@@ -1,0 +1,131 @@
+//! An owner: a Chromium with the extension, set up and agreed to by the same clicks that a person makes.
+
+use anyhow::{Context, Result};
+use rekursing_protocol::earnings::Earnings;
+
+use crate::{
+    browser::{Browser, Tab, Window},
+    built, node,
+    relay::Relay,
+};
+
+/// An owner's browser.
+#[derive(Debug)]
+pub struct Owner {
+    browser: Browser,
+    extension: String,
+}
+
+impl Owner {
+    /// Starts Chromium with the extension, which nobody has agreed to yet.
+    ///
+    /// # Errors
+    /// Fails when Chromium or the extension is missing.
+    pub async fn undecided(window: Window) -> Result<Owner> {
+        let browser = Browser::with(window, &["--enable-unsafe-extension-debugging"]).await?;
+        let extension = browser.load(&built::extension()?).await?;
+        Ok(Owner { browser, extension })
+    }
+
+    /// Starts Chromium with the extension, set to this relay and server and agreed to, and waits until it
+    /// is ready for jobs.
+    ///
+    /// # Errors
+    /// Fails when it does not get ready.
+    pub async fn ready(relay: &str, server: &str) -> Result<Owner> {
+        let owner = Owner::undecided(Window::Headless).await?;
+        owner.set(relay, server).await?;
+        let popup = owner.agree().await?;
+        popup.until("document.querySelector('#title').textContent === 'Ready for jobs'").await?;
+        popup.close().await?;
+        Ok(owner)
+    }
+
+    /// Returns the browser.
+    pub fn browser(&self) -> &Browser {
+        &self.browser
+    }
+
+    /// Returns the browser.
+    pub fn browser_mut(&mut self) -> &mut Browser {
+        &mut self.browser
+    }
+
+    /// Returns the extension's id.
+    pub fn extension(&self) -> &str {
+        &self.extension
+    }
+
+    /// Writes the addresses of relay and server into the settings and saves them. An empty server
+    /// lets the extension look for one.
+    ///
+    /// # Errors
+    /// Fails when the settings are refused.
+    pub async fn set(&self, relay: &str, server: &str) -> Result<()> {
+        let options = self.open("options.html").await?;
+        options.until("document.querySelector('#prices tr') !== null").await?;
+        options.fill("#relay", relay).await?;
+        options.fill("#server", server).await?;
+        options.click("button[type=submit]").await?;
+        options.until("document.querySelector('#outcome').dataset.tone === 'good'").await?;
+        options.close().await
+    }
+
+    /// Opens the popup and says yes.
+    ///
+    /// # Errors
+    /// Fails when the popup does not show the question.
+    pub async fn agree(&self) -> Result<Tab> {
+        let popup = self.popup().await?;
+        popup.click("#agree").await?;
+        popup.until("!document.querySelector('#offered').hidden").await?;
+        Ok(popup)
+    }
+
+    /// Opens the popup and waits until it is painted.
+    ///
+    /// # Errors
+    /// Fails when it is not.
+    pub async fn popup(&self) -> Result<Tab> {
+        let popup = self.open("popup.html").await?;
+        popup.until("document.body.dataset.painted").await?;
+        Ok(popup)
+    }
+
+    /// Kills the extension's worker as Chrome itself would.
+    ///
+    /// # Errors
+    /// Fails when there is none.
+    pub async fn kill_worker(&self) -> Result<()> {
+        let url = format!("chrome-extension://{}/", self.extension);
+        let worker = self.browser.target("service_worker", &url).await?;
+        self.browser.close(&worker).await
+    }
+
+    /// Attaches to the document that holds the agent.
+    ///
+    /// # Errors
+    /// Fails when there is none.
+    pub async fn agent(&self) -> Result<Tab> {
+        let url = format!("chrome-extension://{}/agent.html", self.extension);
+        let document = self.browser.target("background_page", &url).await?;
+        self.browser.attach(&document).await
+    }
+
+    /// Asks the relay what this owner has earned, with the secret that the extension keeps.
+    ///
+    /// # Errors
+    /// Fails when the extension is not registered.
+    pub async fn earnings(&self, relay: &Relay) -> Result<Earnings> {
+        let popup = self.popup().await?;
+        let identity = popup.eval("chrome.storage.local.get('identity').then(kept => kept.identity)").await?;
+        popup.close().await?;
+        let plugin = node::find(&identity, "plugin").context("the extension keeps no id")?;
+        let secret = node::find(&identity, "secret").context("the extension keeps no secret")?;
+        node::earnings(relay, &plugin, &secret).await
+    }
+
+    async fn open(&self, page: &str) -> Result<Tab> {
+        self.browser.open(&format!("chrome-extension://{}/{page}", self.extension)).await
+    }
+}
