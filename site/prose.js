@@ -6,14 +6,20 @@ const ITEM = /^\s*(?:[-*+]|(\d{1,3})[.)])\s+(.*)$/;
 const HEADING = /^(#{1,6})\s+(.*)$/;
 const INLINE = /(`+)([^`]|[^`].*?[^`])\1(?!`)|\*\*(\S(?:.*?\S)?)\*\*/g;
 
+/** Longest block whose code and bold marks are looked for; finding them takes the square of its length. */
+const INLINE_MAX = 4_000;
+
+/** What each painted block was painted from. */
+const sources = new WeakMap();
+
 /** Paints `text` into `place`, touching only the blocks that differ from what stands there. */
 export function paint(place, text) {
   const wanted = blocks(text);
   wanted.forEach((block, at) => {
     const standing = place.children[at];
-    if (standing?.dataset.source === block.source) return;
+    if (standing && sources.get(standing) === block.source) return;
     const element = draw(block);
-    element.dataset.source = block.source;
+    sources.set(element, block.source);
     if (standing) standing.replaceWith(element);
     else place.append(element);
   });
@@ -96,6 +102,10 @@ function code(label, text) {
 }
 
 function inline(place, text) {
+  if (text.length > INLINE_MAX) {
+    place.append(text);
+    return place;
+  }
   let from = 0;
   for (const match of text.matchAll(INLINE)) {
     place.append(text.slice(from, match.index));
