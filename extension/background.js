@@ -15,6 +15,10 @@
 //   restart   agent → worker: make the document anew
 //   settings  worker → agent {stored}: the owner changed something
 
+// Request rules do not stop a WebSocket of a worker. This one needs none, so it has none.
+delete globalThis.WebSocket;
+delete globalThis.WebSocketStream;
+
 const DOCUMENT = 'agent.html';
 const OWNERS_KEYS = ['config', 'consent', 'paused'];
 

@@ -56,7 +56,7 @@ function paint(state) {
     model.tokensPerSecond === null ? '' : `${model.tokensPerSecond} tokens/s`,
     [
       model.quantization,
-      `${model.context.toLocaleString('en')} context`,
+      `${thousands(model.context)} context`,
       `${model.slots} at once`,
       model.price ? `$${micros(model.price.input)} / $${micros(model.price.output)} per 1M` : 'relay’s price',
     ].filter(Boolean).join(' · '),
@@ -124,6 +124,11 @@ function write(element, text) {
 
 function count(number, noun) {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/** Prints a context as servers write it: 32768 is 32k. */
+function thousands(tokens) {
+  return tokens < 1024 ? String(tokens) : `${Math.round(tokens / 1024)}k`;
 }
 
 /** Prints millionths of a dollar as dollars. */
