@@ -12,7 +12,7 @@ chrome.runtime.onMessage.addListener((message) => {
 
 // A panic leaves the agent unusable; the worker's alarm makes a new document within half a minute.
 addEventListener('error', () => close());
-addEventListener('unhandledrejection', () => close());
+shell.catch(() => close());
 
 async function start() {
   const loaded = init({ module_or_path: 'pkg/agent_bg.wasm' });

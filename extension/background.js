@@ -76,5 +76,6 @@ async function tell(changes) {
   if (!OWNERS_KEYS.some((key) => key in changes)) return;
   if (!(await present())) return wake();
   const stored = await chrome.storage.local.get();
-  await chrome.runtime.sendMessage({ type: 'settings', stored });
+  // A document that does not listen yet has still to ask for what is stored.
+  await chrome.runtime.sendMessage({ type: 'settings', stored }).catch(() => {});
 }
