@@ -99,7 +99,7 @@ function ended(turn, error, wished) {
   const known = error instanceof Refusal;
   if (!known) console.error(error);
   list.refresh();
-  return turn.fail(known ? error.message : 'This page made a mistake.', () => {
+  return turn.fail(known ? error : { message: 'This page made a mistake.' }, () => {
     turns.splice(turns.indexOf(turn), 1);
     turn.element.remove();
     send(turn.question);

@@ -1,10 +1,14 @@
 // Speaks to the relay: what can be asked for, and one question with its answer as it comes.
 
-/** A question that was not answered: a stable code and a sentence for the reader. */
+/**
+ * A question that was not answered, or not to its end: a stable code and a sentence for the reader,
+ * and what was charged for the part that was delivered.
+ */
 export class Refusal extends Error {
-  constructor(code, message, options) {
+  constructor(code, message, { cost, ...options } = {}) {
     super(sentence(message), options);
     this.code = code;
+    this.cost = cost;
   }
 }
 
@@ -58,7 +62,7 @@ export async function* ask({ messages, model, key, signal }) {
   for await (const text of pieces(response, signal)) {
     for (const { name, data } of events.read(text)) {
       const fields = parse(data);
-      if (name === 'error') throw new Refusal(fields.code ?? 'failed', fields.message ?? 'The answer failed.');
+      if (name === 'error') throw new Refusal(fields.code, fields.message, fields);
       yield { ...fields, name };
       if (name === 'done') return;
     }
@@ -105,7 +109,7 @@ async function refusal(response) {
 }
 
 /** Gives a message its capital letter and its full stop. */
-function sentence(message) {
+function sentence(message = 'The answer failed') {
   const text = message.trim();
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.');
 }

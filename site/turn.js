@@ -39,16 +39,17 @@ export class Turn {
     this.#receipt([['', this.text ? 'Stopped here by you' : 'Stopped by you before the answer began']]);
   }
 
-  /** Ends the turn with what went wrong, and a button to ask again. */
-  fail(sentence, again) {
+  /** Ends the turn with what went wrong, what it cost, and a button to ask again. */
+  fail({ message, cost }, again) {
     this.#end();
     const box = element('div', 'failure');
     box.setAttribute('role', 'alert');
     const button = element('button', 'quiet', 'Ask again');
     button.type = 'button';
     button.addEventListener('click', again);
-    box.append(element('p', '', sentence), button);
+    box.append(element('p', '', message), button);
     this.answer.append(box);
+    if (Number(cost) > 0) this.#receipt([['Cost', `$${cost}`]]);
   }
 
   #start({ provider, model }) {
@@ -134,7 +135,7 @@ export class Turn {
       this.answer.append(element('p', 'remark', 'The answer stops here because it reached its longest allowed length.'));
     }
     this.#receipt([
-      ['GPU', this.provider && who(this.provider)],
+      ['GPU', this.provider?.gpu],
       ['Model', [this.provider?.model ?? this.model, this.provider?.quantization].filter(Boolean).join(' ')],
       ['Speed', tokensPerSecond > 0 && `${Number(tokensPerSecond).toFixed(1)} tokens/s`],
       ['First token', Number.isFinite(firstTokenMs) && seconds(firstTokenMs)],
@@ -170,7 +171,8 @@ export class Turn {
 }
 
 function who(provider) {
-  return provider?.gpu || provider?.name || 'The provider';
+  const gpu = provider?.gpu === 'Unknown GPU' ? '' : provider?.gpu;
+  return gpu || provider?.name || 'The provider';
 }
 
 function seconds(ms) {
