@@ -1,6 +1,8 @@
 //! llama.cpp's own server with the tiny chat model: real tokens, thousands a second.
 
-use anyhow::{Context, Result};
+use std::path::Path;
+
+use anyhow::Result;
 use tokio::process::Command;
 
 use crate::{
@@ -24,17 +26,17 @@ impl ModelServer {
     /// # Errors
     /// Fails when the outfit is missing or the server does not come up.
     pub async fn start() -> Result<ModelServer> {
-        ModelServer::with("0").await
+        ModelServer::serving(&built::model("tiny-chat.gguf"), MODEL).await
     }
 
-    /// Starts a server on this port.
+    /// Starts a server with this model under this name on a free port.
     ///
     /// # Errors
     /// Fails when the outfit is missing or the server does not come up.
-    pub async fn with(port: &str) -> Result<ModelServer> {
+    pub async fn serving(model: &Path, name: &str) -> Result<ModelServer> {
         let mut command = Command::new(built::python()?);
-        command.arg(built::model("serve_xllama.py")).arg(built::model("tiny-chat.gguf"));
-        command.args(["--port", port, "--parallel", "4", "--ctx", "4096", "--alias", MODEL]);
+        command.arg(built::model("serve_xllama.py")).arg(model);
+        command.args(["--port", "0", "--parallel", "4", "--ctx", "4096", "--alias", name]);
         let mut process = Process::start("model", command, Echo::Silent)?;
         let url = process.line("LISTENING ").await?;
         Ok(ModelServer { process, url })
@@ -43,14 +45,6 @@ impl ModelServer {
     /// Returns the server's URL.
     pub fn url(&self) -> &str {
         &self.url
-    }
-
-    /// Returns the server's port.
-    ///
-    /// # Errors
-    /// Fails when the URL has none.
-    pub fn port(&self) -> Result<u16> {
-        self.url.rsplit(':').next().and_then(|port| port.parse().ok()).context("a URL without a port")
     }
 
     /// Returns its process.

@@ -1,6 +1,6 @@
 //! An owner: a Chromium with the extension, set up and agreed to by the same clicks that a person makes.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rekursing_protocol::earnings::Earnings;
 
 use crate::{
@@ -31,12 +31,24 @@ impl Owner {
     /// is ready for jobs.
     ///
     /// # Errors
-    /// Fails when it does not get ready.
+    /// Fails when it does not get ready, with what the popup says.
     pub async fn ready(relay: &str, server: &str) -> Result<Owner> {
-        let owner = Owner::undecided(Window::Headless).await?;
+        Owner::ready_in(Window::Headless, relay, server).await
+    }
+
+    /// Does what [`Owner::ready`] does, in a window if there is one.
+    ///
+    /// # Errors
+    /// Fails when it does not get ready, with what the popup says.
+    pub async fn ready_in(window: Window, relay: &str, server: &str) -> Result<Owner> {
+        let owner = Owner::undecided(window).await?;
         owner.set(relay, server).await?;
         let popup = owner.agree().await?;
-        popup.until("document.querySelector('#title').textContent === 'Ready for jobs'").await?;
+        let ready = popup.until("document.querySelector('#title').textContent === 'Ready for jobs'").await;
+        if ready.is_err() {
+            let status = popup.eval("document.querySelector('#status').innerText").await?;
+            bail!("the extension is not ready; its popup says {status}");
+        }
         popup.close().await?;
         Ok(owner)
     }

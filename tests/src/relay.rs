@@ -36,6 +36,7 @@ pub struct Relay {
     process: Process,
     address: SocketAddr,
     folder: TempDir,
+    echo: Echo,
 }
 
 impl Relay {
@@ -52,10 +53,18 @@ impl Relay {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn with(config: &str) -> Result<Relay> {
+        Relay::on("127.0.0.1:0", config, Echo::Aloud).await
+    }
+
+    /// Starts a relay on this address.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn on(listen: &str, config: &str, echo: Echo) -> Result<Relay> {
         let folder = tempfile::tempdir().context("no folder for the relay's data")?;
         std::fs::write(folder.path().join("relay.toml"), config)?;
-        let (process, address) = launch(folder.path(), "127.0.0.1:0").await?;
-        Ok(Relay { process, address, folder })
+        let (process, address) = launch(folder.path(), listen, echo).await?;
+        Ok(Relay { process, address, folder, echo })
     }
 
     /// Returns where it listens.
@@ -145,7 +154,7 @@ impl Relay {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn restart(&mut self) -> Result<()> {
-        let (process, _) = launch(self.folder.path(), &self.address.to_string()).await?;
+        let (process, _) = launch(self.folder.path(), &self.address.to_string(), self.echo).await?;
         self.process = process;
         Ok(())
     }
@@ -168,11 +177,11 @@ impl Relay {
     }
 }
 
-async fn launch(folder: &Path, listen: &str) -> Result<(Process, SocketAddr)> {
+async fn launch(folder: &Path, listen: &str, echo: Echo) -> Result<(Process, SocketAddr)> {
     let mut command = Command::new(built::relay()?);
     command.args(["serve", "--listen", listen, "--data-dir"]).arg(folder.join("data"));
     command.arg("--config").arg(folder.join("relay.toml"));
-    let mut process = Process::start("relay", command, Echo::Aloud)?;
+    let mut process = Process::start("relay", command, echo)?;
     let url = process.line("LISTENING ").await?;
     let address = url.strip_prefix("http://").context("a URL without http://")?;
     Ok((process, address.parse().context("a URL without an address")?))
