@@ -37,9 +37,11 @@ async function watch() {
 
 function paint(state) {
   paintStatus(state);
-  $('consent').hidden = state.consent;
   $('agree').checked = state.consent;
   $('offered').hidden = !state.consent;
+  // Who said yes by the keyboard goes on at the next switch and not at the top of the page.
+  if (state.consent && document.activeElement === $('agree')) $('taking').focus();
+  $('consent').hidden = state.consent;
   $('here').hidden = !state.consent;
   $('taking').checked = !state.paused;
   paintEarnings(state.earnings);
