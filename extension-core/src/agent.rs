@@ -7,67 +7,221 @@
 mod command;
 mod config;
 mod event;
+mod jobs;
+mod link;
+mod purse;
+mod random;
+mod record;
 mod state;
+mod view;
+mod watch;
 
-use rekursing_protocol::{Gpu, Moment};
+use rekursing_protocol::{FailCode, Gpu, Moment, frame::Inventory};
 
+use crate::address::Address;
 pub use command::{Ask, AskId, Command, FetchId, Post};
 pub use config::{Config, Identity};
 pub use event::{Answer, Event};
+use jobs::Jobs;
+use link::Link;
+use purse::Purse;
+use random::Random;
+use record::Records;
 pub use state::{Connection, EarningsView, JobView, ModelView, Phase, Reason, ServerView, State, Why};
+use watch::Watch;
 
 /// The owner's agent.
 #[derive(Debug)]
 pub struct Agent {
+    name: String,
+    random: Random,
+    /// The last id that was given to an [`Ask`] or a [`Post`].
+    ids: u64,
+    /// Whether the shell is up; nothing happens before, nor after it went away.
+    up: bool,
     config: Config,
+    relay: Option<Address>,
     identity: Option<Identity>,
     gpu: Gpu,
+    link: Link,
+    watch: Watch,
+    jobs: Jobs,
+    records: Records,
+    purse: Purse,
     commands: Vec<Command>,
+    changed: bool,
 }
 
 impl Agent {
     /// Makes an agent that does nothing before [`Event::Started`]. `name` is what it tells the
     /// relay it is (`extension/0.1.0`); `seed` feeds its jitter and should differ between agents.
     pub fn new(name: &str, seed: u64) -> Agent {
-        let _ = (name, seed);
-        Agent { config: Config::default(), identity: None, gpu: Gpu::default(), commands: Vec::new() }
+        Agent {
+            name: name.to_owned(),
+            random: Random::new(seed),
+            ids: 0,
+            up: false,
+            config: Config::default(),
+            relay: None,
+            identity: None,
+            gpu: Gpu::default(),
+            link: Link::default(),
+            watch: Watch::default(),
+            jobs: Jobs::default(),
+            records: Records::default(),
+            purse: Purse::default(),
+            commands: Vec::new(),
+            changed: false,
+        }
     }
 
     /// Takes in what happened at `now`. Commands that follow wait for [`Agent::commands`].
     pub fn handle(&mut self, event: Event<'_>, now: Moment) {
-        let _ = now;
-        if let Event::Started { config, identity, gpu } = event {
-            (self.config, self.identity, self.gpu) = (config, identity, gpu);
+        match event {
+            Event::Started { config, identity, gpu } => {
+                (self.up, self.identity, self.gpu) = (true, identity, gpu);
+                self.configure(config, now);
+            }
+            Event::Configured(config) => self.configure(config, now),
+            Event::Retry => self.retry(now),
+            Event::Tick => self.jobs.tick(now),
+            Event::SocketOpen => self.socket_open(now),
+            Event::Frame(text) => self.frame(text, now),
+            Event::SocketClosed { code } => self.socket_closed(code, now),
+            Event::Answered { id, answer } => self.answered(id, answer, now),
+            // The answers of jobs are what happens most; nothing else depends on them.
+            Event::FetchHead { id, status, content_type } => {
+                return self.jobs.with(id, |reply| reply.head(status, content_type, now));
+            }
+            Event::FetchBytes { id, bytes } => return self.jobs.with(id, |reply| reply.feed(bytes, now)),
+            Event::FetchEnd { id } => self.jobs.fetch_ended(id, now),
+            Event::FetchFailed { id } => self.jobs.fetch_broke(id),
+            Event::Stopped => {
+                self.shut();
+                self.up = false;
+            }
         }
+        self.advance(now);
     }
 
     /// Hands out the commands to execute, in order. A shell under load calls [`Agent::handle`]
     /// for all that is ready before it asks for them, and texts that came together leave together.
     pub fn commands(&mut self, now: Moment) -> std::vec::Drain<'_, Command> {
-        let _ = now;
+        self.flush_jobs(now);
+        if std::mem::take(&mut self.changed) {
+            self.commands.push(Command::Changed);
+        }
         self.commands.drain(..)
     }
 
     /// Returns when [`Event::Tick`] is due, if nothing else happens before.
     pub fn wake_at(&self) -> Option<Moment> {
-        None
+        if !self.is_active() {
+            return None;
+        }
+        let link = self.link.wake_at(self.jobs.is_empty());
+        let purse = if self.link.is_ready() { self.purse.wake_at() } else { None };
+        [link, purse, self.watch.wake_at(), self.jobs.wake_at()].into_iter().flatten().min()
     }
 
-    /// Returns how the agent stands, for a reader. It holds no word of any prompt or answer.
-    pub fn state(&self, now: Moment) -> State {
-        let _ = now;
-        State {
-            connection: Connection { phase: Phase::Off, reason: None },
-            plugin: None,
-            relay: self.config.relay.clone(),
-            gpu: self.gpu.clone(),
-            server: ServerView::default(),
-            models: Vec::new(),
-            jobs: Vec::new(),
-            earnings: None,
-            slots: self.config.slots,
-            paused: self.config.paused,
-            consent: self.config.consent,
+    /// Does what is due.
+    fn advance(&mut self, now: Moment) {
+        if !self.is_active() {
+            return;
+        }
+        self.advance_watch(now);
+        self.advance_link(now);
+        self.advance_purse(now);
+        self.jobs.abort_lingering(now, &mut self.commands);
+    }
+
+    /// Tells whether anything may be done at all: the owner has said yes, and the shell is there.
+    fn is_active(&self) -> bool {
+        self.up && self.config.consent
+    }
+
+    /// Takes over the owner's settings.
+    fn configure(&mut self, config: Config, now: Moment) {
+        let old = std::mem::replace(&mut self.config, config);
+        self.config.slots = self.config.slots.max(1);
+        self.relay = Address::parse(&self.config.relay).ok();
+        self.changed = true;
+        if old.consent && !self.config.consent {
+            return self.shut();
+        }
+        if old.relay != self.config.relay {
+            self.leave_relay();
+        }
+        if old.servers != self.config.servers || old.token != self.config.token {
+            self.watch.forget(now);
+        }
+        self.tell_inventory();
+    }
+
+    /// Tries again now whatever waits or has stopped.
+    fn retry(&mut self, now: Moment) {
+        if self.link.stopped_for() == Some(Why::RelayUnauthorized) {
+            self.identity = None;
+        }
+        self.link.retry();
+        self.watch.hurry(now);
+        self.changed = true;
+    }
+
+    /// Closes everything in good order.
+    fn shut(&mut self) {
+        self.leave_relay();
+        self.watch = Watch::default();
+        self.changed = true;
+    }
+
+    /// Takes in how a short exchange ended, if anybody still waits for it.
+    fn answered(&mut self, id: AskId, answer: Answer<'_>, now: Moment) {
+        if self.watch.awaits(id) {
+            self.watched(answer, now);
+        } else if self.link.awaits(id) {
+            self.registered(answer, now);
+        } else if self.purse.awaits(id) {
+            self.purse_filled(answer, now);
+        }
+    }
+
+    /// Gives an id that was never given before.
+    fn fresh_id(&mut self) -> u64 {
+        self.ids += 1;
+        self.ids
+    }
+
+    /// Returns the identity, if it is one of the relay that is set.
+    fn identity(&self) -> Option<&Identity> {
+        let relay = self.relay.as_ref()?;
+        self.identity.as_ref().filter(|identity| identity.relay == relay.http())
+    }
+
+    /// Returns what is offered at this moment.
+    fn inventory(&self) -> Inventory {
+        let offers = self.watch.models().iter().map(|model| {
+            let mut offer = model.offer.clone();
+            offer.price = self.config.prices.get(&offer.model).copied().or(self.config.price);
+            offer
+        });
+        Inventory { offers: offers.collect(), slots: self.config.slots, paused: self.config.paused }
+    }
+
+    /// Looks at the model server again at once when a job's failure says that it has changed.
+    fn suspect(&mut self, code: FailCode, now: Moment) {
+        let changed = [
+            FailCode::Unreachable,
+            FailCode::Unauthorized,
+            FailCode::ModelMissing,
+            FailCode::ModelCrashed,
+            FailCode::ModelLoading,
+        ];
+        if changed.contains(&code) {
+            self.watch.hurry(now);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

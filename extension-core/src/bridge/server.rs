@@ -1,5 +1,14 @@
-//! Which kind of model server answers at an address, and what it offers.
+//! Which kind of model server answers at an address, and what it has loaded.
+//!
+//! Looking is a plan of `GET`s, one after the other, each read as one kind's shape. Shapes decide,
+//! not statuses: LM Studio answers paths that it does not know with 200.
 
+mod generic;
+mod llama_cpp;
+mod lm_studio;
+mod ollama;
+
+use rekursing_protocol::{Offer, offer::OFFERS_MAX};
 use serde::{Deserialize, Serialize};
 
 /// The kinds of model servers that the bridge knows.
@@ -17,3 +26,200 @@ pub enum Kind {
     /// Anything else that answers `/v1/models`.
     Generic,
 }
+
+/// A model that a server has loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// What pages see of it; without a price.
+    pub offer: Offer,
+    /// Its name at the server.
+    pub id: String,
+}
+
+/// What is at an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A model server and what it has loaded, perhaps nothing.
+    Found {
+        /// Its kind.
+        kind: Kind,
+        /// What is loaded, each name once.
+        models: Vec<Model>,
+    },
+    /// A server that wants an API token, or another one.
+    TokenWanted,
+    /// Something that serves no models.
+    Foreign,
+    /// Nothing.
+    Nothing,
+}
+
+/// Where a model server usually is: LM Studio, Ollama, llama.cpp (its older and its newer port),
+/// vLLM, exo.
+pub const USUAL_ADDRESSES: [&str; 6] = [
+    "http://127.0.0.1:1234",
+    "http://127.0.0.1:11434",
+    "http://127.0.0.1:8080",
+    "http://127.0.0.1:9931",
+    "http://127.0.0.1:8000",
+    "http://127.0.0.1:52415",
+];
+
+/// Looks at one address.
+#[derive(Debug)]
+pub struct Probe {
+    stage: Stage,
+    /// Whether the plan began in its middle, with the kind that was there the last time.
+    shortcut: bool,
+}
+
+/// One `GET` of the plan, with what earlier ones told.
+#[derive(Debug)]
+enum Stage {
+    LmStudio,
+    LmStudioV0,
+    OllamaVersion,
+    OllamaTags,
+    OllamaLoaded(ollama::Tags),
+    LlamaProps,
+    LlamaModels(llama_cpp::Props),
+    Models,
+}
+
+impl Probe {
+    /// Begins to look; with the kind that was there the last time, if any.
+    pub fn new(known: Option<Kind>) -> Probe {
+        let stage = match known {
+            // Every other kind has a generic list, too: only the whole plan tells them apart.
+            None | Some(Kind::LmStudio | Kind::Generic) => Stage::LmStudio,
+            Some(Kind::LmStudioV0) => Stage::LmStudioV0,
+            Some(Kind::Ollama) => Stage::OllamaTags,
+            Some(Kind::LlamaCpp) => Stage::LlamaProps,
+        };
+        Probe { shortcut: !matches!(stage, Stage::LmStudio), stage }
+    }
+
+    /// Returns the path to `GET` now.
+    pub fn path(&self) -> &'static str {
+        match self.stage {
+            Stage::LmStudio => "/api/v1/models",
+            Stage::LmStudioV0 => "/api/v0/models",
+            Stage::OllamaVersion => "/api/version",
+            Stage::OllamaTags => "/api/tags",
+            Stage::OllamaLoaded(_) => "/api/ps",
+            Stage::LlamaProps => "/props",
+            Stage::LlamaModels(_) | Stage::Models => "/v1/models",
+        }
+    }
+
+    /// Takes in an answer; `None` means that [`Probe::path`] has the next question.
+    pub fn answered(&mut self, status: u16, body: &[u8]) -> Option<Outcome> {
+        if status == 401 {
+            return Some(Outcome::TokenWanted);
+        }
+        let body = if status == 200 { body } else { b"" };
+        let (kind, models) = match std::mem::replace(&mut self.stage, Stage::LmStudio) {
+            Stage::LmStudio => match lm_studio::v1(body) {
+                Some(models) => (Kind::LmStudio, models),
+                None => return self.go_on(Stage::LmStudioV0),
+            },
+            Stage::LmStudioV0 => match lm_studio::v0(body) {
+                Some(models) => (Kind::LmStudioV0, models),
+                None => return self.go_on(Stage::OllamaVersion),
+            },
+            Stage::OllamaVersion => {
+                let next = if ollama::version(body) { Stage::OllamaTags } else { Stage::LlamaProps };
+                return self.go_on(next);
+            }
+            Stage::OllamaTags => match ollama::tags(body) {
+                Some(tags) => {
+                    self.stage = Stage::OllamaLoaded(tags);
+                    return None;
+                }
+                None => return self.go_on(Stage::LlamaProps),
+            },
+            Stage::OllamaLoaded(tags) => match ollama::loaded(body, &tags) {
+                Some(models) => (Kind::Ollama, models),
+                None => return self.go_on(Stage::LlamaProps),
+            },
+            // While the model loads, llama.cpp answers everything with 503.
+            Stage::LlamaProps if status == 503 => (Kind::LlamaCpp, Vec::new()),
+            Stage::LlamaProps => match llama_cpp::props(body) {
+                Some(props) => {
+                    self.stage = Stage::LlamaModels(props);
+                    return None;
+                }
+                None => return self.go_on(Stage::Models),
+            },
+            Stage::LlamaModels(props) => (Kind::LlamaCpp, llama_cpp::models(body, &props)),
+            Stage::Models => match generic::models(body) {
+                Some(models) => (Kind::Generic, models),
+                None if status == 403 => return Some(Outcome::TokenWanted),
+                None => return Some(Outcome::Foreign),
+            },
+        };
+        Some(Outcome::Found { kind, models: presentable(models) })
+    }
+
+    /// Asks the next question; when the known kind is gone, the first.
+    fn go_on(&mut self, next: Stage) -> Option<Outcome> {
+        self.stage = if std::mem::take(&mut self.shortcut) { Stage::LmStudio } else { next };
+        None
+    }
+}
+
+/// Keeps what may be offered: well-formed, each name once, no more than a plugin may offer.
+fn presentable(models: Vec<Model>) -> Vec<Model> {
+    let mut kept: Vec<Model> = Vec::with_capacity(models.len());
+    for model in models {
+        let double = kept.iter().any(|earlier| earlier.offer.model == model.offer.model);
+        if !double && model.offer.check().is_ok() && kept.len() < OFFERS_MAX {
+            kept.push(model);
+        }
+    }
+    kept
+}
+
+/// Returns the name that pages see: a file's name without its folders, which are nobody's business.
+fn public_name(id: &str) -> &str {
+    let is_path = id.ends_with(".gguf")
+        || id.contains('\\')
+        || ["/", "./", "../", "~"].iter().any(|start| id.starts_with(start));
+    if is_path { id.rsplit(['/', '\\']).next().unwrap_or(id) } else { id }
+}
+
+/// Finds a quantisation in a model's name: `Q4_K_M`, `IQ2_XS`, `F16`, `MXFP4`.
+fn quantization_in(name: &str) -> String {
+    let stem = name.strip_suffix(".gguf").unwrap_or(name);
+    stem.rsplit(['-', '.', ':', '@', '/'])
+        .map(str::to_ascii_uppercase)
+        .find(|part| {
+            let digits = part.strip_prefix("IQ").or_else(|| part.strip_prefix('Q'));
+            matches!(part.as_str(), "F16" | "F32" | "BF16" | "FP16" | "FP8" | "MXFP4")
+                || digits.is_some_and(|rest| rest.starts_with(|char: char| char.is_ascii_digit()))
+        })
+        .unwrap_or_default()
+}
+
+/// An offer of which nothing but the name is known.
+fn bare_offer(name: &str) -> Offer {
+    Offer {
+        model: name.to_owned(),
+        kind: rekursing_protocol::OfferKind::Text,
+        architecture: String::new(),
+        parameters: String::new(),
+        quantization: String::new(),
+        context: CONTEXT_UNTOLD,
+        slots: 1,
+        loaded: true,
+        vision: false,
+        tools: false,
+        price: None,
+    }
+}
+
+/// The context of a server that does not tell: what the oldest defaults have.
+const CONTEXT_UNTOLD: u32 = 4_096;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+//! The jobs that run: each is one `POST` to the model server, whose answer goes to the relay
+//! piece by piece.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use rekursing_protocol::{
+    FailCode, JobId, Moment, Span, ToRelay,
+    frame::{Body, Cancel, Chunk, Credit, Done, Fail, Start, Text},
+};
+
+use super::{Agent, Command, FetchId, Post};
+use crate::bridge::{
+    fault::Fault,
+    reply::{Ending, Piece, Reply, Step, Terms},
+    request,
+};
+
+/// How long a body may go on after its answer is complete. Cutting it at once would cost the
+/// connection, which the next job can use.
+const LINGER: Span = Span::secs(2);
+
+/// The jobs that run, by their fetches, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    running: BTreeMap<FetchId, Job>,
+    /// Jobs whose replies have changed since the last flush.
+    dirty: Vec<FetchId>,
+    /// Fetches whose answers are complete and whose bodies have not ended.
+    lingering: Vec<(FetchId, Moment)>,
+}
+
+/// One job.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) id: JobId,
+    lease: u32,
+    pub(super) model: String,
+    pub(super) reply: Reply,
+    /// The number of the next piece.
+    n: u32,
+    /// Whether the fetch has ended by itself.
+    fetched: bool,
+    dirty: bool,
+}
+
+impl Jobs {
+    pub(super) fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
+        self.running.values()
+    }
+
+    /// Changes one job's reply; what follows leaves with the next flush.
+    pub(super) fn with(&mut self, id: FetchId, change: impl FnOnce(&mut Reply)) {
+        let Some(job) = self.running.get_mut(&id) else { return };
+        change(&mut job.reply);
+        if !std::mem::replace(&mut job.dirty, true) {
+            self.dirty.push(id);
+        }
+    }
+
+    pub(super) fn fetch_ended(&mut self, id: FetchId, now: Moment) {
+        self.lingering.retain(|(fetch, _)| *fetch != id);
+        if let Some(job) = self.running.get_mut(&id) {
+            job.fetched = true;
+        }
+        self.with(id, |reply| reply.end(now));
+    }
+
+    pub(super) fn fetch_broke(&mut self, id: FetchId) {
+        self.lingering.retain(|(fetch, _)| *fetch != id);
+        if let Some(job) = self.running.get_mut(&id) {
+            job.fetched = true;
+        }
+        self.with(id, Reply::broke);
+    }
+
+    /// Fails every job whose deadline has passed.
+    pub(super) fn tick(&mut self, now: Moment) {
+        let due = |job: &Job| job.reply.deadline().is_some_and(|deadline| deadline <= now);
+        let late: Vec<FetchId> = self.running.iter().filter(|(_, job)| due(job)).map(|(id, _)| *id).collect();
+        for id in late {
+            self.with(id, |reply| reply.tick(now));
+        }
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Moment> {
+        let deadlines = self.running.values().filter_map(|job| job.reply.deadline());
+        deadlines.chain(self.lingering.iter().map(|(_, until)| *until)).min()
+    }
+
+    /// Cuts the bodies that go on for too long.
+    pub(super) fn abort_lingering(&mut self, now: Moment, commands: &mut Vec<Command>) {
+        self.lingering.retain(|(fetch, until)| {
+            if now >= *until {
+                commands.push(Command::Abort(*fetch));
+            }
+            now < *until
+        });
+    }
+
+    /// Forgets all jobs and aborts their fetches.
+    pub(super) fn abort_all(&mut self, commands: &mut Vec<Command>) {
+        let running = std::mem::take(&mut self.running).into_iter();
+        commands.extend(running.filter(|(_, job)| !job.fetched).map(|(id, _)| Command::Abort(id)));
+        self.dirty.clear();
+    }
+
+    fn find(&self, id: JobId, lease: u32) -> Option<FetchId> {
+        self.running.iter().find(|(_, job)| job.id == id && job.lease == lease).map(|(fetch, _)| *fetch)
+    }
+}
+
+impl Agent {
+    /// Begins a job, or says why not.
+    pub(super) fn start(&mut self, start: &Start, piece_bytes_max: usize, now: Moment) {
+        if self.jobs.find(start.job, start.lease).is_some() {
+            return;
+        }
+        match self.begin(start, piece_bytes_max, now) {
+            Ok(()) => self.changed = true,
+            Err(fault) => self.send(&ToRelay::Fail(Fail {
+                job: start.job,
+                lease: start.lease,
+                code: fault.code,
+                detail: Cow::Owned(fault.detail),
+            })),
+        }
+    }
+
+    fn begin(&mut self, start: &Start, piece_bytes_max: usize, now: Moment) -> Result<(), Fault> {
+        if self.config.paused {
+            return Err(Fault::of(FailCode::Paused));
+        }
+        if self.jobs.len() >= usize::from(self.config.slots) {
+            return Err(Fault::of(FailCode::Busy));
+        }
+        let server = self.watch.server().ok_or_else(|| Fault::of(FailCode::Unreachable))?;
+        let model = server.models.iter().find(|model| model.offer.model == start.model);
+        let model = model.ok_or_else(|| Fault::of(FailCode::ModelMissing))?;
+        let same = self.jobs.iter().filter(|job| job.model == start.model).count();
+        if same >= usize::from(model.offer.slots) {
+            return Err(Fault::of(FailCode::Busy));
+        }
+        let request =
+            request::build(start.call, &model.id, start.stream, start.body.get()).map_err(|refusal| {
+                let code = refusal.code();
+                let detail = if code.is_pages_mistake() { refusal.to_string() } else { String::new() };
+                Fault { code, detail }
+            })?;
+        let terms = Terms {
+            call: start.call,
+            stream: start.stream,
+            server: server.kind,
+            credit: u64::from(start.credit),
+            piece_bytes_max,
+            first_token: Span::millis(start.first_token_ms.into()),
+            idle: Span::millis(start.idle_ms.into()),
+            total: Span::millis(start.total_ms.into()),
+        };
+        let url = format!("{}{}", server.address, request.path);
+        let id = FetchId(self.fresh_id());
+        self.commands.push(Command::Post(Post {
+            id,
+            url,
+            bearer: self.config.token.clone(),
+            body: request.body,
+        }));
+        let job = Job {
+            id: start.job,
+            lease: start.lease,
+            model: start.model.clone(),
+            reply: Reply::new(terms, now),
+            n: 0,
+            fetched: false,
+            dirty: false,
+        };
+        self.jobs.running.insert(id, job);
+        Ok(())
+    }
+
+    /// Stops a job: nobody waits for it.
+    pub(super) fn cancel(&mut self, cancel: &Cancel) {
+        let Some(fetch) = self.jobs.find(cancel.job, cancel.lease) else { return };
+        let fault = Fault::of(FailCode::Cancelled);
+        if let Some(job) = self.jobs.running.remove(&fetch) {
+            self.close_failed(fetch, &job, fault);
+        }
+    }
+
+    /// Allows a job to send more.
+    pub(super) fn credit(&mut self, credit: &Credit, now: Moment) {
+        let Some(fetch) = self.jobs.find(credit.job, credit.lease) else { return };
+        self.jobs.with(fetch, |reply| reply.allow(credit.bytes.into(), now));
+    }
+
+    /// Sends what has come together since the last time.
+    pub(super) fn flush_jobs(&mut self, now: Moment) {
+        let mut dirty = std::mem::take(&mut self.jobs.dirty);
+        for fetch in dirty.drain(..) {
+            let Some(mut job) = self.jobs.running.remove(&fetch) else { continue };
+            job.dirty = false;
+            if self.flush(fetch, &mut job, now) {
+                self.jobs.running.insert(fetch, job);
+            }
+        }
+        // The list keeps its memory for the next time.
+        self.jobs.dirty = dirty;
+    }
+
+    /// Takes a job's steps, and tells whether it goes on.
+    fn flush(&mut self, fetch: FetchId, job: &mut Job, now: Moment) -> bool {
+        while let Some(step) = job.reply.step() {
+            match step {
+                Step::Piece(piece) => self.send_piece(job, &piece),
+                Step::Pause => self.commands.push(Command::Pause(fetch)),
+                Step::Resume => self.commands.push(Command::Resume(fetch)),
+                Step::Done(ending) => {
+                    self.close_done(fetch, job, &ending, now);
+                    return false;
+                }
+                Step::Failed(fault) => {
+                    self.suspect(fault.code, now);
+                    self.close_failed(fetch, job, fault);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn send_piece(&mut self, job: &mut Job, piece: &Piece) {
+        let (id, lease, n) = (job.id, job.lease, job.n);
+        job.n += 1;
+        self.send(&match piece {
+            Piece::Text(text) => ToRelay::Text(Text { job: id, lease, n, text: Cow::Borrowed(text) }),
+            Piece::Choices(choices) => ToRelay::Chunk(Chunk { job: id, lease, n, choices }),
+            Piece::Part(part) => ToRelay::Body(Body { job: id, lease, n, part: Cow::Borrowed(part) }),
+        });
+    }
+
+    fn close_done(&mut self, fetch: FetchId, job: &Job, ending: &Ending, now: Moment) {
+        self.records.count(&job.model, job.reply.measure(), None);
+        self.changed = true;
+        if !job.fetched {
+            self.jobs.lingering.push((fetch, now + LINGER));
+        }
+        self.send(&ToRelay::Done(Done {
+            job: job.id,
+            lease: job.lease,
+            n: job.n,
+            finish: Cow::Borrowed(&ending.finish),
+            prompt_tokens: ending.prompt_tokens,
+            answer_tokens: ending.answer_tokens,
+        }));
+    }
+
+    fn close_failed(&mut self, fetch: FetchId, job: &Job, fault: Fault) {
+        self.records.count(&job.model, job.reply.measure(), Some(fault.code));
+        self.changed = true;
+        if !job.fetched {
+            self.commands.push(Command::Abort(fetch));
+        }
+        self.send(&ToRelay::Fail(Fail {
+            job: job.id,
+            lease: job.lease,
+            code: fault.code,
+            detail: Cow::Owned(fault.detail),
+        }));
+    }
+
+    /// Sends a frame. Every frame is made of values that JSON can hold.
+    pub(super) fn send(&mut self, frame: &ToRelay<'_>) {
+        if let Ok(text) = serde_json::to_string(frame) {
+            self.commands.push(Command::Send(text));
+        }
+    }
+}

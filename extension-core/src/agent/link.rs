@@ -1,0 +1,412 @@
+//! The link to the relay: registered once, opened, greeted, kept by heartbeats, and tried again
+//! when it breaks, unless the relay said to stop.
+
+use std::borrow::Cow;
+
+use rekursing_protocol::{
+    Moment, Span, ToPlugin, ToRelay, VERSION,
+    frame::{Drain, Heartbeat, Hello, Identify, Inventory, close},
+    register::{Registered, Registration},
+};
+
+use super::{Agent, Answer, Ask, AskId, Command, Identity, Phase, Why};
+
+/// How long the relay may take to open the socket, to greet and to say `ready`.
+const PATIENCE: Span = Span::secs(10);
+
+/// Longest pause between two tries.
+const PAUSE_MAX: Span = Span::secs(60);
+
+/// How long a session must have held for the next pause to be short again.
+const STABLE: Span = Span::secs(60);
+
+/// The close code for a relay that fell silent; the relay does not read it.
+const HEARTBEAT_LOST: u16 = 4900;
+
+/// Frames that the relay did not understand, within which time, stop the agent.
+const BAD_FRAMES_MAX: usize = 3;
+const BAD_FRAMES_WITHIN: Span = Span::secs(600);
+
+/// Bytes of a frame around a piece of text.
+const FRAME_OVERHEAD_BYTES: u32 = 256;
+
+/// How the link stands.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    stage: Stage,
+    /// Tries since a session held.
+    failures: u32,
+    /// When the relay did not understand a frame.
+    bad_frames: Vec<Moment>,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    /// To be tried as soon as it is known what there is to offer.
+    #[default]
+    Due,
+    /// The relay is asked for an identity.
+    Registering { asking: AskId },
+    /// The socket is being opened.
+    Opening { until: Moment },
+    /// The socket is open and the relay has not said `ready`.
+    Greeting { until: Moment, greeted: Option<Greeted> },
+    /// Jobs can come.
+    Ready(Session),
+    /// To be tried again then.
+    Waiting { until: Moment, why: Why },
+    /// Not tried again by itself.
+    Stopped { why: Why },
+}
+
+/// What the relay asked for in its `hello`, and what it was told in return.
+#[derive(Debug)]
+struct Greeted {
+    heartbeat: Span,
+    piece_bytes_max: usize,
+    inventory: Inventory,
+}
+
+#[derive(Debug)]
+struct Session {
+    since: Moment,
+    heartbeat: Span,
+    next_beat: Moment,
+    beats: u64,
+    acked: u64,
+    piece_bytes_max: usize,
+    /// What the relay was told last.
+    inventory: Inventory,
+    /// When to leave if idle, and at the latest.
+    leave: Option<(Moment, Moment)>,
+}
+
+impl Link {
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.stage, Stage::Ready(_))
+    }
+
+    pub(super) fn awaits(&self, id: AskId) -> bool {
+        matches!(self.stage, Stage::Registering { asking } if asking == id)
+    }
+
+    /// Returns why it is not tried again, when it is not.
+    pub(super) fn stopped_for(&self) -> Option<Why> {
+        match self.stage {
+            Stage::Stopped { why } => Some(why),
+            Stage::Due
+            | Stage::Registering { .. }
+            | Stage::Opening { .. }
+            | Stage::Greeting { .. }
+            | Stage::Ready(_)
+            | Stage::Waiting { .. } => None,
+        }
+    }
+
+    /// Ends a pause or a stop.
+    pub(super) fn retry(&mut self) {
+        if matches!(self.stage, Stage::Waiting { .. } | Stage::Stopped { .. }) {
+            *self = Link::default();
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.stage {
+            Stage::Due | Stage::Registering { .. } => Phase::Preparing,
+            Stage::Opening { .. } | Stage::Greeting { .. } => Phase::Connecting,
+            Stage::Ready(_) => Phase::Ready,
+            Stage::Waiting { .. } => Phase::Waiting,
+            Stage::Stopped { .. } => Phase::Off,
+        }
+    }
+
+    pub(super) fn reason(&self) -> Option<Why> {
+        match self.stage {
+            Stage::Waiting { why, .. } | Stage::Stopped { why } => Some(why),
+            Stage::Due
+            | Stage::Registering { .. }
+            | Stage::Opening { .. }
+            | Stage::Greeting { .. }
+            | Stage::Ready(_) => None,
+        }
+    }
+
+    pub(super) fn wake_at(&self, idle: bool) -> Option<Moment> {
+        match &self.stage {
+            Stage::Due | Stage::Registering { .. } | Stage::Stopped { .. } => None,
+            Stage::Opening { until } | Stage::Greeting { until, .. } | Stage::Waiting { until, .. } => {
+                Some(*until)
+            }
+            Stage::Ready(session) => {
+                let leave = session.leave.map(|(at, latest)| if idle { at } else { latest });
+                Some(leave.map_or(session.next_beat, |leave| leave.min(session.next_beat)))
+            }
+        }
+    }
+
+    fn has_socket(&self) -> bool {
+        matches!(self.stage, Stage::Opening { .. } | Stage::Greeting { .. } | Stage::Ready(_))
+    }
+}
+
+impl Agent {
+    /// Does what is due on the link.
+    pub(super) fn advance_link(&mut self, now: Moment) {
+        match &mut self.link.stage {
+            Stage::Due if self.watch.has_looked() => self.connect(now),
+            Stage::Waiting { until, .. } if now >= *until => self.connect(now),
+            Stage::Opening { until } | Stage::Greeting { until, .. } if now >= *until => {
+                self.drop_link(close::NOT_IDENTIFIED, Why::RelayUnreachable, now);
+            }
+            Stage::Ready(session) => {
+                let idle = self.jobs.is_empty();
+                if session.leave.is_some_and(|(at, latest)| now >= latest || idle && now >= at) {
+                    self.drop_link(1000, Why::Draining, now);
+                } else if now >= session.next_beat {
+                    self.beat(now);
+                }
+            }
+            Stage::Due
+            | Stage::Registering { .. }
+            | Stage::Opening { .. }
+            | Stage::Greeting { .. }
+            | Stage::Waiting { .. }
+            | Stage::Stopped { .. } => {}
+        }
+    }
+
+    /// Registers, or opens the socket when that was done before.
+    fn connect(&mut self, now: Moment) {
+        self.changed = true;
+        let Some(relay) = self.relay.clone() else {
+            self.link.stage = Stage::Stopped { why: Why::BadRelayAddress };
+            return;
+        };
+        if self.identity().is_some() {
+            self.link.stage = Stage::Opening { until: now + PATIENCE };
+            self.commands.push(Command::OpenSocket { url: format!("{}/api/plugin/connect", relay.socket()) });
+            return;
+        }
+        let registration = Registration {
+            name: self.config.name.clone(),
+            gpu: self.gpu.clone(),
+            models: self.inventory().offers,
+        };
+        let id = AskId(self.fresh_id());
+        self.link.stage = Stage::Registering { asking: id };
+        self.commands.push(Command::Ask(Ask {
+            id,
+            url: format!("{}/api/plugin/register", relay.http()),
+            bearer: None,
+            body: serde_json::to_string(&registration).ok(),
+            timeout: PATIENCE,
+            answer_bytes_max: 64 << 10,
+        }));
+    }
+
+    /// Takes in the answer to the registration.
+    pub(super) fn registered(&mut self, answer: Answer<'_>, now: Moment) {
+        let Answer::Reply { status, body } = answer else { return self.pause(Why::RelayUnreachable, now) };
+        let registered =
+            serde_json::from_slice::<Registered>(body).ok().filter(|_| matches!(status, 200 | 201));
+        let (Some(registered), Some(relay)) = (registered, &self.relay) else {
+            return self.pause(Why::RelayRefused, now);
+        };
+        let identity =
+            Identity { relay: relay.http(), plugin: registered.plugin_id, secret: registered.secret };
+        self.identity = Some(identity.clone());
+        self.commands.push(Command::Save(identity));
+        self.connect(now);
+    }
+
+    /// Takes in that the socket is open. The relay speaks first.
+    pub(super) fn socket_open(&mut self, now: Moment) {
+        if let Stage::Opening { .. } = self.link.stage {
+            self.link.stage = Stage::Greeting { until: now + PATIENCE, greeted: None };
+        }
+    }
+
+    /// Takes in a frame.
+    pub(super) fn frame(&mut self, text: &str, now: Moment) {
+        if !self.link.has_socket() {
+            return;
+        }
+        let Ok(frame) = serde_json::from_str::<ToPlugin>(text) else {
+            return self.drop_link(close::BAD_FRAME, Why::BadFrames, now);
+        };
+        match (frame, &mut self.link.stage) {
+            (ToPlugin::Hello(hello), Stage::Greeting { greeted: None, .. }) => self.greet(&hello, now),
+            (ToPlugin::Ready(_), Stage::Greeting { greeted: Some(_), .. }) => self.ready(now),
+            (ToPlugin::Ack(ack), Stage::Ready(session)) => session.acked = session.acked.max(ack.n),
+            (ToPlugin::Start(start), Stage::Ready(session)) => {
+                let piece_bytes_max = session.piece_bytes_max;
+                self.start(&start, piece_bytes_max, now);
+            }
+            (ToPlugin::Cancel(cancel), Stage::Ready(_)) => self.cancel(&cancel),
+            (ToPlugin::Credit(credit), Stage::Ready(_)) => self.credit(&credit, now),
+            (ToPlugin::Settled(_), Stage::Ready(_)) => self.purse.settled(now),
+            (ToPlugin::Drain(drain), Stage::Ready(session)) => {
+                session.leave =
+                    Some(leave(&drain, self.random.within(Span::millis(drain.spread_ms.into())), now));
+            }
+            // A frame out of its turn.
+            (
+                ToPlugin::Hello(_)
+                | ToPlugin::Ready(_)
+                | ToPlugin::Ack(_)
+                | ToPlugin::Start(_)
+                | ToPlugin::Cancel(_)
+                | ToPlugin::Credit(_)
+                | ToPlugin::Settled(_)
+                | ToPlugin::Drain(_),
+                _,
+            ) => self.drop_link(close::BAD_FRAME, Why::BadFrames, now),
+        }
+    }
+
+    /// Answers `hello` with who the agent is and what it offers.
+    fn greet(&mut self, hello: &Hello, now: Moment) {
+        if hello.version != VERSION {
+            self.jobs.abort_all(&mut self.commands);
+            self.commands.push(Command::CloseSocket(close::VERSION));
+            return self.stop(Why::Version);
+        }
+        let Some(identity) = self.identity().cloned() else { return };
+        let inventory = self.inventory();
+        let name = self.name.clone();
+        self.send(&ToRelay::Identify(Box::new(Identify {
+            version: VERSION,
+            plugin: identity.plugin,
+            secret: Cow::Borrowed(&identity.secret),
+            agent: Cow::Borrowed(&name),
+            gpu: self.gpu.clone(),
+            inventory: inventory.clone(),
+        })));
+        let room = hello.frame_bytes_max.saturating_sub(FRAME_OVERHEAD_BYTES);
+        // JSON writes a control character in six bytes.
+        let piece_bytes_max = usize::try_from(room / 6).unwrap_or(usize::MAX).max(1);
+        let greeted = Greeted {
+            heartbeat: Span::millis(hello.heartbeat_ms.max(100).into()),
+            piece_bytes_max,
+            inventory,
+        };
+        self.link.stage = Stage::Greeting { until: now + PATIENCE, greeted: Some(greeted) };
+    }
+
+    /// Takes in that jobs can come.
+    fn ready(&mut self, now: Moment) {
+        let Stage::Greeting { greeted: Some(greeted), .. } = std::mem::take(&mut self.link.stage) else {
+            return;
+        };
+        self.link.stage = Stage::Ready(Session {
+            since: now,
+            heartbeat: greeted.heartbeat,
+            next_beat: now + self.random.within(greeted.heartbeat),
+            beats: 0,
+            acked: 0,
+            piece_bytes_max: greeted.piece_bytes_max,
+            inventory: greeted.inventory,
+            leave: None,
+        });
+        self.changed = true;
+        self.purse.ask_by(now);
+        self.tell_inventory();
+    }
+
+    /// Sends a heartbeat, unless the last one was not answered.
+    fn beat(&mut self, now: Moment) {
+        let Stage::Ready(session) = &mut self.link.stage else { return };
+        if session.acked < session.beats {
+            return self.drop_link(HEARTBEAT_LOST, Why::HeartbeatLost, now);
+        }
+        session.beats += 1;
+        session.next_beat = now + session.heartbeat;
+        let heartbeat = Heartbeat {
+            n: session.beats,
+            jobs: u16::try_from(self.jobs.len()).unwrap_or(u16::MAX),
+            queue: 0,
+            models: self.records.take_report(),
+        };
+        self.send(&ToRelay::Heartbeat(heartbeat));
+    }
+
+    /// Tells the relay what is offered, if that is news.
+    pub(super) fn tell_inventory(&mut self) {
+        let inventory = self.inventory();
+        let Stage::Ready(session) = &mut self.link.stage else { return };
+        if session.inventory != inventory {
+            session.inventory = inventory.clone();
+            self.send(&ToRelay::Inventory(inventory));
+        }
+    }
+
+    /// Takes in that the socket was closed by the other end, or never opened.
+    pub(super) fn socket_closed(&mut self, code: u16, now: Moment) {
+        if !self.link.has_socket() {
+            return;
+        }
+        self.jobs.abort_all(&mut self.commands);
+        match code {
+            close::UNAUTHORIZED => self.stop(Why::RelayUnauthorized),
+            close::VERSION => self.stop(Why::Version),
+            close::REPLACED => self.stop(Why::Replaced),
+            close::BAD_FRAME => {
+                self.link.bad_frames.retain(|at| now.since(*at) < BAD_FRAMES_WITHIN);
+                self.link.bad_frames.push(now);
+                if self.link.bad_frames.len() >= BAD_FRAMES_MAX {
+                    self.stop(Why::BadFrames);
+                } else {
+                    self.pause(Why::BadFrames, now);
+                }
+            }
+            close::OVERLOADED | close::RATE_LIMITED => {
+                // The first pause is long already: the relay has too much to do.
+                self.link.failures = self.link.failures.max(4);
+                self.pause(Why::Overloaded, now);
+            }
+            close::DRAINING => self.pause(Why::Draining, now),
+            _ => self.pause(Why::RelayUnreachable, now),
+        }
+    }
+
+    /// Closes the socket from here, and tries again after a pause.
+    fn drop_link(&mut self, code: u16, why: Why, now: Moment) {
+        self.jobs.abort_all(&mut self.commands);
+        self.commands.push(Command::CloseSocket(code));
+        self.pause(why, now);
+    }
+
+    /// Waits a random time, longer with every failure in a row.
+    fn pause(&mut self, why: Why, now: Moment) {
+        let held = matches!(&self.link.stage, Stage::Ready(session) if now.since(session.since) >= STABLE);
+        if held {
+            self.link.failures = 0;
+        }
+        let limit = Span::millis(1_000 << self.link.failures.min(6)).min(PAUSE_MAX);
+        self.link.failures += 1;
+        self.link.stage = Stage::Waiting { until: now + self.random.within(limit), why };
+        self.changed = true;
+    }
+
+    /// Waits for the owner.
+    fn stop(&mut self, why: Why) {
+        self.link.stage = Stage::Stopped { why };
+        self.changed = true;
+    }
+
+    /// Leaves the relay in good order, and forgets how the link stood.
+    pub(super) fn leave_relay(&mut self) {
+        self.jobs.abort_all(&mut self.commands);
+        if self.link.has_socket() {
+            self.commands.push(Command::CloseSocket(1000));
+        }
+        self.link = Link::default();
+        self.purse = super::Purse::default();
+    }
+}
+
+/// Returns when to leave a relay that drains: at a random moment once idle, and before it cuts.
+fn leave(drain: &Drain, after: Span, now: Moment) -> (Moment, Moment) {
+    let latest = now + Span::millis(drain.deadline_ms.into());
+    ((now + after).min(latest), latest)
+}
