@@ -1,1 +1,11 @@
-//! The market's promises.
+//! The market's promises, as calls and the effects that follow.
+
+mod attendance;
+mod failover;
+mod fixture;
+mod free;
+mod invariants;
+mod matching;
+mod money;
+mod plans;
+mod queue;

@@ -1,1 +1,235 @@
-//! The rules of the book, as tables.
+//! The rules of the book, as tables, and the worked examples of `docs/ledger.md`.
+
+use rekursing_protocol::AccountId;
+
+use super::*;
+
+const PAGE: Account = Account::Page(AccountId::from_bits(1));
+const OWNER: PluginId = PluginId::from_bits(2);
+const JOB: JobId = JobId::from_bits(3);
+const NOW: Moment = Moment(1_000);
+
+fn dollars(text: &str) -> Nanos {
+    text.parse().unwrap()
+}
+
+fn granted(amount: &str) -> Book {
+    let mut book = Book::default();
+    book.grant(NOW, "opening", PAGE, dollars(amount)).unwrap();
+    book
+}
+
+fn settlement(prompt_tokens: u64, answer_tokens: u64) -> Settlement {
+    Settlement {
+        job: JOB,
+        lease: 1,
+        owner: OWNER,
+        model: "qwen2.5-7b-instruct".to_owned(),
+        tier: Tier::Standard,
+        price: Price::new(150_000, 600_000),
+        prompt_tokens,
+        answer_tokens,
+        fee_permille: 50,
+    }
+}
+
+fn balances(book: &Book) -> [String; 5] {
+    let accounts = [PAGE, Account::Escrow, Account::Owner(OWNER), Account::Platform, Account::Outside];
+    accounts.map(|account| book.balance(account).to_string())
+}
+
+#[test]
+fn the_first_worked_example_is_what_happens() {
+    let mut book = granted("5");
+    assert_eq!(balances(&book), ["5", "0", "0", "0", "-5"]);
+    let held = Price::new(150_000, 600_000).cost(1_000, 500).unwrap();
+    assert_eq!(held, dollars("0.00045"));
+    book.hold(NOW, JOB, PAGE, held).unwrap();
+    assert_eq!(balances(&book), ["4.99955", "0.00045", "0", "0", "-5"]);
+    let entry = book.settle(NOW, settlement(1_000, 321)).unwrap();
+    assert_eq!(balances(&book), ["4.9996574", "0", "0.00032547", "0.00001713", "-5"]);
+    let receipt = entry.receipt().unwrap();
+    assert_eq!(
+        (receipt.charge, receipt.fee, receipt.earned),
+        (dollars("0.0003426"), dollars("0.00001713"), dollars("0.00032547"))
+    );
+    let legs: Vec<_> = entry.postings().map(|leg| (leg.debit, leg.credit, leg.amount)).collect();
+    assert_eq!(
+        legs,
+        [
+            (Account::Escrow, Account::Owner(OWNER), dollars("0.00032547")),
+            (Account::Escrow, Account::Platform, dollars("0.00001713")),
+            (Account::Escrow, PAGE, dollars("0.0001074")),
+        ]
+    );
+    assert_eq!(book.audit(), Ok(()));
+}
+
+#[test]
+fn the_second_worked_example_is_what_happens() {
+    let mut book = granted("1");
+    let price = Price::new(50_000, 100_000).scaled(800);
+    assert_eq!(price, Price::new(40_000, 80_000));
+    let held = price.cost(7, 16).unwrap();
+    book.hold(NOW, JOB, PAGE, held).unwrap();
+    let entry = book.settle(NOW, Settlement { price, ..settlement(7, 1) }).unwrap();
+    let receipt = entry.receipt().unwrap();
+    assert_eq!(
+        [held, receipt.charge, receipt.fee, receipt.earned],
+        ["0.00000156", "0.00000036", "0.000000018", "0.000000342"].map(dollars)
+    );
+    assert_eq!(book.audit(), Ok(()));
+}
+
+#[test]
+fn the_document_shows_the_numbers_that_the_tests_assert() {
+    let document = include_str!("../../../../docs/ledger.md");
+    for number in [
+        "0.00045",
+        "4.99955",
+        "0.0003426",
+        "0.00001713",
+        "0.00032547",
+        "0.0001074",
+        "4.9996574",
+        "0.00000156",
+        "0.00000036",
+        "0.000000018",
+        "0.000000342",
+        "0.0000012",
+    ] {
+        assert!(document.contains(number), "{number}");
+    }
+}
+
+#[test]
+fn a_void_gives_back_all_of_it() {
+    let mut book = granted("1");
+    book.hold(NOW, JOB, PAGE, dollars("0.25")).unwrap();
+    let entry = book.void(NOW, JOB).unwrap();
+    assert_eq!(entry.id, format!("void:{JOB}"));
+    assert_eq!(balances(&book), ["1", "0", "0", "0", "-1"]);
+    assert_eq!(book.open_holds().len(), 0);
+}
+
+#[test]
+fn a_hold_resolves_exactly_once() {
+    let mut settled = granted("1");
+    settled.hold(NOW, JOB, PAGE, dollars("0.25")).unwrap();
+    settled.settle(NOW, settlement(10, 10)).unwrap();
+    let before = balances(&settled);
+    let later_lease = Settlement { lease: 2, ..settlement(10, 10) };
+    assert_eq!(settled.settle(NOW, settlement(10, 10)), Err(BookRefusal::Exists));
+    assert_eq!(settled.settle(NOW, settlement(10, 11)), Err(BookRefusal::ExistsDifferent));
+    assert_eq!(settled.settle(NOW, later_lease), Err(BookRefusal::ExistsDifferent));
+    assert_eq!(settled.void(NOW, JOB), Err(BookRefusal::ExistsDifferent));
+    assert_eq!(settled.hold(NOW, JOB, PAGE, dollars("0.25")), Err(BookRefusal::ExistsDifferent));
+    assert_eq!(balances(&settled), before);
+
+    let mut voided = granted("1");
+    voided.hold(NOW, JOB, PAGE, dollars("0.25")).unwrap();
+    voided.void(NOW, JOB).unwrap();
+    assert_eq!(voided.void(NOW, JOB), Err(BookRefusal::Exists));
+    assert_eq!(voided.settle(NOW, settlement(1, 1)), Err(BookRefusal::ExistsDifferent));
+    assert_eq!(balances(&voided), ["1", "0", "0", "0", "-1"]);
+}
+
+#[test]
+fn refusals_come_in_order_of_precedence_and_move_nothing() {
+    let mut book = granted("1");
+    book.hold(NOW, JOB, PAGE, dollars("0.25")).unwrap();
+    let (other, stranger) = (JobId::from_bits(9), Account::Page(AccountId::from_bits(9)));
+    let before = balances(&book);
+    for (job, payer, amount, refusal) in [
+        (JOB, PAGE, "-1", BookRefusal::Negative),
+        (JOB, PAGE, "0.25", BookRefusal::Exists),
+        (JOB, PAGE, "900", BookRefusal::ExistsDifferent),
+        (JOB, stranger, "0.25", BookRefusal::ExistsDifferent),
+        (
+            other,
+            PAGE,
+            "0.750000001",
+            BookRefusal::Insufficient { needs: dollars("0.750000001"), available: dollars("0.75") },
+        ),
+        (other, stranger, "0.1", BookRefusal::Insufficient { needs: dollars("0.1"), available: Nanos::ZERO }),
+    ] {
+        assert_eq!(book.hold(NOW, job, payer, dollars(amount)), Err(refusal), "{job} {payer} {amount}");
+    }
+    assert_eq!(book.void(NOW, other), Err(BookRefusal::NoHold));
+    assert_eq!(book.settle(NOW, Settlement { job: other, ..settlement(1, 1) }), Err(BookRefusal::NoHold));
+    assert_eq!(book.settle(NOW, settlement(u64::MAX, u64::MAX)), Err(BookRefusal::Overflow));
+    let (charge, held) = (dollars("0.6"), dollars("0.25"));
+    let refusal = BookRefusal::ChargeExceedsHold { charge, held };
+    assert_eq!(book.settle(NOW, settlement(0, 1_000_000)), Err(refusal));
+    assert_eq!(balances(&book), before);
+    assert_eq!(book.audit(), Ok(()));
+}
+
+#[test]
+fn a_grant_counts_once_whoever_made_it() {
+    let mut book = granted("1");
+    assert_eq!(book.grant(NOW, "opening", PAGE, dollars("1")), Err(BookRefusal::Exists));
+    assert_eq!(book.grant(NOW, "opening", PAGE, dollars("2")), Err(BookRefusal::ExistsDifferent));
+    assert_eq!(book.grant(NOW, "x", PAGE, dollars("-1")), Err(BookRefusal::Negative));
+    assert_eq!(book.grant(NOW, "x", Account::Platform, dollars("1")), Err(BookRefusal::NotGrantable));
+    assert_eq!(book.grant(NOW, "x", PAGE, Nanos::MAX), Err(BookRefusal::Overflow));
+
+    let foreign = Book::default().grant(NOW, "elsewhere", Account::Free, dollars("3")).unwrap();
+    assert_eq!(book.apply_foreign(&foreign), Ok(()));
+    assert_eq!(book.apply_foreign(&foreign), Err(BookRefusal::Exists));
+    assert_eq!(book.balance(Account::Free), dollars("3"));
+    let hold = book.hold(NOW, JOB, PAGE, dollars("0.5")).unwrap();
+    assert_eq!(granted("1").apply_foreign(&hold), Err(BookRefusal::ExistsDifferent));
+    assert_eq!(book.audit(), Ok(()));
+}
+
+#[test]
+fn fees_are_rounded_down_and_parts_add_up_to_the_whole() {
+    for (charge, permille, fee) in
+        [(0, 50, 0), (19, 50, 0), (20, 50, 1), (39, 50, 1), (100, 0, 0), (7, 5_000, 7)]
+    {
+        let mut book = granted("1");
+        book.hold(NOW, JOB, PAGE, Nanos::new(1_000)).unwrap();
+        // A price of 1,000 micro-dollars per million tokens is one nano-dollar per token.
+        let settlement =
+            Settlement { price: Price::new(0, 1_000), fee_permille: permille, ..settlement(0, charge) };
+        let receipt = book.settle(NOW, settlement).unwrap().receipt().unwrap();
+        assert_eq!(receipt.charge.get().unsigned_abs(), charge);
+        assert_eq!(receipt.fee, Nanos::new(fee));
+        assert_eq!(receipt.earned.checked_add(receipt.fee), Some(receipt.charge));
+        assert_eq!(book.audit(), Ok(()));
+    }
+}
+
+#[test]
+fn an_audit_finds_what_a_damaged_store_would_hide() {
+    let escrow = |nanos| (Account::Escrow, Nanos::new(nanos));
+    let outside = |nanos| (Account::Outside, Nanos::new(nanos));
+    let hold = |nanos| vec![(JOB, PAGE, Nanos::new(nanos))];
+    for (balances, holds, found) in [
+        (vec![], vec![], Ok(())),
+        (vec![escrow(5), outside(-5)], hold(5), Ok(())),
+        (vec![escrow(5), outside(-4)], hold(5), Err(Imbalance::Sum(1))),
+        (vec![escrow(5), outside(-5)], vec![], Err(Imbalance::Escrow { escrow: 5, holds: 0 })),
+        (
+            vec![(PAGE, Nanos::new(-2)), (Account::Platform, Nanos::new(2))],
+            vec![],
+            Err(Imbalance::Negative(PAGE)),
+        ),
+    ] {
+        assert_eq!(Book::restore(balances, holds).audit(), found);
+    }
+}
+
+#[test]
+fn what_is_resolved_long_ago_is_forgotten_and_still_pays_nobody() {
+    let mut book = granted("1");
+    for job in 0..u128::try_from(RESOLVED_MAX).unwrap() + 10 {
+        let job = JobId::from_bits(100 + job);
+        book.hold(NOW, job, PAGE, Nanos::new(1)).unwrap();
+        book.void(NOW, job).unwrap();
+    }
+    assert_eq!(book.resolved.len(), RESOLVED_MAX);
+    assert_eq!(book.void(NOW, JobId::from_bits(100)), Err(BookRefusal::NoHold));
+    assert_eq!(balances(&book), ["1", "0", "0", "0", "-1"]);
+}

@@ -1,0 +1,66 @@
+//! Free answers: the quota of a visitor and the budget of the operator.
+
+use rekursing_protocol::{Nanos, Offer, Price, Span};
+
+use super::fixture::*;
+use crate::{Account, Market, Payer, Refusal, Request, Terms, Usage};
+
+fn free(number: u64, visitor: u64) -> Request {
+    Request { payer: Payer::Free { visitor }, ..request(number) }
+}
+
+fn strict(jobs_per_day: u32) -> Market {
+    let mut market = market(Terms { free_jobs_per_day: jobs_per_day, ..Terms::default() });
+    market.join(NOW, session(1), plugin(1), inventory(vec![offer(MODEL)]));
+    market
+}
+
+#[test]
+fn the_budget_pays_the_owner() {
+    let mut market = strict(5);
+    let assignment = assigned(&mut market, free(1, 1));
+    answer(&mut market, NOW, &assignment, 50);
+    assert_eq!(market.book().balance(Account::Free), Nanos::new(999_980_000));
+    assert_eq!(market.book().balance(Account::Owner(plugin(1))), Nanos::new(19_000));
+}
+
+#[test]
+fn an_empty_budget_is_told() {
+    let mut market = Market::new(Terms::default(), crate::Book::default(), 1);
+    market.join(NOW, session(1), plugin(1), inventory(vec![offer(MODEL)]));
+    let refusal = refused(&mut market, free(1, 1));
+    assert_eq!(refusal, Refusal::FreeBudgetEmpty { needs: Nanos::new(30_000), available: Nanos::ZERO });
+    assert_eq!(refusal.code(), "free_budget_empty");
+}
+
+#[test]
+fn a_visitor_has_so_many_a_day_and_what_came_to_nothing_does_not_count() {
+    let mut market = strict(1);
+    assigned(&mut market, free(1, 1));
+    assert_eq!(refused(&mut market, free(2, 1)), Refusal::FreeQuotaUsed { jobs_per_day: 1 });
+    market.cancel(NOW, job(1), Usage::default());
+    effects(&mut market);
+    let unknown = Request { model: crate::Wish::Named("no".to_owned()), ..free(3, 1) };
+    assert_eq!(refused(&mut market, unknown).code(), "model_not_found");
+    let assignment = assigned(&mut market, free(4, 1));
+    answer(&mut market, NOW, &assignment, 5);
+    effects(&mut market);
+    assert_eq!(refused(&mut market, free(5, 1)).code(), "free_quota_used");
+    let other = assigned(&mut market, free(6, 2));
+    answer(&mut market, NOW, &other, 5);
+    effects(&mut market);
+    let tomorrow = NOW + Span::DAY;
+    market.heartbeat(tomorrow, session(1), &beat(1));
+    assert_eq!(market.submit(tomorrow, free(7, 1)), Ok(()));
+}
+
+#[test]
+fn free_answers_are_shorter_and_never_dear() {
+    let mut market = strict(5);
+    let long = Request { answer_tokens_max: Some(3_000), ..free(1, 1) };
+    assert_eq!(assigned(&mut market, long).answer_tokens_max, 1_024);
+    let dear = Offer { price: Some(Price::new(Price::MAX, Price::MAX)), ..offer(MODEL) };
+    let mut greedy = super::fixture::market(Terms::default());
+    greedy.join(NOW, session(1), plugin(1), inventory(vec![dear]));
+    assert_eq!(refused(&mut greedy, free(1, 1)).code(), "price_too_high");
+}

@@ -1,0 +1,412 @@
+//! Random plans: sessions come, bounce and go, pages ask and leave, the process dies and comes back.
+//!
+//! A plan that breaks something is shrunk and printed as the list of its steps; its seed is kept in
+//! `market/proptest-regressions/` and is replayed first on every later run.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use proptest::prelude::*;
+use rekursing_protocol::{
+    AccountId, FailCode, JobId, Moment, Nanos, Offer, OfferKind, PluginId, Price, SessionId, Span,
+    frame::Inventory,
+};
+
+use super::fixture::{NOW, PAGE, beat, offer, plugin, request, session};
+use crate::{Account, Book, Effect, End, Entry, EntryKind, Market, Payer, Request, Terms, Tier, Usage, Wish};
+
+const POOR: AccountId = AccountId::from_bits(2);
+const MODELS: [&str; 4] = ["qwen2.5-7b", "org/Qwen2.5-7B-GGUF", "llama3.2:3b", "vectors"];
+
+/// What an owner sets.
+#[derive(Debug, Clone)]
+struct Shop {
+    models: Vec<(usize, u16, u64)>,
+    slots: u16,
+    paused: bool,
+}
+
+/// What a page asks.
+#[derive(Debug, Clone)]
+struct Ask {
+    payer: u8,
+    own_plugin: Option<u64>,
+    model: Option<usize>,
+    tier: Tier,
+    prompt_tokens: u64,
+    answer_tokens_max: Option<u64>,
+}
+
+/// One step of a plan. Jobs are picked by their place among the live ones.
+#[derive(Debug, Clone)]
+enum Step {
+    Join { plugin: u64, shop: Shop },
+    Leave { plugin: u64 },
+    Restock { plugin: u64, shop: Shop },
+    Beat { plugin: u64 },
+    Submit(Ask),
+    Began { pick: usize },
+    Finish { pick: usize, usage: Usage },
+    Fail { pick: usize, code: FailCode, usage: Usage },
+    Stale { pick: usize, usage: Usage },
+    Cancel { pick: usize, usage: Usage },
+    Wait { millis: u64 },
+    Drain,
+    Crash,
+}
+
+fn shops() -> impl Strategy<Value = Shop> {
+    let models = prop::collection::vec((0..MODELS.len(), 1..3_u16, 0..5_u64), 0..4);
+    (models, 1..4_u16, prop::bool::weighted(0.1)).prop_map(|(models, slots, paused)| Shop {
+        models,
+        slots,
+        paused,
+    })
+}
+
+fn asks() -> impl Strategy<Value = Ask> {
+    let tier = prop::sample::select(Tier::ALL.to_vec());
+    let model = prop::option::weighted(0.9, 0..MODELS.len());
+    (0..4_u8, prop::option::weighted(0.2, 0..5_u64), model, tier, 0..300_u64, prop::option::of(0..300_u64))
+        .prop_map(|(payer, own_plugin, model, tier, prompt_tokens, answer_tokens_max)| Ask {
+            payer,
+            own_plugin,
+            model,
+            tier,
+            prompt_tokens,
+            answer_tokens_max,
+        })
+}
+
+fn usages() -> impl Strategy<Value = Usage> {
+    let claim = || prop::option::of(prop_oneof![0..400_u64, Just(u64::MAX)]);
+    (0..400_u64, prop_oneof![Just(0), 0..400_u64], claim(), claim(), 0..3_000_u64).prop_map(
+        |(prompt_tokens, answer_tokens, claimed_prompt, claimed_answer, millis)| Usage {
+            prompt_tokens,
+            answer_tokens,
+            claimed_prompt,
+            claimed_answer,
+            first_token: Span(millis / 10),
+            generation: Span(millis),
+        },
+    )
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let codes = vec![
+        FailCode::Busy,
+        FailCode::ModelCrashed,
+        FailCode::BadRequest,
+        FailCode::Cancelled,
+        FailCode::Stalled,
+    ];
+    let pick = || 0..20_usize;
+    prop_oneof![
+        4 => (0..5_u64, shops()).prop_map(|(plugin, shop)| Step::Join { plugin, shop }),
+        1 => (0..5_u64).prop_map(|plugin| Step::Leave { plugin }),
+        1 => (0..5_u64, shops()).prop_map(|(plugin, shop)| Step::Restock { plugin, shop }),
+        3 => (0..5_u64).prop_map(|plugin| Step::Beat { plugin }),
+        12 => asks().prop_map(Step::Submit),
+        5 => pick().prop_map(|pick| Step::Began { pick }),
+        5 => (pick(), usages()).prop_map(|(pick, usage)| Step::Finish { pick, usage }),
+        4 => (pick(), prop::sample::select(codes), usages())
+            .prop_map(|(pick, code, usage)| Step::Fail { pick, code, usage }),
+        1 => (pick(), usages()).prop_map(|(pick, usage)| Step::Stale { pick, usage }),
+        2 => (pick(), usages()).prop_map(|(pick, usage)| Step::Cancel { pick, usage }),
+        4 => prop_oneof![0..2_000_u64, 0..40_000_u64].prop_map(|millis| Step::Wait { millis }),
+        1 => prop::bool::weighted(0.05).prop_map(|drain| if drain { Step::Drain } else { Step::Crash }),
+    ]
+}
+
+/// A shell of sorts: it executes effects and remembers what a store would.
+struct World {
+    market: Market,
+    now: Moment,
+    sessions: BTreeMap<PluginId, SessionId>,
+    sessions_made: u64,
+    jobs_made: u64,
+    /// Live jobs, with the latest lease.
+    live: BTreeMap<JobId, u32>,
+    /// Jobs that were charged before their end.
+    charged: BTreeSet<JobId>,
+    stored: HashMap<String, Entry>,
+    balances: HashMap<Account, Nanos>,
+    holds: BTreeMap<JobId, (Account, Nanos)>,
+}
+
+fn terms() -> Terms {
+    let mut terms = Terms {
+        queue_max: 6,
+        free_jobs_per_day: 10,
+        free_visitors_max: 1,
+        trust_permille_min: 0,
+        ..Terms::default()
+    };
+    terms.tiers.high.floor.answers_min = 1;
+    terms
+}
+
+impl World {
+    fn new() -> World {
+        let mut world = World {
+            market: Market::new(terms(), Book::default(), 3),
+            now: NOW,
+            sessions: BTreeMap::new(),
+            sessions_made: 0,
+            jobs_made: 0,
+            live: BTreeMap::new(),
+            charged: BTreeSet::new(),
+            stored: HashMap::new(),
+            balances: HashMap::new(),
+            holds: BTreeMap::new(),
+        };
+        for (id, to, nanos) in [
+            ("rich", Account::Page(PAGE), 1_000_000_000_000),
+            ("poor", Account::Page(POOR), 90_000),
+            ("free", Account::Free, 400_000),
+        ] {
+            let entry = world.market.book_mut().grant(NOW, id, to, Nanos::new(nanos)).unwrap();
+            world.store(entry);
+        }
+        world
+    }
+
+    fn run(&mut self, step: Step) {
+        match step {
+            Step::Join { plugin: number, shop } => {
+                self.sessions_made += 1;
+                let id = session(1_000 + self.sessions_made);
+                self.market.join(self.now, id, plugin(number), stocked(shop));
+                self.sessions.insert(plugin(number), id);
+            }
+            Step::Leave { plugin: number } => {
+                if let Some(id) = self.sessions.remove(&plugin(number)) {
+                    self.market.leave(self.now, id);
+                }
+            }
+            Step::Restock { plugin: number, shop } => {
+                if let Some(id) = self.sessions.get(&plugin(number)) {
+                    self.market.restock(self.now, *id, stocked(shop));
+                }
+            }
+            Step::Beat { plugin: number } => {
+                if let Some(id) = self.sessions.get(&plugin(number)) {
+                    self.market.heartbeat(self.now, *id, &beat(1));
+                }
+            }
+            Step::Submit(ask) => self.submit(ask),
+            Step::Began { pick } => {
+                if let Some((job, lease)) = self.pick(pick) {
+                    self.market.began(self.now, job, lease);
+                }
+            }
+            Step::Finish { pick, usage } => {
+                if let Some((job, lease)) = self.pick(pick) {
+                    self.market.finish(self.now, job, lease, usage);
+                }
+            }
+            Step::Fail { pick, code, usage } => {
+                if let Some((job, lease)) = self.pick(pick) {
+                    self.market.fail(self.now, job, lease, code, String::new(), usage);
+                }
+            }
+            Step::Stale { pick, usage } => self.speak_out_of_turn(pick, usage),
+            Step::Cancel { pick, usage } => {
+                if let Some((job, _)) = self.pick(pick) {
+                    self.market.cancel(self.now, job, usage);
+                    self.execute();
+                    assert!(self.live.remove(&job).is_some());
+                    self.charged.remove(&job);
+                }
+            }
+            Step::Wait { millis } => {
+                self.now = self.now + Span(millis);
+                self.market.tick(self.now);
+            }
+            Step::Drain => self.market.drain(self.now),
+            Step::Crash => self.crash(),
+        }
+        self.execute();
+        self.check();
+    }
+
+    fn pick(&self, pick: usize) -> Option<(JobId, u32)> {
+        let place = pick.checked_rem(self.live.len())?;
+        self.live.iter().nth(place).map(|(job, lease)| (*job, *lease))
+    }
+
+    fn submit(&mut self, ask: Ask) {
+        self.jobs_made += 1;
+        let payer = match ask.payer {
+            0 => Payer::Page(POOR),
+            1 => Payer::Free { visitor: 1 },
+            _ => Payer::Page(PAGE),
+        };
+        let request = Request {
+            payer,
+            owner_of_page: ask.own_plugin.map(plugin),
+            kind: if ask.model == Some(3) { OfferKind::Embedding } else { OfferKind::Text },
+            model: ask.model.map_or(Wish::Any, |model| Wish::Named(MODELS[model].to_owned())),
+            tier: ask.tier,
+            prompt_tokens: ask.prompt_tokens,
+            answer_tokens_max: ask.answer_tokens_max,
+            ..request(self.jobs_made)
+        };
+        let job = request.job;
+        if self.market.submit(self.now, request).is_ok() {
+            self.live.insert(job, 0);
+        }
+    }
+
+    /// An old lease, or one that never was, changes nothing.
+    fn speak_out_of_turn(&mut self, pick: usize, usage: Usage) {
+        let Some((job, lease)) = self.pick(pick) else { return };
+        for stale in [lease.wrapping_sub(1), lease + 1] {
+            assert!(!self.market.began(self.now, job, stale));
+            self.market.finish(self.now, job, stale, usage);
+            self.market.fail(self.now, job, stale, FailCode::Cut, String::new(), usage);
+        }
+        assert_eq!(self.market.drain_effects().next(), None);
+    }
+
+    /// The process dies; the store is all that is left.
+    fn crash(&mut self) {
+        let holds = self.holds.iter().map(|(job, (payer, amount))| (*job, *payer, *amount));
+        let book = Book::restore(self.balances.clone(), holds);
+        self.market = Market::new(terms(), book, self.jobs_made);
+        self.sessions.clear();
+        self.live.clear();
+        self.charged.clear();
+        self.market.recover(self.now);
+        self.execute();
+        assert_eq!(self.holds, BTreeMap::new());
+        self.market.recover(self.now);
+        assert_eq!(self.market.drain_effects().next(), None);
+    }
+
+    fn execute(&mut self) {
+        loop {
+            let effects: Vec<Effect> = self.market.drain_effects().collect();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                self.execute_one(effect);
+            }
+        }
+    }
+
+    fn execute_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Record(entry) => self.store(entry),
+            Effect::Assign(assignment) => {
+                // A job is submitted before its first assignment is looked at, or was assigned before.
+                let lease = self.live.get_mut(&assignment.job).expect("only live jobs are assigned");
+                assert_eq!(assignment.lease, *lease + 1);
+                *lease = assignment.lease;
+                assert!(self.holds.contains_key(&assignment.job), "held before it is assigned");
+                self.check_slots(assignment.session);
+            }
+            Effect::Settled { job, receipt, complete, .. } => {
+                assert!(self.live.contains_key(&job));
+                assert_eq!(receipt.earned.checked_add(receipt.fee), Some(receipt.charge));
+                if complete {
+                    self.live.remove(&job);
+                } else {
+                    assert!(self.charged.insert(job), "charged once");
+                }
+            }
+            Effect::Ended { job, end } => {
+                assert!(self.live.remove(&job).is_some(), "{job} ends once");
+                let was_charged = self.charged.remove(&job);
+                assert!(!was_charged || matches!(end, End::Failed { .. }), "a refusal costs nothing");
+            }
+            Effect::Lost { job, lease } => {
+                let usage = Usage { prompt_tokens: 3, answer_tokens: 2, ..Usage::default() };
+                self.market.fail(self.now, job, lease, FailCode::Cut, String::new(), usage);
+            }
+            Effect::Close { session, .. } => self.sessions.retain(|_, live| *live != session),
+            Effect::Cancel { session, .. } => assert!(self.market.has_session(session)),
+        }
+    }
+
+    fn check_slots(&self, session: SessionId) {
+        let Some(at) = self.market.by_session.get(&session) else { return };
+        let session = self.market.session(*at);
+        assert!(session.busy() <= session.slots, "slots are never exceeded by an assignment");
+        assert!(session.stocks.iter().all(|stock| stock.busy <= stock.offer.slots));
+    }
+
+    /// Appends, as a store does: an id once, and a balance is the sum of its postings.
+    fn store(&mut self, entry: Entry) {
+        for posting in entry.postings() {
+            assert!(posting.amount > Nanos::ZERO);
+            let debit = self.balances.entry(posting.debit).or_default();
+            *debit = debit.checked_sub(posting.amount).unwrap();
+            let credit = self.balances.entry(posting.credit).or_default();
+            *credit = credit.checked_add(posting.amount).unwrap();
+        }
+        match entry.kind {
+            EntryKind::Grant { .. } => {}
+            EntryKind::Hold { job, payer, amount } => {
+                assert_eq!(self.holds.insert(job, (payer, amount)), None);
+            }
+            EntryKind::Settle { job, held, charge, fee, .. } => {
+                assert!(fee <= charge && charge <= held);
+                assert_eq!(self.holds.remove(&job).map(|(_, amount)| amount), Some(held));
+            }
+            EntryKind::Void { job, payer, amount } => {
+                assert_eq!(self.holds.remove(&job), Some((payer, amount)));
+            }
+        }
+        let id = entry.id.clone();
+        assert_eq!(self.stored.insert(id, entry), None, "a cause has its effect once");
+    }
+
+    fn check(&self) {
+        self.market.check_invariants(self.now);
+        let known: BTreeSet<JobId> = self.market.jobs.keys().copied().collect();
+        assert_eq!(known, self.live.keys().copied().collect(), "no job is lost and none lingers");
+        for (account, balance) in &self.balances {
+            assert!(*account == Account::Outside || !balance.is_negative(), "{account}");
+            assert_eq!(self.market.book().balance(*account), *balance, "{account}");
+        }
+        assert_eq!(self.market.counts().sessions, self.sessions.len());
+    }
+
+    /// Lets everything come to its end.
+    fn wind_down(&mut self) {
+        self.run(Step::Drain);
+        while let Some((job, _)) = self.pick(0) {
+            self.run(Step::Fail { pick: 0, code: FailCode::BadRequest, usage: Usage::default() });
+            assert!(!self.live.contains_key(&job));
+        }
+        assert_eq!(self.market.book().open_holds().len(), 0);
+        assert_eq!(self.market.book().balance(Account::Escrow), Nanos::ZERO);
+    }
+}
+
+fn stocked(shop: Shop) -> Inventory {
+    let of = |(model, slots, price): (usize, u16, u64)| Offer {
+        kind: if model == 3 { OfferKind::Embedding } else { OfferKind::Text },
+        slots,
+        loaded: price != 1,
+        context: 400,
+        price: (price > 0).then(|| Price::new(price * 40_000, price * 90_000)),
+        ..offer(MODELS[model])
+    };
+    let offers = shop.models.into_iter().map(of).collect();
+    Inventory { offers, slots: shop.slots, paused: shop.paused }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_no_money_and_no_job_is_lost(plan in prop::collection::vec(steps(), 1..150)) {
+        let mut world = World::new();
+        for step in plan {
+            world.run(step);
+        }
+        world.wind_down();
+    }
+}
