@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::address::Address;
+use crate::{address::Address, bridge::server::USUAL_ADDRESSES};
 
 /// Where the extension may send requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,31 +34,48 @@ const KINDS: [&str; 15] = [
 ];
 
 impl Fence {
-    /// Makes the fence for a relay and the places where a model server may be. An address that is none opens nothing.
+    /// Makes the fence for a relay and the places where a model server may be; without any, the
+    /// usual ones. An address that is none opens nothing.
     pub fn new(relay: &str, servers: &[String]) -> Fence {
-        let servers = servers.iter().filter_map(|text| Address::parse(text).ok()).collect();
-        Fence { relay: Address::parse(relay).ok(), servers }
+        let parse = |text: &str| Address::parse(text).ok();
+        let servers = match servers {
+            [] => USUAL_ADDRESSES.into_iter().filter_map(parse).collect(),
+            set => set.iter().filter_map(|text| parse(text)).collect(),
+        };
+        Fence { relay: parse(relay), servers }
     }
 
-    /// Returns the rules for `chrome.declarativeNetRequest`, in its own form.
-    pub fn rules(&self, extension: &str) -> Value {
+    /// Returns the rules for `chrome.declarativeNetRequest`, in its own form. All places may be
+    /// looked at by `GET`; jobs go to the server that was found there, or to the only place there is.
+    pub fn rules(&self, extension: &str, found: Option<&str>) -> Value {
         let mut rules = Rules { extension, list: Vec::new() };
-        rules.add(1, json!({"type": "block"}), None, &KINDS);
+        rules.add(1, json!({"type": "block"}), None, &KINDS, &[]);
         if let Some(relay) = &self.relay {
-            rules.add(2, json!({"type": "allow"}), Some(relay.http()), &["xmlhttprequest"]);
-            rules.add(2, json!({"type": "allow"}), Some(relay.socket()), &["websocket"]);
+            rules.add(2, json!({"type": "allow"}), Some(relay.http()), &["xmlhttprequest"], &["get", "post"]);
+            rules.add(2, json!({"type": "allow"}), Some(relay.socket()), &["websocket"], &[]);
         }
         for server in &self.servers {
-            rules.add(2, json!({"type": "allow"}), Some(server.http()), &["xmlhttprequest"]);
-            // Ollama answers 403 to an `Origin` that it does not know. A change of headers counts
-            // only above the rule that allows the request.
+            rules.add(2, json!({"type": "allow"}), Some(server.http()), &["xmlhttprequest"], &["get"]);
+        }
+        if let Some(server) = self.chosen(found) {
+            rules.add(2, json!({"type": "allow"}), Some(server.http()), &["xmlhttprequest"], &["post"]);
+            // Ollama answers 403 to an `Origin` that it does not know, and only a `POST` carries one.
+            // A change of headers counts only above the rule that allows the request.
             let without_origin = json!({
                 "type": "modifyHeaders",
                 "requestHeaders": [{"header": "origin", "operation": "remove"}],
             });
-            rules.add(3, without_origin, Some(server.http()), &["xmlhttprequest"]);
+            rules.add(3, without_origin, Some(server.http()), &["xmlhttprequest"], &["post"]);
         }
         Value::Array(rules.list)
+    }
+
+    fn chosen(&self, found: Option<&str>) -> Option<&Address> {
+        if let [only] = self.servers.as_slice() {
+            return Some(only);
+        }
+        let found = Address::parse(found?).ok()?;
+        self.servers.iter().find(|server| **server == found)
     }
 
     /// Returns the content security policy for the agent's document.
@@ -75,11 +92,22 @@ struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    fn add(&mut self, priority: u32, action: Value, origin: Option<String>, kinds: &[&str]) {
+    /// Adds a rule for an origin, or for everything, of these kinds and with these methods, or any.
+    fn add(
+        &mut self,
+        priority: u32,
+        action: Value,
+        origin: Option<String>,
+        kinds: &[&str],
+        methods: &[&str],
+    ) {
         let mut condition = json!({"initiatorDomains": [self.extension], "resourceTypes": kinds});
         if let Some(origin) = origin {
             // The slash ends the authority: without it `http://host:80` would allow `http://host:8080`.
             condition["urlFilter"] = json!(format!("|{origin}/"));
+        }
+        if !methods.is_empty() {
+            condition["requestMethods"] = json!(methods);
         }
         self.list.push(json!({
             "id": self.list.len() + 1,
@@ -94,44 +122,71 @@ impl Rules<'_> {
 mod tests {
     use super::*;
 
-    fn fence() -> Fence {
-        Fence::new("wss://relay.example", &["http://127.0.0.1:1234".to_owned(), "nonsense".to_owned()])
+    const LM_STUDIO: &str = "http://127.0.0.1:1234";
+    const OLLAMA: &str = "http://127.0.0.1:11434";
+
+    fn fence(servers: &[&str]) -> Fence {
+        let servers: Vec<_> = servers.iter().map(|text| (*text).to_owned()).collect();
+        Fence::new("wss://relay.example", &servers)
+    }
+
+    /// Writes each rule as `priority action methods origin`.
+    fn short(rules: &Value) -> Vec<String> {
+        let text = |value: &Value| value.as_str().unwrap_or("everything").to_owned();
+        let line = |rule: &Value| {
+            let condition = &rule["condition"];
+            assert_eq!(condition["initiatorDomains"], json!(["abc"]));
+            let kinds = condition["resourceTypes"].as_array().unwrap().len();
+            assert_eq!(kinds, if rule["priority"] == 1 { KINDS.len() } else { 1 });
+            let methods = condition["requestMethods"].as_array().into_iter().flatten();
+            let methods = methods.map(text).collect::<Vec<_>>().join("+");
+            format!(
+                "{} {} {methods} {}",
+                rule["priority"],
+                text(&rule["action"]["type"]),
+                text(&condition["urlFilter"])
+            )
+        };
+        rules.as_array().unwrap().iter().map(line).collect()
     }
 
     #[test]
-    fn everything_is_blocked_but_the_relay_and_the_servers() {
-        let rules = fence().rules("abc");
-        let short: Vec<_> = rules
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|rule| {
-                let kinds = rule["condition"]["resourceTypes"].as_array().unwrap().len();
-                assert_eq!(rule["condition"]["initiatorDomains"], json!(["abc"]));
-                (
-                    rule["priority"].as_u64().unwrap(),
-                    rule["action"]["type"].as_str().unwrap(),
-                    rule["condition"]["urlFilter"].as_str().unwrap_or("everything"),
-                    kinds,
-                )
-            })
-            .collect();
+    fn everything_is_blocked_but_the_relay_and_the_one_server() {
         assert_eq!(
-            short,
+            short(&fence(&[LM_STUDIO, "nonsense"]).rules("abc", None)),
             [
-                (1, "block", "everything", KINDS.len()),
-                (2, "allow", "|https://relay.example/", 1),
-                (2, "allow", "|wss://relay.example/", 1),
-                (2, "allow", "|http://127.0.0.1:1234/", 1),
-                (3, "modifyHeaders", "|http://127.0.0.1:1234/", 1),
+                "1 block  everything",
+                "2 allow get+post |https://relay.example/",
+                "2 allow  |wss://relay.example/",
+                "2 allow get |http://127.0.0.1:1234/",
+                "2 allow post |http://127.0.0.1:1234/",
+                "3 modifyHeaders post |http://127.0.0.1:1234/",
             ]
         );
     }
 
     #[test]
+    fn jobs_go_only_to_the_server_that_was_found() {
+        let posts = |found| {
+            let rules = short(&fence(&[LM_STUDIO, OLLAMA]).rules("abc", found));
+            rules.into_iter().filter(|rule| rule.starts_with("2 allow post")).collect::<Vec<_>>()
+        };
+        assert!(posts(None).is_empty());
+        assert_eq!(posts(Some(OLLAMA)), ["2 allow post |http://127.0.0.1:11434/"]);
+        assert!(posts(Some("http://127.0.0.1:22")).is_empty());
+    }
+
+    #[test]
+    fn without_an_address_the_usual_places_are_looked_at() {
+        let rules = short(&fence(&[]).rules("abc", None));
+        let looked_at = rules.iter().filter(|rule| rule.starts_with("2 allow get |")).count();
+        assert_eq!(looked_at, USUAL_ADDRESSES.len());
+    }
+
+    #[test]
     fn the_policy_names_the_same_addresses() {
         assert_eq!(
-            fence().policy(),
+            fence(&[LM_STUDIO]).policy(),
             "connect-src 'self' https://relay.example wss://relay.example http://127.0.0.1:1234"
         );
     }
@@ -140,6 +195,6 @@ mod tests {
     fn an_address_that_is_none_opens_nothing() {
         let fence = Fence::new("*", &["http://*".to_owned()]);
         assert_eq!(fence.policy(), "connect-src 'self'");
-        assert_eq!(fence.rules("abc").as_array().unwrap().len(), 1);
+        assert_eq!(short(&fence.rules("abc", Some("http://*"))), ["1 block  everything"]);
     }
 }

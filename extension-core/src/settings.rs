@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rekursing_protocol::{Nanos, Price};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::Error};
 use serde_json::Value;
 
 use crate::{
@@ -76,7 +76,8 @@ pub struct PriceForm {
 /// What became of a form.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Checked {
-    /// The settings to keep, when nothing is wrong.
+    /// The settings to keep, when nothing is wrong; as JSON without those that have keys of their own.
+    #[serde(serialize_with = "print")]
     pub config: Option<Config>,
     /// Chrome's patterns of the hosts that need the owner's permission.
     pub origins: Vec<String>,
@@ -181,6 +182,15 @@ impl PriceForm {
     }
 }
 
+fn print<S: Serializer>(config: &Option<Config>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut value = serde_json::to_value(config).map_err(S::Error::custom)?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("consent");
+        fields.remove("paused");
+    }
+    value.serialize(serializer)
+}
+
 /// Keeps what went well, and the sentence of what did not.
 fn note<T>(errors: &mut BTreeMap<String, String>, field: &str, read: Result<T, String>) -> Option<T> {
     read.map_err(|sentence| errors.insert(field.to_owned(), sentence)).ok()
@@ -245,6 +255,9 @@ mod tests {
     fn an_empty_form_means_the_usual_settings() {
         let checked = form().check();
         assert_eq!(checked.config, Some(Config::default()));
+        let printed = serde_json::to_value(&checked).unwrap();
+        assert_eq!(printed["config"]["slots"], 4);
+        assert_eq!((printed["config"].get("consent"), printed["config"].get("paused")), (None, None));
         assert!(checked.origins.is_empty());
     }
 

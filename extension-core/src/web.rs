@@ -42,7 +42,7 @@ fn begin() {
 #[wasm_bindgen]
 pub fn fence(stored: &str, extension: &str) -> String {
     let fence = fence_of(&read(stored).config);
-    serde_json::json!({"policy": fence.policy(), "rules": fence.rules(extension)}).to_string()
+    serde_json::json!({"policy": fence.policy(), "rules": fence.rules(extension, None)}).to_string()
 }
 
 /// Shows the settings of storage as a form, JSON to JSON.
@@ -64,10 +64,10 @@ pub struct Shell(Rc<Inner>);
 
 #[wasm_bindgen]
 impl Shell {
-    /// Starts the agent on what storage holds. The fence must stand.
-    pub async fn start(stored: String) -> Shell {
+    /// Starts the agent of this extension on what storage holds. The fence must stand.
+    pub async fn start(stored: String, extension: String) -> Shell {
         let Stored { config, identity } = read(&stored);
-        let inner = Rc::new(Inner::new(fence_of(&config)));
+        let inner = Rc::new(Inner::new(fence_of(&config), extension));
         let gpu = gpu::recognise().await;
         inner.on(Event::Started { config, identity, gpu });
         Shell(inner)
@@ -95,6 +95,9 @@ impl Shell {
 struct Inner {
     agent: RefCell<Agent>,
     fence: Fence,
+    extension: String,
+    /// The address of the model server that the fence lets jobs go to.
+    found: RefCell<Option<String>>,
     socket: RefCell<Option<socket::Socket>>,
     fetches: RefCell<BTreeMap<FetchId, Rc<fetch::Fetch>>>,
     pages: pages::Pages,
@@ -104,10 +107,12 @@ struct Inner {
 }
 
 impl Inner {
-    fn new(fence: Fence) -> Inner {
+    fn new(fence: Fence, extension: String) -> Inner {
         Inner {
             agent: RefCell::new(Agent::new(NAME, seed())),
             fence,
+            extension,
+            found: RefCell::default(),
             socket: RefCell::default(),
             fetches: RefCell::default(),
             pages: pages::Pages::default(),
@@ -150,7 +155,20 @@ impl Inner {
                 self.fetches.borrow_mut().remove(&id).into_iter().for_each(|fetch| fetch.abort());
             }
             Command::Save(identity) => chrome::keep("identity", &json(&identity)),
-            Command::Changed => pages::changed(self),
+            Command::Changed => {
+                self.open_fence();
+                pages::changed(self);
+            }
+        }
+    }
+
+    /// Lets jobs through to the model server that the agent has found, and to no other.
+    fn open_fence(&self) {
+        let address = self.agent.borrow().state(now()).server.address;
+        if address.is_some() && *self.found.borrow() != address {
+            let rules = self.fence.rules(&self.extension, address.as_deref());
+            chrome::fence(&json(&rules));
+            self.found.replace(address);
         }
     }
 

@@ -47,6 +47,11 @@ impl Body {
         Ok(Body(reader.transpose()?))
     }
 
+    /// Stops the body, so that no more of it comes over the wire.
+    pub(super) fn cancel(&self) {
+        let _ = self.0.as_ref().map(ReadableStreamDefaultReader::cancel);
+    }
+
     /// Reads the next piece, `None` at the end.
     pub(super) async fn next(&self) -> Result<Option<Vec<u8>>, JsValue> {
         let Some(reader) = &self.0 else { return Ok(None) };

@@ -32,9 +32,18 @@ extern "C" {
 pub(super) fn keep(key: &str, json: &str) {
     let values = Object::new();
     set(&values, key, &value(json));
+    tell("keep", "values", &values);
+}
+
+/// Asks the worker to put up these request rules and no others.
+pub(super) fn fence(json: &str) {
+    tell("fence", "rules", &value(json));
+}
+
+fn tell(kind: &str, key: &str, value: &JsValue) {
     let message = Object::new();
-    set(&message, "type", &"keep".into());
-    set(&message, "values", &values);
+    set(&message, "type", &kind.into());
+    set(&message, key, value);
     let _ = send_message(&message);
 }
 

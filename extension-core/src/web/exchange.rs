@@ -31,6 +31,7 @@ async fn run(ask: &Ask) -> Result<Option<(u16, Vec<u8>)>, JsValue> {
     while let Some(piece) = stream.next().await? {
         whole.extend_from_slice(&piece);
         if whole.len() > ask.answer_bytes_max {
+            stream.cancel();
             return Ok(None);
         }
     }
