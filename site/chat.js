@@ -72,7 +72,8 @@ $('to-end').addEventListener('click', () => toEnd());
 async function send(question) {
   if (question === '' || running || market.count === 0) return;
   const stop = new AbortController();
-  const turn = new Turn(question);
+  const key = $('key').value.trim();
+  const turn = new Turn(question, { free: key === '' });
   running = stop;
   turns.push(turn);
   $('welcome').hidden = true;
@@ -83,7 +84,6 @@ async function send(question) {
   $('news').textContent = 'The question was sent.';
   try {
     const messages = conversation(turn);
-    const key = $('key').value.trim();
     for await (const event of ask({ messages, model: market.chosen, key, signal: stop.signal })) turn.take(event);
     $('news').textContent = 'The answer is complete.';
   } catch (error) {

@@ -10,14 +10,16 @@ export class Turn {
   #started = performance.now();
   #ticking = 0;
 
-  constructor(question) {
+  /** Begins a turn; `free` tells that somebody else pays. */
+  constructor(question, { free }) {
     this.question = question;
+    this.free = free;
     this.text = '';
     this.element = element('article', 'turn');
     this.asked = element('p', 'asked', question);
     this.answer = element('div', 'answer');
     this.answer.setAttribute('aria-busy', 'true');
-    this.status = element('p', 'status', 'Looking for a GPU');
+    this.status = element('p', 'status', 'Waiting for an answer');
     this.prose = element('div', 'prose');
     this.answer.append(this.status, this.prose);
     this.element.append(this.asked, this.answer);
@@ -49,7 +51,7 @@ export class Turn {
     button.addEventListener('click', again);
     box.append(element('p', '', message), button);
     this.answer.append(box);
-    if (Number(cost) > 0) this.#receipt([['Cost', `$${cost}`]]);
+    if (Number(cost) > 0) this.#receipt([['Cost', this.#cost(cost)]]);
   }
 
   #start({ provider, model }) {
@@ -140,9 +142,13 @@ export class Turn {
       ['Speed', tokensPerSecond > 0 && `${Number(tokensPerSecond).toFixed(1)} tokens/s`],
       ['First token', Number.isFinite(firstTokenMs) && seconds(firstTokenMs)],
       ['Tokens', Number.isFinite(usage.totalTokens) && `${usage.promptTokens} in, ${usage.completionTokens} out`],
-      ['Cost', typeof cost === 'string' && (Number(cost) === 0 ? 'free' : `$${cost}`)],
+      ['Cost', typeof cost === 'string' && this.#cost(cost)],
     ]);
     if (this.sponsored) this.element.append(this.sponsored);
+  }
+
+  #cost(dollars) {
+    return this.free ? `$${dollars}, free for you` : `$${dollars}`;
   }
 
   #receipt(rows) {
