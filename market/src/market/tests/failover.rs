@@ -118,6 +118,26 @@ fn three_failures_park_a_session_and_one_job_probes_it() {
 }
 
 #[test]
+fn a_probe_that_says_nothing_of_the_session_leaves_room_for_another() {
+    for code in [FailCode::BadRequest, FailCode::Refused] {
+        let mut market = with_sessions(1);
+        for number in 1..=3 {
+            let assignment = assigned(&mut market, request(number));
+            fail(&mut market, &assignment, FailCode::ServerError);
+            effects(&mut market);
+        }
+        let later = NOW + Span::secs(15);
+        for number in 4..=6 {
+            market.submit(later, request(number)).unwrap();
+            let probe = only_assignment(&mut market);
+            market.fail(later, probe.job, probe.lease, code, String::new(), usage(0));
+            effects(&mut market);
+        }
+        assert!(market.sessions()[0].parked, "it has shown nothing yet");
+    }
+}
+
+#[test]
 fn parking_ends_on_time_without_a_tick() {
     let mut market = with_sessions(1);
     for number in 1..=3 {

@@ -109,9 +109,9 @@ pub(super) fn assigned(market: &mut Market, request: Request) -> Assignment {
 /// Returns the one assignment among the effects.
 pub(super) fn only_assignment(market: &mut Market) -> Assignment {
     let effects = effects(market);
-    let mut assignments = effects.iter().filter_map(|effect| match effect {
-        Effect::Assign(assignment) => Some((**assignment).clone()),
-        _ => None,
+    let mut assignments = effects.iter().filter_map(|effect| {
+        let Effect::Assign(assignment) = effect else { return None };
+        Some((**assignment).clone())
     });
     let first = assignments.next().unwrap_or_else(|| panic!("nothing was assigned: {effects:?}"));
     assert_eq!(assignments.next(), None);

@@ -19,7 +19,7 @@ impl Market {
         self.check_holds();
         self.check_jobs_of_sessions();
         self.check_queue();
-        self.check_shelves();
+        self.check_shelves(now);
         self.check_nobody_waits_beside_a_free_slot(now);
     }
 
@@ -81,12 +81,14 @@ impl Market {
     }
 
     /// An offer stands on its shelves, in the order of trying exactly while it is open.
-    fn check_shelves(&self) {
+    fn check_shelves(&self, now: Moment) {
         let mut members = 0;
         let mut open = 0;
         for (at, session) in self.sessions.iter().enumerate() {
             let Some(session) = session else { continue };
             for (stock_at, stock) in session.stocks.iter().enumerate() {
+                let may_serve = session.is_open(now) && stock.busy < stock.offer.slots;
+                assert_eq!(stock.open.is_some(), may_serve, "{} of {}", stock.offer.model, session.id);
                 let place =
                     StockRef { session: u32::try_from(at).unwrap(), stock: u16::try_from(stock_at).unwrap() };
                 for shelf in stock.shelves.into_iter().flatten() {
@@ -95,8 +97,6 @@ impl Market {
                     if let Some(rank) = stock.open {
                         let place = Place { rank, arrival: session.arrival, at: place };
                         assert!(self.shelves.at(shelf).open.contains(&place));
-                        assert!(stock.busy < stock.offer.slots && session.busy() < session.slots);
-                        assert!(!session.is_paused && !session.is_suspect && session.breaker.admits());
                         open += 1;
                     }
                 }

@@ -182,6 +182,18 @@ fn of_equals_several_are_drawn_and_never_the_last() {
 }
 
 #[test]
+fn no_more_than_so_many_are_weighed_however_many_there_are() {
+    for seed in 0..50 {
+        let terms = Terms { choices_max: 2, ..Terms::default() };
+        let mut market = Market::new(terms, with_sessions(0).book, seed);
+        for number in 1..=20 {
+            market.join(NOW, session(number), plugin(number), inventory(vec![offer(MODEL)]));
+        }
+        assert_eq!(assigned(&mut market, request(1)).session, session(1), "of two the better");
+    }
+}
+
+#[test]
 fn equal_seeds_and_calls_give_equal_effects() {
     let run = || {
         let mut market = with_sessions(20);
