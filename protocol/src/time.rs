@@ -27,6 +27,9 @@ impl Moment {
 }
 
 impl Span {
+    /// No time at all.
+    pub const ZERO: Span = Span(0);
+
     /// Twenty-four hours.
     pub const DAY: Span = Span::secs(24 * 60 * 60);
 

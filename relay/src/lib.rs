@@ -1,1 +1,27 @@
-//! relay
+//! The relay: holds the owners' sessions, matches pages' jobs to them, streams the answers back and
+//! keeps the ledger.
+//!
+//! This crate is the shell. It owns sockets, the clock, randomness and the database; every rule about
+//! who serves, what it costs and who is paid is `rekursing-market`'s.
+
+pub mod answer;
+pub mod ask;
+pub mod chance;
+pub mod clock;
+pub mod config;
+pub mod delivery;
+pub mod desk;
+pub mod house;
+pub mod http;
+pub mod outbox;
+pub mod reader;
+pub mod relay;
+pub mod report;
+pub mod server;
+pub mod session;
+pub mod sse;
+pub mod store;
+pub mod stream;
+pub mod telemetry;
+pub mod tokens;
+pub mod upstream;

@@ -1,0 +1,258 @@
+//! What a page asks for, read from its JSON and checked.
+//!
+//! The relay's own fields are read here. What goes to the model server is taken by the agent's
+//! whitelist, a first time here and a second time at the plugin.
+
+mod number;
+mod prompt;
+
+use std::borrow::Cow;
+
+use rekursing_extension_core::bridge::request;
+use rekursing_market::{Tier, Wish};
+use rekursing_protocol::{Nanos, OfferKind, Price, frame::Call, offer::MODEL_NAME_BYTES_MAX};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{http::Problem, stream::Work, tokens::Tokenizer};
+
+/// Which route's words a page speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `POST /api/llm/inference`
+    Inference,
+    /// `POST /v1/chat/completions`
+    Chat,
+    /// `POST /v1/completions`
+    Completion,
+    /// `POST /v1/embeddings`
+    Embedding,
+}
+
+/// A page's request, ready for the market.
+#[derive(Debug)]
+pub struct Ask {
+    /// The route's words.
+    pub dialect: Dialect,
+    /// Whether the page wants a chunk with the usage at the end of a stream.
+    pub include_usage: bool,
+    /// The model.
+    pub wish: Wish,
+    /// How good.
+    pub tier: Tier,
+    /// Text or embeddings.
+    pub kind: OfferKind,
+    /// Most answer tokens, if the page set a limit.
+    pub answer_tokens_max: Option<u64>,
+    /// Highest price on each side.
+    pub price_max: Option<Price>,
+    /// Highest cost in all.
+    pub cost_max: Option<Nanos>,
+    /// Slowest speed in thousandths of a token per second.
+    pub millitokens_per_second_min: u64,
+    /// Welcome quantisations.
+    pub quantizations: Vec<String>,
+    /// Whether there are images in the prompt.
+    pub needs_vision: bool,
+    /// What the plugin is to do.
+    pub work: Work,
+}
+
+/// The fields that the relay reads itself.
+#[derive(Deserialize)]
+struct Own<'a> {
+    #[serde(borrow, default)]
+    model: Option<Cow<'a, str>>,
+    #[serde(default)]
+    stream: Option<bool>,
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
+    #[serde(default)]
+    n: Option<i64>,
+    #[serde(default)]
+    best_of: Option<i64>,
+    #[serde(default, alias = "maxTokens")]
+    max_tokens: Option<i64>,
+    #[serde(default)]
+    max_completion_tokens: Option<i64>,
+    #[serde(borrow, default)]
+    quality: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "maxPrice", alias = "max_price")]
+    max_price: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "maxCost", alias = "max_cost")]
+    max_cost: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "minTps", alias = "min_tps")]
+    min_tps: Option<&'a RawValue>,
+    #[serde(default)]
+    quantizations: Option<Vec<String>>,
+    #[serde(borrow, default)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    prompt: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tools: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    temperature: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    top_p: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    presence_penalty: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    frequency_penalty: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: Option<bool>,
+}
+
+/// Fields that the relay sets itself for the plugin.
+const LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+
+/// Highest limit of answer tokens that a page may name.
+const ANSWER_TOKENS_MAX: i64 = 10_000_000;
+
+impl Ask {
+    /// Reads a page's body.
+    pub fn read(dialect: Dialect, body: &str, depth_max: usize) -> Result<Ask, Problem> {
+        if depth(body) > depth_max {
+            return Err(Problem::bad_request("the request is nested too deeply"));
+        }
+        if !body.trim_start().starts_with('{') {
+            return Err(Problem::bad_request("the body must be a JSON object"));
+        }
+        let own: Own<'_> = serde_json::from_str(body)
+            .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))?;
+        if own.n.is_some_and(|n| n != 1) || own.best_of.is_some_and(|n| n != 1) {
+            return Err(Problem::field("n", "one answer per request: n and best_of must be 1 or left out"));
+        }
+        own.sampling()?;
+        let wish = own.wish()?;
+        let tokenizer = match &wish {
+            Wish::Named(model) => Tokenizer::of(model),
+            Wish::Any => Tokenizer::Rule,
+        };
+        let prompt = own.prompt(dialect, tokenizer)?;
+        let call = match dialect {
+            Dialect::Inference | Dialect::Chat => Call::Chat,
+            Dialect::Completion => Call::Completion,
+            Dialect::Embedding => Call::Embedding,
+        };
+        let fields = match prompt.messages {
+            Some(messages) => request::fields(call, &with_messages(body, &messages), &LIMITS),
+            None => request::fields(call, body, &LIMITS),
+        };
+        let streamed = own.stream.unwrap_or(false) && call != Call::Embedding;
+        Ok(Ask {
+            dialect,
+            include_usage: own
+                .stream_options
+                .as_ref()
+                .is_some_and(|options| options.include_usage == Some(true)),
+            tier: own.tier()?,
+            kind: if call == Call::Embedding { OfferKind::Embedding } else { OfferKind::Text },
+            answer_tokens_max: own.answer_tokens_max()?,
+            price_max: own.max_price.map(number::price).transpose()?,
+            cost_max: own.max_cost.map(|cost| number::dollars("maxCost", cost)).transpose()?,
+            millitokens_per_second_min: own.min_tps.map_or(Ok(0), number::millitokens)?,
+            quantizations: own.quantizations()?,
+            needs_vision: prompt.images > 0,
+            wish,
+            work: Work {
+                call,
+                streamed,
+                fields: fields.map_err(|refusal| Problem::bad_request(&refusal.to_string()))?,
+                prompt_tokens: prompt.tokens,
+            },
+        })
+    }
+}
+
+impl Own<'_> {
+    fn wish(&self) -> Result<Wish, Problem> {
+        match self.model.as_deref().map(str::trim) {
+            None | Some("" | "auto") => Ok(Wish::Any),
+            Some(name) if name.len() > MODEL_NAME_BYTES_MAX || name.chars().any(char::is_control) => {
+                Err(Problem::field("model", "a model's name is a printable text of at most 200 bytes"))
+            }
+            Some(name) => Ok(Wish::Named(name.to_owned())),
+        }
+    }
+
+    fn tier(&self) -> Result<Tier, Problem> {
+        let quality = self.quality.as_deref().unwrap_or("standard");
+        quality.parse().map_err(|_| Problem::field("quality", "quality is low, standard, high or ultra"))
+    }
+
+    /// The page's limit. LM Studio's -1 stands for none.
+    fn answer_tokens_max(&self) -> Result<Option<u64>, Problem> {
+        let limit = self.max_completion_tokens.or(self.max_tokens).filter(|&limit| limit != -1);
+        match limit {
+            None => Ok(None),
+            Some(limit @ 1..=ANSWER_TOKENS_MAX) => Ok(Some(limit.unsigned_abs())),
+            Some(_) => Err(Problem::field("max_tokens", "max_tokens is a whole number from 1 to 10000000")),
+        }
+    }
+
+    /// Checks the numbers that every server bounds alike, so that a wrong one has one clear answer.
+    fn sampling(&self) -> Result<(), Problem> {
+        number::within("temperature", self.temperature, 0.0, 5.0)?;
+        number::within("top_p", self.top_p, 0.0, 1.0)?;
+        number::within("presence_penalty", self.presence_penalty, -2.0, 2.0)?;
+        number::within("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
+    }
+
+    fn quantizations(&self) -> Result<Vec<String>, Problem> {
+        let names = self.quantizations.clone().unwrap_or_default();
+        if names.len() > 32 || names.iter().any(|name| name.len() > 64) {
+            return Err(Problem::field("quantizations", "at most 32 quantisations of at most 64 bytes"));
+        }
+        Ok(names)
+    }
+
+    fn prompt(&self, dialect: Dialect, tokenizer: Tokenizer) -> Result<prompt::Prompt, Problem> {
+        let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| raw.get() != "null");
+        match dialect {
+            Dialect::Inference => match (given(self.prompt), given(self.messages)) {
+                (true, true) => Err(Problem::field("prompt", "give prompt or messages, not both")),
+                (true, false) => prompt::single(self.prompt, self.tools, tokenizer),
+                (false, _) => prompt::chat(self.messages, self.tools, tokenizer),
+            },
+            Dialect::Chat => prompt::chat(self.messages, self.tools, tokenizer),
+            Dialect::Completion => prompt::completion(self.prompt, tokenizer),
+            Dialect::Embedding => prompt::embedding(self.input, tokenizer),
+        }
+    }
+}
+
+/// Puts `messages` in front of an object's own fields.
+fn with_messages(body: &str, messages: &str) -> String {
+    let fields = body.trim_start().strip_prefix('{').unwrap_or_default();
+    let comma = if fields.trim_start().starts_with('}') { "" } else { "," };
+    format!("{{\"messages\":{messages}{comma}{fields}")
+}
+
+/// Returns how many lists and objects lie inside each other at most.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Numbers that pages may write as JSON numbers or as texts.
+
+use rekursing_protocol::{Nanos, Price};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::http::Problem;
+
+/// Checks that a number, if there is one, lies within its bounds.
+pub(super) fn within(name: &'static str, raw: Option<&RawValue>, low: f64, high: f64) -> Result<(), Problem> {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(()) };
+    match raw.get().parse::<f64>() {
+        Ok(number) if (low..=high).contains(&number) => Ok(()),
+        _ => Err(Problem::field(name, &format!("{name} is a number from {low} to {high}"))),
+    }
+}
+
+/// Reads an amount of dollars, a number or a decimal text, not below zero.
+pub(super) fn dollars(name: &'static str, raw: &RawValue) -> Result<Nanos, Problem> {
+    let text = raw.get().trim_matches('"');
+    let plain = if text.contains(['e', 'E']) {
+        text.parse::<f64>().map(|number| format!("{number:.9}")).unwrap_or_default()
+    } else {
+        text.to_owned()
+    };
+    // Digits past the ninth decimal cannot be charged, so they are cut off and not refused.
+    let cut = plain.find('.').map_or(plain.len(), |point| plain.len().min(point + 10));
+    match plain[..cut].parse::<Nanos>() {
+        Ok(amount) if !amount.is_negative() => Ok(amount),
+        _ => Err(Problem::field(name, &format!("{name} is an amount of US dollars such as \"0.002\""))),
+    }
+}
+
+/// Reads `maxPrice`: dollars per million tokens for both sides, or an object of two sides.
+pub(super) fn price(raw: &RawValue) -> Result<Price, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sides<'a> {
+        #[serde(borrow, alias = "prompt")]
+        input: Option<&'a RawValue>,
+        #[serde(borrow, alias = "completion")]
+        output: Option<&'a RawValue>,
+    }
+    if !raw.get().starts_with('{') {
+        let side = side(raw)?;
+        return Ok(Price::new(side, side));
+    }
+    let sides: Sides<'_> = serde_json::from_str(raw.get())
+        .map_err(|_| Problem::field("maxPrice", "maxPrice has the sides input and output"))?;
+    let of = |raw: Option<&RawValue>| raw.map_or(Ok(Price::MAX), side);
+    Ok(Price::new(of(sides.input)?, of(sides.output)?))
+}
+
+/// Dollars per million tokens as micro-dollars per million tokens.
+fn side(raw: &RawValue) -> Result<u64, Problem> {
+    let nanos = dollars("maxPrice", raw)?;
+    Ok((nanos.get().unsigned_abs() / 1_000).min(Price::MAX))
+}
+
+/// Reads `minTps`, tokens per second, as thousandths.
+pub(super) fn millitokens(raw: &RawValue) -> Result<u64, Problem> {
+    let speed: f64 = raw.get().trim_matches('"').parse().unwrap_or(f64::NAN);
+    if !(0.0..=1_000_000.0).contains(&speed) {
+        return Err(Problem::field("minTps", "minTps is a number of tokens per second from 0 to 1000000"));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just above")]
+    Ok((speed * 1_000.0) as u64)
+}

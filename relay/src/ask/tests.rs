@@ -1,0 +1,107 @@
+use super::*;
+
+fn read(dialect: Dialect, body: &str) -> Result<Ask, Problem> {
+    Ask::read(dialect, body, 64)
+}
+
+fn refused(dialect: Dialect, body: &str) -> String {
+    read(dialect, body).expect_err(body).message
+}
+
+#[test]
+fn a_prompt_is_a_chat_of_one_message() {
+    let ask = read(Dialect::Inference, r#" {"prompt":"Say \"hi\"","temperature":0,"maxTokens":5}"#).unwrap();
+    assert_eq!(ask.work.fields, r#""messages":[{"role":"user","content":"Say \"hi\""}],"temperature":0"#);
+    assert_eq!(ask.answer_tokens_max, Some(5));
+    assert_eq!(ask.wish, Wish::Any);
+    assert_eq!(ask.work.prompt_tokens, 4 + 2);
+    let ask = read(Dialect::Inference, r#"{"prompt":"hi"}"#).unwrap();
+    assert_eq!(ask.work.fields, r#""messages":[{"role":"user","content":"hi"}]"#);
+}
+
+#[test]
+fn nothing_that_the_agent_does_not_know_goes_on() {
+    let ask = read(
+        Dialect::Chat,
+        r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"integrations":["x"],"cache_prompt":true,
+            "max_tokens":7,"stream":true,"stream_options":{"include_usage":true},"seed":1,"stop":["x"]}"#,
+    )
+    .unwrap();
+    assert_eq!(ask.work.fields, r#""messages":[{"role":"user","content":"hi"}],"seed":1,"stop":["x"]"#);
+    assert!(ask.work.streamed && ask.include_usage);
+    assert_eq!(ask.work.body(9).get(), format!("{{{},\"max_tokens\":9}}", ask.work.fields));
+}
+
+#[test]
+fn images_are_counted_and_must_be_inside_the_request() {
+    let with = |url: &str| {
+        format!(
+            r#"{{"messages":[{{"role":"user","content":[{{"type":"text","text":"what"}},
+                {{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}]}}"#
+        )
+    };
+    let ask = read(Dialect::Chat, &with("data:image/png;base64,AAAA")).unwrap();
+    assert!(ask.needs_vision);
+    assert!(ask.work.prompt_tokens > TOKENS_PER_IMAGE);
+    for url in ["http://127.0.0.1/x", "file:///etc/passwd", "https://example.com/a.png", "DATA2:x"] {
+        assert!(refused(Dialect::Chat, &with(url)).contains("data:"), "{url}");
+    }
+}
+
+use crate::tokens::TOKENS_PER_IMAGE;
+
+#[test]
+fn wrong_requests_are_refused_with_a_sentence() {
+    for (body, word) in [
+        ("[]", "object"),
+        ("", "object"),
+        ("{\"messages\":[]}", "messages"),
+        ("{\"messages\":7}", "messages"),
+        ("{\"messages\":[{\"content\":\"x\"}]}", "messages"),
+        ("{\"messages\":[{\"role\":\"root\",\"content\":\"x\"}]}", "role"),
+        ("{}", "messages"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"n\":2}", "one answer"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":-5}", "max_tokens"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":0}", "max_tokens"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":1e99}", "does not hold"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"temperature\":-1}", "temperature"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"temperature\":1e400}", "temperature"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"quality\":\"best\"}", "quality"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"maxPrice\":\"-1\"}", "maxPrice"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"minTps\":-1}", "minTps"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"messages\":[]}", "duplicate"),
+        ("{\"prompt\":\"x\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", "not both"),
+        ("{\"prompt\":\"\"}", "empty"),
+        ("{\"prompt\":[\"x\"]}", "text"),
+    ] {
+        let message = refused(Dialect::Inference, body);
+        assert!(message.contains(word), "{body}: {message}");
+    }
+    let deep = format!("{{\"messages\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(refused(Dialect::Chat, &deep).contains("deep"));
+}
+
+#[test]
+fn prices_are_dollars_per_million_tokens() {
+    let ask = |price: &str| {
+        let body = format!(r#"{{"prompt":"x","maxPrice":{price}}}"#);
+        read(Dialect::Inference, &body).unwrap().price_max.unwrap()
+    };
+    assert_eq!(ask("0.15"), Price::new(150_000, 150_000));
+    assert_eq!(ask("\"0.15\""), Price::new(150_000, 150_000));
+    assert_eq!(ask("1e-1"), Price::new(100_000, 100_000));
+    assert_eq!(ask("{\"input\":1,\"output\":\"2.5\"}"), Price::new(1_000_000, 2_500_000));
+    assert_eq!(ask("{\"output\":2}"), Price::new(Price::MAX, 2_000_000));
+}
+
+#[test]
+fn completions_and_embeddings_take_their_own_inputs() {
+    let ask = read(Dialect::Completion, r#"{"prompt":["once"],"stream":true,"echo":true}"#).unwrap();
+    assert!(ask.work.streamed);
+    assert_eq!(ask.work.call, Call::Completion);
+    assert!(refused(Dialect::Completion, r#"{"prompt":["a","b"]}"#).contains("one text"));
+    let ask = read(Dialect::Embedding, r#"{"input":["a","bcdef"],"stream":true}"#).unwrap();
+    assert!(!ask.work.streamed);
+    assert_eq!((ask.kind, ask.work.prompt_tokens), (OfferKind::Embedding, 3));
+    assert!(refused(Dialect::Embedding, r#"{"input":[]}"#).contains("input"));
+}

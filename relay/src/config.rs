@@ -1,0 +1,264 @@
+//! Every number that an operator may turn, in one place, each with its unit.
+//!
+//! The TOML file has the same tables and keys as the structs here; what it leaves out keeps the
+//! default, and a key that does not exist is refused.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use rekursing_market::Terms;
+use rekursing_protocol::{Nanos, Span};
+use serde::Deserialize;
+
+/// The id of the published extension, by its public key in `manifest.json`.
+pub const EXTENSION_ID: &str = "hcmaooakdekehmhhbjmbifiljdchnaeo";
+
+/// What the relay is told at its start.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address and port to listen on. Port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Folder of the database.
+    pub data_dir: PathBuf,
+    /// Threads that serve sockets. One is quickest where the machine has few cores.
+    pub threads: usize,
+    /// Origins of web pages that may call the relay from a browser, beside the relay's own.
+    pub origins: Vec<String>,
+    /// Ids of Chrome extensions that may register and connect, beside the published one.
+    pub extensions: Vec<String>,
+    /// Whether a proxy stands in front, so that the last address of `X-Forwarded-For` is the visitor's.
+    pub behind_proxy: bool,
+    /// SHA-256, in hex, of the operator's token. Without it the operator's routes are closed.
+    pub operator_token_sha256: Option<String>,
+    /// Free answers.
+    pub free: Free,
+    /// Prices and fee.
+    pub money: Money,
+    /// Limits on sockets, bodies, frames and queues.
+    pub limits: Limits,
+    /// Deadlines.
+    pub time: Time,
+}
+
+/// Free answers: what the operator gives.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Free {
+    /// USD that the operator gives for free answers in all, as a decimal string. Raise it to give more.
+    pub budget: Nanos,
+    /// Free answers per visitor and UTC day.
+    pub jobs_per_day: u32,
+    /// Longest free answer, in tokens.
+    pub answer_tokens: u64,
+}
+
+/// Prices and fee.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Money {
+    /// The platform's part of each charge, in thousandths.
+    pub fee_permille: u64,
+    /// The ask of owners who set none: micro-dollars per million prompt tokens.
+    pub default_input: u64,
+    /// The ask of owners who set none: micro-dollars per million answer tokens.
+    pub default_output: u64,
+    /// Longest answer when the page names no limit, in tokens.
+    pub answer_tokens_default: u64,
+}
+
+/// Limits on what others can make the relay hold.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Open connections in all.
+    pub connections: usize,
+    /// Open connections from one address.
+    pub connections_per_address: usize,
+    /// Live sessions of plugins.
+    pub sessions: usize,
+    /// Bytes of a request's body.
+    pub request_bytes: usize,
+    /// Bytes of a request's line and headers together.
+    pub header_bytes: usize,
+    /// Depth of a request's JSON.
+    pub json_depth: usize,
+    /// Bytes of one frame from a plugin.
+    pub frame_bytes: usize,
+    /// Frames per second from a plugin, beside pieces of answers.
+    pub control_frames_per_second: u32,
+    /// Bytes of a session's read buffer and of its write buffer.
+    pub session_buffer_bytes: usize,
+    /// Commands that wait to be written to one session.
+    pub session_queue: usize,
+    /// Bytes of an answer that may be under way between a plugin and its page.
+    pub credit_bytes: u32,
+    /// Bytes of a whole (not streamed) answer.
+    pub answer_bytes: usize,
+    /// Jobs that wait for a free slot.
+    pub queue: usize,
+    /// Ledger entries that wait to be stored; past it no job is taken.
+    pub store_queue: usize,
+    /// Registrations per minute from one address.
+    pub registrations_per_minute: u32,
+    /// Connections of plugins per minute from one address.
+    pub connects_per_minute: u32,
+    /// Requests for answers per minute from one address without an API key.
+    pub free_requests_per_minute: u32,
+}
+
+/// Deadlines, in milliseconds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Time {
+    /// From the first byte of a request, or from a connection's start, to the end of its headers.
+    pub header_ms: u64,
+    /// Until a request's body must be there.
+    pub body_ms: u64,
+    /// Until a plugin must have said who it is.
+    pub identify_ms: u64,
+    /// Between heartbeats of a plugin.
+    pub heartbeat_ms: u64,
+    /// Until a frame must have been taken by the plugin's socket.
+    pub write_ms: u64,
+    /// That a job may wait for a free slot.
+    pub queue_ms: u64,
+    /// Until the first token, from the start at the plugin.
+    pub first_token_ms: u64,
+    /// Between tokens.
+    pub idle_ms: u64,
+    /// For one job at its plugin.
+    pub total_ms: u64,
+    /// Until a page that reads nothing is given up.
+    pub page_stall_ms: u64,
+    /// That a stopping relay lets running answers finish.
+    pub drain_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3002)),
+            data_dir: PathBuf::from("data"),
+            threads: 1,
+            origins: vec!["https://rekursing.com".to_owned(), "https://www.rekursing.com".to_owned()],
+            extensions: Vec::new(),
+            behind_proxy: false,
+            operator_token_sha256: None,
+            free: Free::default(),
+            money: Money::default(),
+            limits: Limits::default(),
+            time: Time::default(),
+        }
+    }
+}
+
+impl Default for Free {
+    fn default() -> Free {
+        Free { budget: Nanos::ZERO, jobs_per_day: 50, answer_tokens: 1_024 }
+    }
+}
+
+impl Default for Money {
+    fn default() -> Money {
+        Money {
+            fee_permille: 50,
+            // 0.0001 dollars per token.
+            default_input: 100_000_000,
+            default_output: 100_000_000,
+            answer_tokens_default: 4_096,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 16_384,
+            connections_per_address: 16_384,
+            sessions: 12_000,
+            request_bytes: 8 * 1024 * 1024,
+            header_bytes: 32 * 1024,
+            json_depth: 64,
+            frame_bytes: 256 * 1024,
+            control_frames_per_second: 20,
+            session_buffer_bytes: 1_024,
+            session_queue: 1_024,
+            credit_bytes: 64 * 1024,
+            answer_bytes: 8 * 1024 * 1024,
+            queue: 1_024,
+            store_queue: 200_000,
+            registrations_per_minute: 20,
+            connects_per_minute: 120,
+            free_requests_per_minute: 60,
+        }
+    }
+}
+
+impl Default for Time {
+    fn default() -> Time {
+        Time {
+            header_ms: 10_000,
+            body_ms: 30_000,
+            identify_ms: 5_000,
+            heartbeat_ms: 20_000,
+            write_ms: 10_000,
+            queue_ms: 30_000,
+            first_token_ms: 120_000,
+            idle_ms: 20_000,
+            total_ms: 600_000,
+            page_stall_ms: 30_000,
+            drain_ms: 30_000,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a config from TOML text.
+    pub fn parse(text: &str) -> Result<Config> {
+        toml::from_str(text).context("the config file does not hold")
+    }
+
+    /// Returns the market's numbers out of this config.
+    pub fn terms(&self) -> Terms {
+        let price = rekursing_protocol::Price::new(self.money.default_input, self.money.default_output);
+        Terms {
+            fee_permille: self.money.fee_permille,
+            price_default: price,
+            answer_tokens_default: self.money.answer_tokens_default,
+            free_answer_tokens_max: self.free.answer_tokens,
+            free_jobs_per_day: self.free.jobs_per_day,
+            queue_max: self.limits.queue,
+            queue_wait: Span::millis(self.time.queue_ms),
+            ..Terms::default()
+        }
+    }
+}
+
+impl Time {
+    /// Turns one of the numbers into a duration.
+    pub fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        let config = Config::parse("").unwrap();
+        assert_eq!(config.listen.port(), 3002);
+        assert_eq!(config.free.budget, Nanos::ZERO);
+    }
+
+    #[test]
+    fn reads_money_as_text_and_refuses_unknown_keys() {
+        let config = Config::parse("[free]\nbudget = \"1.50\"\n[limits]\nqueue = 3").unwrap();
+        assert_eq!(config.free.budget, Nanos::new(1_500_000_000));
+        assert_eq!(config.limits.queue, 3);
+        assert!(Config::parse("[limits]\nqeue = 3").is_err());
+        assert!(Config::parse("[free]\nbudget = 1.5").is_err());
+    }
+}

@@ -1,0 +1,366 @@
+//! The desk: the one place that owns the market and executes its effects, in order.
+//!
+//! It is a lock and not a task, because nothing that happens under it waits: the market is pure
+//! arithmetic, orders go into outboxes, ledger entries into the store's queue. So a job goes from its
+//! page to its session without a switch of tasks. The desk is asked a fixed number of times per job,
+//! never per token.
+
+use std::{net::IpAddr, sync::Arc};
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use rekursing_market::{
+    Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Refusal, Request, SessionView, Usage,
+    ledger::Entry,
+};
+use rekursing_protocol::{
+    FailCode, Gpu, JobId, Moment, Nanos, PluginId, SessionId,
+    earnings::Receipt,
+    frame::{Cancel, Drain, Heartbeat, Inventory, Settled, close},
+};
+
+use crate::{
+    clock::Clock,
+    outbox::{Order, Outbox},
+    store::Store,
+    stream::{Patience, Stream, Stuck},
+};
+
+/// The desk; clones share it.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    market: Mutex<Market>,
+    streams: DashMap<JobId, Arc<Stream>>,
+    sessions: DashMap<SessionId, Face>,
+    store: Store,
+    clock: Clock,
+    store_queue_max: usize,
+    /// Makes visitors' hashes unguessable.
+    salt: [u8; 16],
+}
+
+/// A live session as others see it.
+#[derive(Debug, Clone)]
+pub struct Face {
+    /// Where orders go.
+    pub outbox: Outbox,
+    /// The plugin's name for pages, or empty.
+    pub name: Arc<str>,
+    /// Its GPU.
+    pub gpu: Arc<Gpu>,
+}
+
+impl Desk {
+    /// Sets up the desk over a market whose book is restored, and voids what died with the process before.
+    pub fn new(market: Market, store: Store, clock: Clock, store_queue_max: usize) -> Desk {
+        let shared = Shared {
+            market: Mutex::new(market),
+            streams: DashMap::new(),
+            sessions: DashMap::new(),
+            store,
+            clock,
+            store_queue_max,
+            salt: crate::chance::bytes(),
+        };
+        let desk = Desk { shared: Arc::new(shared) };
+        desk.run(|market, now| market.recover(now));
+        desk
+    }
+
+    /// Returns the present moment.
+    pub fn now(&self) -> Moment {
+        self.shared.clock.now()
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Lets a session in.
+    pub fn join(&self, session: SessionId, plugin: PluginId, face: Face, inventory: Inventory) {
+        self.shared.sessions.insert(session, face);
+        self.run(|market, now| market.join(now, session, plugin, inventory));
+    }
+
+    /// Notes that a session offers something else.
+    pub fn restock(&self, session: SessionId, inventory: Inventory) {
+        self.run(|market, now| market.restock(now, session, inventory));
+    }
+
+    /// Notes that a session lives.
+    pub fn heartbeat(&self, session: SessionId, beat: &Heartbeat) {
+        self.run(|market, now| market.heartbeat(now, session, beat));
+    }
+
+    /// Lets a session go.
+    pub fn leave(&self, session: SessionId) {
+        if let Some((_, face)) = self.shared.sessions.remove(&session) {
+            face.outbox.close();
+        }
+        self.run(|market, now| market.leave(now, session));
+    }
+
+    /// Asks for an answer. What comes of it arrives through the stream.
+    pub fn submit(&self, request: Request, stream: &Arc<Stream>) -> Result<(), Denial> {
+        if !self.shared.store.is_healthy() || self.shared.store.waiting() > self.shared.store_queue_max {
+            return Err(Denial::StoreDown);
+        }
+        let job = stream.job;
+        self.shared.streams.insert(job, Arc::clone(stream));
+        self.run(|market, now| market.submit(now, request)).map_err(|refusal| {
+            self.shared.streams.remove(&job);
+            Denial::Refused(refusal)
+        })
+    }
+
+    /// Notes the first piece. `false` when the job has gone to somebody else.
+    pub fn began(&self, job: JobId, lease: u32) -> bool {
+        self.run(|market, now| market.began(now, job, lease))
+    }
+
+    /// Notes the end of a complete answer.
+    pub fn finish(&self, job: JobId, lease: u32, usage: Usage) {
+        self.run(|market, now| market.finish(now, job, lease, usage));
+    }
+
+    /// Notes that an attempt failed.
+    pub fn fail(&self, job: JobId, lease: u32, code: FailCode, detail: String, usage: Usage) {
+        self.run(|market, now| market.fail(now, job, lease, code, detail, usage));
+    }
+
+    /// Notes that the page has left.
+    pub fn cancel(&self, stream: &Stream) {
+        let usage = stream.usage();
+        self.run(|market, now| market.cancel(now, stream.job, usage));
+        self.shared.streams.remove(&stream.job);
+    }
+
+    /// Adds a grant that another process has stored.
+    pub fn granted(&self, grant: &Entry) {
+        if let Err(refusal) = self.shared.market.lock().book_mut().apply_foreign(grant) {
+            tracing::error!(id = %grant.id, %refusal, "could not take a grant into the book");
+        }
+    }
+
+    /// Lets time pass: deadlines of the queue, of sessions and of running jobs.
+    pub fn tick(&self, patience: &Patience) {
+        self.run(|market, now| market.tick(now));
+        let now = self.now();
+        let stuck: Vec<_> = self
+            .shared
+            .streams
+            .iter()
+            .filter_map(|stream| stream.stuck(now, patience).map(|stuck| (Arc::clone(&stream), stuck)))
+            .collect();
+        for (stream, stuck) in stuck {
+            match stuck {
+                Stuck::Page => self.cancel(&stream),
+                Stuck::Plugin(lease) => {
+                    self.stop(&stream, lease);
+                    self.fail(stream.job, lease, FailCode::Stalled, String::new(), stream.usage());
+                }
+            }
+        }
+    }
+
+    /// Tells whoever has the job under this lease to stop it.
+    pub fn stop(&self, stream: &Stream, lease: u32) {
+        if let Some(session) = stream.with_assignment(lease, |assignment| assignment.session) {
+            self.order(session, Order::Cancel(Cancel { job: stream.job, lease }));
+        }
+    }
+
+    /// Takes no new jobs, and tells every session that the relay goes away.
+    pub fn drain(&self, notice: &Drain) {
+        self.run(|market, now| market.drain(now));
+        for face in &self.shared.sessions {
+            face.outbox.push(Order::Drain(notice.clone()));
+        }
+    }
+
+    /// Cuts every answer that is under way; what was delivered is charged.
+    pub fn cut_all(&self) {
+        let streams: Vec<_> = self.shared.streams.iter().map(|stream| Arc::clone(&stream)).collect();
+        for stream in streams {
+            match stream.assignment() {
+                Some(assignment) => {
+                    self.stop(&stream, assignment.lease);
+                    self.fail(stream.job, assignment.lease, FailCode::Cut, String::new(), stream.usage());
+                }
+                None => self.cancel(&stream),
+            }
+        }
+    }
+
+    /// Closes every session.
+    pub fn close_all(&self, code: u16) {
+        for face in &self.shared.sessions {
+            face.outbox.push(Order::Close(code));
+        }
+    }
+
+    /// Tells how many answers are under way.
+    pub fn streams(&self) -> usize {
+        self.shared.streams.len()
+    }
+
+    /// Returns a live session.
+    pub fn face(&self, session: SessionId) -> Option<Face> {
+        self.shared.sessions.get(&session).map(|face| face.clone())
+    }
+
+    /// Returns the models that can be asked for.
+    pub fn models(&self) -> Vec<ModelView> {
+        let now = self.now();
+        self.shared.market.lock().models(now)
+    }
+
+    /// Returns the live sessions.
+    pub fn sessions(&self) -> Vec<SessionView> {
+        self.shared.market.lock().sessions()
+    }
+
+    /// Returns how much of everything there is.
+    pub fn counts(&self) -> Counts {
+        self.shared.market.lock().counts()
+    }
+
+    /// Returns an account's balance.
+    pub fn balance(&self, account: rekursing_market::Account) -> Nanos {
+        self.shared.market.lock().book().balance(account)
+    }
+
+    /// Tells one visitor from another, without keeping the address.
+    pub fn visitor(&self, address: IpAddr) -> u64 {
+        use sha2::{Digest, Sha256};
+        // An IPv6 subscriber has a whole /64 to pick addresses from.
+        let network = match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => std::array::from_fn(|at| if at < 8 { v6.octets()[at] } else { 0 }),
+        };
+        let hash = Sha256::new().chain_update(self.shared.salt).chain_update(network).finalize();
+        u64::from_le_bytes(std::array::from_fn(|at| hash[at]))
+    }
+
+    /// Changes the market and executes what follows, all under one lock.
+    fn run<T>(&self, change: impl FnOnce(&mut Market, Moment) -> T) -> T {
+        let mut market = self.shared.market.lock();
+        let now = self.now();
+        let changed = change(&mut market, now);
+        loop {
+            let effects: Vec<Effect> = market.drain_effects().collect();
+            if effects.is_empty() {
+                return changed;
+            }
+            for effect in effects {
+                self.execute(effect, &mut market, now);
+            }
+        }
+    }
+
+    fn execute(&self, effect: Effect, market: &mut Market, now: Moment) {
+        match effect {
+            Effect::Assign(assignment) => self.assign(*assignment, now),
+            Effect::Cancel { job, lease, session } => {
+                self.order(session, Order::Cancel(Cancel { job, lease }));
+            }
+            Effect::Lost { job, lease } => {
+                let usage = self.stream(job).map(|stream| stream.usage()).unwrap_or_default();
+                market.fail(now, job, lease, FailCode::Cut, String::new(), usage);
+            }
+            Effect::Record(entry) => self.shared.store.append(entry),
+            Effect::Settled { job, receipt, session, complete, discrepancy } => {
+                self.settled(job, receipt, session, complete, discrepancy);
+            }
+            Effect::Ended { job, end } => self.ended(job, end),
+            Effect::Close { session, reason } => {
+                let code = match reason {
+                    CloseReason::Replaced => close::REPLACED,
+                    CloseReason::TimedOut => close::TIMED_OUT,
+                };
+                self.order(session, Order::Close(code));
+                self.shared.sessions.remove(&session);
+            }
+        }
+    }
+
+    fn assign(&self, assignment: Assignment, now: Moment) {
+        // A session or stream that is gone is about to tell the market so itself.
+        let Some(stream) = self.stream(assignment.job) else { return };
+        let Some(face) = self.face(assignment.session) else { return };
+        let lease = assignment.lease;
+        stream.assign(assignment, face.outbox.clone(), now);
+        face.outbox.push(Order::Start(stream, lease));
+    }
+
+    /// Tells page and owner of a charge, once it is durable.
+    fn settled(
+        &self,
+        job: JobId,
+        receipt: Receipt,
+        session: Option<SessionId>,
+        complete: bool,
+        discrepancy: bool,
+    ) {
+        crate::telemetry::settled(&receipt, complete, discrepancy);
+        let stream = self.stream(job);
+        if complete {
+            self.shared.streams.remove(&job);
+        }
+        let outbox = session.and_then(|session| self.face(session)).map(|face| face.outbox);
+        self.shared.store.then(move || {
+            if let Some(outbox) = outbox {
+                outbox.push(Order::Settled(Box::new(Settled {
+                    job,
+                    earned: receipt.earned,
+                    prompt_tokens: receipt.prompt_tokens,
+                    answer_tokens: receipt.answer_tokens,
+                    at: receipt.at,
+                })));
+            }
+            if let Some(stream) = stream {
+                stream.settled(receipt, complete);
+            }
+        });
+    }
+
+    fn ended(&self, job: JobId, end: End) {
+        let Some((_, stream)) = self.shared.streams.remove(&job) else { return };
+        match end {
+            End::Refused(refusal) => {
+                crate::telemetry::refused(refusal.code());
+                stream.refused(refusal);
+            }
+            // Behind the charge for what was delivered.
+            End::Failed { code, detail } => {
+                crate::telemetry::failed(code);
+                self.shared.store.then(move || stream.failed(code, detail));
+            }
+        }
+    }
+
+    fn stream(&self, job: JobId) -> Option<Arc<Stream>> {
+        self.shared.streams.get(&job).map(|stream| Arc::clone(&stream))
+    }
+
+    fn order(&self, session: SessionId, order: Order) {
+        if let Some(face) = self.face(session) {
+            face.outbox.push(order);
+        }
+    }
+}
+
+/// Why the desk takes no job.
+#[derive(Debug)]
+pub enum Denial {
+    /// The market's reason.
+    Refused(Refusal),
+    /// The store cannot keep money safe now.
+    StoreDown,
+}

@@ -1,0 +1,142 @@
+//! The house: what every handler and session shares.
+
+use std::{
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use dashmap::DashMap;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use metrics_exporter_prometheus::PrometheusHandle;
+use rekursing_protocol::{AccountId, Gpu, JobId, PluginId, SessionId};
+
+use crate::{chance, config::Config, desk::Desk, upstream::Upstreams};
+
+/// What every handler and session shares.
+#[derive(Debug)]
+pub struct House {
+    /// The numbers.
+    pub config: Config,
+    /// The desk.
+    pub desk: Desk,
+    /// Registered plugins.
+    pub plugins: DashMap<PluginId, Identity>,
+    /// API keys by their hash.
+    pub keys: DashMap<[u8; 32], AccountId>,
+    /// Direct providers.
+    pub upstreams: Upstreams,
+    /// Live sessions, counted.
+    pub sessions: Places,
+    /// Calls per address.
+    pub rates: Rates,
+    /// Whether the relay is about to stop.
+    pub draining: AtomicBool,
+    /// Where metrics are read from.
+    pub metrics: PrometheusHandle,
+}
+
+/// What is kept of a plugin in memory.
+#[derive(Debug)]
+pub struct Identity {
+    /// SHA-256 of its secret.
+    pub secret_hash: [u8; 32],
+    /// Its name for pages, or empty.
+    pub name: Arc<str>,
+    /// Its GPU as registered.
+    pub gpu: Arc<Gpu>,
+}
+
+impl House {
+    /// Makes an id for a session.
+    pub fn session_id(&self) -> SessionId {
+        let (ms, random) = chance::id(self.desk.now());
+        SessionId::new(ms, random)
+    }
+
+    /// Makes an id for a job.
+    pub fn job_id(&self) -> JobId {
+        let (ms, random) = chance::id(self.desk.now());
+        JobId::new(ms, random)
+    }
+
+    /// Makes an id for a plugin.
+    pub fn plugin_id(&self) -> PluginId {
+        let (ms, random) = chance::id(self.desk.now());
+        PluginId::new(ms, random)
+    }
+
+    /// Tells whether the relay is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// A count of what is open.
+#[derive(Debug, Default)]
+pub struct Places(AtomicUsize);
+
+impl Places {
+    /// Takes a place. Returns `false` when it is one too many; the place is taken all the same, so
+    /// that every `enter` has its `leave`.
+    pub fn enter(&self, limit: usize) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) < limit
+    }
+
+    /// Gives a place back.
+    pub fn leave(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many places are taken.
+    pub fn taken(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How often one address may do what.
+#[derive(Debug)]
+pub struct Rates {
+    registrations: DefaultKeyedRateLimiter<IpAddr>,
+    connects: DefaultKeyedRateLimiter<IpAddr>,
+    free_requests: DefaultKeyedRateLimiter<IpAddr>,
+}
+
+impl Rates {
+    /// Sets up the limits of a config.
+    pub fn new(config: &Config) -> Rates {
+        let per_minute = |count: u32| {
+            RateLimiter::keyed(Quota::per_minute(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)))
+        };
+        Rates {
+            registrations: per_minute(config.limits.registrations_per_minute),
+            connects: per_minute(config.limits.connects_per_minute),
+            free_requests: per_minute(config.limits.free_requests_per_minute),
+        }
+    }
+
+    /// Counts a registration.
+    pub fn registration(&self, address: IpAddr) -> bool {
+        self.registrations.check_key(&address).is_ok()
+    }
+
+    /// Counts a plugin's connection.
+    pub fn connect(&self, address: IpAddr) -> bool {
+        self.connects.check_key(&address).is_ok()
+    }
+
+    /// Counts a request without an API key.
+    pub fn free_request(&self, address: IpAddr) -> bool {
+        self.free_requests.check_key(&address).is_ok()
+    }
+
+    /// Forgets addresses that have been quiet.
+    pub fn tidy(&self) {
+        for rate in [&self.registrations, &self.connects, &self.free_requests] {
+            rate.retain_recent();
+        }
+    }
+}

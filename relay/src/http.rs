@@ -1,0 +1,15 @@
+//! The HTTP surface: who may call what, and in which words the relay answers.
+
+pub mod answers;
+pub mod caller;
+mod models;
+mod openapi;
+mod operator;
+mod plugins;
+mod problem;
+pub(crate) mod provider;
+pub mod router;
+mod site;
+mod status;
+
+pub use problem::Problem;

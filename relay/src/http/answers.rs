@@ -1,0 +1,194 @@
+//! Answers: the four routes on which pages ask.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use rekursing_market::{Payer, Request};
+use serde_json::{Value, json, value::RawValue};
+
+use super::{Problem, caller, provider};
+use crate::{
+    answer,
+    ask::{Ask, Dialect},
+    house::House,
+    reader::{Events, Reader},
+    report::Report,
+    sse::Encoder,
+    stream::{Ending, Finish, Stream},
+};
+
+/// How long a stream's headers wait for the first piece, so that a refusal can still have its status.
+const HEADERS_WAIT: Duration = Duration::from_secs(8);
+
+type Shared = State<Arc<House>>;
+type Peer = ConnectInfo<SocketAddr>;
+
+/// `POST /api/llm/inference`
+pub(super) async fn inference(State(house): Shared, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
+    let dialect = Dialect::Inference;
+    ask(house, dialect, peer, headers, body).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// `POST /v1/chat/completions`
+pub(super) async fn chat(State(house): Shared, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
+    ask(house, Dialect::Chat, peer, headers, body).await.unwrap_or_else(Problem::into_openai)
+}
+
+/// `POST /v1/completions`
+pub(super) async fn completion(
+    State(house): Shared,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    ask(house, Dialect::Completion, peer, headers, body).await.unwrap_or_else(Problem::into_openai)
+}
+
+/// `POST /v1/embeddings`
+pub(super) async fn embedding(State(house): Shared, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
+    ask(house, Dialect::Embedding, peer, headers, body).await.unwrap_or_else(Problem::into_openai)
+}
+
+async fn ask(
+    house: Arc<House>,
+    dialect: Dialect,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let payer = caller::payer(&house, &headers, peer).await?;
+    let text =
+        std::str::from_utf8(&body).map_err(|_| Problem::bad_request("the body must be JSON in UTF-8"))?;
+    let ask = Ask::read(dialect, text, house.config.limits.json_depth)?;
+    let asked = house.desk.now();
+    let job = house.job_id();
+    let Ask { include_usage, work, .. } = ask;
+    let streamed = work.streamed;
+    let request = Request {
+        job,
+        payer,
+        owner_of_page: None,
+        kind: ask.kind,
+        model: ask.wish,
+        tier: ask.tier,
+        prompt_tokens: work.prompt_tokens,
+        answer_tokens_max: ask.answer_tokens_max,
+        price_max: ask.price_max,
+        cost_max: ask.cost_max,
+        millitokens_per_second_min: ask.millitokens_per_second_min,
+        quantizations: ask.quantizations,
+        needs_vision: ask.needs_vision,
+        stream: streamed,
+    };
+    let stream = Stream::new(job, work, house.config.limits.credit_bytes);
+    house.desk.submit(request, &stream).map_err(|denial| refuse(denial, payer))?;
+    let reader = Reader::new(house.desk.clone(), stream);
+    let report = Report::new(job, asked, streamed);
+    if streamed {
+        self::streamed(reader, Encoder::new(dialect, include_usage, report)).await
+    } else {
+        whole(&house, dialect, reader, report).await
+    }
+}
+
+/// A refusal for want of money names the way to get some.
+fn refuse(denial: crate::desk::Denial, payer: Payer) -> Problem {
+    let mut problem = Problem::from(denial);
+    if problem.code == "free_budget_empty" && matches!(payer, Payer::Free { .. }) {
+        problem.message.push_str("; ask with an API key, or raise `free.budget` if this relay is yours");
+    }
+    problem
+}
+
+async fn streamed(mut reader: Reader, encoder: Encoder) -> Result<Response, Problem> {
+    // Too early to wait any longer is no error: the refusal then comes as an event.
+    if let Ok(Some(ending)) = tokio::time::timeout(HEADERS_WAIT, reader.first()).await {
+        return Err(problem(ending));
+    }
+    let job = reader.stream().job.to_string();
+    let mut response = Body::new(Events::new(reader, encoder)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    name_job(headers, &job);
+    Ok(response)
+}
+
+async fn whole(
+    house: &House,
+    dialect: Dialect,
+    mut reader: Reader,
+    mut report: Report,
+) -> Result<Response, Problem> {
+    let finish = match reader.ending().await {
+        Ending::Done(finish) => finish,
+        ending @ (Ending::Refused(_) | Ending::Failed { .. }) => return Err(problem(ending)),
+    };
+    if let Some(assignment) = reader.stream().assignment() {
+        report.assigned(&assignment, provider::view(&house.desk, &assignment));
+    }
+    report.finished(&finish);
+    let mut response = if dialect == Dialect::Inference {
+        Json(own(&finish, &report)).into_response()
+    } else {
+        let json = openai(dialect, &finish, &report)?;
+        ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+    };
+    name_job(response.headers_mut(), &reader.stream().job.to_string());
+    Ok(response)
+}
+
+fn own(finish: &Finish, report: &Report) -> Value {
+    let message = message(&finish.body).unwrap_or(Value::Null);
+    report.whole(&answer::text_of_whole(&finish.body), message, &finish.reason)
+}
+
+fn message(body: &str) -> Option<Value> {
+    let mut whole: Value = serde_json::from_str(body).ok()?;
+    Some(whole.get_mut("choices")?.get_mut(0)?.get_mut("message")?.take())
+}
+
+/// The server's own JSON, with the job's id, the model's public name and the relay's count.
+fn openai(dialect: Dialect, finish: &Finish, report: &Report) -> Result<String, Problem> {
+    let mut fields: BTreeMap<&str, &RawValue> = serde_json::from_str(&finish.body).map_err(|_| {
+        tracing::warn!("an answer that was counted does not parse as an object");
+        Problem::internal()
+    })?;
+    let raw = |value: Value| serde_json::value::to_raw_value(&value).map_err(|_| Problem::internal());
+    let mut usage = report.usage();
+    if dialect == Dialect::Embedding {
+        usage = json!({"prompt_tokens": usage["prompt_tokens"], "total_tokens": usage["prompt_tokens"]});
+    }
+    let (id, model) = (raw(report.id(dialect).into())?, raw(report.model().into())?);
+    let (usage, extension) = (raw(usage)?, raw(report.extension())?);
+    let created = raw(report.created().into())?;
+    if dialect != Dialect::Embedding {
+        fields.insert("id", &id);
+        fields.insert("created", &created);
+    }
+    fields.insert("model", &model);
+    fields.insert("usage", &usage);
+    fields.insert("rekursing", &extension);
+    serde_json::to_string(&fields).map_err(|_| Problem::internal())
+}
+
+fn problem(ending: Ending) -> Problem {
+    match ending {
+        Ending::Refused(refusal) => refusal.into(),
+        Ending::Failed { code, detail, .. } => Problem::failed(code, &detail),
+        Ending::Done(_) => Problem::internal(),
+    }
+}
+
+fn name_job(headers: &mut HeaderMap, job: &str) {
+    if let Ok(job) = HeaderValue::from_str(job) {
+        headers.insert("x-rekursing-job", job);
+    }
+}

@@ -1,0 +1,113 @@
+//! Callers: from where, with which key, out of which page.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::{
+    HeaderMap, StatusCode,
+    header::{AUTHORIZATION, HOST, ORIGIN},
+};
+use rekursing_market::Payer;
+use subtle::ConstantTimeEq;
+
+use super::Problem;
+use crate::{chance, config::EXTENSION_ID, house::House};
+
+/// The API key that stands for "none", for SDKs that insist on one.
+const NO_KEY: &str = "free";
+
+/// Finds out who pays: the account behind the key, or the free budget for a visitor without one.
+pub async fn payer(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Payer, Problem> {
+    match bearer(headers)? {
+        Some(key) if key != NO_KEY => account(house, key).await,
+        _ => {
+            let address = address(house, headers, peer);
+            if !house.rates.free_request(address) {
+                return Err(Problem::rate_limited("too many requests without an API key; wait a minute"));
+            }
+            Ok(Payer::Free { visitor: house.desk.visitor(address) })
+        }
+    }
+}
+
+async fn account(house: &House, key: &str) -> Result<Payer, Problem> {
+    let wrong =
+        || Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", "the API key is unknown or revoked");
+    if !key.starts_with("rk_") || key.len() > 200 {
+        return Err(wrong());
+    }
+    let hash = chance::digest(key);
+    if let Some(account) = house.keys.get(&hash) {
+        return Ok(Payer::Page(*account));
+    }
+    let known = house.desk.store().key(hash).await.map_err(|error| {
+        tracing::error!(%error, "could not look up a key");
+        Problem::internal()
+    })?;
+    let key = known.filter(|key| !key.revoked).ok_or_else(wrong)?;
+    house.keys.insert(hash, key.account);
+    Ok(Payer::Page(key.account))
+}
+
+/// Checks the operator's token.
+pub fn operator(house: &House, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(expected) = &house.config.operator_token_sha256 else {
+        let message = "this relay has no operator token, so its operator's routes are closed";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "operator_only", message));
+    };
+    let given = chance::hex(&chance::digest(bearer(headers)?.unwrap_or_default()));
+    if bool::from(given.as_bytes().ct_eq(expected.to_ascii_lowercase().as_bytes())) {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::UNAUTHORIZED, "operator_only", "the operator's token is wrong"))
+}
+
+/// Returns the bearer token, if there is one.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    let scheme = "bearer ";
+    let text = value.to_str().unwrap_or_default();
+    match text.get(..scheme.len()) {
+        Some(start) if start.eq_ignore_ascii_case(scheme) => Ok(Some(text[scheme.len()..].trim())),
+        _ => {
+            let message = "Authorization must be `Bearer` and a key";
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message))
+        }
+    }
+}
+
+/// Returns the caller's address; behind a proxy, the one that the proxy saw.
+pub fn address(house: &House, headers: &HeaderMap, peer: SocketAddr) -> IpAddr {
+    let forwarded = || {
+        let list = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+        list.rsplit(',').next()?.trim().parse().ok()
+    };
+    if house.config.behind_proxy { forwarded().unwrap_or(peer.ip()) } else { peer.ip() }
+}
+
+/// Refuses pages of other sites: a browser says from where it comes, and only the relay's own pages,
+/// those of the config and the extension may call.
+pub fn origin(house: &House, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().unwrap_or_default();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let same = origin.split_once("://").is_some_and(|(scheme, rest)| {
+        matches!(scheme, "http" | "https") && host.is_some_and(|host| host.eq_ignore_ascii_case(rest))
+    });
+    if same || is_named(house, origin) || is_extension(house, origin) {
+        return Ok(());
+    }
+    let message = "pages of this origin may not call this relay";
+    Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", message))
+}
+
+/// Tells whether the config names this origin.
+pub fn is_named(house: &House, origin: &str) -> bool {
+    house.config.origins.iter().any(|named| named.eq_ignore_ascii_case(origin))
+}
+
+/// Tells whether this is the origin of an extension that may connect.
+pub fn is_extension(house: &House, origin: &str) -> bool {
+    origin
+        .strip_prefix("chrome-extension://")
+        .is_some_and(|id| id == EXTENSION_ID || house.config.extensions.iter().any(|allowed| allowed == id))
+}

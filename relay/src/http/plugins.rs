@@ -1,0 +1,179 @@
+//! The owners' routes: register, connect, earnings; and who is live, for anyone.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{ConnectInfo, Path, State, WebSocketUpgrade},
+    http::{HeaderMap, StatusCode, header::ORIGIN},
+    response::{IntoResponse, Response},
+};
+use rekursing_protocol::{
+    PluginId, SUBPROTOCOL,
+    earnings::Earnings,
+    offer::OFFERS_MAX,
+    register::{Registered, Registration},
+};
+use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
+
+use super::{Problem, caller, models::tokens_per_second};
+use crate::{
+    chance,
+    house::{House, Identity},
+    session,
+    store::Plugin,
+};
+
+/// Longest name of a plugin, in characters.
+const NAME_MAX: usize = 60;
+
+/// `POST /api/plugin/register`
+pub(super) async fn register(
+    State(house): State<Arc<House>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Registered>), Problem> {
+    if !house.rates.registration(caller::address(&house, &headers, peer)) {
+        return Err(Problem::rate_limited("too many registrations from this address; wait a minute"));
+    }
+    let registration: Registration = serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request(&format!("the registration does not hold: {error}")))?;
+    check(&registration)?;
+    let plugin_id = house.plugin_id();
+    let secret = add(&house, plugin_id, &registration).await;
+    Ok((StatusCode::CREATED, Json(Registered { plugin_id, secret })))
+}
+
+/// Stores a plugin durably and lets it in from then on. Returns its secret.
+pub(super) async fn add(house: &House, id: PluginId, registration: &Registration) -> String {
+    let secret = chance::secret("rps_");
+    let secret_hash = chance::digest(&secret);
+    let gpu = session::bounded(registration.gpu.clone());
+    let name = registration.name.trim().to_owned();
+    let now = house.desk.now();
+    let identity = Identity { secret_hash, name: name.as_str().into(), gpu: Arc::new(gpu.clone()) };
+    house.desk.store().add_plugin(now, Plugin { id, secret_hash, name, gpu });
+    house.desk.store().flushed().await;
+    house.plugins.insert(id, identity);
+    secret
+}
+
+fn check(registration: &Registration) -> Result<(), Problem> {
+    let name = &registration.name;
+    if name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+        return Err(Problem::field("name", "a name is a printable text of at most 60 characters"));
+    }
+    if registration.models.len() > OFFERS_MAX {
+        return Err(Problem::field("models", "at most 64 models"));
+    }
+    for offer in &registration.models {
+        offer.check().map_err(|refusal| Problem::field("models", &refusal.to_string()))?;
+    }
+    Ok(())
+}
+
+/// `GET /api/plugin/connect`
+pub(super) async fn connect(
+    State(house): State<Arc<House>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Problem> {
+    let origin = headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    if origin.is_some_and(|origin| !caller::is_extension(&house, origin)) {
+        let message = "only the extension and native nodes may connect";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", message));
+    }
+    if !house.rates.connect(caller::address(&house, &headers, peer)) {
+        return Err(Problem::rate_limited("too many connections from this address; wait a minute"));
+    }
+    if house.is_draining() {
+        return Err(rekursing_market::Refusal::Draining.into());
+    }
+    let limits = &house.config.limits;
+    let upgrade = upgrade
+        .protocols([SUBPROTOCOL])
+        .read_buffer_size(limits.session_buffer_bytes)
+        .write_buffer_size(limits.session_buffer_bytes)
+        .max_write_buffer_size(2 * limits.request_bytes)
+        .max_message_size(limits.frame_bytes)
+        .max_frame_size(limits.frame_bytes);
+    if upgrade.selected_protocol().is_none() {
+        return Err(Problem::bad_request("the WebSocket's subprotocol must be rekursing.v1"));
+    }
+    let house = Arc::clone(&house);
+    Ok(upgrade.on_upgrade(move |socket| session::run(house, socket)).into_response())
+}
+
+/// `GET /api/plugin/earnings/{pluginId}`
+pub(super) async fn earnings(
+    State(house): State<Arc<House>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Earnings>, Problem> {
+    let refused = || {
+        let message = "unknown plugin or wrong secret";
+        Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message)
+    };
+    let id: PluginId = id.parse().map_err(|_| refused())?;
+    let given = chance::digest(caller::bearer(&headers)?.unwrap_or_default());
+    let known = house.plugins.get(&id).map(|known| known.secret_hash).ok_or_else(refused)?;
+    if !bool::from(given.ct_eq(&known)) {
+        return Err(refused());
+    }
+    let earnings = house.desk.store().earnings(house.desk.now(), id).await.map_err(|error| {
+        tracing::error!(%error, "could not read earnings");
+        Problem::internal()
+    })?;
+    Ok(Json(earnings))
+}
+
+/// `GET /api/plugin/stats`
+pub(super) async fn stats(State(house): State<Arc<House>>) -> Json<Value> {
+    let now = house.desk.now();
+    let counts = house.desk.counts();
+    let sessions = house.desk.sessions();
+    let rows: Vec<Value> = sessions
+        .iter()
+        .take(500)
+        .map(|session| {
+            let face = house.desk.face(session.session);
+            let models: Vec<Value> = session
+                .offers
+                .iter()
+                .map(|(offer, speed)| {
+                    json!({
+                        "id": offer.model,
+                        "quantization": offer.quantization,
+                        "context": offer.context,
+                        "loaded": offer.loaded,
+                        "tokensPerSecond": tokens_per_second(*speed),
+                    })
+                })
+                .collect();
+            json!({
+                "pluginId": session.plugin,
+                "name": face.as_ref().map(|face| &*face.name).unwrap_or_default(),
+                "gpu": face.as_ref().map(|face| face.gpu.name()),
+                "gpuClass": face.as_ref().map(|face| face.gpu.class),
+                "models": models,
+                "slots": session.slots,
+                "jobs": session.busy,
+                "paused": session.paused,
+                "successRate": tokens_per_second(session.success_permille * 1_000).map(|rate| rate / 1_000.0),
+                "uptimeSeconds": now.since(session.since).0 / 1_000,
+            })
+        })
+        .collect();
+    Json(json!({
+        "plugins": counts.sessions,
+        "slots": counts.slots,
+        "jobsRunning": counts.running,
+        "jobsWaiting": counts.waiting,
+        "jobsCompleted": counts.completed,
+        "sessions": rows,
+    }))
+}

@@ -1,0 +1,159 @@
+//! Problems: one code, one sentence and one status for everything that a caller can get wrong or
+//! that can go wrong for him. `docs/http.md` has the table.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
+    response::{IntoResponse, Response},
+};
+use rekursing_market::Refusal;
+use rekursing_protocol::FailCode;
+use serde_json::json;
+
+use crate::desk::Denial;
+
+/// Why a call gets no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The stable code that programs go by.
+    pub code: &'static str,
+    /// The sentence for a reader.
+    pub message: String,
+    /// The field at fault, where there is one.
+    pub field: Option<&'static str>,
+    /// Seconds after which the same call may well succeed.
+    pub retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// Makes a problem without a field.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Problem {
+        Problem { status, code, message: message.into(), field: None, retry_after: None }
+    }
+
+    /// The request as a whole is wrong.
+    pub fn bad_request(message: &str) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// One field of the request is wrong.
+    pub fn field(field: &'static str, message: &str) -> Problem {
+        Problem { field: Some(field), ..Problem::bad_request(message) }
+    }
+
+    /// Too many calls.
+    pub fn rate_limited(message: &str) -> Problem {
+        Problem {
+            retry_after: Some(60),
+            ..Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+        }
+    }
+
+    /// Something failed at our side; the log knows what.
+    pub fn internal() -> Problem {
+        let message = "something went wrong at our side";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// An answer that broke off, or could not begin, at the provider.
+    pub fn failed(code: FailCode, detail: &str) -> Problem {
+        let message = match (code, detail) {
+            (FailCode::Stalled, _) => "the provider fell silent; what you received was charged",
+            (FailCode::BadRequest, detail) if !detail.is_empty() => detail,
+            _ => "the answer broke off at the provider; what you received was charged",
+        };
+        Problem::new(StatusCode::BAD_GATEWAY, "provider_failed", message)
+    }
+
+    /// In the words of `/v1`.
+    pub fn openai(&self) -> serde_json::Value {
+        let kind = match self.status.as_u16() {
+            401 => "authentication_error",
+            402 => "insufficient_quota",
+            403 => "permission_error",
+            404 => "not_found_error",
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
+        json!({"error": {"message": self.message, "type": kind, "code": self.code, "param": self.field}})
+    }
+
+    /// In the words of `/api`.
+    pub fn own(&self) -> serde_json::Value {
+        let mut error = json!({"code": self.code, "message": self.message});
+        if let Some(field) = self.field {
+            error["field"] = field.into();
+        }
+        json!({"success": false, "error": error})
+    }
+
+    /// As a response in the words of `/v1`.
+    pub fn into_openai(self) -> Response {
+        self.respond(self.openai())
+    }
+
+    fn respond(&self, body: serde_json::Value) -> Response {
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.respond(self.own())
+    }
+}
+
+impl From<Denial> for Problem {
+    fn from(denial: Denial) -> Problem {
+        match denial {
+            Denial::Refused(refusal) => Problem::from(refusal),
+            Denial::StoreDown => Problem {
+                retry_after: Some(5),
+                ..Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "store_unavailable",
+                    "the ledger cannot be written now, so no job is taken",
+                )
+            },
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Problem {
+        let status = match &refusal {
+            Refusal::FreeQuotaUsed { .. } | Refusal::FreeVisitorsFull => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::InsufficientFunds { .. } | Refusal::FreeBudgetEmpty { .. } => {
+                StatusCode::PAYMENT_REQUIRED
+            }
+            Refusal::ModelNotFound { .. } => StatusCode::NOT_FOUND,
+            Refusal::DuplicateJob => StatusCode::CONFLICT,
+            Refusal::WrongKind { .. }
+            | Refusal::ContextTooLong { .. }
+            | Refusal::VisionUnavailable
+            | Refusal::PageMistake { .. } => StatusCode::BAD_REQUEST,
+            Refusal::ProviderFailed { .. } => StatusCode::BAD_GATEWAY,
+            Refusal::TierUnavailable { .. }
+            | Refusal::PriceTooHigh { .. }
+            | Refusal::CostTooHigh { .. }
+            | Refusal::TooSlow { .. }
+            | Refusal::QuantizationUnavailable { .. }
+            | Refusal::OnlyOwnProvider
+            | Refusal::ProviderUntrusted
+            | Refusal::Draining
+            | Refusal::NoProvider
+            | Refusal::ProviderPaused
+            | Refusal::QueueFull { .. }
+            | Refusal::QueueTimeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let retry_after = refusal.is_temporary().then_some(5);
+        Problem { retry_after, ..Problem::new(status, refusal.code(), refusal.to_string()) }
+    }
+}

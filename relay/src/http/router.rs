@@ -1,0 +1,123 @@
+//! The router: a table of contents, grouped by who calls.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{
+        HeaderValue, Method, StatusCode,
+        header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
+    },
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::{Problem, answers, caller, models, openapi, operator, plugins, site, status};
+use crate::house::House;
+
+/// Builds every route.
+pub fn router(house: Arc<House>) -> Router {
+    let owners = Router::new()
+        .route("/api/plugin/register", post(plugins::register))
+        .route("/api/plugin/connect", get(plugins::connect))
+        .route("/api/plugin/earnings/{plugin}", get(plugins::earnings));
+
+    let pages = Router::new()
+        .route("/api/llm/inference", post(answers::inference))
+        .route("/api/llm/models", get(models::own))
+        .route("/v1/chat/completions", post(answers::chat))
+        .route("/v1/completions", post(answers::completion))
+        .route("/v1/embeddings", post(answers::embedding))
+        .route("/v1/models", get(models::openai))
+        .route("/v1/models/{*model}", get(models::openai_one));
+
+    let operator = Router::new().route("/api/gpu/register", post(operator::register_upstream));
+
+    let anyone = Router::new()
+        .route("/api/plugin/stats", get(plugins::stats))
+        .route("/healthz", get(status::health))
+        .route("/metrics", get(status::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .route("/", get(site::index))
+        .route("/{file}", get(site::file));
+
+    owners
+        .merge(pages)
+        .merge(operator)
+        .merge(anyone)
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such route"))
+        .method_not_allowed_fallback(async || {
+            let message = "this route does not take this method";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+        })
+        .layer(DefaultBodyLimit::max(house.config.limits.request_bytes))
+        .layer(middleware::from_fn_with_state(Arc::clone(&house), admit))
+        .layer(cors(&house))
+        .with_state(house)
+}
+
+/// What every call passes: from where it comes, and in which form its body is.
+async fn admit(State(house): State<Arc<House>>, request: Request, next: Next) -> Response {
+    if let Err(problem) = check(&house, &request) {
+        return refuse(problem, request.uri().path());
+    }
+    let openai = request.uri().path().starts_with("/v1/");
+    let response = next.run(request).await;
+    plain_refusals(response, openai)
+}
+
+fn check(house: &House, request: &Request) -> Result<(), Problem> {
+    if request.method() != Method::POST {
+        return Ok(());
+    }
+    caller::origin(house, request.headers())?;
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let message = "the body must be JSON, with Content-Type: application/json";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
+}
+
+fn refuse(problem: Problem, path: &str) -> Response {
+    if path.starts_with("/v1/") { problem.into_openai() } else { problem.into_response() }
+}
+
+/// Puts the extractors' own plain refusals (a body too large, a path that does not decode) into the
+/// route's words.
+fn plain_refusals(response: Response, openai: bool) -> Response {
+    let is_json = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let problem = match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE if !is_json => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request is too large")
+        }
+        StatusCode::BAD_REQUEST if !is_json => Problem::bad_request("the request cannot be read"),
+        StatusCode::UPGRADE_REQUIRED if !is_json => {
+            Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "this route is a WebSocket")
+        }
+        _ => return response,
+    };
+    if openai { problem.into_openai() } else { problem.into_response() }
+}
+
+fn cors(house: &Arc<House>) -> CorsLayer {
+    let house = Arc::clone(house);
+    let allowed = AllowOrigin::predicate(move |origin: &HeaderValue, _| {
+        origin
+            .to_str()
+            .is_ok_and(|origin| caller::is_named(&house, origin) || caller::is_extension(&house, origin))
+    });
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .expose_headers([RETRY_AFTER, axum::http::HeaderName::from_static("x-rekursing-job")])
+        .max_age(std::time::Duration::from_secs(3_600))
+}

@@ -1,0 +1,58 @@
+//! The pages, embedded in the program.
+
+use axum::{
+    extract::Path,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::Problem;
+
+/// What a page of ours may load and do.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+macro_rules! file {
+    ($name:literal, $kind:literal) => {
+        ($name, $kind, include_bytes!(concat!("../../../site/", $name)).as_slice())
+    };
+}
+
+/// Every file of the site.
+const FILES: &[(&str, &str, &[u8])] = &[
+    file!("chat.css", "text/css; charset=utf-8"),
+    file!("chat.js", "text/javascript; charset=utf-8"),
+    file!("favicon.svg", "image/svg+xml"),
+    file!("index.html", "text/html; charset=utf-8"),
+    file!("inference.js", "text/javascript; charset=utf-8"),
+    file!("models.js", "text/javascript; charset=utf-8"),
+    file!("prose.js", "text/javascript; charset=utf-8"),
+    file!("turn.js", "text/javascript; charset=utf-8"),
+];
+
+/// `GET /`
+pub(super) async fn index() -> Response {
+    serve("index.html")
+}
+
+/// `GET /{file}`
+pub(super) async fn file(Path(name): Path<String>) -> Response {
+    serve(&name)
+}
+
+fn serve(name: &str) -> Response {
+    let Some((_, kind, bytes)) = FILES.iter().find(|(known, ..)| *known == name) else {
+        return Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here").into_response();
+    };
+    let mut response = (*bytes).into_response();
+    set(response.headers_mut(), kind);
+    response
+}
+
+fn set(headers: &mut HeaderMap, kind: &'static str) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+}

@@ -1,0 +1,224 @@
+//! The relay's program: serves, and keeps API keys and the ledger in order.
+
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use rekursing_protocol::{AccountId, Nanos};
+use rekursing_relay::{
+    chance,
+    clock::Clock,
+    config::Config,
+    relay,
+    store::{self, Key, Store},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Holds the owners' sessions, matches pages' jobs to them, streams the answers, keeps the ledger.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// What to do; `serve` when nothing is named.
+    #[command(subcommand)]
+    task: Option<Task>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where things are.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Address and port to listen on; port 0 lets the system choose [default: 127.0.0.1:3002]
+    #[arg(long, env = "REKURSING_LISTEN", global = true)]
+    listen: Option<SocketAddr>,
+    /// Folder of the database [default: data]
+    #[arg(long, env = "REKURSING_DATA_DIR", global = true)]
+    data_dir: Option<PathBuf>,
+    /// TOML file with every other setting; docs/running.md lists them
+    #[arg(long, env = "REKURSING_CONFIG", global = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Serves until SIGTERM or SIGINT, then drains
+    Serve,
+    /// Makes, lists and revokes API keys of pages; works while a relay serves
+    Key {
+        #[command(subcommand)]
+        task: KeyTask,
+    },
+    /// Checks every rule of the ledger over the whole book; ends with 1 if one is broken
+    Audit,
+    /// Prints the SHA-256 of an operator's token, read from the standard input, for the config
+    HashToken,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyTask {
+    /// Makes an account with an opening balance and a key to it, and shows the key this once
+    Create {
+        /// What to call it
+        #[arg(long)]
+        name: String,
+        /// Opening balance in USD, such as 5.00
+        #[arg(long, default_value = "0")]
+        balance: Nanos,
+    },
+    /// Adds to the balance behind a key
+    Grant {
+        /// The key's first characters, as `list` shows them
+        prefix: String,
+        /// Amount in USD, such as 5.00
+        #[arg(long)]
+        amount: Nanos,
+    },
+    /// Lists keys by their first characters
+    List,
+    /// Closes a key for good. A serving relay knows of it once it is restarted
+    Revoke {
+        /// The key's first characters, as `list` shows them
+        prefix: String,
+    },
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let config = config(&cli.place)?;
+    match cli.task.unwrap_or(Task::Serve) {
+        Task::Serve => serve(config),
+        Task::Key { task } => key(&config.data_dir, task),
+        Task::Audit => audit(&config.data_dir),
+        Task::HashToken => hash_token(),
+    }
+}
+
+fn config(place: &Place) -> Result<Config> {
+    let mut config = match &place.config {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("could not read the config {}", path.display()))?;
+            Config::parse(&text)?
+        }
+        None => Config::default(),
+    };
+    if let Some(listen) = place.listen {
+        config.listen = listen;
+    }
+    if let Some(folder) = &place.data_dir {
+        config.data_dir.clone_from(folder);
+    }
+    Ok(config)
+}
+
+fn serve(config: Config) -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("REKURSING_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok()
+        .context("another TLS provider is installed in this process")?;
+    let runtime = if config.threads <= 1 {
+        tokio::runtime::Builder::new_current_thread().enable_all().build()
+    } else {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(config.threads).enable_all().build()
+    };
+    runtime.context("could not start the runtime")?.block_on(async {
+        let listener = relay::bind(&config)?;
+        let address = listener.local_addr().context("the listener has no address")?;
+        let house = relay::open(config)?;
+        say(&format!("LISTENING http://{address}"))?;
+        relay::run(house, listener, signals()?).await;
+        Ok(())
+    })
+}
+
+/// Completes at the first SIGTERM or SIGINT.
+fn signals() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn key(folder: &Path, task: KeyTask) -> Result<()> {
+    let mut store = Store::open(folder)?;
+    let now = Clock::start().now();
+    match task {
+        KeyTask::Create { name, balance } => {
+            if balance.is_negative() {
+                bail!("a balance is not below zero");
+            }
+            let secret = chance::secret("rk_");
+            let (ms, random) = chance::id(now);
+            let key = Key {
+                hash: chance::digest(&secret),
+                prefix: secret.chars().take(11).collect(),
+                name,
+                account: AccountId::new(ms, random),
+                revoked: false,
+            };
+            store.create_key(now, &key, balance)?;
+            say(&secret)
+        }
+        KeyTask::Grant { prefix, amount } => {
+            if amount <= Nanos::ZERO {
+                bail!("an amount is above zero");
+            }
+            let Some(key) = store.grant(now, &prefix, amount)? else { bail!("no key begins with {prefix}") };
+            say(&format!("granted {amount} USD to {}", key.account))
+        }
+        KeyTask::List => {
+            for key in store.keys()? {
+                let state = if key.revoked { "revoked" } else { "open" };
+                say(&format!("{}…  {state}  {}  {}", key.prefix, key.account, key.name))?;
+            }
+            Ok(())
+        }
+        KeyTask::Revoke { prefix } => {
+            if store.revoke_key(now, &prefix)? {
+                return say(&format!("revoked {prefix}…"));
+            }
+            bail!("no open key begins with {prefix}")
+        }
+    }
+}
+
+fn audit(folder: &Path) -> Result<()> {
+    let audit = store::audit(folder)?;
+    if audit.wrong.is_empty() {
+        return say(&format!("{} entries, {} open holds, every rule holds", audit.entries, audit.open_holds));
+    }
+    for wrong in &audit.wrong {
+        say(wrong)?;
+    }
+    bail!("{} rules of the ledger are broken", audit.wrong.len())
+}
+
+fn hash_token() -> Result<()> {
+    let mut token = String::new();
+    std::io::stdin().read_line(&mut token).context("could not read the token")?;
+    let token = token.trim();
+    if token.len() < 16 {
+        bail!("a token has at least 16 characters");
+    }
+    say(&chance::hex(&chance::digest(token)))
+}
+
+/// Writes one line to the standard output, at once.
+fn say(line: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("could not write to the standard output")
+}

@@ -1,0 +1,148 @@
+//! The page's end of a stream. Whoever drops it before the end cancels the job.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use tokio::time::{Instant, Sleep};
+
+use crate::{
+    desk::Desk,
+    sse::Encoder,
+    stream::{Batch, Ending, Stream},
+};
+
+/// Silence after which a comment is sent, so that no proxy takes the stream for dead.
+const COMMENT_AFTER: Duration = Duration::from_secs(15);
+
+/// The page's end of a stream.
+#[derive(Debug)]
+pub struct Reader {
+    desk: Desk,
+    stream: Arc<Stream>,
+    waiting: Option<Batch>,
+    ended: bool,
+}
+
+impl Reader {
+    /// Takes the page's end.
+    pub fn new(desk: Desk, stream: Arc<Stream>) -> Reader {
+        Reader { desk, stream, waiting: None, ended: false }
+    }
+
+    /// Waits until there is something to take, and leaves it there. Returns the refusal's ending if
+    /// that is what there is.
+    pub async fn first(&mut self) -> Option<Ending> {
+        let mut batch = poll_fn(|context| self.poll_take(context)).await;
+        if batch.pieces.is_empty() && matches!(batch.ending, Some(Ending::Refused(_) | Ending::Failed { .. }))
+        {
+            return batch.ending.take();
+        }
+        self.waiting = Some(batch);
+        None
+    }
+
+    /// Waits for the end and drops what precedes it; for whole answers, which come with their end.
+    pub async fn ending(&mut self) -> Ending {
+        loop {
+            let batch = poll_fn(|context| self.poll_take(context)).await;
+            if let Some(ending) = batch.ending {
+                return ending;
+            }
+        }
+    }
+
+    /// Returns the stream.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    fn poll_take(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
+        if let Some(batch) = self.waiting.take() {
+            return Poll::Ready(batch);
+        }
+        self.stream.poll_take(context).map(|batch| {
+            self.ended |= batch.ending.is_some();
+            batch
+        })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.desk.cancel(&self.stream);
+        }
+    }
+}
+
+/// A stream as a response's body.
+#[derive(Debug)]
+pub struct Events {
+    reader: Reader,
+    encoder: Encoder,
+    done: bool,
+    spoke: Instant,
+    silence: Pin<Box<Sleep>>,
+}
+
+impl Events {
+    /// Makes a body of a stream.
+    pub fn new(reader: Reader, encoder: Encoder) -> Events {
+        let silence = Box::pin(tokio::time::sleep(COMMENT_AFTER));
+        Events { reader, encoder, done: false, spoke: silence.deadline() - COMMENT_AFTER, silence }
+    }
+
+    /// Sends a comment when there has been silence for long.
+    fn poll_comment(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        while self.silence.as_mut().poll(context).is_ready() {
+            let now = self.silence.deadline();
+            let due = self.spoke + COMMENT_AFTER;
+            if now >= due {
+                self.spoke = now;
+                self.silence.as_mut().reset(now + COMMENT_AFTER);
+                return Poll::Ready(Bytes::from_static(b": still there\n\n"));
+            }
+            self.silence.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+impl Body for Events {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        if this.done {
+            return Poll::Ready(None);
+        }
+        match this.reader.poll_take(context) {
+            Poll::Ready(batch) => {
+                if !this.encoder.is_assigned()
+                    && let Some(assignment) = this.reader.stream.assignment()
+                {
+                    this.encoder.assigned(&assignment, &this.reader.desk);
+                }
+                this.done = batch.ending.is_some();
+                this.spoke = this.silence.deadline() - COMMENT_AFTER;
+                Poll::Ready(Some(Ok(Frame::data(this.encoder.batch(batch)))))
+            }
+            Poll::Pending => this.poll_comment(context).map(|comment| Some(Ok(Frame::data(comment)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.done
+    }
+}

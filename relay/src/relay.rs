@@ -1,0 +1,182 @@
+//! A running relay, from its start to its end.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use dashmap::DashMap;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use rekursing_market::{Book, Market};
+use rekursing_protocol::{
+    Span,
+    frame::{Drain, close},
+};
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::{
+    chance,
+    clock::Clock,
+    config::Config,
+    desk::Desk,
+    house::{House, Identity, Places, Rates},
+    http::router,
+    server,
+    store::Store,
+    stream::Patience,
+    upstream::Upstreams,
+};
+
+/// How often deadlines are looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Share of the drain's time within which plugins leave.
+const SPREAD_SHARE: u64 = 4;
+
+/// Opens the store and sets up everything that serves.
+///
+/// # Errors
+/// When the database cannot be opened or does not hold.
+pub fn open(config: Config) -> Result<Arc<House>> {
+    let clock = Clock::start();
+    let mut unstarted = Store::open(&config.data_dir)?;
+    let added = unstarted.fund_free(clock.now(), config.free.budget)?;
+    if added > rekursing_protocol::Nanos::ZERO {
+        tracing::info!(usd = %added, "added to the budget for free answers");
+    }
+    let plugins = unstarted.plugins()?;
+    let upstreams = unstarted.upstreams()?;
+    let opening = unstarted.opening()?;
+    let book = Book::restore(opening.balances, opening.holds);
+    let seed = u64::from_le_bytes(chance::bytes());
+    let market = Market::new(config.terms(), book, seed);
+
+    // Grants of other processes can come before the desk is there; they wait for it.
+    let desk_slot: Arc<OnceLock<Desk>> = Arc::default();
+    let slot = Arc::clone(&desk_slot);
+    let store = unstarted
+        .start(opening.last, Box::new(move |grant| slot.get().map(|desk| desk.granted(grant)).is_some()))?;
+    let desk = Desk::new(market, store, clock, config.limits.store_queue);
+    // The slot is this function's own, so it is empty.
+    let _ = desk_slot.set(desk.clone());
+
+    let metrics = PrometheusBuilder::new().build_recorder();
+    let handle = metrics.handle();
+    // A second relay in one process, as in tests, shares the first one's recorder.
+    if metrics::set_global_recorder(metrics).is_err() {
+        tracing::debug!("metrics are recorded elsewhere in this process");
+    }
+    let identities = DashMap::new();
+    for plugin in plugins {
+        let (name, gpu) = (plugin.name.as_str().into(), Arc::new(plugin.gpu));
+        identities.insert(plugin.id, Identity { secret_hash: plugin.secret_hash, name, gpu });
+    }
+    let house = Arc::new(House {
+        rates: Rates::new(&config),
+        config,
+        desk,
+        plugins: identities,
+        keys: DashMap::new(),
+        upstreams: Upstreams::default(),
+        sessions: Places::default(),
+        draining: AtomicBool::new(false),
+        metrics: handle,
+    });
+    for upstream in upstreams {
+        crate::upstream::revive(&house, &upstream)?;
+    }
+    Ok(house)
+}
+
+/// Serves on `listener` until `shutdown` completes, then drains: sessions are told, running answers
+/// finish within the configured time, the ledger is flushed.
+pub async fn run(house: Arc<House>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    let (stop, stopped) = watch::channel(false);
+    let router = router::router(Arc::clone(&house));
+    let accepting = tokio::spawn(server::serve(Arc::clone(&house), listener, router, stopped));
+    let upkeep = tokio::spawn(upkeep(Arc::clone(&house)));
+    shutdown.await;
+    drain(&house, &stop).await;
+    upkeep.abort();
+    accepting.abort();
+    let store = house.desk.store().clone();
+    let stopped = tokio::task::spawn_blocking(move || store.stop()).await;
+    if stopped.is_err() {
+        tracing::error!("the store's thread did not end well");
+    }
+}
+
+/// Binds the configured address.
+///
+/// # Errors
+/// When the address is taken or not this machine's.
+pub fn bind(config: &Config) -> Result<TcpListener> {
+    let listen = config.listen;
+    let bind = || -> std::io::Result<TcpListener> {
+        let socket = if listen.is_ipv4() {
+            tokio::net::TcpSocket::new_v4()?
+        } else {
+            tokio::net::TcpSocket::new_v6()?
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(listen)?;
+        socket.listen(4_096)
+    };
+    bind().with_context(|| format!("could not listen on {listen}"))
+}
+
+async fn drain(house: &House, stop: &watch::Sender<bool>) {
+    let time = &house.config.time;
+    house.draining.store(true, Ordering::Relaxed);
+    let ms = |millis: u64| u32::try_from(millis).unwrap_or(u32::MAX);
+    house.desk.drain(&Drain { deadline_ms: ms(time.drain_ms), spread_ms: ms(time.drain_ms / SPREAD_SHARE) });
+    let _ = stop.send(true);
+    tracing::info!(answers = house.desk.streams(), "draining");
+    let finished = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while house.desk.streams() > 0 {
+            pause.tick().await;
+        }
+    };
+    if tokio::time::timeout(Duration::from_millis(time.drain_ms), finished).await.is_err() {
+        tracing::warn!(answers = house.desk.streams(), "cutting answers that did not end in time");
+        house.desk.cut_all();
+    }
+    house.desk.close_all(close::DRAINING);
+    house.desk.store().flushed().await;
+    // The last events and close frames are on their way; a moment lets the sockets take them.
+    let settled = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while house.sessions.taken() > 0 {
+            pause.tick().await;
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(500), settled).await;
+}
+
+async fn upkeep(house: Arc<House>) {
+    let time = &house.config.time;
+    // The plugin keeps the same deadlines; the relay's come a little later, for plugins that lie.
+    let later = |millis: u64| Span::millis(millis + millis / 4);
+    let patience = Patience {
+        first_token: later(time.first_token_ms),
+        idle: later(time.idle_ms),
+        total: later(time.total_ms),
+        page: Span::millis(time.page_stall_ms),
+    };
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = 0_u64;
+    loop {
+        tick.tick().await;
+        house.desk.tick(&patience);
+        ticks += 1;
+        if ticks.is_multiple_of(240) {
+            house.rates.tidy();
+        }
+    }
+}

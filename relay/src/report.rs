@@ -1,0 +1,165 @@
+//! What a page is told about its job beside the answer itself.
+
+use rekursing_market::Assignment;
+use rekursing_protocol::{JobId, Moment, earnings::Receipt};
+use serde_json::{Value, json};
+
+use crate::{ask::Dialect, http::Problem, stream::Finish};
+
+/// The facts of one job, as they become known.
+#[derive(Debug)]
+pub struct Report {
+    job: JobId,
+    asked: Moment,
+    streamed: bool,
+    tier: &'static str,
+    model: String,
+    provider: Value,
+    receipt: Option<Receipt>,
+    first_token_ms: Option<u64>,
+    tokens_per_second: Option<f64>,
+}
+
+impl Report {
+    /// Begins with a job's id and when it was asked for.
+    pub fn new(job: JobId, asked: Moment, streamed: bool) -> Report {
+        Report {
+            job,
+            asked,
+            streamed,
+            tier: "",
+            model: String::new(),
+            provider: Value::Null,
+            receipt: None,
+            first_token_ms: None,
+            tokens_per_second: None,
+        }
+    }
+
+    /// Notes who answers.
+    pub fn assigned(&mut self, assignment: &Assignment, provider: Value) {
+        self.tier = assignment.tier.name();
+        self.model.clone_from(&assignment.offer.model);
+        self.provider = provider;
+    }
+
+    /// Notes what a broken answer was charged.
+    pub fn charged(&mut self, receipt: &Receipt) {
+        self.receipt = Some(receipt.clone());
+    }
+
+    /// Notes the end.
+    pub fn finished(&mut self, finish: &Finish) {
+        self.charged(&finish.receipt);
+        self.first_token_ms = self.streamed.then_some(finish.first_token.0);
+        // A stream's speed is that of the tokens behind the first; a whole answer's that of all.
+        let tokens = finish.receipt.answer_tokens;
+        let (tokens, ms) = if self.streamed {
+            (tokens.saturating_sub(1), finish.generation.0)
+        } else {
+            (tokens, finish.first_token.0 + finish.generation.0)
+        };
+        if tokens > 0 && ms > 0 {
+            // Tokens and milliseconds of one answer stay far below 2⁵³.
+            self.tokens_per_second = Some((tokens as f64 * 10_000.0 / ms as f64).round() / 10.0);
+        }
+    }
+
+    /// Returns the answer's id in a route's words.
+    pub fn id(&self, dialect: Dialect) -> String {
+        let digits = self.job.to_string().replace(JobId::PREFIX, "");
+        match dialect {
+            Dialect::Inference => self.job.to_string(),
+            Dialect::Chat | Dialect::Embedding => format!("chatcmpl-{digits}"),
+            Dialect::Completion => format!("cmpl-{digits}"),
+        }
+    }
+
+    /// Returns when the answer was asked for, in seconds since the Unix epoch.
+    pub fn created(&self) -> u64 {
+        self.asked.0 / 1_000
+    }
+
+    /// Returns the model's name.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Returns what `/v1` adds to its last chunk.
+    pub fn extension(&self) -> Value {
+        json!({
+            "jobId": self.job,
+            "tier": self.tier,
+            "provider": self.provider,
+            "cost": self.cost(),
+            "ad": null,
+            "tokensPerSecond": self.tokens_per_second,
+            "firstTokenMs": self.first_token_ms,
+        })
+    }
+
+    /// Returns the usage in OpenAI's words.
+    pub fn usage(&self) -> Value {
+        let (prompt, answer) = self.tokens();
+        json!({"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer})
+    }
+
+    /// Returns the event `start`.
+    pub fn start(&self) -> Value {
+        json!({"jobId": self.job, "model": self.model, "tier": self.tier, "provider": self.provider})
+    }
+
+    /// Returns the event `done`.
+    pub fn done(&self, reason: &str) -> Value {
+        json!({
+            "jobId": self.job,
+            "usage": self.own_usage(),
+            "cost": self.cost(),
+            "tokensPerSecond": self.tokens_per_second,
+            "firstTokenMs": self.first_token_ms,
+            "finishReason": if reason.is_empty() { "stop" } else { reason },
+        })
+    }
+
+    /// Returns the event `error`.
+    pub fn error(&self, problem: &Problem) -> Value {
+        json!({
+            "jobId": self.job,
+            "code": problem.code,
+            "message": problem.message,
+            "usage": self.own_usage(),
+            "cost": self.cost(),
+        })
+    }
+
+    /// Returns the whole answer of `/api/llm/inference`.
+    pub fn whole(&self, text: &str, message: Value, reason: &str) -> Value {
+        json!({
+            "success": true,
+            "jobId": self.job,
+            "result": text,
+            "message": message,
+            "model": self.model,
+            "tier": self.tier,
+            "provider": self.provider,
+            "usage": self.own_usage(),
+            "cost": self.cost(),
+            "ad": null,
+            "tokensPerSecond": self.tokens_per_second,
+            "finishReason": if reason.is_empty() { "stop" } else { reason },
+        })
+    }
+
+    fn own_usage(&self) -> Value {
+        let (prompt, answer) = self.tokens();
+        json!({"promptTokens": prompt, "completionTokens": answer, "totalTokens": prompt + answer})
+    }
+
+    fn tokens(&self) -> (u64, u64) {
+        self.receipt.as_ref().map_or((0, 0), |receipt| (receipt.prompt_tokens, receipt.answer_tokens))
+    }
+
+    fn cost(&self) -> String {
+        self.receipt.as_ref().map(|receipt| receipt.charge).unwrap_or_default().to_string()
+    }
+}

@@ -1,0 +1,165 @@
+//! The accept loop: deadlines and limits before any route sees a byte.
+
+mod stall;
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Router, extract::ConnectInfo};
+use dashmap::DashMap;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+use tower::Service;
+
+use crate::house::{House, Places};
+use stall::Stall;
+
+/// Bytes of a response that may lie in the program before the socket takes them. It bounds what a
+/// slow page costs.
+const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Connections, counted in all and per address.
+#[derive(Debug, Default)]
+struct Connections {
+    all: Places,
+    by_address: DashMap<IpAddr, usize>,
+}
+
+/// One counted connection.
+struct Place {
+    connections: Arc<Connections>,
+    address: IpAddr,
+}
+
+/// Accepts until told to stop, then lets open connections end.
+pub async fn serve(
+    house: Arc<House>,
+    listener: TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let connections = Arc::new(Connections::default());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file handles, most likely: one that closes makes room.
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let place = Place::take(&connections, peer.ip());
+        let limits = &house.config.limits;
+        if place.is_over(limits.connections, limits.connections_per_address) {
+            continue;
+        }
+        let (house, router, stop) = (Arc::clone(&house), router.clone(), stop.clone());
+        tokio::spawn(async move {
+            connection(house, stream, peer, router, stop).await;
+            drop(place);
+        });
+    }
+}
+
+async fn connection(
+    house: Arc<House>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let time = &house.config.time;
+    // Nagle's algorithm would hold tokens back.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let io = TokioIo::new(Stall::new(stream, Duration::from_millis(time.page_stall_ms)));
+    let body_patience = Duration::from_millis(time.body_ms);
+    let body_bytes_max = house.config.limits.request_bytes;
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(call(router, request, peer, body_patience, body_bytes_max).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(time.header_ms))
+        .max_buf_size(WRITE_BUFFER_BYTES.max(house.config.limits.header_bytes))
+        .serve_connection(io, service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    // An error here is the other side's leaving or its breach of HTTP; hyper has answered it.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+/// Hands a request to its route, once its body is there.
+async fn call(
+    mut router: Router,
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    patience: Duration,
+    bytes_max: usize,
+) -> axum::response::Response {
+    use axum::response::IntoResponse;
+
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(ConnectInfo(peer));
+    let empty = hyper::body::Body::is_end_stream(&body);
+    let body = if empty {
+        axum::body::Body::empty()
+    } else {
+        let limited = http_body_util::Limited::new(body, bytes_max);
+        match tokio::time::timeout(patience, limited.collect()).await {
+            Ok(Ok(body)) => axum::body::Body::from(body.to_bytes()),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                return (axum::http::StatusCode::PAYLOAD_TOO_LARGE, "").into_response();
+            }
+            Ok(Err(_)) => return (axum::http::StatusCode::BAD_REQUEST, "").into_response(),
+            Err(_) => return (axum::http::StatusCode::REQUEST_TIMEOUT, "").into_response(),
+        }
+    };
+    match router.call(hyper::Request::from_parts(parts, body)).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+impl Place {
+    fn take(connections: &Arc<Connections>, address: IpAddr) -> Place {
+        connections.all.enter(usize::MAX);
+        *connections.by_address.entry(address).or_default() += 1;
+        Place { connections: Arc::clone(connections), address }
+    }
+
+    fn is_over(&self, all: usize, per_address: usize) -> bool {
+        let here = self.connections.by_address.get(&self.address).map_or(0, |count| *count);
+        self.connections.all.taken() > all || here > per_address
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.all.leave();
+        if let Some(mut count) = self.connections.by_address.get_mut(&self.address) {
+            *count -= 1;
+        }
+        self.connections.by_address.remove_if(&self.address, |_, count| *count == 0);
+    }
+}

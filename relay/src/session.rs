@@ -1,0 +1,195 @@
+//! A session: one live WebSocket of a plugin.
+//!
+//! One task reads and writes it. Frames are read one by one, handled, and whatever waits in the
+//! outbox is written in one go. The session knows the frames and their limits; who serves and what it
+//! costs is the market's.
+
+mod frames;
+mod identify;
+
+pub(crate) use identify::bounded;
+
+use std::{collections::VecDeque, future::poll_fn, sync::Arc, time::Duration};
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::{SinkExt, StreamExt};
+use rekursing_protocol::{
+    Moment, SessionId, Span, ToPlugin, VERSION,
+    frame::{Hello, Ready, close},
+};
+
+use crate::{house::House, outbox::Order};
+use frames::Frames;
+
+/// Why a session ends from our side: a close code and a word for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Closing {
+    code: u16,
+    why: &'static str,
+}
+
+/// How a step of the session ends it.
+enum Exit {
+    /// The plugin is gone.
+    Gone,
+    /// We close it.
+    Close(Closing),
+}
+
+impl From<Closing> for Exit {
+    fn from(closing: Closing) -> Exit {
+        Exit::Close(closing)
+    }
+}
+
+/// Runs a session to its end.
+pub async fn run(house: Arc<House>, mut socket: WebSocket) {
+    let exit = match greet(&house, &mut socket).await {
+        Ok((session, face)) => {
+            let frames = Frames::new(Arc::clone(&house), session);
+            let exit = Box::pin(serve(&house, &mut socket, face.outbox, frames)).await;
+            house.desk.leave(session);
+            exit
+        }
+        Err(exit) => exit,
+    };
+    house.sessions.leave();
+    if let Exit::Close(Closing { code, why }) = exit {
+        if code == close::BAD_FRAME || code == close::TOO_LARGE {
+            crate::telemetry::bad_frame(why);
+        }
+        tracing::debug!(code, why, "closing a session");
+        let frame = Message::Close(Some(CloseFrame { code, reason: why.into() }));
+        let patience = Duration::from_millis(house.config.time.write_ms);
+        // The other side may be gone already.
+        let _ = tokio::time::timeout(patience, farewell(&mut socket, frame)).await;
+    }
+}
+
+/// Sends the close frame and waits for the other side's.
+async fn farewell(socket: &mut WebSocket, frame: Message) {
+    if socket.send(frame).await.is_ok() {
+        while let Some(Ok(_)) = socket.next().await {}
+    }
+}
+
+/// Says hello and finds out who is there.
+async fn greet(house: &Arc<House>, socket: &mut WebSocket) -> Result<(SessionId, crate::desk::Face), Exit> {
+    if !house.sessions.enter(house.config.limits.sessions) {
+        return Err(Closing { code: close::OVERLOADED, why: "as many sessions as there may be" }.into());
+    }
+    let hello = ToPlugin::Hello(Hello {
+        version: VERSION,
+        heartbeat_ms: u32::try_from(house.config.time.heartbeat_ms).unwrap_or(u32::MAX),
+        frame_bytes_max: u32::try_from(house.config.limits.frame_bytes).unwrap_or(u32::MAX),
+    });
+    send(house, socket, &hello).await?;
+    let patience = Duration::from_millis(house.config.time.identify_ms);
+    let text = tokio::time::timeout(patience, next_text(socket))
+        .await
+        .map_err(|_| Closing { code: close::NOT_IDENTIFIED, why: "nobody said who they are" })??;
+    let (session, face) = identify::admit(house, &text)?;
+    let ready = send(house, socket, &ToPlugin::Ready(Ready { session })).await;
+    if let Err(exit) = ready {
+        house.desk.leave(session);
+        return Err(exit);
+    }
+    Ok((session, face))
+}
+
+/// Reads frames and writes orders until one side ends it.
+async fn serve(
+    house: &House,
+    socket: &mut WebSocket,
+    outbox: crate::outbox::Outbox,
+    mut frames: Frames,
+) -> Exit {
+    loop {
+        let step = tokio::select! {
+            biased;
+            orders = poll_fn(|context| outbox.poll_take(context)) => write(house, socket, orders, &mut frames).await,
+            text = next_text(socket) => match text {
+                Ok(text) => match frames.take(&text) {
+                    Ok(Some(reply)) => send(house, socket, &reply).await,
+                    Ok(None) => Ok(()),
+                    Err(closing) => Err(closing.into()),
+                },
+                Err(exit) => Err(exit),
+            },
+        };
+        if let Err(exit) = step {
+            return exit;
+        }
+    }
+}
+
+/// Writes every order and flushes once.
+async fn write(
+    house: &House,
+    socket: &mut WebSocket,
+    orders: VecDeque<Order>,
+    frames: &mut Frames,
+) -> Result<(), Exit> {
+    let patience = Duration::from_millis(house.config.time.write_ms);
+    let all = async {
+        for order in orders {
+            if let Order::Close(code) = order {
+                return Err(Closing { code, why: "the relay closes the session" }.into());
+            }
+            if let Some(text) = frames.order(order) {
+                socket.feed(Message::Text(text.into())).await.map_err(|_| Exit::Gone)?;
+            }
+        }
+        socket.flush().await.map_err(|_| Exit::Gone)
+    };
+    tokio::time::timeout(patience, all).await.unwrap_or(Err(Exit::Gone))
+}
+
+async fn send(house: &House, socket: &mut WebSocket, frame: &ToPlugin) -> Result<(), Exit> {
+    let patience = Duration::from_millis(house.config.time.write_ms);
+    let text = serde_json::to_string(frame).expect("a frame is plain data");
+    let sent = tokio::time::timeout(patience, socket.send(Message::Text(text.into()))).await;
+    sent.map_err(|_| Exit::Gone)?.map_err(|_| Exit::Gone)
+}
+
+/// Reads the next text message. Pings are answered by the socket itself.
+async fn next_text(socket: &mut WebSocket) -> Result<axum::extract::ws::Utf8Bytes, Exit> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => return Ok(text),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Binary(_))) => {
+                return Err(Closing { code: close::BAD_FRAME, why: "a binary message" }.into());
+            }
+            Some(Ok(Message::Close(_))) | None => return Err(Exit::Gone),
+            Some(Err(error)) => return Err(broken(&error.to_string())),
+        }
+    }
+}
+
+/// A message past the limits is answered with its code; any other broken socket is just gone.
+fn broken(error: &str) -> Exit {
+    if error.contains("too long") || error.contains("too big") || error.contains("Space limit") {
+        return Closing { code: close::TOO_LARGE, why: "a message past the limit" }.into();
+    }
+    Exit::Gone
+}
+
+/// Frames of one kind, per second of the relay's clock.
+#[derive(Debug, Default)]
+struct Rate {
+    second: Moment,
+    count: u32,
+}
+
+impl Rate {
+    /// Counts one more; `false` when it is one too many.
+    fn allow(&mut self, now: Moment, per_second: u32) -> bool {
+        if now.since(self.second) >= Span::secs(1) {
+            *self = Rate { second: now, count: 0 };
+        }
+        self.count += 1;
+        // Twice the rate within one second: a burst at a boundary is no flood.
+        self.count <= per_second.saturating_mul(2)
+    }
+}

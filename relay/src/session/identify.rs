@@ -1,0 +1,61 @@
+//! Letting a plugin in: version, secret, inventory.
+
+use std::sync::Arc;
+
+use rekursing_protocol::{
+    Gpu, SessionId, ToRelay, VERSION,
+    frame::{Identify, Inventory, close},
+    offer::OFFERS_MAX,
+};
+use subtle::ConstantTimeEq;
+
+use super::Closing;
+use crate::{chance, desk::Face, house::House, outbox::Outbox};
+
+/// Reads the first frame and lets the plugin in, or says why not.
+pub(super) fn admit(house: &House, text: &str) -> Result<(SessionId, Face), Closing> {
+    let bad = |why| Closing { code: close::BAD_FRAME, why };
+    let frame = serde_json::from_str(text).map_err(|_| bad("the first frame does not parse"))?;
+    let ToRelay::Identify(identify) = frame else { return Err(bad("the first frame is not `identify`")) };
+    if identify.version != VERSION {
+        return Err(Closing { code: close::VERSION, why: "another version of the link" });
+    }
+    let name = authenticate(house, &identify)?;
+    check(&identify.inventory).map_err(bad)?;
+    let Identify { plugin, gpu, inventory, .. } = *identify;
+    let session = house.session_id();
+    let outbox = Outbox::new(house.config.limits.session_queue);
+    let face = Face { outbox, name, gpu: Arc::new(bounded(gpu)) };
+    house.desk.join(session, plugin, face.clone(), inventory);
+    Ok((session, face))
+}
+
+/// Checks the secret. Returns the plugin's name.
+fn authenticate(house: &House, identify: &Identify<'_>) -> Result<Arc<str>, Closing> {
+    let wrong = Closing { code: close::UNAUTHORIZED, why: "unknown plugin or wrong secret" };
+    let Some(known) = house.plugins.get(&identify.plugin) else { return Err(wrong) };
+    let digest = chance::digest(&identify.secret);
+    if bool::from(digest.ct_eq(&known.secret_hash)) { Ok(Arc::clone(&known.name)) } else { Err(wrong) }
+}
+
+/// Checks what a plugin says that it offers.
+pub(super) fn check(inventory: &Inventory) -> Result<(), &'static str> {
+    if inventory.offers.len() > OFFERS_MAX {
+        return Err("too many offers");
+    }
+    if inventory.slots == 0 {
+        return Err("slots must be at least 1");
+    }
+    if inventory.offers.iter().any(|offer| offer.check().is_err()) {
+        return Err("an offer does not hold");
+    }
+    Ok(())
+}
+
+/// Cuts a GPU's texts to what a reader can bear.
+pub(crate) fn bounded(gpu: Gpu) -> Gpu {
+    let cut = |text: String, characters: usize| -> String {
+        text.chars().filter(|character| !character.is_control()).take(characters).collect()
+    };
+    Gpu { vendor: cut(gpu.vendor, 40), model: cut(gpu.model, 80), class: gpu.class, raw: cut(gpu.raw, 300) }
+}

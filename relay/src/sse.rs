@@ -1,0 +1,184 @@
+//! Server-sent events: a stream's pieces in the words of each route.
+//!
+//! A piece is written once, into the bytes that go to the socket. Pieces that waited together leave
+//! together, so a page that reads slowly gets fewer and larger writes, and one that keeps up gets
+//! every token as it comes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use rekursing_market::Assignment;
+use serde_json::{Value, json};
+
+use crate::{
+    ask::Dialect,
+    http::{Problem, provider},
+    report::Report,
+    stream::{Batch, Ending, Piece},
+};
+
+/// Writes one stream's events.
+#[derive(Debug)]
+pub struct Encoder {
+    dialect: Dialect,
+    include_usage: bool,
+    id: String,
+    /// Everything of a chunk before its `choices`.
+    head: String,
+    opened: bool,
+    report: Report,
+}
+
+impl Encoder {
+    /// Makes an encoder for a job.
+    pub fn new(dialect: Dialect, include_usage: bool, report: Report) -> Encoder {
+        Encoder { dialect, include_usage, id: report.id(dialect), head: String::new(), opened: false, report }
+    }
+
+    /// Notes who answers. The first piece is written in this provider's name.
+    pub fn assigned(&mut self, assignment: &Assignment, desk: &crate::desk::Desk) {
+        self.report.assigned(assignment, provider::view(desk, assignment));
+        let object =
+            if self.dialect == Dialect::Completion { "text_completion" } else { "chat.completion.chunk" };
+        self.head = format!(
+            "data: {{\"id\":\"{}\",\"object\":\"{object}\",\"created\":{},\"model\":{},\"choices\":",
+            self.id,
+            self.report.created(),
+            Value::from(assignment.offer.model.as_str()),
+        );
+    }
+
+    /// Tells whether the provider is known.
+    pub fn is_assigned(&self) -> bool {
+        !self.head.is_empty()
+    }
+
+    /// Writes a batch.
+    pub fn batch(&mut self, batch: Batch) -> Bytes {
+        let mut out = BytesMut::with_capacity(256 * (batch.pieces.len() + 1));
+        for piece in &batch.pieces {
+            self.open(&mut out);
+            match piece {
+                Piece::Text(text) => self.text(&mut out, text),
+                Piece::Choices(choices) => self.choices(&mut out, choices.get()),
+            }
+        }
+        if let Some(ending) = batch.ending {
+            self.end(&mut out, ending);
+        }
+        out.freeze()
+    }
+
+    /// Writes what precedes the first piece.
+    fn open(&mut self, out: &mut BytesMut) {
+        if std::mem::replace(&mut self.opened, true) {
+            return;
+        }
+        match self.dialect {
+            Dialect::Inference => event(out, "start", &self.report.start()),
+            Dialect::Chat => self.choices(
+                out,
+                r#"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#,
+            ),
+            Dialect::Completion | Dialect::Embedding => {}
+        }
+    }
+
+    fn text(&self, out: &mut BytesMut, text: &str) {
+        let (before, after): (&str, &str) = match self.dialect {
+            Dialect::Inference => ("event: token\ndata: {\"text\":", "}\n\n"),
+            Dialect::Chat => (r#"[{"index":0,"delta":{"content":"#, "},\"finish_reason\":null}]}\n\n"),
+            Dialect::Completion | Dialect::Embedding => {
+                (r#"[{"index":0,"text":"#, ",\"logprobs\":null,\"finish_reason\":null}]}\n\n")
+            }
+        };
+        if self.dialect != Dialect::Inference {
+            out.put_slice(self.head.as_bytes());
+        }
+        out.put_slice(before.as_bytes());
+        string(out, text);
+        out.put_slice(after.as_bytes());
+    }
+
+    fn choices(&self, out: &mut BytesMut, choices: &str) {
+        if self.dialect == Dialect::Inference {
+            out.put_slice(b"event: chunk\ndata: {\"choices\":");
+        } else {
+            out.put_slice(self.head.as_bytes());
+        }
+        out.put_slice(choices.as_bytes());
+        out.put_slice(b"}\n\n");
+    }
+
+    fn end(&mut self, out: &mut BytesMut, ending: Ending) {
+        match ending {
+            Ending::Done(finish) => {
+                self.open(out);
+                self.report.finished(&finish);
+                if self.dialect == Dialect::Inference {
+                    event(out, "done", &self.report.done(&finish.reason));
+                } else {
+                    self.last_chunks(out, &finish.reason, None);
+                }
+            }
+            Ending::Refused(refusal) => self.broke(out, &Problem::from(refusal)),
+            Ending::Failed { code, detail, receipt } => {
+                if let Some(receipt) = receipt {
+                    self.report.charged(&receipt);
+                }
+                self.broke(out, &Problem::failed(code, &detail));
+            }
+        }
+    }
+
+    fn broke(&self, out: &mut BytesMut, problem: &Problem) {
+        if self.dialect == Dialect::Inference {
+            event(out, "error", &self.report.error(problem));
+        } else {
+            self.last_chunks(out, "error", Some(problem));
+        }
+    }
+
+    /// The chunk with the reason, the chunk with the usage if the page wants it, and the end mark.
+    fn last_chunks(&self, out: &mut BytesMut, reason: &str, problem: Option<&Problem>) {
+        let reason = if reason.is_empty() { "stop" } else { reason };
+        let choice = if self.dialect == Dialect::Completion {
+            json!([{"index": 0, "text": "", "logprobs": null, "finish_reason": reason}])
+        } else {
+            json!([{"index": 0, "delta": {}, "finish_reason": reason}])
+        };
+        let mut last = json!({
+            "id": self.id,
+            "object": if self.dialect == Dialect::Completion { "text_completion" } else { "chat.completion.chunk" },
+            "created": self.report.created(),
+            "model": self.report.model(),
+            "choices": choice,
+        });
+        if let Some(problem) = problem {
+            last["error"] = problem.openai()["error"].take();
+        }
+        if self.include_usage && problem.is_none() {
+            data(out, &last);
+            last["choices"] = json!([]);
+            last["usage"] = self.report.usage();
+        }
+        last["rekursing"] = self.report.extension();
+        data(out, &last);
+        out.put_slice(b"data: [DONE]\n\n");
+    }
+}
+
+fn event(out: &mut BytesMut, name: &str, value: &Value) {
+    out.put_slice(b"event: ");
+    out.put_slice(name.as_bytes());
+    out.put_slice(b"\n");
+    data(out, value);
+}
+
+fn data(out: &mut BytesMut, value: &Value) {
+    out.put_slice(b"data: ");
+    serde_json::to_writer(out.writer(), value).expect("memory takes every byte of a value");
+    out.put_slice(b"\n\n");
+}
+
+fn string(out: &mut BytesMut, text: &str) {
+    serde_json::to_writer(out.writer(), text).expect("memory takes every byte of a text");
+}

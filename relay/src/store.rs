@@ -1,0 +1,215 @@
+//! The store: SQLite in one folder, written by one thread in group commits.
+//!
+//! Money is true once it is here. The desk hands over ledger entries in order and, behind them,
+//! closures that run when everything before them is durable. Reads go through a connection of their
+//! own and never wait for the writer. The store knows no rule of the market.
+
+mod audit;
+mod entries;
+mod identities;
+mod schema;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+};
+
+use anyhow::{Context, Result};
+use parking_lot::Mutex;
+use rekursing_market::ledger::{Account, Entry};
+use rekursing_protocol::{JobId, Moment, Nanos};
+use rusqlite::Connection;
+
+pub use audit::{Audit, audit};
+pub use identities::{Key, Plugin, Upstream};
+
+/// What the writer is handed, in order.
+enum Write {
+    /// A ledger entry.
+    Entry(Box<Entry>),
+    /// A change of identities, in the same transaction as its neighbours.
+    Change(Change),
+    /// Runs once everything before it is durable.
+    Then(Box<dyn FnOnce() + Send>),
+    /// Ends the writer once everything before it is durable.
+    Stop,
+}
+
+/// A change of identities.
+type Change = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
+
+/// The handle of the store; clones share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: mpsc::Sender<Write>,
+    waiting: Arc<AtomicUsize>,
+    healthy: Arc<AtomicBool>,
+    reader: Mutex<Connection>,
+    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Write {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Write::Entry(_) => "Entry",
+            Write::Change(_) => "Change",
+            Write::Then(_) => "Then",
+            Write::Stop => "Stop",
+        })
+    }
+}
+
+/// What the book starts from.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// The last entry that is in the sums.
+    pub last: i64,
+    /// Every account's balance, by the sum of its postings.
+    pub balances: Vec<(Account, Nanos)>,
+    /// Holds that nothing has resolved.
+    pub holds: Vec<(JobId, Account, Nanos)>,
+}
+
+/// Called with each grant that another process has stored; `false` when it must be offered again.
+pub type OnGrant = Box<dyn Fn(&Entry) -> bool + Send>;
+
+impl Store {
+    /// Opens or makes the database in `folder`. Group commits begin with [`Unstarted::start`].
+    pub fn open(folder: &Path) -> Result<Unstarted> {
+        let path = file(folder)?;
+        let connection = connect(&path)?;
+        schema::migrate(&connection)?;
+        Ok(Unstarted { path, connection })
+    }
+
+    /// Queues a ledger entry.
+    pub fn append(&self, entry: Entry) {
+        self.push(Write::Entry(Box::new(entry)));
+    }
+
+    /// Runs `then` once everything queued before is durable. It runs on the writer's thread and
+    /// must not block.
+    pub fn then(&self, then: impl FnOnce() + Send + 'static) {
+        self.push(Write::Then(Box::new(then)));
+    }
+
+    /// Waits until everything queued before is durable.
+    pub async fn flushed(&self) {
+        let (done, wait) = tokio::sync::oneshot::channel();
+        self.then(move || {
+            // Whoever waited may have gone.
+            let _ = done.send(());
+        });
+        // An error means that the writer has ended, and then it has flushed.
+        let _ = wait.await;
+    }
+
+    /// Tells how many writes wait.
+    pub fn waiting(&self) -> usize {
+        self.shared.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Tells whether the last commit went well.
+    pub fn is_healthy(&self) -> bool {
+        self.shared.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Reads, off the threads that serve sockets.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || read(&shared.reader.lock()));
+        done.await.context("the read was abandoned")?.context("could not read the store")
+    }
+
+    /// Writes what is queued and ends the writer.
+    pub fn stop(&self) {
+        self.push(Write::Stop);
+        if let Some(writer) = self.shared.writer.lock().take() {
+            // A writer that panicked has said so already.
+            let _ = writer.join();
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static) {
+        self.push(Write::Change(Box::new(change)));
+    }
+
+    fn push(&self, write: Write) {
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        // The writer ends only after `stop`, when nobody is left to tell.
+        let _ = self.shared.queue.send(write);
+    }
+}
+
+/// An opened store whose writer does not run yet.
+#[derive(Debug)]
+pub struct Unstarted {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Unstarted {
+    /// Raises what the operator has given for free answers to `budget` in all, once.
+    /// Returns what was added.
+    pub fn fund_free(&self, now: Moment, budget: Nanos) -> Result<Nanos> {
+        entries::fund_free(&self.connection, now, budget).context("could not fund free answers")
+    }
+
+    /// Reads what the book starts from, in one view of the database.
+    pub fn opening(&mut self) -> Result<Opening> {
+        let view = self.connection.transaction()?;
+        Ok(Opening {
+            last: entries::last(&view)?,
+            balances: entries::balances(&view).context("could not sum the ledger")?,
+            holds: entries::open_holds(&view).context("could not read open holds")?,
+        })
+    }
+
+    /// Starts the writer. `on_grant` hears of grants that other processes store behind entry `last`.
+    pub fn start(self, last: i64, on_grant: OnGrant) -> Result<Store> {
+        let reader = connect(&self.path)?;
+        let (queue, inbox) = mpsc::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let healthy = Arc::new(AtomicBool::new(true));
+        let writer = writer::Writer::new(self.connection, inbox, last, &waiting, &healthy, on_grant);
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || writer.run())
+            .context("could not start the store's thread")?;
+        let writer = Mutex::new(Some(thread));
+        let reader = Mutex::new(reader);
+        Ok(Store { shared: Arc::new(Shared { queue, waiting, healthy, reader, writer }) })
+    }
+}
+
+fn file(folder: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("could not make the data folder {}", folder.display()))?;
+    Ok(folder.join("rekursing.sqlite"))
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let connection =
+        Connection::open(path).with_context(|| format!("could not open the database {}", path.display()))?;
+    schema::prepare(&connection).context("could not prepare the database")?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+            .context("could not close the database to others")?;
+    }
+    Ok(connection)
+}

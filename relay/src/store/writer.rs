@@ -1,0 +1,202 @@
+//! The writer: one thread, one transaction per batch of whatever has queued meanwhile.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::Duration,
+};
+
+use rekursing_market::ledger::{Entry, EntryKind};
+use rekursing_protocol::PluginId;
+use rusqlite::Connection;
+
+use super::{Change, OnGrant, Write, entries};
+
+/// Most writes in one transaction.
+const BATCH_MAX: usize = 8_192;
+
+/// How often the writer looks for entries of other processes, and how long it waits after a failed commit.
+const PAUSE: Duration = Duration::from_millis(500);
+
+pub(super) struct Writer {
+    connection: Connection,
+    inbox: Receiver<Write>,
+    waiting: Arc<AtomicUsize>,
+    healthy: Arc<AtomicBool>,
+    on_grant: OnGrant,
+    /// SQLite's counter of commits by other connections, as last seen.
+    foreign_version: i64,
+    /// The last entry that was looked at for grants of other processes.
+    seen: i64,
+}
+
+/// Sums of one transaction, by owner, day and model.
+type Daily = HashMap<(PluginId, u64, String), Sums>;
+
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    pub(super) jobs: u64,
+    pub(super) prompt_tokens: u64,
+    pub(super) answer_tokens: u64,
+    pub(super) charge: i64,
+    pub(super) fee: i64,
+}
+
+/// What is left of a batch once its rows are in the transaction.
+enum Rest {
+    Then(Box<dyn FnOnce() + Send>),
+    Stop,
+}
+
+impl Writer {
+    pub(super) fn new(
+        connection: Connection,
+        inbox: Receiver<Write>,
+        seen: i64,
+        waiting: &Arc<AtomicUsize>,
+        healthy: &Arc<AtomicBool>,
+        on_grant: OnGrant,
+    ) -> Writer {
+        let (waiting, healthy) = (Arc::clone(waiting), Arc::clone(healthy));
+        // No version is below zero, so the first look finds what came since the book was opened.
+        Writer { connection, inbox, waiting, healthy, on_grant, foreign_version: -1, seen }
+    }
+
+    /// Runs until told to stop, or until every handle is gone.
+    pub(super) fn run(mut self) {
+        loop {
+            match self.inbox.recv_timeout(PAUSE) {
+                Ok(first) => {
+                    if self.batch(first) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.look_for_grants();
+        }
+    }
+
+    /// Commits `first` and what has queued behind it. Tells whether to stop.
+    fn batch(&mut self, first: Write) -> bool {
+        let mut writes = vec![first];
+        writes.extend(self.inbox.try_iter().take(BATCH_MAX - 1));
+        let count = writes.len();
+        let (rows, rest) = split(writes);
+        self.commit(rows);
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
+        let mut stop = false;
+        for rest in rest {
+            match rest {
+                Rest::Then(then) => then(),
+                Rest::Stop => stop = true,
+            }
+        }
+        stop
+    }
+
+    /// Commits the rows, again and again until it succeeds: money that was promised is not dropped.
+    /// Meanwhile the store is unhealthy and the relay takes no job.
+    fn commit(&mut self, rows: Rows) {
+        if rows.entries.is_empty() && rows.changes.is_empty() {
+            return;
+        }
+        // Changes can run only once, so they go first and alone when there are any.
+        if !rows.changes.is_empty()
+            && let Err(error) = change(&mut self.connection, rows.changes)
+        {
+            tracing::error!(%error, "could not store a change");
+        }
+        while let Err(error) = insert(&mut self.connection, &rows.entries) {
+            self.healthy.store(false, Ordering::Relaxed);
+            tracing::error!(%error, "could not store ledger entries; trying again");
+            std::thread::sleep(PAUSE);
+        }
+        self.healthy.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells the book of grants that other processes have stored.
+    fn look_for_grants(&mut self) {
+        let Ok(version) = data_version(&self.connection) else { return };
+        if version == self.foreign_version {
+            return;
+        }
+        match entries::grants_after(&self.connection, self.seen) {
+            Ok((grants, last)) => {
+                if grants.iter().all(&self.on_grant) {
+                    (self.foreign_version, self.seen) = (version, last);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "could not look for new grants"),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Rows {
+    entries: Vec<Entry>,
+    changes: Vec<Change>,
+}
+
+fn split(writes: Vec<Write>) -> (Rows, Vec<Rest>) {
+    let mut rows = Rows::default();
+    let mut rest = Vec::new();
+    for write in writes {
+        match write {
+            Write::Entry(entry) => rows.entries.push(*entry),
+            Write::Change(change) => rows.changes.push(change),
+            Write::Then(then) => rest.push(Rest::Then(then)),
+            Write::Stop => rest.push(Rest::Stop),
+        }
+    }
+    (rows, rest)
+}
+
+fn change(connection: &mut Connection, changes: Vec<Change>) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    for change in changes {
+        change(&transaction)?;
+    }
+    transaction.commit()
+}
+
+fn insert(connection: &mut Connection, rows: &[Entry]) -> rusqlite::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    let mut daily = Daily::new();
+    for entry in rows {
+        if entries::insert(&transaction, entry)? {
+            sum(&mut daily, entry);
+        } else {
+            tracing::error!(id = %entry.id, "a ledger entry with this id exists");
+        }
+    }
+    for ((owner, day, model), sums) in &daily {
+        entries::add_to_day(&transaction, *owner, *day, model, sums)?;
+    }
+    transaction.commit()
+}
+
+fn sum(daily: &mut Daily, entry: &Entry) {
+    let EntryKind::Settle { owner, model, prompt_tokens, answer_tokens, charge, fee, .. } = &entry.kind
+    else {
+        return;
+    };
+    let sums = daily.entry((*owner, entry.at.day(), model.to_string())).or_default();
+    sums.jobs += 1;
+    sums.prompt_tokens += prompt_tokens;
+    sums.answer_tokens += answer_tokens;
+    sums.charge += charge.get();
+    sums.fee += fee.get();
+}
+
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
+}

@@ -1,0 +1,443 @@
+//! A stream: one job's answer on its way from a session to its page.
+//!
+//! The session pushes pieces, the page takes them; neither waits for the other. What may lie between
+//! them is bounded by credit: the plugin may send only as many bytes as the page has taken, plus a
+//! window. The stream counts tokens as they pass and knows no rule about money.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+use rekursing_market::{Assignment, Refusal, Usage};
+use rekursing_protocol::{
+    FailCode, JobId, Moment, Span,
+    earnings::Receipt,
+    frame::{Call, Credit},
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    answer,
+    outbox::{Order, Outbox},
+    tokens::{Counter, Tokenizer},
+};
+
+/// A piece of a streamed answer.
+#[derive(Debug)]
+pub enum Piece {
+    /// Nothing but text.
+    Text(String),
+    /// The `choices` of one chunk that is more than text.
+    Choices(Box<RawValue>),
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// Complete, charged, durable.
+    Done(Box<Finish>),
+    /// Nothing was delivered and nothing is charged.
+    Refused(Refusal),
+    /// It broke off; what was delivered is charged, durably.
+    Failed {
+        /// Why.
+        code: FailCode,
+        /// The server's words, or empty.
+        detail: String,
+        /// The charge, if there is one.
+        receipt: Option<Receipt>,
+    },
+}
+
+/// The end of a complete answer.
+#[derive(Debug)]
+pub struct Finish {
+    /// What was charged.
+    pub receipt: Receipt,
+    /// Why the server stopped.
+    pub reason: String,
+    /// The whole answer's JSON when it was not streamed, else empty.
+    pub body: String,
+    /// Until the first token, from the start at the plugin.
+    pub first_token: Span,
+    /// From the first token to the last.
+    pub generation: Span,
+}
+
+/// Everything new since the page last took something.
+#[derive(Debug)]
+pub struct Batch {
+    /// The pieces, in order.
+    pub pieces: VecDeque<Piece>,
+    /// The end, behind them.
+    pub ending: Option<Ending>,
+}
+
+/// What is wrong with a frame about a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The job has gone to somebody else or is over: drop the frame.
+    Stale,
+    /// A piece is missing or doubled.
+    OutOfOrder,
+    /// More bytes than were allowed.
+    OverCredit,
+    /// A piece that this job does not have: a part of a whole answer in a streamed one or the reverse.
+    WrongKind,
+}
+
+/// What the plugin is asked to do.
+#[derive(Debug)]
+pub struct Work {
+    /// Which call to make.
+    pub call: Call,
+    /// Whether the answer comes in pieces.
+    pub streamed: bool,
+    /// The fields of the request, `"name":value,…`, without braces and without any limit of tokens.
+    pub fields: String,
+    /// Prompt tokens by the relay's count.
+    pub prompt_tokens: u64,
+}
+
+impl Work {
+    /// Returns the request's object with the limit of tokens that the hold covers; 0 for none.
+    ///
+    /// # Panics
+    /// When `fields` are not fields of JSON; they are made of parsed JSON alone.
+    pub fn body(&self, answer_tokens_max: u64) -> Box<RawValue> {
+        let fields = &self.fields;
+        let json = match (fields.is_empty(), answer_tokens_max) {
+            (_, 0) => format!("{{{fields}}}"),
+            (true, limit) => format!("{{\"max_tokens\":{limit}}}"),
+            (false, limit) => format!("{{{fields},\"max_tokens\":{limit}}}"),
+        };
+        RawValue::from_string(json).expect("fields were taken from valid JSON")
+    }
+}
+
+/// One job's stream.
+#[derive(Debug)]
+pub struct Stream {
+    /// The job.
+    pub job: JobId,
+    /// What to do.
+    pub work: Work,
+    window: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    attempt: Option<Attempt>,
+    pieces: VecDeque<Piece>,
+    receipt: Option<Receipt>,
+    ending: Option<Ending>,
+    waker: Option<Waker>,
+    /// Since when pieces wait that the page has not taken.
+    untaken_since: Option<Moment>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    assignment: Assignment,
+    outbox: Outbox,
+    next: u32,
+    /// Bytes that the plugin may still send.
+    credit: u32,
+    /// Bytes that the page has taken and the plugin does not know of.
+    taken: u32,
+    counter: Counter,
+    body: String,
+    reason: String,
+    claimed: (Option<u64>, Option<u64>),
+    begun_at: Moment,
+    first_at: Option<Moment>,
+    last_at: Moment,
+}
+
+/// A stuck job, as the watchdog sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stuck {
+    /// The plugin has been silent for too long.
+    Plugin(u32),
+    /// The page has not read for too long.
+    Page,
+}
+
+/// The watchdog's patience.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Until the first token.
+    pub first_token: Span,
+    /// Between tokens.
+    pub idle: Span,
+    /// For the whole job.
+    pub total: Span,
+    /// Until the page reads.
+    pub page: Span,
+}
+
+impl Stream {
+    /// Makes a stream with `window` bytes between plugin and page.
+    pub fn new(job: JobId, work: Work, window: u32) -> Arc<Stream> {
+        Arc::new(Stream { job, work, window, state: Mutex::default() })
+    }
+
+    /// Notes who has the job. What an earlier attempt left is dropped: the page saw none of it.
+    pub fn assign(&self, assignment: Assignment, outbox: Outbox, now: Moment) {
+        let mut state = self.state.lock();
+        let counter = Counter::new(Tokenizer::of(&assignment.offer.model));
+        state.attempt = Some(Attempt {
+            assignment,
+            outbox,
+            next: 0,
+            credit: self.window,
+            taken: 0,
+            counter,
+            body: String::new(),
+            reason: String::new(),
+            claimed: (None, None),
+            begun_at: now,
+            first_at: None,
+            last_at: now,
+        });
+    }
+
+    /// Returns who has the job.
+    pub fn assignment(&self) -> Option<Assignment> {
+        self.state.lock().attempt.as_ref().map(|attempt| attempt.assignment.clone())
+    }
+
+    /// Reads who has the job under this lease, without a copy.
+    pub fn with_assignment<T>(&self, lease: u32, read: impl FnOnce(&Assignment) -> T) -> Option<T> {
+        let state = self.state.lock();
+        let attempt = state.attempt.as_ref().filter(|attempt| attempt.assignment.lease == lease)?;
+        Some(read(&attempt.assignment))
+    }
+
+    /// Returns the bytes that a plugin may send at first.
+    pub fn window(&self) -> u32 {
+        self.window
+    }
+
+    /// Takes a piece of text from the plugin. Returns whether it is the attempt's first.
+    pub fn text(&self, lease: u32, n: u32, text: &str, now: Moment) -> Result<bool, Fault> {
+        let mut state = self.state.lock();
+        let attempt = state.attempt(lease)?;
+        attempt.step(self, true, n, text.len())?;
+        attempt.counter.push(text);
+        let first = attempt.arrived(now);
+        match state.pieces.back_mut() {
+            Some(Piece::Text(waiting)) => waiting.push_str(text),
+            _ => state.pieces.push_back(Piece::Text(text.to_owned())),
+        }
+        state.wake(now);
+        Ok(first)
+    }
+
+    /// Takes a piece that is more than text. Returns whether it is the attempt's first.
+    pub fn choices(&self, lease: u32, n: u32, choices: &RawValue, now: Moment) -> Result<bool, Fault> {
+        let mut state = self.state.lock();
+        let attempt = state.attempt(lease)?;
+        attempt.step(self, true, n, choices.get().len())?;
+        answer::count_choices(choices.get(), &mut attempt.counter);
+        let first = attempt.arrived(now);
+        state.pieces.push_back(Piece::Choices(choices.to_owned()));
+        state.wake(now);
+        Ok(first)
+    }
+
+    /// Takes a part of a whole answer, which is kept until its end. Returns whether the answer is
+    /// longer than `bytes_max`.
+    pub fn body(&self, lease: u32, n: u32, part: &str, now: Moment, bytes_max: usize) -> Result<bool, Fault> {
+        let mut state = self.state.lock();
+        let attempt = state.attempt(lease)?;
+        attempt.step(self, false, n, part.len())?;
+        attempt.arrived(now);
+        if attempt.body.len() + part.len() > bytes_max {
+            return Ok(true);
+        }
+        attempt.body.push_str(part);
+        attempt.take(self, part.len());
+        Ok(false)
+    }
+
+    /// Notes how the server ended. A whole answer is read now; an answer that is none is `Malformed`.
+    pub fn complete(
+        &self,
+        lease: u32,
+        pieces: u32,
+        reason: &str,
+        claimed: (Option<u64>, Option<u64>),
+    ) -> Result<Result<(), FailCode>, Fault> {
+        let mut state = self.state.lock();
+        let attempt = state.attempt(lease)?;
+        if pieces != attempt.next {
+            return Err(Fault::OutOfOrder);
+        }
+        attempt.reason = reason.chars().take(40).collect();
+        attempt.claimed = claimed;
+        if self.work.streamed {
+            return Ok(Ok(()));
+        }
+        let Some(whole) = answer::read_whole(&attempt.body, &mut attempt.counter) else {
+            return Ok(Err(FailCode::Malformed));
+        };
+        attempt.reason = whole.reason;
+        attempt.claimed = whole.claimed;
+        Ok(Ok(()))
+    }
+
+    /// Returns what has been delivered so far.
+    pub fn usage(&self) -> Usage {
+        let state = self.state.lock();
+        let Some(attempt) = &state.attempt else { return Usage::default() };
+        let (first_token, generation) = attempt.speeds();
+        Usage {
+            prompt_tokens: self.work.prompt_tokens,
+            answer_tokens: attempt.counter.total(),
+            claimed_prompt: attempt.claimed.0,
+            claimed_answer: attempt.claimed.1,
+            first_token,
+            generation,
+        }
+    }
+
+    /// Notes what was charged; the end follows.
+    pub fn settled(&self, receipt: Receipt, complete: bool) {
+        let mut state = self.state.lock();
+        if complete && let Some(attempt) = &mut state.attempt {
+            let (first_token, generation) = attempt.speeds();
+            let finish = Finish {
+                receipt,
+                reason: std::mem::take(&mut attempt.reason),
+                body: std::mem::take(&mut attempt.body),
+                first_token,
+                generation,
+            };
+            state.end(Ending::Done(Box::new(finish)));
+        } else {
+            state.receipt = Some(receipt);
+        }
+    }
+
+    /// Notes that nothing was delivered.
+    pub fn refused(&self, refusal: Refusal) {
+        self.state.lock().end(Ending::Refused(refusal));
+    }
+
+    /// Notes that the answer broke off.
+    pub fn failed(&self, code: FailCode, detail: String) {
+        let mut state = self.state.lock();
+        let receipt = state.receipt.take();
+        state.end(Ending::Failed { code, detail, receipt });
+    }
+
+    /// Takes what is new, for the page.
+    pub fn poll_take(&self, context: &mut Context<'_>) -> Poll<Batch> {
+        let mut state = self.state.lock();
+        if state.pieces.is_empty() && state.ending.is_none() {
+            if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                state.waker = Some(context.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        let pieces = std::mem::take(&mut state.pieces);
+        let ending = state.ending.take();
+        state.untaken_since = None;
+        let taken: usize = pieces.iter().map(Piece::len).sum();
+        if let Some(attempt) = state.attempt.as_mut().filter(|_| ending.is_none()) {
+            attempt.take(self, taken);
+        }
+        Poll::Ready(Batch { pieces, ending })
+    }
+
+    /// Tells who keeps the job waiting for longer than is patient.
+    pub fn stuck(&self, now: Moment, patience: &Patience) -> Option<Stuck> {
+        let state = self.state.lock();
+        if state.untaken_since.is_some_and(|since| now.since(since) > patience.page) {
+            return Some(Stuck::Page);
+        }
+        let attempt = state.attempt.as_ref().filter(|_| state.ending.is_none())?;
+        let silence = match attempt.first_at {
+            // A whole answer is silent until its end; a page that reads slowly silences its plugin.
+            None => now.since(attempt.begun_at) > patience.first_token && self.work.streamed,
+            Some(_) => state.untaken_since.is_none() && now.since(attempt.last_at) > patience.idle,
+        };
+        let over = now.since(attempt.begun_at) > patience.total;
+        (silence || over).then_some(Stuck::Plugin(attempt.assignment.lease))
+    }
+}
+
+impl State {
+    fn attempt(&mut self, lease: u32) -> Result<&mut Attempt, Fault> {
+        if self.ending.is_some() {
+            return Err(Fault::Stale);
+        }
+        self.attempt.as_mut().filter(|attempt| attempt.assignment.lease == lease).ok_or(Fault::Stale)
+    }
+
+    fn wake(&mut self, now: Moment) {
+        self.untaken_since.get_or_insert(now);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.ending.get_or_insert(ending);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Attempt {
+    /// Checks a piece's kind, number and size, and counts them.
+    fn step(&mut self, stream: &Stream, streamed: bool, n: u32, bytes: usize) -> Result<(), Fault> {
+        if stream.work.streamed != streamed {
+            return Err(Fault::WrongKind);
+        }
+        if n != self.next {
+            return Err(Fault::OutOfOrder);
+        }
+        let bytes = u32::try_from(bytes).map_err(|_| Fault::OverCredit)?;
+        self.credit = self.credit.checked_sub(bytes).ok_or(Fault::OverCredit)?;
+        self.next += 1;
+        Ok(())
+    }
+
+    fn arrived(&mut self, now: Moment) -> bool {
+        self.last_at = now;
+        self.first_at.replace(self.first_at.unwrap_or(now)).is_none()
+    }
+
+    /// Notes that bytes have left the stream, and gives credit for them once a quarter of the window
+    /// has gathered.
+    fn take(&mut self, stream: &Stream, bytes: usize) {
+        self.taken = self.taken.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        if self.taken >= stream.window / 4 {
+            let bytes = std::mem::take(&mut self.taken);
+            self.credit = self.credit.saturating_add(bytes);
+            let lease = self.assignment.lease;
+            self.outbox.push(Order::Credit(Credit { job: stream.job, lease, bytes }));
+        }
+    }
+
+    fn speeds(&self) -> (Span, Span) {
+        let first = self.first_at.unwrap_or(self.last_at);
+        (first.since(self.begun_at), self.last_at.since(first))
+    }
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Piece::Text(text) => text.len(),
+            Piece::Choices(choices) => choices.get().len(),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Counting tokens: a real tokenizer for the families that have one here, a rule for the rest.
+//!
+//! | family, by the model's name | tokenizer |
+//! |---|---|
+//! | gpt-oss, gpt-4o, o1, o3, o4 | `o200k_base` |
+//! | gpt-4, gpt-3.5 | `cl100k_base` |
+//! | llama 3 and its descendants | `llama3` |
+//! | qwen 2, 2.5, 3 and qwq | `qwen2` |
+//! | deepseek | `deepseek_v3` |
+//! | mistral, mixtral, ministral, codestral, devstral | `mistral_v3` |
+//! | anything else | one token for every four bytes of UTF-8, rounded up |
+
+use tiktoken::CoreBpe;
+
+/// Bytes per token where no tokenizer is known.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// Tokens that a chat template puts around each message.
+pub const TOKENS_PER_MESSAGE: u64 = 4;
+
+/// Tokens that an image counts for.
+pub const TOKENS_PER_IMAGE: u64 = 1_000;
+
+/// Text is cut at word boundaries and counted once this many bytes have gathered.
+const GATHERED_BYTES: usize = 512;
+
+/// Text without any boundary is counted all the same once it is this long.
+const GATHERED_BYTES_MAX: usize = 8 * 1024;
+
+/// How the tokens of a model are counted.
+#[derive(Clone, Copy)]
+pub enum Tokenizer {
+    /// By its family's vocabulary.
+    Family(&'static CoreBpe),
+    /// By the rule.
+    Rule,
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Tokenizer::Family(_) => "Family",
+            Tokenizer::Rule => "Rule",
+        })
+    }
+}
+
+impl Tokenizer {
+    /// Finds the tokenizer for a model by its name. The first use of a family unpacks its
+    /// vocabulary, which takes some tens of milliseconds.
+    pub fn of(model: &str) -> Tokenizer {
+        family(model).and_then(tiktoken::get_encoding).map_or(Tokenizer::Rule, Tokenizer::Family)
+    }
+
+    /// Counts the tokens of a text.
+    pub fn count(self, text: &str) -> u64 {
+        match self {
+            Tokenizer::Family(vocabulary) => vocabulary.count(text) as u64,
+            Tokenizer::Rule => (text.len() as u64).div_ceil(BYTES_PER_TOKEN),
+        }
+    }
+}
+
+/// The name of the encoding that a model's name calls for.
+fn family(model: &str) -> Option<&'static str> {
+    const FAMILIES: &[(&[&str], &str)] = &[
+        (&["deepseek-r1-distill-llama"], "llama3"),
+        (&["deepseek-r1-distill-qwen"], "qwen2"),
+        (&["gpt-oss", "gpt-4o", "gpt-4.1", "o1-", "o3-", "o4-"], "o200k_base"),
+        (&["gpt-4", "gpt-3.5"], "cl100k_base"),
+        (&["llama-3", "llama3", "llama-4", "hermes-3", "nemotron"], "llama3"),
+        (&["qwen2", "qwen-2", "qwen3", "qwen-3", "qwq", "qvq"], "qwen2"),
+        (&["deepseek"], "deepseek_v3"),
+        (&["mistral", "mixtral", "ministral", "codestral", "devstral", "magistral"], "mistral_v3"),
+    ];
+    let name = model.to_ascii_lowercase();
+    let name = name.rsplit('/').next().unwrap_or(&name);
+    FAMILIES
+        .iter()
+        .find(|(starts, _)| {
+            starts.iter().any(|start| name.starts_with(start) || name.contains(&format!("-{start}")))
+        })
+        .map(|(_, encoding)| *encoding)
+}
+
+/// Counts a text that comes in pieces, and keeps no more of it than a few kilobytes.
+///
+/// The pieces are joined and cut before a space that stands between a visible character and a letter:
+/// there every vocabulary above begins a new word, so that the parts' counts add up to the whole's.
+#[derive(Debug)]
+pub struct Counter {
+    tokenizer: Tokenizer,
+    counted: u64,
+    gathered: String,
+    bytes: u64,
+}
+
+impl Counter {
+    /// Begins to count.
+    pub fn new(tokenizer: Tokenizer) -> Counter {
+        Counter { tokenizer, counted: 0, gathered: String::new(), bytes: 0 }
+    }
+
+    /// Takes the next piece.
+    pub fn push(&mut self, piece: &str) {
+        self.bytes += piece.len() as u64;
+        let Tokenizer::Family(vocabulary) = self.tokenizer else { return };
+        self.gathered.push_str(piece);
+        if self.gathered.len() < GATHERED_BYTES {
+            return;
+        }
+        let end = match boundary(&self.gathered) {
+            Some(end) => end,
+            None if self.gathered.len() > GATHERED_BYTES_MAX => self.gathered.len(),
+            None => return,
+        };
+        self.counted += vocabulary.count(&self.gathered[..end]) as u64;
+        self.gathered.drain(..end);
+    }
+
+    /// Returns the tokens of all pieces so far.
+    pub fn total(&self) -> u64 {
+        match self.tokenizer {
+            Tokenizer::Family(vocabulary) => self.counted + vocabulary.count(&self.gathered) as u64,
+            Tokenizer::Rule => self.bytes.div_ceil(BYTES_PER_TOKEN),
+        }
+    }
+
+    /// Returns the bytes of all pieces so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// The last place where a word surely begins.
+fn boundary(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    (1..bytes.len().saturating_sub(1)).rev().find(|&at| {
+        bytes[at] == b' ' && bytes[at - 1].is_ascii_graphic() && bytes[at + 1].is_ascii_alphabetic()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_find_their_family() {
+        for (model, encoding) in [
+            ("openai/gpt-oss-20b", Some("o200k_base")),
+            ("meta-llama-3.1-8b-instruct", Some("llama3")),
+            ("Qwen/Qwen2.5-7B-Instruct-GGUF", Some("qwen2")),
+            ("deepseek-r1-distill-qwen-7b", Some("qwen2")),
+            ("deepseek-r1:latest", Some("deepseek_v3")),
+            ("mistral-7b-instruct-v0.3", Some("mistral_v3")),
+            ("lmstudio-community/Meta-Llama-3.1-8B", Some("llama3")),
+            ("tiny-chat", None),
+            ("gemma-3-4b", None),
+        ] {
+            assert_eq!(family(model), encoding, "{model}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_family_is_counted_by_bytes() {
+        assert_eq!(Tokenizer::of("tiny-chat").count(""), 0);
+        assert_eq!(Tokenizer::of("tiny-chat").count("a"), 1);
+        assert_eq!(Tokenizer::of("tiny-chat").count("four bytes…"), 4);
+    }
+
+    #[test]
+    fn pieces_count_like_the_whole() {
+        let words = "The quick brown fox — isn't it? — jumps over 12345 lazy dogs;\n\n  and 日本語 too. ";
+        let text = words.repeat(60);
+        for model in ["qwen2.5-7b", "llama-3.1-8b", "gpt-oss-20b"] {
+            let tokenizer = Tokenizer::of(model);
+            for size in [1, 3, 7, 1_000] {
+                let mut counter = Counter::new(tokenizer);
+                let characters: Vec<char> = text.chars().collect();
+                for piece in characters.chunks(size) {
+                    counter.push(&piece.iter().collect::<String>());
+                }
+                assert_eq!(counter.total(), tokenizer.count(&text), "{model} in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_without_boundaries_is_not_kept() {
+        let mut counter = Counter::new(Tokenizer::of("qwen2.5-7b"));
+        for _ in 0..10_000 {
+            counter.push("日本");
+        }
+        assert!(counter.gathered.len() <= GATHERED_BYTES_MAX + 8);
+        assert!(counter.total() > 5_000);
+    }
+}

@@ -1,0 +1,175 @@
+//! What the operator says of an upstream.
+
+use rekursing_protocol::{Gpu, Price};
+use serde::{Deserialize, Serialize};
+
+/// The body of `POST /api/gpu/register`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Spec {
+    /// A name that pages see.
+    pub name: String,
+    /// The server's address, `http://…` or `https://…`, without `/v1`.
+    pub url: String,
+    /// The server's API token, if it wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The GPU.
+    #[serde(default)]
+    pub gpu_info: GpuInfo,
+    /// What it serves.
+    #[serde(default)]
+    pub capabilities: Capabilities,
+    /// What it costs.
+    #[serde(default)]
+    pub pricing: Pricing,
+}
+
+/// The GPU of an upstream.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GpuInfo {
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Its memory in megabytes, for the record.
+    #[serde(default)]
+    pub memory: Option<u64>,
+    /// Its cores, for the record.
+    #[serde(default)]
+    pub cores: Option<u64>,
+}
+
+/// What an upstream serves.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Capabilities {
+    /// The models to offer; empty for all that it lists.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Jobs at once, 1 if left out.
+    #[serde(default)]
+    pub max_concurrent_streams: Option<u16>,
+}
+
+/// What an upstream costs. Left out, the relay's default ask holds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pricing {
+    /// Dollars per token, prompt and answer alike.
+    #[serde(default)]
+    pub per_token: Option<serde_json::Number>,
+    /// Dollars per hour, for the record: a job is charged by its tokens.
+    #[serde(default)]
+    pub per_hour: Option<serde_json::Number>,
+}
+
+impl Spec {
+    /// Checks and tidies what was given. The error names the field and what it must be.
+    pub fn check(mut self) -> Result<Spec, (&'static str, &'static str)> {
+        if self.name.trim().is_empty() || self.name.chars().count() > 60 {
+            return Err(("name", "a name has 1 to 60 characters"));
+        }
+        let url = reqwest::Url::parse(&self.url).ok();
+        let plain = url.is_some_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.username().is_empty()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        if !plain {
+            return Err(("url", "url is an http:// or https:// address without user, query or fragment"));
+        }
+        let trimmed = self.url.trim_end_matches('/');
+        self.url = trimmed.strip_suffix("/v1").unwrap_or(trimmed).to_owned();
+        if self.token.as_ref().is_some_and(|token| token.len() > 500 || !token.is_ascii()) {
+            return Err(("token", "a token is an ASCII text of at most 500 bytes"));
+        }
+        if self.capabilities.models.len() > 64 {
+            return Err(("capabilities.models", "at most 64 models"));
+        }
+        if self.capabilities.max_concurrent_streams == Some(0) {
+            return Err(("capabilities.maxConcurrentStreams", "at least 1"));
+        }
+        if self.pricing.per_token.is_some() && self.price().is_none() {
+            return Err(("pricing.perToken", "perToken is an amount of dollars per token, 0 to 0.01"));
+        }
+        Ok(self)
+    }
+
+    /// Returns the GPU as pages see it.
+    pub fn gpu(&self) -> Gpu {
+        let name: String = self.gpu_info.name.chars().take(80).collect();
+        Gpu { model: name.clone(), raw: name, ..Gpu::default() }
+    }
+
+    /// Tells whether a model is to be offered.
+    pub fn serves(&self, model: &str) -> bool {
+        self.capabilities.models.is_empty() || self.capabilities.models.iter().any(|named| named == model)
+    }
+
+    /// Returns the jobs at once.
+    pub fn slots(&self) -> u16 {
+        self.capabilities.max_concurrent_streams.unwrap_or(1)
+    }
+
+    /// Returns the price, if there is one of its own.
+    pub fn price(&self) -> Option<Price> {
+        let per_token = self.pricing.per_token.as_ref()?;
+        // A number's shortest form is what was written; a tiny one may come with an exponent.
+        let text = per_token.to_string();
+        let text = if text.contains('e') { format!("{:.12}", per_token.as_f64()?) } else { text };
+        Price::per_token(&text).ok()
+    }
+
+    /// Adds the token to a request.
+    pub fn authorize(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(json: &str) -> Result<Spec, (&'static str, &'static str)> {
+        serde_json::from_str::<Spec>(json).unwrap().check()
+    }
+
+    #[test]
+    fn reads_the_documented_form() {
+        let spec = spec(
+            r#"{"name":"Rack 1","url":"http://10.0.0.5:8000/v1/","gpuInfo":{"name":"RTX 4090","memory":24576,
+                "cores":16384},"capabilities":{"models":["m"],"maxConcurrentStreams":4},
+                "pricing":{"perToken":0.00015,"perHour":0.5}}"#,
+        )
+        .unwrap();
+        assert_eq!(spec.url, "http://10.0.0.5:8000");
+        assert_eq!(spec.price(), Some(Price::new(150_000_000, 150_000_000)));
+        assert_eq!(spec.slots(), 4);
+        assert!(spec.serves("m") && !spec.serves("n"));
+    }
+
+    #[test]
+    fn tiny_prices_are_read_exactly() {
+        let with = |price: &str| {
+            spec(&format!(r#"{{"name":"x","url":"http://a","pricing":{{"perToken":{price}}}}}"#))
+                .map(|spec| spec.price())
+        };
+        assert_eq!(with("0.0000001").unwrap(), Some(Price::new(100_000, 100_000)));
+        assert_eq!(with("0").unwrap(), Some(Price::new(0, 0)));
+        assert_eq!(with("1").unwrap_err().0, "pricing.perToken");
+        assert_eq!(with("-0.1").unwrap_err().0, "pricing.perToken");
+    }
+
+    #[test]
+    fn refuses_what_is_no_address() {
+        for url in ["", "ftp://x", "http://user@x", "http://x?y", "x:1", "file:///etc/passwd"] {
+            let json = format!(r#"{{"name":"x","url":"{url}"}}"#);
+            assert_eq!(spec(&json).unwrap_err().0, "url", "{url}");
+        }
+    }
+}
