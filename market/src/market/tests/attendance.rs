@@ -154,3 +154,17 @@ fn ten_thousand_idle_sessions_share_what_is_alike() {
     assert!(market.shelves.families().next().is_none(), "an empty shelf is forgotten");
     assert!(market.wakes.is_empty());
 }
+
+#[test]
+fn who_comes_back_after_parking_is_over_serves_at_once() {
+    let mut market = with_sessions(1);
+    for number in 1..=3 {
+        let assignment = assigned(&mut market, request(number));
+        fail(&mut market, &assignment, FailCode::ServerError);
+        effects(&mut market);
+    }
+    market.submit(NOW, request(4)).unwrap();
+    market.leave(NOW, session(1));
+    market.join(NOW + Span::secs(15), session(2), plugin(1), inventory(vec![offer(MODEL)]));
+    assert_eq!(only_assignment(&mut market).job, job(4));
+}

@@ -189,3 +189,13 @@ fn a_job_is_submitted_once() {
     effects(&mut market);
     assert_eq!(refused(&mut market, request(1)).code(), "duplicate_job");
 }
+
+#[test]
+fn tokens_of_an_answer_that_never_began_are_not_charged() {
+    let mut market = with_sessions(1);
+    let opening = spendable(&market);
+    assigned(&mut market, request(1));
+    market.cancel(NOW, job(1), usage(50));
+    assert_eq!(names(&effects(&mut market)), ["cancel", "void"]);
+    assert_eq!(spendable(&market), opening);
+}

@@ -1,6 +1,6 @@
 //! Who waits, for how long, and who is served first.
 
-use rekursing_protocol::{Offer, Span};
+use rekursing_protocol::{FailCode, Offer, Span};
 
 use super::fixture::*;
 use crate::{Effect, End, Refusal, Request, Terms, Usage, Wish};
@@ -109,4 +109,35 @@ fn a_drain_refuses_who_waits_and_who_comes_and_lets_who_runs_end() {
     assert_eq!(refused(&mut market, request(3)), Refusal::Draining);
     answer(&mut market, NOW, &running, 10);
     assert_eq!(names(&effects(&mut market)), ["settle", "settled"]);
+}
+
+#[test]
+fn a_job_that_had_a_session_goes_back_to_its_place_even_when_the_queue_is_full() {
+    let mut market = market(Terms { queue_max: 1, ..Terms::default() });
+    for number in 1..=2 {
+        market.join(NOW, session(number), plugin(number), inventory(vec![offer(MODEL)]));
+    }
+    let first = assigned(&mut market, request(1));
+    let second = assigned(&mut market, request(2));
+    market.submit(NOW, request(3)).unwrap();
+    fail(&mut market, &first, FailCode::Busy);
+    assert_eq!(effects(&mut market), []);
+    assert_eq!(market.counts().waiting, 2);
+    answer(&mut market, NOW, &second, 10);
+    assert_eq!(only_assignment(&mut market).job, job(1), "it came before the other");
+}
+
+#[test]
+fn while_draining_a_failed_attempt_goes_to_a_free_session_or_ends() {
+    let mut market = with_sessions(3);
+    let [first, second, third] = [1, 2, 3].map(|number| assigned(&mut market, request(number)));
+    market.drain(NOW);
+    fail(&mut market, &first, FailCode::Stalled);
+    let ended = effects(&mut market);
+    let refusal = Refusal::ProviderFailed { code: FailCode::Stalled };
+    assert_eq!(ended.last(), Some(&Effect::Ended { job: job(1), end: End::Refused(refusal) }));
+    answer(&mut market, NOW, &second, 10);
+    effects(&mut market);
+    fail(&mut market, &third, FailCode::Stalled);
+    assert_eq!(names(&effects(&mut market)), ["assign"]);
 }
