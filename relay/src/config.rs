@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use rekursing_market::Terms;
-use rekursing_protocol::{Nanos, Span};
+use rekursing_protocol::{Nanos, Price, Span};
 use serde::Deserialize;
 
 /// The id of the published extension, by its public key in `manifest.json`.
@@ -51,6 +51,10 @@ pub struct Free {
     pub jobs_per_day: u32,
     /// Longest free answer, in tokens.
     pub answer_tokens: u64,
+    /// Highest ask of an owner who serves free answers: micro-dollars per million prompt tokens.
+    pub input_max: u64,
+    /// Highest ask of an owner who serves free answers: micro-dollars per million answer tokens.
+    pub output_max: u64,
 }
 
 /// Prices and fee.
@@ -155,7 +159,14 @@ impl Default for Config {
 
 impl Default for Free {
     fn default() -> Free {
-        Free { budget: Nanos::ZERO, jobs_per_day: 50, answer_tokens: 1_024 }
+        let ask = Money::default();
+        Free {
+            budget: Nanos::ZERO,
+            jobs_per_day: 50,
+            answer_tokens: 1_024,
+            input_max: ask.default_input,
+            output_max: ask.default_output,
+        }
     }
 }
 
@@ -221,13 +232,14 @@ impl Config {
 
     /// Returns the market's numbers out of this config.
     pub fn terms(&self) -> Terms {
-        let price = rekursing_protocol::Price::new(self.money.default_input, self.money.default_output);
+        let price = Price::new(self.money.default_input, self.money.default_output);
         Terms {
             fee_permille: self.money.fee_permille,
             price_default: price,
             answer_tokens_default: self.money.answer_tokens_default,
             free_answer_tokens_max: self.free.answer_tokens,
             free_jobs_per_day: self.free.jobs_per_day,
+            free_price_max: Price::new(self.free.input_max, self.free.output_max),
             queue_max: self.limits.queue,
             queue_wait: Span::millis(self.time.queue_ms),
             ..Terms::default()

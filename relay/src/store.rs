@@ -213,3 +213,6 @@ fn connect(path: &Path) -> Result<Connection> {
     }
     Ok(connection)
 }
+
+#[cfg(test)]
+mod tests;

@@ -441,3 +441,6 @@ impl Piece {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

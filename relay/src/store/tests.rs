@@ -1,0 +1,173 @@
+use std::sync::mpsc as channel;
+
+use rekursing_market::{Tier, ledger::EntryKind};
+use rekursing_protocol::{AccountId, PluginId, Price};
+
+use super::*;
+
+const PAGE: Account = Account::Page(AccountId::from_bits(1));
+const OWNER: PluginId = PluginId::from_bits(2);
+
+fn grant(id: &str, to: Account, nanos: i64) -> Entry {
+    Entry { id: id.to_owned(), at: Moment(1), kind: EntryKind::Grant { to, amount: Nanos::new(nanos) } }
+}
+
+fn hold(job: JobId, nanos: i64) -> Entry {
+    let kind = EntryKind::Hold { job, payer: PAGE, amount: Nanos::new(nanos) };
+    Entry { id: format!("hold:{job}"), at: Moment(2), kind }
+}
+
+fn settle(job: JobId, held: i64) -> Entry {
+    let price = Price::new(1_000_000, 2_000_000);
+    let kind = EntryKind::Settle {
+        job,
+        lease: 1,
+        payer: PAGE,
+        owner: OWNER,
+        model: "tiny".into(),
+        tier: Tier::Standard,
+        price,
+        prompt_tokens: 10,
+        answer_tokens: 5,
+        held: Nanos::new(held),
+        charge: price.cost(10, 5).unwrap(),
+        fee: Nanos::new(1_000),
+    };
+    Entry { id: format!("settle:{job}"), at: Moment(Span::DAY.0 * 3), kind }
+}
+
+use rekursing_protocol::Span;
+
+fn start(folder: &Path) -> Store {
+    let mut unstarted = Store::open(folder).unwrap();
+    let last = unstarted.opening().unwrap().last;
+    unstarted.start(last, Box::new(|_| true)).unwrap()
+}
+
+#[test]
+fn what_is_stored_comes_back_as_balances_and_open_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = start(folder.path());
+    let (done, open) = (JobId::from_bits(10), JobId::from_bits(11));
+    store.append(grant("grant:1", PAGE, 1_000_000));
+    store.append(hold(done, 50_000));
+    store.append(settle(done, 50_000));
+    store.append(hold(open, 70_000));
+    store.stop();
+    let opening = Store::open(folder.path()).unwrap().opening().unwrap();
+    assert_eq!(opening.holds, [(open, PAGE, Nanos::new(70_000))]);
+    let balance = |account| opening.balances.iter().find(|(known, _)| *known == account).unwrap().1.get();
+    assert_eq!(balance(PAGE), 1_000_000 - 20_000 - 70_000);
+    assert_eq!(balance(Account::Owner(OWNER)), 19_000);
+    assert_eq!(balance(Account::Platform), 1_000);
+    assert_eq!(balance(Account::Escrow), 70_000);
+    assert_eq!(balance(Account::Outside), -1_000_000);
+    let audit = audit(folder.path()).unwrap();
+    assert_eq!((audit.entries, audit.open_holds, audit.wrong), (4, 1, vec![]));
+}
+
+#[test]
+fn an_entry_with_a_known_id_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = start(folder.path());
+    store.append(grant("grant:1", PAGE, 5));
+    store.append(grant("grant:1", PAGE, 7));
+    store.stop();
+    let opening = Store::open(folder.path()).unwrap().opening().unwrap();
+    assert!(opening.balances.contains(&(PAGE, Nanos::new(5))));
+}
+
+#[test]
+fn closures_run_behind_what_precedes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = start(folder.path());
+    let (told, hear) = channel::channel();
+    store.append(grant("grant:1", PAGE, 5));
+    let path = folder.path().to_owned();
+    store.then(move || told.send(super::audit(&path).unwrap().entries).unwrap());
+    assert_eq!(hear.recv().unwrap(), 1);
+    store.stop();
+}
+
+#[test]
+fn another_process_can_grant_while_the_store_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut unstarted = Store::open(folder.path()).unwrap();
+    let last = unstarted.opening().unwrap().last;
+    let (told, hear) = channel::channel();
+    let store = unstarted.start(last, Box::new(move |grant| told.send(grant.clone()).is_ok())).unwrap();
+    let mut other = Store::open(folder.path()).unwrap();
+    let account = AccountId::from_bits(9);
+    let key = Key {
+        hash: [7; 32],
+        prefix: "rk_07070707".to_owned(),
+        name: "test".to_owned(),
+        account,
+        revoked: false,
+    };
+    other.create_key(Moment(5), &key, Nanos::new(123)).unwrap();
+    let kind = EntryKind::Grant { to: Account::Page(account), amount: Nanos::new(123) };
+    assert_eq!(hear.recv().unwrap().kind, kind);
+    assert!(other.revoke_key(Moment(6), "rk_07070707").unwrap());
+    assert!(!other.revoke_key(Moment(7), "rk_07070707").unwrap());
+    assert!(other.keys().unwrap()[0].revoked);
+    store.stop();
+}
+
+#[test]
+fn the_free_budget_is_granted_once_and_topped_up_when_raised() {
+    let folder = tempfile::tempdir().unwrap();
+    let unstarted = Store::open(folder.path()).unwrap();
+    let fund = |nanos| unstarted.fund_free(Moment(1), Nanos::new(nanos)).unwrap().get();
+    assert_eq!(fund(0), 0);
+    assert_eq!(fund(100), 100);
+    assert_eq!(fund(100), 0);
+    assert_eq!(fund(150), 50);
+    assert_eq!(fund(20), 0);
+}
+
+#[test]
+fn entries_can_be_neither_changed_nor_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let unstarted = Store::open(folder.path()).unwrap();
+    unstarted.fund_free(Moment(1), Nanos::new(5)).unwrap();
+    for sql in ["UPDATE entry SET amount = 6", "DELETE FROM entry"] {
+        assert!(unstarted.connection.execute(sql, []).is_err(), "{sql}");
+    }
+}
+
+#[test]
+fn an_audit_names_the_first_wrong_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = start(folder.path());
+    let job = JobId::from_bits(10);
+    store.append(grant("grant:1", PAGE, 100));
+    store.append(hold(job, 500));
+    store.stop();
+    let audit = audit(folder.path()).unwrap();
+    assert_eq!(audit.wrong.len(), 1, "{audit:?}");
+    assert!(audit.wrong[0].ends_with(&PAGE.to_string()), "{audit:?}");
+}
+
+#[tokio::test]
+async fn earnings_are_summed_by_day_and_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = start(folder.path());
+    store.append(grant("grant:1", PAGE, 1_000_000));
+    for bits in 10..13 {
+        let job = JobId::from_bits(bits);
+        store.append(hold(job, 50_000));
+        store.append(settle(job, 50_000));
+    }
+    store.flushed().await;
+    let at = |day: u64| Moment(Span::DAY.0 * day);
+    let earnings = store.earnings(at(3), OWNER).await.unwrap();
+    assert_eq!((earnings.today, earnings.total), (Nanos::new(57_000), Nanos::new(57_000)));
+    assert_eq!((earnings.jobs, earnings.recent.len()), (3, 3));
+    assert_eq!(earnings.recent[0].job_id, JobId::from_bits(12));
+    assert_eq!(earnings.models[0].answer_tokens, 15);
+    let later = store.earnings(at(10), OWNER).await.unwrap();
+    assert_eq!((later.today, later.last7_days), (Nanos::ZERO, Nanos::ZERO));
+    assert_eq!(later.last30_days, Nanos::new(57_000));
+    store.stop();
+}

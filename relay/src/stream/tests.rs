@@ -1,0 +1,154 @@
+use std::task::Waker;
+
+use rekursing_market::Tier;
+use rekursing_protocol::{Offer, OfferKind, PluginId, Price, SessionId};
+
+use super::*;
+
+const WINDOW: u32 = 100;
+
+fn assignment(lease: u32) -> Assignment {
+    let offer = Offer {
+        model: "tiny".to_owned(),
+        kind: OfferKind::Text,
+        architecture: String::new(),
+        parameters: String::new(),
+        quantization: String::new(),
+        context: 100,
+        slots: 1,
+        loaded: true,
+        vision: false,
+        tools: false,
+        price: None,
+    };
+    Assignment {
+        job: JobId::from_bits(1),
+        lease,
+        session: SessionId::from_bits(2),
+        plugin: PluginId::from_bits(3),
+        offer: Arc::new(offer),
+        tier: Tier::Standard,
+        price: Price::new(1, 1),
+        answer_tokens_max: 10,
+    }
+}
+
+fn stream(streamed: bool) -> (Arc<Stream>, Outbox) {
+    let work = Work { call: Call::Chat, streamed, fields: String::new(), prompt_tokens: 7 };
+    let stream = Stream::new(JobId::from_bits(1), work, WINDOW);
+    let outbox = Outbox::new(10);
+    stream.assign(assignment(1), outbox.clone(), Moment(0));
+    (stream, outbox)
+}
+
+fn take(stream: &Stream) -> Option<Batch> {
+    match stream.poll_take(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(batch) => Some(batch),
+        Poll::Pending => None,
+    }
+}
+
+fn texts(batch: &Batch) -> Vec<&str> {
+    fn text(piece: &Piece) -> Option<&str> {
+        match piece {
+            Piece::Text(text) => Some(text),
+            Piece::Choices(_) => None,
+        }
+    }
+    batch.pieces.iter().filter_map(text).collect()
+}
+
+fn orders(outbox: &Outbox) -> Vec<Order> {
+    match outbox.poll_take(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(orders) => orders.into_iter().collect(),
+        Poll::Pending => Vec::new(),
+    }
+}
+
+#[test]
+fn texts_that_wait_together_leave_together() {
+    let (stream, _) = stream(true);
+    assert_eq!(stream.text(1, 0, "a", Moment(1)), Ok(true));
+    assert_eq!(texts(&take(&stream).unwrap()), ["a"]);
+    assert!(take(&stream).is_none());
+    assert_eq!(stream.text(1, 1, "b", Moment(2)), Ok(false));
+    assert_eq!(stream.text(1, 2, "c", Moment(3)), Ok(false));
+    assert_eq!(texts(&take(&stream).unwrap()), ["bc"]);
+    assert_eq!(stream.usage().first_token, Span(1));
+    assert_eq!(stream.usage().generation, Span(2));
+}
+
+#[test]
+fn a_plugin_may_send_no_more_than_the_page_has_taken_plus_the_window() {
+    let (stream, outbox) = stream(true);
+    assert_eq!(stream.text(1, 0, &"x".repeat(60), Moment(1)), Ok(true));
+    assert_eq!(stream.text(1, 1, &"x".repeat(41), Moment(1)), Err(Fault::OverCredit));
+    assert!(orders(&outbox).is_empty());
+    take(&stream).unwrap();
+    let credits = orders(&outbox);
+    assert!(matches!(&credits[..], [Order::Credit(credit)] if credit.bytes == 60), "{credits:?}");
+    assert_eq!(stream.text(1, 1, &"x".repeat(100), Moment(1)), Ok(false));
+}
+
+#[test]
+fn pieces_come_in_order_of_the_right_kind_and_lease() {
+    let (stream, _) = stream(true);
+    assert_eq!(stream.text(1, 1, "x", Moment(1)), Err(Fault::OutOfOrder));
+    assert_eq!(stream.text(2, 0, "x", Moment(1)), Err(Fault::Stale));
+    assert_eq!(stream.body(1, 0, "x", Moment(1), 10), Err(Fault::WrongKind));
+    assert_eq!(stream.text(1, 0, "x", Moment(1)), Ok(true));
+    assert_eq!(stream.text(1, 0, "x", Moment(1)), Err(Fault::OutOfOrder));
+    assert_eq!(stream.complete(1, 5, "stop", (None, None)), Err(Fault::OutOfOrder));
+}
+
+#[test]
+fn another_attempt_starts_afresh() {
+    let (stream, _) = stream(false);
+    assert_eq!(stream.body(1, 0, "{\"half", Moment(1), 1_000), Ok(false));
+    stream.assign(assignment(2), Outbox::new(1), Moment(5));
+    assert_eq!(stream.body(1, 1, "x", Moment(6), 1_000), Err(Fault::Stale));
+    let answer = r#"{"choices":[{"message":{"content":"four"},"finish_reason":"stop"}]}"#;
+    assert_eq!(stream.body(2, 0, answer, Moment(6), 1_000), Ok(false));
+    assert_eq!(stream.complete(2, 1, "", (None, None)), Ok(Ok(())));
+    assert_eq!(stream.usage().answer_tokens, 1);
+    assert_eq!(stream.usage().prompt_tokens, 7);
+}
+
+#[test]
+fn a_whole_answer_that_is_none_is_malformed() {
+    let (stream, _) = stream(false);
+    assert_eq!(stream.body(1, 0, "<html>", Moment(1), 1_000), Ok(false));
+    assert_eq!(stream.complete(1, 1, "", (None, None)), Ok(Err(FailCode::Malformed)));
+}
+
+#[test]
+fn a_whole_answer_past_the_limit_is_reported() {
+    let (stream, _) = stream(false);
+    assert_eq!(stream.body(1, 0, "12345", Moment(1), 6), Ok(false));
+    assert_eq!(stream.body(1, 1, "67", Moment(1), 6), Ok(true));
+}
+
+#[test]
+fn the_watchdog_blames_whoever_is_silent() {
+    let patience = Patience { first_token: Span(100), idle: Span(50), total: Span(1_000), page: Span(30) };
+    let (stream, _) = stream(true);
+    assert_eq!(stream.stuck(Moment(100), &patience), None);
+    assert_eq!(stream.stuck(Moment(101), &patience), Some(Stuck::Plugin(1)));
+    assert_eq!(stream.text(1, 0, "x", Moment(90)), Ok(true));
+    assert_eq!(stream.stuck(Moment(120), &patience), None);
+    assert_eq!(stream.stuck(Moment(121), &patience), Some(Stuck::Page));
+    take(&stream).unwrap();
+    assert_eq!(stream.stuck(Moment(140), &patience), None);
+    assert_eq!(stream.stuck(Moment(141), &patience), Some(Stuck::Plugin(1)));
+}
+
+#[test]
+fn nothing_is_taken_after_the_end() {
+    let (stream, _) = stream(true);
+    assert_eq!(stream.text(1, 0, "x", Moment(1)), Ok(true));
+    stream.failed(FailCode::Cut, String::new());
+    assert_eq!(stream.text(1, 1, "y", Moment(1)), Err(Fault::Stale));
+    let batch = take(&stream).unwrap();
+    assert_eq!(texts(&batch), ["x"]);
+    assert!(matches!(batch.ending, Some(Ending::Failed { code: FailCode::Cut, receipt: None, .. })));
+}
