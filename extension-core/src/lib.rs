@@ -8,6 +8,8 @@ pub mod agent;
 pub mod bridge;
 pub mod fence;
 pub mod gpu;
+#[cfg(all(feature = "native", not(target_arch = "wasm32")))]
+pub mod native;
 pub mod settings;
 #[cfg(target_arch = "wasm32")]
 pub mod web;

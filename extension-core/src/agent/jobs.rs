@@ -109,6 +109,7 @@ impl Jobs {
     pub(super) fn abort_all(&mut self, commands: &mut Vec<Command>) {
         let running = std::mem::take(&mut self.running).into_iter();
         commands.extend(running.filter(|(_, job)| !job.fetched).map(|(id, _)| Command::Abort(id)));
+        commands.extend(self.lingering.drain(..).map(|(id, _)| Command::Abort(id)));
         self.dirty.clear();
     }
 

@@ -1,1 +1,6 @@
+//! The agent's life as events and the commands that follow, without a socket or a clock.
 
+mod jobs;
+mod link;
+mod server;
+mod world;

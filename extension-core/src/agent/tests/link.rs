@@ -1,0 +1,277 @@
+//! Consent, registration, greeting, heartbeats, pauses and stops.
+
+use rekursing_protocol::{Price, frame::close};
+use serde_json::json;
+
+use super::world::{World, asks, config, identity, sent};
+use crate::agent::{Answer, Command, Config, Event, Phase, Why};
+
+fn opens(commands: &[Command]) -> usize {
+    commands.iter().filter(|command| matches!(command, Command::OpenSocket { .. })).count()
+}
+
+fn why(world: &World) -> Option<Why> {
+    world.state().connection.reason.map(|reason| reason.code)
+}
+
+#[test]
+fn nothing_happens_before_the_owner_says_yes() {
+    let mut world = World::new();
+    let silent = Config { consent: false, ..config() };
+    assert_eq!(world.start(silent, Some(identity())), [Command::Changed]);
+    assert_eq!(world.agent.wake_at(), None);
+    assert_eq!(world.pass(600_000), []);
+    assert_eq!(world.on(Event::Retry), [Command::Changed]);
+    assert_eq!(world.on(Event::Tick), []);
+    assert_eq!((world.state().connection.phase, why(&world)), (Phase::Off, Some(Why::NoConsent)));
+    assert_eq!(opens(&world.on(Event::Configured(config()))), 1);
+}
+
+#[test]
+fn taking_consent_back_closes_everything() {
+    let mut world = World::ready();
+    let post = world.job(1);
+    let commands = world.on(Event::Configured(Config { consent: false, ..config() }));
+    assert_eq!(commands, [Command::Abort(post.id), Command::CloseSocket(1000), Command::Changed]);
+    assert_eq!(world.pass(600_000), []);
+    assert!(world.state().models.is_empty() && world.state().jobs.is_empty());
+}
+
+#[test]
+fn registers_once_and_keeps_the_identity() {
+    let mut world = World::new();
+    let commands = world.start(config(), None);
+    let register = asks(&commands).pop().unwrap();
+    assert_eq!((register.url.as_str(), register.bearer), ("http://relay:3002/api/plugin/register", None));
+    let body: serde_json::Value = serde_json::from_str(&register.body.unwrap()).unwrap();
+    assert_eq!((&body["gpu"]["model"], &body["models"][0]["model"]), (&json!("M2"), &json!("tiny-chat")));
+    assert_eq!(opens(&commands), 0);
+
+    let body = json!({"pluginId": identity().plugin, "secret": "shh"}).to_string();
+    let answer = Answer::Reply { status: 201, body: body.as_bytes() };
+    let commands = world.on(Event::Answered { id: register.id, answer });
+    let url = "ws://relay:3002/api/plugin/connect".to_owned();
+    assert_eq!(commands, [Command::Save(identity()), Command::OpenSocket { url }, Command::Changed]);
+}
+
+#[test]
+fn a_registration_that_fails_is_tried_again() {
+    for (answer, reason) in [
+        (Answer::Failed, Why::RelayUnreachable),
+        (Answer::Reply { status: 500, body: b"" }, Why::RelayRefused),
+        (Answer::Reply { status: 201, body: b"{}" }, Why::RelayRefused),
+    ] {
+        let mut world = World::new();
+        let register = asks(&world.start(config(), None)).pop().unwrap();
+        world.on(Event::Answered { id: register.id, answer });
+        assert_eq!((world.state().connection.phase, why(&world)), (Phase::Waiting, Some(reason)));
+        assert_eq!(asks(&world.pass(1_000)).len(), 1);
+    }
+}
+
+#[test]
+fn the_secret_of_one_relay_is_not_shown_to_another() {
+    let mut world = World::new();
+    let elsewhere = Config { relay: "ws://other:3002".to_owned(), ..config() };
+    let commands = world.start(elsewhere, Some(identity()));
+    assert_eq!(asks(&commands).len(), 1);
+    assert!(!format!("{commands:?}").contains("shh"));
+
+    let mut world = World::ready();
+    let commands = world.on(Event::Configured(Config { relay: "ws://other:3002".to_owned(), ..config() }));
+    assert!(commands.contains(&Command::CloseSocket(1000)));
+    assert_eq!(asks(&commands)[0].url, "http://other:3002/api/plugin/register");
+}
+
+#[test]
+fn says_who_it_is_when_greeted() {
+    let mut world = World::new();
+    let priced = Config { price: Some(Price::new(1, 2)), ..config() };
+    assert_eq!(opens(&world.start(priced, Some(identity()))), 1);
+    assert_eq!(world.state().connection.phase, Phase::Connecting);
+    let commands = world.greet();
+    let identify = &sent(&commands)[0]["identify"];
+    assert_eq!(identify["plugin"], json!(identity().plugin));
+    assert_eq!(
+        (&identify["secret"], &identify["agent"], &identify["version"]),
+        (&json!("shh"), &json!("test/1"), &json!(1))
+    );
+    assert_eq!(identify["inventory"]["slots"], json!(2));
+    assert_eq!(identify["inventory"]["offers"][0]["price"], json!({"input": 1, "output": 2}));
+    assert_eq!((world.state().connection.phase, why(&world)), (Phase::Ready, None));
+    let earnings = asks(&commands).pop().unwrap();
+    assert!(earnings.url.ends_with(&identity().plugin.to_string()));
+    assert_eq!(earnings.bearer.as_deref(), Some("shh"));
+}
+
+#[test]
+fn beats_within_the_first_interval_and_then_every_one() {
+    let mut world = World::ready();
+    let began = world.now.0;
+    let commands = world.pass_acked(100_000);
+    let beats: Vec<_> =
+        sent(&commands).into_iter().filter(|frame| frame.get("heartbeat").is_some()).collect();
+    assert!(beats.len() >= 5 && beats.len() <= 6, "{} beats since {began}", beats.len());
+    let numbers: Vec<_> = beats.iter().map(|beat| beat["heartbeat"]["n"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=beats.len() as u64).collect::<Vec<_>>());
+    assert_eq!(world.state().connection.phase, Phase::Ready);
+}
+
+#[test]
+fn a_relay_that_falls_silent_is_left() {
+    let mut world = World::ready();
+    let post = world.job(1);
+    world.head(post.id);
+    let mut commands = Vec::new();
+    while world.state().connection.phase == Phase::Ready {
+        commands.extend(world.pass(1_000));
+        if world.now.0 > 1_050_000 {
+            panic!("the silence was not noticed");
+        }
+        world.on(Event::FetchBytes {
+            id: post.id,
+            bytes: b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
+        });
+    }
+    assert!(commands.contains(&Command::CloseSocket(4900)));
+    assert!(commands.contains(&Command::Abort(post.id)));
+}
+
+#[test]
+fn a_lost_link_is_tried_again_after_ever_longer_pauses() {
+    let mut world = World::ready();
+    let mut longest = 0;
+    for _ in 0..40 {
+        world.on(Event::SocketClosed { code: 1006 });
+        assert_eq!(
+            (world.state().connection.phase, why(&world)),
+            (Phase::Waiting, Some(Why::RelayUnreachable))
+        );
+        let began = world.now.0;
+        while opens(&world.pass(1)) == 0 {
+            assert!(world.now.0 - began <= 60_001);
+        }
+        longest = longest.max(world.now.0 - began);
+    }
+    assert!(longest > 20_000, "{longest}");
+    // A session that held makes the next pause short.
+    world.greet();
+    world.pass_acked(61_000);
+    world.on(Event::SocketClosed { code: 1001 });
+    assert_eq!(opens(&world.pass(1_001)), 1);
+}
+
+#[test]
+fn a_final_close_stops_until_the_owner_acts() {
+    for (code, reason) in [
+        (close::VERSION, Why::Version),
+        (close::REPLACED, Why::Replaced),
+        (close::UNAUTHORIZED, Why::RelayUnauthorized),
+    ] {
+        assert!(close::is_final(code));
+        let mut world = World::ready();
+        world.on(Event::SocketClosed { code });
+        assert_eq!((world.state().connection.phase, why(&world)), (Phase::Off, Some(reason)));
+        assert_eq!(opens(&world.pass(600_000)), 0);
+        let commands = world.on(Event::Retry);
+        // An unknown identity is replaced by a new one, and any other kept.
+        let anew = usize::from(code == close::UNAUTHORIZED);
+        assert_eq!((asks(&commands).len(), opens(&commands)), (anew, 1 - anew));
+    }
+}
+
+#[test]
+fn three_misunderstandings_in_ten_minutes_stop_the_agent() {
+    let mut world = World::ready();
+    for count in 1..=3 {
+        world.on(Event::SocketClosed { code: close::BAD_FRAME });
+        let phase = if count < 3 { Phase::Waiting } else { Phase::Off };
+        assert_eq!(world.state().connection.phase, phase);
+        world.pass(10_000);
+        world.greet();
+    }
+    assert_eq!(why(&world), Some(Why::BadFrames));
+}
+
+#[test]
+fn another_version_is_not_talked_to() {
+    let mut world = World::new();
+    world.start(config(), Some(identity()));
+    world.on(Event::SocketOpen);
+    let commands =
+        world.frame(&json!({"hello": {"version": 2, "heartbeat_ms": 20_000, "frame_bytes_max": 65_536}}));
+    assert_eq!(commands, [Command::CloseSocket(close::VERSION), Command::Changed]);
+    assert_eq!(why(&world), Some(Why::Version));
+}
+
+#[test]
+fn a_relay_that_does_not_greet_is_left() {
+    let mut world = World::new();
+    world.start(config(), Some(identity()));
+    world.on(Event::SocketOpen);
+    assert!(world.pass(10_000).iter().any(|command| matches!(command, Command::CloseSocket(_))));
+}
+
+#[test]
+fn frames_that_cannot_be_are_not_lived_with() {
+    for text in
+        ["", "{", "{\"dance\":{}}", "{\"hello\":{\"version\":1,\"heartbeat_ms\":1,\"frame_bytes_max\":1}}"]
+    {
+        let mut world = World::ready();
+        let commands = world.on(Event::Frame(text));
+        assert_eq!(commands, [Command::CloseSocket(close::BAD_FRAME), Command::Changed], "{text}");
+    }
+}
+
+#[test]
+fn a_draining_relay_is_left_once_idle() {
+    let mut world = World::ready();
+    let post = world.job(1);
+    world.frame(&json!({"drain": {"deadline_ms": 30_000, "spread_ms": 5_000}}));
+    let closes = |commands: &[Command]| commands.contains(&Command::CloseSocket(1000));
+    assert!(!closes(&world.pass_acked(6_000)));
+    world.on(Event::FetchFailed { id: post.id });
+    assert!(closes(&world.pass_acked(10)));
+    assert_eq!(why(&world), Some(Why::Draining));
+    assert_eq!(opens(&world.pass(1_000)), 1);
+}
+
+#[test]
+fn an_address_that_is_none_is_named_as_such() {
+    let mut world = World::new();
+    world.start(Config { relay: "relay".to_owned(), ..config() }, None);
+    assert_eq!((world.state().connection.phase, why(&world)), (Phase::Off, Some(Why::BadRelayAddress)));
+}
+
+#[test]
+fn stopping_says_goodbye() {
+    let mut world = World::ready();
+    let post = world.job(1);
+    let commands = world.on(Event::Stopped);
+    assert_eq!(commands, [Command::Abort(post.id), Command::CloseSocket(1000), Command::Changed]);
+    assert_eq!(world.agent.wake_at(), None);
+}
+
+#[test]
+fn earnings_are_asked_for_after_settlements_together_and_every_minute() {
+    let mut world = World::new();
+    world.start(config(), Some(identity()));
+    let first = asks(&world.greet()).pop().unwrap();
+    let earnings = json!({
+        "pluginId": identity().plugin, "available": "0.5", "held": "0", "paid": "0", "today": "0.25",
+        "last7Days": "0", "last30Days": "0", "total": "0.75", "jobs": 3, "models": [], "recent": [],
+    });
+    let body = earnings.to_string();
+    world.on(Event::Answered { id: first.id, answer: Answer::Reply { status: 200, body: body.as_bytes() } });
+    assert_eq!(world.state().earnings.unwrap().total.to_string(), "0.75");
+
+    let settled = json!({"settled": {"job": super::world::job_id(1), "earned": "0.1", "prompt_tokens": 1, "answer_tokens": 1, "at": 0}});
+    world.frame(&settled);
+    world.frame(&settled);
+    let asked = asks(&world.pass_acked(2_000));
+    assert_eq!(asked.len(), 1);
+    world.on(Event::Answered { id: asked[0].id, answer: Answer::Failed });
+    assert_eq!(world.state().earnings.unwrap().total.to_string(), "0.75");
+    assert_eq!(asks(&world.pass_acked(59_000)).len(), 0);
+    assert_eq!(asks(&world.pass_acked(2_000)).len(), 1);
+}

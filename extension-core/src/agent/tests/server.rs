@@ -1,0 +1,103 @@
+//! Finding the model server, and telling the relay only what is new.
+
+use serde_json::json;
+
+use super::world::{LLAMA_MODELS, World, config, identity, sent};
+use crate::{
+    agent::{Command, Config, Event, Phase, Why},
+    bridge::server::Kind,
+};
+
+fn inventories(commands: &[Command]) -> Vec<serde_json::Value> {
+    sent(commands)
+        .into_iter()
+        .filter_map(|mut frame| frame.get_mut("inventory").map(serde_json::Value::take))
+        .collect()
+}
+
+#[test]
+fn what_is_found_is_shown() {
+    let world = World::ready();
+    let state = world.state();
+    assert_eq!(state.server.kind, Some(Kind::LlamaCpp));
+    assert_eq!(state.server.address.as_deref(), Some("http://127.0.0.1:8080"));
+    assert_eq!((state.models.len(), state.models[0].model.as_str()), (1, "tiny-chat"));
+    assert_eq!((state.models[0].context, state.models[0].slots), (1024, 4));
+}
+
+#[test]
+fn an_unchanged_inventory_is_not_told_again() {
+    let mut world = World::ready();
+    assert!(inventories(&world.pass_acked(120_000)).is_empty());
+}
+
+#[test]
+fn a_server_that_goes_and_comes_back_is_noticed_without_a_click() {
+    let mut world = World::ready();
+    world.models = None;
+    let told = inventories(&world.pass_acked(15_000));
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["offers"], json!([]));
+    let state = world.state();
+    assert_eq!(state.connection.phase, Phase::Ready);
+    assert_eq!(state.server.reason.unwrap().code, Why::NoServer);
+    assert_eq!(state.connection.reason.unwrap().code, Why::NoServer);
+
+    world.models = Some(LLAMA_MODELS.to_owned());
+    let told = inventories(&world.pass_acked(5_000));
+    assert_eq!(told[0]["offers"][0]["model"], json!("tiny-chat"));
+    assert_eq!(world.state().server.reason, None);
+}
+
+#[test]
+fn a_server_without_a_model_is_named_as_such() {
+    let mut world = World::new();
+    world.models = Some(r#"{"data":[]}"#.to_owned());
+    world.start(config(), Some(identity()));
+    let state = world.state();
+    assert_eq!((state.server.kind, state.server.reason.unwrap().code), (Some(Kind::LlamaCpp), Why::NoModel));
+    let commands = world.greet();
+    assert_eq!(sent(&commands)[0]["identify"]["inventory"]["offers"], json!([]));
+}
+
+#[test]
+fn a_server_at_work_may_be_too_busy_to_answer() {
+    let mut world = World::ready();
+    world.job(1);
+    world.models = None;
+    assert!(inventories(&world.pass_acked(16_000)).is_empty());
+    assert_eq!(world.state().models.len(), 1);
+}
+
+#[test]
+fn a_job_that_finds_nobody_makes_the_agent_look_again() {
+    let mut world = World::ready();
+    let post = world.job(1);
+    world.models = None;
+    let commands = world.on(Event::FetchFailed { id: post.id });
+    assert_eq!(sent(&commands)[0]["fail"]["code"], json!("unreachable"));
+    let commands = world.on(Event::Tick);
+    assert_eq!(inventories(&commands).len(), 1);
+}
+
+#[test]
+fn settings_change_what_is_offered_at_once() {
+    let mut world = World::ready();
+    let paused = Config { paused: true, slots: 5, ..config() };
+    let told = inventories(&world.on(Event::Configured(paused.clone())));
+    assert_eq!((&told[0]["paused"], &told[0]["slots"]), (&json!(true), &json!(5)));
+    assert_eq!(world.state().connection.reason.unwrap().code, Why::Paused);
+    let prices = [("tiny-chat".to_owned(), rekursing_protocol::Price::new(3, 4))].into();
+    let told = inventories(&world.on(Event::Configured(Config { prices, ..paused })));
+    assert_eq!(told[0]["offers"][0]["price"], json!({"input": 3, "output": 4}));
+}
+
+#[test]
+fn another_server_is_looked_for_at_once() {
+    let mut world = World::ready();
+    let elsewhere = Config { servers: vec!["http://127.0.0.1:9".to_owned()], ..config() };
+    world.on(Event::Configured(elsewhere));
+    assert_eq!(world.state().server.reason.unwrap().code, Why::NoServer);
+    world.on(Event::Configured(Config { servers: Vec::new(), ..config() }));
+    assert_eq!(world.state().server.address.as_deref(), Some("http://127.0.0.1:8080"));
+}

@@ -1,0 +1,183 @@
+//! A relay and a model server that answer as told, and a clock that is moved by hand.
+
+use rekursing_protocol::{JobId, Moment, PluginId, frame::Call};
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, Answer, Ask, Command, Config, Event, FetchId, Identity, Post, State};
+
+pub(super) const LLAMA_PROPS: &str = include_str!("../../../tests/fixtures/llama-cpp-props.json");
+pub(super) const LLAMA_MODELS: &str = include_str!("../../../tests/fixtures/llama-cpp-models.json");
+pub(super) const STREAM: &str = include_str!("../../../tests/fixtures/llama-cpp-chat.sse");
+
+pub(super) struct World {
+    pub(super) agent: Agent,
+    pub(super) now: Moment,
+    /// Whether a model server is there, and what `/v1/models` says.
+    pub(super) models: Option<String>,
+}
+
+pub(super) fn config() -> Config {
+    Config {
+        relay: "ws://relay:3002".to_owned(),
+        servers: vec!["http://127.0.0.1:8080".to_owned()],
+        slots: 2,
+        consent: true,
+        ..Config::default()
+    }
+}
+
+pub(super) fn identity() -> Identity {
+    Identity {
+        relay: "http://relay:3002".to_owned(),
+        plugin: PluginId::from_bits(7),
+        secret: "shh".to_owned(),
+    }
+}
+
+impl World {
+    pub(super) fn new() -> World {
+        let now = Moment(1_000_000);
+        World { agent: Agent::new("test/1", 42), now, models: Some(LLAMA_MODELS.to_owned()) }
+    }
+
+    /// An agent that is registered, connected and ready.
+    pub(super) fn ready() -> World {
+        World::ready_with(config())
+    }
+
+    pub(super) fn ready_with(config: Config) -> World {
+        let mut world = World::new();
+        world.start(config, Some(identity()));
+        world.greet();
+        world
+    }
+
+    pub(super) fn start(&mut self, config: Config, identity: Option<Identity>) -> Vec<Command> {
+        self.on(Event::Started { config, identity, gpu: crate::gpu::recognise("Apple M2") })
+    }
+
+    /// Opens the socket and goes through the greeting.
+    pub(super) fn greet(&mut self) -> Vec<Command> {
+        self.on(Event::SocketOpen);
+        let mut commands =
+            self.frame(&json!({"hello": {"version": 1, "heartbeat_ms": 20_000, "frame_bytes_max": 65_536}}));
+        let session = "ses_00000000000000000000000001";
+        commands.extend(self.frame(&json!({"ready": {"session": session}})));
+        commands
+    }
+
+    /// Hands in an event, lets the model server answer what it is asked, and returns the other commands.
+    pub(super) fn on(&mut self, event: Event<'_>) -> Vec<Command> {
+        self.agent.handle(event, self.now);
+        self.settle()
+    }
+
+    pub(super) fn frame(&mut self, frame: &Value) -> Vec<Command> {
+        self.on(Event::Frame(&frame.to_string()))
+    }
+
+    fn settle(&mut self) -> Vec<Command> {
+        let mut commands: Vec<Command> = self.agent.commands(self.now).collect();
+        let mut left = Vec::new();
+        while !commands.is_empty() {
+            for command in std::mem::take(&mut commands) {
+                match command {
+                    Command::Ask(ask) if ask.url.starts_with("http://127.0.0.1") => self.serve(&ask),
+                    other => left.push(other),
+                }
+            }
+            commands = self.agent.commands(self.now).collect();
+        }
+        left
+    }
+
+    fn serve(&mut self, ask: &Ask) {
+        let body = match (&self.models, ask.url.strip_prefix("http://127.0.0.1:8080")) {
+            (Some(_), Some("/props")) => LLAMA_PROPS.to_owned(),
+            (Some(models), Some("/v1/models")) => models.clone(),
+            (Some(_), Some(_)) => {
+                let answer = Answer::Reply { status: 404, body: b"no" };
+                return self.agent.handle(Event::Answered { id: ask.id, answer }, self.now);
+            }
+            _ => return self.agent.handle(Event::Answered { id: ask.id, answer: Answer::Failed }, self.now),
+        };
+        let answer = Answer::Reply { status: 200, body: body.as_bytes() };
+        self.agent.handle(Event::Answered { id: ask.id, answer }, self.now);
+    }
+
+    /// Moves the clock to each moment at which the agent wants to wake, and ends `millis` later.
+    pub(super) fn pass(&mut self, millis: u64) -> Vec<Command> {
+        let end = Moment(self.now.0 + millis);
+        let mut commands = Vec::new();
+        while let Some(at) = self.agent.wake_at().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            commands.extend(self.on(Event::Tick));
+        }
+        self.now = end;
+        commands
+    }
+
+    /// Like [`World::pass`], with a relay that acknowledges every heartbeat.
+    pub(super) fn pass_acked(&mut self, millis: u64) -> Vec<Command> {
+        let end = Moment(self.now.0 + millis);
+        let mut commands = Vec::new();
+        while let Some(at) = self.agent.wake_at().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            let ticked = self.on(Event::Tick);
+            for beat in sent(&ticked).iter().filter(|frame| frame.get("heartbeat").is_some()) {
+                commands.extend(self.frame(&json!({"ack": {"n": beat["heartbeat"]["n"]}})));
+            }
+            commands.extend(ticked);
+        }
+        self.now = end;
+        commands
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.agent.state(self.now)
+    }
+
+    /// Starts a job and returns its fetch.
+    pub(super) fn job(&mut self, number: u128) -> Post {
+        let commands = self.frame(&start(number));
+        posts(&commands).pop().unwrap_or_else(|| panic!("no fetch in {commands:?}"))
+    }
+
+    pub(super) fn head(&mut self, id: FetchId) {
+        let commands = self.on(Event::FetchHead { id, status: 200, content_type: "text/event-stream" });
+        assert_eq!(commands, []);
+    }
+}
+
+pub(super) fn job_id(number: u128) -> JobId {
+    JobId::from_bits(number)
+}
+
+pub(super) fn start(number: u128) -> Value {
+    json!({"start": {
+        "job": job_id(number), "lease": 1, "call": Call::Chat, "model": "tiny-chat", "stream": true,
+        "body": {"messages": [{"role": "user", "content": "the-secret-prompt"}], "temperature": 0},
+        "credit": 65_536, "first_token_ms": 30_000, "idle_ms": 10_000, "total_ms": 300_000,
+    }})
+}
+
+/// Returns the frames that were sent.
+pub(super) fn sent(commands: &[Command]) -> Vec<Value> {
+    let texts = commands
+        .iter()
+        .filter_map(|command| if let Command::Send(text) = command { Some(text) } else { None });
+    texts.map(|text| serde_json::from_str(text).unwrap()).collect()
+}
+
+pub(super) fn posts(commands: &[Command]) -> Vec<Post> {
+    let posts = commands
+        .iter()
+        .filter_map(|command| if let Command::Post(post) = command { Some(post) } else { None });
+    posts.cloned().collect()
+}
+
+pub(super) fn asks(commands: &[Command]) -> Vec<Ask> {
+    let asks =
+        commands.iter().filter_map(|command| if let Command::Ask(ask) = command { Some(ask) } else { None });
+    asks.cloned().collect()
+}

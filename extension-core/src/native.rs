@@ -1,0 +1,62 @@
+//! The native shell: it runs the agent over the operating system's sockets, for owners without
+//! Chrome and for load tests.
+//!
+//! It decides nothing: it hands the agent what happened and executes its commands. All that is
+//! ready is handed in before commands are asked for, and all that leaves is flushed at once: under
+//! load many tokens share one write, and when idle none waits.
+
+mod clock;
+mod exchange;
+mod fetch;
+mod flags;
+mod gpu;
+mod keep;
+mod shell;
+mod socket;
+
+use std::{rc::Rc, time::Duration};
+
+use anyhow::Context;
+use tokio::{sync::watch, task::JoinSet};
+
+use crate::agent::Config;
+use clock::Clock;
+use exchange::Exchanges;
+pub use flags::Flags;
+use keep::Keep;
+use shell::Shell;
+
+/// How many agents of a load test begin at once, and how long the next ones wait.
+const BEGIN_TOGETHER: usize = 100;
+const BEGIN_EVERY: Duration = Duration::from_millis(50);
+
+/// Runs the agents that the flags ask for until `stop` is true, then leaves in good order.
+/// It must run within a [`tokio::task::LocalSet`].
+pub async fn run(flags: Flags, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .tcp_nodelay(true)
+        .connect_timeout(Duration::from_secs(5))
+        .pool_max_idle_per_host(256)
+        .build()
+        .context("could not set up HTTP")?;
+    let sessions = flags.sessions.max(1);
+    let clock = Clock::start();
+    let exchanges = Exchanges::new(client.clone(), clock, sessions > 1);
+    let keep = Rc::new(Keep::new(flags.state.clone().filter(|_| sessions == 1)));
+    let config = Config::from(flags);
+    let gpu = gpu::recognise();
+    let mut agents = JoinSet::new();
+    for number in 0..sessions {
+        let shell = Shell::new(client.clone(), exchanges.clone(), Rc::clone(&keep), clock, sessions > 1)?;
+        agents.spawn_local(shell.run(config.clone(), gpu.clone(), stop.clone()));
+        if number % BEGIN_TOGETHER == BEGIN_TOGETHER - 1 {
+            tokio::time::sleep(BEGIN_EVERY).await;
+        }
+    }
+    while let Some(ended) = agents.join_next().await {
+        ended.context("an agent panicked")??;
+    }
+    Ok(())
+}

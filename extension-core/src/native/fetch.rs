@@ -1,0 +1,81 @@
+//! One job's fetch: a task that reads the model server's answer for as long as it may.
+
+use reqwest::header::CONTENT_TYPE;
+use tokio::{
+    sync::{mpsc, watch},
+    task::AbortHandle,
+};
+
+use super::shell::Happening;
+use crate::agent::Post;
+
+/// A fetch that runs. Dropping it aborts it.
+#[derive(Debug)]
+pub(super) struct Fetch {
+    may_read: watch::Sender<bool>,
+    task: AbortHandle,
+}
+
+impl Fetch {
+    /// Begins. What comes goes into the inbox; a full inbox stops the reading.
+    pub(super) fn begin(client: reqwest::Client, post: Post, inbox: mpsc::Sender<Happening>) -> Fetch {
+        let (may_read, gate) = watch::channel(true);
+        let task = tokio::task::spawn_local(async move {
+            let id = post.id;
+            let last = match read(&client, post, &inbox, gate).await {
+                Ok(()) => Happening::FetchEnd { id },
+                Err(Broken) => Happening::FetchFailed { id },
+            };
+            // Without an inbox nobody waits for the end.
+            let _ = inbox.send(last).await;
+        });
+        Fetch { may_read, task: task.abort_handle() }
+    }
+
+    /// Stops reading, or goes on.
+    pub(super) fn pause(&self) {
+        self.may_read.send_replace(false);
+    }
+
+    pub(super) fn resume(&self) {
+        self.may_read.send_replace(true);
+    }
+}
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The connection broke, or never came about.
+struct Broken;
+
+async fn read(
+    client: &reqwest::Client,
+    post: Post,
+    inbox: &mpsc::Sender<Happening>,
+    mut gate: watch::Receiver<bool>,
+) -> Result<(), Broken> {
+    let id = post.id;
+    let request = client.post(&post.url).header(CONTENT_TYPE, "application/json").body(post.body);
+    let request = match post.bearer {
+        Some(bearer) => request.bearer_auth(bearer),
+        None => request,
+    };
+    let mut response = request.send().await.map_err(|_| Broken)?;
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let head = Happening::FetchHead {
+        id,
+        status: response.status().as_u16(),
+        content_type: content_type.unwrap_or_default().to_owned(),
+    };
+    inbox.send(head).await.map_err(|_| Broken)?;
+    loop {
+        if !*gate.borrow() {
+            gate.wait_for(|may_read| *may_read).await.map_err(|_| Broken)?;
+        }
+        let Some(bytes) = response.chunk().await.map_err(|_| Broken)? else { return Ok(()) };
+        inbox.send(Happening::FetchBytes { id, bytes }).await.map_err(|_| Broken)?;
+    }
+}

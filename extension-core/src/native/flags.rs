@@ -1,0 +1,111 @@
+//! The flags of `rekursing-node`.
+
+use std::path::PathBuf;
+
+use rekursing_protocol::Price;
+
+use crate::agent::Config;
+
+/// Offers the models of a local model server on rekursing.com. Starting it is the owner's consent.
+#[derive(Clone, clap::Parser)]
+#[command(name = "rekursing-node", version)]
+pub struct Flags {
+    /// The relay's address.
+    #[arg(long, env = "REKURSING_RELAY", default_value = "wss://rekursing.com")]
+    pub relay: String,
+
+    /// The model server's address; may be given several times. Without it the usual ones on this
+    /// computer are tried: LM Studio, Ollama, llama.cpp, vLLM, exo.
+    #[arg(long, env = "REKURSING_SERVER", value_delimiter = ',')]
+    pub server: Vec<String>,
+
+    /// The model server's API token. It is sent nowhere else.
+    #[arg(long, env = "REKURSING_SERVER_TOKEN", hide_env_values = true)]
+    pub server_token: Option<String>,
+
+    /// Where to keep the identity that earns, readable by its owner alone. Without it every start
+    /// is a new identity.
+    #[arg(long, env = "REKURSING_STATE", value_name = "FILE")]
+    pub state: Option<PathBuf>,
+
+    /// Jobs at once over all models.
+    #[arg(long, env = "REKURSING_SLOTS", default_value_t = 4)]
+    pub slots: u16,
+
+    /// The price of prompts in micro-dollars per million tokens; without it the relay's default ask.
+    #[arg(long, env = "REKURSING_PRICE_INPUT", requires = "price_output")]
+    pub price_input: Option<u64>,
+
+    /// The price of answers in micro-dollars per million tokens.
+    #[arg(long, env = "REKURSING_PRICE_OUTPUT", requires = "price_input")]
+    pub price_output: Option<u64>,
+
+    /// A name that pages may see, at most 60 characters.
+    #[arg(long, env = "REKURSING_NAME", default_value = "")]
+    pub name: String,
+
+    /// So many agents, each with an identity of its own that is not kept; for load tests.
+    #[arg(long, default_value_t = 1)]
+    pub sessions: usize,
+}
+
+impl std::fmt::Debug for Flags {
+    /// Prints everything but the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flags")
+            .field("relay", &self.relay)
+            .field("server", &self.server)
+            .field("state", &self.state)
+            .field("slots", &self.slots)
+            .field("sessions", &self.sessions)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Flags> for Config {
+    fn from(flags: Flags) -> Config {
+        let price = flags.price_input.zip(flags.price_output);
+        Config {
+            relay: flags.relay,
+            servers: flags.server,
+            token: flags.server_token,
+            name: flags.name,
+            price: price.map(|(input, output)| Price { input, output }),
+            slots: flags.slots,
+            consent: true,
+            ..Config::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_well_formed() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_settings_with_consent() {
+        let line = "rekursing-node --relay ws://127.0.0.1:1 --server http://127.0.0.1:2 --slots 7 \
+                    --price-input 5 --price-output 9 --server-token t";
+        let config = Config::from(Flags::try_parse_from(line.split_whitespace()).unwrap());
+        assert_eq!((config.relay.as_str(), config.slots, config.consent), ("ws://127.0.0.1:1", 7, true));
+        assert_eq!(
+            (config.servers, config.token),
+            (vec!["http://127.0.0.1:2".to_owned()], Some("t".to_owned()))
+        );
+        assert_eq!(config.price, Some(Price { input: 5, output: 9 }));
+        assert!(Flags::try_parse_from(["rekursing-node", "--price-input", "5"]).is_err());
+    }
+
+    #[test]
+    fn no_debug_output_holds_the_token() {
+        let flags = Flags::try_parse_from(["rekursing-node", "--server-token", "sk-secret"]).unwrap();
+        assert!(!format!("{flags:?} {:?}", Config::from(flags.clone())).contains("sk-secret"));
+    }
+}

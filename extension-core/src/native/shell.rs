@@ -1,0 +1,310 @@
+//! Runs one agent: waits for what happens, hands it in, executes the commands.
+
+use std::{collections::HashMap, io::Write, rc::Rc};
+
+use anyhow::Context;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use rekursing_protocol::Gpu;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    clock::Clock,
+    exchange::{Answered, Exchanges},
+    fetch::Fetch,
+    keep::Keep,
+    socket::{LOST, Socket, Turn},
+};
+use crate::agent::{Agent, Answer, AskId, Command, Config, Event, FetchId, Phase, State};
+
+/// What the agent tells the relay it is.
+const NAME: &str = concat!("node/", env!("CARGO_PKG_VERSION"));
+
+/// What may wait in the inbox. Fetches that find it full read no further.
+const INBOX_MAX: usize = 256;
+
+/// Most happenings that are handed in before commands are executed, so that a flood cannot hold
+/// the first of them back.
+const TOGETHER_MAX: usize = 512;
+
+/// What tasks beside the agent's own report.
+#[derive(Debug)]
+pub(super) enum Happening {
+    Opened { number: u64, socket: Option<Box<Socket>> },
+    Answered { id: AskId, answered: Answered },
+    FetchHead { id: FetchId, status: u16, content_type: String },
+    FetchBytes { id: FetchId, bytes: Bytes },
+    FetchEnd { id: FetchId },
+    FetchFailed { id: FetchId },
+}
+
+/// One agent and what it holds.
+pub(super) struct Shell {
+    agent: Agent,
+    client: reqwest::Client,
+    exchanges: Exchanges,
+    keep: Rc<Keep>,
+    clock: Clock,
+    socket: Option<Socket>,
+    /// Counts the sockets, so that one that opens too late is known as such.
+    sockets: u64,
+    fetches: HashMap<FetchId, Fetch>,
+    inbox: mpsc::Receiver<Happening>,
+    sender: mpsc::Sender<Happening>,
+    /// One of many: it prints less and goes on when the relay stops it.
+    is_one_of_many: bool,
+    printed: Option<String>,
+    announced: bool,
+}
+
+impl Shell {
+    pub(super) fn new(
+        client: reqwest::Client,
+        exchanges: Exchanges,
+        keep: Rc<Keep>,
+        clock: Clock,
+        is_one_of_many: bool,
+    ) -> anyhow::Result<Shell> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+        let (sender, inbox) = mpsc::channel(INBOX_MAX);
+        Ok(Shell {
+            agent: Agent::new(NAME, u64::from_le_bytes(seed)),
+            client,
+            exchanges,
+            keep,
+            clock,
+            socket: None,
+            sockets: 0,
+            fetches: HashMap::new(),
+            inbox,
+            sender,
+            is_one_of_many,
+            printed: None,
+            announced: false,
+        })
+    }
+
+    /// Runs until `stop` is true, or the relay says not to come back.
+    pub(super) async fn run(
+        mut self,
+        config: Config,
+        gpu: Gpu,
+        mut stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let identity = self.keep.read()?;
+        self.handle(Event::Started { config, identity, gpu });
+        self.execute().await?;
+        loop {
+            let alarm = self.agent.wake_at().map(|at| self.clock.instant(at));
+            let clogged = self.socket.as_ref().is_some_and(Socket::is_clogged);
+            tokio::select! {
+                biased;
+                // Without its sender nobody can stop the agent any more.
+                _ = stop.wait_for(|stop| *stop) => break,
+                turn = turn(&mut self.socket) => self.turned(turn),
+                Some(happening) = self.inbox.recv(), if !clogged => self.happened(happening),
+                () = sleep_until(alarm) => self.handle(Event::Tick),
+            }
+            self.take_ready();
+            self.execute().await?;
+        }
+        self.handle(Event::Stopped);
+        self.execute().await
+    }
+
+    /// Hands in all that is ready already.
+    fn take_ready(&mut self) {
+        for _ in 0..TOGETHER_MAX {
+            let frame = self.socket.as_mut().and_then(|socket| socket.turn().now_or_never());
+            match (frame, self.inbox.try_recv()) {
+                (None, Err(_)) => return,
+                (frame, happening) => {
+                    frame.into_iter().for_each(|turn| self.turned(turn));
+                    happening.into_iter().for_each(|happening| self.happened(happening));
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event<'_>) {
+        self.agent.handle(event, self.clock.now());
+    }
+
+    fn turned(&mut self, turn: Turn) {
+        match turn {
+            Turn::Frame(text) => self.handle(Event::Frame(&text)),
+            Turn::Flushed => {}
+            Turn::Closed(code) => {
+                self.socket = None;
+                self.handle(Event::SocketClosed { code });
+            }
+        }
+    }
+
+    fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Opened { number, .. } if number != self.sockets => {}
+            Happening::Opened { socket: None, .. } => self.handle(Event::SocketClosed { code: LOST }),
+            Happening::Opened { socket: Some(socket), .. } => {
+                self.socket = Some(*socket);
+                self.handle(Event::SocketOpen);
+            }
+            Happening::Answered { id, answered } => {
+                let answer = match &answered {
+                    Some((status, body)) => Answer::Reply { status: *status, body },
+                    None => Answer::Failed,
+                };
+                self.handle(Event::Answered { id, answer });
+            }
+            Happening::FetchHead { id, status, content_type } => {
+                self.handle(Event::FetchHead { id, status, content_type: &content_type });
+            }
+            Happening::FetchBytes { id, bytes } => self.handle(Event::FetchBytes { id, bytes: &bytes }),
+            Happening::FetchEnd { id } => {
+                self.fetches.remove(&id);
+                self.handle(Event::FetchEnd { id });
+            }
+            Happening::FetchFailed { id } => {
+                self.fetches.remove(&id);
+                self.handle(Event::FetchFailed { id });
+            }
+        }
+    }
+
+    /// Executes the agent's commands, then lets everything leave that can.
+    async fn execute(&mut self) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        let mut farewell = None;
+        let mut changed = false;
+        for command in self.agent.commands(now) {
+            match command {
+                Command::Send(text) => {
+                    if let Some(socket) = &mut self.socket {
+                        socket.send(text);
+                    }
+                }
+                Command::OpenSocket { url } => {
+                    self.sockets += 1;
+                    open(url, self.sockets, self.sender.clone());
+                }
+                Command::CloseSocket(code) => {
+                    // Also one that is still being opened.
+                    self.sockets += 1;
+                    farewell = self.socket.take().map(|socket| socket.close(code));
+                }
+                Command::Ask(ask) => {
+                    let (exchanges, sender) = (self.exchanges.clone(), self.sender.clone());
+                    tokio::task::spawn_local(async move {
+                        let id = ask.id;
+                        let answered = exchanges.ask(ask).await;
+                        // Without an inbox the agent is gone.
+                        let _ = sender.send(Happening::Answered { id, answered }).await;
+                    });
+                }
+                Command::Post(post) => {
+                    let id = post.id;
+                    self.fetches.insert(id, Fetch::begin(self.client.clone(), post, self.sender.clone()));
+                }
+                Command::Pause(id) => self.fetches.get(&id).into_iter().for_each(Fetch::pause),
+                Command::Resume(id) => self.fetches.get(&id).into_iter().for_each(Fetch::resume),
+                Command::Abort(id) => drop(self.fetches.remove(&id)),
+                Command::Save(identity) => {
+                    self.keep.write(&identity).context("could not keep the identity")?;
+                }
+                Command::Changed => changed = true,
+            }
+        }
+        if changed {
+            let state = self.agent.state(now);
+            self.print(&state);
+            if let Some(reason) = self.stopped_for(&state) {
+                anyhow::bail!("{reason}");
+            }
+        }
+        if let Some(farewell) = farewell {
+            farewell.await;
+        }
+        // What cannot leave at once leaves with the next turn.
+        let turn = self.socket.as_mut().and_then(|socket| socket.push_now());
+        turn.into_iter().for_each(|turn| self.turned(turn));
+        Ok(())
+    }
+
+    /// Returns the sentence with which the agent stopped for good.
+    fn stopped_for<'s>(&self, state: &'s State) -> Option<&'s str> {
+        let stopped = state.connection.phase == Phase::Off && !self.is_one_of_many;
+        state.connection.reason.as_ref().filter(|_| stopped).map(|reason| reason.text.as_str())
+    }
+
+    /// Prints a status line when it is another than the last, and the id when jobs can come.
+    fn print(&mut self, state: &State) {
+        let line = line(state);
+        if self.printed.as_ref() != Some(&line) {
+            if self.is_one_of_many {
+                tracing::debug!("{line}");
+            } else {
+                tracing::info!("{line}");
+            }
+            self.printed = Some(line);
+        }
+        let is_ready = state.connection.phase == Phase::Ready;
+        if is_ready
+            && !self.announced
+            && let Some(plugin) = state.plugin
+        {
+            // Whoever started the agent may have closed the pipe; that is no reason to stop.
+            let _ = writeln!(std::io::stdout().lock(), "READY {plugin}");
+        }
+        self.announced = is_ready;
+    }
+}
+
+/// Writes the state as one line.
+fn line(state: &State) -> String {
+    let phase = match state.connection.phase {
+        Phase::Off => "off",
+        Phase::Preparing => "preparing",
+        Phase::Connecting => "connecting",
+        Phase::Ready => "ready",
+        Phase::Waiting => "waiting",
+    };
+    let models: Vec<&str> = state.models.iter().map(|model| model.model.as_str()).collect();
+    let address = state.server.address.as_deref().unwrap_or("no server");
+    let earned = state.earnings.as_ref().map(|earnings| format!(", earned ${}", earnings.total));
+    let reason = state.connection.reason.as_ref().map(|reason| format!(": {}", reason.text));
+    format!(
+        "{phase}, {address} [{}], {} jobs{}{}",
+        models.join(", "),
+        state.jobs.len(),
+        earned.unwrap_or_default(),
+        reason.unwrap_or_default()
+    )
+}
+
+/// Opens a socket beside the agent.
+fn open(url: String, number: u64, sender: mpsc::Sender<Happening>) {
+    tokio::task::spawn_local(async move {
+        let socket = Socket::open(&url).await;
+        if let Err(error) = &socket {
+            tracing::debug!("{error:#}");
+        }
+        // Without an inbox the agent is gone.
+        let _ = sender.send(Happening::Opened { number, socket: socket.ok().map(Box::new) }).await;
+    });
+}
+
+/// Waits for the socket, forever when there is none.
+async fn turn(socket: &mut Option<Socket>) -> Turn {
+    match socket {
+        Some(socket) => socket.turn().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
