@@ -1,6 +1,5 @@
 //! What a page is told about its job beside the answer itself.
 
-use rekursing_market::Assignment;
 use rekursing_protocol::{JobId, Moment, earnings::Receipt};
 use serde_json::{Value, json};
 
@@ -36,11 +35,9 @@ impl Report {
         }
     }
 
-    /// Notes who answers.
-    pub fn assigned(&mut self, assignment: &Assignment, provider: Value) {
-        self.tier = assignment.tier.name();
-        self.model.clone_from(&assignment.offer.model);
-        self.provider = provider;
+    /// Notes who answers with what.
+    pub fn named(&mut self, model: &str, tier: &'static str, provider: Value) {
+        (self.model, self.tier, self.provider) = (model.to_owned(), tier, provider);
     }
 
     /// Notes what a broken answer was charged.

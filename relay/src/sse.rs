@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ask::Dialect,
+    desk::Desk,
     http::{Problem, provider},
     report::Report,
     stream::{Batch, Ending, Piece},
@@ -34,15 +35,21 @@ impl Encoder {
     }
 
     /// Notes who answers. The first piece is written in this provider's name.
-    pub fn assigned(&mut self, assignment: &Assignment, desk: &crate::desk::Desk) {
-        self.report.assigned(assignment, provider::view(desk, assignment));
+    pub fn assigned(&mut self, assignment: &Assignment, desk: &Desk) {
+        let model = &assignment.offer.model;
+        self.report.named(model, assignment.tier.name(), provider::view(desk, assignment));
+        self.begin(model);
+    }
+
+    /// Writes everything of a chunk before its `choices`, once.
+    fn begin(&mut self, model: &str) {
         let object =
             if self.dialect == Dialect::Completion { "text_completion" } else { "chat.completion.chunk" };
         self.head = format!(
             "data: {{\"id\":\"{}\",\"object\":\"{object}\",\"created\":{},\"model\":{},\"choices\":",
             self.id,
             self.report.created(),
-            Value::from(assignment.offer.model.as_str()),
+            Value::from(model),
         );
     }
 
@@ -182,3 +189,6 @@ fn data(out: &mut BytesMut, value: &Value) {
 fn string(out: &mut BytesMut, text: &str) {
     serde_json::to_writer(out.writer(), text).expect("memory takes every byte of a text");
 }
+
+#[cfg(test)]
+mod tests;

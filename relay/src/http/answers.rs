@@ -132,7 +132,8 @@ async fn whole(
         ending @ (Ending::Refused(_) | Ending::Failed { .. }) => return Err(problem(ending)),
     };
     if let Some(assignment) = reader.stream().assignment() {
-        report.assigned(&assignment, provider::view(&house.desk, &assignment));
+        let provider = provider::view(&house.desk, &assignment);
+        report.named(&assignment.offer.model, assignment.tier.name(), provider);
     }
     report.finished(&finish);
     let mut response = if dialect == Dialect::Inference {
