@@ -81,9 +81,12 @@ impl World {
         let mut left = Vec::new();
         while !commands.is_empty() {
             for command in std::mem::take(&mut commands) {
-                match command {
-                    Command::Ask(ask) if ask.url.starts_with("http://127.0.0.1") => self.serve(&ask),
-                    other => left.push(other),
+                if let Command::Ask(ask) = &command
+                    && ask.url.starts_with("http://127.0.0.1")
+                {
+                    self.serve(ask);
+                } else {
+                    left.push(command);
                 }
             }
             commands = self.agent.commands(self.now).collect();
