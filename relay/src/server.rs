@@ -3,7 +3,6 @@
 mod stall;
 
 use std::{
-    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -11,7 +10,6 @@ use std::{
 
 use axum::{Router, extract::ConnectInfo};
 use dashmap::DashMap;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -88,11 +86,10 @@ async fn connection(
         return;
     }
     let io = TokioIo::new(Stall::new(stream, Duration::from_millis(time.page_stall_ms)));
-    let body_patience = Duration::from_millis(time.body_ms);
-    let body_bytes_max = house.config.limits.request_bytes;
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(call(router, request, peer, body_patience, body_bytes_max).await) }
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let mut router = router.clone();
+        async move { router.call(request).await }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -107,38 +104,6 @@ async fn connection(
         _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
-}
-
-/// Hands a request to its route, once its body is there.
-async fn call(
-    mut router: Router,
-    request: hyper::Request<Incoming>,
-    peer: SocketAddr,
-    patience: Duration,
-    bytes_max: usize,
-) -> axum::response::Response {
-    use axum::response::IntoResponse;
-
-    let (mut parts, body) = request.into_parts();
-    parts.extensions.insert(ConnectInfo(peer));
-    let empty = hyper::body::Body::is_end_stream(&body);
-    let body = if empty {
-        axum::body::Body::empty()
-    } else {
-        let limited = http_body_util::Limited::new(body, bytes_max);
-        match tokio::time::timeout(patience, limited.collect()).await {
-            Ok(Ok(body)) => axum::body::Body::from(body.to_bytes()),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                return (axum::http::StatusCode::PAYLOAD_TOO_LARGE, "").into_response();
-            }
-            Ok(Err(_)) => return (axum::http::StatusCode::BAD_REQUEST, "").into_response(),
-            Err(_) => return (axum::http::StatusCode::REQUEST_TIMEOUT, "").into_response(),
-        }
-    };
-    match router.call(hyper::Request::from_parts(parts, body)).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
 }
 
 impl Place {

@@ -1,9 +1,10 @@
 //! The router: a table of contents, grouped by who calls.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::{Body, HttpBody},
     extract::{DefaultBodyLimit, Request, State},
     http::{
         HeaderValue, Method, StatusCode,
@@ -13,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{Problem, answers, caller, models, openapi, operator, plugins, site, status};
@@ -53,20 +55,48 @@ pub fn router(house: Arc<House>) -> Router {
             let message = "this route does not take this method";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
         })
-        .layer(DefaultBodyLimit::max(house.config.limits.request_bytes))
+        .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&house), admit))
         .layer(cors(&house))
         .with_state(house)
 }
 
-/// What every call passes: from where it comes, and in which form its body is.
+/// What every call passes: from where it comes, in which form its body is, and that the body is there
+/// in time and no larger than it may be.
 async fn admit(State(house): State<Arc<House>>, request: Request, next: Next) -> Response {
-    if let Err(problem) = check(&house, &request) {
-        return refuse(problem, request.uri().path());
-    }
     let openai = request.uri().path().starts_with("/v1/");
-    let response = next.run(request).await;
-    plain_refusals(response, openai)
+    let refuse = |problem: Problem| if openai { problem.into_openai() } else { problem.into_response() };
+    if let Err(problem) = check(&house, &request) {
+        return refuse(problem);
+    }
+    match whole(&house, request).await {
+        Ok(request) => plain_refusals(next.run(request).await, openai),
+        Err(problem) => refuse(problem),
+    }
+}
+
+/// Waits for a request's body.
+async fn whole(house: &House, request: Request) -> Result<Request, Problem> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let limited = Limited::new(body, house.config.limits.request_bytes);
+    let patience = Duration::from_millis(house.config.time.body_ms);
+    let body = match tokio::time::timeout(patience, limited.collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Ok(Err(_)) => return Err(Problem::bad_request("the body cannot be read")),
+        Err(_) => {
+            let message = "the body did not come in time";
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", message));
+        }
+    };
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request is too large")
 }
 
 fn check(house: &House, request: &Request) -> Result<(), Problem> {
@@ -83,10 +113,6 @@ fn check(house: &House, request: &Request) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
 }
 
-fn refuse(problem: Problem, path: &str) -> Response {
-    if path.starts_with("/v1/") { problem.into_openai() } else { problem.into_response() }
-}
-
 /// Puts the extractors' own plain refusals (a body too large, a path that does not decode) into the
 /// route's words.
 fn plain_refusals(response: Response, openai: bool) -> Response {
@@ -95,9 +121,7 @@ fn plain_refusals(response: Response, openai: bool) -> Response {
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let problem = match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE if !is_json => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request is too large")
-        }
+        StatusCode::PAYLOAD_TOO_LARGE if !is_json => too_large(),
         StatusCode::BAD_REQUEST if !is_json => Problem::bad_request("the request cannot be read"),
         StatusCode::UPGRADE_REQUIRED if !is_json => {
             Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "this route is a WebSocket")
@@ -119,5 +143,5 @@ fn cors(house: &Arc<House>) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE])
         .expose_headers([RETRY_AFTER, axum::http::HeaderName::from_static("x-rekursing-job")])
-        .max_age(std::time::Duration::from_secs(3_600))
+        .max_age(Duration::from_secs(3_600))
 }
