@@ -59,7 +59,10 @@ pub enum Refusal {
         best: Option<Tier>,
     },
     /// Everybody who is left asks for more.
-    #[error("the lowest price is {} for the prompt and {} for the answer, in micro-dollars per million tokens", lowest.input, lowest.output)]
+    #[error(
+        "the lowest price on offer is {} USD per million prompt tokens and {} USD per million answer tokens",
+        dollars(lowest.input), dollars(lowest.output)
+    )]
     PriceTooHigh {
         /// The lowest price on offer, after the tier.
         lowest: Price,
@@ -133,6 +136,11 @@ pub enum Refusal {
         /// The server's own words, or empty.
         detail: String,
     },
+}
+
+/// Micro-dollars as dollars, for a reader.
+fn dollars(micros: u64) -> Nanos {
+    Nanos::new(i64::try_from(micros.saturating_mul(1_000)).unwrap_or(i64::MAX))
 }
 
 impl Refusal {
