@@ -1,5 +1,7 @@
 //! One job's fetch: a task that reads the model server's answer for as long as it may.
 
+use bytes::Bytes;
+use futures_util::FutureExt;
 use reqwest::header::CONTENT_TYPE;
 use tokio::{
     sync::{mpsc, watch},
@@ -8,6 +10,9 @@ use tokio::{
 
 use super::shell::Happening;
 use crate::agent::Post;
+
+/// Most chunks of one answer that are handed in together.
+const TOGETHER_MAX: usize = 32;
 
 /// A fetch that runs. Dropping it aborts it.
 #[derive(Debug)]
@@ -75,7 +80,39 @@ async fn read(
         if !*gate.borrow() {
             gate.wait_for(|may_read| *may_read).await.map_err(|_| Broken)?;
         }
-        let Some(bytes) = response.chunk().await.map_err(|_| Broken)? else { return Ok(()) };
-        inbox.send(Happening::FetchBytes { id, bytes }).await.map_err(|_| Broken)?;
+        let Some(first) = response.chunk().await.map_err(|_| Broken)? else { return Ok(()) };
+        let mut pieces = vec![first];
+        let more = gather(&mut response, &mut pieces).await;
+        inbox.send(Happening::FetchBytes { id, pieces }).await.map_err(|_| Broken)?;
+        if more? == More::No {
+            return Ok(());
+        }
     }
+}
+
+/// Whether a body goes on.
+#[derive(PartialEq, Eq)]
+enum More {
+    Yes,
+    No,
+}
+
+/// Takes what has come already. The connection's own task hands over one chunk at a time, so it is
+/// given a turn whenever there seems to be nothing: under load many chunks leave as one piece, and
+/// when idle the one that came waits for one turn of the scheduler.
+async fn gather(response: &mut reqwest::Response, pieces: &mut Vec<Bytes>) -> Result<More, Broken> {
+    while pieces.len() < TOGETHER_MAX {
+        let mut next = response.chunk().now_or_never();
+        if next.is_none() {
+            tokio::task::yield_now().await;
+            next = response.chunk().now_or_never();
+        }
+        match next {
+            None => break,
+            Some(Ok(Some(bytes))) => pieces.push(bytes),
+            Some(Ok(None)) => return Ok(More::No),
+            Some(Err(_)) => return Err(Broken),
+        }
+    }
+    Ok(More::Yes)
 }

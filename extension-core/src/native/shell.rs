@@ -33,7 +33,7 @@ pub(super) enum Happening {
     Opened { number: u64, socket: Option<Box<Socket>> },
     Answered { id: AskId, answered: Answered },
     FetchHead { id: FetchId, status: u16, content_type: String },
-    FetchBytes { id: FetchId, bytes: Bytes },
+    FetchBytes { id: FetchId, pieces: Vec<Bytes> },
     FetchEnd { id: FetchId },
     FetchFailed { id: FetchId },
 }
@@ -160,7 +160,11 @@ impl Shell {
             Happening::FetchHead { id, status, content_type } => {
                 self.handle(Event::FetchHead { id, status, content_type: &content_type });
             }
-            Happening::FetchBytes { id, bytes } => self.handle(Event::FetchBytes { id, bytes: &bytes }),
+            Happening::FetchBytes { id, pieces } => {
+                for bytes in &pieces {
+                    self.handle(Event::FetchBytes { id, bytes });
+                }
+            }
             Happening::FetchEnd { id } => {
                 self.fetches.remove(&id);
                 self.handle(Event::FetchEnd { id });
