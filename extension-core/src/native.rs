@@ -14,7 +14,7 @@ mod keep;
 mod shell;
 mod socket;
 
-use std::{rc::Rc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{sync::watch, task::JoinSet};
@@ -31,7 +31,7 @@ const BEGIN_TOGETHER: usize = 100;
 const BEGIN_EVERY: Duration = Duration::from_millis(50);
 
 /// Runs the agents that the flags ask for until `stop` is true, then leaves in good order.
-/// It must run within a [`tokio::task::LocalSet`].
+/// One thread is enough for it, and there the tasks of a load take turns in the order of their needs.
 pub async fn run(flags: Flags, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -44,13 +44,13 @@ pub async fn run(flags: Flags, stop: watch::Receiver<bool>) -> anyhow::Result<()
     let sessions = flags.sessions.max(1);
     let clock = Clock::start();
     let exchanges = Exchanges::new(client.clone(), clock, sessions > 1);
-    let keep = Rc::new(Keep::new(flags.state.clone().filter(|_| sessions == 1)));
+    let keep = Arc::new(Keep::new(flags.state.clone().filter(|_| sessions == 1)));
     let config = Config::from(flags);
     let gpu = gpu::recognise();
     let mut agents = JoinSet::new();
     for number in 0..sessions {
-        let shell = Shell::new(client.clone(), exchanges.clone(), Rc::clone(&keep), clock, sessions > 1)?;
-        agents.spawn_local(shell.run(config.clone(), gpu.clone(), stop.clone()));
+        let shell = Shell::new(client.clone(), exchanges.clone(), Arc::clone(&keep), clock, sessions > 1)?;
+        agents.spawn(shell.run(config.clone(), gpu.clone(), stop.clone()));
         if number % BEGIN_TOGETHER == BEGIN_TOGETHER - 1 {
             tokio::time::sleep(BEGIN_EVERY).await;
         }

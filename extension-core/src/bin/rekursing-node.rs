@@ -17,10 +17,9 @@ fn main() -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("could not start the runtime")?;
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async {
+    runtime.block_on(async {
         let (sender, stop) = watch::channel(false);
-        tokio::task::spawn_local(async move {
+        tokio::spawn(async move {
             asked_to_stop().await;
             sender.send_replace(true);
             // The sender stays, so that only a signal is taken for one.

@@ -1,6 +1,6 @@
 //! Short HTTP exchanges: one question, one whole answer.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use rekursing_protocol::{Moment, Span};
@@ -17,7 +17,7 @@ const SHARED_FOR: Span = Span::secs(10);
 pub(super) type Answered = Option<(u16, Bytes)>;
 
 /// What was answered when, one lock a URL so that many who ask at once cause one question.
-type Answers = HashMap<String, Rc<Mutex<Option<(Moment, Answered)>>>>;
+type Answers = HashMap<String, Arc<Mutex<Option<(Moment, Answered)>>>>;
 
 /// Carries out exchanges.
 #[derive(Debug, Clone)]
@@ -25,12 +25,12 @@ pub(super) struct Exchanges {
     client: reqwest::Client,
     clock: Clock,
     /// For many agents in one process: thousands of them would be a load of their own to the model server.
-    shared: Option<Rc<RefCell<Answers>>>,
+    shared: Option<Arc<Mutex<Answers>>>,
 }
 
 impl Exchanges {
     pub(super) fn new(client: reqwest::Client, clock: Clock, is_shared: bool) -> Exchanges {
-        Exchanges { client, clock, shared: is_shared.then(Rc::default) }
+        Exchanges { client, clock, shared: is_shared.then(Arc::default) }
     }
 
     /// Asks and waits for the answer.
@@ -39,7 +39,7 @@ impl Exchanges {
         let Some(shared) = self.shared.as_ref().filter(|_| !is_relays) else {
             return self.ask_alone(ask).await;
         };
-        let slot = Rc::clone(shared.borrow_mut().entry(ask.url.clone()).or_default());
+        let slot = Arc::clone(shared.lock().await.entry(ask.url.clone()).or_default());
         let mut slot = slot.lock().await;
         if let Some((at, answered)) = slot.as_ref()
             && self.clock.now().since(*at) < SHARED_FOR

@@ -1,6 +1,6 @@
 //! Runs one agent: waits for what happens, hands it in, executes the commands.
 
-use std::{collections::HashMap, io::Write, rc::Rc};
+use std::{collections::HashMap, io::Write, sync::Arc};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -43,7 +43,7 @@ pub(super) struct Shell {
     agent: Agent,
     client: reqwest::Client,
     exchanges: Exchanges,
-    keep: Rc<Keep>,
+    keep: Arc<Keep>,
     clock: Clock,
     socket: Option<Socket>,
     /// Counts the sockets, so that one that opens too late is known as such.
@@ -61,7 +61,7 @@ impl Shell {
     pub(super) fn new(
         client: reqwest::Client,
         exchanges: Exchanges,
-        keep: Rc<Keep>,
+        keep: Arc<Keep>,
         clock: Clock,
         is_one_of_many: bool,
     ) -> anyhow::Result<Shell> {
@@ -199,7 +199,7 @@ impl Shell {
                 }
                 Command::Ask(ask) => {
                     let (exchanges, sender) = (self.exchanges.clone(), self.sender.clone());
-                    tokio::task::spawn_local(async move {
+                    tokio::spawn(async move {
                         let id = ask.id;
                         let answered = exchanges.ask(ask).await;
                         // Without an inbox the agent is gone.
@@ -288,7 +288,7 @@ fn line(state: &State) -> String {
 
 /// Opens a socket beside the agent.
 fn open(url: String, number: u64, sender: mpsc::Sender<Happening>) {
-    tokio::task::spawn_local(async move {
+    tokio::spawn(async move {
         let socket = Socket::open(&url).await;
         if let Err(error) = &socket {
             tracing::debug!("{error:#}");
