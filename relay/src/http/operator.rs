@@ -24,8 +24,7 @@ pub(super) async fn register_upstream(
     body: Bytes,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
     caller::operator(&house, &headers)?;
-    let spec: Spec = serde_json::from_slice(&body)
-        .map_err(|error| Problem::bad_request(&format!("the registration does not hold: {error}")))?;
+    let spec: Spec = plugins::read(&body)?;
     let spec = spec.check().map_err(|(field, message)| Problem::field(field, message))?;
     let plugin_id = house.plugin_id();
     let registration = Registration { name: spec.name.clone(), gpu: spec.gpu(), models: Vec::new() };

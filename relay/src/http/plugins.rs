@@ -15,6 +15,7 @@ use rekursing_protocol::{
     offer::OFFERS_MAX,
     register::{Registered, Registration},
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
@@ -39,12 +40,20 @@ pub(super) async fn register(
     if !house.rates.registration(caller::address(&house, &headers, peer)) {
         return Err(Problem::rate_limited("too many registrations from this address; wait a minute"));
     }
-    let registration: Registration = serde_json::from_slice(&body)
-        .map_err(|error| Problem::bad_request(&format!("the registration does not hold: {error}")))?;
+    let registration: Registration = read(&body)?;
     check(&registration)?;
     let plugin_id = house.plugin_id();
     let secret = add(&house, plugin_id, &registration).await;
     Ok((StatusCode::CREATED, Json(Registered { plugin_id, secret })))
+}
+
+/// Reads a registration. A list is refused here, because serde takes one for an object of its fields.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::bad_request("the body must be a JSON object"));
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::bad_request(&format!("the registration does not hold: {error}")))
 }
 
 /// Stores a plugin durably and lets it in from then on. Returns its secret.

@@ -7,7 +7,7 @@ use axum::{
     body::{Body, HttpBody},
     extract::{DefaultBodyLimit, Request, State},
     http::{
-        HeaderValue, Method, StatusCode,
+        HeaderValue, Method, StatusCode, Uri,
         header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
     },
     middleware::{self, Next},
@@ -22,21 +22,26 @@ use crate::house::House;
 
 /// Builds every route.
 pub fn router(house: Arc<House>) -> Router {
+    // On the method and not on the route, so that a route that is not there or takes no `POST` says
+    // that first.
+    let posted = middleware::from_fn_with_state(Arc::clone(&house), check);
+
     let owners = Router::new()
-        .route("/api/plugin/register", post(plugins::register))
+        .route("/api/plugin/register", post(plugins::register).route_layer(posted.clone()))
         .route("/api/plugin/connect", get(plugins::connect))
         .route("/api/plugin/earnings/{plugin}", get(plugins::earnings));
 
     let pages = Router::new()
-        .route("/api/llm/inference", post(answers::inference))
+        .route("/api/llm/inference", post(answers::inference).route_layer(posted.clone()))
         .route("/api/llm/models", get(models::own))
-        .route("/v1/chat/completions", post(answers::chat))
-        .route("/v1/completions", post(answers::completion))
-        .route("/v1/embeddings", post(answers::embedding))
+        .route("/v1/chat/completions", post(answers::chat).route_layer(posted.clone()))
+        .route("/v1/completions", post(answers::completion).route_layer(posted.clone()))
+        .route("/v1/embeddings", post(answers::embedding).route_layer(posted.clone()))
         .route("/v1/models", get(models::openai))
         .route("/v1/models/{*model}", get(models::openai_one));
 
-    let operator = Router::new().route("/api/gpu/register", post(operator::register_upstream));
+    let operator =
+        Router::new().route("/api/gpu/register", post(operator::register_upstream).route_layer(posted));
 
     let anyone = Router::new()
         .route("/api/plugin/stats", get(plugins::stats))
@@ -50,10 +55,13 @@ pub fn router(house: Arc<House>) -> Router {
         .merge(pages)
         .merge(operator)
         .merge(anyone)
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such route"))
-        .method_not_allowed_fallback(async || {
+        .fallback(async |uri: Uri| {
+            let message = "there is no such route";
+            refuse(Problem::new(StatusCode::NOT_FOUND, "not_found", message), &uri)
+        })
+        .method_not_allowed_fallback(async |uri: Uri| {
             let message = "this route does not take this method";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+            refuse(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message), &uri)
         })
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&house), admit))
@@ -61,18 +69,19 @@ pub fn router(house: Arc<House>) -> Router {
         .with_state(house)
 }
 
-/// What every call passes: from where it comes, in which form its body is, and that the body is there
-/// in time and no larger than it may be.
+/// What every call passes: its body is there in time and no larger than it may be, and a refusal is
+/// in the words of its route.
 async fn admit(State(house): State<Arc<House>>, request: Request, next: Next) -> Response {
-    let openai = request.uri().path().starts_with("/v1/");
-    let refuse = |problem: Problem| if openai { problem.into_openai() } else { problem.into_response() };
-    if let Err(problem) = check(&house, &request) {
-        return refuse(problem);
-    }
+    let uri = request.uri().clone();
     match whole(&house, request).await {
-        Ok(request) => plain_refusals(next.run(request).await, openai),
-        Err(problem) => refuse(problem),
+        Ok(request) => plain_refusals(next.run(request).await, &uri),
+        Err(problem) => refuse(problem, &uri),
     }
+}
+
+/// Answers with a problem in the words of its route.
+fn refuse(problem: Problem, uri: &Uri) -> Response {
+    if uri.path().starts_with("/v1/") { problem.into_openai() } else { problem.into_response() }
 }
 
 /// Waits for a request's body.
@@ -99,23 +108,24 @@ fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request is too large")
 }
 
-fn check(house: &House, request: &Request) -> Result<(), Problem> {
-    if request.method() != Method::POST {
-        return Ok(());
+/// What every `POST` passes: from where it comes, and in which form its body is.
+async fn check(State(house): State<Arc<House>>, request: Request, next: Next) -> Response {
+    if let Err(problem) = caller::origin(&house, request.headers()) {
+        return refuse(problem, request.uri());
     }
-    caller::origin(house, request.headers())?;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("application/json") {
-        return Ok(());
+        return next.run(request).await;
     }
     let message = "the body must be JSON, with Content-Type: application/json";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
+    let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message);
+    refuse(problem, request.uri())
 }
 
 /// Puts the extractors' own plain refusals (a body too large, a path that does not decode) into the
 /// route's words.
-fn plain_refusals(response: Response, openai: bool) -> Response {
+fn plain_refusals(response: Response, uri: &Uri) -> Response {
     let is_json = response
         .headers()
         .get(CONTENT_TYPE)
@@ -128,7 +138,7 @@ fn plain_refusals(response: Response, openai: bool) -> Response {
         }
         _ => return response,
     };
-    if openai { problem.into_openai() } else { problem.into_response() }
+    refuse(problem, uri)
 }
 
 fn cors(house: &Arc<House>) -> CorsLayer {
