@@ -202,6 +202,7 @@ impl Agent {
     fn inventory(&self) -> Inventory {
         let offers = self.watch.models().iter().map(|model| {
             let mut offer = model.offer.clone();
+            offer.slots = offer.slots.min(self.config.slots);
             offer.price = self.config.prices.get(&offer.model).copied().or(self.config.price);
             offer
         });

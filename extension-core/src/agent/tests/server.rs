@@ -22,7 +22,8 @@ fn what_is_found_is_shown() {
     assert_eq!(state.server.kind, Some(Kind::LlamaCpp));
     assert_eq!(state.server.address.as_deref(), Some("http://127.0.0.1:8080"));
     assert_eq!((state.models.len(), state.models[0].model.as_str()), (1, "tiny-chat"));
-    assert_eq!((state.models[0].context, state.models[0].slots), (1024, 4));
+    // Never more than the owner allows over all models.
+    assert_eq!((state.models[0].context, state.models[0].slots), (1024, 2));
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(super) fn models(body: &[u8]) -> Option<Vec<Model>> {
             kind: if embeds { OfferKind::Embedding } else { OfferKind::Text },
             quantization: quantization_in(&row.id),
             context: row.max_model_len.unwrap_or(CONTEXT_UNTOLD),
+            // Such servers do not tell; the owner's own limit is the one that holds.
+            slots: u16::MAX,
             ..bare_offer(public_name(&row.id))
         };
         Model { offer, id: row.id }
