@@ -1,9 +1,10 @@
-// Speaks to /v1 with the official OpenAI SDK. Usage: node sdk.mjs SDK_FOLDER BASE_URL KEY MODEL
+// Speaks to /v1 with the official OpenAI SDK. Usage: node sdk.mjs SDK_FOLDER BASE_URL KEY MODEL CALLER
+// MODEL answers; CALLER calls a tool: the first time whole, the second time streamed.
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 
-const [sdk, baseURL, apiKey, model] = process.argv.slice(2);
+const [sdk, baseURL, apiKey, model, caller] = process.argv.slice(2);
 const { default: OpenAI, AuthenticationError, NotFoundError } = createRequire(`${sdk}/`)('openai');
 const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
 
@@ -31,16 +32,17 @@ for await (const chunk of stream) {
 assert.equal(text, 'blue river k7x2');
 assert.ok(last.usage.completion_tokens > 0);
 
-const called = await client.chat.completions.create({
-  model,
+const asked = {
+  model: caller,
   messages: [{ role: 'user', content: 'What is the weather in Paris?' }],
   tools: [{ type: 'function', function: { name: 'weather', parameters: { type: 'object', properties: {} } } }],
-  tool_choice: 'required',
-  max_tokens: 200,
-  temperature: 0,
-});
-const [choice] = called.choices;
-assert.ok(choice.message.tool_calls || choice.finish_reason === 'length', JSON.stringify(called));
+};
+const called = await client.chat.completions.create(asked);
+assert.equal(called.choices[0].finish_reason, 'tool_calls');
+assert.equal(called.choices[0].message.tool_calls[0].function.arguments, '{"city": "Paris"}');
+const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
+assert.equal(streamed.choices[0].finish_reason, 'tool_calls');
+assert.equal(streamed.choices[0].message.tool_calls[0].function.arguments, '{"city": "Paris"}');
 
 await assert.rejects(client.chat.completions.create({ model: 'nobody-has-this', messages }), (error) => {
   assert.ok(error instanceof NotFoundError);

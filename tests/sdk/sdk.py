@@ -1,10 +1,13 @@
-"""Speaks to /v1 with the official OpenAI SDK. Usage: sdk.py BASE_URL KEY MODEL"""
+"""Speaks to /v1 with the official OpenAI SDK. Usage: sdk.py BASE_URL KEY MODEL CALLER
+
+MODEL answers; CALLER calls a tool: the first time whole, the second time streamed.
+"""
 
 import sys
 
 from openai import AuthenticationError, NotFoundError, OpenAI
 
-base_url, key, model = sys.argv[1:]
+base_url, key, model, caller = sys.argv[1:]
 client = OpenAI(base_url=base_url, api_key=key, max_retries=0)
 
 assert model in [listed.id for listed in client.models.list()]
@@ -28,18 +31,19 @@ completion = client.completions.create(model=model, prompt="Once upon a time", m
 assert completion.choices[0].text, completion
 
 weather = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-called = client.chat.completions.create(
-    model=model,
-    messages=[{"role": "user", "content": "What is the weather in Paris?"}],
-    tools=[{"type": "function", "function": {"name": "weather", "parameters": weather}}],
-    tool_choice="required",
-    max_tokens=200,
-    temperature=0,
-)
-choice = called.choices[0]
-assert choice.message.tool_calls or choice.finish_reason == "length", called
-if choice.message.tool_calls:
-    assert choice.message.tool_calls[0].function.name == "weather", called
+asked = {
+    "model": caller,
+    "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
+    "tools": [{"type": "function", "function": {"name": "weather", "parameters": weather}}],
+}
+choice = client.chat.completions.create(**asked).choices[0]
+assert choice.finish_reason == "tool_calls", choice
+assert choice.message.tool_calls[0].function.name == "weather", choice
+assert choice.message.tool_calls[0].function.arguments == '{"city": "Paris"}', choice
+with client.chat.completions.stream(**asked) as stream:
+    choice = stream.get_final_completion().choices[0]
+assert choice.finish_reason == "tool_calls", choice
+assert choice.message.tool_calls[0].function.arguments == '{"city": "Paris"}', choice
 
 try:
     client.chat.completions.create(model="nobody-has-this", messages=messages)

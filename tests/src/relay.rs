@@ -61,10 +61,20 @@ impl Relay {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn on(listen: &str, config: &str, echo: Echo) -> Result<Relay> {
-        let folder = tempfile::tempdir().context("no folder for the relay's data")?;
-        std::fs::write(folder.path().join("relay.toml"), config)?;
+        let folder = folder(config)?;
         let (process, address) = launch(folder.path(), listen, echo).await?;
         Ok(Relay { process, address, folder, echo })
+    }
+
+    /// Starts a relay for which the operator has made an API key with an opening balance, and returns both.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn funded(config: &str, balance: &str) -> Result<(Relay, String)> {
+        let folder = folder(config)?;
+        let key = make_key(&folder.path().join("data"), balance).await?;
+        let (process, address) = launch(folder.path(), "127.0.0.1:0", Echo::Aloud).await?;
+        Ok((Relay { process, address, folder, echo: Echo::Aloud }, key))
     }
 
     /// Returns where it listens.
@@ -87,29 +97,17 @@ impl Relay {
         Page::visitor(self.address)
     }
 
-    /// Makes an API key with an opening balance, as the operator does, and returns its page.
-    ///
-    /// # Errors
-    /// Fails when the operator's command does.
-    pub async fn customer(&self, name: &str, balance: &str) -> Result<Page> {
-        Ok(Page::bearing(self.address, &self.key(name, balance).await?))
+    /// Returns a page with a key.
+    pub fn customer(&self, key: &str) -> Page {
+        Page::bearing(self.address, key)
     }
 
-    /// Makes an API key with an opening balance and returns it.
+    /// Makes an API key while the relay runs. The relay sees its balance a moment later.
     ///
     /// # Errors
     /// Fails when the operator's command does.
-    pub async fn key(&self, name: &str, balance: &str) -> Result<String> {
-        let mut command = Command::new(built::relay()?);
-        command.args(["key", "create", "--name", name, "--balance", balance, "--data-dir"]);
-        let output =
-            command.arg(self.data()).output().await.context("could not run the operator's command")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            bail!("no key was made: {text}{}", String::from_utf8_lossy(&output.stderr));
-        }
-        let key = text.split_whitespace().find(|word| word.starts_with("rk_"));
-        key.map(str::to_owned).with_context(|| format!("no key in {text:?}"))
+    pub async fn key(&self, balance: &str) -> Result<String> {
+        make_key(&self.data(), balance).await
     }
 
     /// Opens the ledger's database beside the relay.
@@ -175,6 +173,24 @@ impl Relay {
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
+}
+
+fn folder(config: &str) -> Result<TempDir> {
+    let folder = tempfile::tempdir().context("no folder for the relay's data")?;
+    std::fs::write(folder.path().join("relay.toml"), config)?;
+    Ok(folder)
+}
+
+async fn make_key(data: &Path, balance: &str) -> Result<String> {
+    let mut command = Command::new(built::relay()?);
+    command.args(["key", "create", "--name", "test", "--balance", balance, "--data-dir"]).arg(data);
+    let output = command.output().await.context("could not run the operator's command")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("no key was made: {text}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let key = text.split_whitespace().find(|word| word.starts_with("rk_"));
+    key.map(str::to_owned).with_context(|| format!("no key in {text:?}"))
 }
 
 async fn launch(folder: &Path, listen: &str, echo: Echo) -> Result<(Process, SocketAddr)> {

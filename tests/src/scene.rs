@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
-    http::Stream,
+    http::{Page, Stream},
     model_server::{self, ModelServer},
     node::Node,
     relay::{FREE, Relay},
@@ -37,9 +37,23 @@ impl Scripted {
     /// # Errors
     /// Fails when one does not come up.
     pub async fn with(config: &str, dialect: Dialect) -> Result<Scripted> {
+        Scripted::before(Relay::with(config).await?, dialect).await
+    }
+
+    /// Starts all three, and returns a page with this much money too.
+    ///
+    /// # Errors
+    /// Fails when one does not come up.
+    pub async fn funded(balance: &str) -> Result<(Scripted, Page)> {
+        let (relay, key) = Relay::funded(FREE, balance).await?;
+        let scene = Scripted::before(relay, Dialect::LlamaCpp(8)).await?;
+        let page = scene.relay.customer(&key);
+        Ok((scene, page))
+    }
+
+    async fn before(relay: Relay, dialect: Dialect) -> Result<Scripted> {
         let script = Script::start(dialect).await?;
-        let relay = Relay::with(config).await?;
-        let node = Node::start(&relay, &script.url()).await?;
+        let node = Node::with(&relay, &script.url(), &["--slots", "8"]).await?;
         Ok(Scripted { relay, node, script })
     }
 }
@@ -61,9 +75,18 @@ impl Real {
     /// # Errors
     /// Fails when one does not come up.
     pub async fn start() -> Result<Real> {
-        let (server, relay) = tokio::try_join!(ModelServer::start(), Relay::start())?;
+        Ok(Real::funded("5.00").await?.0)
+    }
+
+    /// Starts all three, and returns an API key with this much money too.
+    ///
+    /// # Errors
+    /// Fails when one does not come up.
+    pub async fn funded(balance: &str) -> Result<(Real, String)> {
+        let (server, funded) = tokio::try_join!(ModelServer::start(), Relay::funded(FREE, balance))?;
+        let (relay, key) = funded;
         let node = Node::start(&relay, server.url()).await?;
-        Ok(Real { relay, node, server })
+        Ok((Real { relay, node, server }, key))
     }
 }
 

@@ -35,12 +35,12 @@ async fn an_openai_client_is_answered_streamed_and_whole() -> Result<()> {
     let scene = Real::start().await?;
     let mut body = json!({
         "model": model_server::MODEL, "temperature": 0,
-        "messages": [{"role": "user", "content": "Echo: green lamp 42"}],
+        "messages": [{"role": "user", "content": "Echo: green lantern 42"}],
     });
     let page = scene.relay.visitor();
     let whole = page.post("/v1/chat/completions", &body).await?.expect(200)?;
     assert_eq!(whole["object"], "chat.completion");
-    assert_eq!(whole["choices"][0]["message"]["content"], "green lamp 42");
+    assert_eq!(whole["choices"][0]["message"]["content"], "green lantern 42");
     assert_eq!(whole["choices"][0]["finish_reason"], "stop");
 
     body["stream"] = json!(true);
@@ -48,7 +48,7 @@ async fn an_openai_client_is_answered_streamed_and_whole() -> Result<()> {
     let mut stream = page.stream("/v1/chat/completions", &body).await?;
     let chunks = chunks(&mut stream).await?;
     let said: String = chunks.iter().filter_map(|c| c["choices"][0]["delta"]["content"].as_str()).collect();
-    assert_eq!(said, "green lamp 42");
+    assert_eq!(said, "green lantern 42");
     assert!(chunks.iter().all(|chunk| chunk["object"] == "chat.completion.chunk"));
     assert!(chunks.iter().any(|chunk| chunk["choices"][0]["finish_reason"] == "stop"));
     let usage = chunks.iter().find(|chunk| chunk["usage"].is_object()).context("no usage")?;
@@ -80,21 +80,24 @@ async fn every_token_arrives_before_the_next_is_made() -> Result<()> {
     let gate = Gate::default();
     let tokens = ["one", " two", " three", " four", " five"];
     scene.script.next(Reply::gated(&tokens, &gate));
+    // The answer's head comes with the first token, which one opening lets through.
+    gate.open(1);
     let mut stream = scene.relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
     for token in tokens {
-        gate.open(1);
         hear(&mut stream, token).await?;
+        gate.open(1);
     }
     let done = stream.event("done").await?;
     assert_eq!(done["finishReason"], "stop");
 
+    let gate = Gate::default();
     scene.script.next(Reply::gated(&tokens, &gate));
+    gate.open(1);
     let body = json!({"model": MODEL, "stream": true, "messages": [{"role": "user", "content": "go"}]});
     let mut stream = scene.relay.visitor().stream("/v1/chat/completions", &body).await?;
     for token in tokens {
+        assert_eq!(spoken(&mut stream).await?, token);
         gate.open(1);
-        let chunk = spoken(&mut stream).await?;
-        assert_eq!(chunk, token);
     }
     Ok(())
 }
@@ -112,11 +115,11 @@ async fn spoken(stream: &mut Stream) -> Result<String> {
 
 #[tokio::test]
 async fn the_owner_earns_what_the_page_pays_less_the_fee() -> Result<()> {
-    let scene = Scripted::start().await?;
-    let page = scene.relay.customer("shop", "5.00").await?;
+    let (scene, page) = Scripted::funded("5.00").await?;
     let mut stream = page.stream("/api/llm/inference", &ask("hello")).await?;
+    assert_eq!(stream.status, 200);
     let events = stream.events().await?;
-    assert_eq!(text(&events), "one two three");
+    assert_eq!(text(&events), "one two three", "{events:?}");
     let done: Value = serde_json::from_str(&events.last().context("no events")?.data)?;
     let cost = dollars(&done["cost"])?;
     assert!(cost > Nanos::ZERO);
@@ -141,6 +144,17 @@ async fn the_owner_earns_what_the_page_pays_less_the_fee() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_key_made_while_the_relay_runs_can_pay() -> Result<()> {
+    let scene = Scripted::start().await?;
+    let page = scene.relay.customer(&scene.relay.key("1.00").await?);
+    let paid = || async {
+        let answer = page.post("/api/llm/inference", &ask("hello")).await?;
+        Ok((answer.status == 200).then_some(()))
+    };
+    eventually("the new key's money is there", paid).await
+}
+
+#[tokio::test]
 async fn free_answers_are_refused_while_the_operator_gives_nothing() -> Result<()> {
     let scene = Scripted::with("", Dialect::LlamaCpp(1)).await?;
     let refused = scene.relay.visitor().post("/api/llm/inference", &ask("hello")).await?;
@@ -152,8 +166,7 @@ async fn free_answers_are_refused_while_the_operator_gives_nothing() -> Result<(
 
 #[tokio::test]
 async fn a_page_without_enough_money_is_refused_before_any_work() -> Result<()> {
-    let scene = Scripted::start().await?;
-    let page = scene.relay.customer("poor", "0.000000001").await?;
+    let (scene, page) = Scripted::funded("0.000000001").await?;
     let chat = json!({"model": MODEL, "messages": [{"role": "user", "content": "hello"}]});
     let refused = page.post("/v1/chat/completions", &chat).await?;
     assert_eq!(refused.status, 402);
@@ -238,7 +251,7 @@ async fn an_operators_own_upstream_answers_too() -> Result<()> {
     let relay = Relay::with(&format!("{config}{}", rekursing_tests::relay::FREE)).await?;
     let body = json!({
         "name": "rack", "url": script.url(), "gpuInfo": {"name": "NVIDIA H200", "memory": 141, "cores": 132},
-        "capabilities": {"models": [MODEL], "maxConcurrentStreams": 2}, "pricing": {"perToken": "0.000001"},
+        "capabilities": {"models": [MODEL], "maxConcurrentStreams": 2}, "pricing": {"perToken": 0.000_001},
     });
     let refused = relay.visitor().post("/api/gpu/register", &body).await?;
     assert_eq!(refused.status, 401);

@@ -30,10 +30,10 @@ async fn the_extension_answers_pages_by_the_owners_model_and_shows_what_it_earne
 
     let mut chat = json!({
         "model": model_server::MODEL, "temperature": 0,
-        "messages": [{"role": "user", "content": "Echo: green lamp 42"}],
+        "messages": [{"role": "user", "content": "Echo: green lantern 42"}],
     });
     let whole = page.post("/v1/chat/completions", &chat).await?.expect(200)?;
-    assert_eq!(whole["choices"][0]["message"]["content"], "green lamp 42");
+    assert_eq!(whole["choices"][0]["message"]["content"], "green lantern 42");
     chat["stream"] = json!(true);
     let mut stream = page.stream("/v1/chat/completions", &chat).await?;
     let chunks = stream.events().await?;
@@ -42,7 +42,7 @@ async fn the_extension_answers_pages_by_the_owners_model_and_shows_what_it_earne
         .filter_map(|event| serde_json::from_str::<Value>(&event.data).ok())
         .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
         .collect();
-    assert_eq!(said, "green lamp 42");
+    assert_eq!(said, "green lantern 42");
 
     let paid = || async {
         let earnings = owner.earnings(&relay).await?;
@@ -96,8 +96,8 @@ async fn tokens_pass_the_extension_one_by_one_even_when_chrome_kills_its_worker(
     let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
     let gate = Gate::default();
     script.next(Reply::gated(&["one", " two", " three"], &gate));
-    let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
     gate.open(1);
+    let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
     hear(&mut stream, "one").await?;
     owner.kill_worker().await?;
     for token in [" two", " three"] {

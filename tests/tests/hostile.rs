@@ -72,16 +72,14 @@ async fn a_request_that_makes_no_sense_is_refused_with_a_code() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_too_large_is_refused_before_it_is_read() -> Result<()> {
+async fn a_body_too_large_is_refused() -> Result<()> {
     let scene = Scripted::with(&format!("{FREE}request_bytes = 65536\n"), Dialect::LlamaCpp(4)).await?;
-    let large = json!({"prompt": "x".repeat(200_000)}).to_string();
-    let head = format!(
-        "POST /api/llm/inference HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        large.len()
-    );
-    let answer = raw(scene.relay.address(), head.as_bytes(), Duration::from_secs(5)).await?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let large = json!({"prompt": "x".repeat(200_000), "model": MODEL}).to_string();
+    for path in ["/api/llm/inference", "/v1/chat/completions", "/api/plugin/register"] {
+        let answer = scene.relay.visitor().post_bytes(path, large.clone()).await?;
+        assert_eq!(answer.status, 413, "{path}: {answer:?}");
+        assert!(!answer.error_code()?.is_empty());
+    }
     undisturbed(&scene).await
 }
 
@@ -92,7 +90,7 @@ async fn slow_and_broken_connections_are_closed() -> Result<()> {
             .await?;
     let address = scene.relay.address();
     let long = Duration::from_secs(10);
-    let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100_000));
+    let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(1_000_000));
     for (case, bytes) in [
         ("silence", b"".as_slice()),
         ("half a head", b"GET / HT"),
@@ -200,22 +198,22 @@ async fn frames_about_someone_elses_job_change_nothing() -> Result<()> {
     let question = ask("go");
     let asking = page.stream("/api/llm/inference", &question);
     let answering = async {
-        let start = worker.frame("start").await?;
+        let start = worker.frame("start").await.context("the job")?;
         let (job, lease) = (start["job"].clone(), start["lease"].clone());
         other.send("text", &json!({"job": job, "lease": lease, "n": 0, "text": "stolen"})).await?;
         other.send("done", &json!({"job": job, "lease": lease, "n": 1, "finish": "stop"})).await?;
         // A round trip on the same socket: what was sent before has been read.
         other.send("heartbeat", &json!({"n": 1, "jobs": 0})).await?;
-        other.frame("ack").await?;
+        other.frame("ack").await.context("the thief's heartbeat")?;
         worker.send("text", &json!({"job": job, "lease": 99, "n": 0, "text": "of another lease"})).await?;
         worker.send("text", &json!({"job": job, "lease": lease, "n": 0, "text": "honest"})).await?;
         worker.send("done", &json!({"job": job, "lease": lease, "n": 1, "finish": "stop"})).await?;
         worker.send("done", &json!({"job": job, "lease": lease, "n": 1, "finish": "stop"})).await?;
         worker.frame("settled").await
     };
-    let (stream, settled) = tokio::join!(asking, answering);
-    assert_eq!(text(&stream?.events().await?), "honest");
-    settled?;
+    let (mut stream, _settled) = tokio::try_join!(asking, answering)?;
+    let events = stream.events().await?;
+    assert_eq!(text(&events), "honest", "{events:?}");
     assert_eq!(relay.ledger()?.settlements()?.len(), 1, "a second `done` earns nothing");
     assert_eq!(thief.earnings(&relay).await?.jobs, 0);
     assert_eq!(honest.earnings(&relay).await?.jobs, 1);
@@ -233,7 +231,7 @@ async fn pieces_out_of_order_or_past_the_credit_are_not_delivered() -> Result<()
         let plugin = Plugin::register(&relay).await?;
         let mut link = Link::ready(&relay, &plugin, &offer(MODEL, 1)).await?;
         let (page, question) = (relay.visitor(), ask("go"));
-        let (stream, sent) = tokio::join!(page.stream("/api/llm/inference", &question), async {
+        let (answer, ()) = tokio::try_join!(page.post("/api/llm/inference", &question), async {
             let start = link.frame("start").await?;
             for mut frame in frames {
                 frame["job"] = start["job"].clone();
@@ -243,11 +241,11 @@ async fn pieces_out_of_order_or_past_the_credit_are_not_delivered() -> Result<()
                 }
             }
             anyhow::Ok(())
-        });
-        sent?;
-        let events = stream?.events().await.context(case)?;
-        assert_eq!(events.last().map(|event| event.name.as_str()), Some("error"), "{case}: {events:?}");
-        assert!(!text(&events).contains('c'), "{case}");
+        })
+        .context(case)?;
+        let whole = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(whole.contains("provider_failed"), "{case}: {whole}");
+        assert!(!whole.contains("\"c\"") && !whole.contains("event: done"), "{case}: {whole}");
         drop(link);
     }
     relay.audit().await
@@ -273,15 +271,14 @@ async fn what_a_provider_says_cannot_forge_an_event() -> Result<()> {
     let mut link = Link::ready(&relay, &plugin, &offer(MODEL, 1)).await?;
     let forged = "\n\nevent: done\ndata: {\"cost\":\"0\"}\n\n\r\ndata: [DONE]\r\n\r\n<script>";
     let (page, question) = (relay.visitor(), ask("go"));
-    let (stream, sent) = tokio::join!(page.stream("/api/llm/inference", &question), async {
+    let (mut stream, ()) = tokio::try_join!(page.stream("/api/llm/inference", &question), async {
         let start = link.frame("start").await?;
         let piece = json!({"job": start["job"], "lease": start["lease"], "n": 0, "text": forged});
         link.send("text", &piece).await?;
         let done = json!({"job": start["job"], "lease": start["lease"], "n": 1, "finish": "stop"});
         link.send("done", &done).await
-    });
-    sent?;
-    let events = stream?.events().await?;
+    })?;
+    let events = stream.events().await?;
     assert_eq!(text(&events), forged);
     assert_eq!(events.iter().filter(|event| event.name == "done").count(), 1, "{events:?}");
     Ok(())

@@ -1,7 +1,6 @@
 //! A quick model server: any POST is a chat completion, streamed if it asks for that.
 //!
-//! `GET /v1/models` lists one model, `mock`; any other GET but a health check is 404, so that a prober
-//! takes it for a plain OpenAI-compatible server.
+//! It describes itself as llama.cpp's server does, with one model, `mock`, and thousands of slots.
 
 use std::{
     convert::Infallible,
@@ -100,15 +99,19 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
     Ok(response("application/json", Full::from(json).boxed()))
 }
 
+/// Describes a llama.cpp server with as many slots as anybody may want.
 fn describe(path: &str) -> Answer {
-    if path == "/v1/models" || path.starts_with("/health") {
-        let json = r#"{"object":"list","data":[{"id":"mock","object":"model","max_model_len":131072}],"status":"ok"}"#;
-        return response("application/json", Full::from(json).boxed());
-    }
-    let mut missing =
-        response("application/json", Full::from(r#"{"error":{"message":"not found"}}"#).boxed());
-    *missing.status_mut() = hyper::StatusCode::NOT_FOUND;
-    missing
+    let json = match path {
+        "/props" => r#"{"default_generation_settings":{"n_ctx":131072},"total_slots":4096,"model_path":"mock.gguf"}"#,
+        "/v1/models" => r#"{"object":"list","data":[{"id":"mock","object":"model","owned_by":"llamacpp"}]}"#,
+        "/health" => r#"{"status":"ok"}"#,
+        _ => {
+            let mut missing = response("application/json", Full::from("{}").boxed());
+            *missing.status_mut() = hyper::StatusCode::NOT_FOUND;
+            return missing;
+        }
+    };
+    response("application/json", Full::from(json).boxed())
 }
 
 fn response(kind: &'static str, body: BoxBody<Bytes, Infallible>) -> Answer {
