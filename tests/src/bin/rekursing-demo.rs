@@ -115,7 +115,8 @@ async fn offered(relay: &Relay) -> Result<String> {
 
 async fn ask(relay: &Relay, model: &str) -> Result<()> {
     println!("> {QUESTION}\n");
-    let body = json!({"prompt": QUESTION, "model": model, "stream": true, "maxTokens": 200});
+    let body =
+        json!({"prompt": QUESTION, "model": model, "stream": true, "maxTokens": 200, "temperature": 0});
     let mut stream = relay.visitor().stream("/api/llm/inference", &body).await?;
     let (mut start, mut done) = (Value::Null, Value::Null);
     while let Some(event) = stream.next().await? {
