@@ -110,7 +110,7 @@ fn report(out: &Path) -> Result<()> {
     Ok(())
 }
 
-fn gzipped(bytes: &[u8]) -> Result<usize> {
+pub(crate) fn gzipped(bytes: &[u8]) -> Result<usize> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     std::io::Write::write_all(&mut encoder, bytes).context("could not compress")?;
     Ok(encoder.finish().context("could not compress")?.len())

@@ -1,5 +1,6 @@
 //! Chores of the project: `cargo xtask <chore>`.
 
+mod bench;
 mod clock;
 mod demo;
 mod extension;
@@ -28,6 +29,15 @@ enum Chore {
     },
     /// Checks everything: formatting, lints, tests, documentation.
     Test,
+    /// Measures what the relay adds; takes about ten minutes on a quiet machine.
+    Bench {
+        /// How often each load is sent over each way; medians are reported.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Writes the report to `docs/performance.md`.
+        #[arg(long)]
+        write: bool,
+    },
     /// Finds or sets up what the tests need beside the compiler.
     Setup,
     /// Builds the extension into `dist/extension/`, ready to load unpacked.
@@ -40,6 +50,7 @@ fn main() -> Result<()> {
     match Cli::parse().chore {
         Chore::Demo { headless } => demo::demo(headless),
         Chore::Test => test::test(),
+        Chore::Bench { rounds, write } => bench::bench(rounds, write),
         Chore::Setup => outfit::all(),
         Chore::Extension => extension::build().map(drop),
         Chore::Pack => pack::pack().map(drop),
