@@ -161,7 +161,7 @@ fn relay() -> Result<Relay> {
     serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&folder.0);
     serve.arg("--config").arg(&config).env("REKURSING_LOG", "error");
     let process = Running::start(serve, "LISTENING ")?;
-    Ok(Relay { process, key, folder: folder })
+    Ok(Relay { process, key, folder })
 }
 
 fn node(relay: &Relay, mock: &Running) -> Result<Running> {
