@@ -5,8 +5,11 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{
     Json,
     body::Bytes,
-    extract::{ConnectInfo, Path, State, WebSocketUpgrade},
-    http::{HeaderMap, StatusCode, header::ORIGIN},
+    extract::{ConnectInfo, Path, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::{
+        HeaderMap, StatusCode,
+        header::{ORIGIN, UPGRADE},
+    },
     response::{IntoResponse, Response},
 };
 use rekursing_protocol::{
@@ -89,8 +92,12 @@ pub(super) async fn connect(
     State(house): State<Arc<House>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(refusal) => return not_upgraded(&refusal),
+    };
     let origin = headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
     if origin.is_some_and(|origin| !caller::is_extension(&house, origin)) {
         let message = "only the extension and native nodes may connect";
@@ -115,6 +122,22 @@ pub(super) async fn connect(
     }
     let house = Arc::clone(&house);
     Ok(upgrade.on_upgrade(move |socket| session::run(house, socket)).into_response())
+}
+
+/// Tells a call that is no WebSocket from a WebSocket that is not spoken well.
+fn not_upgraded(refusal: &WebSocketUpgradeRejection) -> Result<Response, Problem> {
+    use WebSocketUpgradeRejection::{
+        ConnectionNotUpgradable, InvalidConnectionHeader, InvalidUpgradeHeader, MethodNotGet,
+    };
+    let is_plain = matches!(
+        refusal,
+        MethodNotGet(_) | InvalidConnectionHeader(_) | InvalidUpgradeHeader(_) | ConnectionNotUpgradable(_)
+    );
+    if !is_plain {
+        return Err(Problem::bad_request(&refusal.body_text()));
+    }
+    let problem = Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "this route is a WebSocket");
+    Ok(([(UPGRADE, "websocket")], problem).into_response())
 }
 
 /// `GET /api/plugin/earnings/{pluginId}`

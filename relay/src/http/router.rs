@@ -133,9 +133,6 @@ fn plain_refusals(response: Response, uri: &Uri) -> Response {
     let problem = match response.status() {
         StatusCode::PAYLOAD_TOO_LARGE if !is_json => too_large(),
         StatusCode::BAD_REQUEST if !is_json => Problem::bad_request("the request cannot be read"),
-        StatusCode::UPGRADE_REQUIRED if !is_json => {
-            Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "this route is a WebSocket")
-        }
         _ => return response,
     };
     refuse(problem, uri)
