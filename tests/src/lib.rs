@@ -1,7 +1,7 @@
 //! The harness of the whole-product tests: it starts real processes, speaks to them over real
 //! sockets, and looks at what anybody outside could see. It links neither the relay nor the agent.
 //!
-//! Nothing here sleeps and hopes. Whatever takes time is watched by [`eventually`], whatever must be
+//! Nothing here sleeps and hopes. Whatever takes time is watched by [`fn@eventually`], whatever must be
 //! held back is held by a gate of [`script`], and every process dies with the value that guards it.
 
 pub mod browser;

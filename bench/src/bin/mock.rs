@@ -102,7 +102,9 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
 /// Describes a llama.cpp server with as many slots as anybody may want.
 fn describe(path: &str) -> Answer {
     let json = match path {
-        "/props" => r#"{"default_generation_settings":{"n_ctx":131072},"total_slots":4096,"model_path":"mock.gguf"}"#,
+        "/props" => {
+            r#"{"default_generation_settings":{"n_ctx":131072},"total_slots":4096,"model_path":"mock.gguf"}"#
+        }
         "/v1/models" => r#"{"object":"list","data":[{"id":"mock","object":"model","owned_by":"llamacpp"}]}"#,
         "/health" => r#"{"status":"ok"}"#,
         _ => {
