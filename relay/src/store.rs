@@ -7,6 +7,7 @@
 mod audit;
 mod entries;
 mod identities;
+mod queue;
 mod schema;
 mod writer;
 
@@ -14,8 +15,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc,
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -27,6 +27,7 @@ use rusqlite::Connection;
 
 pub use audit::{Audit, audit};
 pub use identities::{Key, Plugin, Upstream};
+use queue::Queue;
 
 /// What the writer is handed, in order.
 enum Write {
@@ -51,8 +52,7 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Shared {
-    queue: mpsc::Sender<Write>,
-    waiting: Arc<AtomicUsize>,
+    queue: Arc<Queue>,
     healthy: Arc<AtomicBool>,
     reader: Mutex<Connection>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -92,9 +92,10 @@ impl Store {
         Ok(Unstarted { path, connection })
     }
 
-    /// Queues a ledger entry.
+    /// Queues a ledger entry. It is written with whatever comes next that somebody waits for, or a
+    /// moment later: what nobody waits for wakes no thread.
     pub fn append(&self, entry: Entry) {
-        self.push(Write::Entry(Box::new(entry)));
+        self.shared.queue.push(Write::Entry(Box::new(entry)), false);
     }
 
     /// Runs `then` once everything queued before is durable. It runs on the writer's thread and
@@ -116,7 +117,7 @@ impl Store {
 
     /// Tells how many writes wait.
     pub fn waiting(&self) -> usize {
-        self.shared.waiting.load(Ordering::Relaxed)
+        self.shared.queue.waiting()
     }
 
     /// Tells whether the last commit went well.
@@ -148,9 +149,7 @@ impl Store {
     }
 
     fn push(&self, write: Write) {
-        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        // The writer ends only after `stop`, when nobody is left to tell.
-        let _ = self.shared.queue.send(write);
+        self.shared.queue.push(write, true);
     }
 }
 
@@ -181,17 +180,16 @@ impl Unstarted {
     /// Starts the writer. `on_grant` hears of grants that other processes store behind entry `last`.
     pub fn start(self, last: i64, on_grant: OnGrant) -> Result<Store> {
         let reader = connect(&self.path)?;
-        let (queue, inbox) = mpsc::channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let queue = Arc::new(Queue::default());
         let healthy = Arc::new(AtomicBool::new(true));
-        let writer = writer::Writer::new(self.connection, inbox, last, &waiting, &healthy, on_grant);
+        let writer = writer::Writer::new(self.connection, &queue, last, &healthy, on_grant);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run())
             .context("could not start the store's thread")?;
         let writer = Mutex::new(Some(thread));
         let reader = Mutex::new(reader);
-        Ok(Store { shared: Arc::new(Shared { queue, waiting, healthy, reader, writer }) })
+        Ok(Store { shared: Arc::new(Shared { queue, healthy, reader, writer }) })
     }
 }
 

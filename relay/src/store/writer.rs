@@ -4,28 +4,26 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc::{Receiver, RecvTimeoutError},
+        atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rekursing_market::ledger::{Entry, EntryKind};
 use rekursing_protocol::PluginId;
 use rusqlite::Connection;
 
-use super::{Change, OnGrant, Write, entries};
+use super::{Change, OnGrant, Write, entries, queue::Queue};
 
-/// Most writes in one transaction.
-const BATCH_MAX: usize = 8_192;
+/// How long an entry that nobody waits for may wait for company.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// How often the writer looks for entries of other processes, and how long it waits after a failed commit.
 const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Writer {
     connection: Connection,
-    inbox: Receiver<Write>,
-    waiting: Arc<AtomicUsize>,
+    queue: Arc<Queue>,
     healthy: Arc<AtomicBool>,
     on_grant: OnGrant,
     /// SQLite's counter of commits by other connections, as last seen.
@@ -55,41 +53,38 @@ enum Rest {
 impl Writer {
     pub(super) fn new(
         connection: Connection,
-        inbox: Receiver<Write>,
+        queue: &Arc<Queue>,
         seen: i64,
-        waiting: &Arc<AtomicUsize>,
         healthy: &Arc<AtomicBool>,
         on_grant: OnGrant,
     ) -> Writer {
-        let (waiting, healthy) = (Arc::clone(waiting), Arc::clone(healthy));
+        let (queue, healthy) = (Arc::clone(queue), Arc::clone(healthy));
         // No version is below zero, so the first look finds what came since the book was opened.
-        Writer { connection, inbox, waiting, healthy, on_grant, foreign_version: -1, seen }
+        Writer { connection, queue, healthy, on_grant, foreign_version: -1, seen }
     }
 
-    /// Runs until told to stop, or until every handle is gone.
+    /// Runs until told to stop.
+    #[expect(clippy::disallowed_methods, reason = "the thread paces its own looks at the database")]
     pub(super) fn run(mut self) {
+        let mut looked = Instant::now();
         loop {
-            match self.inbox.recv_timeout(PAUSE) {
-                Ok(first) => {
-                    if self.batch(first) {
-                        return;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            let writes = self.queue.take(LINGER);
+            if !writes.is_empty() && self.batch(writes) {
+                return;
             }
-            self.look_for_grants();
+            if looked.elapsed() > PAUSE {
+                looked = Instant::now();
+                self.look_for_grants();
+            }
         }
     }
 
-    /// Commits `first` and what has queued behind it. Tells whether to stop.
-    fn batch(&mut self, first: Write) -> bool {
-        let mut writes = vec![first];
-        writes.extend(self.inbox.try_iter().take(BATCH_MAX - 1));
+    /// Commits a batch. Tells whether to stop.
+    fn batch(&mut self, writes: Vec<Write>) -> bool {
         let count = writes.len();
         let (rows, rest) = split(writes);
         self.commit(rows);
-        self.waiting.fetch_sub(count, Ordering::Relaxed);
+        self.queue.done(count);
         let mut stop = false;
         for rest in rest {
             match rest {

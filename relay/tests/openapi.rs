@@ -1,0 +1,138 @@
+//! `openapi.json` against the program: the router's table, the codes of `docs/http.md`, the site's
+//! files and the types that read and write the bodies.
+
+use std::collections::BTreeSet;
+
+use rekursing_protocol::{
+    earnings::Earnings,
+    register::{Registered, Registration},
+};
+use rekursing_relay::{
+    ask::{Ask, Dialect},
+    upstream::Spec,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+const ROUTER: &str = include_str!("../src/http/router.rs");
+const SITE: &str = include_str!("../src/http/site.rs");
+const IN_WORDS: &str = include_str!("../../docs/http.md");
+
+fn document() -> Value {
+    serde_json::from_str(include_str!("../openapi.json")).unwrap()
+}
+
+/// Returns every method and path that the router's source names, as the document writes them.
+fn routes() -> BTreeSet<(String, String)> {
+    let routes = ROUTER.split(".route(\"").skip(1).map(|rest| {
+        let (path, rest) = rest.split_once("\", ").unwrap();
+        let (method, _) = rest.split_once('(').unwrap();
+        let path = path.replace("{*model}", "{model}").replace("{plugin}", "{pluginId}");
+        (method.to_owned(), path)
+    });
+    routes.collect()
+}
+
+/// Returns the examples of a route's request, by name.
+fn requests(path: &str) -> Vec<String> {
+    let document = document();
+    let examples = &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"];
+    examples.as_object().unwrap().values().map(|example| example["value"].to_string()).collect()
+}
+
+/// Reads the example of a route's answer and tells whether it is written the same again.
+fn answer_holds<T: DeserializeOwned + serde::Serialize>(path: &str, method: &str, status: &str) {
+    let document = document();
+    let example =
+        &document["paths"][path][method]["responses"][status]["content"]["application/json"]["example"];
+    let read: T = serde_json::from_value(example.clone()).unwrap();
+    assert_eq!(&serde_json::to_value(read).unwrap(), example);
+}
+
+/// Collects the targets of every `$ref`.
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(target)) = fields.get("$ref") {
+                found.insert(target.clone());
+            }
+            fields.values().for_each(|field| references(field, found));
+        }
+        Value::Array(rows) => rows.iter().for_each(|row| references(row, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn every_route_is_described_and_no_other() {
+    let document = document();
+    let mut described = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            described.insert((method.clone(), path.clone()));
+        }
+    }
+    assert_eq!(described, routes());
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_schema_is_referred_to() {
+    let document = document();
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    for target in &found {
+        let pointer = target.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{target}");
+    }
+    for name in document["components"]["schemas"].as_object().unwrap().keys() {
+        assert!(found.contains(&format!("#/components/schemas/{name}")), "{name}");
+    }
+}
+
+#[test]
+fn the_codes_are_those_of_the_words() {
+    let document = document();
+    let listed = document["components"]["schemas"]["Code"]["enum"].as_array().unwrap();
+    let listed: BTreeSet<&str> = listed.iter().map(|code| code.as_str().unwrap()).collect();
+    let (_, table) = IN_WORDS.split_once("\n## Codes\n").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(listed, rows.collect());
+}
+
+#[test]
+fn the_files_are_those_of_the_site() {
+    let document = document();
+    let files = &document["paths"]["/{file}"]["get"]["parameters"][0]["schema"]["enum"];
+    let files: Vec<&str> = files.as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+    let embedded = SITE.split("file!(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    assert_eq!(files, embedded.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_examples_of_requests_are_taken() {
+    for (path, dialect) in [
+        ("/api/llm/inference", Dialect::Inference),
+        ("/v1/chat/completions", Dialect::Chat),
+        ("/v1/completions", Dialect::Completion),
+        ("/v1/embeddings", Dialect::Embedding),
+    ] {
+        for example in requests(path) {
+            Ask::read(dialect, &example, 64).expect(&example);
+        }
+    }
+    for example in requests("/api/plugin/register") {
+        let registration: Registration = serde_json::from_str(&example).unwrap();
+        assert!(registration.models.iter().all(|offer| offer.check().is_ok()));
+    }
+    for example in requests("/api/gpu/register") {
+        serde_json::from_str::<Spec>(&example).unwrap().check().expect(&example);
+    }
+}
+
+#[test]
+fn the_examples_of_answers_are_what_is_written() {
+    answer_holds::<Registered>("/api/plugin/register", "post", "201");
+    answer_holds::<Registered>("/api/gpu/register", "post", "201");
+    answer_holds::<Earnings>("/api/plugin/earnings/{pluginId}", "get", "200");
+}
