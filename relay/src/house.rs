@@ -25,8 +25,8 @@ pub struct House {
     pub desk: Desk,
     /// Registered plugins.
     pub plugins: DashMap<PluginId, Identity>,
-    /// API keys by their hash.
-    pub keys: DashMap<[u8; 32], AccountId>,
+    /// API keys in use, by their hash.
+    pub keys: Arc<DashMap<[u8; 32], AccountId>>,
     /// Direct providers.
     pub upstreams: Upstreams,
     /// Live sessions, counted.

@@ -81,7 +81,7 @@ enum KeyTask {
     },
     /// Lists keys by their first characters
     List,
-    /// Closes a key for good. A serving relay knows of it once it is restarted
+    /// Closes a key for good; a serving relay knows of it within a second
     Revoke {
         /// The key's first characters, as `list` shows them
         prefix: String,

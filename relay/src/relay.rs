@@ -55,11 +55,20 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     let seed = u64::from_le_bytes(chance::bytes());
     let market = Market::new(config.terms(), book, seed);
 
-    // Grants of other processes can come before the desk is there; they wait for it.
+    // Other processes can change the database before the desk is there; the store then tells again.
     let desk_slot: Arc<OnceLock<Desk>> = Arc::default();
-    let slot = Arc::clone(&desk_slot);
-    let store = unstarted
-        .start(opening.last, Box::new(move |grant| slot.get().map(|desk| desk.granted(grant)).is_some()))?;
+    let keys: Arc<DashMap<_, _>> = Arc::default();
+    let on_foreign = {
+        let (slot, keys) = (Arc::clone(&desk_slot), Arc::clone(&keys));
+        Box::new(move |grants: &[_]| {
+            let Some(desk) = slot.get() else { return false };
+            grants.iter().for_each(|grant| desk.granted(grant));
+            // One of them may have been revoked; those in use are looked up anew.
+            keys.clear();
+            true
+        })
+    };
+    let store = unstarted.start(opening.last, on_foreign)?;
     let desk = Desk::new(market, store, clock, config.limits.store_queue);
     // The slot is this function's own, so it is empty.
     let _ = desk_slot.set(desk.clone());
@@ -80,7 +89,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
         config,
         desk,
         plugins: identities,
-        keys: DashMap::new(),
+        keys,
         upstreams: Upstreams::default(),
         sessions: Places::default(),
         draining: AtomicBool::new(false),

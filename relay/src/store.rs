@@ -80,8 +80,9 @@ pub struct Opening {
     pub holds: Vec<(JobId, Account, Nanos)>,
 }
 
-/// Called with each grant that another process has stored; `false` when it must be offered again.
-pub type OnGrant = Box<dyn Fn(&Entry) -> bool + Send>;
+/// Called when another process has changed the database, with the grants it has stored; `false` when
+/// it must be told again.
+pub type OnForeign = Box<dyn Fn(&[Entry]) -> bool + Send>;
 
 impl Store {
     /// Opens or makes the database in `folder`. Group commits begin with [`Unstarted::start`].
@@ -177,12 +178,13 @@ impl Unstarted {
         })
     }
 
-    /// Starts the writer. `on_grant` hears of grants that other processes store behind entry `last`.
-    pub fn start(self, last: i64, on_grant: OnGrant) -> Result<Store> {
+    /// Starts the writer. `on_foreign` hears of what other processes change, and of grants that they
+    /// store behind entry `last`.
+    pub fn start(self, last: i64, on_foreign: OnForeign) -> Result<Store> {
         let reader = connect(&self.path)?;
         let queue = Arc::new(Queue::default());
         let healthy = Arc::new(AtomicBool::new(true));
-        let writer = writer::Writer::new(self.connection, &queue, last, &healthy, on_grant);
+        let writer = writer::Writer::new(self.connection, &queue, last, &healthy, on_foreign);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run())

@@ -95,7 +95,9 @@ fn another_process_can_grant_while_the_store_runs() {
     let mut unstarted = Store::open(folder.path()).unwrap();
     let last = unstarted.opening().unwrap().last;
     let (told, hear) = channel::channel();
-    let store = unstarted.start(last, Box::new(move |grant| told.send(grant.clone()).is_ok())).unwrap();
+    let store = unstarted
+        .start(last, Box::new(move |grants| grants.iter().all(|grant| told.send(grant.clone()).is_ok())))
+        .unwrap();
     let mut other = Store::open(folder.path()).unwrap();
     let account = AccountId::from_bits(9);
     let key = Key {

@@ -13,7 +13,7 @@ use rekursing_market::ledger::{Entry, EntryKind};
 use rekursing_protocol::PluginId;
 use rusqlite::Connection;
 
-use super::{Change, OnGrant, Write, entries, queue::Queue};
+use super::{Change, OnForeign, Write, entries, queue::Queue};
 
 /// How long an entry that nobody waits for may wait for company.
 const LINGER: Duration = Duration::from_millis(100);
@@ -25,7 +25,7 @@ pub(super) struct Writer {
     connection: Connection,
     queue: Arc<Queue>,
     healthy: Arc<AtomicBool>,
-    on_grant: OnGrant,
+    on_foreign: OnForeign,
     /// SQLite's counter of commits by other connections, as last seen.
     foreign_version: i64,
     /// The last entry that was looked at for grants of other processes.
@@ -56,11 +56,11 @@ impl Writer {
         queue: &Arc<Queue>,
         seen: i64,
         healthy: &Arc<AtomicBool>,
-        on_grant: OnGrant,
+        on_foreign: OnForeign,
     ) -> Writer {
         let (queue, healthy) = (Arc::clone(queue), Arc::clone(healthy));
         // No version is below zero, so the first look finds what came since the book was opened.
-        Writer { connection, queue, healthy, on_grant, foreign_version: -1, seen }
+        Writer { connection, queue, healthy, on_foreign, foreign_version: -1, seen }
     }
 
     /// Runs until told to stop.
@@ -74,7 +74,7 @@ impl Writer {
             }
             if looked.elapsed() > PAUSE {
                 looked = Instant::now();
-                self.look_for_grants();
+                self.look_around();
             }
         }
     }
@@ -115,19 +115,19 @@ impl Writer {
         self.healthy.store(true, Ordering::Relaxed);
     }
 
-    /// Tells the book of grants that other processes have stored.
-    fn look_for_grants(&mut self) {
+    /// Tells of what other processes have changed, and of the grants among it.
+    fn look_around(&mut self) {
         let Ok(version) = data_version(&self.connection) else { return };
         if version == self.foreign_version {
             return;
         }
         match entries::grants_after(&self.connection, self.seen) {
             Ok((grants, last)) => {
-                if grants.iter().all(&self.on_grant) {
+                if (self.on_foreign)(&grants) {
                     (self.foreign_version, self.seen) = (version, last);
                 }
             }
-            Err(error) => tracing::warn!(%error, "could not look for new grants"),
+            Err(error) => tracing::warn!(%error, "could not look for changes of other processes"),
         }
     }
 }
