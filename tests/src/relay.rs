@@ -15,6 +15,7 @@ use tokio::process::Command;
 use crate::{
     built,
     database::Ledger,
+    eventually,
     http::Page,
     process::{Echo, Process},
 };
@@ -116,6 +117,20 @@ impl Relay {
     /// Fails when it cannot be read.
     pub fn ledger(&self) -> Result<Ledger> {
         Ledger::open(&self.data())
+    }
+
+    /// Waits until there was a hold and every hold is resolved, and returns the ledger.
+    ///
+    /// # Errors
+    /// Fails when a hold stays open, or none is ever made.
+    pub async fn resolved(&self) -> Result<Ledger> {
+        let look = || async {
+            let ledger = self.ledger()?;
+            let holds = ledger.entries("hold")?;
+            let resolved = ledger.entries("settle")? + ledger.entries("void")?;
+            Ok((holds > 0 && holds == resolved).then_some(ledger))
+        };
+        eventually("every hold is resolved", look).await
     }
 
     /// Lets the relay's own auditor check every rule of the ledger.

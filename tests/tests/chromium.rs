@@ -105,7 +105,7 @@ async fn tokens_pass_the_extension_one_by_one_even_when_chrome_kills_its_worker(
         hear(&mut stream, token).await?;
     }
     stream.event("done").await?;
-    assert_eq!(relay.ledger()?.settlements()?.len(), 1);
+    assert_eq!(relay.resolved().await?.settlements()?.len(), 1);
 
     // A page that leaves is felt on the owner's machine through the extension too.
     script.next(Reply::steps(vec![Step::token("one"), Step::Hold]));
@@ -127,10 +127,10 @@ async fn a_killed_browser_costs_the_page_only_what_came() -> Result<()> {
     owner.browser_mut().kill().await?;
     let rest = stream.events().await?;
     assert_eq!(rest.last().map(|event| event.name.as_str()), Some("error"), "{rest:?}");
-    let charges = relay.ledger()?.settlements()?;
+    let charges = relay.resolved().await?.settlements()?;
     assert_eq!(charges.len(), 1);
     assert!((1..=2).contains(&charges[0].answer_tokens), "{charges:?}");
-    assert_eq!(relay.ledger()?.balance("escrow")?, Nanos::ZERO);
+    assert_eq!(relay.resolved().await?.balance("escrow")?, Nanos::ZERO);
     relay.audit().await
 }
 

@@ -32,12 +32,8 @@ fn with(last: Step) -> Vec<Step> {
 
 /// Asserts that nothing is held or owed.
 async fn unpaid(scene: &Scripted) -> Result<()> {
-    let quiet = || async {
-        let ledger = scene.relay.ledger()?;
-        Ok((ledger.balance("escrow")? == Nanos::ZERO).then_some(()))
-    };
-    eventually("every hold is given back", quiet).await?;
-    let ledger = scene.relay.ledger()?;
+    let ledger = scene.relay.resolved().await?;
+    assert_eq!(ledger.balance("escrow")?, Nanos::ZERO);
     assert_eq!(ledger.balance("owner:")?, Nanos::ZERO);
     scene.relay.audit().await
 }
@@ -94,7 +90,7 @@ async fn what_fails_after_the_first_token_ends_in_one_error_and_costs_what_was_d
         let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
         assert_eq!(names.iter().filter(|name| **name == "error").count(), 1, "{fault}: {events:?}");
         assert_eq!(names.last(), Some(&"error"), "{fault}: {events:?}");
-        let charges = scene.relay.ledger()?.settlements()?;
+        let charges = scene.relay.resolved().await?.settlements()?;
         assert_eq!(charges.len(), 1, "{fault}");
         assert!((1..=6).contains(&charges[0].answer_tokens), "{fault}: {charges:?}");
         scene.relay.audit().await.context(fault)?;
@@ -204,7 +200,11 @@ async fn another_provider_answers_when_the_first_fails_before_its_first_token() 
             assert!(!whole.contains("event: error"), "{fault}: {whole}");
         }
         assert_eq!(busy.jobs().len() + free.jobs().len(), 3, "{fault}: one job each, and one again");
-        assert_eq!(scene.relay.ledger()?.settlements()?.len(), 2, "{fault}: each job is charged once");
+        assert_eq!(
+            scene.relay.resolved().await?.settlements()?.len(),
+            2,
+            "{fault}: each job is charged once"
+        );
         scene.relay.audit().await.context(fault)?;
     }
     Ok(())

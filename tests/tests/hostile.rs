@@ -214,7 +214,7 @@ async fn frames_about_someone_elses_job_change_nothing() -> Result<()> {
     let (mut stream, _settled) = tokio::try_join!(asking, answering)?;
     let events = stream.events().await?;
     assert_eq!(text(&events), "honest", "{events:?}");
-    assert_eq!(relay.ledger()?.settlements()?.len(), 1, "a second `done` earns nothing");
+    assert_eq!(relay.resolved().await?.settlements()?.len(), 1, "a second `done` earns nothing");
     assert_eq!(thief.earnings(&relay).await?.jobs, 0);
     assert_eq!(honest.earnings(&relay).await?.jobs, 1);
     relay.audit().await

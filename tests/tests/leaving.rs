@@ -24,11 +24,6 @@ fn endless() -> Reply {
     Reply::steps(steps)
 }
 
-async fn settled(relay: &Relay) -> Result<()> {
-    let look = || async { Ok((relay.ledger()?.balance("escrow")? == Nanos::ZERO).then_some(())) };
-    eventually("nothing is held any more", look).await
-}
-
 #[tokio::test]
 async fn a_page_that_leaves_cancels_its_job_at_the_owners_server() -> Result<()> {
     let scene = Scripted::start().await?;
@@ -44,7 +39,7 @@ async fn a_page_that_leaves_cancels_its_job_at_the_owners_server() -> Result<()>
         drop(stream);
         job.left(CANCEL).await.context(path)?;
     }
-    settled(&scene.relay).await?;
+    scene.relay.resolved().await?;
     scene.relay.audit().await
 }
 
@@ -56,8 +51,7 @@ async fn a_page_that_leaves_before_the_first_token_pays_nothing() -> Result<()> 
     let job = scene.script.job(0).await?;
     asking.abort();
     job.left(CANCEL).await?;
-    settled(&scene.relay).await?;
-    assert_eq!(scene.relay.ledger()?.balance("page:")?, Nanos::DOLLAR);
+    assert_eq!(scene.relay.resolved().await?.balance("page:")?, Nanos::DOLLAR);
     scene.relay.audit().await
 }
 
@@ -68,8 +62,7 @@ async fn a_page_that_leaves_half_way_pays_for_what_it_was_sent() -> Result<()> {
     let mut stream = page.stream("/api/llm/inference", &ask("go")).await?;
     hear(&mut stream, "one two").await?;
     drop(stream);
-    settled(&scene.relay).await?;
-    let charges = scene.relay.ledger()?.settlements()?;
+    let charges = scene.relay.resolved().await?.settlements()?;
     assert_eq!(charges.len(), 1);
     assert!((1..=2).contains(&charges[0].answer_tokens), "{charges:?}");
     scene.relay.audit().await
@@ -99,7 +92,7 @@ async fn a_page_that_reads_slowly_holds_back_its_own_provider_and_nobody_else() 
     );
     drop(slow);
     job.left(CANCEL).await?;
-    settled(&scene.relay).await
+    scene.relay.resolved().await.map(drop)
 }
 
 #[tokio::test]
@@ -111,8 +104,7 @@ async fn an_owner_who_leaves_mid_answer_is_paid_for_what_came_and_the_page_is_to
     scene.node.process().kill().await?;
     let events = stream.events().await?;
     assert_eq!(events.last().map(|event| event.name.as_str()), Some("error"), "{events:?}");
-    settled(&scene.relay).await?;
-    assert_eq!(scene.relay.ledger()?.settlements()?.len(), 1);
+    assert_eq!(scene.relay.resolved().await?.settlements()?.len(), 1);
     scene.relay.audit().await
 }
 
@@ -156,8 +148,7 @@ async fn a_relay_killed_under_load_neither_loses_nor_doubles_a_charge() -> Resul
         paid.push(cost);
     }
     scene.relay.restart().await?;
-    settled(&scene.relay).await?;
-    let ledger = scene.relay.ledger()?;
+    let ledger = scene.relay.resolved().await?;
     let charges = ledger.settlements()?;
     assert!(
         charges.len() >= paid.len(),
@@ -213,7 +204,7 @@ async fn a_relay_told_to_leave_does_not_wait_for_ever() -> Result<()> {
     let rest = stream.events().await.unwrap_or_default();
     assert!(rest.iter().all(|event| event.name != "done"), "{rest:?}");
     scene.relay.restart().await?;
-    assert_eq!(scene.relay.ledger()?.balance("escrow")?, Nanos::ZERO);
+    assert_eq!(scene.relay.resolved().await?.balance("escrow")?, Nanos::ZERO);
     scene.relay.audit().await
 }
 
