@@ -19,14 +19,14 @@ const SITE: &str = include_str!("../src/http/site.rs");
 const IN_WORDS: &str = include_str!("../../docs/http.md");
 
 fn document() -> Value {
-    serde_json::from_str(include_str!("../openapi.json")).unwrap()
+    serde_json::from_str(include_str!("../openapi.json")).expect("the document is JSON")
 }
 
 /// Returns every method and path that the router's source names, as the document writes them.
 fn routes() -> BTreeSet<(String, String)> {
     let routes = ROUTER.split(".route(\"").skip(1).map(|rest| {
-        let (path, rest) = rest.split_once("\", ").unwrap();
-        let (method, _) = rest.split_once('(').unwrap();
+        let (path, rest) = rest.split_once("\", ").expect("a path is followed by its handler");
+        let (method, _) = rest.split_once('(').expect("a handler is inside its method");
         let path = path.replace("{*model}", "{model}").replace("{plugin}", "{pluginId}");
         (method.to_owned(), path)
     });
@@ -37,7 +37,12 @@ fn routes() -> BTreeSet<(String, String)> {
 fn requests(path: &str) -> Vec<String> {
     let document = document();
     let examples = &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"];
-    examples.as_object().unwrap().values().map(|example| example["value"].to_string()).collect()
+    examples
+        .as_object()
+        .expect("the route has examples")
+        .values()
+        .map(|example| example["value"].to_string())
+        .collect()
 }
 
 /// Reads the example of a route's answer and tells whether it is written the same again.
@@ -45,8 +50,8 @@ fn answer_holds<T: DeserializeOwned + serde::Serialize>(path: &str, method: &str
     let document = document();
     let example =
         &document["paths"][path][method]["responses"][status]["content"]["application/json"]["example"];
-    let read: T = serde_json::from_value(example.clone()).unwrap();
-    assert_eq!(&serde_json::to_value(read).unwrap(), example);
+    let read: T = serde_json::from_value(example.clone()).expect("the example is of its type");
+    assert_eq!(&serde_json::to_value(read).expect("what was read can be written"), example);
 }
 
 /// Collects the targets of every `$ref`.
