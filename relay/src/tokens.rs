@@ -10,6 +10,9 @@
 //! | mistral, mixtral, ministral, codestral, devstral | `mistral_v3` |
 //! | anything else | one token for every four bytes of UTF-8, rounded up |
 
+use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
 use tiktoken::CoreBpe;
 
 /// Bytes per token where no tokenizer is known.
@@ -52,11 +55,33 @@ impl Tokenizer {
         family(model).and_then(tiktoken::get_encoding).map_or(Tokenizer::Rule, Tokenizer::Family)
     }
 
-    /// Counts the tokens of a text.
+    /// Counts the tokens of a text, in time that grows with its length alone.
     pub fn count(self, text: &str) -> u64 {
         match self {
-            Tokenizer::Family(vocabulary) => vocabulary.count(text) as u64,
+            Tokenizer::Family(vocabulary) if text.len() <= GATHERED_BYTES_MAX => {
+                vocabulary.count(text) as u64
+            }
             Tokenizer::Rule => (text.len() as u64).div_ceil(BYTES_PER_TOKEN),
+            Tokenizer::Family(_) => {
+                let mut counter = Counter::new(self);
+                let mut rest = text;
+                while !rest.is_empty() {
+                    let (piece, behind) = rest.split_at(rest.floor_char_boundary(GATHERED_BYTES_MAX / 2));
+                    counter.push(piece);
+                    rest = behind;
+                }
+                counter.total()
+            }
+        }
+    }
+}
+
+/// Unpacks the vocabularies of these models in the background, so that no job waits for it.
+pub fn warm<'a>(models: impl Iterator<Item = &'a str>) {
+    static WARM: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    for encoding in models.filter_map(family) {
+        if WARM.lock().insert(encoding) {
+            tokio::task::spawn_blocking(move || tiktoken::get_encoding(encoding));
         }
     }
 }
@@ -183,6 +208,15 @@ mod tests {
                 assert_eq!(counter.total(), tokenizer.count(&text), "{model} in pieces of {size}");
             }
         }
+    }
+
+    #[test]
+    fn a_long_text_counts_like_its_pieces_and_takes_no_longer() {
+        let tokenizer = Tokenizer::of("qwen2.5-7b");
+        let text = "The quick brown fox jumps over the lazy dog. ".repeat(1_000);
+        let Tokenizer::Family(vocabulary) = tokenizer else { panic!("qwen has a vocabulary") };
+        assert_eq!(tokenizer.count(&text), vocabulary.count(&text) as u64);
+        assert!(tokenizer.count(&"a".repeat(1_000_000)) > 10_000);
     }
 
     #[test]

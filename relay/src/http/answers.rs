@@ -26,6 +26,9 @@ use crate::{
 /// How long a stream's headers wait for the first piece, so that a refusal can still have its status.
 const HEADERS_WAIT: Duration = Duration::from_secs(8);
 
+/// Longest request that is read where it arrives.
+const READ_AT_ONCE_BYTES: usize = 16 * 1024;
+
 type Shared = State<Arc<House>>;
 type Peer = ConnectInfo<SocketAddr>;
 
@@ -63,9 +66,7 @@ async fn ask(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let payer = caller::payer(&house, &headers, peer).await?;
-    let text =
-        std::str::from_utf8(&body).map_err(|_| Problem::bad_request("the body must be JSON in UTF-8"))?;
-    let ask = Ask::read(dialect, text, house.config.limits.json_depth)?;
+    let ask = read(dialect, body, house.config.limits.json_depth).await?;
     let asked = house.desk.now();
     let job = house.job_id();
     let Ask { include_usage, work, .. } = ask;
@@ -95,6 +96,24 @@ async fn ask(
     } else {
         whole(&house, dialect, reader, report).await
     }
+}
+
+/// Reads a request. To count a long prompt takes long enough to keep other streams waiting, so that is
+/// done beside them.
+async fn read(dialect: Dialect, body: Bytes, depth_max: usize) -> Result<Ask, Problem> {
+    let short = body.len() <= READ_AT_ONCE_BYTES;
+    let read = move || {
+        let text = std::str::from_utf8(&body);
+        Ask::read(
+            dialect,
+            text.map_err(|_| Problem::bad_request("the body must be JSON in UTF-8"))?,
+            depth_max,
+        )
+    };
+    if short {
+        return read();
+    }
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(Problem::internal()))
 }
 
 /// A refusal for want of money names the way to get some.

@@ -10,7 +10,7 @@ use rekursing_protocol::{
 use subtle::ConstantTimeEq;
 
 use super::Closing;
-use crate::{chance, desk::Face, house::House, outbox::Outbox};
+use crate::{chance, desk::Face, house::House, outbox::Outbox, tokens};
 
 /// Reads the first frame and lets the plugin in, or says why not.
 pub(super) fn admit(house: &House, text: &str) -> Result<(SessionId, Face), Closing> {
@@ -38,7 +38,7 @@ fn authenticate(house: &House, identify: &Identify<'_>) -> Result<Arc<str>, Clos
     if bool::from(digest.ct_eq(&known.secret_hash)) { Ok(Arc::clone(&known.name)) } else { Err(wrong) }
 }
 
-/// Checks what a plugin says that it offers.
+/// Checks what a plugin says that it offers, and makes ready to count its models' tokens.
 pub(super) fn check(inventory: &Inventory) -> Result<(), &'static str> {
     if inventory.offers.len() > OFFERS_MAX {
         return Err("too many offers");
@@ -49,6 +49,7 @@ pub(super) fn check(inventory: &Inventory) -> Result<(), &'static str> {
     if inventory.offers.iter().any(|offer| offer.check().is_err()) {
         return Err("an offer does not hold");
     }
+    tokens::warm(inventory.offers.iter().map(|offer| offer.model.as_str()));
     Ok(())
 }
 
