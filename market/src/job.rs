@@ -25,6 +25,8 @@ pub(crate) struct Job {
     pub(crate) retries: u32,
     /// Plugins that failed it.
     pub(crate) excluded: Vec<PluginId>,
+    /// Those of them to blame if another one can answer it.
+    pub(crate) suspects: Vec<PluginId>,
     pub(crate) state: State,
 }
 

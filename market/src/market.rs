@@ -139,6 +139,7 @@ impl Market {
             lease: 0,
             retries: 0,
             excluded: Vec::new(),
+            suspects: Vec::new(),
             state: State::Unplaced,
             request,
         };

@@ -21,6 +21,9 @@ enum Blame {
     NotNow,
     /// Nobody's, and another session may do better.
     Nobody,
+    /// The owner's side if another session can answer the same job, else nobody's: a page can word a
+    /// request so that every server fails on it, and must not be able to park providers with that.
+    Unproven,
     /// The owner's side.
     Owner,
 }
@@ -31,15 +34,14 @@ const fn blame(code: FailCode) -> Blame {
         FailCode::Busy | FailCode::Paused | FailCode::ModelLoading => Blame::NotNow,
         // The shell's own cancellations end by `cancel`: who says so unasked has dropped the job.
         FailCode::Refused | FailCode::Cancelled => Blame::Nobody,
+        FailCode::ServerError | FailCode::Empty => Blame::Unproven,
         FailCode::ModelMissing
         | FailCode::ModelCrashed
         | FailCode::Unreachable
         | FailCode::Unauthorized
-        | FailCode::ServerError
         | FailCode::Malformed
         | FailCode::Cut
-        | FailCode::Stalled
-        | FailCode::Empty => Blame::Owner,
+        | FailCode::Stalled => Blame::Owner,
     }
 }
 
@@ -74,6 +76,12 @@ impl Market {
             self.note_life(now, at);
         }
         self.tally.completed += 1;
+        for plugin in std::mem::take(&mut job.suspects) {
+            if let Some(&at) = self.by_plugin.get(&plugin) {
+                self.hold_against(now, at);
+                self.reindex(now, at);
+            }
+        }
         self.charge_or_forgive(now, &job, &run, &usage, true);
         self.serve_freed(now, freed);
     }
@@ -112,19 +120,24 @@ impl Market {
         let terms = &self.terms;
         let session = self.sessions[at as usize].as_mut().expect("it was just released");
         match blame(code) {
-            Blame::Page | Blame::Nobody => session.breaker.released(),
+            Blame::Page | Blame::Nobody | Blame::Unproven => session.breaker.released(),
             Blame::NotNow => {
                 session.breaker.released();
                 session.resting_until = rest_until(terms, now);
                 self.wakes.insert((session.resting_until, at));
             }
-            Blame::Owner => {
-                session.reliability.failed(terms, now);
-                session.breaker.failed(terms, now);
-                self.wakes.extend(session.breaker.parked_until().map(|until| (until, at)));
-            }
+            Blame::Owner => self.hold_against(now, at),
         }
         self.note_life(now, at);
+    }
+
+    /// Holds a failure against a session, after three of which within a minute it rests.
+    fn hold_against(&mut self, now: Moment, at: u32) {
+        let terms = &self.terms;
+        let session = self.sessions[at as usize].as_mut().expect("an index of a session that is there");
+        session.reliability.failed(terms, now);
+        session.breaker.failed(terms, now);
+        self.wakes.extend(session.breaker.parked_until().map(|until| (until, at)));
     }
 
     fn break_off(
@@ -146,7 +159,10 @@ impl Market {
             Blame::Page => return self.refuse(now, &job, Refusal::PageMistake { code, detail }),
             // The queue's deadline bounds how often a session may say so.
             Blame::NotNow => {}
-            Blame::Nobody | Blame::Owner => {
+            Blame::Nobody | Blame::Unproven | Blame::Owner => {
+                if blame(code) == Blame::Unproven {
+                    job.suspects.push(run.plugin);
+                }
                 if job.retries >= self.terms.retries_max {
                     return self.refuse(now, &job, Refusal::ProviderFailed { code });
                 }

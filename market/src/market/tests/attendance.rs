@@ -99,7 +99,7 @@ fn coming_back_wipes_nothing_clean() {
     let mut market = with_sessions(1);
     for number in 1..=3 {
         let assignment = assigned(&mut market, request(number));
-        fail(&mut market, &assignment, FailCode::ServerError);
+        fail(&mut market, &assignment, FailCode::Unreachable);
         effects(&mut market);
     }
     market.leave(NOW, session(1));
@@ -160,7 +160,7 @@ fn who_comes_back_after_parking_is_over_serves_at_once() {
     let mut market = with_sessions(1);
     for number in 1..=3 {
         let assignment = assigned(&mut market, request(number));
-        fail(&mut market, &assignment, FailCode::ServerError);
+        fail(&mut market, &assignment, FailCode::Unreachable);
         effects(&mut market);
     }
     market.submit(NOW, request(4)).unwrap();

@@ -55,10 +55,10 @@ fn retries_are_bounded_and_then_nothing_is_charged() {
     tried.sort_unstable();
     tried.dedup();
     assert_eq!(tried.len(), 3, "nobody is asked twice");
-    fail(&mut market, &assignment, FailCode::ServerError);
+    fail(&mut market, &assignment, FailCode::Unreachable);
     let ended = effects(&mut market);
     assert_eq!(names(&ended), ["void", "ended"]);
-    assert_eq!(*end(&ended), End::Refused(Refusal::ProviderFailed { code: FailCode::ServerError }));
+    assert_eq!(*end(&ended), End::Refused(Refusal::ProviderFailed { code: FailCode::Unreachable }));
     assert_eq!(spendable(&market), opening);
 }
 
@@ -103,7 +103,7 @@ fn three_failures_park_a_session_and_one_job_probes_it() {
     let mut market = with_sessions(1);
     for number in 1..=3 {
         let assignment = assigned(&mut market, request(number));
-        fail(&mut market, &assignment, FailCode::ServerError);
+        fail(&mut market, &assignment, FailCode::Unreachable);
         effects(&mut market);
     }
     assert!(market.sessions()[0].parked);
@@ -123,7 +123,7 @@ fn a_probe_that_says_nothing_of_the_session_leaves_room_for_another() {
         let mut market = with_sessions(1);
         for number in 1..=3 {
             let assignment = assigned(&mut market, request(number));
-            fail(&mut market, &assignment, FailCode::ServerError);
+            fail(&mut market, &assignment, FailCode::Unreachable);
             effects(&mut market);
         }
         let later = NOW + Span::secs(15);
@@ -142,7 +142,7 @@ fn parking_ends_on_time_without_a_tick() {
     let mut market = with_sessions(1);
     for number in 1..=3 {
         let assignment = assigned(&mut market, request(number));
-        fail(&mut market, &assignment, FailCode::ServerError);
+        fail(&mut market, &assignment, FailCode::Unreachable);
         effects(&mut market);
     }
     market.submit(NOW + Span::secs(15), request(4)).unwrap();
@@ -201,4 +201,32 @@ fn who_is_not_trusted_serves_nobody_until_trust_has_healed() {
     market.heartbeat(later, session(1), &beat(1));
     market.submit(later, request(1_000)).unwrap();
     assert_eq!(only_assignment(&mut market).session, session(1));
+}
+
+#[test]
+fn a_page_cannot_park_a_provider_with_a_request_that_no_server_can_answer() {
+    for code in [FailCode::ServerError, FailCode::Empty] {
+        let mut market = with_sessions(1);
+        for number in 1..=20 {
+            let assignment = assigned(&mut market, request(number));
+            fail(&mut market, &assignment, code);
+            effects(&mut market);
+        }
+        let view = &market.sessions()[0];
+        assert_eq!((view.parked, view.success_permille), (false, 1_000));
+    }
+}
+
+#[test]
+fn who_fails_what_another_one_answers_is_to_blame() {
+    let mut market = with_sessions(2);
+    let first = assigned(&mut market, request(1));
+    market.fail(NOW, first.job, first.lease, FailCode::ServerError, String::new(), usage(0));
+    let second = only_assignment(&mut market);
+    assert!(market.sessions().iter().all(|session| session.success_permille == 1_000));
+    answer(&mut market, NOW, &second, 20);
+    let rate =
+        |session| market.sessions().iter().find(|view| view.session == session).unwrap().success_permille;
+    assert!(rate(first.session) < 1_000);
+    assert_eq!(rate(second.session), 1_000);
 }
