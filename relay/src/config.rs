@@ -83,7 +83,8 @@ pub struct Limits {
     pub sessions: usize,
     /// Bytes of a request's body.
     pub request_bytes: usize,
-    /// Bytes of a request's line and headers together.
+    /// Bytes of a request's line and headers together, and of a response that wait for a slow page;
+    /// at least 8192.
     pub header_bytes: usize,
     /// Depth of a request's JSON.
     pub json_depth: usize,

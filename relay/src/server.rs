@@ -21,9 +21,8 @@ use tower::Service;
 use crate::house::{House, Places};
 use stall::Stall;
 
-/// Bytes of a response that may lie in the program before the socket takes them. It bounds what a
-/// slow page costs.
-const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+/// The smallest buffer that hyper takes.
+const BUFFER_BYTES_MIN: usize = 8 * 1024;
 
 /// Connections, counted in all and per address.
 #[derive(Debug, Default)]
@@ -96,7 +95,7 @@ async fn connection(
         // A token is far smaller than a call to the kernel: one copy and one plain write are cheaper.
         .writev(false)
         .header_read_timeout(Duration::from_millis(time.header_ms))
-        .max_buf_size(WRITE_BUFFER_BYTES.max(house.config.limits.header_bytes))
+        .max_buf_size(house.config.limits.header_bytes.max(BUFFER_BYTES_MIN))
         .serve_connection(io, service)
         .with_upgrades();
     tokio::pin!(connection);

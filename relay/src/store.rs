@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use rekursing_market::ledger::{Account, Entry};
 use rekursing_protocol::{JobId, Moment, Nanos};
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 pub use audit::{Audit, audit};
 pub use identities::{Key, Plugin, Upstream};
@@ -41,8 +42,14 @@ enum Write {
     Stop,
 }
 
-/// A change of identities.
-type Change = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
+/// What a change does, within a transaction.
+type Make = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
+
+/// A change of identities, and who waits for it.
+struct Change {
+    make: Make,
+    made: oneshot::Sender<rusqlite::Result<()>>,
+}
 
 /// The handle of the store; clones share it.
 #[derive(Debug, Clone)]
@@ -107,7 +114,7 @@ impl Store {
 
     /// Waits until everything queued before is durable.
     pub async fn flushed(&self) {
-        let (done, wait) = tokio::sync::oneshot::channel();
+        let (done, wait) = oneshot::channel();
         self.then(move || {
             // Whoever waited may have gone.
             let _ = done.send(());
@@ -145,8 +152,14 @@ impl Store {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static) {
-        self.push(Write::Change(Box::new(change)));
+    /// Makes a change and waits until it is durable.
+    async fn change(
+        &self,
+        make: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let (made, wait) = oneshot::channel();
+        self.push(Write::Change(Change { make: Box::new(make), made }));
+        wait.await.context("the store has ended")?.context("could not store a change")
     }
 
     fn push(&self, write: Write) {

@@ -117,30 +117,35 @@ pub struct Counter {
     tokenizer: Tokenizer,
     counted: u64,
     gathered: String,
+    /// The last place in `gathered` where a word surely begins; 0 when there is none.
+    boundary: usize,
     bytes: u64,
 }
 
 impl Counter {
     /// Begins to count.
     pub fn new(tokenizer: Tokenizer) -> Counter {
-        Counter { tokenizer, counted: 0, gathered: String::new(), bytes: 0 }
+        Counter { tokenizer, counted: 0, gathered: String::new(), boundary: 0, bytes: 0 }
     }
 
     /// Takes the next piece.
     pub fn push(&mut self, piece: &str) {
         self.bytes += piece.len() as u64;
         let Tokenizer::Family(vocabulary) = self.tokenizer else { return };
+        // A boundary needs one byte behind it, so the last one looked at may have become one.
+        let looked = self.gathered.len().saturating_sub(2);
         self.gathered.push_str(piece);
-        if self.gathered.len() < GATHERED_BYTES {
-            return;
+        if let Some(at) = boundary(&self.gathered, looked) {
+            self.boundary = at;
         }
-        let end = match boundary(&self.gathered) {
-            Some(end) => end,
-            None if self.gathered.len() > GATHERED_BYTES_MAX => self.gathered.len(),
-            None => return,
+        let end = match self.gathered.len() {
+            GATHERED_BYTES.. if self.boundary > 0 => self.boundary,
+            length @ GATHERED_BYTES_MAX.. => length,
+            _ => return,
         };
         self.counted += vocabulary.count(&self.gathered[..end]) as u64;
         self.gathered.drain(..end);
+        self.boundary = 0;
     }
 
     /// Returns the tokens of all pieces so far.
@@ -157,10 +162,10 @@ impl Counter {
     }
 }
 
-/// The last place where a word surely begins.
-fn boundary(text: &str) -> Option<usize> {
+/// The last place behind `from` where a word surely begins.
+fn boundary(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    (1..bytes.len().saturating_sub(1)).rev().find(|&at| {
+    (from.max(1)..bytes.len().saturating_sub(1)).rev().find(|&at| {
         bytes[at] == b' ' && bytes[at - 1].is_ascii_graphic() && bytes[at + 1].is_ascii_alphabetic()
     })
 }
@@ -225,7 +230,7 @@ mod tests {
         for _ in 0..10_000 {
             counter.push("日本");
         }
-        assert!(counter.gathered.len() <= GATHERED_BYTES_MAX + 8);
+        assert!(counter.gathered.len() <= GATHERED_BYTES_MAX);
         assert!(counter.total() > 5_000);
     }
 }

@@ -37,7 +37,20 @@ const PROBE_BYTES_MAX: usize = 4 << 20;
 
 /// The running upstreams.
 #[derive(Debug, Default)]
-pub struct Upstreams(DashMap<PluginId, AbortHandle>);
+pub struct Upstreams(DashMap<PluginId, Running>);
+
+#[derive(Debug)]
+struct Running {
+    url: String,
+    task: AbortHandle,
+}
+
+impl Upstreams {
+    /// Returns who earns by the upstream at an address.
+    pub fn at(&self, url: &str) -> Option<PluginId> {
+        self.0.iter().find(|running| running.url == url).map(|running| *running.key())
+    }
+}
 
 /// Starts an upstream that the store knows.
 ///
@@ -50,11 +63,12 @@ pub fn revive(house: &Arc<House>, stored: &Upstream) -> Result<()> {
     Ok(())
 }
 
-/// Starts an upstream.
+/// Starts an upstream, in place of the one that ran for the same plugin.
 pub fn start(house: &Arc<House>, plugin: PluginId, spec: Spec) {
-    let task = tokio::spawn(keep(Arc::clone(house), plugin, Arc::new(spec)));
-    if let Some(older) = house.upstreams.0.insert(plugin, task.abort_handle()) {
-        older.abort();
+    let url = spec.url.clone();
+    let task = tokio::spawn(keep(Arc::clone(house), plugin, Arc::new(spec))).abort_handle();
+    if let Some(older) = house.upstreams.0.insert(plugin, Running { url, task }) {
+        older.task.abort();
     }
 }
 

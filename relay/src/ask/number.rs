@@ -18,17 +18,16 @@ pub(super) fn within(name: &'static str, raw: Option<&RawValue>, low: f64, high:
 /// Reads an amount of dollars, a number or a decimal text, not below zero.
 pub(super) fn dollars(name: &'static str, raw: &RawValue) -> Result<Nanos, Problem> {
     let text = raw.get().trim_matches('"');
-    let plain = if text.contains(['e', 'E']) {
-        text.parse::<f64>().map(|number| format!("{number:.9}")).unwrap_or_default()
-    } else {
-        text.to_owned()
+    let plain = match text.parse::<f64>() {
+        Ok(number) if text.contains(['e', 'E']) => format!("{number:.9}"),
+        _ if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => text.to_owned(),
+        _ => String::new(),
     };
     // Digits past the ninth decimal cannot be charged, so they are cut off and not refused.
     let cut = plain.find('.').map_or(plain.len(), |point| plain.len().min(point + 10));
-    match plain[..cut].parse::<Nanos>() {
-        Ok(amount) if !amount.is_negative() => Ok(amount),
-        _ => Err(Problem::field(name, &format!("{name} is an amount of US dollars such as \"0.002\""))),
-    }
+    plain[..cut]
+        .parse()
+        .map_err(|_| Problem::field(name, &format!("{name} is an amount of US dollars such as \"0.002\"")))
 }
 
 /// Reads `maxPrice`: dollars per million tokens for both sides, or an object of two sides.

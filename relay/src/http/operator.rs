@@ -26,11 +26,16 @@ pub(super) async fn register_upstream(
     caller::operator(&house, &headers)?;
     let spec: Spec = plugins::read(&body)?;
     let spec = spec.check().map_err(|(field, message)| Problem::field(field, message))?;
-    let plugin_id = house.plugin_id();
+    // The same address again is the same upstream with other settings; its earnings stay its own.
+    let plugin_id = house.upstreams.at(&spec.url).unwrap_or_else(|| house.plugin_id());
     let registration = Registration { name: spec.name.clone(), gpu: spec.gpu(), models: Vec::new() };
     let body = serde_json::to_string(&spec).map_err(|_| Problem::internal())?;
-    house.desk.store().add_upstream(house.desk.now(), store::Upstream { plugin: plugin_id, body });
-    let secret = plugins::add(&house, plugin_id, &registration).await;
+    let stored = store::Upstream { plugin: plugin_id, body };
+    house.desk.store().put_upstream(house.desk.now(), stored).await.map_err(|error| {
+        tracing::error!(%error, "could not store an upstream");
+        Problem::internal()
+    })?;
+    let secret = plugins::put(&house, plugin_id, &registration).await?;
     upstream::start(&house, plugin_id, spec);
     Ok((StatusCode::CREATED, Json(Registered { plugin_id, secret })))
 }

@@ -46,7 +46,7 @@ pub(super) async fn register(
     let registration: Registration = read(&body)?;
     check(&registration)?;
     let plugin_id = house.plugin_id();
-    let secret = add(&house, plugin_id, &registration).await;
+    let secret = put(&house, plugin_id, &registration).await?;
     Ok((StatusCode::CREATED, Json(Registered { plugin_id, secret })))
 }
 
@@ -60,17 +60,19 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 }
 
 /// Stores a plugin durably and lets it in from then on. Returns its secret.
-pub(super) async fn add(house: &House, id: PluginId, registration: &Registration) -> String {
+pub(super) async fn put(house: &House, id: PluginId, registration: &Registration) -> Result<String, Problem> {
     let secret = chance::secret("rps_");
     let secret_hash = chance::digest(&secret);
     let gpu = session::bounded(registration.gpu.clone());
     let name = registration.name.trim().to_owned();
-    let now = house.desk.now();
     let identity = Identity { secret_hash, name: name.as_str().into(), gpu: Arc::new(gpu.clone()) };
-    house.desk.store().add_plugin(now, Plugin { id, secret_hash, name, gpu });
-    house.desk.store().flushed().await;
+    let plugin = Plugin { id, secret_hash, name, gpu };
+    house.desk.store().put_plugin(house.desk.now(), plugin).await.map_err(|error| {
+        tracing::error!(%error, "could not store a plugin");
+        Problem::internal()
+    })?;
     house.plugins.insert(id, identity);
-    secret
+    Ok(secret)
 }
 
 fn check(registration: &Registration) -> Result<(), Problem> {

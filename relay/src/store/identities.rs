@@ -51,11 +51,15 @@ pub struct Upstream {
 }
 
 impl Store {
-    /// Stores a plugin.
-    pub fn add_plugin(&self, now: Moment, plugin: Plugin) {
+    /// Stores a plugin, in place of an older one with the same id.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn put_plugin(&self, now: Moment, plugin: Plugin) -> Result<()> {
         self.change(move |connection| {
             let gpu = serde_json::to_string(&plugin.gpu).unwrap_or_default();
-            connection.prepare_cached("INSERT INTO plugin VALUES (?, ?, ?, ?, ?)")?.execute(params![
+            let sql = "INSERT OR REPLACE INTO plugin VALUES (?, ?, ?, ?, ?)";
+            connection.prepare_cached(sql)?.execute(params![
                 plugin.id.to_string(),
                 plugin.secret_hash,
                 plugin.name,
@@ -63,18 +67,23 @@ impl Store {
                 int(now.0)
             ])?;
             Ok(())
-        });
+        })
+        .await
     }
 
     /// Stores an upstream, in place of an older one with the same identity.
-    pub fn add_upstream(&self, now: Moment, upstream: Upstream) {
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn put_upstream(&self, now: Moment, upstream: Upstream) -> Result<()> {
         self.change(move |connection| {
             connection.execute(
                 "INSERT OR REPLACE INTO upstream VALUES (?, ?, ?)",
                 params![upstream.plugin.to_string(), upstream.body, int(now.0)],
             )?;
             Ok(())
-        });
+        })
+        .await
     }
 
     /// Reads a key by its hash.

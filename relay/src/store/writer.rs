@@ -101,12 +101,7 @@ impl Writer {
         if rows.entries.is_empty() && rows.changes.is_empty() {
             return;
         }
-        // Changes can run only once, so they go first and alone when there are any.
-        if !rows.changes.is_empty()
-            && let Err(error) = change(&mut self.connection, rows.changes)
-        {
-            tracing::error!(%error, "could not store a change");
-        }
+        change(&mut self.connection, rows.changes);
         while let Err(error) = insert(&mut self.connection, &rows.entries) {
             self.healthy.store(false, Ordering::Relaxed);
             tracing::error!(%error, "could not store ledger entries; trying again");
@@ -152,12 +147,35 @@ fn split(writes: Vec<Write>) -> (Rows, Vec<Rest>) {
     (rows, rest)
 }
 
-fn change(connection: &mut Connection, changes: Vec<Change>) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    for change in changes {
-        change(&transaction)?;
+/// Makes changes in one transaction. One that fails leaves the others alone; whoever waits for it hears
+/// of it, and of a commit that failed.
+fn change(connection: &mut Connection, changes: Vec<Change>) {
+    if changes.is_empty() {
+        return;
     }
-    transaction.commit()
+    let mut made = Vec::with_capacity(changes.len());
+    let all = || -> rusqlite::Result<()> {
+        let mut transaction = connection.transaction()?;
+        for change in changes {
+            let savepoint = transaction.savepoint()?;
+            let result = (change.make)(&savepoint);
+            if result.is_ok() {
+                savepoint.commit()?;
+            }
+            made.push((change.made, result));
+        }
+        transaction.commit()
+    };
+    let committed = all();
+    if let Err(error) = &committed {
+        tracing::error!(%error, "could not store changes");
+    }
+    for (waiting, result) in made {
+        // Whoever hears nothing, because the commit failed or he left, takes it for a failure.
+        if committed.is_ok() {
+            let _ = waiting.send(result);
+        }
+    }
 }
 
 fn insert(connection: &mut Connection, rows: &[Entry]) -> rusqlite::Result<()> {

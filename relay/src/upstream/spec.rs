@@ -67,8 +67,9 @@ pub struct Pricing {
 impl Spec {
     /// Checks and tidies what was given. The error names the field and what it must be.
     pub fn check(mut self) -> Result<Spec, (&'static str, &'static str)> {
-        if self.name.trim().is_empty() || self.name.chars().count() > 60 {
-            return Err(("name", "a name has 1 to 60 characters"));
+        let printable = !self.name.chars().any(char::is_control);
+        if self.name.trim().is_empty() || self.name.chars().count() > 60 || !printable {
+            return Err(("name", "a name has 1 to 60 printable characters"));
         }
         let url = reqwest::Url::parse(&self.url).ok();
         let plain = url.is_some_and(|url| {
