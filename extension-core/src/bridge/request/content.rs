@@ -89,7 +89,7 @@ fn part(fields: &Row<'_>, json: &mut String) -> Result<(), Refusal> {
             let data = find(&audio, "data").ok_or(Refusal::Foreign)?;
             let format = find(&audio, "format").ok_or(Refusal::Foreign)?;
             // Base64 holds no colon; every URL does.
-            if words(data)?.contains(':') || words(format)?.len() > 16 {
+            if words(data)?.contains(':') || words(data)?.is_empty() || words(format)?.len() > 16 {
                 return Err(Refusal::Foreign);
             }
             json.push_str(r#"{"type":"input_audio","input_audio":{"data":"#);
@@ -113,6 +113,11 @@ pub(super) fn tools(value: &str, object: &mut Object) -> Result<(), Refusal> {
         let kind = words(find(&fields, "type").ok_or(Refusal::Field("tools"))?)?;
         let function = find(&fields, "function").filter(|function| function.starts_with('{'));
         let (Some(function), "function") = (function, kind.as_ref()) else { return Err(Refusal::Foreign) };
+        let Fields(named) = serde_json::from_str(function).map_err(|_| Refusal::Field("tools"))?;
+        // llama.cpp answers a function without a name with an error of its own.
+        if !find(&named, "name").is_some_and(|name| name.starts_with('"')) {
+            return Err(Refusal::Field("tools"));
+        }
         separate(json);
         json.push_str(r#"{"type":"function","function":"#);
         json.push_str(function);
