@@ -113,11 +113,11 @@ pub(crate) fn bench(rounds: usize, write: bool) -> Result<()> {
     }
     let figures = runs.into_iter().map(|(at, values)| (at, median(&values))).collect();
     let calls = stage.system_calls()?;
+    say("the extension in Chromium");
+    let browser = browser(stage.model_server())?;
     drop(stage);
     say("10,000 idle sessions");
     let idle = stage::idle_sessions()?;
-    say("the extension in Chromium");
-    let browser = browser()?;
     let report = Report { figures, calls, idle, browser, rounds };
     let text = report.print()?;
     eprintln!("\n{text}");
@@ -140,8 +140,9 @@ fn build() -> Result<()> {
 }
 
 /// Measures the extension in a real Chromium.
-fn browser() -> Result<Value> {
+fn browser(model_server: &str) -> Result<Value> {
     let output = Command::new(stage::program("rekursing-bench-browser"))
+        .args([model_server, "mock"])
         .env(test::BUILT, "1")
         .output()
         .context("could not run the browser's bench")?;

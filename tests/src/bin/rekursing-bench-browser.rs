@@ -1,4 +1,5 @@
-//! Measures the real extension in a real Chromium; prints one line of JSON. A part of `cargo xtask bench`.
+//! Measures the real extension in a real Chromium; prints one line of JSON. A part of `cargo xtask bench`,
+//! which names the URL of a model server and its model.
 
 #![expect(clippy::print_stdout, reason = "the figures go to standard output")]
 
@@ -8,8 +9,8 @@ use anyhow::{Context, Result};
 use rekursing_tests::{
     http::Page,
     owner::Owner,
-    relay::Relay,
-    script::{Dialect, MODEL, Script},
+    process::Echo,
+    relay::{FREE, Relay},
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -19,14 +20,16 @@ const ROUNDS: usize = 41;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let script = Script::start(Dialect::LmStudio(4)).await?;
-    let relay = Relay::start().await?;
-    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
-    let server = Page::visitor(script.url().trim_start_matches("http://").parse()?);
+    let mut arguments = std::env::args().skip(1);
+    let url = arguments.next().context("the model server's URL is missing")?;
+    let model = arguments.next().context("the model's name is missing")?;
+    let relay = Relay::on("127.0.0.1:0", FREE, Echo::Silent).await?;
+    let owner = Owner::ready(&relay.url("http"), &url).await?;
+    let server = Page::visitor(url.trim_start_matches("http://").parse()?);
     let (mut direct, mut through) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        direct.push(first_token(&server).await?);
-        through.push(first_token(&relay.visitor()).await?);
+        direct.push(first_token(&server, &model).await?);
+        through.push(first_token(&relay.visitor(), &model).await?);
     }
     let (paint, ready) = popup(&owner).await?;
     let figures = json!({
@@ -38,13 +41,14 @@ async fn main() -> Result<()> {
 }
 
 /// Milliseconds from a request to its first token.
-async fn first_token(page: &Page) -> Result<f64> {
-    let body = json!({"model": MODEL, "stream": true, "messages": [{"role": "user", "content": "go"}]});
+async fn first_token(page: &Page, model: &str) -> Result<f64> {
+    let body = json!({"model": model, "stream": true, "messages": [{"role": "user", "content": "go"}]});
     let begun = Instant::now();
     let mut stream = page.stream("/v1/chat/completions", &body).await?;
     loop {
         let event = stream.next().await?.context("no token")?;
-        if event.data.contains("one") {
+        // The mock's tokens are marks between tildes.
+        if event.data.contains('~') {
             return Ok(milliseconds(begun.elapsed()));
         }
     }

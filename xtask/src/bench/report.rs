@@ -151,9 +151,9 @@ fn ratio(figure: &Value, base: &Value) -> String {
 }
 
 fn errors(run: &Value) -> String {
-    let errors = run["errors"].as_object();
-    errors
-        .map_or_else(String::new, |errors| errors.values().filter_map(Value::as_f64).sum::<f64>().to_string())
+    let counts = run["errors"].as_object().into_iter().flat_map(serde_json::Map::values);
+    let sum = counts.filter_map(Value::as_f64).fold(0.0, |sum, count| sum + count);
+    format!("{sum:.0}")
 }
 
 fn machine() -> String {

@@ -102,6 +102,11 @@ impl Stage {
         Ok(figures)
     }
 
+    /// Returns the model server's URL.
+    pub(crate) fn model_server(&self) -> &str {
+        &self.mock.says
+    }
+
     /// Counts the relay's system calls per million tokens at full speed.
     pub(crate) fn system_calls(&self) -> Result<Option<f64>> {
         let (process, _) = self.end(Way::Node)?;
@@ -167,6 +172,7 @@ fn relay() -> Result<Relay> {
 fn node(relay: &Relay, mock: &Running) -> Result<Running> {
     let mut command = Command::new(program("rekursing-node"));
     let link = format!("ws://{}", relay.process.address());
+    command.env("REKURSING_LOG", "error");
     command.args(["--relay", &link, "--server", &mock.says, "--slots", "4096", "--state"]);
     command.arg(relay.folder.0.join("node.json")).args(["--price-input", "1000", "--price-output", "1000"]);
     Running::start(command, "READY ")
