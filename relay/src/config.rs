@@ -3,7 +3,7 @@
 //! The TOML file has the same tables and keys as the structs here; what it leaves out keeps the
 //! default, and a key that does not exist is refused.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, Result};
 use rekursing_market::Terms;
@@ -243,15 +243,11 @@ impl Config {
             free_price_max: Price::new(self.free.input_max, self.free.output_max),
             queue_max: self.limits.queue,
             queue_wait: Span::millis(self.time.queue_ms),
+            // One beat may be late by a quarter; after two that never came the session is gone.
+            suspect_after: Span::millis(self.time.heartbeat_ms * 5 / 4),
+            dead_after: Span::millis(self.time.heartbeat_ms * 9 / 4),
             ..Terms::default()
         }
-    }
-}
-
-impl Time {
-    /// Turns one of the numbers into a duration.
-    pub fn ms(millis: u64) -> Duration {
-        Duration::from_millis(millis)
     }
 }
 
