@@ -12,7 +12,7 @@ use std::{
 use dashmap::DashMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rekursing_protocol::{AccountId, Gpu, JobId, PluginId, SessionId};
+use rekursing_protocol::{AccountId, JobId, PluginId, SessionId};
 
 use crate::{chance, config::Config, desk::Desk, upstream::Upstreams};
 
@@ -46,8 +46,6 @@ pub struct Identity {
     pub secret_hash: [u8; 32],
     /// Its name for pages, or empty.
     pub name: Arc<str>,
-    /// Its GPU as registered.
-    pub gpu: Arc<Gpu>,
 }
 
 impl House {

@@ -6,6 +6,7 @@ mod models;
 mod openapi;
 mod operator;
 mod plugins;
+mod posted;
 mod problem;
 pub(crate) mod provider;
 pub mod router;

@@ -24,7 +24,7 @@ use crate::{
     config::Config,
     desk::Desk,
     house::{House, Identity, Places, Rates},
-    http::router,
+    http::router::Routes,
     server,
     store::Store,
     stream::Patience,
@@ -81,8 +81,8 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     }
     let identities = DashMap::new();
     for plugin in plugins {
-        let (name, gpu) = (plugin.name.as_str().into(), Arc::new(plugin.gpu));
-        identities.insert(plugin.id, Identity { secret_hash: plugin.secret_hash, name, gpu });
+        let name = plugin.name.as_str().into();
+        identities.insert(plugin.id, Identity { secret_hash: plugin.secret_hash, name });
     }
     let house = Arc::new(House {
         rates: Rates::new(&config),
@@ -105,8 +105,8 @@ pub fn open(config: Config) -> Result<Arc<House>> {
 /// finish within the configured time, the ledger is flushed.
 pub async fn run(house: Arc<House>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let (stop, stopped) = watch::channel(false);
-    let router = router::router(Arc::clone(&house));
-    let accepting = tokio::spawn(server::serve(Arc::clone(&house), listener, router, stopped));
+    let routes = Routes::new(Arc::clone(&house));
+    let accepting = tokio::spawn(server::serve(Arc::clone(&house), listener, routes, stopped));
     let upkeep = tokio::spawn(upkeep(Arc::clone(&house)));
     shutdown.await;
     drain(&house, &stop).await;

@@ -3,12 +3,13 @@
 mod stall;
 
 use std::{
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
-use axum::{Router, extract::ConnectInfo};
+use axum::extract::ConnectInfo;
 use dashmap::DashMap;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,9 +17,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
-use tower::Service;
 
-use crate::house::{House, Places};
+use crate::{
+    house::{House, Places},
+    http::router::Routes,
+};
 use stall::Stall;
 
 /// The smallest buffer that hyper takes.
@@ -41,7 +44,7 @@ struct Place {
 pub async fn serve(
     house: Arc<House>,
     listener: TcpListener,
-    router: Router,
+    routes: Routes,
     mut stop: watch::Receiver<bool>,
 ) {
     let connections = Arc::new(Connections::default());
@@ -64,9 +67,9 @@ pub async fn serve(
         if place.is_over(limits.connections, limits.connections_per_address) {
             continue;
         }
-        let (house, router, stop) = (Arc::clone(&house), router.clone(), stop.clone());
+        let (house, routes, stop) = (Arc::clone(&house), routes.clone(), stop.clone());
         tokio::spawn(async move {
-            connection(house, stream, peer, router, stop).await;
+            connection(house, stream, peer, routes, stop).await;
             drop(place);
         });
     }
@@ -76,7 +79,7 @@ async fn connection(
     house: Arc<House>,
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
+    routes: Routes,
     mut stop: watch::Receiver<bool>,
 ) {
     let time = &house.config.time;
@@ -87,8 +90,8 @@ async fn connection(
     let io = TokioIo::new(Stall::new(stream, Duration::from_millis(time.page_stall_ms)));
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let mut router = router.clone();
-        async move { router.call(request).await }
+        let routes = routes.clone();
+        async move { Ok::<_, Infallible>(routes.call(request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -44,7 +44,8 @@ impl From<Closing> for Exit {
 
 /// Runs a session to its end.
 pub async fn run(house: Arc<House>, mut socket: WebSocket) {
-    let exit = match greet(&house, &mut socket).await {
+    // Boxed, because a session is mostly idle and its task is as large as its largest step.
+    let exit = match Box::pin(greet(&house, &mut socket)).await {
         Ok((session, face)) => {
             let frames = Frames::new(Arc::clone(&house), session);
             let exit = Box::pin(serve(&house, &mut socket, face.outbox, frames)).await;
@@ -62,7 +63,7 @@ pub async fn run(house: Arc<House>, mut socket: WebSocket) {
         let frame = Message::Close(Some(CloseFrame { code, reason: why.into() }));
         let patience = Duration::from_millis(house.config.time.write_ms);
         // The other side may be gone already.
-        let _ = tokio::time::timeout(patience, farewell(&mut socket, frame)).await;
+        let _ = Box::pin(tokio::time::timeout(patience, farewell(&mut socket, frame))).await;
     }
 }
 
@@ -107,10 +108,10 @@ async fn serve(
     loop {
         let step = tokio::select! {
             biased;
-            orders = poll_fn(|context| outbox.poll_take(context)) => write(house, socket, orders, &mut frames).await,
+            orders = poll_fn(|context| outbox.poll_take(context)) => Box::pin(write(house, socket, orders, &mut frames)).await,
             text = next_text(socket) => match text {
                 Ok(text) => match frames.take(&text) {
-                    Ok(Some(reply)) => send(house, socket, &reply).await,
+                    Ok(Some(reply)) => Box::pin(send(house, socket, &reply)).await,
                     Ok(None) => Ok(()),
                     Err(closing) => Err(closing.into()),
                 },

@@ -102,10 +102,13 @@ fn family(model: &str) -> Option<&'static str> {
     let name = name.rsplit('/').next().unwrap_or(&name);
     FAMILIES
         .iter()
-        .find(|(starts, _)| {
-            starts.iter().any(|start| name.starts_with(start) || name.contains(&format!("-{start}")))
-        })
+        .find(|(starts, _)| starts.iter().any(|start| begins_a_word(name, start)))
         .map(|(_, encoding)| *encoding)
+}
+
+/// Tells whether `start` stands at the beginning of a name or behind a hyphen.
+fn begins_a_word(name: &str, start: &str) -> bool {
+    name.match_indices(start).any(|(at, _)| at == 0 || name.as_bytes()[at - 1] == b'-')
 }
 
 /// Counts a text that comes in pieces, and keeps no more of it than a few kilobytes.

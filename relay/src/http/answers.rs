@@ -12,7 +12,7 @@ use axum::{
 use rekursing_market::{Payer, Request};
 use serde_json::{Value, json, value::RawValue};
 
-use super::{Problem, caller, provider};
+use super::{Problem, caller, posted::Posted, provider};
 use crate::{
     answer,
     ask::{Ask, Dialect},
@@ -33,13 +33,23 @@ type Shared = State<Arc<House>>;
 type Peer = ConnectInfo<SocketAddr>;
 
 /// `POST /api/llm/inference`
-pub(super) async fn inference(State(house): Shared, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn inference(
+    State(house): Shared,
+    peer: Peer,
+    headers: HeaderMap,
+    Posted(body): Posted,
+) -> Response {
     let dialect = Dialect::Inference;
     ask(house, dialect, peer, headers, body).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// `POST /v1/chat/completions`
-pub(super) async fn chat(State(house): Shared, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn chat(
+    State(house): Shared,
+    peer: Peer,
+    headers: HeaderMap,
+    Posted(body): Posted,
+) -> Response {
     ask(house, Dialect::Chat, peer, headers, body).await.unwrap_or_else(Problem::into_openai)
 }
 
@@ -48,13 +58,18 @@ pub(super) async fn completion(
     State(house): Shared,
     peer: Peer,
     headers: HeaderMap,
-    body: Bytes,
+    Posted(body): Posted,
 ) -> Response {
     ask(house, Dialect::Completion, peer, headers, body).await.unwrap_or_else(Problem::into_openai)
 }
 
 /// `POST /v1/embeddings`
-pub(super) async fn embedding(State(house): Shared, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn embedding(
+    State(house): Shared,
+    peer: Peer,
+    headers: HeaderMap,
+    Posted(body): Posted,
+) -> Response {
     ask(house, Dialect::Embedding, peer, headers, body).await.unwrap_or_else(Problem::into_openai)
 }
 

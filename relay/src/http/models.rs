@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     response::Response,
 };
 use rekursing_market::ModelView;
@@ -29,8 +29,9 @@ pub(super) async fn openai(State(house): State<Arc<House>>) -> Json<Value> {
 /// `GET /v1/models/{model}`
 pub(super) async fn openai_one(
     State(house): State<Arc<House>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Response> {
+    let Path(id) = id.map_err(|rejection| Problem::from(rejection).into_openai())?;
     let models = house.desk.models();
     let found = models.iter().find(|model| model.id == id).map(|model| Json(row(model, &house)));
     found.ok_or_else(|| {

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode},
 };
 use rekursing_protocol::register::{Registered, Registration};
 
-use super::{Problem, caller, plugins};
+use super::{Problem, caller, plugins, posted::Posted};
 use crate::{
     house::House,
     store,
@@ -21,7 +20,7 @@ use crate::{
 pub(super) async fn register_upstream(
     State(house): State<Arc<House>>,
     headers: HeaderMap,
-    body: Bytes,
+    Posted(body): Posted,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
     caller::operator(&house, &headers)?;
     let spec: Spec = plugins::read(&body)?;

@@ -4,8 +4,10 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{ConnectInfo, Path, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    extract::{
+        ConnectInfo, Path, State, WebSocketUpgrade, rejection::PathRejection,
+        ws::rejection::WebSocketUpgradeRejection,
+    },
     http::{
         HeaderMap, StatusCode,
         header::{ORIGIN, UPGRADE},
@@ -22,7 +24,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use super::{Problem, caller, models::tokens_per_second};
+use super::{Problem, caller, models::tokens_per_second, posted::Posted};
 use crate::{
     chance,
     house::{House, Identity},
@@ -38,7 +40,7 @@ pub(super) async fn register(
     State(house): State<Arc<House>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    body: Bytes,
+    Posted(body): Posted,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
     if !house.rates.registration(caller::address(&house, &headers, peer)) {
         return Err(Problem::rate_limited("too many registrations from this address; wait a minute"));
@@ -65,7 +67,7 @@ pub(super) async fn put(house: &House, id: PluginId, registration: &Registration
     let secret_hash = chance::digest(&secret);
     let gpu = session::bounded(registration.gpu.clone());
     let name = registration.name.trim().to_owned();
-    let identity = Identity { secret_hash, name: name.as_str().into(), gpu: Arc::new(gpu.clone()) };
+    let identity = Identity { secret_hash, name: name.as_str().into() };
     let plugin = Plugin { id, secret_hash, name, gpu };
     house.desk.store().put_plugin(house.desk.now(), plugin).await.map_err(|error| {
         tracing::error!(%error, "could not store a plugin");
@@ -145,9 +147,10 @@ fn not_upgraded(refusal: &WebSocketUpgradeRejection) -> Result<Response, Problem
 /// `GET /api/plugin/earnings/{pluginId}`
 pub(super) async fn earnings(
     State(house): State<Arc<House>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Earnings>, Problem> {
+    let Path(id) = id?;
     let refused = || {
         let message = "unknown plugin or wrong secret";
         Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message)

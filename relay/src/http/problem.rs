@@ -3,6 +3,7 @@
 
 use axum::{
     Json,
+    extract::rejection::PathRejection,
     http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
@@ -107,6 +108,12 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.respond(self.own())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(_: PathRejection) -> Problem {
+        Problem::bad_request("the path does not decode")
     }
 }
 

@@ -1,7 +1,7 @@
 //! The pages, embedded in the program.
 
 use axum::{
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -36,8 +36,11 @@ pub(super) async fn index() -> Response {
 }
 
 /// `GET /{file}`
-pub(super) async fn file(Path(name): Path<String>) -> Response {
-    serve(&name)
+pub(super) async fn file(name: Result<Path<String>, PathRejection>) -> Response {
+    match name {
+        Ok(Path(name)) => serve(&name),
+        Err(rejection) => Problem::from(rejection).into_response(),
+    }
 }
 
 fn serve(name: &str) -> Response {
