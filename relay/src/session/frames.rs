@@ -19,7 +19,8 @@ use crate::{
 pub(super) struct Frames {
     house: Arc<House>,
     session: SessionId,
-    jobs: BTreeMap<JobId, Arc<Stream>>,
+    /// The jobs that this session has, each with the lease under which it has it.
+    jobs: BTreeMap<JobId, (Arc<Stream>, u32)>,
     control: Rate,
 }
 
@@ -89,7 +90,7 @@ impl Frames {
             idle_ms: ms(time.idle_ms),
             total_ms: ms(time.total_ms),
         };
-        self.jobs.insert(stream.job, stream);
+        self.jobs.insert(stream.job, (stream, lease));
         Some(start)
     }
 
@@ -132,13 +133,14 @@ impl Frames {
         Ok(None)
     }
 
-    /// Finds the job of a frame; `None` when it is not this session's.
+    /// Finds the job of a frame; `None` when it is not this session's, or not under this lease.
     fn delivery(&mut self, job: JobId, lease: u32) -> Result<Option<Delivery<'_>>, Closing> {
-        if !self.jobs.contains_key(&job) {
+        let mine = |(_, held): &&(Arc<Stream>, u32)| *held == lease;
+        if self.jobs.get(&job).filter(mine).is_none() {
             self.controlled()?;
         }
         let house = &self.house;
-        Ok(self.jobs.get(&job).map(|stream| Delivery { house, stream, lease }))
+        Ok(self.jobs.get(&job).filter(mine).map(|(stream, _)| Delivery { house, stream, lease }))
     }
 
     /// A stale frame is dropped: it crossed a cancel on its way. Any other fault ends the session.
