@@ -79,6 +79,7 @@ async fn nothing_is_offered_before_the_owner_said_yes_nor_while_paused() -> Resu
     let page = relay.visitor();
     let mut stream = page.stream("/api/llm/inference", &ask("go")).await?;
     assert_eq!(text(&stream.events().await?), "one two three");
+    popup.until("document.querySelector('#title').textContent === 'Ready for jobs'").await?;
     popup.click("#taking").await?;
     popup.until("document.querySelector('#title').textContent === 'Paused'").await?;
     let refused = || async {

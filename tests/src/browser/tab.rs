@@ -61,16 +61,18 @@ impl Tab {
         eventually(expression, look).await
     }
 
-    /// Clicks in the middle of an element as a mouse does.
+    /// Clicks in the middle of an element as a mouse does, once the element stands still.
     ///
     /// # Errors
     /// Fails when there is no such element to see.
     pub async fn click(&self, selector: &str) -> Result<()> {
+        let selected = json!(selector);
         let middle = format!(
-            "(() => {{ const e = document.querySelector({}); if (!e) return null; e.scrollIntoView({{block: 'center'}}); \
-             const r = e.getBoundingClientRect(); \
-             return r.width ? [r.x + r.width / 2, r.y + r.height / 2] : null; }})()",
-            json!(selector)
+            "(async () => {{ const e = document.querySelector({selected}); if (!e) return null; \
+             e.scrollIntoView({{block: 'center'}}); \
+             const at = () => {{ const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }}; \
+             const before = at(); await new Promise(done => setTimeout(done, 30)); const after = at(); \
+             return e.offsetParent && String(before) === String(after) ? after : null; }})()"
         );
         let at = self.until_some(&middle).await.with_context(|| format!("no {selector} to click"))?;
         for kind in ["mousePressed", "mouseReleased"] {
