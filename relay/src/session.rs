@@ -43,7 +43,7 @@ impl From<Closing> for Exit {
 }
 
 /// Runs a session to its end.
-pub async fn run(house: Arc<House>, mut socket: WebSocket) {
+pub async fn run(house: Arc<House>, mut socket: Box<WebSocket>) {
     // Boxed, because a session is mostly idle and its task is as large as its largest step.
     let exit = match Box::pin(greet(&house, &mut socket)).await {
         Ok((session, face)) => {

@@ -125,7 +125,12 @@ pub(super) async fn connect(
         return Err(Problem::bad_request("the WebSocket's subprotocol must be rekursing.v1"));
     }
     let house = Arc::clone(&house);
-    Ok(upgrade.on_upgrade(move |socket| session::run(house, socket)).into_response())
+    // A task of its own is smaller than the one that upgraded, which then ends.
+    let begin = move |socket| {
+        tokio::spawn(session::run(house, Box::new(socket)));
+        std::future::ready(())
+    };
+    Ok(upgrade.on_upgrade(begin).into_response())
 }
 
 /// Tells a call that is no WebSocket from a WebSocket that is not spoken well.
