@@ -117,8 +117,8 @@ const ANSWER_TOKENS_MAX: i64 = 10_000_000;
 
 impl Ask {
     /// Reads a page's body.
-    pub fn read(dialect: Dialect, body: &str, depth_max: usize) -> Result<Ask, Problem> {
-        if depth(body) > depth_max {
+    pub fn read(dialect: Dialect, body: &str) -> Result<Ask, Problem> {
+        if request::is_too_deep(body) {
             return Err(Problem::bad_request("the request is nested too deeply"));
         }
         if !body.trim_start().starts_with('{') {
@@ -233,25 +233,6 @@ fn with_messages(body: &str, messages: &str) -> String {
     let fields = body.trim_start().strip_prefix('{').unwrap_or_default();
     let comma = if fields.trim_start().starts_with('}') { "" } else { "," };
     format!("{{\"messages\":{messages}{comma}{fields}")
-}
-
-/// Returns how many lists and objects lie inside each other at most.
-fn depth(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'[' | b'{' if !in_text => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 #[cfg(test)]

@@ -86,8 +86,6 @@ pub struct Limits {
     /// Bytes of a request's line and headers together, and of a response that wait for a slow page;
     /// at least 8192.
     pub header_bytes: usize,
-    /// Depth of a request's JSON.
-    pub json_depth: usize,
     /// Bytes of one frame from a plugin.
     pub frame_bytes: usize,
     /// Frames per second from a plugin, beside pieces of answers.
@@ -191,7 +189,6 @@ impl Default for Limits {
             sessions: 12_000,
             request_bytes: 8 * 1024 * 1024,
             header_bytes: 32 * 1024,
-            json_depth: 64,
             frame_bytes: 256 * 1024,
             control_frames_per_second: 20,
             session_buffer_bytes: 1_024,

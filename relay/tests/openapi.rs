@@ -123,7 +123,7 @@ fn the_examples_of_requests_are_taken() {
         ("/v1/embeddings", Dialect::Embedding),
     ] {
         for example in requests(path) {
-            Ask::read(dialect, &example, 64).expect(&example);
+            Ask::read(dialect, &example).expect(&example);
         }
     }
     for example in requests("/api/plugin/register") {

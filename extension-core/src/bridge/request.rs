@@ -104,7 +104,7 @@ fn copy(call: Call, given: &str, except: &[&str], object: &mut Object) -> Result
     if given.len() > BODY_BYTES_MAX {
         return Err(Refusal::TooLarge);
     }
-    if depth(given) > DEPTH_MAX {
+    if is_too_deep(given) {
         return Err(Refusal::TooDeep);
     }
     let Fields(given) = serde_json::from_str(given).map_err(|_| Refusal::NotAnObject)?;
@@ -231,6 +231,11 @@ fn subject(call: Call) -> &'static str {
         Call::Completion => "prompt",
         Call::Embedding => "input",
     }
+}
+
+/// Tells whether more than [`DEPTH_MAX`] lists and objects lie inside each other.
+pub fn is_too_deep(json: &str) -> bool {
+    depth(json) > DEPTH_MAX
 }
 
 /// Returns how many lists and objects lie inside each other at most.

@@ -1,7 +1,7 @@
 use super::*;
 
 fn read(dialect: Dialect, body: &str) -> Result<Ask, Problem> {
-    Ask::read(dialect, body, 64)
+    Ask::read(dialect, body)
 }
 
 fn refused(dialect: Dialect, body: &str) -> String {

@@ -81,7 +81,7 @@ async fn ask(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let payer = caller::payer(&house, &headers, peer).await?;
-    let ask = read(dialect, body, house.config.limits.json_depth).await?;
+    let ask = read(dialect, body).await?;
     let asked = house.desk.now();
     let job = house.job_id();
     let Ask { include_usage, work, .. } = ask;
@@ -115,15 +115,11 @@ async fn ask(
 
 /// Reads a request. To count a long prompt takes long enough to keep other streams waiting, so that is
 /// done beside them.
-async fn read(dialect: Dialect, body: Bytes, depth_max: usize) -> Result<Ask, Problem> {
+async fn read(dialect: Dialect, body: Bytes) -> Result<Ask, Problem> {
     let short = body.len() <= READ_AT_ONCE_BYTES;
-    let read = move || {
-        let text = std::str::from_utf8(&body);
-        Ask::read(
-            dialect,
-            text.map_err(|_| Problem::bad_request("the body must be JSON in UTF-8"))?,
-            depth_max,
-        )
+    let read = move || match std::str::from_utf8(&body) {
+        Ok(text) => Ask::read(dialect, text),
+        Err(_) => Err(Problem::bad_request("the body must be JSON in UTF-8")),
     };
     if short {
         return read();
