@@ -5,7 +5,8 @@ use rekursing_protocol::Nanos;
 use rekursing_tests::{
     eventually,
     http::Stream,
-    model_server,
+    model_server::{self, ModelServer},
+    node::Node,
     relay::Relay,
     scene::{Real, Scripted, ask, hear, text},
     script::{Dialect, Gate, MODEL, Reply, Script, Step},
@@ -72,6 +73,30 @@ async fn a_completion_continues_its_prompt() -> Result<()> {
     assert_eq!(answer["object"], "text_completion");
     assert!(answer["choices"][0]["text"].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
     Ok(())
+}
+
+#[tokio::test]
+async fn texts_become_vectors_and_are_paid_by_their_tokens() -> Result<()> {
+    let (server, (relay, key)) =
+        tokio::try_join!(ModelServer::embedding(), Relay::funded(rekursing_tests::relay::FREE, "5.00"))?;
+    let _node = Node::start(&relay, server.url()).await?;
+    let page = relay.customer(&key);
+    let body = json!({"model": model_server::EMBEDDING_MODEL, "input": ["blue river", "green lantern"]});
+    let answer = page.post("/v1/embeddings", &body).await?.expect(200)?;
+    let rows = answer["data"].as_array().context("rows")?;
+    assert_eq!(rows.len(), 2);
+    for (index, row) in rows.iter().enumerate() {
+        assert_eq!(row["index"], index);
+        assert_eq!(row["embedding"].as_array().map(Vec::len), Some(128), "as wide as the model");
+    }
+    assert_ne!(rows[0]["embedding"], rows[1]["embedding"]);
+    assert!(answer["usage"]["prompt_tokens"].as_u64() > Some(0), "{answer}");
+    assert!(dollars(&answer["rekursing"]["cost"])? > Nanos::ZERO, "{answer}");
+
+    let chat =
+        json!({"model": model_server::EMBEDDING_MODEL, "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(page.post("/v1/chat/completions", &chat).await?.error_code()?, "wrong_kind");
+    relay.audit().await
 }
 
 #[tokio::test]

@@ -201,6 +201,11 @@ fn quantization_in(name: &str) -> String {
         .unwrap_or_default()
 }
 
+/// Tells whether a model is named for embeddings, where its server does not tell what it is for.
+fn is_named_embedding(id: &str) -> bool {
+    id.to_ascii_lowercase().contains("embed")
+}
+
 /// An offer of which nothing but the name is known.
 fn bare_offer(name: &str) -> Offer {
     Offer {

@@ -172,7 +172,7 @@ fn relay() -> Result<Relay> {
 fn node(relay: &Relay, mock: &Running) -> Result<Running> {
     let mut command = Command::new(program("rekursing-node"));
     let link = format!("ws://{}", relay.process.address());
-    command.env("RUST_LOG", "error");
+    command.env("REKURSING_LOG", "error");
     command.args(["--relay", &link, "--server", &mock.says, "--slots", "4096", "--state"]);
     command.arg(relay.folder.0.join("node.json")).args(["--price-input", "1000", "--price-output", "1000"]);
     Running::start(command, "READY ")

@@ -3,7 +3,7 @@
 use rekursing_protocol::{Offer, OfferKind};
 use serde::Deserialize;
 
-use super::{CONTEXT_UNTOLD, Model, bare_offer, public_name, quantization_in};
+use super::{CONTEXT_UNTOLD, Model, bare_offer, is_named_embedding, public_name, quantization_in};
 
 #[derive(Deserialize)]
 struct List {
@@ -21,7 +21,7 @@ struct Row {
 pub(super) fn models(body: &[u8]) -> Option<Vec<Model>> {
     let list: List = serde_json::from_slice(body).ok()?;
     let models = list.data.into_iter().map(|row| {
-        let embeds = row.id.to_ascii_lowercase().contains("embed");
+        let embeds = is_named_embedding(&row.id);
         let offer = Offer {
             kind: if embeds { OfferKind::Embedding } else { OfferKind::Text },
             quantization: quantization_in(&row.id),

@@ -3,7 +3,7 @@
 use rekursing_protocol::{Offer, OfferKind};
 use serde::Deserialize;
 
-use super::{CONTEXT_UNTOLD, Model, bare_offer, public_name, quantization_in};
+use super::{CONTEXT_UNTOLD, Model, bare_offer, is_named_embedding, public_name, quantization_in};
 
 /// What `/props` told.
 #[derive(Debug, Deserialize)]
@@ -97,7 +97,8 @@ pub(super) fn models(body: &[u8], props: &Props) -> Vec<Model> {
             imitations.iter().any(|imitation| {
                 imitation.name == row.id
                     && imitation.capabilities.iter().any(|capability| capability == "embedding")
-            }) || row.architecture.output_modalities.iter().any(|modality| modality.starts_with("embedding"));
+            }) || row.architecture.output_modalities.iter().any(|modality| modality.starts_with("embedding"))
+                || is_named_embedding(&row.id);
         let meta = row.meta.as_ref();
         // An alias says nothing about the file.
         let in_file = || {
