@@ -11,7 +11,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -44,6 +44,7 @@ pub struct Script {
 #[derive(Debug)]
 struct State {
     dialect: Dialect,
+    loaded: AtomicBool,
     book: Mutex<Book>,
 }
 
@@ -94,7 +95,7 @@ impl Script {
         let address = listener.local_addr()?;
         let always = Reply::text(&["one", " two", " three"]);
         let book = Book { always, next: VecDeque::new(), jobs: Vec::new(), paths: Vec::new() };
-        let state = Arc::new(State { dialect, book: Mutex::new(book) });
+        let state = Arc::new(State { dialect, loaded: AtomicBool::new(true), book: Mutex::new(book) });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, state.clone()));
         Ok(Script { address, state, _tasks: tasks })
@@ -113,6 +114,11 @@ impl Script {
     /// Answers the next job so; may be said several times, for the ones after it.
     pub fn next(&self, reply: Reply) {
         self.state.book().next.push_back(reply);
+    }
+
+    /// Has its model loaded, or not, from here on; only LM Studio tells.
+    pub fn set_loaded(&self, loaded: bool) {
+        self.state.loaded.store(loaded, Ordering::Relaxed);
     }
 
     /// Returns the jobs so far.
@@ -184,7 +190,8 @@ async fn exchange(socket: TcpStream, state: &State) -> Result<()> {
     let path = words.next().unwrap_or_default().to_owned();
     state.book().paths.push(format!("{method} {path}"));
     if method == "GET" || state.dialect.refuses(&head) {
-        let (status, json) = state.dialect.answer(&path, &head);
+        let loaded = state.loaded.load(Ordering::Relaxed);
+        let (status, json) = state.dialect.answer(&path, &head, loaded);
         return whole(&mut output, status, "application/json", json.to_string().as_bytes()).await;
     }
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);

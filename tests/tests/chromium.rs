@@ -151,6 +151,13 @@ async fn the_extension_recovers_by_itself_and_says_what_is_the_matter() -> Resul
     relay.restart().await?;
     popup.until(&title("Ready for jobs")).await?;
 
+    script.set_loaded(false);
+    popup.until(&title("No models to offer")).await?;
+    let why = popup.eval("document.querySelector('#remedy').textContent").await?;
+    assert!(why.as_str().is_some_and(|why| why.contains("no model loaded")), "{why}");
+    script.set_loaded(true);
+    popup.until(&title("Ready for jobs")).await?;
+
     drop(script);
     popup.until(&title("No models to offer")).await?;
     let _again = Script::on(server.trim_start_matches("http://"), Dialect::LmStudio(2)).await?;

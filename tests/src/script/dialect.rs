@@ -30,7 +30,7 @@ impl Dialect {
     }
 
     /// Answers a question about the server.
-    pub(super) fn answer(self, path: &str, head: &str) -> (u16, Value) {
+    pub(super) fn answer(self, path: &str, head: &str, loaded: bool) -> (u16, Value) {
         if self.refuses(head) {
             return (403, json!({"error": "forbidden origin"}));
         }
@@ -38,7 +38,7 @@ impl Dialect {
             (Dialect::LlamaCpp(slots), "/props") => Some(props(slots)),
             (Dialect::LlamaCpp(_), "/health") => Some(json!({"status": "ok"})),
             (Dialect::LlamaCpp(_), "/v1/models") => Some(llama_models()),
-            (Dialect::LmStudio(parallel), "/api/v1/models") => Some(lm_studio(parallel)),
+            (Dialect::LmStudio(parallel), "/api/v1/models") => Some(lm_studio(parallel, loaded)),
             (Dialect::LmStudio(_) | Dialect::LmStudioV0, "/api/v0/models") => Some(lm_studio_v0()),
             (Dialect::Ollama, "/api/version") => Some(json!({"version": "0.12.0"})),
             (Dialect::Ollama, "/api/tags") => Some(ollama_tags()),
@@ -72,12 +72,14 @@ fn llama_models() -> Value {
     }]})
 }
 
-fn lm_studio(parallel: u16) -> Value {
+fn lm_studio(parallel: u16, loaded: bool) -> Value {
+    let instance = json!({"id": MODEL, "config": {"context_length": 4096, "parallel": parallel}});
+    let instances = if loaded { vec![instance] } else { Vec::new() };
     json!({"models": [
         {"type": "llm", "publisher": "script", "key": MODEL, "display_name": "Script 7B", "architecture": "llama",
          "quantization": {"name": "Q4_K_M", "bits_per_weight": 4}, "size_bytes": 4_912_898_304_u64,
          "params_string": "7B",
-         "loaded_instances": [{"id": MODEL, "config": {"context_length": 4096, "parallel": parallel}}],
+         "loaded_instances": instances,
          "max_context_length": 131_072, "format": "gguf",
          "capabilities": {"vision": false, "trained_for_tool_use": true}, "description": null},
         {"type": "llm", "publisher": "script", "key": "asleep-13b", "display_name": "Asleep 13B",
