@@ -186,13 +186,25 @@ async fn the_agents_document_reaches_the_relay_and_the_one_server_and_nothing_el
         format!(
             "new Promise(done => {{ const i = new Image(); i.onload = () => done('reached'); i.onerror = () => done('stopped'); i.src = 'http://{forbidden}/x.png'; }})"
         ),
+        format!("navigator.sendBeacon('http://{forbidden}/', 'x') && 'stopped'"),
+        format!(
+            "new Promise(done => {{ const code = \"fetch('http://{forbidden}/').then(() => postMessage('reached'), () => postMessage('stopped'))\"; const w = new Worker(URL.createObjectURL(new Blob([code]))); w.onmessage = e => done(e.data); w.onerror = () => done('stopped'); }}).catch(() => 'stopped')"
+        ),
+        // The one server that may be asked sends the asker elsewhere.
+        format!(
+            "fetch('{}/v1/chat/completions', {{method: 'POST', body: '{{}}'}}).then(() => 'reached', () => 'stopped')",
+            script.url()
+        ),
     ];
+    let elsewhere = format!("text/plain\r\nlocation: http://{forbidden}/");
+    script.always(Reply::exact(307, elsewhere.leak(), Vec::new()));
     for attempt in attempts {
         let outcome = agent.eval(&attempt).await.unwrap_or_else(|_| json!("stopped"));
         assert_eq!(outcome, "stopped", "{attempt}");
     }
     let allowed = format!("fetch('{}/api/v1/models').then(answer => answer.status)", script.url());
     assert_eq!(agent.eval(&allowed).await?, 200);
+    assert_eq!(script.jobs().len(), 1, "the redirect came from the server that may be asked");
     let knocked = tokio::time::timeout(Duration::from_millis(300), canary.accept()).await;
     assert!(knocked.is_err(), "somebody reached a port that is nobody's business");
     Ok(())
