@@ -141,6 +141,15 @@ impl Desk {
         self.shared.streams.remove(&stream.job);
     }
 
+    /// Cancels a job at the word of whoever knows its id. Its stream ends with `cancelled`, behind the
+    /// charge for what was delivered. `false` when there is no such job.
+    pub fn cancel_by_id(&self, job: JobId) -> bool {
+        let Some(stream) = self.stream(job) else { return false };
+        self.cancel(&stream);
+        self.shared.store.then(move || stream.failed(FailCode::Cancelled, String::new()));
+        true
+    }
+
     /// Adds a grant that another process has stored.
     pub fn granted(&self, grant: &Entry) {
         if let Err(refusal) = self.shared.market.lock().book_mut().apply_foreign(grant) {

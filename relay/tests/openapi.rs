@@ -27,7 +27,8 @@ fn routes() -> BTreeSet<(String, String)> {
     let routes = ROUTER.split(".route(\"").skip(1).map(|rest| {
         let (path, rest) = rest.split_once("\", ").expect("a path is followed by its handler");
         let (method, _) = rest.split_once('(').expect("a handler is inside its method");
-        let path = path.replace("{*model}", "{model}").replace("{plugin}", "{pluginId}");
+        let path =
+            path.replace("{*model}", "{model}").replace("{plugin}", "{pluginId}").replace("{job}", "{jobId}");
         (method.to_owned(), path)
     });
     routes.collect()

@@ -82,6 +82,14 @@ impl Page {
         self.stream_of(Method::GET, path, Bytes::new()).await?.whole().await
     }
 
+    /// Deletes what a path names.
+    ///
+    /// # Errors
+    /// Fails when there is no HTTP answer.
+    pub async fn delete(&self, path: &str) -> Result<Answer> {
+        self.stream_of(Method::DELETE, path, Bytes::new()).await?.whole().await
+    }
+
     /// Posts JSON and reads the whole answer.
     ///
     /// # Errors

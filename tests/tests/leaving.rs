@@ -44,6 +44,25 @@ async fn a_page_that_leaves_cancels_its_job_at_the_owners_server() -> Result<()>
 }
 
 #[tokio::test]
+async fn a_cancelled_job_ends_at_once_on_both_sides() -> Result<()> {
+    let (scene, page) = Scripted::funded("1.00").await?;
+    scene.script.next(endless());
+    let mut stream = page.stream("/api/llm/inference", &ask("go")).await?;
+    let start = stream.event("start").await?;
+    hear(&mut stream, "one two").await?;
+    let path = format!("/api/llm/inference/{}", start["jobId"].as_str().context("an id")?);
+    assert_eq!(page.delete(&path).await?.status, 204);
+    scene.script.job(0).await?.left(Duration::from_millis(300)).await?;
+    let error = stream.event("error").await?;
+    assert_eq!(error["code"], "cancelled");
+    assert!(error["usage"]["completionTokens"].as_u64() > Some(0), "{error}");
+    assert!(stream.next().await?.is_none());
+    assert_eq!(page.delete(&path).await?.error_code()?, "job_not_found");
+    assert_eq!(scene.relay.resolved().await?.settlements()?.len(), 1);
+    scene.relay.audit().await
+}
+
+#[tokio::test]
 async fn a_page_that_leaves_before_the_first_token_pays_nothing() -> Result<()> {
     let (scene, page) = Scripted::funded("1.00").await?;
     scene.script.next(Reply::silence());

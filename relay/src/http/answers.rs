@@ -1,15 +1,16 @@
-//! Answers: the four routes on which pages ask.
+//! Answers: the four routes on which pages ask, and the one on which they change their mind.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::{ConnectInfo, State},
-    http::{HeaderMap, HeaderValue, header},
+    extract::{ConnectInfo, Path, State, rejection::PathRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use rekursing_market::{Payer, Request};
+use rekursing_protocol::JobId;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{Problem, caller, posted::Posted, provider};
@@ -71,6 +72,22 @@ pub(super) async fn embedding(
     Posted(body): Posted,
 ) -> Response {
     ask(house, Dialect::Embedding, peer, headers, body).await.unwrap_or_else(Problem::into_openai)
+}
+
+/// `DELETE /api/llm/inference/{jobId}`
+pub(super) async fn cancel(
+    State(house): Shared,
+    headers: HeaderMap,
+    job: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    caller::origin(&house, &headers)?;
+    let Path(job) = job?;
+    // An id holds 80 random bits that only its page has been told, so knowing it is the right to cancel.
+    let known = job.parse::<JobId>().is_ok_and(|job| house.desk.cancel_by_id(job));
+    if known {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(Problem::new(StatusCode::NOT_FOUND, "job_not_found", "there is no such job under way"))
 }
 
 async fn ask(

@@ -58,8 +58,12 @@ impl Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
-    /// An answer that broke off, or could not begin, at the provider.
+    /// An answer that broke off, or could not begin, at the provider; or that was cancelled.
     pub fn failed(code: FailCode, detail: &str) -> Problem {
+        if code == FailCode::Cancelled {
+            let message = "the job was cancelled; what you received was charged";
+            return Problem::new(StatusCode::CONFLICT, "cancelled", message);
+        }
         let message = match (code, detail) {
             (FailCode::Stalled, _) => "the provider fell silent; what you received was charged",
             (FailCode::BadRequest, detail) if !detail.is_empty() => detail,

@@ -9,7 +9,7 @@ use axum::{
         header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use hyper::body::Incoming;
 use tower::Service;
@@ -52,6 +52,7 @@ fn router(house: Arc<House>) -> Router {
 
     let pages = Router::new()
         .route("/api/llm/inference", post(answers::inference))
+        .route("/api/llm/inference/{job}", delete(answers::cancel))
         .route("/api/llm/models", get(models::own))
         .route("/v1/chat/completions", post(answers::chat))
         .route("/v1/completions", post(answers::completion))
@@ -98,7 +99,7 @@ fn cors(house: &Arc<House>) -> CorsLayer {
     });
     CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE])
         .expose_headers([RETRY_AFTER, axum::http::HeaderName::from_static("x-rekursing-job")])
         .max_age(Duration::from_secs(3_600))
