@@ -100,7 +100,7 @@ pub enum Refusal {
         available: Nanos,
     },
     /// The operator's free budget does not cover the upper bound of the cheapest offer.
-    #[error("the budget for free answers is used up")]
+    #[error("there is no budget for free answers now")]
     FreeBudgetEmpty {
         /// The least that must be set aside.
         needs: Nanos,

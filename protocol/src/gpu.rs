@@ -42,8 +42,12 @@ pub enum GpuClass {
 }
 
 impl Gpu {
-    /// Returns the name for a reader: vendor and model, or what there is of them.
+    /// Returns the name for a reader: vendor and model, or what there is of them; a software renderer
+    /// is named as what it is.
     pub fn name(&self) -> String {
+        if self.class == GpuClass::Software {
+            return format!("No GPU ({}, drawn by the processor)", self.model);
+        }
         match (self.vendor.is_empty(), self.model.is_empty()) {
             (false, false) => format!("{} {}", self.vendor, self.model),
             (true, false) => self.model.clone(),

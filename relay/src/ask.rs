@@ -193,7 +193,10 @@ impl Own<'_> {
         match limit {
             None => Ok(None),
             Some(limit @ 1..=ANSWER_TOKENS_MAX) => Ok(Some(limit.unsigned_abs())),
-            Some(_) => Err(Problem::field("max_tokens", "max_tokens is a whole number from 1 to 10000000")),
+            Some(_) => Err(Problem::field(
+                "max_tokens",
+                "max_tokens is a whole number from 1 to 10000000, or -1 for no limit",
+            )),
         }
     }
 

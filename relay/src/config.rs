@@ -158,25 +158,25 @@ impl Default for Config {
 
 impl Default for Free {
     fn default() -> Free {
-        let ask = Money::default();
+        let terms = Terms::default();
         Free {
             budget: Nanos::ZERO,
-            jobs_per_day: 50,
-            answer_tokens: 1_024,
-            input_max: ask.default_input,
-            output_max: ask.default_output,
+            jobs_per_day: terms.free_jobs_per_day,
+            answer_tokens: terms.free_answer_tokens_max,
+            input_max: terms.free_price_max.input,
+            output_max: terms.free_price_max.output,
         }
     }
 }
 
 impl Default for Money {
     fn default() -> Money {
+        let terms = Terms::default();
         Money {
-            fee_permille: 50,
-            // 0.0001 dollars per token.
-            default_input: 100_000_000,
-            default_output: 100_000_000,
-            answer_tokens_default: 4_096,
+            fee_permille: terms.fee_permille,
+            default_input: terms.price_default.input,
+            default_output: terms.price_default.output,
+            answer_tokens_default: terms.answer_tokens_default,
         }
     }
 }
@@ -195,7 +195,7 @@ impl Default for Limits {
             session_queue: 1_024,
             credit_bytes: 64 * 1024,
             answer_bytes: 8 * 1024 * 1024,
-            queue: 1_024,
+            queue: Terms::default().queue_max,
             store_queue: 200_000,
             registrations_per_minute: 20,
             connects_per_minute: 120,

@@ -1,7 +1,7 @@
 //! The relay's program: serves, and keeps API keys and the ledger in order.
 
 use std::{
-    io::Write,
+    io::{IsTerminal, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -22,13 +22,24 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Holds the owners' sessions, matches pages' jobs to them, streams the answers, keeps the ledger.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_long_help = settings())]
 struct Cli {
     /// What to do; `serve` when nothing is named.
     #[command(subcommand)]
     task: Option<Task>,
     #[command(flatten)]
     place: Place,
+}
+
+/// Every setting of the config file with its default, out of the operator's manual.
+fn settings() -> String {
+    let rows = include_str!("../../docs/running.md").lines().filter_map(|line| {
+        let (key, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        let (default, meaning) = rest.trim_end_matches(" |").split_once(" | ")?;
+        let is_setting = !key.contains([' ', '-']);
+        is_setting.then(|| format!("  {key} = {}\n          {meaning}\n", default.replace('`', "")))
+    });
+    format!("Settings of the config file (TOML; a dot parts table and key):\n{}", rows.collect::<String>())
 }
 
 /// Where things are.
@@ -43,6 +54,13 @@ struct Place {
     /// TOML file with every other setting; docs/running.md lists them
     #[arg(long, env = "REKURSING_CONFIG", global = true)]
     config: Option<PathBuf>,
+}
+
+impl Place {
+    /// Tells whether the data folder was named, and is not just the default.
+    fn is_named(&self) -> bool {
+        self.data_dir.is_some() || self.config.is_some()
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -93,8 +111,16 @@ fn main() -> Result<()> {
     let config = config(&cli.place)?;
     match cli.task.unwrap_or(Task::Serve) {
         Task::Serve => serve(config),
-        Task::Key { task } => key(&config.data_dir, task),
-        Task::Audit => audit(&config.data_dir),
+        Task::Key { task } => {
+            if !matches!(task, KeyTask::Create { .. }) || !cli.place.is_named() {
+                store::must_exist(&config.data_dir)?;
+            }
+            key(&config.data_dir, task)
+        }
+        Task::Audit => {
+            store::must_exist(&config.data_dir)?;
+            audit(&config.data_dir)
+        }
         Task::HashToken => hash_token(),
     }
 }
@@ -120,7 +146,12 @@ fn config(place: &Place) -> Result<Config> {
 fn serve(config: Config) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("REKURSING_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let to_reader = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(to_reader)
+        .with_writer(std::io::stderr)
+        .init();
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok()
@@ -134,6 +165,7 @@ fn serve(config: Config) -> Result<()> {
         let listener = relay::bind(&config)?;
         let address = listener.local_addr().context("the listener has no address")?;
         let house = relay::open(config)?;
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
         say(&format!("LISTENING http://{address}"))?;
         relay::run(house, listener, signals()?).await;
         Ok(())

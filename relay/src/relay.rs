@@ -51,6 +51,9 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     let plugins = unstarted.plugins()?;
     let upstreams = unstarted.upstreams()?;
     let opening = unstarted.opening()?;
+    if !opening.holds.is_empty() {
+        tracing::warn!(holds = opening.holds.len(), "giving back what was set aside when the relay died");
+    }
     let book = Book::restore(opening.balances, opening.holds);
     let seed = u64::from_le_bytes(chance::bytes());
     let market = Market::new(config.terms(), book, seed);
@@ -143,7 +146,6 @@ async fn drain(house: &House, stop: &watch::Sender<bool>) {
     house.draining.store(true, Ordering::Relaxed);
     let ms = |millis: u64| u32::try_from(millis).unwrap_or(u32::MAX);
     house.desk.drain(&Drain { deadline_ms: ms(time.drain_ms), spread_ms: ms(time.drain_ms / SPREAD_SHARE) });
-    let _ = stop.send(true);
     tracing::info!(answers = house.desk.streams(), "draining");
     let finished = async {
         let mut pause = tokio::time::interval(Duration::from_millis(20));
@@ -157,6 +159,8 @@ async fn drain(house: &House, stop: &watch::Sender<bool>) {
     }
     house.desk.close_all(close::DRAINING);
     house.desk.store().flushed().await;
+    // Until here new connections are taken and told that the relay drains.
+    let _ = stop.send(true);
     // The last events and close frames are on their way; a moment lets the sockets take them.
     let settled = async {
         let mut pause = tokio::time::interval(Duration::from_millis(20));

@@ -208,10 +208,26 @@ impl Unstarted {
     }
 }
 
+/// Refuses a folder without a database, so that a typing error does not make one.
+///
+/// # Errors
+/// When there is none.
+pub fn must_exist(folder: &Path) -> Result<()> {
+    anyhow::ensure!(
+        folder.join(FILE).exists(),
+        "there is no database in {}; name the relay's own folder with --data-dir",
+        folder.display()
+    );
+    Ok(())
+}
+
+/// The database's name in its folder.
+const FILE: &str = "rekursing.sqlite";
+
 fn file(folder: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("could not make the data folder {}", folder.display()))?;
-    Ok(folder.join("rekursing.sqlite"))
+    Ok(folder.join(FILE))
 }
 
 fn connect(path: &Path) -> Result<Connection> {

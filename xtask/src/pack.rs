@@ -35,12 +35,25 @@ fn write(folder: &Path, zip: File) -> Result<()> {
         .unix_permissions(0o644);
     let mut writer = ZipWriter::new(zip);
     for name in names(folder)? {
-        let bytes = fs::read(folder.join(&name)).with_context(|| format!("could not read {name}"))?;
+        let mut bytes = fs::read(folder.join(&name)).with_context(|| format!("could not read {name}"))?;
+        if name == "manifest.json" {
+            bytes = without_key(&bytes)?;
+        }
         writer.start_file(&name, options).with_context(|| format!("could not pack {name}"))?;
         writer.write_all(&bytes).with_context(|| format!("could not pack {name}"))?;
     }
     writer.finish().context("could not finish the zip")?;
     Ok(())
+}
+
+/// Takes the key out of a manifest: the store refuses one that names it, because it has its own.
+fn without_key(manifest: &[u8]) -> Result<Vec<u8>> {
+    let text = std::str::from_utf8(manifest).context("manifest.json is not UTF-8")?;
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("\"key\":"));
+    let kept: String = lines.flat_map(|line| [line, "\n"]).collect();
+    serde_json::from_str::<serde_json::Value>(&kept)
+        .context("manifest.json has its key on a line of its own")?;
+    Ok(kept.into_bytes())
 }
 
 /// Lists the files below `folder` by their relative names, sorted, with `/` on every system.
@@ -62,6 +75,14 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_store_gets_a_manifest_without_a_key() {
+        let manifest =
+            without_key(b"{\n  \"name\": \"x\",\n  \"key\": \"abc\",\n  \"version\": \"1\"\n}\n").unwrap();
+        assert_eq!(manifest, b"{\n  \"name\": \"x\",\n  \"version\": \"1\"\n}\n");
+        assert!(without_key(b"{\n  \"name\": \"x\",\n  \"key\": \"abc\"\n}").is_err());
+    }
 
     #[test]
     fn the_same_files_pack_to_the_same_bytes() {

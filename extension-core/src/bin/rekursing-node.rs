@@ -1,5 +1,7 @@
 //! The owner's agent without a browser: it offers the models of a local model server.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use clap::Parser;
 use rekursing_extension_core::native::{Flags, run};
@@ -12,7 +14,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let filter = EnvFilter::try_from_env("REKURSING_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+    let to_reader = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(to_reader);
+    log.with_writer(std::io::stderr).init();
     // Only the first caller can install one, and nobody else is there.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -148,7 +148,7 @@ async fn read(dialect: Dialect, body: Bytes) -> Result<Ask, Problem> {
 fn refuse(denial: crate::desk::Denial, payer: Payer) -> Problem {
     let mut problem = Problem::from(denial);
     if problem.code == "free_budget_empty" && matches!(payer, Payer::Free { .. }) {
-        problem.message.push_str("; ask with an API key, or raise `free.budget` if this relay is yours");
+        problem.message.push_str("; ask with an API key, or raise free.budget if this relay is yours");
     }
     problem
 }

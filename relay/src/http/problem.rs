@@ -67,7 +67,7 @@ impl Problem {
         let message = match (code, detail) {
             (FailCode::Stalled, _) => "the provider fell silent; what you received was charged",
             (FailCode::BadRequest, detail) if !detail.is_empty() => detail,
-            _ => "the answer broke off at the provider; what you received was charged",
+            _ => "the answer broke off; what you received was charged",
         };
         Problem::new(StatusCode::BAD_GATEWAY, "provider_failed", message)
     }

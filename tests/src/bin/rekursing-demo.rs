@@ -25,7 +25,7 @@ const CONFIG: &str = "[free]\nbudget = \"5.00\"\n";
 /// Where model servers usually listen: LM Studio, Ollama, llama.cpp (older and newer), vLLM.
 const PORTS: [u16; 5] = [1234, 11434, 8080, 9931, 8000];
 
-const QUESTION: &str = "What is the capital of France?";
+const QUESTION: &str = "Explain in one sentence why the sky is blue.";
 
 struct Arguments {
     headless: bool,
