@@ -1,6 +1,6 @@
 // The chat page: takes a question, keeps the conversation, and lets the other modules show it.
 
-import { Refusal, ask } from './inference.js';
+import { Refusal, ask, cancel } from './inference.js';
 import { picker } from './models.js';
 import { Turn } from './turn.js';
 
@@ -13,7 +13,7 @@ const list = picker({ place: $('models'), note: $('models-note'), changed: show 
 
 $('composer').addEventListener('submit', (event) => {
   event.preventDefault();
-  if (running) running.abort();
+  if (running) halt();
   else send($('question').value.trim());
 });
 
@@ -35,7 +35,7 @@ $('starters').addEventListener('click', (event) => {
 });
 
 $('fresh').addEventListener('click', () => {
-  running?.abort();
+  halt();
   running = null;
   turns.length = 0;
   $('turns').replaceChildren();
@@ -53,7 +53,7 @@ $('models').addEventListener('click', (event) => event.target.matches('input') |
 document.addEventListener('keydown', (event) => {
   if (event.key !== 'Escape') return;
   if ($('panel-toggle').ariaExpanded === 'true') open(false);
-  else running?.abort();
+  else halt();
 });
 
 document.addEventListener('click', async (event) => {
@@ -74,7 +74,7 @@ async function send(question) {
   const stop = new AbortController();
   const key = $('key').value.trim();
   const turn = new Turn(question, { free: key === '' });
-  running = stop;
+  running = { stop, turn };
   turns.push(turn);
   $('welcome').hidden = true;
   $('turns').append(turn.element);
@@ -89,12 +89,22 @@ async function send(question) {
   } catch (error) {
     ended(turn, error, stop.signal.aborted);
   }
-  if (running === stop) running = null;
+  if (running?.stop === stop) running = null;
   controls();
   follow();
 }
 
+/** Stops the answer under way: by its job where that is known, so that its cost is told; else by leaving. */
+function halt() {
+  if (!running) return;
+  const { stop, turn } = running;
+  if (!turn.job) return stop.abort();
+  setTimeout(() => stop.abort(), 2_000);
+  cancel(turn.job).catch(() => stop.abort());
+}
+
 function ended(turn, error, wished) {
+  if (error.code === 'cancelled') return turn.stop(error);
   if (wished) return turn.stop();
   const known = error instanceof Refusal;
   if (!known) console.error(error);

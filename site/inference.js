@@ -5,10 +5,11 @@
  * and what was charged for the part that was delivered.
  */
 export class Refusal extends Error {
-  constructor(code, message, { cost, ...options } = {}) {
+  constructor(code, message, { cost, usage, ...options } = {}) {
     super(sentence(message), options);
     this.code = code;
     this.cost = cost;
+    this.usage = usage;
   }
 }
 
@@ -41,6 +42,12 @@ export class EventReader {
     }
     this.#rest = rest;
   }
+}
+
+/** Stops an answer by its job's id; its stream then ends with the code `cancelled` and what was charged. */
+export async function cancel(job) {
+  const response = await fetch(`/api/llm/inference/${encodeURIComponent(job)}`, { method: 'DELETE' });
+  if (!response.ok) throw await refusal(response);
 }
 
 /** Returns the models that can be asked for a text now. */

@@ -35,10 +35,12 @@ export class Turn {
     if (event.name === 'done') this.#finish(event);
   }
 
-  /** Ends the turn before its answer's end, by the reader's wish. */
-  stop() {
+  /** Ends the turn before its answer's end, by the reader's wish; with what was charged, if it is known. */
+  stop({ usage, cost } = {}) {
     this.#end();
-    this.#receipt([['', this.text ? 'Stopped here by you' : 'Stopped by you before the answer began']]);
+    const where = this.text ? 'The answer stops here because you stopped it.' : 'You stopped it before the answer began.';
+    this.answer.append(element('p', 'remark', where));
+    if (Number(cost) > 0) this.#receipt([...this.#provider(), this.#tokens(usage), ['Cost', this.#cost(cost)]]);
   }
 
   /** Ends the turn with what went wrong, what it cost, and a button to ask again. */
@@ -54,7 +56,8 @@ export class Turn {
     if (Number(cost) > 0) this.#receipt([['Cost', this.#cost(cost)]]);
   }
 
-  #start({ provider, model }) {
+  #start({ provider, model, jobId }) {
+    this.job = jobId;
     this.provider = provider;
     this.model = model;
     this.status.textContent = `${who(provider)} is reading your question`;
@@ -137,14 +140,24 @@ export class Turn {
       this.answer.append(element('p', 'remark', 'The answer stops here because it reached its longest allowed length.'));
     }
     this.#receipt([
-      ['GPU', this.provider?.gpu],
-      ['Model', [this.provider?.model ?? this.model, this.provider?.quantization].filter(Boolean).join(' ')],
+      ...this.#provider(),
       ['Speed', tokensPerSecond > 0 && `${Number(tokensPerSecond).toFixed(1)} tokens/s`],
       ['First token', Number.isFinite(firstTokenMs) && seconds(firstTokenMs)],
-      ['Tokens', Number.isFinite(usage.totalTokens) && `${usage.promptTokens} in, ${usage.completionTokens} out`],
+      this.#tokens(usage),
       ['Cost', typeof cost === 'string' && this.#cost(cost)],
     ]);
     if (this.sponsored) this.element.append(this.sponsored);
+  }
+
+  #provider() {
+    return [
+      ['GPU', this.provider?.gpu],
+      ['Model', [this.provider?.model ?? this.model, this.provider?.quantization].filter(Boolean).join(' ')],
+    ];
+  }
+
+  #tokens(usage) {
+    return ['Tokens', Number.isFinite(usage?.totalTokens) && `${usage.promptTokens} in, ${usage.completionTokens} out`];
   }
 
   #cost(dollars) {

@@ -231,6 +231,20 @@ async fn the_chat_page_streams_an_answer_and_shows_what_it_cost() -> Result<()> 
     gate.open(1);
     page.until("document.querySelector('#turns').textContent.includes('Hello world')").await?;
     page.until("/\\$0\\.\\d/.test(document.querySelector('#turns').textContent)").await?;
+
+    script.next(Reply::steps(vec![Step::token("Endless"), Step::token(" words"), Step::Hold]));
+    page.fill("#question", "Go on").await?;
+    page.eval("document.querySelector('#question').dispatchEvent(new Event('input', {bubbles: true}))")
+        .await?;
+    page.until("!document.querySelector('#go').disabled").await?;
+    page.click("#go").await?;
+    page.until("document.querySelector('#turns').textContent.includes('Endless words')").await?;
+    page.click("#go").await?;
+    let stopped = "document.querySelector('#turns .turn:last-child').textContent";
+    page.until(&format!("{stopped}.includes('because you stopped it')")).await?;
+    page.until(&format!("/\\$0\\.\\d/.test({stopped})")).await?;
+    script.job(1).await?.left(Duration::from_secs(1)).await?;
+
     page.resize(360, 740).await?;
     let overflow = page.eval("document.documentElement.scrollWidth - innerWidth").await?;
     assert!(overflow.as_i64().context("a width")? <= 0, "the page is {overflow} pixels too wide at 360");
