@@ -101,6 +101,8 @@ pub enum Why {
     Looking,
     /// Nothing that serves models was found.
     NoServer,
+    /// Nothing that serves models answers at the addresses that the owner has set.
+    ServerSilent,
     /// The server wants an API token, or refuses the one that is set.
     TokenWanted,
     /// The server runs and has no model loaded.
@@ -127,6 +129,9 @@ impl Why {
             Why::HeartbeatLost => "The relay fell silent. Trying again.",
             Why::Looking => "Looking for a model server.",
             Why::NoServer => "No model server was found. Start LM Studio, Ollama or llama.cpp.",
+            Why::ServerSilent => {
+                "Nothing answers at the model server's address. Start the server, or set another address."
+            }
             Why::TokenWanted => "The model server wants an API token. Set it in the options.",
             Why::NoModel => "The model server has no model loaded. Load one.",
         }

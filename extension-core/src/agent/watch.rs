@@ -111,7 +111,7 @@ impl Agent {
                 self.watch.round =
                     Some(Round { left, address, probe, asking, spare: None, token_wanted: false });
             }
-            None => self.conclude(None, Some(Why::NoServer), now),
+            None => self.conclude(None, Some(self.nobody()), now),
         }
     }
 
@@ -144,12 +144,17 @@ impl Agent {
             let why = match (&round.spare, round.token_wanted) {
                 (Some(_), _) => Why::NoModel,
                 (None, true) => Why::TokenWanted,
-                (None, false) => Why::NoServer,
+                (None, false) => self.nobody(),
             };
             return self.conclude(round.spare, Some(why), now);
         };
         (round.address, round.probe) = (address, Probe::new(None));
         self.ask_on(round);
+    }
+
+    /// Says that nobody serves models, in words that fit what the owner has set.
+    fn nobody(&self) -> Why {
+        if self.config.servers.is_empty() { Why::NoServer } else { Why::ServerSilent }
     }
 
     /// Asks the round's next question.

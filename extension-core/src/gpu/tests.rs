@@ -175,7 +175,7 @@ fn an_adapter_tells_its_vendor_at_most() {
     for (vendor, architecture, name, class) in [
         ("nvidia", "ada-lovelace", "NVIDIA", Unknown),
         ("apple", "common-3", "Apple", Unknown),
-        ("google", "swiftshader", "SwiftShader", Software),
+        ("google", "swiftshader", "No GPU (SwiftShader, drawn by the processor)", Software),
         ("", "", "Unknown GPU", Unknown),
     ] {
         let gpu = recognise_adapter(vendor, architecture);

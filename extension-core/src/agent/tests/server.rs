@@ -41,8 +41,8 @@ fn a_server_that_goes_and_comes_back_is_noticed_without_a_click() {
     assert_eq!(told[0]["offers"], json!([]));
     let state = world.state();
     assert_eq!(state.connection.phase, Phase::Ready);
-    assert_eq!(state.server.reason.unwrap().code, Why::NoServer);
-    assert_eq!(state.connection.reason.unwrap().code, Why::NoServer);
+    assert_eq!(state.server.reason.unwrap().code, Why::ServerSilent);
+    assert_eq!(state.connection.reason.unwrap().code, Why::ServerSilent);
 
     world.models = Some(LLAMA_MODELS.to_owned());
     let told = inventories(&world.pass_acked(5_000));
@@ -98,7 +98,7 @@ fn another_server_is_looked_for_at_once() {
     let mut world = World::ready();
     let elsewhere = Config { servers: vec!["http://127.0.0.1:9".to_owned()], ..config() };
     world.on(Event::Configured(elsewhere));
-    assert_eq!(world.state().server.reason.unwrap().code, Why::NoServer);
+    assert_eq!(world.state().server.reason.unwrap().code, Why::ServerSilent);
     world.on(Event::Configured(Config { servers: Vec::new(), ..config() }));
     assert_eq!(world.state().server.address.as_deref(), Some("http://127.0.0.1:8080"));
 }
