@@ -27,6 +27,8 @@ pub(crate) struct Job {
     pub(crate) excluded: Vec<PluginId>,
     /// Those of them to blame if another one can answer it.
     pub(crate) suspects: Vec<PluginId>,
+    /// Whether a session has said that the page's request is wrong.
+    pub(crate) doubted: bool,
     pub(crate) state: State,
 }
 

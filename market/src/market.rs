@@ -140,6 +140,7 @@ impl Market {
             retries: 0,
             excluded: Vec::new(),
             suspects: Vec::new(),
+            doubted: false,
             state: State::Unplaced,
             request,
         };

@@ -104,6 +104,10 @@ fn answer_room(terms: &Terms, request: &Request, context: u64) -> Result<u64, Mi
     };
     let most = match request.payer {
         Payer::Page(_) => u64::MAX,
+        Payer::Free { .. } if request.prompt_tokens > terms.free_prompt_tokens_max => {
+            let context = terms.free_prompt_tokens_max;
+            return Err(Miss::Context { needs: request.prompt_tokens, context });
+        }
         Payer::Free { .. } => terms.free_answer_tokens_max.max(1),
     };
     let needs = request.prompt_tokens.saturating_add(needed.min(most));

@@ -20,6 +20,19 @@
 
 /// Returns the plain name, for readers.
 pub fn plain(name: &str) -> String {
+    let mut name = once(name);
+    // A quantisation behind a dot may hide another one; names that go on for longer are no models'.
+    for _ in 0..4 {
+        match name {
+            Ok(plain) => return plain,
+            Err(stem) => name = once(&stem),
+        }
+    }
+    name.unwrap_or_else(|stem| stem)
+}
+
+/// Takes the packaging away; an error is a stem that had a quantisation behind a dot.
+fn once(name: &str) -> Result<String, String> {
     let mut name = name.trim().to_lowercase().replace([' ', '_'], "-");
     if let Some(cut) = name.trim_end_matches('/').rfind('/') {
         name.drain(..=cut);
@@ -38,9 +51,9 @@ pub fn plain(name: &str) -> String {
     let joined = words.join("-");
     match joined.rsplit_once('.') {
         Some((stem, label)) if !stem.is_empty() && is_quantization(&label.split('-').collect::<Vec<_>>()) => {
-            plain(stem)
+            Err(stem.to_owned())
         }
-        Some(_) | None => joined,
+        Some(_) | None => Ok(joined),
     }
 }
 

@@ -22,6 +22,9 @@ pub struct Terms {
     pub free_answer_tokens_max: u64,
     /// Jobs that one free visitor may have answered per UTC day.
     pub free_jobs_per_day: u32,
+    /// Longest prompt of a free answer, in tokens: whoever owns a plugin could ask it the longest of
+    /// questions and spend the budget on himself.
+    pub free_prompt_tokens_max: u64,
     /// Free visitors that are remembered per UTC day; further ones are refused.
     pub free_visitors_max: usize,
     /// Highest price, after the tier, that the free budget pays, in micro-dollars per million tokens.
@@ -86,6 +89,7 @@ impl Default for Terms {
             answer_tokens_default: 2_048,
             answer_tokens_room_min: 16,
             free_answer_tokens_max: 1_024,
+            free_prompt_tokens_max: 8_192,
             free_jobs_per_day: 50,
             free_visitors_max: 100_000,
             free_price_max: Price::new(2_000_000, 4_000_000),

@@ -28,13 +28,15 @@ enum Blame {
     Owner,
 }
 
-const fn blame(code: FailCode) -> Blame {
+const fn blame(code: FailCode, began: bool) -> Blame {
     match code {
         FailCode::BadRequest | FailCode::ContextOverflow => Blame::Page,
         FailCode::Busy | FailCode::Paused | FailCode::ModelLoading => Blame::NotNow,
         // The shell's own cancellations end by `cancel`: who says so unasked has dropped the job.
         FailCode::Refused | FailCode::Cancelled => Blame::Nobody,
         FailCode::ServerError | FailCode::Empty => Blame::Unproven,
+        // A request can be made to end so before the first piece.
+        FailCode::Malformed | FailCode::Cut | FailCode::Stalled if !began => Blame::Unproven,
         FailCode::ModelMissing
         | FailCode::ModelCrashed
         | FailCode::Unreachable
@@ -105,7 +107,7 @@ impl Market {
         let State::Running(run) = std::mem::replace(&mut job.state, State::Unplaced) else { return };
         let freed = self.release(&job, &run);
         if let Some(at) = freed {
-            self.judge(now, at, code);
+            self.judge(now, at, code, run.began);
         }
         if run.began {
             self.break_off(now, &job, &run, code, detail, &usage);
@@ -116,10 +118,10 @@ impl Market {
     }
 
     /// Holds a failure against a session, or not.
-    fn judge(&mut self, now: Moment, at: u32, code: FailCode) {
+    fn judge(&mut self, now: Moment, at: u32, code: FailCode, began: bool) {
         let terms = &self.terms;
         let session = self.sessions[at as usize].as_mut().expect("it was just released");
-        match blame(code) {
+        match blame(code, began) {
             Blame::Page | Blame::Nobody | Blame::Unproven => session.breaker.released(),
             Blame::NotNow => {
                 session.breaker.released();
@@ -155,12 +157,12 @@ impl Market {
     }
 
     fn try_again(&mut self, now: Moment, mut job: Job, run: &Run, code: FailCode, detail: String) {
-        match blame(code) {
-            Blame::Page => return self.refuse(now, &job, Refusal::PageMistake { code, detail }),
+        match blame(code, false) {
+            Blame::Page => return self.ask_another(now, job, run, code, detail),
             // The queue's deadline bounds how often a session may say so.
             Blame::NotNow => {}
             Blame::Nobody | Blame::Unproven | Blame::Owner => {
-                if blame(code) == Blame::Unproven {
+                if blame(code, false) == Blame::Unproven {
                     job.suspects.push(run.plugin);
                 }
                 if job.retries >= self.terms.retries_max {
@@ -182,6 +184,22 @@ impl Market {
                 let refusal = if timed_out { refusal } else { Refusal::ProviderFailed { code } };
                 self.refuse(now, &job, refusal);
             }
+        }
+    }
+
+    /// A session says that the page's request is wrong. Another one that is free is asked once whether it
+    /// thinks so too: on one word alone anybody could turn away a model's pages.
+    fn ask_another(&mut self, now: Moment, mut job: Job, run: &Run, code: FailCode, detail: String) {
+        let mistake = Refusal::PageMistake { code, detail };
+        if job.doubted {
+            return self.refuse(now, &job, mistake);
+        }
+        job.doubted = true;
+        job.suspects.push(run.plugin);
+        job.excluded.push(run.plugin);
+        match self.place_at_once(now, job) {
+            Ok(()) => self.tally.retries += 1,
+            Err(job) => self.refuse(now, &job, mistake),
         }
     }
 

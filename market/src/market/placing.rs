@@ -12,6 +12,22 @@ use crate::{
     shelf::{Place, ShelfId, StockRef},
 };
 
+/// Most jobs that are looked at when a session becomes free. Jobs in front that do not fit it could
+/// otherwise make every sign of life cost as much as the whole queue.
+const LOOKS_MAX: usize = 512;
+
+/// The queue's part that one payer may fill: one in this many places.
+const PAYER_SHARE: usize = 4;
+
+/// Places in the queue that a payer may fill however short it is.
+const PAYER_PLACES_MIN: usize = 16;
+
+/// How many offers a hold may have to cover beside the chosen one.
+const COVERED_MAX: usize = 8;
+
+/// How much dearer than the chosen one an offer may be and still be covered by the hold.
+const COVERED_TIMES: i64 = 4;
+
 /// Where a job can go.
 enum Placement {
     /// There.
@@ -42,6 +58,17 @@ impl Market {
         }
     }
 
+    /// Finds a free session for a job, or gives it back.
+    pub(super) fn place_at_once(&mut self, now: Moment, job: Job) -> Result<(), Box<Job>> {
+        match self.seek(now, &job) {
+            Ok(Placement::Open(at, fit)) => {
+                self.assign(now, job, at, fit);
+                Ok(())
+            }
+            Ok(Placement::Busy(_)) | Err(_) => Err(Box::new(job)),
+        }
+    }
+
     fn may_wait(&self, now: Moment, job: &Job) -> Result<(), Refusal> {
         if self.is_draining {
             return Err(Refusal::Draining);
@@ -52,6 +79,14 @@ impl Market {
         // A job that had a session before goes back to its place in the queue, which is never a new one.
         if job.lease == 0 && self.queue.len() >= self.terms.queue_max {
             return Err(Refusal::QueueFull { waiting: self.queue.len() });
+        }
+        let share = (self.terms.queue_max / PAYER_SHARE).max(PAYER_PLACES_MIN);
+        if job.lease == 0 && self.queue.len() >= share {
+            let payer = job.request.payer;
+            let waiting = self.queue.values().filter(|id| self.jobs[*id].request.payer == payer).count();
+            if waiting >= share {
+                return Err(Refusal::QueueFull { waiting });
+            }
         }
         Ok(())
     }
@@ -73,8 +108,9 @@ impl Market {
         };
         let need = self.need(job);
         let best = self.best(now, &need, shelf);
-        if let Some(choice) = self.draw(best) {
-            return Ok(Placement::Open(choice.0.at, choice.1));
+        if let Some((place, mut fit)) = self.draw(best) {
+            fit.bound = self.cover(now, &self.need(job), shelf, fit.bound);
+            return Ok(Placement::Open(place.at, fit));
         }
         let mut misses: Option<Miss> = None;
         for at in &self.shelves.at(shelf).members {
@@ -115,6 +151,17 @@ impl Market {
             }
         }
         best
+    }
+
+    /// Returns what the hold must be so that another session can take over should this one fail: the
+    /// most among the next best offers, unless they are much dearer.
+    fn cover(&self, now: Moment, need: &Need<'_>, shelf: ShelfId, bound: Nanos) -> Nanos {
+        let request = need.request;
+        let usual = self.terms.price_default.cost(request.prompt_tokens, self.terms.answer_tokens_default);
+        let most = Nanos::new(bound.get().saturating_mul(COVERED_TIMES)).max(usual.unwrap_or_default());
+        let places = self.shelves.at(shelf).open.iter().take(COVERED_MAX);
+        let bounds = places.filter_map(|place| Some(self.fits(now, need, place.at).ok()?.bound));
+        bounds.filter(|other| *other <= most).fold(bound, Nanos::max)
     }
 
     /// Draws two and takes the better, so that many jobs at once do not all run to the same session.
@@ -188,6 +235,7 @@ impl Market {
             return None;
         }
         let mut oldest: Option<(u64, JobId, StockRef, Fit)> = None;
+        let mut looks = 0;
         for (stock_at, stock) in self.session(at).stocks.iter().enumerate() {
             if stock.open.is_none() {
                 continue;
@@ -196,9 +244,10 @@ impl Market {
             let place = StockRef { session: at, stock: stock_at };
             for shelf in stock.shelves.iter().flatten() {
                 for number in &self.shelves.at(*shelf).waiting {
-                    if oldest.as_ref().is_some_and(|(before, ..)| before <= number) {
+                    if looks == LOOKS_MAX || oldest.as_ref().is_some_and(|(before, ..)| before <= number) {
                         break;
                     }
+                    looks += 1;
                     let id = self.queue[number];
                     if let Ok(fit) = self.fits(now, &self.need(&self.jobs[&id]), place) {
                         oldest = Some((*number, id, place, fit));

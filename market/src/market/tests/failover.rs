@@ -1,6 +1,6 @@
 //! What becomes of a job whose session fails it.
 
-use rekursing_protocol::{FailCode, Moment, Nanos, Span};
+use rekursing_protocol::{FailCode, Moment, Nanos, Offer, Span};
 
 use super::fixture::*;
 use crate::{Account, Effect, End, Refusal, Terms};
@@ -73,14 +73,17 @@ fn the_last_provider_to_fail_ends_the_job() {
 }
 
 #[test]
-fn the_pages_own_mistake_is_not_tried_elsewhere_and_counts_against_nobody() {
+fn the_pages_own_mistake_is_confirmed_once_and_counts_against_nobody() {
     for (code, told) in
         [(FailCode::BadRequest, "bad_request"), (FailCode::ContextOverflow, "context_too_long")]
     {
-        let mut market = with_sessions(2);
+        let mut market = with_sessions(3);
         for number in 1..=5 {
-            let assignment = assigned(&mut market, request(number));
-            market.fail(NOW, assignment.job, assignment.lease, code, "no".to_owned(), usage(0));
+            let first = assigned(&mut market, request(number));
+            market.fail(NOW, first.job, first.lease, code, "no".to_owned(), usage(0));
+            let second = only_assignment(&mut market);
+            assert_ne!(second.session, first.session);
+            market.fail(NOW, second.job, second.lease, code, "no".to_owned(), usage(0));
             let ended = effects(&mut market);
             assert_eq!(names(&ended), ["void", "ended"]);
             let End::Refused(refusal) = end(&ended) else { panic!("{ended:?}") };
@@ -88,6 +91,28 @@ fn the_pages_own_mistake_is_not_tried_elsewhere_and_counts_against_nobody() {
         }
         assert!(market.sessions().iter().all(|view| view.success_permille == 1_000 && !view.parked));
     }
+}
+
+#[test]
+fn who_turns_away_pages_that_another_one_serves_is_to_blame() {
+    let mut market = with_sessions(2);
+    let first = assigned(&mut market, request(1));
+    market.fail(NOW, first.job, first.lease, FailCode::BadRequest, "no".to_owned(), usage(0));
+    let second = only_assignment(&mut market);
+    answer(&mut market, NOW, &second, 20);
+    let view = market.sessions().into_iter().find(|view| view.session == first.session).unwrap();
+    assert!(view.success_permille < 1_000);
+}
+
+#[test]
+fn a_cheap_session_that_fails_does_not_keep_the_job_from_a_dearer_one() {
+    let mut market = with_sessions(1);
+    let cheap = Offer { price: Some(rekursing_protocol::Price::new(1, 1)), ..offer(MODEL) };
+    market.join(NOW, session(2), plugin(2), inventory(vec![cheap]));
+    let first = assigned(&mut market, request(1));
+    assert_eq!(first.session, session(2));
+    fail(&mut market, &first, FailCode::Refused);
+    assert_eq!(only_assignment(&mut market).session, session(1));
 }
 
 #[test]
@@ -193,7 +218,7 @@ fn who_is_not_trusted_serves_nobody_until_trust_has_healed() {
             break refusal;
         }
         let assignment = only_assignment(&mut market);
-        fail(&mut market, &assignment, FailCode::Malformed);
+        fail(&mut market, &assignment, FailCode::Unreachable);
         effects(&mut market);
     };
     assert_eq!(refusal, Refusal::ProviderUntrusted);

@@ -376,10 +376,12 @@ impl World {
     /// Lets everything come to its end.
     fn wind_down(&mut self) {
         self.run(Step::Drain);
-        while let Some((job, _)) = self.pick(0) {
+        // Another session may be asked once whether the request is wrong.
+        let most = 2 * self.live.len();
+        for _ in 0..most {
             self.run(Step::Fail { pick: 0, code: FailCode::BadRequest, usage: Usage::default() });
-            assert!(!self.live.contains_key(&job));
         }
+        assert!(self.live.is_empty());
         assert_eq!(self.market.book().open_holds().len(), 0);
         assert_eq!(self.market.book().balance(Account::Escrow), Nanos::ZERO);
     }
