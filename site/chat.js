@@ -74,7 +74,7 @@ async function send(question) {
   const stop = new AbortController();
   const key = $('key').value.trim();
   const turn = new Turn(question, { free: key === '' });
-  running = { stop, turn };
+  running = { stop, turn, key };
   turns.push(turn);
   $('welcome').hidden = true;
   $('turns').append(turn.element);
@@ -97,10 +97,10 @@ async function send(question) {
 /** Stops the answer under way: by its job where that is known, so that its cost is told; else by leaving. */
 function halt() {
   if (!running) return;
-  const { stop, turn } = running;
+  const { stop, turn, key } = running;
   if (!turn.job) return stop.abort();
   setTimeout(() => stop.abort(), 2_000);
-  cancel(turn.job).catch(() => stop.abort());
+  cancel(turn.job, key).catch(() => stop.abort());
 }
 
 function ended(turn, error, wished) {

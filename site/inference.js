@@ -45,8 +45,9 @@ export class EventReader {
 }
 
 /** Stops an answer by its job's id; its stream then ends with the code `cancelled` and what was charged. */
-export async function cancel(job) {
-  const response = await fetch(`/api/llm/inference/${encodeURIComponent(job)}`, { method: 'DELETE' });
+export async function cancel(job, key) {
+  const headers = key ? { authorization: `Bearer ${key}` } : {};
+  const response = await fetch(`/api/llm/inference/${encodeURIComponent(job)}`, { method: 'DELETE', headers });
   if (!response.ok) throw await refusal(response);
 }
 

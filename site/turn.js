@@ -64,7 +64,7 @@ export class Turn {
   }
 
   #add(text) {
-    if (!text) return;
+    if (typeof text !== 'string' || text === '') return;
     if (this.text === '') this.status.textContent = `${who(this.provider)} is answering`;
     this.text += text;
     this.#repaint();
@@ -77,10 +77,14 @@ export class Turn {
       this.#reasoning += thought;
       if (this.text === '') this.status.textContent = `${who(this.provider)} is thinking`;
     }
-    for (const { index = 0, function: call } of delta.tool_calls ?? []) {
-      const kept = (this.#calls[index] ??= { name: '', arguments: '' });
-      kept.name += call?.name ?? '';
-      kept.arguments += call?.arguments ?? '';
+    // What a provider says is checked: a place in the list could be anything.
+    for (const call of Array.isArray(delta.tool_calls) ? delta.tool_calls : []) {
+      const index = call?.index ?? 0;
+      if (!Number.isInteger(index) || index < 0 || index >= 128) continue;
+      while (this.#calls.length <= index) this.#calls.push({ name: '', arguments: '' });
+      for (const part of ['name', 'arguments']) {
+        if (typeof call.function?.[part] === 'string') this.#calls[index][part] += call.function[part];
+      }
     }
     this.#repaint();
   }

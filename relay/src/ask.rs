@@ -14,7 +14,7 @@ use rekursing_protocol::{Nanos, OfferKind, Price, frame::Call, offer::MODEL_NAME
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{http::Problem, stream::Work, tokens::Tokenizer};
+use crate::{http::Problem, tokens::Tokenizer};
 
 /// Which route's words a page speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,14 @@ pub struct Ask {
     pub quantizations: Vec<String>,
     /// Whether there are images in the prompt.
     pub needs_vision: bool,
-    /// What the plugin is to do.
-    pub work: Work,
+    /// Which call to make.
+    pub call: Call,
+    /// Whether the answer is to be streamed.
+    pub streamed: bool,
+    /// The fields for the model server.
+    pub fields: String,
+    /// Prompt tokens by the relay's count.
+    pub prompt_tokens: u64,
 }
 
 /// The fields that the relay reads itself.
@@ -112,6 +118,10 @@ struct StreamOptions {
 /// Fields that the relay sets itself for the plugin.
 const LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 
+/// Bytes for which a token is counted where a request holds more than its counted texts: a template may
+/// show them to the model.
+const BYTES_PER_UNREAD_TOKEN: u64 = 4;
+
 /// Highest limit of answer tokens that a page may name.
 const ANSWER_TOKENS_MAX: i64 = 10_000_000;
 
@@ -141,10 +151,11 @@ impl Ask {
             Dialect::Completion => Call::Completion,
             Dialect::Embedding => Call::Embedding,
         };
-        let fields = match prompt.messages {
-            Some(messages) => request::fields(call, &with_messages(body, &messages), &LIMITS),
+        let fields = match &prompt.messages {
+            Some(messages) => request::fields(call, &with_messages(body, messages), &LIMITS),
             None => request::fields(call, body, &LIMITS),
         };
+        let fields = fields.map_err(|refusal| Problem::bad_request(&refusal.to_string()))?;
         let streamed = own.stream.unwrap_or(false) && call != Call::Embedding;
         Ok(Ask {
             dialect,
@@ -161,12 +172,10 @@ impl Ask {
             quantizations: own.quantizations()?,
             needs_vision: prompt.images > 0,
             wish,
-            work: Work {
-                call,
-                streamed,
-                fields: fields.map_err(|refusal| Problem::bad_request(&refusal.to_string()))?,
-                prompt_tokens: prompt.tokens,
-            },
+            call,
+            streamed,
+            prompt_tokens: prompt.tokens + prompt.unread(&fields) / BYTES_PER_UNREAD_TOKEN,
+            fields,
         })
     }
 }

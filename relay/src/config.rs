@@ -51,6 +51,8 @@ pub struct Free {
     pub jobs_per_day: u32,
     /// Longest free answer, in tokens.
     pub answer_tokens: u64,
+    /// Longest prompt of a free answer, in tokens.
+    pub prompt_tokens: u64,
     /// Highest ask of an owner who serves free answers: micro-dollars per million prompt tokens.
     pub input_max: u64,
     /// Highest ask of an owner who serves free answers: micro-dollars per million answer tokens.
@@ -83,6 +85,8 @@ pub struct Limits {
     pub sessions: usize,
     /// Bytes of a request's body.
     pub request_bytes: usize,
+    /// Bytes of all requests that are being read, wait or run, together.
+    pub requests_bytes: usize,
     /// Bytes of a request's line and headers together, and of a response that wait for a slow page;
     /// at least 8192.
     pub header_bytes: usize,
@@ -163,6 +167,7 @@ impl Default for Free {
             budget: Nanos::ZERO,
             jobs_per_day: terms.free_jobs_per_day,
             answer_tokens: terms.free_answer_tokens_max,
+            prompt_tokens: terms.free_prompt_tokens_max,
             input_max: terms.free_price_max.input,
             output_max: terms.free_price_max.output,
         }
@@ -188,9 +193,10 @@ impl Default for Limits {
             connections_per_address: 16_384,
             sessions: 12_000,
             request_bytes: 8 * 1024 * 1024,
+            requests_bytes: 256 * 1024 * 1024,
             header_bytes: 32 * 1024,
             frame_bytes: 256 * 1024,
-            control_frames_per_second: 20,
+            control_frames_per_second: 4,
             session_buffer_bytes: 1_024,
             session_queue: 1_024,
             credit_bytes: 64 * 1024,
@@ -236,6 +242,7 @@ impl Config {
             price_default: price,
             answer_tokens_default: self.money.answer_tokens_default,
             free_answer_tokens_max: self.free.answer_tokens,
+            free_prompt_tokens_max: self.free.prompt_tokens,
             free_jobs_per_day: self.free.jobs_per_day,
             free_price_max: Price::new(self.free.input_max, self.free.output_max),
             queue_max: self.limits.queue,

@@ -10,11 +10,11 @@ use std::{net::IpAddr, sync::Arc};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
-    Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Refusal, Request, SessionView, Usage,
-    ledger::Entry,
+    Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
+    Usage, ledger::Entry,
 };
 use rekursing_protocol::{
-    FailCode, Gpu, JobId, Moment, Nanos, PluginId, SessionId,
+    FailCode, Gpu, JobId, Moment, Nanos, PluginId, SessionId, Span,
     earnings::Receipt,
     frame::{Cancel, Drain, Heartbeat, Inventory, Settled, close},
 };
@@ -25,6 +25,9 @@ use crate::{
     store::Store,
     stream::{Patience, Stream, Stuck},
 };
+
+/// How long a list of models is fresh.
+const MODELS_FRESH: Span = Span::millis(500);
 
 /// The desk; clones share it.
 #[derive(Debug, Clone)]
@@ -40,6 +43,7 @@ struct Shared {
     store: Store,
     clock: Clock,
     store_queue_max: usize,
+    listed: Mutex<Option<(Moment, Arc<Vec<ModelView>>)>>,
     /// Makes visitors' hashes unguessable.
     salt: [u8; 16],
 }
@@ -65,6 +69,7 @@ impl Desk {
             store,
             clock,
             store_queue_max,
+            listed: Mutex::default(),
             salt: crate::chance::bytes(),
         };
         let desk = Desk { shared: Arc::new(shared) };
@@ -141,10 +146,10 @@ impl Desk {
         self.shared.streams.remove(&stream.job);
     }
 
-    /// Cancels a job at the word of whoever knows its id. Its stream ends with `cancelled`, behind the
-    /// charge for what was delivered. `false` when there is no such job.
-    pub fn cancel_by_id(&self, job: JobId) -> bool {
-        let Some(stream) = self.stream(job) else { return false };
+    /// Cancels a job at the word of whoever pays for it. Its stream ends with `cancelled`, behind the
+    /// charge for what was delivered. `false` when the payer has no such job.
+    pub fn cancel_by_id(&self, job: JobId, payer: Payer) -> bool {
+        let Some(stream) = self.stream(job).filter(|stream| stream.work.payer == payer) else { return false };
         self.cancel(&stream);
         self.shared.store.then(move || stream.failed(FailCode::Cancelled, String::new()));
         true
@@ -224,10 +229,15 @@ impl Desk {
         self.shared.sessions.get(&session).map(|face| face.clone())
     }
 
-    /// Returns the models that can be asked for.
-    pub fn models(&self) -> Vec<ModelView> {
+    /// Returns the models that can be asked for, as of a second ago at most: to list them takes a look at
+    /// every offer.
+    pub fn models(&self) -> Arc<Vec<ModelView>> {
         let now = self.now();
-        self.shared.market.lock().models(now)
+        let mut listed = self.shared.listed.lock();
+        if listed.as_ref().is_none_or(|(at, _)| now.since(*at) >= MODELS_FRESH) {
+            *listed = Some((now, Arc::new(self.shared.market.lock().models(now))));
+        }
+        listed.as_ref().map(|(_, models)| Arc::clone(models)).unwrap_or_default()
     }
 
     /// Returns the live sessions.
@@ -248,10 +258,9 @@ impl Desk {
     /// Tells one visitor from another, without keeping the address.
     pub fn visitor(&self, address: IpAddr) -> u64 {
         use sha2::{Digest, Sha256};
-        // An IPv6 subscriber has a whole /64 to pick addresses from.
         let network = match address {
             IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-            IpAddr::V6(v6) => std::array::from_fn(|at| if at < 8 { v6.octets()[at] } else { 0 }),
+            IpAddr::V6(v6) => v6.octets(),
         };
         let hash = Sha256::new().chain_update(self.shared.salt).chain_update(network).finalize();
         u64::from_le_bytes(std::array::from_fn(|at| hash[at]))

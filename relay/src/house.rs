@@ -13,6 +13,7 @@ use dashmap::DashMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rekursing_protocol::{AccountId, JobId, PluginId, SessionId};
+use tokio::sync::Semaphore;
 
 use crate::{chance, config::Config, desk::Desk, upstream::Upstreams};
 
@@ -33,6 +34,10 @@ pub struct House {
     pub sessions: Places,
     /// Calls per address.
     pub rates: Rates,
+    /// Memory for requests, in KiB: those that are read, wait or run.
+    pub room: Arc<Semaphore>,
+    /// Turns at counting long prompts.
+    pub long_reads: Semaphore,
     /// Whether the relay is about to stop.
     pub draining: AtomicBool,
     /// Where metrics are read from.

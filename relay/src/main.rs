@@ -78,6 +78,9 @@ enum Task {
     HashToken,
 }
 
+/// The most that is granted at once: a million dollars. All grants together must fit 64 bits.
+const GRANT_MAX: Nanos = Nanos::new(1_000_000_000_000_000);
+
 #[derive(Debug, Subcommand)]
 enum KeyTask {
     /// Makes an account with an opening balance and a key to it, and shows the key this once
@@ -190,8 +193,8 @@ fn key(folder: &Path, task: KeyTask) -> Result<()> {
     let now = Clock::start().now();
     match task {
         KeyTask::Create { name, balance } => {
-            if balance.is_negative() {
-                bail!("a balance is not below zero");
+            if balance.is_negative() || balance > GRANT_MAX {
+                bail!("a balance is from 0 to {GRANT_MAX} USD");
             }
             let secret = chance::secret("rk_");
             let (ms, random) = chance::id(now);
@@ -206,8 +209,8 @@ fn key(folder: &Path, task: KeyTask) -> Result<()> {
             say(&secret)
         }
         KeyTask::Grant { prefix, amount } => {
-            if amount <= Nanos::ZERO {
-                bail!("an amount is above zero");
+            if amount <= Nanos::ZERO || amount > GRANT_MAX {
+                bail!("an amount is above 0 and at most {GRANT_MAX} USD");
             }
             let Some(key) = store.grant(now, &prefix, amount)? else { bail!("no key begins with {prefix}") };
             say(&format!("granted {amount} USD to {}", key.account))

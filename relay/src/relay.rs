@@ -16,7 +16,10 @@ use rekursing_protocol::{
     Span,
     frame::{Drain, close},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 
 use crate::{
     chance,
@@ -89,6 +92,8 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     }
     let house = Arc::new(House {
         rates: Rates::new(&config),
+        room: Arc::new(Semaphore::new(config.limits.requests_bytes / 1_024)),
+        long_reads: Semaphore::new(2),
         config,
         desk,
         plugins: identities,

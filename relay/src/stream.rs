@@ -11,13 +11,14 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rekursing_market::{Assignment, Refusal, Usage};
+use rekursing_market::{Assignment, Payer, Refusal, Usage};
 use rekursing_protocol::{
     FailCode, JobId, Moment, Span,
     earnings::Receipt,
     frame::{Call, Credit},
 };
 use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     answer,
@@ -33,6 +34,9 @@ pub enum Piece {
     /// The `choices` of one chunk that is more than text.
     Choices(Box<RawValue>),
 }
+
+/// Most pieces beside plain text that may wait for the page: each costs its page more bytes than it holds.
+const PIECES_MAX: usize = 2_048;
 
 /// How a job ended.
 #[derive(Debug)]
@@ -100,6 +104,10 @@ pub struct Work {
     pub fields: String,
     /// Prompt tokens by the relay's count.
     pub prompt_tokens: u64,
+    /// Who pays, and alone may cancel.
+    pub payer: Payer,
+    /// The request's part of the memory for requests; given back with the stream.
+    pub room: Option<OwnedSemaphorePermit>,
 }
 
 impl Work {
@@ -245,7 +253,11 @@ impl Stream {
         attempt.step(self, true, n, choices.get().len())?;
         answer::count_choices(choices.get(), &mut attempt.counter);
         let first = attempt.arrived(now);
-        state.pieces.push_back(Piece::Choices(choices.to_owned()));
+        let piece = on_one_line(choices)?;
+        if state.pieces.len() >= PIECES_MAX {
+            return Err(Fault::OverCredit);
+        }
+        state.pieces.push_back(Piece::Choices(piece));
         state.wake(now);
         Ok(first)
     }
@@ -370,6 +382,19 @@ impl Stream {
         let over = now.since(attempt.begun_at) > patience.total;
         (silence || over).then_some(Stuck::Plugin(attempt.assignment.lease))
     }
+}
+
+/// A list of choices without line breaks, which would end an event in the middle.
+fn on_one_line(choices: &RawValue) -> Result<Box<RawValue>, Fault> {
+    let json = choices.get();
+    if !json.starts_with('[') {
+        return Err(Fault::WrongKind);
+    }
+    if !json.contains(['\n', '\r']) {
+        return Ok(choices.to_owned());
+    }
+    // Within JSON's texts line breaks are escaped, so these stand between its parts.
+    RawValue::from_string(json.replace(['\n', '\r'], " ")).map_err(|_| Fault::WrongKind)
 }
 
 impl State {

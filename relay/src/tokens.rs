@@ -64,12 +64,7 @@ impl Tokenizer {
             Tokenizer::Rule => (text.len() as u64).div_ceil(BYTES_PER_TOKEN),
             Tokenizer::Family(_) => {
                 let mut counter = Counter::new(self);
-                let mut rest = text;
-                while !rest.is_empty() {
-                    let (piece, behind) = rest.split_at(rest.floor_char_boundary(GATHERED_BYTES_MAX / 2));
-                    counter.push(piece);
-                    rest = behind;
-                }
+                counter.push(text);
                 counter.total()
             }
         }
@@ -98,7 +93,7 @@ fn family(model: &str) -> Option<&'static str> {
         (&["deepseek"], "deepseek_v3"),
         (&["mistral", "mixtral", "ministral", "codestral", "devstral", "magistral"], "mistral_v3"),
     ];
-    let name = model.to_ascii_lowercase();
+    let name = model.to_ascii_lowercase().replace('_', "-");
     let name = name.rsplit('/').next().unwrap_or(&name);
     FAMILIES
         .iter()
@@ -135,6 +130,15 @@ impl Counter {
     pub fn push(&mut self, piece: &str) {
         self.bytes += piece.len() as u64;
         let Tokenizer::Family(vocabulary) = self.tokenizer else { return };
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let (slice, behind) = rest.split_at(rest.floor_char_boundary(GATHERED_BYTES_MAX / 2));
+            self.gather(vocabulary, slice);
+            rest = behind;
+        }
+    }
+
+    fn gather(&mut self, vocabulary: &CoreBpe, piece: &str) {
         // A boundary needs one byte behind it, so the last one looked at may have become one.
         let looked = self.gathered.len().saturating_sub(2);
         self.gathered.push_str(piece);

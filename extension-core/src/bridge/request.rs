@@ -123,7 +123,8 @@ fn copy(call: Call, given: &str, except: &[&str], object: &mut Object) -> Result
             | Kind::Number
             | Kind::Count
             | Kind::Word
-            | Kind::FlagOrCount
+            | Kind::FlagOrFew
+            | Kind::Few
             | Kind::WordOrObject
             | Kind::WordOrList
             | Kind::Object => {
@@ -148,7 +149,8 @@ enum Kind {
     Flag,
     Number,
     Count,
-    FlagOrCount,
+    FlagOrFew,
+    Few,
     Word,
     WordOrObject,
     WordOrList,
@@ -157,6 +159,9 @@ enum Kind {
 
 /// Highest number that any field may hold, and with a minus sign the lowest.
 const NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Most alternatives for each token; more make answers that are too large to pass on.
+const FEW_MAX: u64 = 20;
 
 /// Highest count: no context is longer.
 const COUNT_MAX: u64 = 100_000_000;
@@ -170,7 +175,8 @@ impl Kind {
             Kind::Flag => matches!(value, "true" | "false"),
             Kind::Number => value.parse::<f64>().is_ok_and(|number| number.abs() <= NUMBER_MAX),
             Kind::Count => value.parse::<u64>().is_ok_and(|count| count <= COUNT_MAX),
-            Kind::FlagOrCount => Kind::Flag.fits(value) || Kind::Count.fits(value),
+            Kind::FlagOrFew => Kind::Flag.fits(value) || Kind::Few.fits(value),
+            Kind::Few => value.parse::<u64>().is_ok_and(|count| count <= FEW_MAX),
             Kind::Word => first == b'"',
             Kind::WordOrObject => matches!(first, b'"' | b'{'),
             Kind::WordOrList => matches!(first, b'"' | b'['),
@@ -193,8 +199,8 @@ const SAMPLING: [(&str, Kind); 15] = [
     ("frequency_penalty", Kind::Number),
     ("repeat_penalty", Kind::Number),
     ("logit_bias", Kind::Object),
-    ("logprobs", Kind::FlagOrCount),
-    ("top_logprobs", Kind::Count),
+    ("logprobs", Kind::FlagOrFew),
+    ("top_logprobs", Kind::Few),
     // For load tests on llama.cpp: the answer goes on to `max_tokens`.
     ("ignore_eos", Kind::Flag),
 ];

@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct Prompt {
     /// Its tokens.
     pub(super) tokens: u64,
+    /// Bytes of the request that are in the count, as they are written.
+    pub(super) read_bytes: u64,
     /// Its images.
     pub(super) images: u64,
     /// The `messages` that stand for it, where the page gave none itself.
@@ -58,12 +60,15 @@ pub(super) fn chat(
         return Err(Problem::field("messages", "messages holds 1 to 4096 messages"));
     }
     let mut prompt = Prompt { tokens: tool_tokens(tools, tokenizer), ..Prompt::default() };
+    prompt.read_bytes = tools.map_or(0, |tools| tools.get().len() as u64);
     for message in &messages {
         if !matches!(&*message.role, "system" | "developer" | "user" | "assistant" | "tool" | "function") {
             return Err(Problem::field("messages", "a role is system, developer, user, assistant or tool"));
         }
         prompt.tokens += TOKENS_PER_MESSAGE;
         prompt.tokens += message.tool_calls.map_or(0, |calls| tokenizer.count(calls.get()));
+        let written = [message.tool_calls, message.content].into_iter().flatten();
+        prompt.read_bytes += FRAME_BYTES + written.map(|raw| raw.get().len() as u64).sum::<u64>();
         if let Some(content) = message.content {
             prompt.content(content.get(), tokenizer).ok_or_else(wrong)?;
         }
@@ -84,6 +89,7 @@ pub(super) fn single(
     }
     Ok(Prompt {
         tokens: TOKENS_PER_MESSAGE + tokenizer.count(&text) + tool_tokens(tools, tokenizer),
+        read_bytes: (raw.len() + tools.map_or(0, |tools| tools.get().len())) as u64,
         images: 0,
         messages: Some(format!("[{{\"role\":\"user\",\"content\":{raw}}}]")),
     })
@@ -100,7 +106,7 @@ pub(super) fn completion(raw: Option<&RawValue>, tokenizer: Tokenizer) -> Result
             only
         }
     };
-    Ok(Prompt { tokens: tokenizer.count(&text).max(1), ..Prompt::default() })
+    Ok(Prompt { tokens: tokenizer.count(&text).max(1), read_bytes: raw.len() as u64, ..Prompt::default() })
 }
 
 /// The input of embeddings: a text, or a list of texts.
@@ -115,10 +121,19 @@ pub(super) fn embedding(raw: Option<&RawValue>, tokenizer: Tokenizer) -> Result<
         return Err(Problem::field("input", "input holds 1 to 2048 texts"));
     }
     let tokens = texts.iter().map(|text| tokenizer.count(text).max(1)).sum();
-    Ok(Prompt { tokens, ..Prompt::default() })
+    Ok(Prompt { tokens, read_bytes: raw.len() as u64, ..Prompt::default() })
 }
 
+/// Bytes around a message, and around all of them, that belong to the JSON and not to the prompt.
+const FRAME_BYTES: u64 = 64;
+const REQUEST_BYTES: u64 = 1_024;
+
 impl Prompt {
+    /// Returns the bytes of the fields that nothing has counted, beyond what JSON itself takes.
+    pub(super) fn unread(&self, fields: &str) -> u64 {
+        (fields.len() as u64).saturating_sub(self.read_bytes + REQUEST_BYTES)
+    }
+
     /// Counts a message's content: a text, nothing, or a list of parts. `None` when it is neither.
     fn content(&mut self, raw: &str, tokenizer: Tokenizer) -> Option<()> {
         if raw == "null" {

@@ -11,12 +11,12 @@ fn refused(dialect: Dialect, body: &str) -> String {
 #[test]
 fn a_prompt_is_a_chat_of_one_message() {
     let ask = read(Dialect::Inference, r#" {"prompt":"Say \"hi\"","temperature":0,"maxTokens":5}"#).unwrap();
-    assert_eq!(ask.work.fields, r#""messages":[{"role":"user","content":"Say \"hi\""}],"temperature":0"#);
+    assert_eq!(ask.fields, r#""messages":[{"role":"user","content":"Say \"hi\""}],"temperature":0"#);
     assert_eq!(ask.answer_tokens_max, Some(5));
     assert_eq!(ask.wish, Wish::Any);
-    assert_eq!(ask.work.prompt_tokens, 4 + 2);
+    assert_eq!(ask.prompt_tokens, 4 + 2);
     let ask = read(Dialect::Inference, r#"{"prompt":"hi"}"#).unwrap();
-    assert_eq!(ask.work.fields, r#""messages":[{"role":"user","content":"hi"}]"#);
+    assert_eq!(ask.fields, r#""messages":[{"role":"user","content":"hi"}]"#);
 }
 
 #[test]
@@ -27,9 +27,8 @@ fn nothing_that_the_agent_does_not_know_goes_on() {
             "max_tokens":7,"stream":true,"stream_options":{"include_usage":true},"seed":1,"stop":["x"]}"#,
     )
     .unwrap();
-    assert_eq!(ask.work.fields, r#""messages":[{"role":"user","content":"hi"}],"seed":1,"stop":["x"]"#);
-    assert!(ask.work.streamed && ask.include_usage);
-    assert_eq!(ask.work.body(9).get(), format!("{{{},\"max_tokens\":9}}", ask.work.fields));
+    assert_eq!(ask.fields, r#""messages":[{"role":"user","content":"hi"}],"seed":1,"stop":["x"]"#);
+    assert!(ask.streamed && ask.include_usage);
 }
 
 #[test]
@@ -42,7 +41,7 @@ fn images_are_counted_and_must_be_inside_the_request() {
     };
     let ask = read(Dialect::Chat, &with("data:image/png;base64,AAAA")).unwrap();
     assert!(ask.needs_vision);
-    assert!(ask.work.prompt_tokens > TOKENS_PER_IMAGE);
+    assert!(ask.prompt_tokens > TOKENS_PER_IMAGE);
     for url in ["http://127.0.0.1/x", "file:///etc/passwd", "https://example.com/a.png", "DATA2:x"] {
         assert!(refused(Dialect::Chat, &with(url)).contains("data:"), "{url}");
     }
@@ -102,11 +101,20 @@ fn prices_are_dollars_per_million_tokens() {
 #[test]
 fn completions_and_embeddings_take_their_own_inputs() {
     let ask = read(Dialect::Completion, r#"{"prompt":["once"],"stream":true,"echo":true}"#).unwrap();
-    assert!(ask.work.streamed);
-    assert_eq!(ask.work.call, Call::Completion);
+    assert!(ask.streamed);
+    assert_eq!(ask.call, Call::Completion);
     assert!(refused(Dialect::Completion, r#"{"prompt":["a","b"]}"#).contains("one text"));
     let ask = read(Dialect::Embedding, r#"{"input":["a","bcdef"],"stream":true}"#).unwrap();
-    assert!(!ask.work.streamed);
-    assert_eq!((ask.kind, ask.work.prompt_tokens), (OfferKind::Embedding, 3));
+    assert!(!ask.streamed);
+    assert_eq!((ask.kind, ask.prompt_tokens), (OfferKind::Embedding, 3));
     assert!(refused(Dialect::Embedding, r#"{"input":[]}"#).contains("input"));
+}
+
+#[test]
+fn what_rides_beside_the_texts_is_counted_too() {
+    let hidden = "r".repeat(40_000);
+    let body = format!(r#"{{"messages":[{{"role":"user","content":"x","reasoning_content":"{hidden}"}}]}}"#);
+    assert!(read(Dialect::Chat, &body).unwrap().prompt_tokens > 9_000);
+    let plain = r#"{"messages":[{"role":"user","content":"x"}],"temperature":0,"stop":["a","b"]}"#;
+    assert_eq!(read(Dialect::Chat, plain).unwrap().prompt_tokens, 5);
 }

@@ -21,7 +21,7 @@ use crate::{
     reader::{Events, Reader},
     report::Report,
     sse::Encoder,
-    stream::{Ending, Finish, Stream},
+    stream::{Ending, Finish, Stream, Work},
 };
 
 /// How long a stream's headers wait for the first piece, so that a refusal can still have its status.
@@ -38,20 +38,15 @@ pub(super) async fn inference(
     State(house): Shared,
     peer: Peer,
     headers: HeaderMap,
-    Posted(body): Posted,
+    posted: Posted,
 ) -> Response {
     let dialect = Dialect::Inference;
-    ask(house, dialect, peer, headers, body).await.unwrap_or_else(IntoResponse::into_response)
+    ask(house, dialect, peer, headers, posted).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// `POST /v1/chat/completions`
-pub(super) async fn chat(
-    State(house): Shared,
-    peer: Peer,
-    headers: HeaderMap,
-    Posted(body): Posted,
-) -> Response {
-    ask(house, Dialect::Chat, peer, headers, body).await.unwrap_or_else(Problem::into_openai)
+pub(super) async fn chat(State(house): Shared, peer: Peer, headers: HeaderMap, posted: Posted) -> Response {
+    ask(house, Dialect::Chat, peer, headers, posted).await.unwrap_or_else(Problem::into_openai)
 }
 
 /// `POST /v1/completions`
@@ -59,9 +54,9 @@ pub(super) async fn completion(
     State(house): Shared,
     peer: Peer,
     headers: HeaderMap,
-    Posted(body): Posted,
+    posted: Posted,
 ) -> Response {
-    ask(house, Dialect::Completion, peer, headers, body).await.unwrap_or_else(Problem::into_openai)
+    ask(house, Dialect::Completion, peer, headers, posted).await.unwrap_or_else(Problem::into_openai)
 }
 
 /// `POST /v1/embeddings`
@@ -69,21 +64,23 @@ pub(super) async fn embedding(
     State(house): Shared,
     peer: Peer,
     headers: HeaderMap,
-    Posted(body): Posted,
+    posted: Posted,
 ) -> Response {
-    ask(house, Dialect::Embedding, peer, headers, body).await.unwrap_or_else(Problem::into_openai)
+    ask(house, Dialect::Embedding, peer, headers, posted).await.unwrap_or_else(Problem::into_openai)
 }
 
 /// `DELETE /api/llm/inference/{jobId}`
 pub(super) async fn cancel(
     State(house): Shared,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     job: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let Path(job) = job?;
-    // An id holds 80 random bits that only its page has been told, so knowing it is the right to cancel.
-    let known = job.parse::<JobId>().is_ok_and(|job| house.desk.cancel_by_id(job));
+    // The provider knows the job's id too, so that alone is no right to cancel.
+    let payer = caller::payer(&house, &headers, peer).await?;
+    let known = job.parse::<JobId>().is_ok_and(|job| house.desk.cancel_by_id(job, payer));
     if known {
         return Ok(StatusCode::NO_CONTENT);
     }
@@ -95,14 +92,13 @@ async fn ask(
     dialect: Dialect,
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
-    body: Bytes,
+    Posted { body, room }: Posted,
 ) -> Result<Response, Problem> {
     let payer = caller::payer(&house, &headers, peer).await?;
-    let ask = read(dialect, body).await?;
+    let ask = read(&house, dialect, body).await?;
     let asked = house.desk.now();
     let job = house.job_id();
-    let Ask { include_usage, work, .. } = ask;
-    let streamed = work.streamed;
+    let Ask { include_usage, call, streamed, fields, prompt_tokens, .. } = ask;
     let request = Request {
         job,
         payer,
@@ -110,7 +106,7 @@ async fn ask(
         kind: ask.kind,
         model: ask.wish,
         tier: ask.tier,
-        prompt_tokens: work.prompt_tokens,
+        prompt_tokens,
         answer_tokens_max: ask.answer_tokens_max,
         price_max: ask.price_max,
         cost_max: ask.cost_max,
@@ -119,6 +115,7 @@ async fn ask(
         needs_vision: ask.needs_vision,
         stream: streamed,
     };
+    let work = Work { call, streamed, fields, prompt_tokens, payer, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
     house.desk.submit(request, &stream).map_err(|denial| refuse(denial, payer))?;
     let reader = Reader::new(house.desk.clone(), stream);
@@ -132,7 +129,7 @@ async fn ask(
 
 /// Reads a request. To count a long prompt takes long enough to keep other streams waiting, so that is
 /// done beside them.
-async fn read(dialect: Dialect, body: Bytes) -> Result<Ask, Problem> {
+async fn read(house: &House, dialect: Dialect, body: Bytes) -> Result<Ask, Problem> {
     let short = body.len() <= READ_AT_ONCE_BYTES;
     let read = move || match std::str::from_utf8(&body) {
         Ok(text) => Ask::read(dialect, text),
@@ -141,6 +138,8 @@ async fn read(dialect: Dialect, body: Bytes) -> Result<Ask, Problem> {
     if short {
         return read();
     }
+    // Two at once are enough to keep the processors busy; the others wait their turn.
+    let _turn = house.long_reads.acquire().await;
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(Problem::internal()))
 }
 

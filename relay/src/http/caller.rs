@@ -1,6 +1,6 @@
 //! Callers: from where, with which key, out of which page.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::http::{
     HeaderMap, StatusCode,
@@ -18,7 +18,14 @@ const NO_KEY: &str = "free";
 /// Finds out who pays: the account behind the key, or the free budget for a visitor without one.
 pub async fn payer(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Payer, Problem> {
     match bearer(headers)? {
-        Some(key) if key != NO_KEY => account(house, key).await,
+        Some(key) if key != NO_KEY => {
+            let known = account(house, key).await;
+            // Whoever tries keys is as slow as a visitor.
+            if known.is_err() && !house.rates.free_request(address(house, headers, peer)) {
+                return Err(Problem::rate_limited("too many requests with a wrong API key; wait a minute"));
+            }
+            known
+        }
         _ => {
             let address = address(house, headers, peer);
             if !house.rates.free_request(address) {
@@ -81,7 +88,17 @@ pub fn address(house: &House, headers: &HeaderMap, peer: SocketAddr) -> IpAddr {
         let list = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
         list.rsplit(',').next()?.trim().parse().ok()
     };
-    if house.config.behind_proxy { forwarded().unwrap_or(peer.ip()) } else { peer.ip() }
+    let seen = if house.config.behind_proxy { forwarded().unwrap_or(peer.ip()) } else { peer.ip() };
+    network(seen)
+}
+
+/// One address for whoever can pick among many: an IPv6 subscriber has a whole /64. An IPv4 address in
+/// IPv6's clothes is an IPv4 address.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+    }
 }
 
 /// Refuses pages of other sites: a browser says from where it comes, and only the relay's own pages,

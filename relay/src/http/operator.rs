@@ -20,7 +20,7 @@ use crate::{
 pub(super) async fn register_upstream(
     State(house): State<Arc<House>>,
     headers: HeaderMap,
-    Posted(body): Posted,
+    Posted { body, .. }: Posted,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
     caller::operator(&house, &headers)?;
     let spec: Spec = plugins::read(&body)?;

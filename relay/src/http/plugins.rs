@@ -40,7 +40,7 @@ pub(super) async fn register(
     State(house): State<Arc<House>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    Posted(body): Posted,
+    Posted { body, .. }: Posted,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
     if !house.rates.registration(caller::address(&house, &headers, peer)) {
         return Err(Problem::rate_limited("too many registrations from this address; wait a minute"));

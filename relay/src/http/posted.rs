@@ -6,29 +6,54 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
     response::Response,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Problem, caller, router::refuse};
 use crate::house::House;
 
-/// The body of a `POST`.
+/// The body of a `POST`, and its part of the memory for requests.
 #[derive(Debug)]
-pub(super) struct Posted(pub(super) Bytes);
+pub(super) struct Posted {
+    pub(super) body: Bytes,
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+/// Longest body of a registration.
+const REGISTRATION_BYTES_MAX: usize = 256 * 1024;
 
 impl FromRequest<Arc<House>> for Posted {
     type Rejection = Response;
 
     async fn from_request(request: Request, house: &Arc<House>) -> Result<Posted, Response> {
         let (parts, body) = request.into_parts();
+        let registers = !parts.uri.path().starts_with("/v1/") && parts.uri.path().ends_with("/register");
+        let most = house.config.limits.request_bytes;
+        let most = if registers { most.min(REGISTRATION_BYTES_MAX) } else { most };
         let read = async {
             check(house, &parts.headers)?;
-            whole(house, body).await
+            let room = room(house, &parts.headers, most)?;
+            Ok(Posted { body: whole(house, body, most).await?, room: Some(room) })
         };
-        read.await.map(Posted).map_err(|problem| refuse(problem, &parts.uri))
+        read.await.map_err(|problem: Problem| refuse(problem, &parts.uri))
     }
+}
+
+/// Takes a body's part of the memory for requests before a byte of it is read.
+fn room(house: &House, headers: &HeaderMap, most: usize) -> Result<OwnedSemaphorePermit, Problem> {
+    let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let kib = told.unwrap_or(most).min(most) / 1_024 + 1;
+    let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+    Arc::clone(&house.room).try_acquire_many_owned(kib).map_err(|_| Problem {
+        retry_after: Some(5),
+        ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many large requests are under way")
+    })
 }
 
 fn check(house: &House, headers: &HeaderMap) -> Result<(), Problem> {
@@ -42,8 +67,8 @@ fn check(house: &House, headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
 }
 
-async fn whole(house: &House, body: Body) -> Result<Bytes, Problem> {
-    let limited = Limited::new(body, house.config.limits.request_bytes);
+async fn whole(house: &House, body: Body, most: usize) -> Result<Bytes, Problem> {
+    let limited = Limited::new(body, most);
     let patience = Duration::from_millis(house.config.time.body_ms);
     match tokio::time::timeout(patience, limited.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

@@ -22,6 +22,7 @@ pub(super) struct Frames {
     /// The jobs that this session has, each with the lease under which it has it.
     jobs: BTreeMap<JobId, (Arc<Stream>, u32)>,
     control: Rate,
+    stale: Rate,
 }
 
 /// What a frame came to: a reply, or the session's end.
@@ -29,7 +30,7 @@ type Step = Result<Option<ToPlugin>, Closing>;
 
 impl Frames {
     pub(super) fn new(house: Arc<House>, session: SessionId) -> Frames {
-        Frames { house, session, jobs: BTreeMap::new(), control: Rate::default() }
+        Frames { house, session, jobs: BTreeMap::new(), control: Rate::default(), stale: Rate::default() }
     }
 
     /// Turns an order into a frame's text. A job that has gone elsewhere meanwhile gives none.
@@ -137,7 +138,7 @@ impl Frames {
     fn delivery(&mut self, job: JobId, lease: u32) -> Result<Option<Delivery<'_>>, Closing> {
         let mine = |(_, held): &&(Arc<Stream>, u32)| *held == lease;
         if self.jobs.get(&job).filter(mine).is_none() {
-            self.controlled()?;
+            self.strayed()?;
         }
         let house = &self.house;
         Ok(self.jobs.get(&job).filter(mine).map(|(stream, _)| Delivery { house, stream, lease }))
@@ -149,7 +150,7 @@ impl Frames {
             None | Some(Ok(())) => return Ok(None),
             Some(Err(Fault::Stale)) => {
                 self.jobs.remove(&job);
-                return self.controlled().map(|()| None);
+                return self.strayed().map(|()| None);
             }
             Some(Err(Fault::OutOfOrder)) => "a piece out of order",
             Some(Err(Fault::OverCredit)) => "more bytes than were allowed",
@@ -158,15 +159,23 @@ impl Frames {
         Err(Closing { code: close::BAD_FRAME, why })
     }
 
-    /// Counts a frame that is no piece of a running answer. Frames about jobs that are not this
-    /// session's cost their sender alike.
+    /// Counts a heartbeat or an inventory, at each of which the market looks for work.
     fn controlled(&mut self) -> Result<(), Closing> {
         let per_second = self.house.config.limits.control_frames_per_second;
-        // What crosses a cancel is at most a window of pieces; they are let through.
-        let allowed = per_second.saturating_add(self.house.config.limits.credit_bytes / 64);
-        if self.control.allow(self.house.desk.now(), allowed) {
-            return Ok(());
-        }
-        Err(Closing { code: close::RATE_LIMITED, why: "too many frames" })
+        counted(self.control.allow(self.house.desk.now(), per_second))
     }
+
+    /// Counts a frame about a job that is not this session's. What crosses a cancel is at most a window
+    /// of pieces; so many are let through.
+    fn strayed(&mut self) -> Result<(), Closing> {
+        let per_second = self.house.config.limits.credit_bytes / 64;
+        counted(self.stale.allow(self.house.desk.now(), per_second))
+    }
+}
+
+fn counted(is_allowed: bool) -> Result<(), Closing> {
+    if is_allowed {
+        return Ok(());
+    }
+    Err(Closing { code: close::RATE_LIMITED, why: "too many frames" })
 }

@@ -34,7 +34,14 @@ fn assignment(lease: u32) -> Assignment {
 }
 
 fn stream(streamed: bool) -> (Arc<Stream>, Outbox) {
-    let work = Work { call: Call::Chat, streamed, fields: String::new(), prompt_tokens: 7 };
+    let work = Work {
+        call: Call::Chat,
+        streamed,
+        fields: String::new(),
+        prompt_tokens: 7,
+        payer: Payer::Free { visitor: 1 },
+        room: None,
+    };
     let stream = Stream::new(JobId::from_bits(1), work, WINDOW);
     let outbox = Outbox::new(10);
     stream.assign(assignment(1), outbox.clone(), Moment(0));
@@ -151,4 +158,15 @@ fn nothing_is_taken_after_the_end() {
     let batch = take(&stream).unwrap();
     assert_eq!(texts(&batch), ["x"]);
     assert!(matches!(batch.ending, Some(Ending::Failed { code: FailCode::Cut, receipt: None, .. })));
+}
+
+#[test]
+fn choices_leave_on_one_line_and_must_be_a_list() {
+    let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+    let (stream, _) = stream(true);
+    assert_eq!(stream.choices(1, 0, &raw("[\n\n{\"a\":\"x\\ny\"}\r]"), Moment(1)), Ok(true));
+    let batch = take(&stream).unwrap();
+    let Some(Piece::Choices(choices)) = batch.pieces.front() else { panic!("{batch:?}") };
+    assert_eq!(choices.get(), "[  {\"a\":\"x\\ny\"} ]");
+    assert_eq!(stream.choices(1, 1, &raw("0"), Moment(1)), Err(Fault::WrongKind));
 }
