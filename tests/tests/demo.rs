@@ -11,7 +11,9 @@ async fn the_demo_without_a_window_prints_an_answer_and_its_receipt_and_ends() -
     let output = demo.args(["--headless", "--model"]).arg(built::model("tiny-chat.gguf")).output().await?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    for part in ["> Explain in one sentence", "Job              job_", "Cost             $0.", "Owner earned     $0."] {
+    for part in
+        ["> Explain in one sentence", "Job              job_", "Cost             $0.", "Owner earned     $0."]
+    {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
     Ok(())
