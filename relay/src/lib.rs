@@ -25,3 +25,4 @@ pub mod stream;
 pub mod telemetry;
 pub mod tokens;
 pub mod upstream;
+pub mod work;

@@ -11,19 +11,15 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rekursing_market::{Assignment, Payer, Refusal, Usage};
-use rekursing_protocol::{
-    FailCode, JobId, Moment, Span,
-    earnings::Receipt,
-    frame::{Call, Credit},
-};
+use rekursing_market::{Assignment, Refusal, Usage};
+use rekursing_protocol::{FailCode, JobId, Moment, Span, earnings::Receipt, frame::Credit};
 use serde_json::value::RawValue;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     answer,
     outbox::{Order, Outbox},
     tokens::{Counter, Tokenizer},
+    work::Work,
 };
 
 /// A piece of a streamed answer.
@@ -91,39 +87,6 @@ pub enum Fault {
     OverCredit,
     /// A piece that this job does not have: a part of a whole answer in a streamed one or the reverse.
     WrongKind,
-}
-
-/// What the plugin is asked to do.
-#[derive(Debug)]
-pub struct Work {
-    /// Which call to make.
-    pub call: Call,
-    /// Whether the answer comes in pieces.
-    pub streamed: bool,
-    /// The fields of the request, `"name":value,…`, without braces and without any limit of tokens.
-    pub fields: String,
-    /// Prompt tokens by the relay's count.
-    pub prompt_tokens: u64,
-    /// Who pays, and alone may cancel.
-    pub payer: Payer,
-    /// The request's part of the memory for requests; given back with the stream.
-    pub room: Option<OwnedSemaphorePermit>,
-}
-
-impl Work {
-    /// Returns the request's object with the limit of tokens that the hold covers; 0 for none.
-    ///
-    /// # Panics
-    /// When `fields` are not fields of JSON; they are made of parsed JSON alone.
-    pub fn body(&self, answer_tokens_max: u64) -> Box<RawValue> {
-        let fields = &self.fields;
-        let json = match (fields.is_empty(), answer_tokens_max) {
-            (_, 0) => format!("{{{fields}}}"),
-            (true, limit) => format!("{{\"max_tokens\":{limit}}}"),
-            (false, limit) => format!("{{{fields},\"max_tokens\":{limit}}}"),
-        };
-        RawValue::from_string(json).expect("fields were taken from valid JSON")
-    }
 }
 
 /// One job's stream.

@@ -21,7 +21,8 @@ use crate::{
     reader::{Events, Reader},
     report::Report,
     sse::Encoder,
-    stream::{Ending, Finish, Stream, Work},
+    stream::{Ending, Finish, Stream},
+    work::Work,
 };
 
 /// How long a stream's headers wait for the first piece, so that a refusal can still have its status.

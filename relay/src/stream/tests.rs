@@ -1,7 +1,7 @@
 use std::task::Waker;
 
-use rekursing_market::Tier;
-use rekursing_protocol::{Offer, OfferKind, PluginId, Price, SessionId};
+use rekursing_market::{Payer, Tier};
+use rekursing_protocol::{Offer, OfferKind, PluginId, Price, SessionId, frame::Call};
 
 use super::*;
 

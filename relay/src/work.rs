@@ -1,0 +1,39 @@
+//! Work: what a plugin is asked to do, made of a page's request and kept as long as its stream.
+
+use rekursing_market::Payer;
+use rekursing_protocol::frame::Call;
+use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// What the plugin is asked to do.
+#[derive(Debug)]
+pub struct Work {
+    /// Which call to make.
+    pub call: Call,
+    /// Whether the answer comes in pieces.
+    pub streamed: bool,
+    /// The fields of the request, `"name":value,…`, without braces and without any limit of tokens.
+    pub fields: String,
+    /// Prompt tokens by the relay's count.
+    pub prompt_tokens: u64,
+    /// Who pays, and alone may cancel.
+    pub payer: Payer,
+    /// The request's part of the memory for requests; given back with the stream.
+    pub room: Option<OwnedSemaphorePermit>,
+}
+
+impl Work {
+    /// Returns the request's object with the limit of tokens that the hold covers; 0 for none.
+    ///
+    /// # Panics
+    /// When `fields` are not fields of JSON; they are made of parsed JSON alone.
+    pub fn body(&self, answer_tokens_max: u64) -> Box<RawValue> {
+        let fields = &self.fields;
+        let json = match (fields.is_empty(), answer_tokens_max) {
+            (_, 0) => format!("{{{fields}}}"),
+            (true, limit) => format!("{{\"max_tokens\":{limit}}}"),
+            (false, limit) => format!("{{{fields},\"max_tokens\":{limit}}}"),
+        };
+        RawValue::from_string(json).expect("fields were taken from valid JSON")
+    }
+}
