@@ -87,7 +87,7 @@ async fn connection(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let io = TokioIo::new(Stall::new(stream, Duration::from_millis(time.page_stall_ms)));
+    let (stream, line) = Stall::new(stream, Duration::from_millis(time.page_stall_ms));
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let routes = routes.clone();
@@ -99,15 +99,22 @@ async fn connection(
         .writev(false)
         .header_read_timeout(Duration::from_millis(time.header_ms))
         .max_buf_size(house.config.limits.header_bytes.max(BUFFER_BYTES_MIN))
-        .serve_connection(io, service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
-    // An error here is the other side's leaving or its breach of HTTP; hyper has answered it.
+    // An error here is the other side's leaving or its breach of HTTP; hyper has answered it. It does not
+    // see somebody leave while it answers who has sent another request already: the line does.
     tokio::select! {
+        biased;
         _ = connection.as_mut() => return,
+        () = line.left() => return,
         _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
     }
-    let _ = connection.await;
+    tokio::select! {
+        biased;
+        _ = connection => {}
+        () = line.left() => {}
+    }
 }
 
 impl Place {

@@ -1,6 +1,6 @@
 //! Whoever leaves, leaves nothing behind: pages, owners and the relay itself.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -14,6 +14,10 @@ use rekursing_tests::{
     script::{Dialect, Gate, MODEL, Reply, Step},
 };
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// A page that leaves is gone from the owner's machine within this.
 const CANCEL: Duration = Duration::from_secs(1);
@@ -41,6 +45,41 @@ async fn a_page_that_leaves_cancels_its_job_at_the_owners_server() -> Result<()>
     }
     scene.relay.resolved().await?;
     scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn a_page_that_leaves_is_noticed_behind_requests_that_it_has_sent_already() -> Result<()> {
+    let scene = Scripted::start().await?;
+    for (number, apart) in [false, true].into_iter().enumerate() {
+        scene.script.next(endless());
+        let request = posted(scene.relay.address(), &ask("go").to_string());
+        let mut socket = TcpStream::connect(scene.relay.address()).await?;
+        // Together they lie in the relay's buffer, apart in the system's.
+        let first = if apart { request.clone() } else { request.repeat(2) };
+        socket.write_all(first.as_bytes()).await?;
+        let mut answer = String::new();
+        while !answer.contains("two") {
+            let mut bytes = [0; 4096];
+            let count = socket.read(&mut bytes).await?;
+            answer += &String::from_utf8_lossy(&bytes[..count]);
+        }
+        if apart {
+            socket.write_all(request.repeat(20).as_bytes()).await?;
+        }
+        let job = scene.script.job(number).await?;
+        drop(socket);
+        job.left(CANCEL).await.with_context(|| format!("sent apart: {apart}"))?;
+        assert_eq!(scene.script.jobs().len(), number + 1, "nobody waits for the other answers");
+    }
+    scene.relay.resolved().await?;
+    scene.relay.audit().await
+}
+
+/// Writes a request as it goes over the wire.
+fn posted(host: SocketAddr, body: &str) -> String {
+    let length = body.len();
+    let head = "content-type: application/json\r\ncontent-length:";
+    format!("POST /api/llm/inference HTTP/1.1\r\nhost: {host}\r\n{head} {length}\r\n\r\n{body}")
 }
 
 #[tokio::test]
