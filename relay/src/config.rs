@@ -77,9 +77,9 @@ pub struct Money {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Open connections in all.
+    /// Open connections in all, those of plugins among them.
     pub connections: usize,
-    /// Open connections from one address.
+    /// Open connections from one address, those of plugins among them; all of a proxy's are one address's.
     pub connections_per_address: usize,
     /// Live sessions of plugins.
     pub sessions: usize,

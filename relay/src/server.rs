@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     house::{House, Places},
-    http::router::Routes,
+    http::{caller, router::Routes},
 };
 use stall::Stall;
 
@@ -34,7 +34,8 @@ struct Connections {
     by_address: DashMap<IpAddr, usize>,
 }
 
-/// One counted connection.
+/// One counted connection. It goes with the socket, also where that becomes a WebSocket.
+#[derive(Debug)]
 struct Place {
     connections: Arc<Connections>,
     address: IpAddr,
@@ -62,22 +63,20 @@ pub async fn serve(
                 continue;
             }
         };
-        let place = Place::take(&connections, peer.ip());
+        let place = Place::take(&connections, caller::network(peer.ip()));
         let limits = &house.config.limits;
         if place.is_over(limits.connections, limits.connections_per_address) {
             continue;
         }
         let (house, routes, stop) = (Arc::clone(&house), routes.clone(), stop.clone());
-        tokio::spawn(async move {
-            connection(house, stream, peer, routes, stop).await;
-            drop(place);
-        });
+        tokio::spawn(connection(house, stream, place, peer, routes, stop));
     }
 }
 
 async fn connection(
     house: Arc<House>,
     stream: TcpStream,
+    place: Place,
     peer: SocketAddr,
     routes: Routes,
     mut stop: watch::Receiver<bool>,
@@ -87,7 +86,7 @@ async fn connection(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let (stream, line) = Stall::new(stream, Duration::from_millis(time.page_stall_ms));
+    let (stream, line) = Stall::new(stream, place, Duration::from_millis(time.page_stall_ms));
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let routes = routes.clone();

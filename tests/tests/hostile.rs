@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rekursing_protocol::{SUBPROTOCOL, VERSION, frame::close};
 use rekursing_tests::{
+    eventually,
     http::raw,
     link::{Knock, Link, Plugin, identify, offer},
     relay::{FREE, Relay},
@@ -152,6 +153,18 @@ async fn a_stranger_on_the_link_is_closed_with_the_reason() -> Result<()> {
     let code = link.closed().await?;
     assert!([close::BAD_FRAME, close::NOT_IDENTIFIED].contains(&code), "{code}");
     undisturbed(&scene).await
+}
+
+#[tokio::test]
+async fn an_address_holds_no_more_links_than_it_may_hold_connections() -> Result<()> {
+    let relay = Relay::with(&format!("{FREE}connections_per_address = 2\n")).await?;
+    let (first, _second) = tokio::try_join!(Link::open(&relay), Link::open(&relay))?;
+    let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answer = || async { raw(relay.address(), request, Duration::from_secs(10)).await };
+    assert_eq!(answer().await?, b"", "a third connection");
+    drop(first);
+    let look = || async { Ok((!answer().await?.is_empty()).then_some(())) };
+    eventually("a link that ends makes room", look).await
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ pub fn address(house: &House, headers: &HeaderMap, peer: SocketAddr) -> IpAddr {
 
 /// One address for whoever can pick among many: an IPv6 subscriber has a whole /64. An IPv4 address in
 /// IPv6's clothes is an IPv4 address.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),

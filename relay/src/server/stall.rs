@@ -17,10 +17,13 @@ use tokio::{
     time::Sleep,
 };
 
+use super::Place;
+
 /// A TCP stream whose writes fail after `patience` without progress.
 #[derive(Debug)]
 pub(super) struct Stall {
     stream: OwnedWriteHalf,
+    _place: Place,
     patience: Duration,
     /// Runs only while a write waits, so an idle connection costs no timer.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -53,9 +56,9 @@ impl Line {
 }
 
 impl Stall {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> (Stall, Line) {
+    pub(super) fn new(stream: TcpStream, place: Place, patience: Duration) -> (Stall, Line) {
         let (line, stream) = stream.into_split();
-        (Stall { stream, patience, deadline: None }, Line(line))
+        (Stall { stream, _place: place, patience, deadline: None }, Line(line))
     }
 
     fn watch<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
