@@ -23,7 +23,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Threads that serve sockets. One is quickest where the machine has few cores.
     pub threads: usize,
-    /// Origins of web pages that may call the relay from a browser, beside the relay's own.
+    /// Origins of web pages that may call the relay from a browser, among them the relay's own where it
+    /// has a name; beside those under its IP address and `localhost`.
     pub origins: Vec<String>,
     /// Ids of Chrome extensions that may register and connect, beside the published one.
     pub extensions: Vec<String>,

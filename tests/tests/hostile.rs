@@ -127,6 +127,30 @@ async fn a_foreign_origin_can_neither_connect_nor_read() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_name_that_stands_for_the_relays_address_is_no_page_of_its_own() -> Result<()> {
+    let relay = Relay::with(&format!("origins = [\"https://chat.example\"]\n{FREE}")).await?;
+    let port = relay.address().port();
+    let posted = async |host: &str, origin: &str| {
+        let head = format!("host: {host}\r\norigin: {origin}\r\nconnection: close");
+        let head = format!("POST /api/plugin/register HTTP/1.1\r\n{head}\r\ncontent-length: 2");
+        let request = format!("{head}\r\ncontent-type: application/json\r\n\r\n{{}}");
+        let answer = raw(relay.address(), request.as_bytes(), Duration::from_secs(10)).await?;
+        anyhow::Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    for (host, origin, status) in [
+        (format!("evil.example:{port}"), format!("http://evil.example:{port}"), "403"),
+        (format!("127.0.0.1:{port}"), format!("http://evil.example:{port}"), "403"),
+        (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"), "201"),
+        (format!("localhost:{port}"), format!("http://localhost:{port}"), "201"),
+        ("chat.example".to_owned(), "https://chat.example".to_owned(), "201"),
+    ] {
+        let answer = posted(&host, &origin).await?;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{origin} at {host}: {answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_stranger_on_the_link_is_closed_with_the_reason() -> Result<()> {
     let config = format!("{FREE}[time]\nidentify_ms = 1000\n");
     let scene = Scripted::with(&config, Dialect::LlamaCpp(4)).await?;

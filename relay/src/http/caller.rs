@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use axum::http::{
     HeaderMap, StatusCode,
     header::{AUTHORIZATION, HOST, ORIGIN},
+    uri::Authority,
 };
 use rekursing_market::Payer;
 use subtle::ConstantTimeEq;
@@ -103,18 +104,30 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 
 /// Refuses pages of other sites: a browser says from where it comes, and only the relay's own pages,
 /// those of the config and the extension may call.
+///
+/// A page under the name by which the relay was called is its own only where the name cannot be somebody
+/// else's: whoever has a domain can let its name stand for the relay's address.
 pub fn origin(house: &House, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or_default();
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let same = origin.split_once("://").is_some_and(|(scheme, rest)| {
-        matches!(scheme, "http" | "https") && host.is_some_and(|host| host.eq_ignore_ascii_case(rest))
+        let called = host.is_some_and(|host| host.eq_ignore_ascii_case(rest));
+        matches!(scheme, "http" | "https") && called && is_nobodys(rest)
     });
     if same || is_named(house, origin) || is_extension(house, origin) {
         return Ok(());
     }
-    let message = "pages of this origin may not call this relay";
+    let message = "pages of this origin may not call this relay, unless its operator names it in `origins`";
     Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", message))
+}
+
+/// Tells whether a host, with or without a port, has no name that somebody could own.
+fn is_nobodys(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
 /// Tells whether the config names this origin.
@@ -127,4 +140,26 @@ pub fn is_extension(house: &House, origin: &str) -> bool {
     origin
         .strip_prefix("chrome-extension://")
         .is_some_and(|id| id == EXTENSION_ID || house.config.extensions.iter().any(|allowed| allowed == id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_and_localhost_are_nobodys() {
+        for (host, nobodys) in [
+            ("localhost", true),
+            ("LOCALHOST:3002", true),
+            ("127.0.0.1:3002", true),
+            ("192.168.1.7", true),
+            ("[::1]:3002", true),
+            ("relay.example", false),
+            ("127.0.0.1.evil.example:3002", false),
+            ("localhost.evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(is_nobodys(host), nobodys, "{host}");
+        }
+    }
 }
