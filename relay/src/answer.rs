@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::tokens::Counter;
 
@@ -76,6 +76,48 @@ struct WholeJson<'a> {
     usage: Option<Claim>,
 }
 
+/// A whole answer's choices with everything that a page may want to see.
+#[derive(Debug, Deserialize)]
+struct Said {
+    choices: Vec<SaidChoice>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SaidChoice {
+    #[serde(default)]
+    message: Value,
+    #[serde(default)]
+    text: Option<String>,
+}
+
+/// A whole answer that has come and is still to be read.
+#[derive(Debug)]
+pub struct Unread {
+    /// Its JSON.
+    pub body: String,
+    /// What counts it.
+    pub counter: Counter,
+}
+
+/// A whole answer that was read and counted.
+#[derive(Debug)]
+pub struct Read {
+    /// Its JSON.
+    pub body: String,
+    /// What has counted it.
+    pub counter: Counter,
+    /// What it says of itself.
+    pub whole: Whole,
+}
+
+impl Unread {
+    /// Reads it; `None` when it is no answer at all.
+    pub fn read(mut self) -> Option<Read> {
+        let whole = read_whole(&self.body, &mut self.counter)?;
+        Some(Read { body: self.body, counter: self.counter, whole })
+    }
+}
+
 /// Counts what the model wrote in a chunk's `choices`. What cannot be read counts nothing.
 pub fn count_choices(choices: &str, counter: &mut Counter) {
     if let Ok(choices) = serde_json::from_str::<Vec<Choice<'_>>>(choices) {
@@ -101,14 +143,12 @@ pub fn read_whole(body: &str, counter: &mut Counter) -> Option<Whole> {
     })
 }
 
-/// Returns the text of the first choice of a whole answer.
-pub fn text_of_whole(body: &str) -> String {
-    let Ok(WholeJson { choices: Some(choices), .. }) = serde_json::from_str(body) else {
-        return String::new();
-    };
-    let Some(choice) = choices.into_iter().next() else { return String::new() };
-    let content = choice.message.and_then(|message| message.content).or(choice.text);
-    content.unwrap_or_default().into_owned()
+/// Returns the text of a whole answer's first choice, and its message or null.
+pub fn said(body: &str) -> (String, Value) {
+    let said = serde_json::from_str::<Said>(body).ok().and_then(|said| said.choices.into_iter().next());
+    let Some(SaidChoice { message, text }) = said else { return Default::default() };
+    let content = message.get("content").and_then(Value::as_str).map(str::to_owned);
+    (content.or(text).unwrap_or_default(), message)
 }
 
 fn count(choice: &Choice<'_>, counter: &mut Counter) {
@@ -120,7 +160,10 @@ fn count(choice: &Choice<'_>, counter: &mut Counter) {
     push(&choice.text);
     for words in [&choice.delta, &choice.message].into_iter().flatten() {
         push(&words.reasoning_content);
-        push(&words.reasoning);
+        // Some servers say the same under both names.
+        if words.reasoning != words.reasoning_content {
+            push(&words.reasoning);
+        }
         push(&words.content);
         push(&words.refusal);
         for call in words.tool_calls.iter().flatten() {
@@ -155,6 +198,15 @@ mod tests {
     }
 
     #[test]
+    fn a_thought_under_both_names_is_counted_once() {
+        let mut counter = counter();
+        count_choices(r#"[{"delta":{"reasoning":"four","reasoning_content":"four"}}]"#, &mut counter);
+        assert_eq!(counter.bytes(), 4);
+        count_choices(r#"[{"delta":{"reasoning":"four","reasoning_content":"more!"}}]"#, &mut counter);
+        assert_eq!(counter.bytes(), 13);
+    }
+
+    #[test]
     fn a_whole_answer_says_why_it_ended_and_what_it_used() {
         let mut counter = counter();
         let body = r#"{"choices":[{"message":{"role":"assistant","content":"blue k7x2"},"finish_reason":"stop"}],
@@ -162,7 +214,11 @@ mod tests {
         let whole = read_whole(body, &mut counter).unwrap();
         assert_eq!(whole, Whole { reason: "stop".to_owned(), claimed: (Some(18), None) });
         assert_eq!(counter.bytes(), 9);
-        assert_eq!(text_of_whole(body), "blue k7x2");
+        let (text, message) = said(body);
+        assert_eq!(text, "blue k7x2");
+        assert_eq!(message, serde_json::json!({"role": "assistant", "content": "blue k7x2"}));
+        assert_eq!(said("{\"choices\":[{\"text\":\"once\"}]}"), ("once".to_owned(), Value::Null));
+        assert_eq!(said("{}"), (String::new(), Value::Null));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Delivery: what a provider's pieces and endings do, whether they come over a session or from a
 //! direct upstream.
 
-use rekursing_protocol::FailCode;
+use std::sync::Arc;
+
+use rekursing_protocol::{FailCode, frame::Call};
 use serde_json::value::RawValue;
 
 use crate::{
-    house::House,
+    answer::Read,
+    house::{House, READ_AT_ONCE_BYTES},
     stream::{Fault, Stream},
 };
 
@@ -13,9 +16,9 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct Delivery<'a> {
     /// The house.
-    pub house: &'a House,
+    pub house: &'a Arc<House>,
     /// The job's stream.
-    pub stream: &'a Stream,
+    pub stream: &'a Arc<Stream>,
     /// The attempt.
     pub lease: u32,
 }
@@ -33,12 +36,17 @@ impl Delivery<'_> {
         self.begun(first)
     }
 
-    /// Delivers a part of a whole answer. One that grows too long ends as malformed.
+    /// Delivers a part of a whole answer. One that grows too long ends as malformed; how long vectors
+    /// grow is the page's own choice.
     pub fn body(self, n: u32, part: &str) -> Result<(), Fault> {
         let bytes_max = self.house.config.limits.answer_bytes;
         if self.stream.body(self.lease, n, part, self.house.desk.now(), bytes_max)? {
-            self.house.desk.stop(self.stream, self.lease);
-            self.fail(FailCode::Malformed, String::new());
+            if self.stream.work.call == Call::Embedding {
+                self.house.desk.too_large(self.stream, bytes_max);
+            } else {
+                self.house.desk.stop(self.stream, self.lease);
+                self.fail(FailCode::Malformed, String::new());
+            }
             return Err(Fault::Stale);
         }
         Ok(())
@@ -47,10 +55,31 @@ impl Delivery<'_> {
     /// Ends the answer as complete after so many pieces.
     pub fn done(self, pieces: u32, reason: &str, claimed: (Option<u64>, Option<u64>)) -> Result<(), Fault> {
         match self.stream.complete(self.lease, pieces, reason, claimed)? {
-            Ok(()) => self.house.desk.finish(self.stream.job, self.lease, self.stream.usage()),
-            Err(code) => self.fail(code, String::new()),
+            None => self.finish(),
+            Some(unread) if unread.body.len() <= READ_AT_ONCE_BYTES => self.read(unread.read()),
+            Some(unread) => {
+                let (house, stream, lease) = (Arc::clone(self.house), Arc::clone(self.stream), self.lease);
+                tokio::spawn(async move {
+                    let read = house.aside(move || unread.read()).await.flatten();
+                    Delivery { house: &house, stream: &stream, lease }.read(read);
+                });
+            }
         }
         Ok(())
+    }
+
+    /// Ends a whole answer that was read, or that is none.
+    fn read(self, read: Option<Read>) {
+        match read.map(|read| self.stream.read(self.lease, read)) {
+            Some(Ok(())) => self.finish(),
+            // The job has gone to somebody else, or is over.
+            Some(Err(_)) => {}
+            None => self.fail(FailCode::Malformed, String::new()),
+        }
+    }
+
+    fn finish(self) {
+        self.house.desk.finish(self.stream.job, self.lease, self.stream.usage());
     }
 
     /// Ends the attempt as failed.

@@ -155,6 +155,13 @@ impl Desk {
         true
     }
 
+    /// Ends a job whose vectors are longer than so many bytes. That is nobody's failure, and not charged.
+    pub fn too_large(&self, stream: &Arc<Stream>, bytes_max: usize) {
+        self.cancel(stream);
+        let stream = Arc::clone(stream);
+        self.shared.store.then(move || stream.too_large(bytes_max));
+    }
+
     /// Adds a grant that another process has stored.
     pub fn granted(&self, grant: &Entry) {
         if let Err(refusal) = self.shared.market.lock().book_mut().apply_foreign(grant) {

@@ -36,13 +36,16 @@ pub struct House {
     pub rates: Rates,
     /// Memory for requests, in KiB: those that are read, wait or run.
     pub room: Arc<Semaphore>,
-    /// Turns at counting long prompts.
+    /// Turns at reading long prompts and answers.
     pub long_reads: Semaphore,
     /// Whether the relay is about to stop.
     pub draining: AtomicBool,
     /// Where metrics are read from.
     pub metrics: PrometheusHandle,
 }
+
+/// Longest text that is read and counted where it arrives: a longer one would keep other streams waiting.
+pub const READ_AT_ONCE_BYTES: usize = 16 * 1024;
 
 /// What is kept of a plugin in memory.
 #[derive(Debug)]
@@ -70,6 +73,13 @@ impl House {
     pub fn plugin_id(&self) -> PluginId {
         let (ms, random) = chance::id(self.desk.now());
         PluginId::new(ms, random)
+    }
+
+    /// Reads something long beside the streams. `None` when reading it panics.
+    pub async fn aside<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        // Two at once are enough to keep the processors busy; the others wait their turn.
+        let _turn = self.long_reads.acquire().await;
+        tokio::task::spawn_blocking(read).await.ok()
     }
 
     /// Tells whether the relay is about to stop.

@@ -40,7 +40,8 @@ impl Reader {
     /// that is what there is.
     pub async fn first(&mut self) -> Option<Ending> {
         let mut batch = poll_fn(|context| self.poll_take(context)).await;
-        if batch.pieces.is_empty() && matches!(batch.ending, Some(Ending::Refused(_) | Ending::Failed { .. }))
+        if batch.pieces.is_empty()
+            && matches!(batch.ending, Some(Ending::Refused(_) | Ending::TooLarge(_) | Ending::Failed { .. }))
         {
             return batch.ending.take();
         }

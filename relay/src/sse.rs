@@ -127,6 +127,7 @@ impl Encoder {
                 }
             }
             Ending::Refused(refusal) => self.broke(out, &Problem::from(refusal)),
+            Ending::TooLarge(bytes_max) => self.broke(out, &Problem::answer_too_large(bytes_max)),
             Ending::Failed { code, detail, receipt } => {
                 if let Some(receipt) = receipt {
                     self.report.charged(&receipt);

@@ -16,7 +16,7 @@ use rekursing_protocol::{FailCode, JobId, Moment, Span, earnings::Receipt, frame
 use serde_json::value::RawValue;
 
 use crate::{
-    answer,
+    answer::{self, Read, Unread},
     outbox::{Order, Outbox},
     tokens::{Counter, Tokenizer},
     work::Work,
@@ -41,6 +41,8 @@ pub enum Ending {
     Done(Box<Finish>),
     /// Nothing was delivered and nothing is charged.
     Refused(Refusal),
+    /// The vectors are longer than this many bytes; nothing is charged.
+    TooLarge(usize),
     /// It broke off; what was delivered is charged, durably.
     Failed {
         /// Why.
@@ -240,14 +242,14 @@ impl Stream {
         Ok(false)
     }
 
-    /// Notes how the server ended. A whole answer is read now; an answer that is none is `Malformed`.
+    /// Notes how the server ended. Returns a whole answer, which is still to be read.
     pub fn complete(
         &self,
         lease: u32,
         pieces: u32,
         reason: &str,
         claimed: (Option<u64>, Option<u64>),
-    ) -> Result<Result<(), FailCode>, Fault> {
+    ) -> Result<Option<Unread>, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
         if pieces != attempt.next {
@@ -256,14 +258,19 @@ impl Stream {
         attempt.reason = reason.chars().take(40).collect();
         attempt.claimed = claimed;
         if self.work.streamed {
-            return Ok(Ok(()));
+            return Ok(None);
         }
-        let Some(whole) = answer::read_whole(&attempt.body, &mut attempt.counter) else {
-            return Ok(Err(FailCode::Malformed));
-        };
-        attempt.reason = whole.reason;
-        attempt.claimed = whole.claimed;
-        Ok(Ok(()))
+        let counter = std::mem::replace(&mut attempt.counter, Counter::new(Tokenizer::Rule));
+        Ok(Some(Unread { body: std::mem::take(&mut attempt.body), counter }))
+    }
+
+    /// Takes a whole answer back that was read.
+    pub fn read(&self, lease: u32, read: Read) -> Result<(), Fault> {
+        let mut state = self.state.lock();
+        let attempt = state.attempt(lease)?;
+        (attempt.body, attempt.counter) = (read.body, read.counter);
+        (attempt.reason, attempt.claimed) = (read.whole.reason, read.whole.claimed);
+        Ok(())
     }
 
     /// Returns what has been delivered so far.
@@ -302,6 +309,11 @@ impl Stream {
     /// Notes that nothing was delivered.
     pub fn refused(&self, refusal: Refusal) {
         self.state.lock().end(Ending::Refused(refusal));
+    }
+
+    /// Notes that the vectors are longer than so many bytes.
+    pub fn too_large(&self, bytes_max: usize) {
+        self.state.lock().end(Ending::TooLarge(bytes_max));
     }
 
     /// Notes that the answer broke off.

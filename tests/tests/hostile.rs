@@ -288,6 +288,66 @@ async fn pieces_out_of_order_or_past_the_credit_are_not_delivered() -> Result<()
     relay.audit().await
 }
 
+/// Answers the next job of a link with these parts of a whole answer, and says that it is done.
+async fn answer_whole(link: &mut Link, parts: &[&str]) -> Result<()> {
+    let start = link.frame("start").await?;
+    let (job, lease) = (&start["job"], &start["lease"]);
+    for (n, part) in parts.iter().enumerate() {
+        link.send("body", &json!({"job": job, "lease": lease, "n": n, "part": part})).await?;
+    }
+    link.send("done", &json!({"job": job, "lease": lease, "n": parts.len()})).await
+}
+
+#[tokio::test]
+async fn a_long_whole_answer_is_counted_and_charged_like_a_short_one() -> Result<()> {
+    let relay = Relay::start().await?;
+    let plugin = Plugin::register(&relay).await?;
+    let mut link = Link::ready(&relay, &plugin, &offer(MODEL, 1)).await?;
+    let page = relay.visitor();
+    let question = json!({"prompt": "go", "model": MODEL, "maxTokens": 1000});
+    for (said, tokens) in [("four".to_owned(), 1), ("four".repeat(900), 900)] {
+        // What a page did not ask for is long too: here an answer's log probabilities.
+        let beside = "x".repeat(said.len() * 10);
+        let choice = json!({"message": {"role": "assistant", "content": said}, "logprobs": beside});
+        let body = json!({"choices": [choice]}).to_string();
+        let (front, back) = body.split_at(body.len() / 2);
+        let parts = [front, back];
+        let answering = answer_whole(&mut link, &parts);
+        let (answer, ()) = tokio::try_join!(page.post("/api/llm/inference", &question), answering)?;
+        let answer = answer.expect(200)?;
+        assert_eq!(answer["result"], said);
+        assert_eq!(answer["message"]["content"], said);
+        assert_eq!(answer["usage"]["completionTokens"], tokens);
+    }
+    let no_answer = "x".repeat(40_000);
+    let parts = [no_answer.as_str()];
+    let answering = answer_whole(&mut link, &parts);
+    let (answer, ()) = tokio::try_join!(page.post("/api/llm/inference", &question), answering)?;
+    assert_eq!(answer.error_code()?, "provider_failed");
+    relay.audit().await
+}
+
+#[tokio::test]
+async fn vectors_past_the_limit_are_refused_with_what_would_fit() -> Result<()> {
+    let relay = Relay::with(&format!("{FREE}answer_bytes = 1000\n")).await?;
+    let plugin = Plugin::register(&relay).await?;
+    let mut embeds = offer(MODEL, 1);
+    embeds["kind"] = json!("embedding");
+    let mut link = Link::ready(&relay, &plugin, &embeds).await?;
+    let (page, question) = (relay.visitor(), json!({"input": ["a", "b"], "model": MODEL}));
+    let large = "0.1,".repeat(200);
+    let parts = [large.as_str(), large.as_str()];
+    let answering = answer_whole(&mut link, &parts);
+    let (answer, ()) = tokio::try_join!(page.post("/v1/embeddings", &question), answering)?;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.error_code()?, "answer_too_large");
+    let error = &answer.json()?["error"];
+    assert_eq!(error["param"], "input");
+    assert!(error["message"].as_str().is_some_and(|said| said.contains("1000 bytes")), "{error}");
+    assert_eq!(relay.resolved().await?.settlements()?.len(), 0, "nothing is charged");
+    relay.audit().await
+}
+
 #[tokio::test]
 async fn nobody_reads_what_an_owner_earns_without_the_secret() -> Result<()> {
     let relay = Relay::start().await?;

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Json,
     body::{Body, Bytes},
     extract::{ConnectInfo, Path, State, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -17,7 +16,7 @@ use super::{Problem, caller, posted::Posted, provider};
 use crate::{
     answer,
     ask::{Ask, Dialect},
-    house::House,
+    house::{House, READ_AT_ONCE_BYTES},
     reader::{Events, Reader},
     report::Report,
     sse::Encoder,
@@ -27,9 +26,6 @@ use crate::{
 
 /// How long a stream's headers wait for the first piece, so that a refusal can still have its status.
 const HEADERS_WAIT: Duration = Duration::from_secs(8);
-
-/// Longest request that is read where it arrives.
-const READ_AT_ONCE_BYTES: usize = 16 * 1024;
 
 type Shared = State<Arc<House>>;
 type Peer = ConnectInfo<SocketAddr>;
@@ -139,9 +135,7 @@ async fn read(house: &House, dialect: Dialect, body: Bytes) -> Result<Ask, Probl
     if short {
         return read();
     }
-    // Two at once are enough to keep the processors busy; the others wait their turn.
-    let _turn = house.long_reads.acquire().await;
-    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(Problem::internal()))
+    house.aside(read).await.unwrap_or_else(|| Err(Problem::internal()))
 }
 
 /// A refusal for want of money names the way to get some.
@@ -176,31 +170,29 @@ async fn whole(
 ) -> Result<Response, Problem> {
     let finish = match reader.ending().await {
         Ending::Done(finish) => finish,
-        ending @ (Ending::Refused(_) | Ending::Failed { .. }) => return Err(problem(ending)),
+        ending @ (Ending::Refused(_) | Ending::TooLarge(_) | Ending::Failed { .. }) => {
+            return Err(problem(ending));
+        }
     };
     if let Some(assignment) = reader.stream().assignment() {
         let provider = provider::view(&house.desk, &assignment);
         report.named(&assignment.offer.model, assignment.tier.name(), provider);
     }
     report.finished(&finish);
-    let mut response = if dialect == Dialect::Inference {
-        Json(own(&finish, &report)).into_response()
-    } else {
-        let json = openai(dialect, &finish, &report)?;
-        ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+    let short = finish.body.len() <= READ_AT_ONCE_BYTES;
+    let write = move || match dialect {
+        Dialect::Inference => Ok(own(&finish, &report)),
+        Dialect::Chat | Dialect::Completion | Dialect::Embedding => openai(dialect, &finish, &report),
     };
+    let json = if short { write() } else { house.aside(write).await.unwrap_or(Err(Problem::internal())) }?;
+    let mut response = ([(header::CONTENT_TYPE, "application/json")], json).into_response();
     name_job(response.headers_mut(), &reader.stream().job.to_string());
     Ok(response)
 }
 
-fn own(finish: &Finish, report: &Report) -> Value {
-    let message = message(&finish.body).unwrap_or(Value::Null);
-    report.whole(&answer::text_of_whole(&finish.body), message, &finish.reason)
-}
-
-fn message(body: &str) -> Option<Value> {
-    let mut whole: Value = serde_json::from_str(body).ok()?;
-    Some(whole.get_mut("choices")?.get_mut(0)?.get_mut("message")?.take())
+fn own(finish: &Finish, report: &Report) -> String {
+    let (text, message) = answer::said(&finish.body);
+    report.whole(&text, message, &finish.reason).to_string()
 }
 
 /// The server's own JSON, with the job's id, the model's public name and the relay's count.
@@ -230,6 +222,7 @@ fn openai(dialect: Dialect, finish: &Finish, report: &Report) -> Result<String, 
 fn problem(ending: Ending) -> Problem {
     match ending {
         Ending::Refused(refusal) => refusal.into(),
+        Ending::TooLarge(bytes_max) => Problem::answer_too_large(bytes_max),
         Ending::Failed { code, detail, .. } => Problem::failed(code, &detail),
         Ending::Done(_) => Problem::internal(),
     }

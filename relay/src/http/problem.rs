@@ -72,6 +72,12 @@ impl Problem {
         Problem::new(StatusCode::BAD_GATEWAY, "provider_failed", message)
     }
 
+    /// An answer to embeddings that is longer than the relay keeps.
+    pub fn answer_too_large(bytes_max: usize) -> Problem {
+        let message = format!("the vectors take more than {bytes_max} bytes together; ask for fewer at once");
+        Problem { field: Some("input"), ..Problem::new(StatusCode::BAD_REQUEST, "answer_too_large", message) }
+    }
+
     /// In the words of `/v1`.
     pub fn openai(&self) -> serde_json::Value {
         let kind = match self.status.as_u16() {
