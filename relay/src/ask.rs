@@ -9,8 +9,8 @@ mod prompt;
 use std::borrow::Cow;
 
 use rekursing_extension_core::bridge::request;
-use rekursing_market::{Tier, Wish};
-use rekursing_protocol::{Nanos, OfferKind, Price, frame::Call, offer::MODEL_NAME_BYTES_MAX};
+use rekursing_market::{Payer, Request, Tier, Wish};
+use rekursing_protocol::{JobId, OfferKind, frame::Call, offer::MODEL_NAME_BYTES_MAX};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -29,39 +29,17 @@ pub enum Dialect {
     Embedding,
 }
 
-/// A page's request, ready for the market.
+/// What a page asks for, read from its body.
 #[derive(Debug)]
 pub struct Ask {
-    /// The route's words.
-    pub dialect: Dialect,
     /// Whether the page wants a chunk with the usage at the end of a stream.
     pub include_usage: bool,
-    /// The model.
-    pub wish: Wish,
-    /// How good.
-    pub tier: Tier,
-    /// Text or embeddings.
-    pub kind: OfferKind,
-    /// Most answer tokens, if the page set a limit.
-    pub answer_tokens_max: Option<u64>,
-    /// Highest price on each side.
-    pub price_max: Option<Price>,
-    /// Highest cost in all.
-    pub cost_max: Option<Nanos>,
-    /// Slowest speed in thousandths of a token per second.
-    pub millitokens_per_second_min: u64,
-    /// Welcome quantisations.
-    pub quantizations: Vec<String>,
-    /// Whether there are images in the prompt.
-    pub needs_vision: bool,
     /// Which call to make.
     pub call: Call,
-    /// Whether the answer is to be streamed.
-    pub streamed: bool,
     /// The fields for the model server.
     pub fields: String,
-    /// Prompt tokens by the relay's count.
-    pub prompt_tokens: u64,
+    /// What is asked of the market.
+    pub request: Request,
 }
 
 /// The fields that the relay reads itself.
@@ -126,8 +104,8 @@ const BYTES_PER_UNREAD_TOKEN: u64 = 4;
 const ANSWER_TOKENS_MAX: i64 = 10_000_000;
 
 impl Ask {
-    /// Reads a page's body.
-    pub fn read(dialect: Dialect, body: &str) -> Result<Ask, Problem> {
+    /// Reads a page's body, which asks for this job at this payer's cost.
+    pub fn read(dialect: Dialect, body: &str, job: JobId, payer: Payer) -> Result<Ask, Problem> {
         if request::is_too_deep(body) {
             return Err(Problem::bad_request("the request is nested too deeply"));
         }
@@ -156,27 +134,25 @@ impl Ask {
             None => request::fields(call, body, &LIMITS),
         };
         let fields = fields.map_err(|refusal| Problem::bad_request(&refusal.to_string()))?;
-        let streamed = own.stream.unwrap_or(false) && call != Call::Embedding;
-        Ok(Ask {
-            dialect,
-            include_usage: own
-                .stream_options
-                .as_ref()
-                .is_some_and(|options| options.include_usage == Some(true)),
-            tier: own.tier()?,
+        let include_usage =
+            own.stream_options.as_ref().is_some_and(|options| options.include_usage == Some(true));
+        let request = Request {
+            job,
+            payer,
+            owner_of_page: None,
             kind: if call == Call::Embedding { OfferKind::Embedding } else { OfferKind::Text },
+            model: wish,
+            tier: own.tier()?,
+            prompt_tokens: prompt.tokens + prompt.unread(&fields) / BYTES_PER_UNREAD_TOKEN,
             answer_tokens_max: own.answer_tokens_max()?,
             price_max: own.max_price.map(number::price).transpose()?,
             cost_max: own.max_cost.map(|cost| number::dollars("maxCost", cost)).transpose()?,
             millitokens_per_second_min: own.min_tps.map_or(Ok(0), number::millitokens)?,
             quantizations: own.quantizations()?,
             needs_vision: prompt.images > 0,
-            wish,
-            call,
-            streamed,
-            prompt_tokens: prompt.tokens + prompt.unread(&fields) / BYTES_PER_UNREAD_TOKEN,
-            fields,
-        })
+            stream: own.stream.unwrap_or(false) && call != Call::Embedding,
+        };
+        Ok(Ask { include_usage, call, fields, request })
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use rekursing_market::Payer;
 use rekursing_protocol::{
+    JobId,
     earnings::Earnings,
     register::{Registered, Registration},
 };
@@ -124,7 +126,8 @@ fn the_examples_of_requests_are_taken() {
         ("/v1/embeddings", Dialect::Embedding),
     ] {
         for example in requests(path) {
-            Ask::read(dialect, &example).expect(&example);
+            let (job, payer) = (JobId::from_bits(1), Payer::Free { visitor: 1 });
+            Ask::read(dialect, &example, job, payer).expect(&example);
         }
     }
     for example in requests("/api/plugin/register") {

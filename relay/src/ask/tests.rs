@@ -1,7 +1,9 @@
+use rekursing_protocol::Price;
+
 use super::*;
 
 fn read(dialect: Dialect, body: &str) -> Result<Ask, Problem> {
-    Ask::read(dialect, body)
+    Ask::read(dialect, body, JobId::from_bits(1), Payer::Free { visitor: 1 })
 }
 
 fn refused(dialect: Dialect, body: &str) -> String {
@@ -12,9 +14,9 @@ fn refused(dialect: Dialect, body: &str) -> String {
 fn a_prompt_is_a_chat_of_one_message() {
     let ask = read(Dialect::Inference, r#" {"prompt":"Say \"hi\"","temperature":0,"maxTokens":5}"#).unwrap();
     assert_eq!(ask.fields, r#""messages":[{"role":"user","content":"Say \"hi\""}],"temperature":0"#);
-    assert_eq!(ask.answer_tokens_max, Some(5));
-    assert_eq!(ask.wish, Wish::Any);
-    assert_eq!(ask.prompt_tokens, 4 + 2);
+    assert_eq!(ask.request.answer_tokens_max, Some(5));
+    assert_eq!(ask.request.model, Wish::Any);
+    assert_eq!(ask.request.prompt_tokens, 4 + 2);
     let ask = read(Dialect::Inference, r#"{"prompt":"hi"}"#).unwrap();
     assert_eq!(ask.fields, r#""messages":[{"role":"user","content":"hi"}]"#);
 }
@@ -28,7 +30,7 @@ fn nothing_that_the_agent_does_not_know_goes_on() {
     )
     .unwrap();
     assert_eq!(ask.fields, r#""messages":[{"role":"user","content":"hi"}],"seed":1,"stop":["x"]"#);
-    assert!(ask.streamed && ask.include_usage);
+    assert!(ask.request.stream && ask.include_usage);
 }
 
 #[test]
@@ -40,8 +42,8 @@ fn images_are_counted_and_must_be_inside_the_request() {
         )
     };
     let ask = read(Dialect::Chat, &with("data:image/png;base64,AAAA")).unwrap();
-    assert!(ask.needs_vision);
-    assert!(ask.prompt_tokens > TOKENS_PER_IMAGE);
+    assert!(ask.request.needs_vision);
+    assert!(ask.request.prompt_tokens > TOKENS_PER_IMAGE);
     for url in ["http://127.0.0.1/x", "file:///etc/passwd", "https://example.com/a.png", "DATA2:x"] {
         assert!(refused(Dialect::Chat, &with(url)).contains("data:"), "{url}");
     }
@@ -89,7 +91,7 @@ fn wrong_requests_are_refused_with_a_sentence() {
 fn prices_are_dollars_per_million_tokens() {
     let ask = |price: &str| {
         let body = format!(r#"{{"prompt":"x","maxPrice":{price}}}"#);
-        read(Dialect::Inference, &body).unwrap().price_max.unwrap()
+        read(Dialect::Inference, &body).unwrap().request.price_max.unwrap()
     };
     assert_eq!(ask("0.15"), Price::new(150_000, 150_000));
     assert_eq!(ask("\"0.15\""), Price::new(150_000, 150_000));
@@ -101,12 +103,12 @@ fn prices_are_dollars_per_million_tokens() {
 #[test]
 fn completions_and_embeddings_take_their_own_inputs() {
     let ask = read(Dialect::Completion, r#"{"prompt":["once"],"stream":true,"echo":true}"#).unwrap();
-    assert!(ask.streamed);
+    assert!(ask.request.stream);
     assert_eq!(ask.call, Call::Completion);
     assert!(refused(Dialect::Completion, r#"{"prompt":["a","b"]}"#).contains("one text"));
     let ask = read(Dialect::Embedding, r#"{"input":["a","bcdef"],"stream":true}"#).unwrap();
-    assert!(!ask.streamed);
-    assert_eq!((ask.kind, ask.prompt_tokens), (OfferKind::Embedding, 3));
+    assert!(!ask.request.stream);
+    assert_eq!((ask.request.kind, ask.request.prompt_tokens), (OfferKind::Embedding, 3));
     assert!(refused(Dialect::Embedding, r#"{"input":[]}"#).contains("input"));
 }
 
@@ -114,7 +116,7 @@ fn completions_and_embeddings_take_their_own_inputs() {
 fn what_rides_beside_the_texts_is_counted_too() {
     let hidden = "r".repeat(40_000);
     let body = format!(r#"{{"messages":[{{"role":"user","content":"x","reasoning_content":"{hidden}"}}]}}"#);
-    assert!(read(Dialect::Chat, &body).unwrap().prompt_tokens > 9_000);
+    assert!(read(Dialect::Chat, &body).unwrap().request.prompt_tokens > 9_000);
     let plain = r#"{"messages":[{"role":"user","content":"x"}],"temperature":0,"stop":["a","b"]}"#;
-    assert_eq!(read(Dialect::Chat, plain).unwrap().prompt_tokens, 5);
+    assert_eq!(read(Dialect::Chat, plain).unwrap().request.prompt_tokens, 5);
 }

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use rekursing_market::{Payer, Request};
+use rekursing_market::Payer;
 use rekursing_protocol::JobId;
 use serde_json::{Value, json, value::RawValue};
 
@@ -92,27 +92,11 @@ async fn ask(
     Posted { body, room }: Posted,
 ) -> Result<Response, Problem> {
     let payer = caller::payer(&house, &headers, peer).await?;
-    let ask = read(&house, dialect, body).await?;
-    let asked = house.desk.now();
     let job = house.job_id();
-    let Ask { include_usage, call, streamed, fields, prompt_tokens, .. } = ask;
-    let request = Request {
-        job,
-        payer,
-        owner_of_page: None,
-        kind: ask.kind,
-        model: ask.wish,
-        tier: ask.tier,
-        prompt_tokens,
-        answer_tokens_max: ask.answer_tokens_max,
-        price_max: ask.price_max,
-        cost_max: ask.cost_max,
-        millitokens_per_second_min: ask.millitokens_per_second_min,
-        quantizations: ask.quantizations,
-        needs_vision: ask.needs_vision,
-        stream: streamed,
-    };
-    let work = Work { call, streamed, fields, prompt_tokens, payer, room };
+    let Ask { include_usage, call, fields, request } = read(&house, dialect, body, job, payer).await?;
+    let asked = house.desk.now();
+    let streamed = request.stream;
+    let work = Work { call, streamed, fields, prompt_tokens: request.prompt_tokens, payer, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
     house.desk.submit(request, &stream).map_err(|denial| refuse(denial, payer))?;
     let reader = Reader::new(house.desk.clone(), stream);
@@ -126,10 +110,16 @@ async fn ask(
 
 /// Reads a request. To count a long prompt takes long enough to keep other streams waiting, so that is
 /// done beside them.
-async fn read(house: &House, dialect: Dialect, body: Bytes) -> Result<Ask, Problem> {
+async fn read(
+    house: &House,
+    dialect: Dialect,
+    body: Bytes,
+    job: JobId,
+    payer: Payer,
+) -> Result<Ask, Problem> {
     let short = body.len() <= READ_AT_ONCE_BYTES;
     let read = move || match std::str::from_utf8(&body) {
-        Ok(text) => Ask::read(dialect, text),
+        Ok(text) => Ask::read(dialect, text, job, payer),
         Err(_) => Err(Problem::bad_request("the body must be JSON in UTF-8")),
     };
     if short {
