@@ -5,7 +5,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -26,8 +26,8 @@ pub struct House {
     pub desk: Desk,
     /// Registered plugins.
     pub plugins: DashMap<PluginId, Identity>,
-    /// API keys in use, by their hash.
-    pub keys: Arc<DashMap<[u8; 32], AccountId>>,
+    /// API keys in use.
+    pub keys: Arc<Keys>,
     /// Direct providers.
     pub upstreams: Upstreams,
     /// Live sessions, counted.
@@ -85,6 +85,45 @@ impl House {
     /// Tells whether the relay is about to stop.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// The accounts of API keys in use, by the key's hash.
+#[derive(Debug, Default)]
+pub struct Keys {
+    accounts: DashMap<[u8; 32], AccountId>,
+    /// How often everything was forgotten.
+    age: AtomicU64,
+}
+
+/// When a key was begun to be looked up.
+#[derive(Debug, Clone, Copy)]
+pub struct Age(u64);
+
+impl Keys {
+    /// Returns a known key's account.
+    pub fn account(&self, hash: &[u8; 32]) -> Option<AccountId> {
+        self.accounts.get(hash).map(|account| *account)
+    }
+
+    /// Begins to look a key up.
+    pub fn age(&self) -> Age {
+        Age(self.age.load(Ordering::SeqCst))
+    }
+
+    /// Keeps what was found, unless everything was forgotten meanwhile: the key may be one that was
+    /// revoked behind the look.
+    pub fn keep(&self, hash: [u8; 32], account: AccountId, looked: Age) {
+        self.accounts.insert(hash, account);
+        if self.age().0 != looked.0 {
+            self.accounts.remove(&hash);
+        }
+    }
+
+    /// Forgets every key, so that each is looked up anew.
+    pub fn forget(&self) {
+        self.age.fetch_add(1, Ordering::SeqCst);
+        self.accounts.clear();
     }
 }
 
@@ -151,5 +190,24 @@ impl Rates {
         for rate in [&self.registrations, &self.connects, &self.free_requests] {
             rate.retain_recent();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_revoked_while_it_is_looked_up_is_not_kept() {
+        let (keys, account) = (Keys::default(), AccountId::from_bits(1));
+        let looked = keys.age();
+        keys.keep([1; 32], account, looked);
+        assert_eq!(keys.account(&[1; 32]), Some(account));
+        keys.forget();
+        assert_eq!(keys.account(&[1; 32]), None);
+        keys.keep([1; 32], account, looked);
+        assert_eq!(keys.account(&[1; 32]), None, "the look was before the revocation");
+        keys.keep([1; 32], account, keys.age());
+        assert_eq!(keys.account(&[1; 32]), Some(account));
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     clock::Clock,
     config::Config,
     desk::Desk,
-    house::{House, Identity, Places, Rates},
+    house::{House, Identity, Keys, Places, Rates},
     http::router::Routes,
     server,
     store::Store,
@@ -63,14 +63,14 @@ pub fn open(config: Config) -> Result<Arc<House>> {
 
     // Other processes can change the database before the desk is there; the store then tells again.
     let desk_slot: Arc<OnceLock<Desk>> = Arc::default();
-    let keys: Arc<DashMap<_, _>> = Arc::default();
+    let keys: Arc<Keys> = Arc::default();
     let on_foreign = {
         let (slot, keys) = (Arc::clone(&desk_slot), Arc::clone(&keys));
         Box::new(move |grants: &[_]| {
             let Some(desk) = slot.get() else { return false };
             grants.iter().for_each(|grant| desk.granted(grant));
             // One of them may have been revoked; those in use are looked up anew.
-            keys.clear();
+            keys.forget();
             true
         })
     };

@@ -44,15 +44,16 @@ async fn account(house: &House, key: &str) -> Result<Payer, Problem> {
         return Err(wrong());
     }
     let hash = chance::digest(key);
-    if let Some(account) = house.keys.get(&hash) {
-        return Ok(Payer::Page(*account));
+    if let Some(account) = house.keys.account(&hash) {
+        return Ok(Payer::Page(account));
     }
+    let looked = house.keys.age();
     let known = house.desk.store().key(hash).await.map_err(|error| {
         tracing::error!(%error, "could not look up a key");
         Problem::internal()
     })?;
     let key = known.filter(|key| !key.revoked).ok_or_else(wrong)?;
-    house.keys.insert(hash, key.account);
+    house.keys.keep(hash, key.account, looked);
     Ok(Payer::Page(key.account))
 }
 
