@@ -31,6 +31,7 @@ use crate::{
     server,
     store::Store,
     stream::Patience,
+    telemetry,
     upstream::Upstreams,
 };
 
@@ -85,6 +86,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     if metrics::set_global_recorder(metrics).is_err() {
         tracing::debug!("metrics are recorded elsewhere in this process");
     }
+    telemetry::describe();
     let identities = DashMap::new();
     for plugin in plugins {
         let name = plugin.name.as_str().into();

@@ -1,9 +1,49 @@
 //! What the operator sees: metrics by job, never by token, and never a word of any prompt or answer.
 
-use metrics::{counter, gauge};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rekursing_market::Counts;
 use rekursing_protocol::{FailCode, earnings::Receipt};
+
+/// What only grows, each with its meaning.
+const COUNTERS: &[(&str, &str)] = &[
+    ("rekursing_bad_frames_total", "Frames of plugins that broke the rules of the link, by why."),
+    ("rekursing_charged_nanodollars_total", "What pages were charged, in nano-dollars."),
+    ("rekursing_fees_nanodollars_total", "The platform's part of it, in nano-dollars."),
+    ("rekursing_job_retries_total", "Attempts at jobs behind the first."),
+    ("rekursing_jobs_cancelled_total", "Jobs whose page left or stopped them."),
+    ("rekursing_jobs_failed_total", "Answers that broke off, by code."),
+    ("rekursing_jobs_refused_total", "Jobs that nobody answered, by code."),
+    ("rekursing_jobs_settled_total", "Jobs that were charged, by outcome: complete (done) or not (cut)."),
+    (
+        "rekursing_token_discrepancies_total",
+        "Charges at which the server's count of tokens was far from the relay's.",
+    ),
+    ("rekursing_tokens_total", "Tokens that were charged, by side: prompt or answer."),
+];
+
+/// What rises and falls, each with its meaning.
+const GAUGES: &[(&str, &str)] = &[
+    ("rekursing_holds_open", "Holds that no charge has resolved."),
+    ("rekursing_jobs_running", "Jobs at a provider."),
+    ("rekursing_jobs_waiting", "Jobs that wait for a free slot."),
+    ("rekursing_sessions", "Live sessions, of plugins and of upstreams."),
+    ("rekursing_sessions_parked", "Sessions that rest after failures."),
+    ("rekursing_sessions_suspect", "Sessions whose heartbeat is late."),
+    ("rekursing_slots", "Jobs that all sessions take at once."),
+    ("rekursing_store_healthy", "1 while the ledger can be written, else 0."),
+    ("rekursing_store_waiting", "Writes that wait for the store."),
+];
+
+/// Gives every metric its meaning, for whoever reads them.
+pub fn describe() {
+    for &(name, meaning) in COUNTERS {
+        describe_counter!(name, meaning);
+    }
+    for &(name, meaning) in GAUGES {
+        describe_gauge!(name, meaning);
+    }
+}
 
 /// Counts a charge.
 pub fn settled(receipt: &Receipt, complete: bool, discrepancy: bool) {
@@ -78,5 +118,48 @@ fn name(code: FailCode) -> &'static str {
         FailCode::Empty => "empty",
         FailCode::Refused => "refused",
         FailCode::Cancelled => "cancelled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use rekursing_protocol::{JobId, Moment, Nanos};
+
+    use super::*;
+
+    #[test]
+    fn every_metric_is_explained_to_its_reader_and_in_the_manual() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let receipt = Receipt {
+            job_id: JobId::from_bits(1),
+            at: Moment(1),
+            model: "tiny".to_owned(),
+            prompt_tokens: 1,
+            answer_tokens: 1,
+            charge: Nanos::new(2),
+            fee: Nanos::new(1),
+            earned: Nanos::new(1),
+        };
+        let text = metrics::with_local_recorder(&recorder, || {
+            describe();
+            settled(&receipt, true, true);
+            refused("no_provider");
+            failed(FailCode::Cut);
+            bad_frame("a frame does not parse");
+            render(&recorder.handle(), &Counts::default(), 0, true)
+        });
+        let manual = include_str!("../../docs/http.md");
+        let (mut shown, mut explained) = (0, 0);
+        for line in text.lines() {
+            shown += usize::from(line.starts_with("# TYPE "));
+            let Some((name, meaning)) = line.strip_prefix("# HELP ").and_then(|line| line.split_once(' '))
+            else {
+                continue;
+            };
+            explained += 1;
+            assert!(manual.contains(&format!("| `{name}` | {meaning} |")), "{name}: {meaning}");
+        }
+        assert_eq!((shown, explained), (COUNTERS.len() + GAUGES.len(), shown), "{text}");
     }
 }
