@@ -21,9 +21,11 @@ use rekursing_protocol::{
 
 use crate::{
     clock::Clock,
+    discrepancy::Discrepancy,
     outbox::{Order, Outbox},
     store::Store,
     stream::{Patience, Stream, Stuck},
+    telemetry,
 };
 
 /// How long a list of models is fresh.
@@ -333,8 +335,12 @@ impl Desk {
         complete: bool,
         discrepancy: bool,
     ) {
-        crate::telemetry::settled(&receipt, complete, discrepancy);
+        telemetry::settled(&receipt, complete, discrepancy);
         let stream = self.stream(job);
+        if discrepancy && let Some(found) = stream.as_ref().and_then(|s| Discrepancy::of(s, receipt.at)) {
+            telemetry::disagreed(&found);
+            self.shared.store.note(found);
+        }
         if complete {
             self.shared.streams.remove(&job);
         }
@@ -359,12 +365,12 @@ impl Desk {
         let Some((_, stream)) = self.shared.streams.remove(&job) else { return };
         match end {
             End::Refused(refusal) => {
-                crate::telemetry::refused(refusal.code());
+                telemetry::refused(refusal.code());
                 stream.refused(refusal);
             }
             // Behind the charge for what was delivered.
             End::Failed { code, detail } => {
-                crate::telemetry::failed(code);
+                telemetry::failed(code);
                 self.shared.store.then(move || stream.failed(code, detail));
             }
         }

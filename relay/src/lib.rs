@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod desk;
+pub mod discrepancy;
 pub mod house;
 pub mod http;
 pub mod outbox;

@@ -5,6 +5,7 @@
 //! own and never wait for the writer. The store knows no rule of the market.
 
 mod audit;
+mod discrepancies;
 mod entries;
 mod identities;
 mod queue;

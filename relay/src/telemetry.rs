@@ -5,6 +5,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rekursing_market::Counts;
 use rekursing_protocol::{FailCode, earnings::Receipt};
 
+use crate::discrepancy::Discrepancy;
+
 /// What only grows, each with its meaning.
 const COUNTERS: &[(&str, &str)] = &[
     ("rekursing_bad_frames_total", "Frames of plugins that broke the rules of the link, by why."),
@@ -55,8 +57,16 @@ pub fn settled(receipt: &Receipt, complete: bool, discrepancy: bool) {
     counter!("rekursing_fees_nanodollars_total").increment(receipt.fee.get().unsigned_abs());
     if discrepancy {
         counter!("rekursing_token_discrepancies_total").increment(1);
-        tracing::debug!(job = %receipt.job_id, "the server's count of tokens is far from the relay's");
     }
+}
+
+/// Tells of a discrepancy that is kept.
+pub fn disagreed(discrepancy: &Discrepancy) {
+    let Discrepancy { job, plugin, model, counted, claimed, .. } = discrepancy;
+    tracing::info!(
+        %job, %plugin, model, ?counted, ?claimed,
+        "the server's count of prompt and answer tokens is far from the relay's"
+    );
 }
 
 /// Counts a refusal.

@@ -74,6 +74,19 @@ CREATE TABLE upstream (
     body    TEXT NOT NULL,
     created INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+", "
+-- Jobs at which the server's count of tokens is far from the relay's; the latest of them.
+CREATE TABLE discrepancy (
+    seq            INTEGER PRIMARY KEY,
+    at             INTEGER NOT NULL,
+    job            TEXT NOT NULL,
+    plugin         TEXT NOT NULL,
+    model          TEXT NOT NULL,
+    counted_prompt INTEGER NOT NULL,
+    counted_answer INTEGER NOT NULL,
+    claimed_prompt INTEGER,
+    claimed_answer INTEGER
+) STRICT;
 "];
 
 /// Sets what every connection needs: a write-ahead log that is synced at each commit.

@@ -4,6 +4,7 @@ use rekursing_market::{Tier, ledger::EntryKind};
 use rekursing_protocol::{AccountId, PluginId, Price};
 
 use super::*;
+use crate::discrepancy::Discrepancy;
 
 const PAGE: Account = Account::Page(AccountId::from_bits(1));
 const OWNER: PluginId = PluginId::from_bits(2);
@@ -172,4 +173,24 @@ async fn earnings_are_summed_by_day_and_model() {
     assert_eq!((later.today, later.last7_days), (Nanos::ZERO, Nanos::ZERO));
     assert_eq!(later.last30_days, Nanos::new(57_000));
     store.stop();
+}
+
+#[test]
+fn only_the_latest_discrepancies_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    for number in 1_u32..=5 {
+        let found = Discrepancy {
+            at: Moment(u64::from(number)),
+            job: JobId::from_bits(number.into()),
+            plugin: OWNER,
+            model: "qwen2.5-7b".to_owned(),
+            counted: (10, 20),
+            claimed: (None, Some(900)),
+        };
+        discrepancies::insert(&store.connection, &found, 3).unwrap();
+    }
+    let mut rows = store.connection.prepare("SELECT at FROM discrepancy ORDER BY seq").unwrap();
+    let kept: Vec<i64> = rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(kept, [3, 4, 5]);
 }
