@@ -163,6 +163,8 @@ impl Stream {
     pub fn assign(&self, assignment: Assignment, outbox: Outbox, now: Moment) {
         let mut state = self.state.lock();
         let counter = Counter::new(Tokenizer::of(&assignment.offer.model));
+        state.pieces.clear();
+        state.untaken_since = None;
         state.attempt = Some(Attempt {
             assignment,
             outbox,

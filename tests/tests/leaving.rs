@@ -167,6 +167,56 @@ async fn an_owner_who_leaves_mid_answer_is_paid_for_what_came_and_the_page_is_to
 }
 
 #[tokio::test]
+async fn a_job_that_a_busy_owner_hands_back_names_and_pays_the_one_who_answers() -> Result<()> {
+    let relay = Relay::start().await?;
+    let (one, other) = (Plugin::register(&relay).await?, Plugin::register(&relay).await?);
+    let mut first = Link::ready(&relay, &one, &offer(MODEL, 1)).await?;
+    let mut second = Link::ready(&relay, &other, &offer(MODEL, 1)).await?;
+    let chat = json!({"model": MODEL, "stream": true, "messages": [{"role": "user", "content": "go"}]});
+    let whole = json!({"model": MODEL, "prompt": "go"});
+    let mut answerers = Vec::new();
+    for (path, question) in
+        [("/api/llm/inference", ask("go")), ("/v1/chat/completions", chat), ("/api/llm/inference", whole)]
+    {
+        let page = relay.visitor();
+        let asking = async { page.stream(path, &question).await?.whole().await };
+        let answering = async {
+            let (start, first_is_busy) = tokio::select! {
+                start = first.frame("start") => (start?, true),
+                start = second.frame("start") => (start?, false),
+            };
+            let busy = if first_is_busy { &mut first } else { &mut second };
+            let refusal = json!({"job": start["job"], "lease": start["lease"], "code": "busy"});
+            busy.send("fail", &refusal).await?;
+            let (ready, answerer) = if first_is_busy { (&mut second, &other) } else { (&mut first, &one) };
+            let start = ready.frame("start").await?;
+            let (job, lease, streamed) = (&start["job"], &start["lease"], start["stream"] == true);
+            let said = json!({"choices": [{"message": {"content": "fine"}}]}).to_string();
+            let (kind, part) = if streamed { ("text", "fine") } else { ("body", said.as_str()) };
+            let field = if streamed { "text" } else { "part" };
+            ready.send(kind, &json!({"job": job, "lease": lease, "n": 0, field: part})).await?;
+            ready.send("done", &json!({"job": job, "lease": lease, "n": 1, "finish": "stop"})).await?;
+            ready.frame("settled").await?;
+            Ok(answerer)
+        };
+        let (answer, answerer) = tokio::try_join!(asking, answering)?;
+        let answer = String::from_utf8_lossy(&answer.body).into_owned();
+        let named = answer.matches(&format!("\"id\":\"{}\"", answerer.id)).count();
+        assert_eq!(named, 1, "{path}: {answer}");
+        answerers.push(answerer.id.clone());
+        assert!(
+            !answer.contains(if answerer.id == one.id { &other.id } else { &one.id }),
+            "{path}: {answer}"
+        );
+    }
+    for plugin in [&one, &other] {
+        let answered = answerers.iter().filter(|id| **id == plugin.id).count();
+        assert_eq!(plugin.earnings(&relay).await?.jobs, answered as u64);
+    }
+    relay.audit().await
+}
+
+#[tokio::test]
 async fn an_agent_comes_back_by_itself_after_the_relay_was_killed() -> Result<()> {
     let mut scene = Scripted::start().await?;
     scene.relay.kill().await?;

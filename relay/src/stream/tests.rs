@@ -109,6 +109,16 @@ fn pieces_come_in_order_of_the_right_kind_and_lease() {
 }
 
 #[test]
+fn what_an_earlier_attempt_left_is_not_read() {
+    let (stream, _) = stream(true);
+    assert_eq!(stream.text(1, 0, "old", Moment(1)), Ok(true));
+    stream.assign(assignment(2), Outbox::new(10), Moment(5));
+    assert!(take(&stream).is_none());
+    assert_eq!(stream.text(2, 0, "new", Moment(6)), Ok(true));
+    assert_eq!(texts(&take(&stream).unwrap()), ["new"]);
+}
+
+#[test]
 fn another_attempt_starts_afresh() {
     let (stream, _) = stream(false);
     assert_eq!(stream.body(1, 0, "{\"half", Moment(1), 1_000), Ok(false));
