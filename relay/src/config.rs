@@ -121,6 +121,8 @@ pub struct Limits {
 pub struct Time {
     /// From the first byte of a request, or from a connection's start, to the end of its headers.
     pub header_ms: u64,
+    /// Until an idle connection that has asked before asks again; longer than a proxy in front keeps one.
+    pub keep_alive_ms: u64,
     /// Until a request's body must be there.
     pub body_ms: u64,
     /// Until a plugin must have said who it is.
@@ -215,6 +217,7 @@ impl Default for Time {
     fn default() -> Time {
         Time {
             header_ms: 10_000,
+            keep_alive_ms: 75_000,
             body_ms: 30_000,
             identify_ms: 5_000,
             heartbeat_ms: 20_000,

@@ -1,5 +1,6 @@
 //! The accept loop: deadlines and limits before any route sees a byte.
 
+mod head;
 mod stall;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 use axum::extract::ConnectInfo;
 use dashmap::DashMap;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -22,6 +23,7 @@ use crate::{
     house::{House, Places},
     http::{caller, router::Routes},
 };
+use head::{Heads, Heard};
 use stall::Stall;
 
 /// The smallest buffer that hyper takes.
@@ -86,17 +88,20 @@ async fn connection(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let (stream, line) = Stall::new(stream, place, Duration::from_millis(time.page_stall_ms));
+    let heard = Heard::default();
+    let patience = Duration::from_millis(time.page_stall_ms);
+    let (stream, line) = Stall::new(stream, place, heard.clone(), patience);
+    let head = Duration::from_millis(time.header_ms);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let routes = routes.clone();
         async move { Ok::<_, Infallible>(routes.call(request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(Heads::new(head, Duration::from_millis(time.keep_alive_ms), heard))
         // A token is far smaller than a call to the kernel: one copy and one plain write are cheaper.
         .writev(false)
-        .header_read_timeout(Duration::from_millis(time.header_ms))
+        .header_read_timeout(head)
         .max_buf_size(house.config.limits.header_bytes.max(BUFFER_BYTES_MIN))
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

@@ -13,7 +13,15 @@ use rekursing_tests::{
     script::{Dialect, MODEL},
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_tungstenite::tungstenite::Message;
+
+/// How long a connection may take to be closed.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asserts that pages are still answered.
 async fn undisturbed(scene: &Scripted) -> Result<()> {
@@ -105,6 +113,53 @@ async fn slow_and_broken_connections_are_closed() -> Result<()> {
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{case}: {answer}");
     }
     undisturbed(&scene).await
+}
+
+#[tokio::test]
+async fn an_idle_connection_may_wait_longer_than_a_request_for_its_headers() -> Result<()> {
+    let relay = Relay::with(&format!("{FREE}[time]\nheader_ms = 300\nkeep_alive_ms = 60000\n")).await?;
+    let mut idle = Idle::connect(&relay).await?;
+    let mut half = Idle::connect(&relay).await?;
+    half.0.write_all(b"GET /healthz HTT").await?;
+    // Opened behind both, so its deadline is over behind theirs.
+    let silent = raw(relay.address(), b"", Duration::from_secs(10)).await?;
+    assert!(silent.is_empty(), "{silent:?}");
+    half.closed().await.context("half a head on a connection that was idle")?;
+    idle.ask().await.context("the idle connection")?;
+
+    let relay = Relay::with(&format!("{FREE}[time]\nkeep_alive_ms = 300\n")).await?;
+    Idle::connect(&relay).await?.closed().await.context("idle for too long")
+}
+
+/// A connection on which one request was answered.
+struct Idle(TcpStream);
+
+impl Idle {
+    async fn connect(relay: &Relay) -> Result<Idle> {
+        let mut idle = Idle(TcpStream::connect(relay.address()).await?);
+        idle.ask().await?;
+        Ok(idle)
+    }
+
+    async fn ask(&mut self) -> Result<()> {
+        self.0.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await?;
+        let mut answer = String::new();
+        while !answer.ends_with('}') {
+            let mut bytes = [0; 4096];
+            let count = self.0.read(&mut bytes).await?;
+            anyhow::ensure!(count > 0, "closed after {answer:?}");
+            answer += &String::from_utf8_lossy(&bytes[..count]);
+        }
+        anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        Ok(())
+    }
+
+    async fn closed(mut self) -> Result<()> {
+        let mut rest = Vec::new();
+        // Whether it is closed or reset is all the same.
+        let _ = timeout(PATIENCE, self.0.read_to_end(&mut rest)).await?;
+        Ok(())
+    }
 }
 
 #[tokio::test]

@@ -17,13 +17,14 @@ use tokio::{
     time::Sleep,
 };
 
-use super::Place;
+use super::{Place, head::Heard};
 
 /// A TCP stream whose writes fail after `patience` without progress.
 #[derive(Debug)]
 pub(super) struct Stall {
     stream: OwnedWriteHalf,
     _place: Place,
+    heard: Heard,
     patience: Duration,
     /// Runs only while a write waits, so an idle connection costs no timer.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -56,9 +57,9 @@ impl Line {
 }
 
 impl Stall {
-    pub(super) fn new(stream: TcpStream, place: Place, patience: Duration) -> (Stall, Line) {
+    pub(super) fn new(stream: TcpStream, place: Place, heard: Heard, patience: Duration) -> (Stall, Line) {
         let (line, stream) = stream.into_split();
-        (Stall { stream, _place: place, patience, deadline: None }, Line(line))
+        (Stall { stream, _place: place, heard, patience, deadline: None }, Line(line))
     }
 
     fn watch<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -87,7 +88,10 @@ impl AsyncRead for Stall {
             ready!(stream.poll_read_ready(context))?;
             match stream.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read.map(drop)),
+                read => {
+                    self.heard.note();
+                    return Poll::Ready(read.map(drop));
+                }
             }
         }
     }
