@@ -34,6 +34,9 @@ pub enum Piece {
 /// Most pieces beside plain text that may wait for the page: each costs its page more bytes than it holds.
 const PIECES_MAX: usize = 2_048;
 
+/// Most pieces of an answer that may hold nothing. They cost no credit, so nothing else bounds them.
+const EMPTY_PIECES_MAX: u32 = 1_000;
+
 /// How a job ended.
 #[derive(Debug)]
 pub enum Ending {
@@ -87,6 +90,8 @@ pub enum Fault {
     OutOfOrder,
     /// More bytes than were allowed.
     OverCredit,
+    /// One more piece without anything in it than is borne.
+    Empty,
     /// A piece that this job does not have: a part of a whole answer in a streamed one or the reverse.
     WrongKind,
 }
@@ -118,6 +123,8 @@ struct Attempt {
     assignment: Assignment,
     outbox: Outbox,
     next: u32,
+    /// Pieces without anything in them.
+    empty: u32,
     /// Bytes that the plugin may still send.
     credit: u32,
     /// Bytes that the page has taken and the plugin does not know of.
@@ -169,6 +176,7 @@ impl Stream {
             assignment,
             outbox,
             next: 0,
+            empty: 0,
             credit: self.window,
             taken: 0,
             counter,
@@ -202,7 +210,9 @@ impl Stream {
     pub fn text(&self, lease: u32, n: u32, text: &str, now: Moment) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
-        attempt.step(self, true, n, text.len())?;
+        if !attempt.step(self, true, n, text.len())? {
+            return Ok(false);
+        }
         attempt.counter.push(text);
         let first = attempt.arrived(now);
         match state.pieces.back_mut() {
@@ -217,10 +227,12 @@ impl Stream {
     pub fn choices(&self, lease: u32, n: u32, choices: &RawValue, now: Moment) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
-        attempt.step(self, true, n, choices.get().len())?;
+        let piece = on_one_line(choices)?;
+        if !attempt.step(self, true, n, if is_empty(&piece) { 0 } else { choices.get().len() })? {
+            return Ok(false);
+        }
         answer::count_choices(choices.get(), &mut attempt.counter);
         let first = attempt.arrived(now);
-        let piece = on_one_line(choices)?;
         if state.pieces.len() >= PIECES_MAX {
             return Err(Fault::OverCredit);
         }
@@ -234,7 +246,9 @@ impl Stream {
     pub fn body(&self, lease: u32, n: u32, part: &str, now: Moment, bytes_max: usize) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
-        attempt.step(self, false, n, part.len())?;
+        if !attempt.step(self, false, n, part.len())? {
+            return Ok(false);
+        }
         attempt.arrived(now);
         if attempt.body.len() + part.len() > bytes_max {
             return Ok(true);
@@ -374,6 +388,11 @@ fn on_one_line(choices: &RawValue) -> Result<Box<RawValue>, Fault> {
     RawValue::from_string(json.replace(['\n', '\r'], " ")).map_err(|_| Fault::WrongKind)
 }
 
+/// Tells whether a list of choices has none.
+fn is_empty(choices: &RawValue) -> bool {
+    choices.get().trim_matches(['[', ']']).trim_ascii().is_empty()
+}
+
 impl State {
     fn attempt(&mut self, lease: u32) -> Result<&mut Attempt, Fault> {
         if self.ending.is_some() {
@@ -398,8 +417,9 @@ impl State {
 }
 
 impl Attempt {
-    /// Checks a piece's kind, number and size, and counts them.
-    fn step(&mut self, stream: &Stream, streamed: bool, n: u32, bytes: usize) -> Result<(), Fault> {
+    /// Checks a piece's kind, number and size, and counts them. Tells whether there is anything in it: what
+    /// is empty goes no further, so that it neither begins an answer nor keeps one alive.
+    fn step(&mut self, stream: &Stream, streamed: bool, n: u32, bytes: usize) -> Result<bool, Fault> {
         if stream.work.streamed != streamed {
             return Err(Fault::WrongKind);
         }
@@ -409,7 +429,11 @@ impl Attempt {
         let bytes = u32::try_from(bytes).map_err(|_| Fault::OverCredit)?;
         self.credit = self.credit.checked_sub(bytes).ok_or(Fault::OverCredit)?;
         self.next += 1;
-        Ok(())
+        self.empty += u32::from(bytes == 0);
+        if self.empty > EMPTY_PIECES_MAX {
+            return Err(Fault::Empty);
+        }
+        Ok(bytes > 0)
     }
 
     fn arrived(&mut self, now: Moment) -> bool {

@@ -154,6 +154,7 @@ impl Frames {
             }
             Some(Err(Fault::OutOfOrder)) => "a piece out of order",
             Some(Err(Fault::OverCredit)) => "more bytes than were allowed",
+            Some(Err(Fault::Empty)) => "too many pieces without anything in them",
             Some(Err(Fault::WrongKind)) => "a piece of the wrong kind",
         };
         Err(Closing { code: close::BAD_FRAME, why })

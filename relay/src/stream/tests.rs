@@ -161,6 +161,25 @@ fn the_watchdog_blames_whoever_is_silent() {
 }
 
 #[test]
+fn a_piece_without_anything_in_it_neither_begins_an_answer_nor_keeps_it_alive() {
+    let patience = Patience { first_token: Span(100), idle: Span(50), total: Span(1_000), page: Span(30) };
+    let nothing = RawValue::from_string("[ ]".to_owned()).unwrap();
+    let (stream, _) = stream(true);
+    assert_eq!(stream.text(1, 0, "", Moment(90)), Ok(false));
+    assert_eq!(stream.choices(1, 1, &nothing, Moment(90)), Ok(false));
+    assert!(take(&stream).is_none());
+    assert_eq!(stream.stuck(Moment(101), &patience), Some(Stuck::Plugin(1)));
+    assert_eq!(stream.text(1, 2, "x", Moment(90)), Ok(true));
+    take(&stream).unwrap();
+    assert_eq!(stream.text(1, 3, "", Moment(120)), Ok(false));
+    assert_eq!(stream.stuck(Moment(141), &patience), Some(Stuck::Plugin(1)));
+    for n in 4..EMPTY_PIECES_MAX + 1 {
+        assert_eq!(stream.text(1, n, "", Moment(120)), Ok(false));
+    }
+    assert_eq!(stream.text(1, EMPTY_PIECES_MAX + 1, "", Moment(120)), Err(Fault::Empty));
+}
+
+#[test]
 fn nothing_is_taken_after_the_end() {
     let (stream, _) = stream(true);
     assert_eq!(stream.text(1, 0, "x", Moment(1)), Ok(true));
