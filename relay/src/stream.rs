@@ -4,6 +4,8 @@
 //! them is bounded by credit: the plugin may send only as many bytes as the page has taken, plus a
 //! window. The stream counts tokens as they pass and knows no rule about money.
 
+mod attempt;
+
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -12,15 +14,16 @@ use std::{
 
 use parking_lot::Mutex;
 use rekursing_market::{Assignment, Refusal, Usage};
-use rekursing_protocol::{FailCode, JobId, Moment, Span, earnings::Receipt, frame::Credit};
+use rekursing_protocol::{FailCode, JobId, Moment, Span, earnings::Receipt};
 use serde_json::value::RawValue;
 
 use crate::{
     answer::{self, Read, Unread},
-    outbox::{Order, Outbox},
+    outbox::Outbox,
     tokens::{Counter, Tokenizer},
     work::Work,
 };
+use attempt::Attempt;
 
 /// A piece of a streamed answer.
 #[derive(Debug)]
@@ -33,9 +36,6 @@ pub enum Piece {
 
 /// Most pieces beside plain text that may wait for the page: each costs its page more bytes than it holds.
 const PIECES_MAX: usize = 2_048;
-
-/// Most pieces of an answer that may hold nothing. They cost no credit, so nothing else bounds them.
-const EMPTY_PIECES_MAX: u32 = 1_000;
 
 /// How a job ended.
 #[derive(Debug)]
@@ -118,26 +118,6 @@ struct State {
     untaken_since: Option<Moment>,
 }
 
-#[derive(Debug)]
-struct Attempt {
-    assignment: Assignment,
-    outbox: Outbox,
-    next: u32,
-    /// Pieces without anything in them.
-    empty: u32,
-    /// Bytes that the plugin may still send.
-    credit: u32,
-    /// Bytes that the page has taken and the plugin does not know of.
-    taken: u32,
-    counter: Counter,
-    body: String,
-    reason: String,
-    claimed: (Option<u64>, Option<u64>),
-    begun_at: Moment,
-    first_at: Option<Moment>,
-    last_at: Moment,
-}
-
 /// A stuck job, as the watchdog sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stuck {
@@ -169,24 +149,9 @@ impl Stream {
     /// Notes who has the job. What an earlier attempt left is dropped: the page saw none of it.
     pub fn assign(&self, assignment: Assignment, outbox: Outbox, now: Moment) {
         let mut state = self.state.lock();
-        let counter = Counter::new(Tokenizer::of(&assignment.offer.model));
         state.pieces.clear();
         state.untaken_since = None;
-        state.attempt = Some(Attempt {
-            assignment,
-            outbox,
-            next: 0,
-            empty: 0,
-            credit: self.window,
-            taken: 0,
-            counter,
-            body: String::new(),
-            reason: String::new(),
-            claimed: (None, None),
-            begun_at: now,
-            first_at: None,
-            last_at: now,
-        });
+        state.attempt = Some(Attempt::new(assignment, outbox, self.window, now));
     }
 
     /// Returns who has the job.
@@ -413,49 +378,6 @@ impl State {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
-    }
-}
-
-impl Attempt {
-    /// Checks a piece's kind, number and size, and counts them. Tells whether there is anything in it: what
-    /// is empty goes no further, so that it neither begins an answer nor keeps one alive.
-    fn step(&mut self, stream: &Stream, streamed: bool, n: u32, bytes: usize) -> Result<bool, Fault> {
-        if stream.work.streamed != streamed {
-            return Err(Fault::WrongKind);
-        }
-        if n != self.next {
-            return Err(Fault::OutOfOrder);
-        }
-        let bytes = u32::try_from(bytes).map_err(|_| Fault::OverCredit)?;
-        self.credit = self.credit.checked_sub(bytes).ok_or(Fault::OverCredit)?;
-        self.next += 1;
-        self.empty += u32::from(bytes == 0);
-        if self.empty > EMPTY_PIECES_MAX {
-            return Err(Fault::Empty);
-        }
-        Ok(bytes > 0)
-    }
-
-    fn arrived(&mut self, now: Moment) -> bool {
-        self.last_at = now;
-        self.first_at.replace(self.first_at.unwrap_or(now)).is_none()
-    }
-
-    /// Notes that bytes have left the stream, and gives credit for them once a quarter of the window
-    /// has gathered.
-    fn take(&mut self, stream: &Stream, bytes: usize) {
-        self.taken = self.taken.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
-        if self.taken >= stream.window / 4 {
-            let bytes = std::mem::take(&mut self.taken);
-            self.credit = self.credit.saturating_add(bytes);
-            let lease = self.assignment.lease;
-            self.outbox.push(Order::Credit(Credit { job: stream.job, lease, bytes }));
-        }
-    }
-
-    fn speeds(&self) -> (Span, Span) {
-        let first = self.first_at.unwrap_or(self.last_at);
-        (first.since(self.begun_at), self.last_at.since(first))
     }
 }
 

@@ -3,7 +3,8 @@ use std::task::Waker;
 use rekursing_market::{Payer, Tier};
 use rekursing_protocol::{Offer, OfferKind, PluginId, Price, SessionId, frame::Call};
 
-use super::*;
+use super::{attempt::EMPTY_PIECES_MAX, *};
+use crate::outbox::Order;
 
 const WINDOW: u32 = 100;
 
