@@ -4,6 +4,8 @@
 //! All ways are measured in turn, round after round, so that the machine's drift meets them alike; every
 //! figure is the median of the rounds.
 
+mod aim;
+mod load;
 mod report;
 mod stage;
 
@@ -13,87 +15,9 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::{extension, outfit, say, test};
+use load::LOADS;
 use report::Report;
 use stage::{Stage, Way};
-
-/// One kind of load.
-pub(crate) struct Load {
-    /// Its name in the report.
-    pub(crate) name: &'static str,
-    /// The arguments of the program `load`.
-    pub(crate) arguments: &'static [&'static str],
-    /// Over which ways it is sent.
-    pub(crate) ways: &'static [Way],
-}
-
-const EVERY_WAY: &[Way] = &[Way::Direct, Way::Floor, Way::Node, Way::Relay];
-
-/// Twenty tokens a second; the last ones are at full speed.
-pub(crate) const LOADS: &[Load] = &[
-    Load {
-        name: "1 stream",
-        arguments: &["--pages", "1", "--tokens", "20", "--interval-us", "5000", "--seconds", "3"],
-        ways: EVERY_WAY,
-    },
-    Load {
-        name: "50 streams",
-        arguments: &[
-            "--pages",
-            "50",
-            "--tokens",
-            "100",
-            "--interval-us",
-            "50000",
-            "--requests",
-            "1",
-            "--ramp-ms",
-            "3000",
-        ],
-        ways: EVERY_WAY,
-    },
-    Load {
-        name: "500 streams",
-        arguments: &[
-            "--pages",
-            "500",
-            "--tokens",
-            "100",
-            "--interval-us",
-            "50000",
-            "--requests",
-            "1",
-            "--ramp-ms",
-            "5000",
-        ],
-        ways: EVERY_WAY,
-    },
-    Load {
-        name: "2,000 streams",
-        arguments: &[
-            "--pages",
-            "2000",
-            "--tokens",
-            "60",
-            "--interval-us",
-            "50000",
-            "--requests",
-            "1",
-            "--ramp-ms",
-            "5000",
-        ],
-        ways: &[Way::Direct, Way::Node],
-    },
-    Load {
-        name: "32 at full speed",
-        arguments: &["--pages", "32", "--tokens", "2000", "--seconds", "3"],
-        ways: EVERY_WAY,
-    },
-    Load {
-        name: "short requests",
-        arguments: &["--pages", "32", "--whole", "--seconds", "3"],
-        ways: &[Way::Direct, Way::Floor, Way::Node, Way::Crowd],
-    },
-];
 
 /// Medians by load and way.
 pub(crate) type Figures = BTreeMap<(&'static str, Way), Value>;
@@ -107,18 +31,19 @@ pub(crate) fn bench(rounds: usize, write: bool) -> Result<()> {
         for load in LOADS {
             for way in load.ways {
                 say(&format!("round {round} of {rounds}: {}, {}", load.name, way.name()));
-                runs.entry((load.name, *way)).or_default().push(stage.run(*way, load.arguments)?);
+                runs.entry((load.name, *way)).or_default().push(stage.run(*way, &load.arguments())?);
             }
         }
     }
     let figures = runs.into_iter().map(|(at, values)| (at, median(&values))).collect();
     let calls = stage.system_calls()?;
+    let store_share = stage.store_share()?;
     say("the extension in Chromium");
     let browser = browser(stage.model_server())?;
     drop(stage);
     say("10,000 idle sessions");
     let idle = stage::idle_sessions()?;
-    let report = Report { figures, calls, idle, browser, rounds };
+    let report = Report { figures, calls, store_share, idle, browser, rounds };
     let text = report.print()?;
     eprintln!("\n{text}");
     if write {

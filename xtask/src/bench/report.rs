@@ -5,13 +5,17 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Figures, LOADS, Way};
+use super::{
+    Figures, LOADS, Way, aim,
+    load::{FIFTY, FIVE_HUNDRED, FULL_SPEED, ONE, SHORT},
+};
 use crate::extension;
 
 /// Everything that was measured.
 pub(crate) struct Report {
     pub(crate) figures: Figures,
     pub(crate) calls: Option<f64>,
+    pub(crate) store_share: f64,
     pub(crate) idle: Value,
     pub(crate) browser: Value,
     pub(crate) rounds: usize,
@@ -37,6 +41,8 @@ impl Report {
         self.rates(&mut text)?;
         self.costs(&mut text)?;
         self.browser(&mut text)?;
+        aim::print(self, &mut text)?;
+        self.whereabouts(&mut text)?;
         Ok(text)
     }
 
@@ -50,7 +56,7 @@ impl Report {
             text,
             "| load | way | first token | ratio | per token | ratio | lost | errors |\n|---|---|---|---|---|---|---|---|"
         )?;
-        for load in LOADS.iter().filter(|load| load.name.contains("stream")) {
+        for load in LOADS.iter().filter(|load| load.is_paced()) {
             for way in load.ways {
                 let (run, direct) = (self.run(load.name, *way), self.run(load.name, Way::Direct));
                 writeln!(
@@ -72,7 +78,7 @@ impl Report {
 
     fn rates(&self, text: &mut String) -> Result<()> {
         writeln!(text, "## Rates\n\n| load | way | tokens/s | requests/s | ratio |\n|---|---|---|---|---|")?;
-        for (name, field) in [("32 at full speed", "tokens_per_s"), ("short requests", "requests_per_s")] {
+        for (name, field) in [(FULL_SPEED, "tokens_per_s"), (SHORT, "requests_per_s")] {
             for load in LOADS.iter().filter(|load| load.name == name) {
                 for way in load.ways {
                     let run = self.run(name, *way);
@@ -93,7 +99,7 @@ impl Report {
     fn costs(&self, text: &mut String) -> Result<()> {
         writeln!(text, "## Cost\n\n| what | figure |\n|---|---|")?;
         for way in [Way::Floor, Way::Node, Way::Relay] {
-            let seconds = &self.run("500 streams", way)["processes"]["relay"]["cpu_s_per_million"];
+            let seconds = &self.run(FIVE_HUNDRED, way)["processes"]["relay"]["cpu_s_per_million"];
             let name = if way == Way::Floor { "floor" } else { "relay" };
             let of = way.name();
             let seconds = seconds.as_f64().unwrap_or(0.0);
@@ -114,10 +120,9 @@ impl Report {
     }
 
     fn browser(&self, text: &mut String) -> Result<()> {
-        let wasm = std::fs::read(extension::root().join("dist/extension/pkg/agent_bg.wasm"))?;
-        let packed = extension::gzipped(&wasm)?;
+        let (wasm, packed) = wasm()?;
         writeln!(text, "## The extension\n\n| what | figure |\n|---|---|")?;
-        writeln!(text, "| wasm, bytes / gzipped | {} / {packed} |", wasm.len())?;
+        writeln!(text, "| wasm, bytes / gzipped | {wasm} / {packed} |")?;
         for (name, field) in [
             ("worker's cold start: a message to a stopped worker, to its answer, ms", "worker_ms"),
             ("popup's first paint, ms", "popup_paint_ms"),
@@ -130,9 +135,44 @@ impl Report {
         Ok(())
     }
 
-    fn run(&self, load: &'static str, way: Way) -> &Value {
+    /// Takes the ways apart: what one adds to the next is where the time goes.
+    fn whereabouts(&self, text: &mut String) -> Result<()> {
+        writeln!(text, "\n## Where the time goes\n")?;
+        for (what, load, field) in [
+            ("the first token", ONE, "first_us"),
+            ("the first token", FIFTY, "first_us"),
+            ("a token", FIFTY, "token_us"),
+        ] {
+            let p50 = |way| self.run(load, way)[field]["p50"].as_f64().unwrap_or(0.0);
+            let (direct, relay, all) = (p50(Way::Direct), p50(Way::Relay), p50(Way::Node));
+            writeln!(
+                text,
+                "- Of the {all:.0} µs to {what} with {load}, {relay:.0} are page, relay and link (the floor takes \
+                 {:.0} for the same), {direct:.0} are the model server's own exchange, and {:.0} are the agent: \
+                 two more processes to wake, one more HTTP exchange.",
+                p50(Way::Floor),
+                all - relay - direct,
+            )?;
+        }
+        writeln!(
+            text,
+            "- At full speed and in short requests, the processors are full: pages, relay, agent and model server \
+             share them. Of the relay's own time in short requests, {:.0} % is the thread that makes two ledger \
+             entries per request durable; the floor keeps no money.",
+            self.store_share * 100.0
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn run(&self, load: &'static str, way: Way) -> &Value {
         self.figures.get(&(load, way)).unwrap_or(&Value::Null)
     }
+}
+
+/// Returns the agent's size as it is and gzipped, in bytes.
+pub(crate) fn wasm() -> Result<(usize, usize)> {
+    let wasm = std::fs::read(extension::root().join("dist/extension/pkg/agent_bg.wasm"))?;
+    Ok((wasm.len(), extension::gzipped(&wasm)?))
 }
 
 fn pair(distribution: &Value) -> String {

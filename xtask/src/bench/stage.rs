@@ -84,7 +84,7 @@ impl Stage {
     }
 
     /// Sends one load over one way and returns what it measured.
-    pub(crate) fn run(&self, way: Way, arguments: &[&str]) -> Result<Value> {
+    pub(crate) fn run(&self, way: Way, arguments: &[String]) -> Result<Value> {
         let (process, key) = self.end(way)?;
         let mut command = Command::new(program("load"));
         command.args(["--url", &process.says]).args(arguments);
@@ -113,7 +113,8 @@ impl Stage {
         let pid = process.child.id().to_string();
         let counting = Command::new("strace").args(["-f", "-c", "-p", &pid]).stderr(Stdio::piped()).spawn();
         let Ok(counting) = counting else { return Ok(None) };
-        let figures = self.run(Way::Node, &["--pages", "32", "--tokens", "1000", "--requests", "3"])?;
+        let figures =
+            self.run(Way::Node, &["--pages=32", "--tokens=1000", "--requests=3"].map(str::to_owned))?;
         let strace = counting.id().to_string();
         Command::new("kill").args(["-INT", &strace]).status().context("could not stop strace")?;
         let output = counting.wait_with_output().context("could not wait for strace")?;
@@ -122,6 +123,22 @@ impl Stage {
         let calls = calls.and_then(|line| line.split_whitespace().nth(3)?.parse::<f64>().ok());
         let tokens = figures["tokens"].as_f64().unwrap_or(0.0);
         Ok(calls.filter(|_| tokens > 0.0).map(|calls| calls * 1e6 / tokens))
+    }
+
+    /// Returns the part of the relay's processor time in short requests that its store took.
+    pub(crate) fn store_share(&self) -> Result<f64> {
+        let (process, _) = self.end(Way::Crowd)?;
+        let (mut store, mut all) = (0, 0);
+        for thread in fs::read_dir(format!("/proc/{}/task", process.child.id()))? {
+            let line = fs::read_to_string(thread?.path().join("stat"))?;
+            let (name, rest) = line.rsplit_once(") ").context("a thread without a name")?;
+            // After the name come the state and ten numbers, then the ticks as user and as system.
+            let ticks: u32 =
+                rest.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+            all += ticks;
+            store += if name.ends_with("(store") { ticks } else { 0 };
+        }
+        Ok(f64::from(store) / f64::from(all.max(1)))
     }
 
     fn end(&self, way: Way) -> Result<(&Running, Option<&str>)> {
