@@ -16,7 +16,15 @@
 mod account;
 mod book;
 mod entry;
+mod quote;
+mod replay;
+mod settle;
+mod transfer;
 
 pub use account::{Account, BadAccount};
-pub use book::{Book, BookRefusal, Imbalance, Settlement};
+pub use book::{Book, BookRefusal, Imbalance};
 pub use entry::{Entry, EntryKind, Posting};
+pub use quote::Quote;
+pub use replay::{Flaw, Replay};
+pub use settle::{Settle, Settlement};
+pub use transfer::{BadCause, Cause, Transfer};

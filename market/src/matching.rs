@@ -3,6 +3,7 @@
 use rekursing_protocol::{Moment, Nanos, OfferKind, PluginId, Price};
 
 use crate::{
+    ledger::Quote,
     record::whole,
     refusal::Refusal,
     request::{Payer, Request, Wish},
@@ -29,7 +30,7 @@ pub(crate) struct Fit {
     /// Most answer tokens.
     pub(crate) answer_tokens_max: u64,
     /// The most that the job may cost: what is held.
-    pub(crate) bound: Nanos,
+    pub(crate) bound: Quote,
 }
 
 /// The hard filter that an offer fails, with what it has to offer there. In the order of the filters.
@@ -72,10 +73,11 @@ pub(crate) fn fit(
     let permille = terms.tiers.of(request.tier).price_permille;
     let price = offer.price.unwrap_or(terms.price_default).scaled(permille);
     keep(is_within(price, price_max(terms, request)), Miss::Price(price))?;
-    let Some(bound) = price.cost(request.prompt_tokens, answer_tokens_max) else {
+    let Some(bound) = Quote::new(price, request.prompt_tokens, answer_tokens_max) else {
         return Err(Miss::Cost(Nanos::MAX));
     };
-    keep(request.cost_max.is_none_or(|most| bound <= most), Miss::Cost(bound))?;
+    let cost = bound.amount();
+    keep(request.cost_max.is_none_or(|most| cost <= most), Miss::Cost(cost))?;
 
     let millitokens = crate::record::rounded(stock.speed.tokens_per_second(terms) * 1_000.0);
     keep(millitokens >= request.millitokens_per_second_min, Miss::Speed { millitokens })?;
@@ -87,7 +89,7 @@ pub(crate) fn fit(
     keep(!need.excluded.contains(&session.plugin), Miss::Failed)?;
     let trusted = session.reliability.success(terms, now) * 1_000.0 >= whole(terms.trust_permille_min);
     keep(trusted, Miss::Trust)?;
-    keep(bound <= need.funds, Miss::Funds(bound))?;
+    keep(cost <= need.funds, Miss::Funds(cost))?;
     keep(!session.is_paused, Miss::Paused)?;
     Ok(Fit { price, answer_tokens_max, bound })
 }

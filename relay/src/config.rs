@@ -10,6 +10,8 @@ use rekursing_market::Terms;
 use rekursing_protocol::{Nanos, Price, Span};
 use serde::Deserialize;
 
+use crate::store::Location;
+
 /// The id of the published extension, by its public key in `manifest.json`.
 pub const EXTENSION_ID: &str = "hcmaooakdekehmhhbjmbifiljdchnaeo";
 
@@ -21,6 +23,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of the database.
     pub data_dir: PathBuf,
+    /// PostgreSQL in place of SQLite in the folder.
+    pub database: Option<Location>,
     /// Threads that serve sockets. One is quickest where the machine has few cores.
     pub threads: usize,
     /// Origins of web pages that may call the relay from a browser, among them the relay's own where it
@@ -150,6 +154,7 @@ impl Default for Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 3002)),
             data_dir: PathBuf::from("data"),
+            database: None,
             threads: 1,
             origins: vec!["https://rekursing.com".to_owned(), "https://www.rekursing.com".to_owned()],
             extensions: Vec::new(),
@@ -236,6 +241,11 @@ impl Config {
     /// Reads a config from TOML text.
     pub fn parse(text: &str) -> Result<Config> {
         toml::from_str(text).context("the config file does not hold")
+    }
+
+    /// Returns where the database is.
+    pub fn location(&self) -> Location {
+        self.database.clone().unwrap_or_else(|| Location::Folder(self.data_dir.clone()))
     }
 
     /// Returns the market's numbers out of this config.

@@ -3,7 +3,7 @@
 use std::{
     io::{IsTerminal, Write},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +14,7 @@ use rekursing_relay::{
     clock::Clock,
     config::Config,
     relay,
-    store::{self, Key, Store},
+    store::{self, Key, Location, Store},
 };
 
 #[global_allocator]
@@ -51,6 +51,9 @@ struct Place {
     /// Folder of the database [default: data]
     #[arg(long, env = "REKURSING_DATA_DIR", global = true)]
     data_dir: Option<PathBuf>,
+    /// PostgreSQL as postgres://user:password@host/name, in place of SQLite in the folder
+    #[arg(long, env = "REKURSING_DATABASE", global = true, hide_env_values = true)]
+    database: Option<Location>,
     /// TOML file with every other setting; docs/running.md lists them
     #[arg(long, env = "REKURSING_CONFIG", global = true)]
     config: Option<PathBuf>,
@@ -59,7 +62,7 @@ struct Place {
 impl Place {
     /// Tells whether the data folder was named, and is not just the default.
     fn is_named(&self) -> bool {
-        self.data_dir.is_some() || self.config.is_some()
+        self.data_dir.is_some() || self.database.is_some() || self.config.is_some()
     }
 }
 
@@ -116,13 +119,13 @@ fn main() -> Result<()> {
         Task::Serve => serve(config),
         Task::Key { task } => {
             if !matches!(task, KeyTask::Create { .. }) || !cli.place.is_named() {
-                store::must_exist(&config.data_dir)?;
+                store::must_exist(&config.location())?;
             }
-            key(&config.data_dir, task)
+            key(&config.location(), task)
         }
         Task::Audit => {
-            store::must_exist(&config.data_dir)?;
-            audit(&config.data_dir)
+            store::must_exist(&config.location())?;
+            audit(&config.location())
         }
         Task::HashToken => hash_token(),
     }
@@ -142,6 +145,9 @@ fn config(place: &Place) -> Result<Config> {
     }
     if let Some(folder) = &place.data_dir {
         config.data_dir.clone_from(folder);
+    }
+    if let Some(database) = &place.database {
+        config.database = Some(database.clone());
     }
     Ok(config)
 }
@@ -167,7 +173,8 @@ fn serve(config: Config) -> Result<()> {
     runtime.context("could not start the runtime")?.block_on(async {
         let listener = relay::bind(&config)?;
         let address = listener.local_addr().context("the listener has no address")?;
-        let house = relay::open(config)?;
+        let open = tokio::task::spawn_blocking(move || relay::open(config));
+        let house = open.await.context("the relay could not be set up")??;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
         say(&format!("LISTENING http://{address}"))?;
         relay::run(house, listener, signals()?).await;
@@ -188,8 +195,8 @@ fn signals() -> Result<impl Future<Output = ()>> {
     })
 }
 
-fn key(folder: &Path, task: KeyTask) -> Result<()> {
-    let mut store = Store::open(folder)?;
+fn key(location: &Location, task: KeyTask) -> Result<()> {
+    let mut store = Store::open(location)?;
     let now = Clock::start().now();
     match task {
         KeyTask::Create { name, balance } => {
@@ -231,15 +238,12 @@ fn key(folder: &Path, task: KeyTask) -> Result<()> {
     }
 }
 
-fn audit(folder: &Path) -> Result<()> {
-    let audit = store::audit(folder)?;
-    if audit.wrong.is_empty() {
-        return say(&format!("{} entries, {} open holds, every rule holds", audit.entries, audit.open_holds));
+fn audit(location: &Location) -> Result<()> {
+    let audit = store::audit(location)?;
+    if let Some(wrong) = audit.wrong {
+        bail!("{wrong}");
     }
-    for wrong in &audit.wrong {
-        say(wrong)?;
-    }
-    bail!("{} rules of the ledger are broken", audit.wrong.len())
+    say(&format!("{} entries, {} open holds, every rule holds", audit.entries, audit.open_holds))
 }
 
 fn hash_token() -> Result<()> {

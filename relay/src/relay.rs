@@ -41,13 +41,14 @@ const TICK: Duration = Duration::from_millis(250);
 /// Share of the drain's time within which plugins leave.
 const SPREAD_SHARE: u64 = 4;
 
-/// Opens the store and sets up everything that serves.
+/// Opens the store and sets up everything that serves. It waits for the database.
 ///
 /// # Errors
 /// When the database cannot be opened or does not hold.
 pub fn open(config: Config) -> Result<Arc<House>> {
     let clock = Clock::start();
-    let mut unstarted = Store::open(&config.data_dir)?;
+    let mut unstarted = Store::open(&config.location())?;
+    unstarted.claim()?;
     let added = unstarted.fund_free(clock.now(), config.free.budget)?;
     if added > rekursing_protocol::Nanos::ZERO {
         tracing::info!(usd = %added, "added to the budget for free answers");

@@ -1,4 +1,4 @@
-//! The store: SQLite in one folder, written by one thread in group commits.
+//! The store: SQLite in one folder or PostgreSQL, written by one thread in group commits.
 //!
 //! Money is true once it is here. The desk hands over ledger entries in order and, behind them,
 //! closures that run when everything before them is durable. Reads go through a connection of their
@@ -10,26 +10,25 @@ mod entries;
 mod identities;
 mod queue;
 mod schema;
+mod sql;
 mod writer;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use rekursing_market::ledger::{Account, Entry};
 use rekursing_protocol::{JobId, Moment, Nanos};
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 pub use audit::{Audit, audit};
+use entries::Chain;
 pub use identities::{Key, Plugin, Upstream};
 use queue::Queue;
+pub use sql::{BadLocation, Location, Row, Sql, Value, must_exist};
 
 /// What the writer is handed, in order.
 enum Write {
@@ -44,12 +43,12 @@ enum Write {
 }
 
 /// What a change does, within a transaction.
-type Make = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
+type Make = Box<dyn FnOnce(&mut Sql) -> Result<()> + Send>;
 
 /// A change of identities, and who waits for it.
 struct Change {
     make: Make,
-    made: oneshot::Sender<rusqlite::Result<()>>,
+    made: oneshot::Sender<Result<()>>,
 }
 
 /// The handle of the store; clones share it.
@@ -62,7 +61,7 @@ pub struct Store {
 struct Shared {
     queue: Arc<Queue>,
     healthy: Arc<AtomicBool>,
-    reader: Mutex<Connection>,
+    reader: Mutex<Sql>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -81,24 +80,24 @@ impl std::fmt::Debug for Write {
 #[derive(Debug, Default)]
 pub struct Opening {
     /// The last entry that is in the sums.
-    pub last: i64,
+    pub last: u64,
     /// Every account's balance, by the sum of its postings.
     pub balances: Vec<(Account, Nanos)>,
     /// Holds that nothing has resolved.
     pub holds: Vec<(JobId, Account, Nanos)>,
 }
 
-/// Called when another process has changed the database, with the grants it has stored; `false` when
-/// it must be told again.
+/// Called when another process has changed the database, with the transfers from outside that it has
+/// stored; `false` when it must be told again.
 pub type OnForeign = Box<dyn Fn(&[Entry]) -> bool + Send>;
 
 impl Store {
-    /// Opens or makes the database in `folder`. Group commits begin with [`Unstarted::start`].
-    pub fn open(folder: &Path) -> Result<Unstarted> {
-        let path = file(folder)?;
-        let connection = connect(&path)?;
-        schema::migrate(&connection)?;
-        Ok(Unstarted { path, connection })
+    /// Opens or makes the database. Group commits begin with [`Unstarted::start`]. Not on a thread that
+    /// serves sockets: it waits for the database.
+    pub fn open(location: &Location) -> Result<Unstarted> {
+        let mut sql = Sql::connect(location)?;
+        schema::migrate(&mut sql)?;
+        Ok(Unstarted { location: location.clone(), sql })
     }
 
     /// Queues a ledger entry. It is written with whatever comes next that somebody waits for, or a
@@ -137,10 +136,14 @@ impl Store {
     /// Reads, off the threads that serve sockets.
     pub async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        read: impl FnOnce(&mut Sql) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let shared = Arc::clone(&self.shared);
-        let done = tokio::task::spawn_blocking(move || read(&shared.reader.lock()));
+        let done = tokio::task::spawn_blocking(move || {
+            let mut sql = shared.reader.lock();
+            sql.mend()?;
+            read(&mut sql)
+        });
         done.await.context("the read was abandoned")?.context("could not read the store")
     }
 
@@ -154,10 +157,7 @@ impl Store {
     }
 
     /// Makes a change and waits until it is durable.
-    async fn change(
-        &self,
-        make: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
-    ) -> Result<()> {
+    async fn change(&self, make: impl FnOnce(&mut Sql) -> Result<()> + Send + 'static) -> Result<()> {
         let (made, wait) = oneshot::channel();
         self.push(Write::Change(Change { make: Box::new(make), made }));
         wait.await.context("the store has ended")?.context("could not store a change")
@@ -171,34 +171,44 @@ impl Store {
 /// An opened store whose writer does not run yet.
 #[derive(Debug)]
 pub struct Unstarted {
-    path: PathBuf,
-    connection: Connection,
+    location: Location,
+    sql: Sql,
 }
 
 impl Unstarted {
+    /// Makes this process the one relay of the database.
+    ///
+    /// # Errors
+    /// When another relay serves from it: two would each keep balances of their own.
+    pub fn claim(&mut self) -> Result<()> {
+        anyhow::ensure!(self.sql.claim()?, "another relay serves from this database");
+        Ok(())
+    }
+
     /// Raises what the operator has given for free answers to `budget` in all, once.
     /// Returns what was added.
-    pub fn fund_free(&self, now: Moment, budget: Nanos) -> Result<Nanos> {
-        entries::fund_free(&self.connection, now, budget).context("could not fund free answers")
+    pub fn fund_free(&mut self, now: Moment, budget: Nanos) -> Result<Nanos> {
+        self.sql.write(|sql| entries::fund_free(sql, now, budget)).context("could not fund free answers")
     }
 
     /// Reads what the book starts from, in one view of the database.
     pub fn opening(&mut self) -> Result<Opening> {
-        let view = self.connection.transaction()?;
-        Ok(Opening {
-            last: entries::last(&view)?,
-            balances: entries::balances(&view).context("could not sum the ledger")?,
-            holds: entries::open_holds(&view).context("could not read open holds")?,
+        self.sql.view(|sql| {
+            Ok(Opening {
+                last: Chain::end(sql)?.seq,
+                balances: entries::balances(sql).context("could not sum the ledger")?,
+                holds: entries::open_holds(sql).context("could not read open holds")?,
+            })
         })
     }
 
-    /// Starts the writer. `on_foreign` hears of what other processes change, and of grants that they
-    /// store behind entry `last`.
-    pub fn start(self, last: i64, on_foreign: OnForeign) -> Result<Store> {
-        let reader = connect(&self.path)?;
+    /// Starts the writer. `on_foreign` hears of what other processes change, and of money from outside
+    /// that they store behind entry `last`.
+    pub fn start(self, last: u64, on_foreign: OnForeign) -> Result<Store> {
+        let reader = Sql::connect(&self.location)?;
         let queue = Arc::new(Queue::default());
         let healthy = Arc::new(AtomicBool::new(true));
-        let writer = writer::Writer::new(self.connection, &queue, last, &healthy, on_foreign);
+        let writer = writer::Writer::new(self.sql, &queue, last, &healthy, on_foreign);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run())
@@ -207,41 +217,6 @@ impl Unstarted {
         let reader = Mutex::new(reader);
         Ok(Store { shared: Arc::new(Shared { queue, healthy, reader, writer }) })
     }
-}
-
-/// Refuses a folder without a database, so that a typing error does not make one.
-///
-/// # Errors
-/// When there is none.
-pub fn must_exist(folder: &Path) -> Result<()> {
-    anyhow::ensure!(
-        folder.join(FILE).exists(),
-        "there is no database in {}; name the relay's own folder with --data-dir",
-        folder.display()
-    );
-    Ok(())
-}
-
-/// The database's name in its folder.
-const FILE: &str = "rekursing.sqlite";
-
-fn file(folder: &Path) -> Result<PathBuf> {
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("could not make the data folder {}", folder.display()))?;
-    Ok(folder.join(FILE))
-}
-
-fn connect(path: &Path) -> Result<Connection> {
-    let connection =
-        Connection::open(path).with_context(|| format!("could not open the database {}", path.display()))?;
-    schema::prepare(&connection).context("could not prepare the database")?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-            .context("could not close the database to others")?;
-    }
-    Ok(connection)
 }
 
 #[cfg(test)]

@@ -76,14 +76,14 @@ async fn a_server_that_counts_far_more_than_the_relay_is_noted_where_the_relay_k
     answer(&house, 2, "tiny-chat", 90);
     answer(&house, 3, "qwen2.5-7b-instruct", 90);
     house.desk.store().flushed().await;
-    let sql = "SELECT job, plugin, model, counted_answer, claimed_answer FROM discrepancy";
-    let rows = house.desk.store().read(move |connection| {
-        let mut statement = connection.prepare(sql)?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
-        rows.collect::<Result<Vec<(String, String, String, i64, i64)>, _>>()
+    let statement = "SELECT job, plugin, model, counted_answer, claimed_answer FROM discrepancy";
+    let rows = house.desk.store().read(move |sql| {
+        sql.list(statement, &[], |row| {
+            let texts = [row.text(0)?, row.text(1)?, row.text(2)?].map(str::to_owned);
+            Ok((texts, row.number(3)?, row.number(4)?))
+        })
     });
     let (job, plugin) = (JobId::from_bits(3).to_string(), PluginId::from_bits(2).to_string());
-    assert_eq!(rows.await.unwrap(), [(job, plugin, "qwen2.5-7b-instruct".to_owned(), 1, 90)]);
+    assert_eq!(rows.await.unwrap(), [([job, plugin, "qwen2.5-7b-instruct".to_owned()], 1, 90)]);
     house.desk.store().stop();
 }

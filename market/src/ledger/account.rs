@@ -4,18 +4,26 @@ use std::{fmt, str::FromStr};
 
 use rekursing_protocol::{AccountId, PluginId};
 
-/// Whose money it is. Prints and reads as `page:acc_…`, `free`, `escrow`, `owner:plg_…`, `platform`,
-/// `outside`.
+/// Whose money it is. Prints and reads as `page:acc_…`, `advertiser:acc_…`, `free`, `escrow`,
+/// `owner:plg_…`, `held:plg_…`, `payout:requested`, `payout:sent`, `platform`, `outside`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Account {
     /// What a page can spend.
     Page(AccountId),
-    /// What the operator gives for free answers.
+    /// What an advertiser can spend.
+    Advertiser(AccountId),
+    /// What pays for free answers: the operator's budget and what ads brought.
     Free,
     /// What is set aside for jobs: the sum of all open holds.
     Escrow,
-    /// What an owner has earned.
+    /// What an owner has earned and can have paid out.
     Owner(PluginId),
+    /// What a new owner has earned and gets later.
+    Held(PluginId),
+    /// What owners have asked to be paid and nobody has sent yet.
+    PayoutRequested,
+    /// What is on its way to owners.
+    PayoutSent,
     /// The platform's fees.
     Platform,
     /// The rest of the world. Money comes from here, so it is the one account that may be negative,
@@ -25,16 +33,23 @@ pub enum Account {
 
 /// Why a text is not an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an account is page:acc_…, free, escrow, owner:plg_…, platform or outside")]
+#[error(
+    "an account is page:acc_…, advertiser:acc_…, free, escrow, owner:plg_…, held:plg_…, payout:requested, \
+     payout:sent, platform or outside"
+)]
 pub struct BadAccount;
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Account::Page(id) => write!(f, "page:{id}"),
+            Account::Advertiser(id) => write!(f, "advertiser:{id}"),
             Account::Free => f.write_str("free"),
             Account::Escrow => f.write_str("escrow"),
             Account::Owner(id) => write!(f, "owner:{id}"),
+            Account::Held(id) => write!(f, "held:{id}"),
+            Account::PayoutRequested => f.write_str("payout:requested"),
+            Account::PayoutSent => f.write_str("payout:sent"),
             Account::Platform => f.write_str("platform"),
             Account::Outside => f.write_str("outside"),
         }
@@ -48,6 +63,8 @@ impl FromStr for Account {
         match text {
             "free" => return Ok(Account::Free),
             "escrow" => return Ok(Account::Escrow),
+            "payout:requested" => return Ok(Account::PayoutRequested),
+            "payout:sent" => return Ok(Account::PayoutSent),
             "platform" => return Ok(Account::Platform),
             "outside" => return Ok(Account::Outside),
             _ => {}
@@ -55,7 +72,9 @@ impl FromStr for Account {
         let (kind, id) = text.split_once(':').ok_or(BadAccount)?;
         match kind {
             "page" => id.parse().map(Account::Page).map_err(|_| BadAccount),
+            "advertiser" => id.parse().map(Account::Advertiser).map_err(|_| BadAccount),
             "owner" => id.parse().map(Account::Owner).map_err(|_| BadAccount),
+            "held" => id.parse().map(Account::Held).map_err(|_| BadAccount),
             _ => Err(BadAccount),
         }
     }
@@ -72,6 +91,10 @@ mod tests {
             Account::Free,
             Account::Escrow,
             Account::Owner(PluginId::from_bits(8)),
+            Account::Held(PluginId::from_bits(8)),
+            Account::Advertiser(AccountId::from_bits(9)),
+            Account::PayoutRequested,
+            Account::PayoutSent,
             Account::Platform,
             Account::Outside,
         ] {

@@ -2,14 +2,16 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use rekursing_protocol::{JobId, Moment, Nanos, PluginId, Price};
+use rekursing_protocol::{JobId, Moment, Nanos};
 
-use super::{Account, Entry, EntryKind};
-use crate::tier::Tier;
+use super::{Account, Cause, Entry, EntryKind, Quote, Settle, Settlement, Transfer};
 
 /// Resolved holds that are remembered, so that a repeat is told from a stranger. Older repeats are
 /// refused as [`BookRefusal::NoHold`]; either way nothing moves.
 const RESOLVED_MAX: usize = 4_096;
+
+/// Transfers that are remembered, for the same reason. Whoever repeats an older one must ask the store.
+const TRANSFERS_MAX: usize = 65_536;
 
 /// Balances and open holds.
 ///
@@ -20,7 +22,8 @@ const RESOLVED_MAX: usize = 4_096;
 pub struct Book {
     balances: HashMap<Account, Nanos>,
     holds: HashMap<JobId, Hold>,
-    grants: HashMap<String, (Account, Nanos)>,
+    transfers: HashMap<String, Transfer>,
+    transfers_order: VecDeque<String>,
     resolved: HashMap<JobId, Resolved>,
     resolved_order: VecDeque<JobId>,
 }
@@ -37,38 +40,18 @@ enum Resolved {
     Voided,
 }
 
-/// What a hold is settled with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settlement {
-    /// The job.
-    pub job: JobId,
-    /// The attempt that is paid.
-    pub lease: u32,
-    /// Who earns.
-    pub owner: PluginId,
-    /// The model.
-    pub model: String,
-    /// The tier.
-    pub tier: Tier,
-    /// What the page pays, after the tier.
-    pub price: Price,
-    /// Prompt tokens charged.
-    pub prompt_tokens: u64,
-    /// Answer tokens charged.
-    pub answer_tokens: u64,
-    /// The platform's part of the charge, in thousandths, rounded down.
-    pub fee_permille: u64,
-}
-
 /// Why an entry is not made, in order of precedence: of two that apply, the upper one is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BookRefusal {
     /// The amount is below zero.
     #[error("an amount is not below zero")]
     Negative,
-    /// A grant to an account that only jobs may fill.
-    #[error("money is granted to pages and to the free budget alone")]
-    NotGrantable,
+    /// A transfer of nothing.
+    #[error("a transfer moves more than nothing")]
+    Nothing,
+    /// The cause is not about these accounts.
+    #[error("money does not go this way for this cause")]
+    NotJoined,
     /// The same was done before; nothing moves again.
     #[error("this was done before")]
     Exists,
@@ -132,41 +115,66 @@ impl Book {
         }
     }
 
-    /// Takes money in from outside. `id` is the caller's own and is printed as `grant:{id}`.
+    /// Moves money for a cause that is no job. `id` is the caller's own and is printed behind the
+    /// cause's name: `top_up:{id}`.
     ///
-    /// The book knows the ids of grants that it made or was told of; the store knows all of them.
-    pub fn grant(&mut self, now: Moment, id: &str, to: Account, amount: Nanos) -> Result<Entry, BookRefusal> {
-        let entry = Entry { id: format!("grant:{id}"), at: now, kind: EntryKind::Grant { to, amount } };
-        self.take_grant(&entry.id, to, amount)?;
-        self.post(&entry)?;
-        self.grants.insert(entry.id.clone(), (to, amount));
+    /// The book knows the latest transfers that it made or was told of; the store knows all of them.
+    pub fn transfer(&mut self, now: Moment, id: &str, transfer: Transfer) -> Result<Entry, BookRefusal> {
+        let id = format!("{}:{id}", transfer.cause);
+        let entry = Entry { id, at: now, kind: EntryKind::Transfer(transfer) };
+        self.take(&entry)?;
         Ok(entry)
     }
 
-    /// Takes over a grant that another process has stored. Every other kind of entry is this book's
-    /// own to make and is refused as [`BookRefusal::ExistsDifferent`].
+    /// Takes over a transfer from outside that another process has stored. Every other kind of entry is
+    /// this book's own to make and is refused as [`BookRefusal::NotJoined`].
     pub fn apply_foreign(&mut self, entry: &Entry) -> Result<(), BookRefusal> {
-        let EntryKind::Grant { to, amount } = entry.kind else {
-            return Err(BookRefusal::ExistsDifferent);
-        };
-        self.take_grant(&entry.id, to, amount)?;
+        match &entry.kind {
+            EntryKind::Transfer(transfer) if transfer.from == Account::Outside => self.take(entry),
+            EntryKind::Transfer(_)
+            | EntryKind::Hold { .. }
+            | EntryKind::Settle(_)
+            | EntryKind::Void { .. } => Err(BookRefusal::NotJoined),
+        }
+    }
+
+    /// Posts a transfer that breaks no rule.
+    fn take(&mut self, entry: &Entry) -> Result<(), BookRefusal> {
+        let EntryKind::Transfer(transfer) = &entry.kind else { return Err(BookRefusal::NotJoined) };
+        if transfer.amount.is_negative() {
+            return Err(BookRefusal::Negative);
+        }
+        if transfer.amount == Nanos::ZERO {
+            return Err(BookRefusal::Nothing);
+        }
+        if !transfer.cause.joins(transfer.from, transfer.to) {
+            return Err(BookRefusal::NotJoined);
+        }
+        match self.transfers.get(&entry.id) {
+            Some(known) if known == transfer => return Err(BookRefusal::Exists),
+            Some(_) => return Err(BookRefusal::ExistsDifferent),
+            None => {}
+        }
+        let available = self.balance(transfer.from);
+        if transfer.from != Account::Outside && available < transfer.amount {
+            return Err(BookRefusal::Insufficient { needs: transfer.amount, available });
+        }
         self.post(entry)?;
-        self.grants.insert(entry.id.clone(), (to, amount));
+        self.transfers.insert(entry.id.clone(), transfer.clone());
+        self.transfers_order.push_back(entry.id.clone());
+        if self.transfers_order.len() > TRANSFERS_MAX
+            && let Some(oldest) = self.transfers_order.pop_front()
+        {
+            self.transfers.remove(&oldest);
+        }
         Ok(())
     }
 
-    fn take_grant(&self, entry_id: &str, to: Account, amount: Nanos) -> Result<(), BookRefusal> {
-        if amount.is_negative() {
-            return Err(BookRefusal::Negative);
-        }
-        if !matches!(to, Account::Page(_) | Account::Free) {
-            return Err(BookRefusal::NotGrantable);
-        }
-        match self.grants.get(entry_id) {
-            Some(known) if *known == (to, amount) => Err(BookRefusal::Exists),
-            Some(_) => Err(BookRefusal::ExistsDifferent),
-            None => Ok(()),
-        }
+    /// Grants money from outside.
+    pub fn grant(&mut self, now: Moment, id: &str, to: Account, amount: Nanos) -> Result<Entry, BookRefusal> {
+        let transfer =
+            Transfer { cause: Cause::Grant, from: Account::Outside, to, amount, note: String::new() };
+        self.transfer(now, id, transfer)
     }
 
     /// Sets money aside for a job.
@@ -175,11 +183,9 @@ impl Book {
         now: Moment,
         job: JobId,
         payer: Account,
-        amount: Nanos,
+        quote: Quote,
     ) -> Result<Entry, BookRefusal> {
-        if amount.is_negative() {
-            return Err(BookRefusal::Negative);
-        }
+        let amount = quote.amount();
         match self.holds.get(&job) {
             Some(open) if *open == (Hold { payer, amount }) => return Err(BookRefusal::Exists),
             Some(_) => return Err(BookRefusal::ExistsDifferent),
@@ -190,8 +196,7 @@ impl Book {
         if available < amount {
             return Err(BookRefusal::Insufficient { needs: amount, available });
         }
-        let entry =
-            Entry { id: format!("hold:{job}"), at: now, kind: EntryKind::Hold { job, payer, amount } };
+        let entry = Entry { id: format!("hold:{job}"), at: now, kind: EntryKind::Hold { job, payer, quote } };
         self.post(&entry)?;
         self.holds.insert(job, Hold { payer, amount });
         Ok(entry)
@@ -199,46 +204,32 @@ impl Book {
 
     /// Charges a job out of its hold and gives the rest back.
     pub fn settle(&mut self, now: Moment, settlement: Settlement) -> Result<Entry, BookRefusal> {
-        let Settlement { job, lease, owner, model, tier, price, prompt_tokens, answer_tokens, fee_permille } =
-            settlement;
-        let charge = price.cost(prompt_tokens, answer_tokens);
+        let (job, lease) = (settlement.job, settlement.lease);
         let Some(hold) = self.holds.get(&job).copied() else {
-            return Err(match (self.resolved.get(&job), charge) {
-                (Some(Resolved::Settled { lease: paid, charge: paid_charge }), Some(charge))
-                    if *paid == lease && *paid_charge == charge =>
-                {
-                    BookRefusal::Exists
-                }
-                (Some(_), _) => BookRefusal::ExistsDifferent,
-                (None, _) => BookRefusal::NoHold,
-            });
+            return Err(self.settled_before(settlement));
         };
-        let charge = charge.ok_or(BookRefusal::Overflow)?;
-        if charge > hold.amount {
-            return Err(BookRefusal::ChargeExceedsHold { charge, held: hold.amount });
-        }
-        let fee = charge.checked_share(fee_permille.min(1_000), 1_000).ok_or(BookRefusal::Overflow)?;
-        let entry = Entry {
-            id: format!("settle:{job}"),
-            at: now,
-            kind: EntryKind::Settle {
-                job,
-                lease,
-                payer: hold.payer,
-                owner,
-                model,
-                tier,
-                price,
-                prompt_tokens,
-                answer_tokens,
-                held: hold.amount,
-                charge,
-                fee,
-            },
-        };
+        let settle = Settle::of(settlement, hold.payer, hold.amount)?;
+        let charge = settle.charge;
+        let kind = EntryKind::Settle(Box::new(settle));
+        let entry = Entry { id: format!("settle:{job}"), at: now, kind };
         self.post(&entry)?;
         self.resolve(job, Resolved::Settled { lease, charge });
         Ok(entry)
+    }
+
+    /// Says why a job without an open hold is not settled.
+    fn settled_before(&self, settlement: Settlement) -> BookRefusal {
+        let (job, lease) = (settlement.job, settlement.lease);
+        match self.resolved.get(&job) {
+            None => BookRefusal::NoHold,
+            Some(Resolved::Voided) => BookRefusal::ExistsDifferent,
+            Some(Resolved::Settled { lease: paid, charge }) => {
+                // Who paid is as before, and what was held covered it.
+                let again = Settle::of(settlement, Account::Escrow, Nanos::MAX);
+                let is_same = *paid == lease && again.is_ok_and(|again| again.charge == *charge);
+                if is_same { BookRefusal::Exists } else { BookRefusal::ExistsDifferent }
+            }
+        }
     }
 
     /// Gives a job's hold back whole.

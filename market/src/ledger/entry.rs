@@ -1,15 +1,14 @@
 //! Entries: what happened to money, and the postings that it amounts to.
 
-use rekursing_protocol::{JobId, Moment, Nanos, PluginId, Price, earnings::Receipt};
+use rekursing_protocol::{JobId, Moment, Nanos, earnings::Receipt};
 
-use super::Account;
-use crate::tier::Tier;
+use super::{Account, Quote, Settle, Transfer, settle::less};
 
 /// One thing that happened to money.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// What caused it: `grant:…`, `hold:job_…`, `settle:job_…`, `void:job_…`. A cause has its effect
-    /// once, so a store refuses an id that it has.
+    /// What caused it: `hold:job_…`, `settle:job_…`, `void:job_…`, or the cause of a transfer with
+    /// whatever is its own (`grant:…`). A cause has its effect once, so a store refuses an id that it has.
     pub id: String,
     /// When.
     pub at: Moment,
@@ -20,49 +19,17 @@ pub struct Entry {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
-    /// Money came from outside.
-    Grant {
-        /// Who has it.
-        to: Account,
-        /// How much.
-        amount: Nanos,
-    },
     /// The most that a job may cost was set aside.
     Hold {
         /// The job.
         job: JobId,
         /// Whose money.
         payer: Account,
-        /// How much.
-        amount: Nanos,
+        /// How much, and why that much.
+        quote: Quote,
     },
     /// A job was charged and the rest of its hold given back.
-    Settle {
-        /// The job.
-        job: JobId,
-        /// The attempt that was paid.
-        lease: u32,
-        /// Who paid.
-        payer: Account,
-        /// Who earned.
-        owner: PluginId,
-        /// The model.
-        model: String,
-        /// The tier.
-        tier: Tier,
-        /// What the page paid, after the tier.
-        price: Price,
-        /// Prompt tokens charged.
-        prompt_tokens: u64,
-        /// Answer tokens charged.
-        answer_tokens: u64,
-        /// What was set aside.
-        held: Nanos,
-        /// What it cost, at most what was set aside.
-        charge: Nanos,
-        /// The platform's part of the charge.
-        fee: Nanos,
-    },
+    Settle(Box<Settle>),
     /// A hold was given back whole.
     Void {
         /// The job.
@@ -72,6 +39,8 @@ pub enum EntryKind {
         /// How much.
         amount: Nanos,
     },
+    /// Money moved for a cause that is no job.
+    Transfer(Transfer),
 }
 
 /// Money that moves from one account to another.
@@ -86,19 +55,26 @@ pub struct Posting {
 }
 
 impl Entry {
-    /// Returns what the entry moves, without legs of nothing: at most three postings, each of which
+    /// Returns what the entry moves, without legs of nothing: at most four postings, each of which
     /// takes from one account exactly what it gives to another.
     pub fn postings(&self) -> impl Iterator<Item = Posting> + use<> {
         let nothing = (Account::Escrow, Account::Escrow, Nanos::ZERO);
         let legs = match &self.kind {
-            EntryKind::Grant { to, amount } => [(Account::Outside, *to, *amount), nothing, nothing],
-            EntryKind::Hold { payer, amount, .. } => [(*payer, Account::Escrow, *amount), nothing, nothing],
-            EntryKind::Void { payer, amount, .. } => [(Account::Escrow, *payer, *amount), nothing, nothing],
-            EntryKind::Settle { payer, owner, held, charge, fee, .. } => [
-                (Account::Escrow, Account::Owner(*owner), less(*charge, *fee)),
-                (Account::Escrow, Account::Platform, *fee),
-                (Account::Escrow, *payer, less(*held, *charge)),
+            EntryKind::Hold { payer, quote, .. } => {
+                [(*payer, Account::Escrow, quote.amount()), nothing, nothing, nothing]
+            }
+            EntryKind::Void { payer, amount, .. } => {
+                [(Account::Escrow, *payer, *amount), nothing, nothing, nothing]
+            }
+            EntryKind::Settle(settle) => [
+                (Account::Escrow, Account::Owner(settle.owner), less(settle.earned(), settle.held_back)),
+                (Account::Escrow, Account::Held(settle.owner), settle.held_back),
+                (Account::Escrow, Account::Platform, settle.fee),
+                (Account::Escrow, settle.payer, less(settle.held, settle.charge)),
             ],
+            EntryKind::Transfer(Transfer { from, to, amount, .. }) => {
+                [(*from, *to, *amount), nothing, nothing, nothing]
+            }
         };
         legs.into_iter()
             .filter(|(_, _, amount)| *amount != Nanos::ZERO)
@@ -108,34 +84,86 @@ impl Entry {
     /// Returns the job that the entry is about.
     pub const fn job(&self) -> Option<JobId> {
         match &self.kind {
-            EntryKind::Grant { .. } => None,
-            EntryKind::Hold { job, .. } | EntryKind::Settle { job, .. } | EntryKind::Void { job, .. } => {
-                Some(*job)
-            }
+            EntryKind::Hold { job, .. } | EntryKind::Void { job, .. } => Some(*job),
+            EntryKind::Settle(settle) => Some(settle.job),
+            EntryKind::Transfer(_) => None,
         }
     }
 
     /// Returns the receipt of a settled job.
     pub fn receipt(&self) -> Option<Receipt> {
         match &self.kind {
-            EntryKind::Settle { job, model, prompt_tokens, answer_tokens, charge, fee, .. } => {
-                Some(Receipt {
-                    job_id: *job,
-                    at: self.at,
-                    model: model.clone(),
-                    prompt_tokens: *prompt_tokens,
-                    answer_tokens: *answer_tokens,
-                    charge: *charge,
-                    fee: *fee,
-                    earned: less(*charge, *fee),
-                })
-            }
-            EntryKind::Grant { .. } | EntryKind::Hold { .. } | EntryKind::Void { .. } => None,
+            EntryKind::Settle(settle) => Some(Receipt {
+                job_id: settle.job,
+                at: self.at,
+                model: settle.model.clone(),
+                prompt_tokens: settle.prompt_tokens,
+                answer_tokens: settle.answer_tokens,
+                charge: settle.charge,
+                fee: settle.fee,
+                earned: settle.earned(),
+            }),
+            EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_) => None,
         }
     }
-}
 
-/// Subtracts a part from the whole that it was taken from.
-fn less(whole: Nanos, part: Nanos) -> Nanos {
-    whole.checked_sub(part).expect("two amounts of an entry are at least zero, so their difference fits")
+    /// Writes every field as one text that no other entry has, for the chain of hashes. A field is its
+    /// length in bytes, a colon and its text, so that no field can pretend to be two.
+    pub fn canonical(&self) -> String {
+        let mut text = String::with_capacity(256);
+        let mut field = |value: &dyn std::fmt::Display| {
+            let value = value.to_string();
+            text.push_str(&value.len().to_string());
+            text.push(':');
+            text.push_str(&value);
+        };
+        field(&self.id);
+        field(&self.at.0);
+        match &self.kind {
+            EntryKind::Hold { job, payer, quote } => {
+                field(&"hold");
+                field(job);
+                field(payer);
+                field(&quote.price().input);
+                field(&quote.price().output);
+                field(&quote.prompt_tokens());
+                field(&quote.answer_tokens());
+                field(&quote.amount().get());
+            }
+            EntryKind::Void { job, payer, amount } => {
+                field(&"void");
+                field(job);
+                field(payer);
+                field(&amount.get());
+            }
+            EntryKind::Transfer(transfer) => {
+                field(&transfer.cause);
+                field(&transfer.from);
+                field(&transfer.to);
+                field(&transfer.amount.get());
+                field(&transfer.note);
+            }
+            EntryKind::Settle(settle) => {
+                field(&"settle");
+                field(&settle.job);
+                field(&settle.lease);
+                field(&settle.payer);
+                field(&settle.owner);
+                field(&settle.model);
+                field(&settle.tier_asked);
+                field(&settle.tier);
+                for price in [settle.ask, settle.price] {
+                    field(&price.input);
+                    field(&price.output);
+                }
+                field(&settle.prompt_tokens);
+                field(&settle.answer_tokens);
+                for amount in [settle.held, settle.discount, settle.charge, settle.fee, settle.held_back] {
+                    field(&amount.get());
+                }
+                field(&settle.release_at.0);
+            }
+        }
+        text
+    }
 }

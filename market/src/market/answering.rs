@@ -260,11 +260,16 @@ impl Market {
             lease: job.lease,
             owner: run.plugin,
             model: run.offer.model.clone(),
+            tier_asked: job.request.tier,
             tier: job.request.tier,
+            ask: run.ask,
             price: run.price,
             prompt_tokens: charged.prompt_tokens,
             answer_tokens: charged.answer_tokens,
             fee_permille: self.terms.fee_permille,
+            discount_permille: 0,
+            holdback_permille: 0,
+            release_at: Moment(0),
         };
         let entry = self.book.settle(now, settlement).expect("tokens within the hold's cost no more than it");
         let receipt = entry.receipt().expect("a settlement has a receipt");

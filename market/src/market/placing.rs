@@ -6,6 +6,7 @@ use super::Market;
 use crate::{
     effect::{Assignment, Effect},
     job::{Job, Run, State},
+    ledger::Quote,
     matching::{self, Fit, Miss, Need},
     record::whole,
     refusal::Refusal,
@@ -155,13 +156,15 @@ impl Market {
 
     /// Returns what the hold must be so that another session can take over should this one fail: the
     /// most among the next best offers, unless they are much dearer.
-    fn cover(&self, now: Moment, need: &Need<'_>, shelf: ShelfId, bound: Nanos) -> Nanos {
+    fn cover(&self, now: Moment, need: &Need<'_>, shelf: ShelfId, bound: Quote) -> Quote {
         let request = need.request;
         let usual = self.terms.price_default.cost(request.prompt_tokens, self.terms.answer_tokens_default);
-        let most = Nanos::new(bound.get().saturating_mul(COVERED_TIMES)).max(usual.unwrap_or_default());
+        let most =
+            Nanos::new(bound.amount().get().saturating_mul(COVERED_TIMES)).max(usual.unwrap_or_default());
         let places = self.shelves.at(shelf).open.iter().take(COVERED_MAX);
         let bounds = places.filter_map(|place| Some(self.fits(now, need, place.at).ok()?.bound));
-        bounds.filter(|other| *other <= most).fold(bound, Nanos::max)
+        let covered = bounds.filter(|other| other.amount() <= most);
+        covered.fold(bound, |dearest, other| if other.amount() > dearest.amount() { other } else { dearest })
     }
 
     /// Draws two and takes the better, so that many jobs at once do not all run to the same session.
@@ -179,7 +182,7 @@ impl Market {
             let payer = job.request.payer.account();
             let entry = self.book.hold(now, id, payer, fit.bound).expect("matching has seen to the funds");
             self.record(entry);
-            job.held = Some(fit.bound);
+            job.held = Some(fit.bound.amount());
         }
         job.lease += 1;
         let session = self.session_mut(at.session);
@@ -192,6 +195,7 @@ impl Market {
             offer: std::sync::Arc::clone(&stock.offer),
             session: session.id,
             plugin: session.plugin,
+            ask: stock.offer.price.unwrap_or(self.terms.price_default),
             price: fit.price,
             answer_tokens_max: fit.answer_tokens_max,
             began: false,

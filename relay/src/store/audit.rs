@@ -1,9 +1,15 @@
-//! The audit: every rule of the ledger, asked of the database itself.
+//! The audit: the whole book read again, entry by entry, against every rule of the ledger.
 
-use std::path::Path;
+use std::collections::HashMap;
 
 use anyhow::{Context, Result};
-use rusqlite::Connection;
+use rekursing_market::ledger::{EntryKind, Replay};
+
+use super::{
+    entries::{self, Chain},
+    schema,
+    sql::{Location, Sql, Value},
+};
 
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,81 +17,88 @@ pub struct Audit {
     /// Entries looked at.
     pub entries: u64,
     /// Holds that wait for their job.
-    pub open_holds: u64,
-    /// Every broken rule with the first row that breaks it; empty when all is well.
-    pub wrong: Vec<String>,
+    pub open_holds: usize,
+    /// The first wrong row and the rule that it breaks; `None` when all is well.
+    pub wrong: Option<String>,
 }
 
-/// Each rule with a query whose first row breaks it.
-const RULES: &[(&str, &str)] = &[
+/// Sums that are kept beside the entries, with the query of those that are not the entries'.
+const SUMS: [(&str, &str); 2] = [
     (
-        "no account but the outside world is ever below zero",
-        "SELECT account FROM
-             (SELECT credit AS account, amount FROM posting UNION ALL SELECT debit, -amount FROM posting)
-         WHERE account <> 'outside' GROUP BY account HAVING SUM(amount) < 0 LIMIT 1",
-    ),
-    (
-        "the escrow holds exactly what open holds set aside",
-        "SELECT 'escrow' WHERE
-             (SELECT COALESCE(SUM(amount), 0) FROM posting WHERE credit = 'escrow')
-           - (SELECT COALESCE(SUM(amount), 0) FROM posting WHERE debit = 'escrow')
-          <> (SELECT COALESCE(SUM(amount), 0) FROM entry AS hold WHERE kind = 'hold'
-                AND NOT EXISTS (SELECT 1 FROM entry WHERE id = 'settle:' || hold.job)
-                AND NOT EXISTS (SELECT 1 FROM entry WHERE id = 'void:' || hold.job))",
-    ),
-    (
-        "a job is held, settled and voided under its own id",
-        "SELECT id FROM entry WHERE kind <> 'grant' AND id <> kind || ':' || job LIMIT 1",
-    ),
-    (
-        "what is settled or voided was held, to the same amount and by the same account",
-        "SELECT done.id FROM entry AS done LEFT JOIN entry AS hold ON hold.id = 'hold:' || done.job
-         WHERE done.kind IN ('settle', 'void')
-           AND (hold.seq IS NULL OR hold.seq > done.seq OR hold.amount <> done.amount
-                OR hold.account <> done.account) LIMIT 1",
-    ),
-    (
-        "a hold is resolved once",
-        "SELECT settle.id FROM entry AS settle JOIN entry AS void ON void.id = 'void:' || settle.job
-         WHERE settle.kind = 'settle' LIMIT 1",
-    ),
-    (
-        "a charge follows from its tokens and its price",
-        "SELECT id FROM entry WHERE kind = 'settle'
-           AND charge <> (price_input * prompt_tokens + price_output * answer_tokens) / 1000 LIMIT 1",
-    ),
-    (
-        "the days' sums are those of the entries",
+        "the sums of what is earned are those of the entries",
         "SELECT owner FROM (
-             SELECT owner, jobs, charge, fee FROM daily
-             UNION ALL SELECT owner, -1, -charge, -fee FROM entry WHERE kind = 'settle')
+             SELECT owner, jobs, charge, fee FROM earned
+             UNION ALL SELECT owner, -1, -charge, -fee FROM entry WHERE kind = 'settle') AS both_sides
          GROUP BY owner HAVING SUM(jobs) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
+    ),
+    (
+        "the sums of what is spent are those of the entries",
+        "SELECT account FROM (
+             SELECT account, jobs, charge, fee FROM spent
+             UNION ALL SELECT account, -1, -charge, -fee FROM entry WHERE kind = 'settle') AS both_sides
+         GROUP BY account HAVING SUM(jobs) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
     ),
 ];
 
-/// Checks the whole book in `folder`, in one view of it, also while a relay writes.
-pub fn audit(folder: &Path) -> Result<Audit> {
-    let mut connection = super::connect(&super::file(folder)?)?;
-    super::schema::migrate(&connection)?;
-    let view = connection.transaction().context("could not look at the book")?;
-    let count = |sql: &str| -> rusqlite::Result<u64> {
-        view.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
-    };
-    let mut wrong = Vec::new();
-    for (rule, query) in RULES {
-        if let Some(row) = first(&view, query).with_context(|| format!("could not check that {rule}"))? {
-            wrong.push(format!("{rule}: {row}"));
-        }
-    }
-    Ok(Audit {
-        entries: count("SELECT COUNT(*) FROM entry")?,
-        open_holds: u64::try_from(super::entries::open_holds(&view)?.len()).unwrap_or(u64::MAX),
-        wrong,
-    })
+/// Checks the whole book, in one view of it, also while a relay writes.
+pub fn audit(location: &Location) -> Result<Audit> {
+    let mut sql = Sql::connect(location)?;
+    schema::migrate(&mut sql)?;
+    sql.view(look)
 }
 
-fn first(connection: &Connection, query: &str) -> rusqlite::Result<Option<String>> {
-    let mut statement = connection.prepare(query)?;
-    let mut rows = statement.query([])?;
-    rows.next()?.map(|row| row.get(0)).transpose()
+/// Looks at everything and stops at the first wrong row.
+pub(super) fn look(sql: &mut Sql) -> Result<Audit> {
+    let mut book = Book::default();
+    let mut wrong = None;
+    let all = sql.each(
+        concat!("SELECT ", entries::columns!(), ", seq, hash FROM entry ORDER BY seq"),
+        &[] as &[Value],
+        &mut |row| {
+            if wrong.is_none() {
+                wrong = book.take(row).err().map(|why| format!("entry {}: {why:#}", book.chain.seq + 1));
+            }
+            Ok(())
+        },
+    );
+    all.context("could not read the ledger")?;
+    if wrong.is_none() {
+        wrong = book.compare(sql)?;
+    }
+    for (rule, query) in SUMS {
+        if wrong.is_none() {
+            wrong = sql.first(query, &[], |row| Ok(format!("{rule}: {}", row.text(0)?)))?;
+        }
+    }
+    Ok(Audit { entries: book.chain.seq, open_holds: book.replay.open_holds(), wrong })
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Book {
+    replay: Replay,
+    chain: Chain,
+}
+
+impl Book {
+    fn take(&mut self, row: &super::sql::Row) -> Result<()> {
+        let entry = entries::read(row)?;
+        let next = self.chain.with(&entry);
+        let (seq, hash) = (row.count(24)?, row.hash(25)?);
+        anyhow::ensure!(seq == next.seq, "{}: its number is {seq}, so one before it is missing", entry.id);
+        anyhow::ensure!(hash == next.hash, "{}: its hash is not that of the chain", entry.id);
+        self.replay.apply(&entry).with_context(|| entry.id.clone())?;
+        if let EntryKind::Settle(settle) = &entry.kind {
+            anyhow::ensure!(settle.lease > 0, "{}: it was paid under no lease", entry.id);
+        }
+        self.chain = next;
+        Ok(())
+    }
+
+    /// Compares the balances with those that the view of postings sums to.
+    fn compare(&self, sql: &mut Sql) -> Result<Option<String>> {
+        let summed: HashMap<_, _> = entries::balances(sql)?.into_iter().collect();
+        let wrong = self.replay.balances().find(|(account, balance)| summed.get(account) != Some(balance));
+        Ok(wrong.map(|(account, _)| format!("the postings of {account} do not sum to its balance")))
+    }
 }

@@ -1,21 +1,22 @@
 //! Discrepancies as rows: the latest of them, and no more.
 
-use rusqlite::{Connection, params};
+use anyhow::Result;
 use tokio::sync::oneshot;
 
-use super::{Change, Store, Write, entries::int};
+use super::{Change, Sql, Store, Write};
 use crate::discrepancy::Discrepancy;
 
 /// Most rows that are kept.
-const ROWS_MAX: i64 = 10_000;
+const ROWS_MAX: u64 = 10_000;
 
 impl Store {
     /// Keeps a discrepancy, in place of the oldest where there are many. It is stored with whatever comes
     /// next; one that cannot be is logged and lost.
     pub fn note(&self, discrepancy: Discrepancy) {
-        let make = move |connection: &Connection| {
-            insert(connection, &discrepancy, ROWS_MAX)
-                .inspect_err(|error| tracing::error!(%error, "could not store a discrepancy"))
+        let make = move |sql: &mut Sql| {
+            insert(sql, &discrepancy, ROWS_MAX).inspect_err(|error| {
+                tracing::error!(error = format!("{error:#}"), "could not store a discrepancy");
+            })
         };
         // Nobody waits for it.
         let (made, _) = oneshot::channel();
@@ -23,29 +24,25 @@ impl Store {
     }
 }
 
-pub(super) fn insert(
-    connection: &Connection,
-    discrepancy: &Discrepancy,
-    rows_max: i64,
-) -> rusqlite::Result<()> {
+pub(super) fn insert(sql: &mut Sql, discrepancy: &Discrepancy, rows_max: u64) -> Result<()> {
     let Discrepancy { at, job, plugin, model, counted, claimed } = discrepancy;
-    connection
-        .prepare_cached(
-            "INSERT INTO discrepancy
-                 (at, job, plugin, model, counted_prompt, counted_answer, claimed_prompt, claimed_answer)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            int(at.0),
-            job.to_string(),
-            plugin.to_string(),
-            model,
-            int(counted.0),
-            int(counted.1),
-            claimed.0.map(int),
-            claimed.1.map(int),
-        ])?;
-    let oldest = connection.last_insert_rowid() - rows_max;
-    connection.prepare_cached("DELETE FROM discrepancy WHERE seq <= ?")?.execute([oldest])?;
+    let last = sql.number("SELECT MAX(seq) FROM discrepancy", &[])?.unsigned_abs();
+    sql.execute(
+        "INSERT INTO discrepancy
+             (seq, at, job, plugin, model, counted_prompt, counted_answer, claimed_prompt, claimed_answer)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        &[
+            (last + 1).into(),
+            (*at).into(),
+            job.to_string().into(),
+            plugin.to_string().into(),
+            model.as_str().into(),
+            counted.0.into(),
+            counted.1.into(),
+            claimed.0.into(),
+            claimed.1.into(),
+        ],
+    )?;
+    sql.execute("DELETE FROM discrepancy WHERE seq <= ?1", &[(last + 1).saturating_sub(rows_max).into()])?;
     Ok(())
 }

@@ -1,193 +1,318 @@
-//! Ledger entries as rows.
+//! Ledger entries as rows, each chained to the one before.
 
-use rekursing_market::ledger::{Account, Entry, EntryKind};
-use rekursing_protocol::{JobId, Moment, Nanos, PluginId};
-use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
+use anyhow::{Context, Result, bail, ensure};
+use rekursing_market::ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, Transfer};
+use rekursing_protocol::{JobId, Moment, Nanos, PluginId, Price};
+use sha2::{Digest, Sha256};
 
-use super::writer::Sums;
+use super::sql::{Row, Sql, Value};
 
-/// Stores an entry. Returns `false` when one with its id exists.
-pub(super) fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<bool> {
-    let at = int(entry.at.0);
-    let changed = match &entry.kind {
-        EntryKind::Grant { to, amount } => plain(connection, entry, "grant", None, *to, *amount)?,
-        EntryKind::Hold { job, payer, amount } => {
-            plain(connection, entry, "hold", Some(*job), *payer, *amount)?
-        }
-        EntryKind::Void { job, payer, amount } => {
-            plain(connection, entry, "void", Some(*job), *payer, *amount)?
-        }
-        EntryKind::Settle {
-            job,
-            lease,
-            payer,
-            owner,
-            model,
-            tier,
-            price,
-            prompt_tokens,
-            answer_tokens,
-            held,
-            charge,
-            fee,
-        } => connection
-            .prepare_cached(
-                "INSERT INTO entry (id, at, kind, job, account, amount, owner, charge, fee, lease, model, tier,
-                     price_input, price_output, prompt_tokens, answer_tokens)
-                 VALUES (?, ?, 'settle', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-            )?
-            .execute(params![
-                entry.id,
-                at,
-                job.to_string(),
-                payer.to_string(),
-                held.get(),
-                owner.to_string(),
-                charge.get(),
-                fee.get(),
-                lease,
-                &**model,
-                tier.name(),
-                int(price.input),
-                int(price.output),
-                int(*prompt_tokens),
-                int(*answer_tokens),
-            ])?,
+/// The columns that [`read`] takes, in its order.
+macro_rules! columns {
+    () => {
+        "id, at, kind, job, account, counter, amount, note, lease, owner, model, tier_asked, tier, ask_input, \
+         ask_output, price_input, price_output, prompt_tokens, answer_tokens, discount, charge, fee, held_back, \
+         release_at"
     };
-    Ok(changed == 1)
+}
+pub(super) use columns;
+
+/// The end of the chain: the last entry's number and hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Chain {
+    pub(super) seq: u64,
+    pub(super) hash: [u8; 32],
 }
 
-fn plain(
-    connection: &Connection,
-    entry: &Entry,
-    kind: &str,
-    job: Option<JobId>,
-    account: Account,
-    amount: Nanos,
-) -> rusqlite::Result<usize> {
-    connection
-        .prepare_cached(
-            "INSERT INTO entry (id, at, kind, job, account, amount) VALUES (?, ?, ?, ?, ?, ?)
-             ON CONFLICT (id) DO NOTHING",
-        )?
-        .execute(params![
-            entry.id,
-            int(entry.at.0),
-            kind,
-            job.map(|job| job.to_string()),
-            account.to_string(),
-            amount.get()
-        ])
+impl Chain {
+    /// Reads where the chain ends; zero, and a hash of zeros, when there is no entry.
+    pub(super) fn end(sql: &mut Sql) -> Result<Chain> {
+        let last = sql.first("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1", &[], |row| {
+            Ok(Chain { seq: row.count(0)?, hash: row.hash(1)? })
+        });
+        Ok(last.context("could not read the end of the ledger")?.unwrap_or_default())
+    }
+
+    /// Returns the chain with one more entry.
+    pub(super) fn with(self, entry: &Entry) -> Chain {
+        let hash = Sha256::new().chain_update(self.hash).chain_update(entry.canonical()).finalize();
+        Chain { seq: self.seq + 1, hash: hash.into() }
+    }
 }
 
-/// Adds to an owner's sums of a day.
-pub(super) fn add_to_day(
-    connection: &Connection,
-    owner: PluginId,
-    day: u64,
-    model: &str,
-    sums: &Sums,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO daily VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-                 jobs = jobs + excluded.jobs,
-                 prompt_tokens = prompt_tokens + excluded.prompt_tokens,
-                 answer_tokens = answer_tokens + excluded.answer_tokens,
-                 charge = charge + excluded.charge,
-                 fee = fee + excluded.fee",
-        )?
-        .execute(params![
-            owner.to_string(),
-            int(day),
-            model,
-            int(sums.jobs),
-            int(sums.prompt_tokens),
-            int(sums.answer_tokens),
-            sums.charge,
-            sums.fee
-        ])?;
-    Ok(())
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// It is new.
+    New,
+    /// The same is there already.
+    Exists,
+    /// Another one with its id is there, and stays.
+    Different,
+}
+
+/// Appends an entry to the chain. Within [`Sql::write`], so that nobody else appends.
+pub(super) fn append(sql: &mut Sql, chain: &mut Chain, entry: &Entry) -> Result<Stored> {
+    let next = chain.with(entry);
+    let changed = match &entry.kind {
+        EntryKind::Settle(settle) => insert_settle(sql, next, entry, settle)?,
+        EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_) => {
+            insert_other(sql, next, entry)?
+        }
+    };
+    if changed == 1 {
+        *chain = next;
+        return Ok(Stored::New);
+    }
+    let known = sql.first(
+        concat!("SELECT ", columns!(), " FROM entry WHERE id = ?1"),
+        &[entry.id.as_str().into()],
+        read,
+    )?;
+    Ok(if known.is_some_and(|known| known.kind == entry.kind) { Stored::Exists } else { Stored::Different })
+}
+
+fn insert_settle(sql: &mut Sql, chain: Chain, entry: &Entry, settle: &Settle) -> Result<u64> {
+    sql.execute(
+        "INSERT INTO entry (seq, id, at, kind, job, account, amount, lease, owner, model, tier_asked, tier,
+             ask_input, ask_output, price_input, price_output, prompt_tokens, answer_tokens, discount,
+             charge, fee, held_back, release_at, hash)
+         VALUES (?1, ?2, ?3, 'settle', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+             ?19, ?20, ?21, ?22, ?23)
+         ON CONFLICT (id) DO NOTHING",
+        &[
+            chain.seq.into(),
+            entry.id.as_str().into(),
+            entry.at.into(),
+            settle.job.to_string().into(),
+            settle.payer.to_string().into(),
+            settle.held.into(),
+            settle.lease.into(),
+            settle.owner.to_string().into(),
+            settle.model.as_str().into(),
+            settle.tier_asked.name().into(),
+            settle.tier.name().into(),
+            settle.ask.input.into(),
+            settle.ask.output.into(),
+            settle.price.input.into(),
+            settle.price.output.into(),
+            settle.prompt_tokens.into(),
+            settle.answer_tokens.into(),
+            settle.discount.into(),
+            settle.charge.into(),
+            settle.fee.into(),
+            settle.held_back.into(),
+            settle.release_at.into(),
+            chain.hash.as_slice().into(),
+        ],
+    )
+}
+
+fn insert_other(sql: &mut Sql, chain: Chain, entry: &Entry) -> Result<u64> {
+    let (kind, account, amount) = match &entry.kind {
+        EntryKind::Hold { payer, quote, .. } => ("hold", payer, quote.amount()),
+        EntryKind::Void { payer, amount, .. } => ("void", payer, *amount),
+        EntryKind::Transfer(transfer) => (transfer.cause.name(), &transfer.from, transfer.amount),
+        EntryKind::Settle(_) => bail!("a settlement has a statement of its own"),
+    };
+    let (counter, note) = match &entry.kind {
+        EntryKind::Transfer(transfer) => (Some(transfer.to.to_string()), Some(transfer.note.as_str())),
+        EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Settle(_) => (None, None),
+    };
+    let quote = match &entry.kind {
+        EntryKind::Hold { quote, .. } => Some(*quote),
+        EntryKind::Transfer(_) | EntryKind::Void { .. } | EntryKind::Settle(_) => None,
+    };
+    sql.execute(
+        "INSERT INTO entry (seq, id, at, kind, job, account, counter, amount, note, price_input, price_output,
+             prompt_tokens, answer_tokens, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (id) DO NOTHING",
+        &[
+            chain.seq.into(),
+            entry.id.as_str().into(),
+            entry.at.into(),
+            kind.into(),
+            entry.job().map(|job| job.to_string()).into(),
+            account.to_string().into(),
+            counter.into(),
+            amount.into(),
+            note.into(),
+            quote.map(|quote| quote.price().input).into(),
+            quote.map(|quote| quote.price().output).into(),
+            quote.map(Quote::prompt_tokens).into(),
+            quote.map(Quote::answer_tokens).into(),
+            chain.hash.as_slice().into(),
+        ],
+    )
+}
+
+/// Reads an entry from its [`columns`].
+pub(super) fn read(row: &Row) -> Result<Entry> {
+    let price = |at: usize| -> Result<Price> { Ok(Price::new(row.count(at)?, row.count(at + 1)?)) };
+    let payer: Account = row.parsed(4)?;
+    let amount = row.nanos(6)?;
+    let kind = match row.text(2)? {
+        "hold" => {
+            let quote =
+                Quote::new(price(15)?, row.count(17)?, row.count(18)?).context("a hold of too much")?;
+            ensure!(quote.amount() == amount, "a hold of {amount} USD is not the cost of its tokens");
+            EntryKind::Hold { job: row.parsed(3)?, payer, quote }
+        }
+        "void" => EntryKind::Void { job: row.parsed(3)?, payer, amount },
+        "settle" => EntryKind::Settle(Box::new(Settle {
+            job: row.parsed(3)?,
+            lease: u32::try_from(row.count(8)?).context("a lease that is too large")?,
+            payer,
+            owner: row.parsed(9)?,
+            model: row.text(10)?.to_owned(),
+            tier_asked: row.parsed(11)?,
+            tier: row.parsed(12)?,
+            ask: price(13)?,
+            price: price(15)?,
+            prompt_tokens: row.count(17)?,
+            answer_tokens: row.count(18)?,
+            held: amount,
+            discount: row.nanos(19)?,
+            charge: row.nanos(20)?,
+            fee: row.nanos(21)?,
+            held_back: row.nanos(22)?,
+            release_at: row.moment(23)?,
+        })),
+        cause => EntryKind::Transfer(Transfer {
+            cause: cause.parse::<Cause>().with_context(|| format!("an entry of kind {cause:?}"))?,
+            from: payer,
+            to: row.parsed(5)?,
+            amount,
+            note: row.text(7)?.to_owned(),
+        }),
+    };
+    Ok(Entry { id: row.text(0)?.to_owned(), at: row.moment(1)?, kind })
 }
 
 /// Sums every account's postings.
-pub(super) fn balances(connection: &Connection) -> rusqlite::Result<Vec<(Account, Nanos)>> {
-    let mut statement = connection.prepare(
-        "SELECT account, SUM(amount) FROM
-             (SELECT credit AS account, amount FROM posting UNION ALL SELECT debit, -amount FROM posting)
+pub(super) fn balances(sql: &mut Sql) -> Result<Vec<(Account, Nanos)>> {
+    sql.list(
+        "SELECT account, CAST(SUM(amount) AS BIGINT) FROM
+             (SELECT credit AS account, amount FROM posting UNION ALL SELECT debit, -amount FROM posting) AS leg
          GROUP BY account",
-    )?;
-    let rows = statement.query_map([], |row| Ok((parsed(row, 0)?, Nanos::new(row.get(1)?))))?;
-    rows.collect()
+        &[],
+        |row| Ok((row.parsed(0)?, row.nanos(1)?)),
+    )
 }
 
 /// Reads the holds that no entry has resolved.
-pub(super) fn open_holds(connection: &Connection) -> rusqlite::Result<Vec<(JobId, Account, Nanos)>> {
-    let mut statement = connection.prepare(
+pub(super) fn open_holds(sql: &mut Sql) -> Result<Vec<(JobId, Account, Nanos)>> {
+    sql.list(
         "SELECT job, account, amount FROM entry AS hold WHERE kind = 'hold'
              AND NOT EXISTS (SELECT 1 FROM entry WHERE id = 'settle:' || hold.job)
              AND NOT EXISTS (SELECT 1 FROM entry WHERE id = 'void:' || hold.job)
          ORDER BY seq",
-    )?;
-    let rows =
-        statement.query_map([], |row| Ok((parsed(row, 0)?, parsed(row, 1)?, Nanos::new(row.get(2)?))))?;
-    rows.collect()
+        &[],
+        |row| Ok((row.parsed(0)?, row.parsed(1)?, row.nanos(2)?)),
+    )
 }
 
-/// Returns the number of the last entry, 0 when there is none.
-pub(super) fn last(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT COALESCE(MAX(seq), 0) FROM entry", [], |row| row.get(0))
-}
-
-/// Reads the grants behind entry `seen`, and the number of the last entry.
-pub(super) fn grants_after(connection: &Connection, seen: i64) -> rusqlite::Result<(Vec<Entry>, i64)> {
-    let last = last(connection)?;
-    let mut statement = connection.prepare_cached(
-        "SELECT id, at, account, amount FROM entry WHERE seq > ? AND seq <= ? AND kind = 'grant' ORDER BY seq",
-    )?;
-    let rows = statement.query_map([seen, last], |row| {
-        let at: i64 = row.get(1)?;
-        let (to, amount) = (parsed::<Account>(row, 2)?, Nanos::new(row.get(3)?));
-        Ok(Entry { id: row.get(0)?, at: Moment(at.unsigned_abs()), kind: EntryKind::Grant { to, amount } })
-    })?;
-    Ok((rows.collect::<rusqlite::Result<_>>()?, last))
+/// Reads the transfers from outside that other processes have stored behind entry `seen`, up to `last`.
+pub(super) fn transfers_between(sql: &mut Sql, seen: u64, last: u64) -> Result<Vec<Entry>> {
+    sql.list(
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM entry WHERE seq > ?1 AND seq <= ?2 AND account = 'outside' ORDER BY seq"
+        ),
+        &[seen.into(), last.into()],
+        read,
+    )
 }
 
 /// Grants free answers what `budget` is above all that was granted before. Returns what was added.
-pub(super) fn fund_free(connection: &Connection, now: Moment, budget: Nanos) -> rusqlite::Result<Nanos> {
-    let granted: i64 = connection
-        .query_row("SELECT SUM(amount) FROM entry WHERE kind = 'grant' AND account = 'free'", [], |row| {
-            row.get(0)
-        })
-        .optional()
-        .map(|sum: Option<Option<i64>>| sum.flatten().unwrap_or(0))?;
+pub(super) fn fund_free(sql: &mut Sql, now: Moment, budget: Nanos) -> Result<Nanos> {
+    let granted = sql.number(
+        "SELECT CAST(SUM(amount) AS BIGINT) FROM entry WHERE kind = 'grant' AND counter = 'free'",
+        &[],
+    )?;
     let missing = budget.checked_sub(Nanos::new(granted)).unwrap_or_default();
     if missing <= Nanos::ZERO {
         return Ok(Nanos::ZERO);
     }
-    let grant = Entry {
-        id: format!("grant:free:{}", budget.get()),
-        at: now,
-        kind: EntryKind::Grant { to: Account::Free, amount: missing },
-    };
-    insert(connection, &grant)?;
+    let id = format!("grant:free:{}", budget.get());
+    let kind = grant(Account::Free, missing);
+    let mut chain = Chain::end(sql)?;
+    append(sql, &mut chain, &Entry { id, at: now, kind })?;
     Ok(missing)
 }
 
-/// Reads a column of text that prints a value.
-pub(super) fn parsed<T>(row: &Row<'_>, index: usize) -> rusqlite::Result<T>
-where
-    T: std::str::FromStr<Err: std::fmt::Display>,
-{
-    let text: String = row.get(index)?;
-    text.parse().map_err(|error: T::Err| bad(index, error.to_string()))
+/// Returns what a grant of the operator is.
+pub(super) fn grant(to: Account, amount: Nanos) -> EntryKind {
+    EntryKind::Transfer(Transfer {
+        cause: Cause::Grant,
+        from: Account::Outside,
+        to,
+        amount,
+        note: String::new(),
+    })
 }
 
-fn bad(index: usize, why: String) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(index, Type::Text, why.into())
+/// Sums of one transaction, by account, day and model.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    jobs: u64,
+    prompt_tokens: u64,
+    answer_tokens: u64,
+    charge: i64,
+    fee: i64,
 }
 
-/// SQLite's integers are signed; times, counts and prices never come near their end.
-pub(super) fn int(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+impl Sums {
+    /// Adds a settled job.
+    pub(super) fn add(&mut self, settle: &Settle) {
+        self.jobs += 1;
+        self.prompt_tokens += settle.prompt_tokens;
+        self.answer_tokens += settle.answer_tokens;
+        self.charge += settle.charge.get();
+        self.fee += settle.fee.get();
+    }
+
+    fn values(&self, whose: String, day: u64, model: &str) -> [Value; 8] {
+        [
+            whose.into(),
+            day.into(),
+            model.into(),
+            self.jobs.into(),
+            self.prompt_tokens.into(),
+            self.answer_tokens.into(),
+            self.charge.into(),
+            self.fee.into(),
+        ]
+    }
+
+    /// Adds to what an owner has earned on a day.
+    pub(super) fn add_to_earned(&self, sql: &mut Sql, owner: PluginId, day: u64, model: &str) -> Result<()> {
+        sql.execute(
+            "INSERT INTO earned VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (owner, day, model) DO UPDATE SET
+                 jobs = earned.jobs + excluded.jobs,
+                 prompt_tokens = earned.prompt_tokens + excluded.prompt_tokens,
+                 answer_tokens = earned.answer_tokens + excluded.answer_tokens,
+                 charge = earned.charge + excluded.charge,
+                 fee = earned.fee + excluded.fee",
+            &self.values(owner.to_string(), day, model),
+        )?;
+        Ok(())
+    }
+
+    /// Adds to what an account has spent on a day.
+    pub(super) fn add_to_spent(&self, sql: &mut Sql, payer: Account, day: u64, model: &str) -> Result<()> {
+        sql.execute(
+            "INSERT INTO spent VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (account, day, model) DO UPDATE SET
+                 jobs = spent.jobs + excluded.jobs,
+                 prompt_tokens = spent.prompt_tokens + excluded.prompt_tokens,
+                 answer_tokens = spent.answer_tokens + excluded.answer_tokens,
+                 charge = spent.charge + excluded.charge,
+                 fee = spent.fee + excluded.fee",
+            &self.values(payer.to_string(), day, model),
+        )?;
+        Ok(())
+    }
 }

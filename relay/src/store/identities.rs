@@ -3,14 +3,13 @@
 use anyhow::{Context, Result};
 use rekursing_market::ledger::{Account, Entry, EntryKind};
 use rekursing_protocol::{
-    AccountId, Gpu, JobId, Moment, Nanos, PluginId,
+    AccountId, Gpu, Moment, Nanos, PluginId,
     earnings::{Earnings, ModelEarnings, Receipt},
 };
-use rusqlite::{Connection, params};
 
 use super::{
-    Store, Unstarted,
-    entries::{self, int, parsed},
+    Row, Sql, Store, Unstarted, Value,
+    entries::{self, Chain},
 };
 
 /// A registered plugin.
@@ -56,16 +55,19 @@ impl Store {
     /// # Errors
     /// When it could not be made durable.
     pub async fn put_plugin(&self, now: Moment, plugin: Plugin) -> Result<()> {
-        self.change(move |connection| {
+        self.change(move |sql| {
             let gpu = serde_json::to_string(&plugin.gpu).unwrap_or_default();
-            let sql = "INSERT OR REPLACE INTO plugin VALUES (?, ?, ?, ?, ?)";
-            connection.prepare_cached(sql)?.execute(params![
-                plugin.id.to_string(),
-                plugin.secret_hash,
-                plugin.name,
-                gpu,
-                int(now.0)
-            ])?;
+            sql.execute(
+                "INSERT INTO plugin VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET
+                     secret_hash = excluded.secret_hash, name = excluded.name, gpu = excluded.gpu",
+                &[
+                    plugin.id.to_string().into(),
+                    plugin.secret_hash.as_slice().into(),
+                    plugin.name.into(),
+                    gpu.into(),
+                    now.into(),
+                ],
+            )?;
             Ok(())
         })
         .await
@@ -76,10 +78,10 @@ impl Store {
     /// # Errors
     /// When it could not be made durable.
     pub async fn put_upstream(&self, now: Moment, upstream: Upstream) -> Result<()> {
-        self.change(move |connection| {
-            connection.execute(
-                "INSERT OR REPLACE INTO upstream VALUES (?, ?, ?)",
-                params![upstream.plugin.to_string(), upstream.body, int(now.0)],
+        self.change(move |sql| {
+            sql.execute(
+                "INSERT INTO upstream VALUES (?1, ?2, ?3) ON CONFLICT (plugin) DO UPDATE SET body = excluded.body",
+                &[upstream.plugin.to_string().into(), upstream.body.into(), now.into()],
             )?;
             Ok(())
         })
@@ -88,159 +90,187 @@ impl Store {
 
     /// Reads a key by its hash.
     pub async fn key(&self, hash: [u8; 32]) -> Result<Option<Key>> {
-        let keys =
-            self.read(move |connection| keys_where(connection, "WHERE hash = ?", params![hash])).await?;
-        Ok(keys.into_iter().next())
+        self.read(move |sql| {
+            sql.first(concat!(keys!(), " WHERE hash = ?1"), &[hash.as_slice().into()], read_key)
+        })
+        .await
     }
 
     /// Reads what a plugin has earned.
     pub async fn earnings(&self, now: Moment, plugin: PluginId) -> Result<Earnings> {
-        self.read(move |connection| earnings(connection, now, plugin)).await
+        self.read(move |sql| sql.view(|sql| earnings(sql, now, plugin))).await
     }
 }
 
 impl Unstarted {
     /// Reads every plugin.
-    pub fn plugins(&self) -> Result<Vec<Plugin>> {
-        let mut statement = self.connection.prepare("SELECT id, secret_hash, name, gpu FROM plugin")?;
-        let rows = statement.query_map([], |row| {
-            let gpu: String = row.get(3)?;
-            let gpu = serde_json::from_str(&gpu).unwrap_or_default();
-            Ok(Plugin { id: parsed(row, 0)?, secret_hash: row.get(1)?, name: row.get(2)?, gpu })
-        })?;
-        rows.collect::<rusqlite::Result<_>>().context("could not read the plugins")
+    pub fn plugins(&mut self) -> Result<Vec<Plugin>> {
+        let read = |row: &Row| {
+            let gpu = serde_json::from_str(row.text(3)?).unwrap_or_default();
+            Ok(Plugin { id: row.parsed(0)?, secret_hash: row.hash(1)?, name: row.text(2)?.to_owned(), gpu })
+        };
+        let plugins = self.sql.list("SELECT id, secret_hash, name, gpu FROM plugin", &[], read);
+        plugins.context("could not read the plugins")
     }
 
     /// Reads every upstream.
-    pub fn upstreams(&self) -> Result<Vec<Upstream>> {
-        let mut statement = self.connection.prepare("SELECT plugin, body FROM upstream")?;
-        let rows =
-            statement.query_map([], |row| Ok(Upstream { plugin: parsed(row, 0)?, body: row.get(1)? }))?;
-        rows.collect::<rusqlite::Result<_>>().context("could not read the upstreams")
+    pub fn upstreams(&mut self) -> Result<Vec<Upstream>> {
+        let read = |row: &Row| Ok(Upstream { plugin: row.parsed(0)?, body: row.text(1)?.to_owned() });
+        let upstreams = self.sql.list("SELECT plugin, body FROM upstream", &[], read);
+        upstreams.context("could not read the upstreams")
     }
 
     /// Stores a key and grants its account an opening balance, both or neither.
     pub fn create_key(&mut self, now: Moment, key: &Key, balance: Nanos) -> Result<()> {
-        let transaction = self.connection.transaction()?;
-        transaction.execute(
-            "INSERT INTO api_key VALUES (?, ?, ?, ?, ?, NULL)",
-            params![key.hash, key.prefix, key.name, key.account.to_string(), int(now.0)],
-        )?;
-        if balance > Nanos::ZERO {
-            let to = Account::Page(key.account);
-            let id = format!("grant:{}:{}", key.account, now.0);
-            entries::insert(
-                &transaction,
-                &Entry { id, at: now, kind: EntryKind::Grant { to, amount: balance } },
+        let stored = self.sql.write(|sql| {
+            sql.execute(
+                "INSERT INTO api_key VALUES (?1, ?2, ?3, ?4, ?5, NULL)",
+                &[
+                    key.hash.as_slice().into(),
+                    key.prefix.as_str().into(),
+                    key.name.as_str().into(),
+                    key.account.to_string().into(),
+                    now.into(),
+                ],
             )?;
-        }
-        transaction.commit().context("could not store the key")
+            grant(sql, now, key, balance)?;
+            sql.changed()
+        });
+        stored.context("could not store the key")
     }
 
     /// Grants more to the account behind a key. Returns the key, or `None` when no key begins so.
     pub fn grant(&mut self, now: Moment, prefix: &str, amount: Nanos) -> Result<Option<Key>> {
         let Some(key) = self.keys()?.into_iter().find(|key| key.prefix == prefix) else { return Ok(None) };
-        let kind = EntryKind::Grant { to: Account::Page(key.account), amount };
-        let id = format!("grant:{}:{}", key.account, now.0);
-        entries::insert(&self.connection, &Entry { id, at: now, kind })?;
+        self.sql.write(|sql| {
+            grant(sql, now, &key, amount)?;
+            sql.changed()
+        })?;
         Ok(Some(key))
     }
 
     /// Reads every key.
-    pub fn keys(&self) -> Result<Vec<Key>> {
-        keys_where(&self.connection, "ORDER BY created", params![]).context("could not read the keys")
+    pub fn keys(&mut self) -> Result<Vec<Key>> {
+        let keys = self.sql.list(concat!(keys!(), " ORDER BY created, prefix"), &[], read_key);
+        keys.context("could not read the keys")
     }
 
     /// Revokes the key that begins with `prefix`. Tells whether there is one.
-    pub fn revoke_key(&self, now: Moment, prefix: &str) -> Result<bool> {
-        let sql = "UPDATE api_key SET revoked = ? WHERE prefix = ? AND revoked IS NULL";
-        let changed = self.connection.execute(sql, params![int(now.0), prefix])?;
-        Ok(changed > 0)
+    pub fn revoke_key(&mut self, now: Moment, prefix: &str) -> Result<bool> {
+        self.sql.write(|sql| {
+            let revoke = "UPDATE api_key SET revoked = ?1 WHERE prefix = ?2 AND revoked IS NULL";
+            let changed = sql.execute(revoke, &[now.into(), prefix.into()])?;
+            sql.changed()?;
+            Ok(changed > 0)
+        })
     }
 }
 
-fn keys_where(
-    connection: &Connection,
-    condition: &str,
-    with: impl rusqlite::Params,
-) -> rusqlite::Result<Vec<Key>> {
-    let sql = format!("SELECT hash, prefix, name, account, revoked IS NOT NULL FROM api_key {condition}");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(with, |row| {
-        Ok(Key {
-            hash: row.get(0)?,
-            prefix: row.get(1)?,
-            name: row.get(2)?,
-            account: parsed(row, 3)?,
-            revoked: row.get(4)?,
-        })
-    })?;
-    rows.collect()
+/// Appends a grant to the account behind a key, unless it is of nothing.
+fn grant(sql: &mut Sql, now: Moment, key: &Key, amount: Nanos) -> Result<()> {
+    if amount <= Nanos::ZERO {
+        return Ok(());
+    }
+    let mut chain = Chain::end(sql)?;
+    // The number of the entry tells two grants of one moment apart.
+    let id = format!("grant:{}:{}", key.account, chain.seq + 1);
+    let kind: EntryKind = entries::grant(Account::Page(key.account), amount);
+    entries::append(sql, &mut chain, &Entry { id, at: now, kind })?;
+    Ok(())
 }
 
-fn earnings(connection: &Connection, now: Moment, plugin: PluginId) -> rusqlite::Result<Earnings> {
-    let owner = plugin.to_string();
-    let since = |days: u64| -> rusqlite::Result<Nanos> {
-        let first = int((now.day() + 1).saturating_sub(days));
-        let sql = "SELECT COALESCE(SUM(charge - fee), 0) FROM daily WHERE owner = ? AND day >= ?";
-        let sum = connection.prepare_cached(sql)?.query_row(params![owner, first], |row| row.get(0))?;
-        Ok(Nanos::new(sum))
+/// The columns that [`read_key`] takes.
+macro_rules! keys {
+    () => {
+        "SELECT hash, prefix, name, account, revoked FROM api_key"
     };
-    let models = by_model(connection, &owner)?;
-    let total = since(now.day() + 1)?;
-    Ok(Earnings {
-        plugin_id: plugin,
-        available: total,
-        held: Nanos::ZERO,
-        paid: Nanos::ZERO,
-        today: since(1)?,
-        last7_days: since(7)?,
-        last30_days: since(30)?,
-        total,
-        jobs: models.iter().map(|model| model.jobs).sum(),
-        models,
-        recent: recent(connection, &owner)?,
+}
+use keys;
+
+fn read_key(row: &Row) -> Result<Key> {
+    Ok(Key {
+        hash: row.hash(0)?,
+        prefix: row.text(1)?.to_owned(),
+        name: row.text(2)?.to_owned(),
+        account: row.parsed(3)?,
+        revoked: !row.is_null(4)?,
     })
 }
 
-fn by_model(connection: &Connection, owner: &str) -> rusqlite::Result<Vec<ModelEarnings>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT model, SUM(jobs), SUM(prompt_tokens), SUM(answer_tokens), SUM(charge - fee) AS earned
-         FROM daily WHERE owner = ? GROUP BY model ORDER BY earned DESC, model",
-    )?;
-    let rows = statement.query_map([owner], |row| {
-        Ok(ModelEarnings {
-            model: row.get(0)?,
-            jobs: count(row, 1)?,
-            prompt_tokens: count(row, 2)?,
-            answer_tokens: count(row, 3)?,
-            earned: Nanos::new(row.get(4)?),
-        })
-    })?;
-    rows.collect()
+fn earnings(sql: &mut Sql, now: Moment, plugin: PluginId) -> Result<Earnings> {
+    let owner = plugin.to_string();
+    let mut since = |days: u64| -> Result<Nanos> {
+        let first = (now.day() + 1).saturating_sub(days);
+        let sum = "SELECT CAST(SUM(charge - fee) AS BIGINT) FROM earned WHERE owner = ?1 AND day >= ?2";
+        sql.number(sum, &[owner.as_str().into(), first.into()]).map(Nanos::new)
+    };
+    let (today, last7_days, last30_days) = (since(1)?, since(7)?, since(30)?);
+    let total = since(now.day() + 1)?;
+    let models = by_model(sql, &owner)?;
+    Ok(Earnings {
+        plugin_id: plugin,
+        available: balance(sql, &format!("owner:{owner}"))?,
+        held: balance(sql, &format!("held:{owner}"))?,
+        paid: Nanos::ZERO,
+        today,
+        last7_days,
+        last30_days,
+        total,
+        jobs: models.iter().map(|model| model.jobs).sum(),
+        models,
+        recent: recent(sql, &owner)?,
+    })
 }
 
-fn recent(connection: &Connection, owner: &str) -> rusqlite::Result<Vec<Receipt>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT job, at, model, prompt_tokens, answer_tokens, charge, fee FROM entry
-         WHERE owner = ? ORDER BY seq DESC LIMIT 50",
-    )?;
-    let rows = statement.query_map([owner], |row| {
-        let (charge, fee): (i64, i64) = (row.get(5)?, row.get(6)?);
-        Ok(Receipt {
-            job_id: parsed::<JobId>(row, 0)?,
-            at: Moment(count(row, 1)?),
-            model: row.get(2)?,
-            prompt_tokens: count(row, 3)?,
-            answer_tokens: count(row, 4)?,
-            charge: Nanos::new(charge),
-            fee: Nanos::new(fee),
-            earned: Nanos::new(charge - fee),
-        })
-    })?;
-    rows.collect()
+/// Sums what an owner has, available or held: what was earned and what moved since.
+fn balance(sql: &mut Sql, account: &str) -> Result<Nanos> {
+    let whose: [Value; 1] = [account.into()];
+    let credits = "SELECT CAST(SUM(amount) AS BIGINT) FROM entry WHERE counter IS NOT NULL AND counter = ?1";
+    let debits = "SELECT CAST(SUM(amount) AS BIGINT) FROM entry
+                  WHERE account = ?1 AND kind NOT IN ('hold', 'void', 'settle')";
+    let moved = sql.number(credits, &whose)? - sql.number(debits, &whose)?;
+    let earned = match account.split_once(':') {
+        Some(("held", owner)) => sql.number(
+            "SELECT CAST(SUM(held_back) AS BIGINT) FROM entry WHERE owner IS NOT NULL AND owner = ?1",
+            &[owner.into()],
+        )?,
+        Some((_, owner)) => sql.number(
+            "SELECT CAST(SUM(charge - fee - held_back) AS BIGINT) FROM entry
+             WHERE owner IS NOT NULL AND owner = ?1",
+            &[owner.into()],
+        )?,
+        None => 0,
+    };
+    Ok(Nanos::new(earned + moved))
 }
 
-fn count(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(index).map(i64::unsigned_abs)
+fn by_model(sql: &mut Sql, owner: &str) -> Result<Vec<ModelEarnings>> {
+    sql.list(
+        "SELECT model, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
+             CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge - fee) AS BIGINT) AS earned
+         FROM earned WHERE owner = ?1 GROUP BY model ORDER BY earned DESC, model",
+        &[owner.into()],
+        |row| {
+            Ok(ModelEarnings {
+                model: row.text(0)?.to_owned(),
+                jobs: row.count(1)?,
+                prompt_tokens: row.count(2)?,
+                answer_tokens: row.count(3)?,
+                earned: row.nanos(4)?,
+            })
+        },
+    )
+}
+
+fn recent(sql: &mut Sql, owner: &str) -> Result<Vec<Receipt>> {
+    let settles = sql.list(
+        concat!(
+            "SELECT ",
+            entries::columns!(),
+            " FROM entry WHERE owner IS NOT NULL AND owner = ?1 ORDER BY seq DESC LIMIT 50"
+        ),
+        &[owner.into()],
+        entries::read,
+    )?;
+    Ok(settles.iter().filter_map(Entry::receipt).collect())
 }

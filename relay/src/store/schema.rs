@@ -1,46 +1,62 @@
-//! The tables.
+//! The tables, written once for both databases.
 
 use anyhow::{Context, Result, ensure};
-use rusqlite::Connection;
 
-/// One batch per version; a database knows by `user_version` which it has.
-const MIGRATIONS: &[&str] = &["
+use super::sql::Sql;
+
+/// One batch per version, in SQLite's words; [`translated`] makes them PostgreSQL's.
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE entry (
     seq           INTEGER PRIMARY KEY,
     id            TEXT NOT NULL UNIQUE,
     at            INTEGER NOT NULL,
-    kind          TEXT NOT NULL CHECK (kind IN ('grant', 'hold', 'settle', 'void')),
+    kind          TEXT NOT NULL,
     job           TEXT,
+    -- Who pays for a job, or what a transfer leaves.
     account       TEXT NOT NULL,
+    -- What a transfer reaches.
+    counter       TEXT,
     amount        INTEGER NOT NULL CHECK (amount >= 0),
-    owner         TEXT,
-    charge        INTEGER CHECK (charge BETWEEN 0 AND amount),
-    fee           INTEGER CHECK (fee BETWEEN 0 AND charge),
+    note          TEXT,
     lease         INTEGER,
+    owner         TEXT,
     model         TEXT,
+    tier_asked    TEXT,
     tier          TEXT,
+    ask_input     INTEGER,
+    ask_output    INTEGER,
     price_input   INTEGER,
     price_output  INTEGER,
     prompt_tokens INTEGER,
-    answer_tokens INTEGER
+    answer_tokens INTEGER,
+    discount      INTEGER CHECK (discount >= 0),
+    charge        INTEGER CHECK (charge BETWEEN 0 AND amount),
+    fee           INTEGER CHECK (fee BETWEEN 0 AND charge),
+    held_back     INTEGER CHECK (held_back BETWEEN 0 AND charge - fee),
+    release_at    INTEGER,
+    -- SHA-256 of the entry before and of this one.
+    hash          BLOB NOT NULL
 ) STRICT;
 CREATE INDEX entry_owner ON entry (owner, seq) WHERE owner IS NOT NULL;
-CREATE TRIGGER entry_is_never_changed BEFORE UPDATE ON entry
-    BEGIN SELECT RAISE(ABORT, 'a ledger entry is never changed'); END;
-CREATE TRIGGER entry_is_never_removed BEFORE DELETE ON entry
-    BEGIN SELECT RAISE(ABORT, 'a ledger entry is never removed'); END;
+CREATE INDEX entry_account ON entry (account, seq) WHERE kind NOT IN ('hold', 'void');
+CREATE INDEX entry_counter ON entry (counter, seq) WHERE counter IS NOT NULL;
 
 -- The double-entry legs of each entry.
-CREATE VIEW posting (seq, id, at, job, debit, credit, amount) AS
-    SELECT seq, id, at, job, 'outside', account, amount FROM entry WHERE kind = 'grant'
-    UNION ALL SELECT seq, id, at, job, account, 'escrow', amount FROM entry WHERE kind = 'hold'
-    UNION ALL SELECT seq, id, at, job, 'escrow', account, amount FROM entry WHERE kind = 'void'
-    UNION ALL SELECT seq, id, at, job, 'escrow', 'owner:' || owner, charge - fee FROM entry WHERE kind = 'settle'
-    UNION ALL SELECT seq, id, at, job, 'escrow', 'platform', fee FROM entry WHERE kind = 'settle'
-    UNION ALL SELECT seq, id, at, job, 'escrow', account, amount - charge FROM entry WHERE kind = 'settle';
+CREATE VIEW posting (seq, id, at, kind, job, debit, credit, amount) AS
+    SELECT seq, id, at, kind, job, account, counter, amount FROM entry WHERE counter IS NOT NULL
+    UNION ALL SELECT seq, id, at, kind, job, account, 'escrow', amount FROM entry WHERE kind = 'hold'
+    UNION ALL SELECT seq, id, at, kind, job, 'escrow', account, amount FROM entry WHERE kind = 'void'
+    UNION ALL SELECT seq, id, at, kind, job, 'escrow', 'owner:' || owner, charge - fee - held_back
+        FROM entry WHERE kind = 'settle'
+    UNION ALL SELECT seq, id, at, kind, job, 'escrow', 'held:' || owner, held_back
+        FROM entry WHERE kind = 'settle'
+    UNION ALL SELECT seq, id, at, kind, job, 'escrow', 'platform', fee FROM entry WHERE kind = 'settle'
+    UNION ALL SELECT seq, id, at, kind, job, 'escrow', account, amount - charge
+        FROM entry WHERE kind = 'settle';
 
 -- Sums per owner, UTC day and model, kept beside the entries so that earnings are quick to read.
-CREATE TABLE daily (
+CREATE TABLE earned (
     owner         TEXT NOT NULL,
     day           INTEGER NOT NULL,
     model         TEXT NOT NULL,
@@ -50,6 +66,19 @@ CREATE TABLE daily (
     charge        INTEGER NOT NULL,
     fee           INTEGER NOT NULL,
     PRIMARY KEY (owner, day, model)
+) STRICT, WITHOUT ROWID;
+
+-- The same per paying account.
+CREATE TABLE spent (
+    account       TEXT NOT NULL,
+    day           INTEGER NOT NULL,
+    model         TEXT NOT NULL,
+    jobs          INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    answer_tokens INTEGER NOT NULL,
+    charge        INTEGER NOT NULL,
+    fee           INTEGER NOT NULL,
+    PRIMARY KEY (account, day, model)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE plugin (
@@ -74,7 +103,8 @@ CREATE TABLE upstream (
     body    TEXT NOT NULL,
     created INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-", "
+",
+    "
 -- Jobs at which the server's count of tokens is far from the relay's; the latest of them.
 CREATE TABLE discrepancy (
     seq            INTEGER PRIMARY KEY,
@@ -87,30 +117,57 @@ CREATE TABLE discrepancy (
     claimed_prompt INTEGER,
     claimed_answer INTEGER
 ) STRICT;
-"];
+",
+];
 
-/// Sets what every connection needs: a write-ahead log that is synced at each commit.
-pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", "ON")?;
-    connection.set_prepared_statement_cache_capacity(64);
-    Ok(())
-}
+/// What keeps entries as they are, in SQLite's words.
+const KEPT_SQLITE: &str = "
+CREATE TRIGGER entry_is_never_changed BEFORE UPDATE ON entry
+    BEGIN SELECT RAISE(ABORT, 'a ledger entry is never changed'); END;
+CREATE TRIGGER entry_is_never_removed BEFORE DELETE ON entry
+    BEGIN SELECT RAISE(ABORT, 'a ledger entry is never removed'); END;
+";
+
+/// The same in PostgreSQL's, with the number by which relay and tools tell each other of changes.
+const KEPT_POSTGRES: &str = "
+CREATE FUNCTION entry_is_kept() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'a ledger entry is neither changed nor removed'; END $$;
+CREATE TRIGGER entry_is_never_changed BEFORE UPDATE OR DELETE ON entry
+    FOR EACH ROW EXECUTE FUNCTION entry_is_kept();
+CREATE TRIGGER entry_is_never_emptied BEFORE TRUNCATE ON entry
+    FOR EACH STATEMENT EXECUTE FUNCTION entry_is_kept();
+CREATE TABLE revision (n BIGINT NOT NULL);
+INSERT INTO revision VALUES (0);
+";
 
 /// Brings the tables to this program's version.
-pub(super) fn migrate(connection: &Connection) -> Result<()> {
-    let version: u32 = connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .context("could not read the database's version")?;
-    let version = version as usize;
-    ensure!(version <= MIGRATIONS.len(), "the database was made by a newer relay; update this one");
-    for (index, batch) in MIGRATIONS.iter().enumerate().skip(version) {
-        let step = index + 1;
-        connection
-            .execute_batch(&format!("BEGIN IMMEDIATE; {batch} PRAGMA user_version = {step}; COMMIT;"))
-            .with_context(|| format!("could not bring the database to version {step}"))?;
+pub(super) fn migrate(sql: &mut Sql) -> Result<()> {
+    if sql.is_sqlite() {
+        let older = sql.number("PRAGMA user_version", &[])?;
+        ensure!(older == 0, "the database was made before the ledger had its chain; start with a new one");
     }
-    Ok(())
+    sql.batch("CREATE TABLE IF NOT EXISTS version (n INTEGER NOT NULL)")?;
+    sql.write(|sql| {
+        let known = sql.number("SELECT MAX(n) FROM version", &[]).context("could not read the version")?;
+        let known = usize::try_from(known).context("a version below zero")?;
+        ensure!(known <= MIGRATIONS.len(), "the database was made by a newer relay; update this one");
+        for (step, batch) in (1_u64..).zip(MIGRATIONS).skip(known) {
+            let made = if sql.is_sqlite() { sql.batch(batch) } else { sql.batch(&translated(batch)) };
+            made.with_context(|| format!("could not bring the database to version {step}"))?;
+            if step == 1 {
+                sql.batch(if sql.is_sqlite() { KEPT_SQLITE } else { KEPT_POSTGRES })?;
+            }
+            sql.execute("INSERT INTO version VALUES (?1)", &[step.into()])?;
+        }
+        Ok(())
+    })
+}
+
+/// Writes SQLite's words as PostgreSQL's.
+fn translated(batch: &str) -> String {
+    batch
+        .replace(" STRICT, WITHOUT ROWID", "")
+        .replace(" STRICT", "")
+        .replace(" INTEGER", " BIGINT")
+        .replace(" BLOB", " BYTEA")
 }

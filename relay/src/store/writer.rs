@@ -9,11 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rekursing_market::ledger::{Entry, EntryKind};
+use anyhow::Result;
+use rekursing_market::ledger::{Account, Entry, EntryKind};
 use rekursing_protocol::PluginId;
-use rusqlite::Connection;
 
-use super::{Change, OnForeign, Write, entries, queue::Queue};
+use super::{
+    Change, OnForeign, Sql, Write,
+    entries::{self, Chain, Stored, Sums},
+    queue::Queue,
+};
 
 /// How long an entry that nobody waits for may wait for company.
 const LINGER: Duration = Duration::from_millis(100);
@@ -22,26 +26,21 @@ const LINGER: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Writer {
-    connection: Connection,
+    sql: Sql,
     queue: Arc<Queue>,
     healthy: Arc<AtomicBool>,
     on_foreign: OnForeign,
-    /// SQLite's counter of commits by other connections, as last seen.
+    /// The database's counter of commits by other connections, as last seen.
     foreign_version: i64,
-    /// The last entry that was looked at for grants of other processes.
-    seen: i64,
+    /// The last entry that was looked at for money that other processes took in.
+    seen: u64,
 }
 
-/// Sums of one transaction, by owner, day and model.
-type Daily = HashMap<(PluginId, u64, String), Sums>;
-
-#[derive(Debug, Default)]
-pub(super) struct Sums {
-    pub(super) jobs: u64,
-    pub(super) prompt_tokens: u64,
-    pub(super) answer_tokens: u64,
-    pub(super) charge: i64,
-    pub(super) fee: i64,
+/// Sums of one transaction, by owner or payer, day and model.
+#[derive(Default)]
+struct Daily {
+    earned: HashMap<(PluginId, u64, String), Sums>,
+    spent: HashMap<(Account, u64, String), Sums>,
 }
 
 /// What is left of a batch once its rows are in the transaction.
@@ -52,15 +51,15 @@ enum Rest {
 
 impl Writer {
     pub(super) fn new(
-        connection: Connection,
+        sql: Sql,
         queue: &Arc<Queue>,
-        seen: i64,
+        seen: u64,
         healthy: &Arc<AtomicBool>,
         on_foreign: OnForeign,
     ) -> Writer {
         let (queue, healthy) = (Arc::clone(queue), Arc::clone(healthy));
         // No version is below zero, so the first look finds what came since the book was opened.
-        Writer { connection, queue, healthy, on_foreign, foreign_version: -1, seen }
+        Writer { sql, queue, healthy, on_foreign, foreign_version: -1, seen }
     }
 
     /// Runs until told to stop.
@@ -101,29 +100,41 @@ impl Writer {
         if rows.entries.is_empty() && rows.changes.is_empty() {
             return;
         }
-        change(&mut self.connection, rows.changes);
-        while let Err(error) = insert(&mut self.connection, &rows.entries) {
+        change(&mut self.sql, rows.changes);
+        while let Err(error) = insert(&mut self.sql, &rows.entries) {
             self.healthy.store(false, Ordering::Relaxed);
-            tracing::error!(%error, "could not store ledger entries; trying again");
+            tracing::error!(error = format!("{error:#}"), "could not store ledger entries; trying again");
             std::thread::sleep(PAUSE);
+            if let Err(error) = self.sql.mend() {
+                tracing::error!(error = format!("{error:#}"), "could not reach the database");
+            }
         }
         self.healthy.store(true, Ordering::Relaxed);
     }
 
-    /// Tells of what other processes have changed, and of the grants among it.
+    /// Tells of what other processes have changed, and of money from outside among it.
     fn look_around(&mut self) {
-        let Ok(version) = data_version(&self.connection) else { return };
+        if let Err(error) = self.hear() {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "could not look for changes of other processes");
+        }
+    }
+
+    fn hear(&mut self) -> Result<()> {
+        self.sql.mend()?;
+        let version = self.sql.foreign_version()?;
         if version == self.foreign_version {
-            return;
+            return Ok(());
         }
-        match entries::grants_after(&self.connection, self.seen) {
-            Ok((grants, last)) => {
-                if (self.on_foreign)(&grants) {
-                    (self.foreign_version, self.seen) = (version, last);
-                }
-            }
-            Err(error) => tracing::warn!(%error, "could not look for changes of other processes"),
+        let seen = self.seen;
+        let (transfers, last) = self.sql.view(|sql| {
+            let last = Chain::end(sql)?.seq;
+            Ok((entries::transfers_between(sql, seen, last)?, last))
+        })?;
+        if (self.on_foreign)(&transfers) {
+            (self.foreign_version, self.seen) = (version, last);
         }
+        Ok(())
     }
 }
 
@@ -149,26 +160,19 @@ fn split(writes: Vec<Write>) -> (Rows, Vec<Rest>) {
 
 /// Makes changes in one transaction. One that fails leaves the others alone; whoever waits for it hears
 /// of it, and of a commit that failed.
-fn change(connection: &mut Connection, changes: Vec<Change>) {
+fn change(sql: &mut Sql, changes: Vec<Change>) {
     if changes.is_empty() {
         return;
     }
     let mut made = Vec::with_capacity(changes.len());
-    let all = || -> rusqlite::Result<()> {
-        let mut transaction = connection.transaction()?;
+    let committed = sql.write(|sql| {
         for change in changes {
-            let savepoint = transaction.savepoint()?;
-            let result = (change.make)(&savepoint);
-            if result.is_ok() {
-                savepoint.commit()?;
-            }
-            made.push((change.made, result));
+            made.push((change.made, sql.write(change.make)));
         }
-        transaction.commit()
-    };
-    let committed = all();
+        Ok(())
+    });
     if let Err(error) = &committed {
-        tracing::error!(%error, "could not store changes");
+        tracing::error!(error = format!("{error:#}"), "could not store changes");
     }
     for (waiting, result) in made {
         // Whoever hears nothing, because the commit failed or he left, takes it for a failure.
@@ -178,38 +182,36 @@ fn change(connection: &mut Connection, changes: Vec<Change>) {
     }
 }
 
-fn insert(connection: &mut Connection, rows: &[Entry]) -> rusqlite::Result<()> {
+fn insert(sql: &mut Sql, rows: &[Entry]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let transaction = connection.transaction()?;
-    let mut daily = Daily::new();
-    for entry in rows {
-        if entries::insert(&transaction, entry)? {
-            sum(&mut daily, entry);
-        } else {
-            tracing::error!(id = %entry.id, "a ledger entry with this id exists");
+    sql.write(|sql| {
+        let mut chain = Chain::end(sql)?;
+        let mut daily = Daily::default();
+        for entry in rows {
+            match entries::append(sql, &mut chain, entry)? {
+                Stored::New => sum(&mut daily, entry),
+                // A commit whose answer was lost is made again.
+                Stored::Exists => tracing::warn!(id = %entry.id, "a ledger entry was stored before"),
+                Stored::Different => {
+                    tracing::error!(id = %entry.id, "another ledger entry with this id exists, and stays");
+                }
+            }
         }
-    }
-    for ((owner, day, model), sums) in &daily {
-        entries::add_to_day(&transaction, *owner, *day, model, sums)?;
-    }
-    transaction.commit()
+        for ((owner, day, model), sums) in &daily.earned {
+            sums.add_to_earned(sql, *owner, *day, model)?;
+        }
+        for ((payer, day, model), sums) in &daily.spent {
+            sums.add_to_spent(sql, *payer, *day, model)?;
+        }
+        Ok(())
+    })
 }
 
 fn sum(daily: &mut Daily, entry: &Entry) {
-    let EntryKind::Settle { owner, model, prompt_tokens, answer_tokens, charge, fee, .. } = &entry.kind
-    else {
-        return;
-    };
-    let sums = daily.entry((*owner, entry.at.day(), model.to_string())).or_default();
-    sums.jobs += 1;
-    sums.prompt_tokens += prompt_tokens;
-    sums.answer_tokens += answer_tokens;
-    sums.charge += charge.get();
-    sums.fee += fee.get();
-}
-
-fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
+    let EntryKind::Settle(settle) = &entry.kind else { return };
+    let (day, model) = (entry.at.day(), &settle.model);
+    daily.earned.entry((settle.owner, day, model.clone())).or_default().add(settle);
+    daily.spent.entry((settle.payer, day, model.clone())).or_default().add(settle);
 }

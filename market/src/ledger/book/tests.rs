@@ -1,8 +1,9 @@
 //! The rules of the book, as tables, and the worked examples of `docs/ledger.md`.
 
-use rekursing_protocol::AccountId;
+use rekursing_protocol::{AccountId, PluginId, Price};
 
 use super::*;
+use crate::tier::Tier;
 
 const PAGE: Account = Account::Page(AccountId::from_bits(1));
 const OWNER: PluginId = PluginId::from_bits(2);
@@ -25,12 +26,22 @@ fn settlement(prompt_tokens: u64, answer_tokens: u64) -> Settlement {
         lease: 1,
         owner: OWNER,
         model: "qwen2.5-7b-instruct".to_owned(),
+        tier_asked: Tier::Standard,
         tier: Tier::Standard,
+        ask: Price::new(150_000, 600_000),
         price: Price::new(150_000, 600_000),
         prompt_tokens,
         answer_tokens,
         fee_permille: 50,
+        discount_permille: 0,
+        holdback_permille: 0,
+        release_at: Moment(0),
     }
+}
+
+/// A quote over so much: one nano-dollar per token.
+fn quote(nanos: Nanos) -> Quote {
+    Quote::new(Price::new(0, 1_000), 0, nanos.get().unsigned_abs()).unwrap()
 }
 
 fn balances(book: &Book) -> [String; 5] {
@@ -42,8 +53,8 @@ fn balances(book: &Book) -> [String; 5] {
 fn the_first_worked_example_is_what_happens() {
     let mut book = granted("5");
     assert_eq!(balances(&book), ["5", "0", "0", "0", "-5"]);
-    let held = Price::new(150_000, 600_000).cost(1_000, 500).unwrap();
-    assert_eq!(held, dollars("0.00045"));
+    let held = Quote::new(Price::new(150_000, 600_000), 1_000, 500).unwrap();
+    assert_eq!(held.amount(), dollars("0.00045"));
     book.hold(NOW, JOB, PAGE, held).unwrap();
     assert_eq!(balances(&book), ["4.99955", "0.00045", "0", "0", "-5"]);
     let entry = book.settle(NOW, settlement(1_000, 321)).unwrap();
@@ -70,12 +81,12 @@ fn the_second_worked_example_is_what_happens() {
     let mut book = granted("1");
     let price = Price::new(50_000, 100_000).scaled(800);
     assert_eq!(price, Price::new(40_000, 80_000));
-    let held = price.cost(7, 16).unwrap();
+    let held = Quote::new(price, 7, 16).unwrap();
     book.hold(NOW, JOB, PAGE, held).unwrap();
     let entry = book.settle(NOW, Settlement { price, ..settlement(7, 1) }).unwrap();
     let receipt = entry.receipt().unwrap();
     assert_eq!(
-        [held, receipt.charge, receipt.fee, receipt.earned],
+        [held.amount(), receipt.charge, receipt.fee, receipt.earned],
         ["0.00000156", "0.00000036", "0.000000018", "0.000000342"].map(dollars)
     );
     assert_eq!(book.audit(), Ok(()));
@@ -105,7 +116,7 @@ fn the_document_shows_the_numbers_that_the_tests_assert() {
 #[test]
 fn a_void_gives_back_all_of_it() {
     let mut book = granted("1");
-    book.hold(NOW, JOB, PAGE, dollars("0.25")).unwrap();
+    book.hold(NOW, JOB, PAGE, quote(dollars("0.25"))).unwrap();
     let entry = book.void(NOW, JOB).unwrap();
     assert_eq!(entry.id, format!("void:{JOB}"));
     assert_eq!(balances(&book), ["1", "0", "0", "0", "-1"]);
@@ -115,7 +126,7 @@ fn a_void_gives_back_all_of_it() {
 #[test]
 fn a_hold_resolves_exactly_once() {
     let mut settled = granted("1");
-    settled.hold(NOW, JOB, PAGE, dollars("0.25")).unwrap();
+    settled.hold(NOW, JOB, PAGE, quote(dollars("0.25"))).unwrap();
     settled.settle(NOW, settlement(10, 10)).unwrap();
     let before = balances(&settled);
     let later_lease = Settlement { lease: 2, ..settlement(10, 10) };
@@ -123,11 +134,11 @@ fn a_hold_resolves_exactly_once() {
     assert_eq!(settled.settle(NOW, settlement(10, 11)), Err(BookRefusal::ExistsDifferent));
     assert_eq!(settled.settle(NOW, later_lease), Err(BookRefusal::ExistsDifferent));
     assert_eq!(settled.void(NOW, JOB), Err(BookRefusal::ExistsDifferent));
-    assert_eq!(settled.hold(NOW, JOB, PAGE, dollars("0.25")), Err(BookRefusal::ExistsDifferent));
+    assert_eq!(settled.hold(NOW, JOB, PAGE, quote(dollars("0.25"))), Err(BookRefusal::ExistsDifferent));
     assert_eq!(balances(&settled), before);
 
     let mut voided = granted("1");
-    voided.hold(NOW, JOB, PAGE, dollars("0.25")).unwrap();
+    voided.hold(NOW, JOB, PAGE, quote(dollars("0.25"))).unwrap();
     voided.void(NOW, JOB).unwrap();
     assert_eq!(voided.void(NOW, JOB), Err(BookRefusal::Exists));
     assert_eq!(voided.settle(NOW, settlement(1, 1)), Err(BookRefusal::ExistsDifferent));
@@ -137,11 +148,10 @@ fn a_hold_resolves_exactly_once() {
 #[test]
 fn refusals_come_in_order_of_precedence_and_move_nothing() {
     let mut book = granted("1");
-    book.hold(NOW, JOB, PAGE, dollars("0.25")).unwrap();
+    book.hold(NOW, JOB, PAGE, quote(dollars("0.25"))).unwrap();
     let (other, stranger) = (JobId::from_bits(9), Account::Page(AccountId::from_bits(9)));
     let before = balances(&book);
     for (job, payer, amount, refusal) in [
-        (JOB, PAGE, "-1", BookRefusal::Negative),
         (JOB, PAGE, "0.25", BookRefusal::Exists),
         (JOB, PAGE, "900", BookRefusal::ExistsDifferent),
         (JOB, stranger, "0.25", BookRefusal::ExistsDifferent),
@@ -153,7 +163,11 @@ fn refusals_come_in_order_of_precedence_and_move_nothing() {
         ),
         (other, stranger, "0.1", BookRefusal::Insufficient { needs: dollars("0.1"), available: Nanos::ZERO }),
     ] {
-        assert_eq!(book.hold(NOW, job, payer, dollars(amount)), Err(refusal), "{job} {payer} {amount}");
+        assert_eq!(
+            book.hold(NOW, job, payer, quote(dollars(amount))),
+            Err(refusal),
+            "{job} {payer} {amount}"
+        );
     }
     assert_eq!(book.void(NOW, other), Err(BookRefusal::NoHold));
     assert_eq!(book.settle(NOW, Settlement { job: other, ..settlement(1, 1) }), Err(BookRefusal::NoHold));
@@ -171,15 +185,16 @@ fn a_grant_counts_once_whoever_made_it() {
     assert_eq!(book.grant(NOW, "opening", PAGE, dollars("1")), Err(BookRefusal::Exists));
     assert_eq!(book.grant(NOW, "opening", PAGE, dollars("2")), Err(BookRefusal::ExistsDifferent));
     assert_eq!(book.grant(NOW, "x", PAGE, dollars("-1")), Err(BookRefusal::Negative));
-    assert_eq!(book.grant(NOW, "x", Account::Platform, dollars("1")), Err(BookRefusal::NotGrantable));
+    assert_eq!(book.grant(NOW, "x", Account::Platform, dollars("1")), Err(BookRefusal::NotJoined));
+    assert_eq!(book.grant(NOW, "x", PAGE, Nanos::ZERO), Err(BookRefusal::Nothing));
     assert_eq!(book.grant(NOW, "x", PAGE, Nanos::MAX), Err(BookRefusal::Overflow));
 
     let foreign = Book::default().grant(NOW, "elsewhere", Account::Free, dollars("3")).unwrap();
     assert_eq!(book.apply_foreign(&foreign), Ok(()));
     assert_eq!(book.apply_foreign(&foreign), Err(BookRefusal::Exists));
     assert_eq!(book.balance(Account::Free), dollars("3"));
-    let hold = book.hold(NOW, JOB, PAGE, dollars("0.5")).unwrap();
-    assert_eq!(granted("1").apply_foreign(&hold), Err(BookRefusal::ExistsDifferent));
+    let hold = book.hold(NOW, JOB, PAGE, quote(dollars("0.5"))).unwrap();
+    assert_eq!(granted("1").apply_foreign(&hold), Err(BookRefusal::NotJoined));
     assert_eq!(book.audit(), Ok(()));
 }
 
@@ -189,7 +204,7 @@ fn fees_are_rounded_down_and_parts_add_up_to_the_whole() {
         [(0, 50, 0), (19, 50, 0), (20, 50, 1), (39, 50, 1), (100, 0, 0), (7, 5_000, 7)]
     {
         let mut book = granted("1");
-        book.hold(NOW, JOB, PAGE, Nanos::new(1_000)).unwrap();
+        book.hold(NOW, JOB, PAGE, quote(Nanos::new(1_000))).unwrap();
         // A price of 1,000 micro-dollars per million tokens is one nano-dollar per token.
         let settlement =
             Settlement { price: Price::new(0, 1_000), fee_permille: permille, ..settlement(0, charge) };
@@ -199,6 +214,82 @@ fn fees_are_rounded_down_and_parts_add_up_to_the_whole() {
         assert_eq!(receipt.earned.checked_add(receipt.fee), Some(receipt.charge));
         assert_eq!(book.audit(), Ok(()));
     }
+}
+
+#[test]
+fn a_discount_is_taken_from_the_fee_and_never_from_the_owner() {
+    // Of 1,000 nano-dollars 50 are the fee and 950 are earned, whatever the discount.
+    for (permille, charge, fee) in [(0, 1_000, 50), (20, 980, 30), (50, 950, 0), (200, 950, 0)] {
+        let mut book = granted("1");
+        book.hold(NOW, JOB, PAGE, quote(Nanos::new(1_000))).unwrap();
+        let settlement =
+            Settlement { price: Price::new(0, 1_000), discount_permille: permille, ..settlement(0, 1_000) };
+        let receipt = book.settle(NOW, settlement).unwrap().receipt().unwrap();
+        let amounts = [receipt.charge, receipt.fee, receipt.earned].map(Nanos::get);
+        assert_eq!(amounts, [charge, fee, 950], "{permille}");
+        assert_eq!(book.audit(), Ok(()));
+    }
+}
+
+#[test]
+fn what_is_held_back_is_the_owners_only_once_it_is_released() {
+    let mut book = granted("1");
+    book.hold(NOW, JOB, PAGE, quote(Nanos::new(1_000))).unwrap();
+    let (owner, held) = (Account::Owner(OWNER), Account::Held(OWNER));
+    let settlement = Settlement {
+        price: Price::new(0, 1_000),
+        holdback_permille: 500,
+        release_at: Moment(9_000),
+        ..settlement(0, 1_000)
+    };
+    book.settle(NOW, settlement).unwrap();
+    assert_eq!([owner, held].map(|account| book.balance(account).get()), [475, 475]);
+    let release = |to, nanos| Transfer {
+        cause: Cause::Release,
+        from: held,
+        to,
+        amount: Nanos::new(nanos),
+        note: String::new(),
+    };
+    let short = BookRefusal::Insufficient { needs: Nanos::new(476), available: Nanos::new(475) };
+    assert_eq!(book.transfer(NOW, "1", release(owner, 476)), Err(short));
+    assert_eq!(book.transfer(NOW, "1", release(PAGE, 475)), Err(BookRefusal::NotJoined));
+    assert_eq!(book.transfer(NOW, "1", release(owner, 475)).unwrap().id, "release:1");
+    assert_eq!([owner, held].map(|account| book.balance(account).get()), [950, 0]);
+    assert_eq!(book.audit(), Ok(()));
+}
+
+#[test]
+fn entries_that_differ_anywhere_have_different_canonical_texts() {
+    let mut book = granted("1");
+    let grant = book.grant(NOW, "x", PAGE, Nanos::new(5)).unwrap();
+    let hold = book.hold(NOW, JOB, PAGE, quote(Nanos::new(1_000))).unwrap();
+    let settle = book.settle(NOW, settlement(0, 1)).unwrap();
+    let mut texts = vec![grant.canonical(), hold.canonical(), settle.canonical()];
+    let EntryKind::Transfer(transfer) = grant.kind.clone() else { panic!("{grant:?}") };
+    for kind in [
+        Transfer { note: "note".to_owned(), ..transfer.clone() },
+        Transfer { to: Account::Free, ..transfer.clone() },
+        Transfer { amount: Nanos::new(6), ..transfer },
+    ] {
+        texts.push(Entry { kind: EntryKind::Transfer(kind), ..grant.clone() }.canonical());
+    }
+    let EntryKind::Settle(paid) = &settle.kind else { panic!("{settle:?}") };
+    for change in [
+        |settle: &mut Settle| settle.model.push('x'),
+        |settle: &mut Settle| settle.lease = 2,
+        |settle: &mut Settle| settle.tier = Tier::Low,
+        |settle: &mut Settle| settle.fee = Nanos::ZERO,
+        |settle: &mut Settle| settle.release_at = Moment(1),
+    ] {
+        let mut other = paid.clone();
+        change(&mut other);
+        texts.push(Entry { kind: EntryKind::Settle(other), ..settle.clone() }.canonical());
+    }
+    let count = texts.len();
+    texts.sort();
+    texts.dedup();
+    assert_eq!(texts.len(), count);
 }
 
 #[test]
@@ -226,7 +317,7 @@ fn what_is_resolved_long_ago_is_forgotten_and_still_pays_nobody() {
     let mut book = granted("1");
     for job in 0..u128::try_from(RESOLVED_MAX).unwrap() + 10 {
         let job = JobId::from_bits(100 + job);
-        book.hold(NOW, job, PAGE, Nanos::new(1)).unwrap();
+        book.hold(NOW, job, PAGE, quote(Nanos::new(1))).unwrap();
         book.void(NOW, job).unwrap();
     }
     assert_eq!(book.resolved.len(), RESOLVED_MAX);

@@ -346,13 +346,13 @@ impl World {
             *credit = credit.checked_add(posting.amount).unwrap();
         }
         match entry.kind {
-            EntryKind::Grant { .. } => {}
-            EntryKind::Hold { job, payer, amount } => {
-                assert_eq!(self.holds.insert(job, (payer, amount)), None);
+            EntryKind::Transfer(_) => {}
+            EntryKind::Hold { job, payer, quote } => {
+                assert_eq!(self.holds.insert(job, (payer, quote.amount())), None);
             }
-            EntryKind::Settle { job, held, charge, fee, .. } => {
-                assert!(fee <= charge && charge <= held);
-                assert_eq!(self.holds.remove(&job).map(|(_, amount)| amount), Some(held));
+            EntryKind::Settle(ref settle) => {
+                assert!(settle.fee <= settle.charge && settle.charge <= settle.held);
+                assert_eq!(self.holds.remove(&settle.job).map(|(_, amount)| amount), Some(settle.held));
             }
             EntryKind::Void { job, payer, amount } => {
                 assert_eq!(self.holds.remove(&job), Some((payer, amount)));

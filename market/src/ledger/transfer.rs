@@ -1,0 +1,193 @@
+//! Transfers: every movement of money that is not a job's.
+
+use std::{fmt, str::FromStr};
+
+use rekursing_protocol::Nanos;
+
+use super::Account;
+
+/// Money that went from one account to another for a cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// Why.
+    pub cause: Cause,
+    /// The account that it left.
+    pub from: Account,
+    /// The account that it reached.
+    pub to: Account,
+    /// How much, more than nothing.
+    pub amount: Nanos,
+    /// What a reader of the book should know: the reason of a correction, a rail's reference. May be empty.
+    pub note: String,
+}
+
+/// Why money moves. Each cause joins only the accounts that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// The operator gave.
+    Grant,
+    /// A page or an advertiser paid in.
+    TopUp,
+    /// What paying in cost, passed on to whoever paid in.
+    TopUpCost,
+    /// Money paid in went back.
+    Refund,
+    /// A premium account was paid for.
+    Premium,
+    /// A new owner's earnings are no longer held back.
+    Release,
+    /// An owner asked to be paid.
+    PayoutRequested,
+    /// A payout that was not sent went back to its owner.
+    PayoutCancelled,
+    /// A payout was handed to its rail.
+    PayoutSent,
+    /// The owner has it.
+    PayoutConfirmed,
+    /// What the rail took of it.
+    PayoutCost,
+    /// The rail gave it back.
+    PayoutReturned,
+    /// An ad was seen.
+    Impression,
+    /// An ad was clicked.
+    Click,
+    /// Ads brought more than free answers need.
+    Surplus,
+    /// Something was put right. The note says what and why.
+    Correction,
+}
+
+/// Why a text is no cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("money does not move for this")]
+pub struct BadCause;
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Cause; 16] = [
+        Cause::Grant,
+        Cause::TopUp,
+        Cause::TopUpCost,
+        Cause::Refund,
+        Cause::Premium,
+        Cause::Release,
+        Cause::PayoutRequested,
+        Cause::PayoutCancelled,
+        Cause::PayoutSent,
+        Cause::PayoutConfirmed,
+        Cause::PayoutCost,
+        Cause::PayoutReturned,
+        Cause::Impression,
+        Cause::Click,
+        Cause::Surplus,
+        Cause::Correction,
+    ];
+
+    /// Returns its name, with which the ids of its entries begin.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Cause::Grant => "grant",
+            Cause::TopUp => "top_up",
+            Cause::TopUpCost => "top_up_cost",
+            Cause::Refund => "refund",
+            Cause::Premium => "premium",
+            Cause::Release => "release",
+            Cause::PayoutRequested => "payout_requested",
+            Cause::PayoutCancelled => "payout_cancelled",
+            Cause::PayoutSent => "payout_sent",
+            Cause::PayoutConfirmed => "payout_confirmed",
+            Cause::PayoutCost => "payout_cost",
+            Cause::PayoutReturned => "payout_returned",
+            Cause::Impression => "impression",
+            Cause::Click => "click",
+            Cause::Surplus => "surplus",
+            Cause::Correction => "correction",
+        }
+    }
+
+    /// Tells whether money may go this way for this cause.
+    pub fn joins(self, from: Account, to: Account) -> bool {
+        use Account::{
+            Advertiser, Escrow, Free, Held, Outside, Owner, Page, PayoutRequested, PayoutSent, Platform,
+        };
+        match self {
+            Cause::Grant => from == Outside && matches!(to, Page(_) | Advertiser(_) | Free),
+            Cause::TopUp => from == Outside && matches!(to, Page(_) | Advertiser(_)),
+            Cause::TopUpCost | Cause::Refund => matches!(from, Page(_) | Advertiser(_)) && to == Outside,
+            Cause::Premium => matches!(from, Page(_)) && to == Platform,
+            Cause::Release => matches!((from, to), (Held(held), Owner(owner)) if held == owner),
+            Cause::PayoutRequested => matches!(from, Owner(_)) && to == PayoutRequested,
+            Cause::PayoutCancelled => from == PayoutRequested && matches!(to, Owner(_)),
+            Cause::PayoutSent => from == PayoutRequested && to == PayoutSent,
+            Cause::PayoutConfirmed | Cause::PayoutCost => from == PayoutSent && to == Outside,
+            Cause::PayoutReturned => from == PayoutSent && matches!(to, Owner(_)),
+            Cause::Impression | Cause::Click => matches!(from, Advertiser(_)) && to == Free,
+            Cause::Surplus => from == Free && to == Platform,
+            // What is set aside for jobs is theirs alone: a hold is resolved by its job.
+            Cause::Correction => from != to && from != Escrow && to != Escrow,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Cause {
+    type Err = BadCause;
+
+    fn from_str(text: &str) -> Result<Cause, BadCause> {
+        Cause::ALL.into_iter().find(|cause| cause.name() == text).ok_or(BadCause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rekursing_protocol::{AccountId, PluginId};
+
+    use super::*;
+
+    #[test]
+    fn causes_print_and_read_back() {
+        for cause in Cause::ALL {
+            assert_eq!(cause.to_string().parse(), Ok(cause));
+        }
+        assert_eq!("hold".parse::<Cause>(), Err(BadCause));
+    }
+
+    #[test]
+    fn money_moves_only_between_the_accounts_that_a_cause_is_about() {
+        let (page, advertiser) =
+            (Account::Page(AccountId::from_bits(1)), Account::Advertiser(AccountId::from_bits(2)));
+        let (one, other) = (PluginId::from_bits(3), PluginId::from_bits(4));
+        let (owner, held) = (Account::Owner(one), Account::Held(one));
+        for (cause, from, to, joins) in [
+            (Cause::Grant, Account::Outside, page, true),
+            (Cause::Grant, Account::Outside, Account::Free, true),
+            (Cause::Grant, Account::Outside, owner, false),
+            (Cause::Grant, page, Account::Free, false),
+            (Cause::TopUp, Account::Outside, advertiser, true),
+            (Cause::TopUp, Account::Outside, Account::Free, false),
+            (Cause::Refund, page, Account::Outside, true),
+            (Cause::Refund, owner, Account::Outside, false),
+            (Cause::Release, held, owner, true),
+            (Cause::Release, held, Account::Owner(other), false),
+            (Cause::PayoutRequested, owner, Account::PayoutRequested, true),
+            (Cause::PayoutRequested, held, Account::PayoutRequested, false),
+            (Cause::PayoutSent, Account::PayoutRequested, Account::PayoutSent, true),
+            (Cause::PayoutConfirmed, Account::PayoutSent, Account::Outside, true),
+            (Cause::PayoutConfirmed, Account::PayoutRequested, Account::Outside, false),
+            (Cause::PayoutReturned, Account::PayoutSent, owner, true),
+            (Cause::Impression, advertiser, Account::Free, true),
+            (Cause::Impression, advertiser, Account::Platform, false),
+            (Cause::Correction, owner, page, true),
+            (Cause::Correction, Account::Escrow, page, false),
+            (Cause::Correction, page, page, false),
+        ] {
+            assert_eq!(cause.joins(from, to), joins, "{cause}: {from} → {to}");
+        }
+    }
+}
