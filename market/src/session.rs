@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use rekursing_protocol::{JobId, Moment, Offer, PluginId, SessionId, Span};
+use rekursing_protocol::{JobId, Moment, Offer, PluginId, Price, SessionId, Span};
 
 use crate::{
     breaker::Breaker,
@@ -72,20 +72,17 @@ impl Session {
     }
 
     /// Returns how good an offer is at this moment: success rate × speed × promptness × stability ×
-    /// load × inverse-square price.
+    /// load × the weight of its price.
     pub(crate) fn score(&self, terms: &Terms, now: Moment, stock: &Stock) -> f64 {
         let free = f64::from(self.slots.saturating_sub(self.busy())) / f64::from(self.slots.max(1));
         let load = free / f64::from(self.queue.saturating_add(1));
         let price = stock.offer.price.unwrap_or(terms.price_default);
-        // Answers cost more and are shorter than prompts: three parts of prompt, one of answer.
-        let blend = whole(price.input) * 0.75 + whole(price.output) * 0.25 + whole(terms.price_base.max(1));
-        let dollars = blend / 1_000_000.0;
         self.reliability.success(terms, now)
             * self.reliability.stability()
             * stock.speed.tokens_per_second(terms)
             / (1.0 + stock.speed.first_token(terms))
             * load
-            / (dollars * dollars)
+            * price_weight(terms, price)
     }
 
     /// Finds the offer of a model.
@@ -195,7 +192,44 @@ impl Departed {
     }
 }
 
+/// Returns how much a price counts in the score: 1 for the default ask, the inverse square of the ratio
+/// to it for dearer ones, and never more than the terms say for cheaper ones. Without that bound, who
+/// asks nothing would have every job, however slow or unreliable.
+fn price_weight(terms: &Terms, price: Price) -> f64 {
+    // Answers cost more and are shorter than prompts: three parts of prompt, one of answer.
+    let blend = |price: Price| (whole(price.input) * 0.75 + whole(price.output) * 0.25).max(1.0);
+    let ratio = blend(terms.price_default) / blend(price);
+    (ratio * ratio).min(whole(terms.price_weight_permille_max) / 1_000.0)
+}
+
 /// Returns when a span from now ends, for what rests.
 pub(crate) fn rest_until(terms: &Terms, now: Moment) -> Moment {
     now + terms.rest.max(Span(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_counts_by_the_inverse_square_and_a_low_one_at_most_twice() {
+        let terms = Terms { price_default: Price::new(50_000, 100_000), ..Terms::default() };
+        for (input, output, weight) in [
+            (0, 0, 2.0),
+            (0, 1, 2.0),
+            (10_000, 20_000, 2.0),
+            (25_000, 50_000, 2.0),
+            (40_000, 80_000, 1.562_5),
+            (50_000, 100_000, 1.0),
+            (100_000, 200_000, 0.25),
+            (500_000, 1_000_000, 0.01),
+            (Price::MAX, Price::MAX, 3.906_25e-11),
+        ] {
+            let counted = price_weight(&terms, Price::new(input, output));
+            assert!((counted / weight - 1.0).abs() < 1e-9, "{input} {output}: {counted}");
+        }
+        let given_away = Terms { price_default: Price::new(0, 0), ..Terms::default() };
+        assert!(price_weight(&given_away, Price::new(0, 0)) <= 2.0);
+        assert!(price_weight(&given_away, Price::new(1_000, 1_000)) > 0.0);
+    }
 }

@@ -69,9 +69,10 @@ pub struct Terms {
     pub choices_max: usize,
     /// Lowest score that still counts among the best, in thousandths of the highest.
     pub choices_band_permille: u64,
-    /// Added to every price before it is squared, in micro-dollars per million tokens, so that a price
-    /// of nearly nothing does not outweigh everything else.
-    pub price_base: u64,
+    /// The most that a low price counts in the score, in thousandths of what [`Terms::price_default`]
+    /// counts. Up to the inverse of [`Terms::choices_band_permille`] no price, not even nothing, shuts
+    /// out an offer that is as good and asks the default.
+    pub price_weight_permille_max: u64,
 
     /// Difference between the relay's count and the server's claim that is worth telling, in
     /// thousandths of the larger.
@@ -110,7 +111,7 @@ impl Default for Terms {
             measured_tokens_min: 8,
             choices_max: 8,
             choices_band_permille: 500,
-            price_base: 20_000,
+            price_weight_permille_max: 2_000,
             discrepancy_permille: 250,
             discrepancy_tokens_min: 16,
         }

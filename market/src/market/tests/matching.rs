@@ -1,6 +1,6 @@
 //! Who gets a job, and what a page is told when nobody does.
 
-use rekursing_protocol::{Offer, OfferKind, Price};
+use rekursing_protocol::{Offer, OfferKind, Price, Span};
 
 use super::fixture::*;
 use crate::{Market, Payer, Refusal, Request, Terms, Tier, Usage, Wish, tier::Floor};
@@ -165,6 +165,43 @@ fn a_much_cheaper_offer_always_wins() {
         market.join(NOW, session(2), plugin(2), inventory(vec![cheap]));
         market.join(NOW, session(3), plugin(3), inventory(vec![offer(MODEL)]));
         assert_eq!(assigned(&mut market, request(1)).session, session(2));
+    }
+}
+
+/// A market in which session 1 gives away what the others offer at the default price.
+fn beside_a_free_one(others: u64, seed: u64) -> Market {
+    let mut market = Market::new(Terms::default(), with_sessions(0).book, seed);
+    for number in 1..=others + 1 {
+        let price = if number == 1 { Some(Price::new(0, 0)) } else { None };
+        market.join(NOW, session(number), plugin(number), inventory(vec![Offer { price, ..offer(MODEL) }]));
+    }
+    market
+}
+
+#[test]
+fn who_asks_nothing_is_drawn_no_more_often_than_the_best_of_equals() {
+    let drawn = (0..400).filter(|seed| {
+        let mut market = beside_a_free_one(7, *seed);
+        assigned(&mut market, request(1)).session == session(1)
+    });
+    let drawn = drawn.count();
+    assert!((60..140).contains(&drawn), "two of eight are drawn, so one in four: {drawn} of 400");
+}
+
+#[test]
+fn who_asks_nothing_and_is_slow_or_fails_is_not_preferred() {
+    let slow = Usage { first_token: Span::secs(4), generation: Span::secs(20), ..usage(100) };
+    for seed in 0..20 {
+        let mut market = beside_a_free_one(0, seed);
+        for number in 1..=3 {
+            let assignment = assigned(&mut market, request(number));
+            assert!(market.began(NOW, assignment.job, assignment.lease));
+            market.finish(NOW, assignment.job, assignment.lease, slow);
+            effects(&mut market);
+        }
+        let asks = Offer { price: None, ..offer(MODEL) };
+        market.join(NOW, session(2), plugin(2), inventory(vec![asks]));
+        assert_eq!(assigned(&mut market, request(4)).session, session(2));
     }
 }
 
