@@ -5,7 +5,7 @@
 
 mod class;
 
-use rekursing_protocol::{Gpu, gpu::GpuClass};
+use rekursing_protocol::{Gpu, gpu::GpuClass, name};
 
 /// Most characters of the raw text that are kept.
 const RAW_CHARS_MAX: usize = 300;
@@ -13,7 +13,7 @@ const RAW_CHARS_MAX: usize = 300;
 /// Reads a renderer string (WebGL through ANGLE, Mesa, Apple) or a system's name of the device
 /// (`nvidia-smi`, `lspci`) as a GPU.
 pub fn recognise(raw: &str) -> Gpu {
-    let raw: String = raw.chars().filter(|char| !char.is_control()).take(RAW_CHARS_MAX).collect();
+    let raw = name::plain(raw, RAW_CHARS_MAX);
     let device = device(&raw);
     if let Some(name) = software(&raw) {
         return Gpu { vendor: String::new(), model: name.to_owned(), class: GpuClass::Software, raw };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rekursing_protocol::{Nanos, Price};
+use rekursing_protocol::{Nanos, Price, name};
 use serde::{Deserialize, Serialize, Serializer, ser::Error};
 use serde_json::Value;
 
@@ -152,11 +152,10 @@ impl Form {
     }
 
     fn name(&self) -> Result<String, String> {
-        let name = self.name.trim();
-        if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        if self.name.trim().chars().count() > NAME_CHARS_MAX {
             return Err(format!("A name has at most {NAME_CHARS_MAX} characters."));
         }
-        Ok(name.to_owned())
+        Ok(name::plain(&self.name, NAME_CHARS_MAX))
     }
 
     fn slots(&self) -> Result<u16, String> {
@@ -259,6 +258,12 @@ mod tests {
         assert_eq!(printed["config"]["slots"], 4);
         assert_eq!((printed["config"].get("consent"), printed["config"].get("paused")), (None, None));
         assert!(checked.origins.is_empty());
+    }
+
+    #[test]
+    fn a_name_loses_what_cannot_be_seen() {
+        let form = Form { name: " At\u{202e}tic\u{200b} ".to_owned(), ..form() };
+        assert_eq!(form.check().config.map(|config| config.name).as_deref(), Some("Attic"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod frame;
 pub mod gpu;
 pub mod id;
 pub mod money;
+pub mod name;
 pub mod offer;
 pub mod register;
 pub mod time;

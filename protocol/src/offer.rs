@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::money::Price;
+use crate::{money::Price, name};
 
 /// What a model is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -77,8 +77,7 @@ pub enum BadOffer {
 impl Offer {
     /// Checks what came from the other end of a socket.
     pub fn check(&self) -> Result<(), BadOffer> {
-        let printable =
-            |text: &str, bytes_max: usize| text.len() <= bytes_max && !text.chars().any(char::is_control);
+        let printable = |text: &str, bytes_max: usize| text.len() <= bytes_max && name::is_plain(text);
         if self.model.trim().is_empty() || !printable(&self.model, MODEL_NAME_BYTES_MAX) {
             return Err(BadOffer::Name);
         }
@@ -93,5 +92,35 @@ impl Offer {
             return Err(BadOffer::Price);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_pages_read_of_an_offer_can_be_seen() {
+        let offer = Offer {
+            model: "qwen2.5-7b-instruct".to_owned(),
+            kind: OfferKind::Text,
+            architecture: String::new(),
+            parameters: String::new(),
+            quantization: "Q4_K_M".to_owned(),
+            context: 4_096,
+            slots: 1,
+            loaded: true,
+            vision: false,
+            tools: false,
+            price: None,
+        };
+        assert_eq!(offer.check(), Ok(()));
+        for hidden in ["a\nb", "\u{202e}ab", "a\u{200b}b", "a\u{3164}"] {
+            let hidden = || hidden.to_owned();
+            assert_eq!(Offer { model: hidden(), ..offer.clone() }.check(), Err(BadOffer::Name));
+            assert_eq!(Offer { quantization: hidden(), ..offer.clone() }.check(), Err(BadOffer::Label));
+            assert_eq!(Offer { architecture: hidden(), ..offer.clone() }.check(), Err(BadOffer::Label));
+            assert_eq!(Offer { parameters: hidden(), ..offer.clone() }.check(), Err(BadOffer::Label));
+        }
     }
 }

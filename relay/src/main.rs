@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use rekursing_protocol::{AccountId, Nanos};
+use rekursing_protocol::{AccountId, Nanos, name::is_plain};
 use rekursing_relay::{
     chance,
     clock::Clock,
@@ -83,6 +83,9 @@ enum Task {
 
 /// The most that is granted at once: a million dollars. All grants together must fit 64 bits.
 const GRANT_MAX: Nanos = Nanos::new(1_000_000_000_000_000);
+
+/// Longest name of a key, in characters.
+const KEY_NAME_MAX: usize = 60;
 
 #[derive(Debug, Subcommand)]
 enum KeyTask {
@@ -202,6 +205,9 @@ fn key(location: &Location, task: KeyTask) -> Result<()> {
         KeyTask::Create { name, balance } => {
             if balance.is_negative() || balance > GRANT_MAX {
                 bail!("a balance is from 0 to {GRANT_MAX} USD");
+            }
+            if name.chars().count() > KEY_NAME_MAX || !is_plain(&name) {
+                bail!("a key's name has at most {KEY_NAME_MAX} characters, all of them visible");
             }
             let secret = chance::secret("rk_");
             let (ms, random) = chance::id(now);

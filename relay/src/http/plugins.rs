@@ -17,6 +17,7 @@ use axum::{
 use rekursing_protocol::{
     PluginId, SUBPROTOCOL,
     earnings::Earnings,
+    name,
     offer::OFFERS_MAX,
     register::{Registered, Registration},
 };
@@ -66,7 +67,7 @@ pub(super) async fn put(house: &House, id: PluginId, registration: &Registration
     let secret = chance::secret("rps_");
     let secret_hash = chance::digest(&secret);
     let gpu = session::bounded(registration.gpu.clone());
-    let name = registration.name.trim().to_owned();
+    let name = name::plain(&registration.name, NAME_MAX);
     let identity = Identity { secret_hash, name: name.as_str().into() };
     let plugin = Plugin { id, secret_hash, name, gpu };
     house.desk.store().put_plugin(house.desk.now(), plugin).await.map_err(|error| {
@@ -79,8 +80,8 @@ pub(super) async fn put(house: &House, id: PluginId, registration: &Registration
 
 fn check(registration: &Registration) -> Result<(), Problem> {
     let name = &registration.name;
-    if name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
-        return Err(Problem::field("name", "a name is a printable text of at most 60 characters"));
+    if name.chars().count() > NAME_MAX {
+        return Err(Problem::field("name", "a name has at most 60 characters"));
     }
     if registration.models.len() > OFFERS_MAX {
         return Err(Problem::field("models", "at most 64 models"));

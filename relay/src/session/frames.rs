@@ -126,7 +126,7 @@ impl Frames {
     }
 
     fn fail(&mut self, frame: &Fail<'_>) -> Step {
-        let detail = frame.detail.chars().filter(|character| !character.is_control()).take(500).collect();
+        let detail = rekursing_protocol::name::plain(&frame.detail, 500);
         if let Some(delivery) = self.delivery(frame.job, frame.lease)? {
             delivery.fail(frame.code, detail);
             self.jobs.remove(&frame.job);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rekursing_protocol::{
     Gpu, SessionId, ToRelay, VERSION,
     frame::{Identify, Inventory, close},
+    name::plain,
     offer::OFFERS_MAX,
 };
 use subtle::ConstantTimeEq;
@@ -55,8 +56,24 @@ pub(super) fn check(inventory: &Inventory) -> Result<(), &'static str> {
 
 /// Cuts a GPU's texts to what a reader can bear.
 pub(crate) fn bounded(gpu: Gpu) -> Gpu {
-    let cut = |text: String, characters: usize| -> String {
-        text.chars().filter(|character| !character.is_control()).take(characters).collect()
-    };
-    Gpu { vendor: cut(gpu.vendor, 40), model: cut(gpu.model, 80), class: gpu.class, raw: cut(gpu.raw, 300) }
+    let Gpu { vendor, model, class, raw } = gpu;
+    Gpu { vendor: plain(&vendor, 40), model: plain(&model, 80), class, raw: plain(&raw, 300) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpus_texts_hold_nothing_that_cannot_be_seen() {
+        let texts = |vendor: &str, model: &str, raw: &str| Gpu {
+            vendor: vendor.to_owned(),
+            model: model.to_owned(),
+            raw: raw.to_owned(),
+            ..Gpu::default()
+        };
+        let hidden = texts("\u{200b}NVIDIA\n", "RTX\u{202e} 4090", "\u{feff}ANGLE\u{e0041} (…)");
+        assert_eq!(bounded(hidden), texts("NVIDIA", "RTX 4090", "ANGLE (…)"));
+        assert_eq!(bounded(texts("", &"x".repeat(81), "")).model.len(), 80);
+    }
 }

@@ -1,6 +1,6 @@
 //! What the operator says of an upstream.
 
-use rekursing_protocol::{Gpu, Price};
+use rekursing_protocol::{Gpu, Price, name};
 use serde::{Deserialize, Serialize};
 
 /// The body of `POST /api/gpu/register`.
@@ -67,7 +67,7 @@ pub struct Pricing {
 impl Spec {
     /// Checks and tidies what was given. The error names the field and what it must be.
     pub fn check(mut self) -> Result<Spec, (&'static str, &'static str)> {
-        let printable = !self.name.chars().any(char::is_control);
+        let printable = name::is_plain(&self.name);
         if self.name.trim().is_empty() || self.name.chars().count() > 60 || !printable {
             return Err(("name", "a name has 1 to 60 printable characters"));
         }
@@ -100,7 +100,7 @@ impl Spec {
 
     /// Returns the GPU as pages see it.
     pub fn gpu(&self) -> Gpu {
-        let name: String = self.gpu_info.name.chars().take(80).collect();
+        let name = name::plain(&self.gpu_info.name, 80);
         Gpu { model: name.clone(), raw: name, ..Gpu::default() }
     }
 
