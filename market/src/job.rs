@@ -15,7 +15,7 @@ pub(crate) struct Job {
     pub(crate) submitted: Moment,
     /// Until when it may wait for a slot.
     pub(crate) deadline: Moment,
-    /// The UTC day whose free quota it counts against.
+    /// The UTC day to whose free quota it is given back should it come to nothing.
     pub(crate) quota_day: Option<u64>,
     /// What is set aside, once a session was found. Retries stay within it.
     pub(crate) held: Option<Nanos>,

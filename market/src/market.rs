@@ -152,7 +152,9 @@ impl Market {
     }
 
     /// The page is gone: the session is told to stop, what was delivered is charged, and a hold for
-    /// nothing is given back. The job ends with this call.
+    /// nothing is given back. The job ends with this call. A free job that a session has counts against
+    /// its visitor's quota even when nothing was delivered: the prompt may have been processed, and who
+    /// leaves again and again must not have that for ever.
     pub fn cancel(&mut self, now: Moment, job: JobId, usage: Usage) {
         let Some(mut job) = self.jobs.remove(&job) else { return };
         self.tally.cancelled += 1;
@@ -171,6 +173,9 @@ impl Market {
                 if let Some(at) = freed {
                     self.session_mut(at).breaker.released();
                     self.measure(at, &run, &usage);
+                }
+                if run.at.is_some() {
+                    job.quota_day = None;
                 }
                 self.charge_or_forgive(now, &job, &run, &usage, false);
                 self.serve_freed(now, freed);

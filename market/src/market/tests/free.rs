@@ -1,6 +1,6 @@
 //! Free answers: the quota of a visitor and the budget of the operator.
 
-use rekursing_protocol::{Nanos, Offer, Price, Span};
+use rekursing_protocol::{FailCode, Nanos, Offer, Price, Span};
 
 use super::fixture::*;
 use crate::{Account, Market, Payer, Refusal, Request, Terms, Usage};
@@ -34,12 +34,48 @@ fn an_empty_budget_is_told() {
 }
 
 #[test]
-fn a_visitor_has_so_many_a_day_and_what_came_to_nothing_does_not_count() {
+fn a_visitor_who_leaves_before_the_first_token_has_used_his_quota() {
     let mut market = strict(1);
-    assigned(&mut market, free(1, 1));
+    let assignment = assigned(&mut market, free(1, 1));
+    market.cancel(NOW, job(1), Usage::default());
+    let left = effects(&mut market);
+    assert_eq!(names(&left), ["cancel", "void"], "the session may have begun, and nobody pays it");
     assert_eq!(refused(&mut market, free(2, 1)), Refusal::FreeQuotaUsed { jobs_per_day: 1 });
+    assert_eq!(assignment.session, session(1));
+}
+
+#[test]
+fn a_visitor_who_leaves_while_nobody_has_his_job_keeps_his_quota() {
+    let mut market = strict(1);
+    assigned(&mut market, request(1));
+    assert_eq!(market.submit(NOW, free(2, 1)), Ok(()), "it waits for the one slot");
+    market.cancel(NOW, job(2), Usage::default());
+    assert_eq!(market.submit(NOW, free(3, 1)), Ok(()));
+}
+
+#[test]
+fn a_visitor_whose_provider_failed_keeps_his_quota() {
+    for code in [FailCode::ServerError, FailCode::ModelCrashed, FailCode::Busy, FailCode::Cut] {
+        let mut market = strict(1);
+        let assignment = assigned(&mut market, free(1, 1));
+        fail(&mut market, &assignment, code);
+        market.cancel(NOW, job(1), Usage::default());
+        effects(&mut market);
+        assert_eq!(market.submit(NOW, free(2, 1)), Ok(()), "{code:?}");
+    }
+    let mut market = strict(1);
+    let assignment = assigned(&mut market, free(1, 1));
+    assert!(market.began(NOW, assignment.job, assignment.lease));
+    market.leave(NOW, session(1));
     market.cancel(NOW, job(1), Usage::default());
     effects(&mut market);
+    market.join(NOW, session(2), plugin(2), inventory(vec![offer(MODEL)]));
+    assert_eq!(market.submit(NOW, free(2, 1)), Ok(()), "the provider left in the middle");
+}
+
+#[test]
+fn a_visitor_has_so_many_a_day_and_what_came_to_nothing_does_not_count() {
+    let mut market = strict(1);
     let unknown = Request { model: crate::Wish::Named("no".to_owned()), ..free(3, 1) };
     assert_eq!(refused(&mut market, unknown).code(), "model_not_found");
     let assignment = assigned(&mut market, free(4, 1));
