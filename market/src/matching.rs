@@ -73,7 +73,7 @@ pub(crate) fn fit(
     let permille = terms.tiers.of(request.tier).price_permille;
     let price = offer.price.unwrap_or(terms.price_default).scaled(permille);
     keep(is_within(price, price_max(terms, request)), Miss::Price(price))?;
-    let Some(bound) = Quote::new(price, request.prompt_tokens, answer_tokens_max) else {
+    let Some(bound) = Quote::new(price, request.prompt_tokens_max, answer_tokens_max) else {
         return Err(Miss::Cost(Nanos::MAX));
     };
     let cost = bound.amount();

@@ -50,8 +50,11 @@ pub struct Request {
     pub model: Wish,
     /// How good.
     pub tier: Tier,
-    /// Prompt tokens by the relay's count; no more than these are charged.
+    /// Prompt tokens by the relay's count, as far as it knows the model: what must fit the context.
     pub prompt_tokens: u64,
+    /// Most prompt tokens that may be charged and are held for. More than the count where the model's
+    /// vocabulary is known only once somebody has the job.
+    pub prompt_tokens_max: u64,
     /// Most answer tokens; `None` when the page set no limit.
     pub answer_tokens_max: Option<u64>,
     /// Highest price after the tier, each side apart.

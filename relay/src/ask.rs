@@ -4,7 +4,7 @@
 //! whitelist, a first time here and a second time at the plugin.
 
 mod number;
-mod prompt;
+pub(crate) mod prompt;
 
 use std::borrow::Cow;
 
@@ -38,6 +38,8 @@ pub struct Ask {
     pub call: Call,
     /// The fields for the model server.
     pub fields: String,
+    /// With what the prompt was counted.
+    pub tokenizer: Tokenizer,
     /// What is asked of the market.
     pub request: Request,
 }
@@ -96,10 +98,6 @@ struct StreamOptions {
 /// Fields that the relay sets itself for the plugin.
 const LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 
-/// Bytes for which a token is counted where a request holds more than its counted texts: a template may
-/// show them to the model.
-const BYTES_PER_UNREAD_TOKEN: u64 = 4;
-
 /// Highest limit of answer tokens that a page may name.
 const ANSWER_TOKENS_MAX: i64 = 10_000_000;
 
@@ -123,7 +121,7 @@ impl Ask {
             Wish::Named(model) => Tokenizer::of(model),
             Wish::Any => Tokenizer::Rule,
         };
-        let prompt = own.prompt(dialect, tokenizer)?;
+        let mut prompt = own.prompt(dialect, tokenizer)?;
         let call = match dialect {
             Dialect::Inference | Dialect::Chat => Call::Chat,
             Dialect::Completion => Call::Completion,
@@ -134,6 +132,7 @@ impl Ask {
             None => request::fields(call, body, &LIMITS),
         };
         let fields = fields.map_err(|refusal| Problem::bad_request(&refusal.to_string()))?;
+        prompt.beside(&fields);
         let include_usage =
             own.stream_options.as_ref().is_some_and(|options| options.include_usage == Some(true));
         let request = Request {
@@ -143,7 +142,8 @@ impl Ask {
             kind: if call == Call::Embedding { OfferKind::Embedding } else { OfferKind::Text },
             model: wish,
             tier: own.tier()?,
-            prompt_tokens: prompt.tokens + prompt.unread(&fields) / BYTES_PER_UNREAD_TOKEN,
+            prompt_tokens: prompt.tokens,
+            prompt_tokens_max: prompt.tokens_max,
             answer_tokens_max: own.answer_tokens_max()?,
             price_max: own.max_price.map(number::price).transpose()?,
             cost_max: own.max_cost.map(|cost| number::dollars("maxCost", cost)).transpose()?,
@@ -152,7 +152,7 @@ impl Ask {
             needs_vision: prompt.images > 0,
             stream: own.stream.unwrap_or(false) && call != Call::Embedding,
         };
-        Ok(Ask { include_usage, call, fields, request })
+        Ok(Ask { include_usage, call, fields, tokenizer, request })
     }
 }
 

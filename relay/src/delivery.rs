@@ -23,6 +23,19 @@ pub struct Delivery<'a> {
     pub lease: u32,
 }
 
+/// Counts a prompt whose model is known only since somebody has the job, while the model reads it. A
+/// long one is counted beside the streams, not among them.
+pub fn begin(house: &Arc<House>, stream: &Arc<Stream>, lease: u32) {
+    if stream.work.fields.len() <= READ_AT_ONCE_BYTES {
+        return stream.count_prompt(lease);
+    }
+    let (house, stream) = (Arc::clone(house), Arc::clone(stream));
+    tokio::spawn(async move {
+        // A job that ends first is counted at its end.
+        let _ = house.aside(move || stream.count_prompt(lease)).await;
+    });
+}
+
 impl Delivery<'_> {
     /// Delivers a piece of text.
     pub fn text(self, n: u32, text: &str) -> Result<(), Fault> {
@@ -79,6 +92,7 @@ impl Delivery<'_> {
     }
 
     fn finish(self) {
+        self.stream.count_prompt(self.lease);
         self.house.desk.finish(self.stream.job, self.lease, self.stream.usage());
     }
 

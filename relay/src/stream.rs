@@ -151,7 +151,11 @@ impl Stream {
         let mut state = self.state.lock();
         state.pieces.clear();
         state.untaken_since = None;
-        state.attempt = Some(Attempt::new(assignment, outbox, self.window, now));
+        let mut attempt = Attempt::new(assignment, outbox, self.window, now);
+        if attempt.tokenizer == self.work.tokenizer {
+            attempt.prompt_tokens = Some(self.work.prompt_tokens);
+        }
+        state.attempt = Some(attempt);
     }
 
     /// Returns who has the job.
@@ -164,6 +168,19 @@ impl Stream {
         let state = self.state.lock();
         let attempt = state.attempt.as_ref().filter(|attempt| attempt.assignment.lease == lease)?;
         Some(read(&attempt.assignment))
+    }
+
+    /// Counts the prompt by the model of this attempt, unless that is done. Takes as long as the prompt,
+    /// and holds up nobody else.
+    pub fn count_prompt(&self, lease: u32) {
+        let uncounted =
+            |attempt: &&mut Attempt| attempt.assignment.lease == lease && attempt.prompt_tokens.is_none();
+        let tokenizer = self.state.lock().attempt.as_mut().filter(uncounted).map(|attempt| attempt.tokenizer);
+        let Some(tokenizer) = tokenizer else { return };
+        let tokens = self.work.prompt_tokens_by(tokenizer);
+        if let Some(attempt) = self.state.lock().attempt.as_mut().filter(uncounted) {
+            attempt.prompt_tokens = Some(tokens);
+        }
     }
 
     /// Returns the bytes that a plugin may send at first.
@@ -260,7 +277,7 @@ impl Stream {
         let Some(attempt) = &state.attempt else { return Usage::default() };
         let (first_token, generation) = attempt.speeds();
         Usage {
-            prompt_tokens: self.work.prompt_tokens,
+            prompt_tokens: attempt.prompt_tokens.unwrap_or(self.work.prompt_tokens),
             answer_tokens: attempt.counter.total(),
             claimed_prompt: attempt.claimed.0,
             claimed_answer: attempt.claimed.1,
@@ -391,4 +408,4 @@ impl Piece {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

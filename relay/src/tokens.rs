@@ -9,10 +9,14 @@
 //! | deepseek | `deepseek_v3` |
 //! | mistral, mixtral, ministral, codestral, devstral | `mistral_v3` |
 //! | anything else | one token for every four bytes of UTF-8, rounded up |
+//!
+//! Where a model's name tells nothing, the architecture that its server names may: `qwen2` and `qwen3` in
+//! all their kinds, `gptoss`, `mllama` and `llama4`. Others, such as `llama`, are shared by families.
 
 use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
+use rekursing_protocol::Offer;
 use tiktoken::CoreBpe;
 
 /// Bytes per token where no tokenizer is known.
@@ -48,11 +52,26 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
+impl PartialEq for Tokenizer {
+    fn eq(&self, other: &Tokenizer) -> bool {
+        match (self, other) {
+            (Tokenizer::Family(one), Tokenizer::Family(other)) => std::ptr::eq(*one, *other),
+            (Tokenizer::Rule, Tokenizer::Rule) => true,
+            (Tokenizer::Family(_), Tokenizer::Rule) | (Tokenizer::Rule, Tokenizer::Family(_)) => false,
+        }
+    }
+}
+
 impl Tokenizer {
     /// Finds the tokenizer for a model by its name. The first use of a family unpacks its
     /// vocabulary, which takes some tens of milliseconds.
     pub fn of(model: &str) -> Tokenizer {
         family(model).and_then(tiktoken::get_encoding).map_or(Tokenizer::Rule, Tokenizer::Family)
+    }
+
+    /// Finds the tokenizer for an offer: by its model's name, or else by its architecture.
+    pub fn of_offer(offer: &Offer) -> Tokenizer {
+        encoding(offer).and_then(tiktoken::get_encoding).map_or(Tokenizer::Rule, Tokenizer::Family)
     }
 
     /// Counts the tokens of a text, in time that grows with its length alone.
@@ -71,14 +90,32 @@ impl Tokenizer {
     }
 }
 
-/// Unpacks the vocabularies of these models in the background, so that no job waits for it.
-pub fn warm<'a>(models: impl Iterator<Item = &'a str>) {
+/// Unpacks the vocabularies of these offers in the background, so that no job waits for it.
+pub fn warm(offers: &[Offer]) {
     static WARM: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    for encoding in models.filter_map(family) {
+    for encoding in offers.iter().filter_map(encoding) {
         if WARM.lock().insert(encoding) {
             tokio::task::spawn_blocking(move || tiktoken::get_encoding(encoding));
         }
     }
+}
+
+fn encoding(offer: &Offer) -> Option<&'static str> {
+    family(&offer.model).or_else(|| of_architecture(&offer.architecture))
+}
+
+/// The name of the encoding that an architecture calls for, where it is one family's own.
+fn of_architecture(architecture: &str) -> Option<&'static str> {
+    let name: String = architecture.chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = name.to_ascii_lowercase();
+    const ARCHITECTURES: &[(&str, &str)] = &[
+        ("qwen2", "qwen2"),
+        ("qwen3", "qwen2"),
+        ("gptoss", "o200k_base"),
+        ("mllama", "llama3"),
+        ("llama4", "llama3"),
+    ];
+    ARCHITECTURES.iter().find(|(start, _)| name.starts_with(start)).map(|(_, encoding)| *encoding)
 }
 
 /// The name of the encoding that a model's name calls for.
@@ -195,6 +232,23 @@ mod tests {
             ("gemma-3-4b", None),
         ] {
             assert_eq!(family(model), encoding, "{model}");
+        }
+    }
+
+    #[test]
+    fn an_architecture_tells_the_family_of_a_name_that_tells_nothing() {
+        for (model, architecture, expected) in [
+            ("my-model", "qwen2", Some("qwen2")),
+            ("my-model", "qwen3_moe", Some("qwen2")),
+            ("my-model", "Qwen2.5-VL", Some("qwen2")),
+            ("my-model", "gpt-oss", Some("o200k_base")),
+            ("my-model", "mllama", Some("llama3")),
+            ("my-model", "llama", None),
+            ("my-model", "", None),
+            ("mistral-7b", "qwen2", Some("mistral_v3")),
+        ] {
+            let offer = crate::stream::tests::offer(model, architecture);
+            assert_eq!(encoding(&offer), expected, "{model} {architecture}");
         }
     }
 

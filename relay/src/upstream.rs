@@ -18,6 +18,7 @@ use rekursing_protocol::{
 use tokio::task::AbortHandle;
 
 use crate::{
+    delivery,
     desk::Face,
     house::House,
     outbox::{Order, Outbox},
@@ -196,6 +197,7 @@ impl Session {
                 let server = model.map(|model| (self.kind, model.id.clone()));
                 let job = stream.job;
                 let house = Arc::clone(&self.house);
+                delivery::begin(&house, &stream, lease);
                 self.jobs.retain(|_, job| job.is_running());
                 self.jobs.insert(job, Job::start(house, &self.client, &self.spec, server, stream, lease));
             }

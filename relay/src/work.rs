@@ -5,6 +5,8 @@ use rekursing_protocol::frame::Call;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::{ask::prompt, tokens::Tokenizer};
+
 /// What the plugin is asked to do.
 #[derive(Debug)]
 pub struct Work {
@@ -14,8 +16,10 @@ pub struct Work {
     pub streamed: bool,
     /// The fields of the request, `"name":value,…`, without braces and without any limit of tokens.
     pub fields: String,
-    /// Prompt tokens by the relay's count.
+    /// Prompt tokens by the relay's count, before it was known who answers.
     pub prompt_tokens: u64,
+    /// With what they were counted.
+    pub tokenizer: Tokenizer,
     /// Who pays, and alone may cancel.
     pub payer: Payer,
     /// The request's part of the memory for requests; given back with the stream.
@@ -23,6 +27,15 @@ pub struct Work {
 }
 
 impl Work {
+    /// Counts the prompt's tokens as a model has them, in time that grows with the prompt unless that is
+    /// how they were counted before.
+    pub fn prompt_tokens_by(&self, tokenizer: Tokenizer) -> u64 {
+        if tokenizer == self.tokenizer {
+            return self.prompt_tokens;
+        }
+        prompt::recount(self.call, &self.fields, tokenizer).unwrap_or(self.prompt_tokens)
+    }
+
     /// Returns the request's object with the limit of tokens that the hold covers; 0 for none.
     ///
     /// # Panics

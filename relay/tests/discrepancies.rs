@@ -9,7 +9,7 @@ use rekursing_protocol::{
 };
 use rekursing_relay::{
     config::Config, delivery::Delivery, desk::Face, house::House, outbox::Outbox, relay, stream::Stream,
-    work::Work,
+    tokens::Tokenizer, work::Work,
 };
 
 fn offer(model: &str) -> Offer {
@@ -48,6 +48,7 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         model: Wish::Named(model.to_owned()),
         tier: Tier::Standard,
         prompt_tokens: 5,
+        prompt_tokens_max: 5,
         answer_tokens_max: Some(100),
         price_max: None,
         cost_max: None,
@@ -57,7 +58,15 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         stream: true,
     };
     let fields = String::new();
-    let work = Work { call: Call::Chat, streamed: true, fields, prompt_tokens: 5, payer, room: None };
+    let work = Work {
+        call: Call::Chat,
+        streamed: true,
+        fields,
+        prompt_tokens: 5,
+        tokenizer: Tokenizer::Rule,
+        payer,
+        room: None,
+    };
     let stream = Stream::new(job, work, 1_000);
     house.desk.submit(request, &stream).expect("the plugin is free");
     let delivery = Delivery { house, stream: &stream, lease: 1 };

@@ -234,7 +234,7 @@ impl Market {
     /// Returns what an answer is charged for, or nothing when it came to nothing: no answer token of a
     /// text, or vectors that are not complete.
     fn charged(&self, job: &Job, run: &Run, usage: &Usage, complete: bool) -> Option<Metered> {
-        let metered = metered(&self.terms, usage, job.request.prompt_tokens, run.answer_tokens_max);
+        let metered = metered(&self.terms, usage, job.request.prompt_tokens_max, run.answer_tokens_max);
         let is_something = match job.request.kind {
             OfferKind::Text => metered.answer_tokens > 0 && (complete || run.began),
             OfferKind::Embedding => complete,

@@ -158,7 +158,8 @@ impl Market {
     /// most among the next best offers, unless they are much dearer.
     fn cover(&self, now: Moment, need: &Need<'_>, shelf: ShelfId, bound: Quote) -> Quote {
         let request = need.request;
-        let usual = self.terms.price_default.cost(request.prompt_tokens, self.terms.answer_tokens_default);
+        let usual =
+            self.terms.price_default.cost(request.prompt_tokens_max, self.terms.answer_tokens_default);
         let most =
             Nanos::new(bound.amount().get().saturating_mul(COVERED_TIMES)).max(usual.unwrap_or_default());
         let places = self.shelves.at(shelf).open.iter().take(COVERED_MAX);

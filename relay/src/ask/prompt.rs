@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use rekursing_protocol::frame::Call;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -15,6 +16,8 @@ use crate::{
 pub(super) struct Prompt {
     /// Its tokens.
     pub(super) tokens: u64,
+    /// The most tokens that it may turn out to have once its model is known.
+    pub(super) tokens_max: u64,
     /// Bytes of the request that are in the count, as they are written.
     pub(super) read_bytes: u64,
     /// Its images.
@@ -59,14 +62,16 @@ pub(super) fn chat(
     if messages.is_empty() || messages.len() > MESSAGES_MAX {
         return Err(Problem::field("messages", "messages holds 1 to 4096 messages"));
     }
-    let mut prompt = Prompt { tokens: tool_tokens(tools, tokenizer), ..Prompt::default() };
-    prompt.read_bytes = tools.map_or(0, |tools| tools.get().len() as u64);
+    let mut prompt = Prompt::default();
+    prompt.tools(tools, tokenizer);
     for message in &messages {
         if !matches!(&*message.role, "system" | "developer" | "user" | "assistant" | "tool" | "function") {
             return Err(Problem::field("messages", "a role is system, developer, user, assistant or tool"));
         }
-        prompt.tokens += TOKENS_PER_MESSAGE;
-        prompt.tokens += message.tool_calls.map_or(0, |calls| tokenizer.count(calls.get()));
+        prompt.add(TOKENS_PER_MESSAGE);
+        if let Some(calls) = message.tool_calls {
+            prompt.text(calls.get(), tokenizer);
+        }
         let written = [message.tool_calls, message.content].into_iter().flatten();
         prompt.read_bytes += FRAME_BYTES + written.map(|raw| raw.get().len() as u64).sum::<u64>();
         if let Some(content) = message.content {
@@ -87,12 +92,12 @@ pub(super) fn single(
     if text.is_empty() {
         return Err(Problem::field("prompt", "the prompt is empty"));
     }
-    Ok(Prompt {
-        tokens: TOKENS_PER_MESSAGE + tokenizer.count(&text) + tool_tokens(tools, tokenizer),
-        read_bytes: (raw.len() + tools.map_or(0, |tools| tools.get().len())) as u64,
-        images: 0,
-        messages: Some(format!("[{{\"role\":\"user\",\"content\":{raw}}}]")),
-    })
+    let mut prompt = Prompt { read_bytes: raw.len() as u64, ..Prompt::default() };
+    prompt.add(TOKENS_PER_MESSAGE);
+    prompt.text(&text, tokenizer);
+    prompt.tools(tools, tokenizer);
+    prompt.messages = Some(format!("[{{\"role\":\"user\",\"content\":{raw}}}]"));
+    Ok(prompt)
 }
 
 /// The prompt of a completion: one text, or a list of one.
@@ -106,7 +111,7 @@ pub(super) fn completion(raw: Option<&RawValue>, tokenizer: Tokenizer) -> Result
             only
         }
     };
-    Ok(Prompt { tokens: tokenizer.count(&text).max(1), read_bytes: raw.len() as u64, ..Prompt::default() })
+    Ok(Prompt::of(raw, &[text], tokenizer))
 }
 
 /// The input of embeddings: a text, or a list of texts.
@@ -120,8 +125,37 @@ pub(super) fn embedding(raw: Option<&RawValue>, tokenizer: Tokenizer) -> Result<
     if texts.is_empty() || texts.len() > INPUTS_MAX {
         return Err(Problem::field("input", "input holds 1 to 2048 texts"));
     }
-    let tokens = texts.iter().map(|text| tokenizer.count(text).max(1)).sum();
-    Ok(Prompt { tokens, read_bytes: raw.len() as u64, ..Prompt::default() })
+    Ok(Prompt::of(raw, &texts, tokenizer))
+}
+
+/// Bytes for which a token is counted where a request holds more than its counted texts: a template may
+/// show them to the model.
+const BYTES_PER_UNREAD_TOKEN: u64 = 4;
+
+/// Counts the prompt again out of a request's fields, `"name":value,…`. `None` when they are not what
+/// [`super::Ask::read`] has made.
+pub(crate) fn recount(call: Call, fields: &str, tokenizer: Tokenizer) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Fields<'a> {
+        #[serde(borrow, default)]
+        messages: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        tools: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        prompt: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        input: Option<&'a RawValue>,
+    }
+    let json = format!("{{{fields}}}");
+    let own: Fields<'_> = serde_json::from_str(&json).ok()?;
+    let prompt = match call {
+        Call::Chat => chat(own.messages, own.tools, tokenizer),
+        Call::Completion => completion(own.prompt, tokenizer),
+        Call::Embedding => embedding(own.input, tokenizer),
+    };
+    let mut prompt = prompt.ok()?;
+    prompt.beside(fields);
+    Some(prompt.tokens)
 }
 
 /// Bytes around a message, and around all of them, that belong to the JSON and not to the prompt.
@@ -129,9 +163,46 @@ const FRAME_BYTES: u64 = 64;
 const REQUEST_BYTES: u64 = 1_024;
 
 impl Prompt {
-    /// Returns the bytes of the fields that nothing has counted, beyond what JSON itself takes.
-    pub(super) fn unread(&self, fields: &str) -> u64 {
-        (fields.len() as u64).saturating_sub(self.read_bytes + REQUEST_BYTES)
+    /// Counts texts, each of which is at least one token.
+    fn of(raw: &str, texts: &[Cow<'_, str>], tokenizer: Tokenizer) -> Prompt {
+        let mut prompt = Prompt { read_bytes: raw.len() as u64, ..Prompt::default() };
+        for text in texts {
+            if text.is_empty() {
+                prompt.add(1);
+            } else {
+                prompt.text(text, tokenizer);
+            }
+        }
+        prompt
+    }
+
+    fn text(&mut self, text: &str, tokenizer: Tokenizer) {
+        let tokens = tokenizer.count(text);
+        self.tokens += tokens;
+        // Where the model is not known yet it may have any vocabulary. They are made of bytes, and none
+        // needs more than a token for each.
+        self.tokens_max += if tokenizer == Tokenizer::Rule { text.len() as u64 } else { tokens };
+    }
+
+    fn tools(&mut self, tools: Option<&RawValue>, tokenizer: Tokenizer) {
+        if let Some(tools) = tools {
+            self.read_bytes += tools.get().len() as u64;
+            if tools.get() != "null" {
+                self.text(tools.get(), tokenizer);
+            }
+        }
+    }
+
+    /// Counts what has so many tokens whatever the model.
+    fn add(&mut self, tokens: u64) {
+        self.tokens += tokens;
+        self.tokens_max += tokens;
+    }
+
+    /// Counts the fields that nothing has counted, beyond what JSON itself takes.
+    pub(super) fn beside(&mut self, fields: &str) {
+        let unread = (fields.len() as u64).saturating_sub(self.read_bytes + REQUEST_BYTES);
+        self.add(unread / BYTES_PER_UNREAD_TOKEN);
     }
 
     /// Counts a message's content: a text, nothing, or a list of parts. `None` when it is neither.
@@ -140,22 +211,20 @@ impl Prompt {
             return Some(());
         }
         if let Some(text) = text(raw) {
-            self.tokens += tokenizer.count(&text);
+            self.text(&text, tokenizer);
             return Some(());
         }
         for part in serde_json::from_str::<Vec<Part<'_>>>(raw).ok()? {
-            self.tokens += part.text.map_or(0, |text| tokenizer.count(&text));
+            if let Some(text) = part.text {
+                self.text(&text, tokenizer);
+            }
             if matches!(&*part.kind, "image_url" | "input_image" | "image") {
                 self.images += 1;
-                self.tokens += TOKENS_PER_IMAGE;
+                self.add(TOKENS_PER_IMAGE);
             }
         }
         Some(())
     }
-}
-
-fn tool_tokens(tools: Option<&RawValue>, tokenizer: Tokenizer) -> u64 {
-    tools.filter(|tools| tools.get() != "null").map_or(0, |tools| tokenizer.count(tools.get()))
 }
 
 /// Reads a JSON text, without a copy where it holds no escapes.

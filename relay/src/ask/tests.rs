@@ -120,3 +120,36 @@ fn what_rides_beside_the_texts_is_counted_too() {
     let plain = r#"{"messages":[{"role":"user","content":"x"}],"temperature":0,"stop":["a","b"]}"#;
     assert_eq!(read(Dialect::Chat, plain).unwrap().request.prompt_tokens, 5);
 }
+
+#[test]
+fn a_prompt_is_counted_again_as_it_was_counted_first() {
+    let long = "words and more words, ".repeat(500);
+    for (dialect, body) in [
+        (Dialect::Inference, format!(r#"{{"model":"qwen3-8b","prompt":"{long}"}}"#)),
+        (
+            Dialect::Chat,
+            format!(
+                r#"{{"model":"qwen3-8b","messages":[{{"role":"system","content":"be \"brief\""}},{{"role":"user","content":[{{"type":"text","text":"{long}"}},{{"type":"image_url","image_url":{{"url":"data:image/png;base64,AAAA"}}}}]}}],"tools":[{{"type":"function","function":{{"name":"moons"}}}}]}}"#
+            ),
+        ),
+        (
+            Dialect::Chat,
+            format!(
+                r#"{{"model":"qwen3-8b","messages":[{{"role":"user","content":"x","reasoning_content":"{long}"}}]}}"#
+            ),
+        ),
+        (Dialect::Completion, format!(r#"{{"model":"qwen3-8b","prompt":["{long}"],"stop":["a"]}}"#)),
+        (Dialect::Embedding, format!(r#"{{"model":"qwen3-8b","input":["{long}","","b"]}}"#)),
+    ] {
+        let ask = read(dialect, &body).unwrap();
+        let again = prompt::recount(ask.call, &ask.fields, ask.tokenizer);
+        assert_eq!(again, Some(ask.request.prompt_tokens), "{dialect:?}");
+        assert_eq!(ask.request.prompt_tokens_max, ask.request.prompt_tokens, "the model is known");
+        let unknown = read(dialect, &body.replacen("qwen3-8b", "auto", 1)).unwrap();
+        assert!(
+            unknown.request.prompt_tokens_max >= ask.request.prompt_tokens.max(unknown.request.prompt_tokens),
+            "{dialect:?}"
+        );
+    }
+    assert_eq!(prompt::recount(Call::Chat, "\"input\":\"x\"", Tokenizer::Rule), None);
+}

@@ -93,10 +93,11 @@ async fn ask(
 ) -> Result<Response, Problem> {
     let payer = caller::payer(&house, &headers, peer).await?;
     let job = house.job_id();
-    let Ask { include_usage, call, fields, request } = read(&house, dialect, body, job, payer).await?;
+    let Ask { include_usage, call, fields, tokenizer, request } =
+        read(&house, dialect, body, job, payer).await?;
     let asked = house.desk.now();
     let streamed = request.stream;
-    let work = Work { call, streamed, fields, prompt_tokens: request.prompt_tokens, payer, room };
+    let work = Work { call, streamed, fields, prompt_tokens: request.prompt_tokens, tokenizer, payer, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
     house.desk.submit(request, &stream).map_err(|denial| refuse(denial, payer))?;
     let reader = Reader::new(house.desk.clone(), stream);

@@ -9,7 +9,7 @@ use rekursing_protocol::{
 
 use super::{Closing, Rate, identify};
 use crate::{
-    delivery::Delivery,
+    delivery::{self, Delivery},
     house::House,
     outbox::Order,
     stream::{Fault, Stream},
@@ -91,6 +91,7 @@ impl Frames {
             idle_ms: ms(time.idle_ms),
             total_ms: ms(time.total_ms),
         };
+        delivery::begin(&self.house, &stream, lease);
         self.jobs.insert(stream.job, (stream, lease));
         Some(start)
     }

@@ -50,7 +50,7 @@ pub(super) fn check(inventory: &Inventory) -> Result<(), &'static str> {
     if inventory.offers.iter().any(|offer| offer.check().is_err()) {
         return Err("an offer does not hold");
     }
-    tokens::warm(inventory.offers.iter().map(|offer| offer.model.as_str()));
+    tokens::warm(&inventory.offers);
     Ok(())
 }
 

@@ -16,6 +16,9 @@ pub(super) const EMPTY_PIECES_MAX: u32 = 1_000;
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) assignment: Assignment,
+    pub(super) tokenizer: Tokenizer,
+    /// Prompt tokens by this attempt's model, once they are counted.
+    pub(super) prompt_tokens: Option<u64>,
     outbox: Outbox,
     pub(super) next: u32,
     /// Pieces without anything in them.
@@ -35,15 +38,17 @@ pub(super) struct Attempt {
 
 impl Attempt {
     pub(super) fn new(assignment: Assignment, outbox: Outbox, credit: u32, now: Moment) -> Attempt {
-        let counter = Counter::new(Tokenizer::of(&assignment.offer.model));
+        let tokenizer = Tokenizer::of_offer(&assignment.offer);
         Attempt {
             assignment,
+            tokenizer,
+            prompt_tokens: None,
             outbox,
             next: 0,
             empty: 0,
             credit,
             taken: 0,
-            counter,
+            counter: Counter::new(tokenizer),
             body: String::new(),
             reason: String::new(),
             claimed: (None, None),

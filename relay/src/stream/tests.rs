@@ -1,18 +1,21 @@
 use std::task::Waker;
 
-use rekursing_market::{Payer, Tier};
+use rekursing_market::{Payer, Request, Tier};
 use rekursing_protocol::{Offer, OfferKind, PluginId, Price, SessionId, frame::Call};
 
 use super::{attempt::EMPTY_PIECES_MAX, *};
-use crate::outbox::Order;
+use crate::{
+    ask::{Ask, Dialect},
+    outbox::Order,
+};
 
 const WINDOW: u32 = 100;
 
-fn assignment(lease: u32) -> Assignment {
-    let offer = Offer {
-        model: "tiny".to_owned(),
+pub(crate) fn offer(model: &str, architecture: &str) -> Offer {
+    Offer {
+        model: model.to_owned(),
         kind: OfferKind::Text,
-        architecture: String::new(),
+        architecture: architecture.to_owned(),
         parameters: String::new(),
         quantization: String::new(),
         context: 100,
@@ -21,13 +24,16 @@ fn assignment(lease: u32) -> Assignment {
         vision: false,
         tools: false,
         price: None,
-    };
+    }
+}
+
+fn assignment(lease: u32) -> Assignment {
     Assignment {
         job: JobId::from_bits(1),
         lease,
         session: SessionId::from_bits(2),
         plugin: PluginId::from_bits(3),
-        offer: Arc::new(offer),
+        offer: Arc::new(offer("tiny", "")),
         tier: Tier::Standard,
         price: Price::new(1, 1),
         answer_tokens_max: 10,
@@ -40,6 +46,7 @@ fn stream(streamed: bool) -> (Arc<Stream>, Outbox) {
         streamed,
         fields: String::new(),
         prompt_tokens: 7,
+        tokenizer: Tokenizer::Rule,
         payer: Payer::Free { visitor: 1 },
         room: None,
     };
@@ -200,4 +207,37 @@ fn choices_leave_on_one_line_and_must_be_a_list() {
     let Some(Piece::Choices(choices)) = batch.pieces.front() else { panic!("{batch:?}") };
     assert_eq!(choices.get(), "[  {\"a\":\"x\\ny\"} ]");
     assert_eq!(stream.choices(1, 1, &raw("0"), Moment(1)), Err(Fault::WrongKind));
+}
+
+#[test]
+fn a_prompt_is_counted_by_the_model_of_whoever_has_the_job() {
+    let payer = Payer::Free { visitor: 1 };
+    let text = "The quick brown fox jumps over the lazy dog, and 日本語 too. ".repeat(20);
+    let body = format!(
+        r#"{{"messages":[{{"role":"user","content":"{text}"}}],"tools":[{{"type":"function","function":{{"name":"moons"}}}}]}}"#
+    );
+    let ask = Ask::read(Dialect::Chat, &body, JobId::from_bits(1), payer).unwrap();
+    let Ask { call, fields, request, tokenizer, .. } = ask;
+    let Request { prompt_tokens, prompt_tokens_max, .. } = request;
+    let work = Work { call, streamed: true, fields, prompt_tokens, tokenizer, payer, room: None };
+    let stream = Stream::new(JobId::from_bits(1), work, WINDOW);
+    for (lease, model, architecture) in
+        [(1, "tiny", ""), (2, "qwen2.5-7b-instruct", ""), (3, "tuned", "qwen3"), (4, "gpt-oss-20b", "")]
+    {
+        let offer = Arc::new(offer(model, architecture));
+        stream.assign(Assignment { offer, ..assignment(lease) }, Outbox::new(1), Moment(0));
+        stream.count_prompt(lease);
+        let named = body.replacen(
+            '{',
+            &format!(r#"{{"model":"{}","#, if lease == 3 { "qwen3-8b" } else { model }),
+            1,
+        );
+        let known = Ask::read(Dialect::Chat, &named, JobId::from_bits(1), payer).unwrap().request;
+        assert_eq!(stream.usage().prompt_tokens, known.prompt_tokens, "{model} {architecture}");
+        assert_eq!(known.prompt_tokens_max, if lease == 1 { prompt_tokens_max } else { known.prompt_tokens });
+        assert!(known.prompt_tokens <= prompt_tokens_max, "the hold covers every vocabulary");
+    }
+    assert_ne!(stream.usage().prompt_tokens, prompt_tokens, "the rule says something else");
+    stream.count_prompt(3);
+    assert_eq!(stream.usage().prompt_tokens, stream.work.prompt_tokens_by(Tokenizer::of("gpt-oss-20b")));
 }

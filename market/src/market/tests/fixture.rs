@@ -53,6 +53,7 @@ pub(super) fn request(number: u64) -> Request {
         model: Wish::Named(MODEL.to_owned()),
         tier: Tier::Standard,
         prompt_tokens: 100,
+        prompt_tokens_max: 100,
         answer_tokens_max: Some(100),
         price_max: None,
         cost_max: None,

@@ -199,3 +199,20 @@ fn tokens_of_an_answer_that_never_began_are_not_charged() {
     assert_eq!(names(&effects(&mut market)), ["cancel", "void"]);
     assert_eq!(spendable(&market), opening);
 }
+
+#[test]
+fn a_prompt_costs_what_its_model_counts_within_what_was_held_for() {
+    for (counted, charged) in [(80, 80), (100, 100), (250, 250), (400, 400), (401, 400)] {
+        let mut market = with_sessions(1);
+        let before = spendable(&market);
+        let unknown = Request { prompt_tokens: 100, prompt_tokens_max: 400, ..request(1) };
+        let assignment = assigned(&mut market, unknown);
+        let held = market.book().held(assignment.job);
+        assert_eq!(held, assignment.price.cost(400, 100), "the hold is over the most that it may be");
+        assert!(market.began(NOW, assignment.job, assignment.lease));
+        let usage = Usage { prompt_tokens: counted, ..usage(50) };
+        market.finish(NOW, assignment.job, assignment.lease, usage);
+        let charge = assignment.price.cost(charged, 50).unwrap();
+        assert_eq!(spendable(&market), before.checked_sub(charge).unwrap(), "{counted}");
+    }
+}

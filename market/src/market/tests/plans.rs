@@ -248,6 +248,7 @@ impl World {
             model: ask.model.map_or(Wish::Any, |model| Wish::Named(MODELS[model].to_owned())),
             tier: ask.tier,
             prompt_tokens: ask.prompt_tokens,
+            prompt_tokens_max: ask.prompt_tokens * (1 + self.jobs_made % 4),
             answer_tokens_max: ask.answer_tokens_max,
             ..request(self.jobs_made)
         };
