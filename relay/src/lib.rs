@@ -14,6 +14,7 @@ pub mod desk;
 pub mod discrepancy;
 pub mod house;
 pub mod http;
+pub mod keys;
 pub mod outbox;
 pub mod reader;
 pub mod relay;

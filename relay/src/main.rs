@@ -13,7 +13,7 @@ use rekursing_relay::{
     chance,
     clock::Clock,
     config::Config,
-    relay,
+    keys, relay,
     store::{self, Key, Location, Store},
 };
 
@@ -106,8 +106,12 @@ enum KeyTask {
         #[arg(long)]
         amount: Nanos,
     },
-    /// Lists keys by their first characters
-    List,
+    /// Lists keys by their first characters, with balance, money held for running jobs, and money spent, in USD
+    List {
+        /// Prints one line of JSON, with amounts as texts
+        #[arg(long)]
+        json: bool,
+    },
     /// Closes a key for good; a serving relay knows of it within a second
     Revoke {
         /// The key's first characters, as `list` shows them
@@ -228,12 +232,10 @@ fn key(location: &Location, task: KeyTask) -> Result<()> {
             let Some(key) = store.grant(now, &prefix, amount)? else { bail!("no key begins with {prefix}") };
             say(&format!("granted {amount} USD to {}", key.account))
         }
-        KeyTask::List => {
-            for key in store.keys()? {
-                let state = if key.revoked { "revoked" } else { "open" };
-                say(&format!("{}…  {state}  {}  {}", key.prefix, key.account, key.name))?;
-            }
-            Ok(())
+        KeyTask::List { json } => {
+            let purses = store.purses()?;
+            let listed = if json { keys::json(&purses) } else { keys::table(&purses) };
+            say(listed.trim_end())
         }
         KeyTask::Revoke { prefix } => {
             if store.revoke_key(now, &prefix)? {

@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 
 pub use audit::{Audit, audit};
 use entries::Chain;
-pub use identities::{Key, Plugin, Upstream};
+pub use identities::{Key, Plugin, Purse, Upstream};
 use queue::Queue;
 pub use sql::{BadLocation, Location, Row, Sql, Value, must_exist};
 

@@ -1,5 +1,7 @@
 //! Plugins, API keys and upstreams: who may do what. Secrets are kept as SHA-256 alone.
 
+use std::collections::HashMap;
+
 use anyhow::{Context, Result};
 use rekursing_market::ledger::{Account, Entry, EntryKind};
 use rekursing_protocol::{
@@ -38,6 +40,19 @@ pub struct Key {
     pub account: AccountId,
     /// Whether it no longer opens anything.
     pub revoked: bool,
+}
+
+/// A key and the money behind it.
+#[derive(Debug, Clone)]
+pub struct Purse {
+    /// The key.
+    pub key: Key,
+    /// What can be spent.
+    pub balance: Nanos,
+    /// What is set aside for jobs that run.
+    pub held: Nanos,
+    /// What jobs have cost.
+    pub spent: Nanos,
 }
 
 /// A direct provider that the operator registered.
@@ -153,6 +168,33 @@ impl Unstarted {
     pub fn keys(&mut self) -> Result<Vec<Key>> {
         let keys = self.sql.list(concat!(keys!(), " ORDER BY created, prefix"), &[], read_key);
         keys.context("could not read the keys")
+    }
+
+    /// Reads every key with the money behind it, all of one moment, in time that grows with the ledger.
+    pub fn purses(&mut self) -> Result<Vec<Purse>> {
+        self.sql
+            .view(|sql| {
+                let keys = sql.list(concat!(keys!(), " ORDER BY created, prefix"), &[], read_key)?;
+                let balances: HashMap<Account, Nanos> = entries::balances(sql)?.into_iter().collect();
+                let mut held: HashMap<Account, i64> = HashMap::new();
+                for (_, payer, amount) in entries::open_holds(sql)? {
+                    *held.entry(payer).or_default() += amount.get();
+                }
+                let spent = "SELECT account, CAST(SUM(charge) AS BIGINT) FROM spent GROUP BY account";
+                let spent = sql.list(spent, &[], |row| Ok((row.parsed(0)?, row.nanos(1)?)))?;
+                let spent: HashMap<Account, Nanos> = spent.into_iter().collect();
+                let purse = |key: Key| {
+                    let account = Account::Page(key.account);
+                    Purse {
+                        balance: balances.get(&account).copied().unwrap_or_default(),
+                        held: Nanos::new(held.get(&account).copied().unwrap_or_default()),
+                        spent: spent.get(&account).copied().unwrap_or_default(),
+                        key,
+                    }
+                };
+                Ok(keys.into_iter().map(purse).collect())
+            })
+            .context("could not sum the ledger")
     }
 
     /// Revokes the key that begins with `prefix`. Tells whether there is one.

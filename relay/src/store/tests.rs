@@ -241,3 +241,39 @@ fn only_the_latest_discrepancies_are_kept() {
     let kept = store.sql.list("SELECT at FROM discrepancy ORDER BY seq", &[], |row| row.number(0)).unwrap();
     assert_eq!(kept, [3, 4, 5]);
 }
+
+#[test]
+fn a_purse_tells_what_is_left_held_and_spent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (rich, poor) = (AccountId::from_bits(1), AccountId::from_bits(2));
+    let mut unstarted = Store::open(&at(folder.path())).unwrap();
+    for (account, balance) in [(rich, 1_000_000), (poor, 0)] {
+        let key = Key {
+            hash: [u8::from(account == rich); 32],
+            prefix: account.to_string(),
+            name: "test".to_owned(),
+            account,
+            revoked: false,
+        };
+        unstarted.create_key(Moment(5), &key, Nanos::new(balance)).unwrap();
+    }
+    let last = unstarted.opening().unwrap().last;
+    let store = unstarted.start(last, Box::new(|_| true)).unwrap();
+    let [settled, void, open] = [10, 11, 12].map(JobId::from_bits);
+    store.append(hold(settled, 50_000));
+    store.append(settle(settled, 50_000));
+    store.append(hold(void, 60_000));
+    let kind = EntryKind::Void { job: void, payer: PAGE, amount: Nanos::new(60_000) };
+    store.append(Entry { id: format!("void:{void}"), at: Moment(6), kind });
+    store.append(hold(open, 70_000));
+    store.stop();
+    let mut unstarted = Store::open(&at(folder.path())).unwrap();
+    let purses = unstarted.purses().unwrap();
+    let money = |account| {
+        let purse = purses.iter().find(|purse| purse.key.account == account).unwrap();
+        [purse.balance, purse.held, purse.spent].map(Nanos::get)
+    };
+    assert_eq!(money(rich), [1_000_000 - 20_000 - 70_000, 70_000, 20_000]);
+    assert_eq!(money(poor), [0, 0, 0]);
+    assert!(unstarted.opening().unwrap().balances.contains(&(PAGE, Nanos::new(money(rich)[0]))));
+}

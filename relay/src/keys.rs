@@ -1,0 +1,137 @@
+//! Keys as the operator reads them: a table for the eye, or JSON for a program. Amounts are exact.
+
+use rekursing_protocol::{AccountId, Nanos, name};
+use serde::Serialize;
+
+use crate::store::Purse;
+
+/// A key in JSON.
+#[derive(Serialize)]
+struct Row<'a> {
+    prefix: &'a str,
+    name: &'a str,
+    account: AccountId,
+    revoked: bool,
+    balance: Nanos,
+    held: Nanos,
+    spent: Nanos,
+}
+
+/// Most characters of a name in the table.
+const NAME_CHARS_MAX: usize = 60;
+
+/// Returns the keys as one line of JSON.
+///
+/// # Panics
+/// Never: the rows are plain data.
+pub fn json(purses: &[Purse]) -> String {
+    let rows = purses.iter().map(|Purse { key, balance, held, spent }| Row {
+        prefix: &key.prefix,
+        name: &key.name,
+        account: key.account,
+        revoked: key.revoked,
+        balance: *balance,
+        held: *held,
+        spent: *spent,
+    });
+    serde_json::to_string(&rows.collect::<Vec<_>>()).expect("the rows are plain data")
+}
+
+/// Returns the keys as lines with a heading; amounts are dollars, one point below the other.
+pub fn table(purses: &[Purse]) -> String {
+    let amounts = |heading, amount: fn(&Purse) -> Nanos| {
+        aligned(heading, purses.iter().map(|purse| amount(purse).to_string()))
+    };
+    let texts = |heading: &str, text: fn(&Purse) -> String| {
+        padded(std::iter::once(heading.to_owned()).chain(purses.iter().map(text)).collect())
+    };
+    let columns = [
+        texts("key", |purse| format!("{}…", purse.key.prefix)),
+        texts("state", |purse| if purse.key.revoked { "revoked" } else { "open" }.to_owned()),
+        amounts("balance", |purse| purse.balance),
+        amounts("held", |purse| purse.held),
+        amounts("spent", |purse| purse.spent),
+        texts("account", |purse| purse.key.account.to_string()),
+        texts("name", |purse| name::plain(&purse.key.name, NAME_CHARS_MAX)),
+    ];
+    let line = |at: usize| columns.each_ref().map(|column| column[at].as_str()).join("  ");
+    (0..=purses.len()).map(|at| line(at).trim_end().to_owned() + "\n").collect()
+}
+
+/// Puts decimal numbers under their heading so that their points stand below each other.
+fn aligned(heading: &str, numbers: impl Iterator<Item = String>) -> Vec<String> {
+    let parts: Vec<(String, String)> = numbers
+        .map(|number| match number.split_once('.') {
+            Some((whole, decimals)) => (whole.to_owned(), format!(".{decimals}")),
+            None => (number, String::new()),
+        })
+        .collect();
+    let width = |part: fn(&(String, String)) -> usize| parts.iter().map(part).max().unwrap_or_default();
+    let (before, behind) = (width(|(whole, _)| whole.len()), width(|(_, decimals)| decimals.len()));
+    let numbers = parts.iter().map(|(whole, decimals)| format!("{whole:>before$}{decimals:<behind$}"));
+    let width = heading.len();
+    padded(
+        std::iter::once(heading.to_owned())
+            .chain(numbers.map(|number| format!("{number:>width$}")))
+            .collect(),
+    )
+}
+
+/// Makes all lines of a column as wide as the widest.
+fn padded(lines: Vec<String>) -> Vec<String> {
+    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default();
+    lines.into_iter().map(|line| format!("{line:<width$}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Key;
+
+    fn purse(number: u128, name: &str, revoked: bool, amounts: [&str; 3]) -> Purse {
+        let key = Key {
+            hash: [0; 32],
+            prefix: format!("rk_{number:08}"),
+            name: name.to_owned(),
+            account: AccountId::from_bits(number),
+            revoked,
+        };
+        let [balance, held, spent] = amounts.map(|amount| amount.parse().unwrap());
+        Purse { key, balance, held, spent }
+    }
+
+    fn purses() -> [Purse; 3] {
+        [
+            purse(1, "Ada", false, ["4.9996574", "0.00045", "0.0003426"]),
+            purse(2, "Grace \u{202e}H\x1b[2J", true, ["0", "0", "0"]),
+            purse(3, "", false, ["1000000", "12.5", "0.000000001"]),
+        ]
+    }
+
+    #[test]
+    fn amounts_stand_point_below_point() {
+        assert_eq!(
+            table(&purses()),
+            "\
+key           state    balance          held      spent        account                         name
+rk_00000001…  open           4.9996574   0.00045  0.0003426    acc_00000000000000000000000001  Ada
+rk_00000002…  revoked        0           0        0            acc_00000000000000000000000002  Grace H[2J
+rk_00000003…  open     1000000          12.5      0.000000001  acc_00000000000000000000000003
+"
+        );
+        assert_eq!(table(&[]), "key  state  balance  held  spent  account  name\n");
+    }
+
+    #[test]
+    fn in_json_amounts_are_exact_texts() {
+        let json: serde_json::Value = serde_json::from_str(&json(&purses())).unwrap();
+        assert_eq!(
+            json[0],
+            serde_json::json!({
+                "prefix": "rk_00000001", "name": "Ada", "account": "acc_00000000000000000000000001",
+                "revoked": false, "balance": "4.9996574", "held": "0.00045", "spent": "0.0003426"
+            })
+        );
+        assert_eq!(json.as_array().map(Vec::len), Some(3));
+    }
+}
