@@ -30,7 +30,7 @@ impl Discrepancy {
     pub fn of(stream: &Stream, at: Moment) -> Option<Discrepancy> {
         let assignment = stream.assignment()?;
         let model = &assignment.offer.model;
-        if !matches!(Tokenizer::of(model), Tokenizer::Family(_)) {
+        if !matches!(Tokenizer::of_offer(&assignment.offer), Tokenizer::Family(_)) {
             return None;
         }
         let usage = stream.usage();

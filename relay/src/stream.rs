@@ -34,8 +34,12 @@ pub enum Piece {
     Choices(Box<RawValue>),
 }
 
-/// Most pieces beside plain text that may wait for the page: each costs its page more bytes than it holds.
-const PIECES_MAX: usize = 2_048;
+/// Fewest bytes of a piece beside plain text. Each becomes an event of a few hundred bytes, so without a
+/// least size a plugin could spend next to no credit and have relay and page work without end.
+const CHOICES_BYTES_MIN: usize = 16;
+
+/// Bytes of the window for each piece beside plain text that may wait for the page.
+const WINDOW_BYTES_PER_PIECE: u32 = 32;
 
 /// How a job ended.
 #[derive(Debug)]
@@ -94,6 +98,8 @@ pub enum Fault {
     Empty,
     /// A piece that this job does not have: a part of a whole answer in a streamed one or the reverse.
     WrongKind,
+    /// A piece that holds next to nothing, and so costs no credit and yet work.
+    TooSmall,
 }
 
 /// One job's stream.
@@ -210,12 +216,16 @@ impl Stream {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
         let piece = on_one_line(choices)?;
-        if !attempt.step(self, true, n, if is_empty(&piece) { 0 } else { choices.get().len() })? {
+        let bytes = if is_empty(&piece) { 0 } else { choices.get().len() };
+        if (1..CHOICES_BYTES_MIN).contains(&bytes) {
+            return Err(Fault::TooSmall);
+        }
+        if !attempt.step(self, true, n, bytes)? {
             return Ok(false);
         }
         answer::count_choices(choices.get(), &mut attempt.counter);
         let first = attempt.arrived(now);
-        if state.pieces.len() >= PIECES_MAX {
+        if state.pieces.len() >= (self.window / WINDOW_BYTES_PER_PIECE) as usize {
             return Err(Fault::OverCredit);
         }
         state.pieces.push_back(Piece::Choices(piece));

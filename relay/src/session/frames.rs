@@ -157,6 +157,7 @@ impl Frames {
             Some(Err(Fault::OverCredit)) => "more bytes than were allowed",
             Some(Err(Fault::Empty)) => "too many pieces without anything in them",
             Some(Err(Fault::WrongKind)) => "a piece of the wrong kind",
+            Some(Err(Fault::TooSmall)) => "a piece that holds next to nothing",
         };
         Err(Closing { code: close::BAD_FRAME, why })
     }

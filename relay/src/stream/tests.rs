@@ -206,7 +206,27 @@ fn choices_leave_on_one_line_and_must_be_a_list() {
     let batch = take(&stream).unwrap();
     let Some(Piece::Choices(choices)) = batch.pieces.front() else { panic!("{batch:?}") };
     assert_eq!(choices.get(), "[  {\"a\":\"x\\ny\"} ]");
-    assert_eq!(stream.choices(1, 1, &raw("0"), Moment(1)), Err(Fault::WrongKind));
+    assert_eq!(stream.choices(1, 1, &raw("{\"a\":\"it is no list\"}"), Moment(1)), Err(Fault::WrongKind));
+}
+
+#[test]
+fn no_piece_costs_next_to_nothing() {
+    let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+    let (streamed, _) = stream(true);
+    for json in ["[{}]", "[0,0,0,0,0,0,0]"] {
+        assert_eq!(streamed.choices(1, 0, &raw(json), Moment(1)), Err(Fault::TooSmall), "{json}");
+    }
+    assert!(take(&streamed).is_none());
+}
+
+#[test]
+fn no_more_pieces_wait_than_the_window_has_room_for() {
+    let small = RawValue::from_string(r#"[{"delta":{"a":1}}]"#.to_owned()).unwrap();
+    let (stream, _) = stream(true);
+    for n in 0..3 {
+        assert_eq!(stream.choices(1, n, &small, Moment(1)), Ok(n == 0));
+    }
+    assert_eq!(stream.choices(1, 3, &small, Moment(1)), Err(Fault::OverCredit));
 }
 
 #[test]
