@@ -179,6 +179,8 @@ impl Agent {
     fn answered(&mut self, id: AskId, answer: Answer<'_>, now: Moment) {
         if self.watch.awaits(id) {
             self.watched(answer, now);
+        } else if self.watch.awaits_queue(id) {
+            self.queue_told(answer);
         } else if self.link.awaits(id) {
             self.registered(answer, now);
         } else if self.purse.awaits(id) {

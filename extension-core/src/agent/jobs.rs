@@ -52,6 +52,11 @@ impl Jobs {
         self.running.len()
     }
 
+    /// Counts the jobs of a model.
+    pub(super) fn of(&self, model: &str) -> usize {
+        self.running.values().filter(|job| job.model == model).count()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
         self.running.values()
     }
@@ -145,8 +150,7 @@ impl Agent {
         let server = self.watch.server().ok_or_else(|| Fault::of(FailCode::Unreachable))?;
         let model = server.models.iter().find(|model| model.offer.model == start.model);
         let model = model.ok_or_else(|| Fault::of(FailCode::ModelMissing))?;
-        let same = self.jobs.iter().filter(|job| job.model == start.model).count();
-        if same >= usize::from(model.offer.slots) {
+        if self.jobs.of(&start.model) >= usize::from(model.offer.slots) {
             return Err(Fault::of(FailCode::Busy));
         }
         let request =

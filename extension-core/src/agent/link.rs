@@ -321,10 +321,11 @@ impl Agent {
         }
         session.beats += 1;
         session.next_beat = now + session.heartbeat;
+        let n = session.beats;
         let heartbeat = Heartbeat {
-            n: session.beats,
+            n,
             jobs: u16::try_from(self.jobs.len()).unwrap_or(u16::MAX),
-            queue: 0,
+            queue: self.queue(),
             models: self.records.take_report(),
         };
         self.send(&ToRelay::Heartbeat(heartbeat));

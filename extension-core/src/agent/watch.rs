@@ -1,11 +1,15 @@
-//! Keeps an eye on the model server: where it is, what it has loaded, or why there is none.
+//! Keeps an eye on the model server: where it is, what it has loaded, what waits there, or why
+//! there is none.
 
 use rekursing_protocol::{Moment, Span};
 
 use super::{Agent, Answer, Ask, AskId, Command, Why};
 use crate::{
     address::Address,
-    bridge::server::{Kind, Model, Outcome, Probe, USUAL_ADDRESSES},
+    bridge::{
+        queue,
+        server::{Kind, Model, Outcome, Probe, USUAL_ADDRESSES},
+    },
 };
 
 /// How often a server that has models is looked at.
@@ -26,6 +30,10 @@ pub(super) struct Watch {
     /// Whether a round was ever finished.
     looked: bool,
     round: Option<Round>,
+    /// How many requests wait at the server, when it has told.
+    queue: Option<u16>,
+    /// The server is asked how many requests wait.
+    asking_queue: Option<AskId>,
     next: Moment,
 }
 
@@ -53,6 +61,10 @@ struct Round {
 impl Watch {
     pub(super) fn awaits(&self, id: AskId) -> bool {
         self.round.as_ref().is_some_and(|round| round.asking == id)
+    }
+
+    pub(super) fn awaits_queue(&self, id: AskId) -> bool {
+        self.asking_queue == Some(id)
     }
 
     pub(super) fn server(&self) -> Option<&Server> {
@@ -107,7 +119,7 @@ impl Agent {
         let probe = Probe::new(known.map(|server| server.kind));
         match known_address.or_else(|| left.pop()) {
             Some(address) => {
-                let asking = self.ask_server(&address, &probe);
+                let asking = self.ask_server(&address, probe.path());
                 self.watch.round =
                     Some(Round { left, address, probe, asking, spare: None, token_wanted: false });
             }
@@ -159,7 +171,7 @@ impl Agent {
 
     /// Asks the round's next question.
     fn ask_on(&mut self, mut round: Round) {
-        round.asking = self.ask_server(&round.address, &round.probe);
+        round.asking = self.ask_server(&round.address, round.probe.path());
         self.watch.round = Some(round);
     }
 
@@ -171,17 +183,51 @@ impl Agent {
     fn conclude(&mut self, server: Option<Server>, reason: Option<Why>, now: Moment) {
         let every = if reason.is_none() { WHILE_PRESENT } else { WHILE_ABSENT };
         let watch = &mut self.watch;
-        self.changed |= !watch.looked || watch.server != server || watch.reason != reason;
-        *watch = Watch { server, reason, looked: true, round: None, next: now + every };
+        let is_new = watch.server != server;
+        self.changed |= !watch.looked || is_new || watch.reason != reason;
+        let queue = watch.queue.filter(|_| !is_new);
+        let next = now + every;
+        *watch = Watch { server, reason, looked: true, round: None, queue, asking_queue: None, next };
+        self.ask_queue();
         self.tell_inventory();
     }
 
-    /// Asks what the probe wants to know.
-    fn ask_server(&mut self, address: &str, probe: &Probe) -> AskId {
+    /// Asks the server how many requests wait, if it is of a kind that may tell. The round does not
+    /// wait for the answer, because no offer depends on it.
+    fn ask_queue(&mut self) {
+        let Some(server) = self.watch.server() else { return };
+        let Some(path) = queue::path(server.kind) else { return };
+        let address = server.address.clone();
+        self.watch.asking_queue = Some(self.ask_server(&address, path));
+    }
+
+    /// Takes in how many requests wait at the server. A server that does not answer has not told.
+    pub(super) fn queue_told(&mut self, answer: Answer<'_>) {
+        self.watch.asking_queue = None;
+        self.watch.queue = match answer {
+            Answer::Failed => None,
+            Answer::Reply { status, body } => queue::read(status, body),
+        };
+    }
+
+    /// Returns how many requests wait at the server: what it told, or the agent's own jobs beyond
+    /// what it takes at once.
+    pub(super) fn queue(&self) -> u16 {
+        self.watch.queue.unwrap_or_else(|| {
+            let beyond = |model: &Model| {
+                let running = self.jobs.of(&model.offer.model);
+                running.saturating_sub(usize::from(model.offer.slots))
+            };
+            u16::try_from(self.watch.models().iter().map(beyond).sum::<usize>()).unwrap_or(u16::MAX)
+        })
+    }
+
+    /// Asks the server for what it has under `path`.
+    fn ask_server(&mut self, address: &str, path: &str) -> AskId {
         let id = AskId(self.fresh_id());
         self.commands.push(Command::Ask(Ask {
             id,
-            url: format!("{address}{}", probe.path()),
+            url: format!("{address}{path}"),
             bearer: self.config.token.clone(),
             body: None,
             timeout: PATIENCE,

@@ -2,11 +2,18 @@
 
 use serde_json::json;
 
-use super::world::{LLAMA_MODELS, World, config, identity, sent};
+use super::world::{LLAMA_METRICS, LLAMA_MODELS, World, config, identity, sent, start};
 use crate::{
     agent::{Command, Config, Event, Phase, Why},
     bridge::server::Kind,
 };
+
+/// Lets two heartbeats pass, and returns how many requests wait by the last of them.
+fn queue(world: &mut World) -> serde_json::Value {
+    let beats = sent(&world.pass_acked(40_000)).into_iter();
+    let queues = beats.filter_map(|frame| frame.get("heartbeat").map(|beat| beat["queue"].clone()));
+    queues.last().unwrap()
+}
 
 fn inventories(commands: &[Command]) -> Vec<serde_json::Value> {
     sent(commands)
@@ -101,4 +108,35 @@ fn another_server_is_looked_for_at_once() {
     assert_eq!(world.state().server.reason.unwrap().code, Why::ServerSilent);
     world.on(Event::Configured(Config { servers: Vec::new(), ..config() }));
     assert_eq!(world.state().server.address.as_deref(), Some("http://127.0.0.1:8080"));
+}
+
+#[test]
+fn heartbeats_say_how_many_requests_wait_at_the_server() {
+    let mut world = World::ready();
+    world.metrics = Some(LLAMA_METRICS.to_owned());
+    assert_eq!(queue(&mut world), json!(3));
+    world.metrics = Some(LLAMA_METRICS.replace("deferred 3", "deferred 0"));
+    assert_eq!(queue(&mut world), json!(0));
+    // What a server once told counts for nothing when it says no more.
+    world.metrics = Some(LLAMA_METRICS.to_owned());
+    assert_eq!(queue(&mut world), json!(3));
+    world.metrics = None;
+    assert_eq!(queue(&mut world), json!(0));
+    world.metrics = Some(LLAMA_METRICS.to_owned());
+    assert_eq!(queue(&mut world), json!(3));
+    world.models = None;
+    assert_eq!(queue(&mut world), json!(0));
+}
+
+#[test]
+fn where_no_server_tells_the_jobs_beyond_its_slots_are_said_to_wait() {
+    let mut world = World::ready();
+    for number in 1..=2 {
+        let mut long = start(number);
+        long["start"]["first_token_ms"] = json!(300_000);
+        world.frame(&long);
+    }
+    assert_eq!(queue(&mut world), json!(0));
+    world.props = world.props.replace("\"total_slots\":4", "\"total_slots\":1");
+    assert_eq!(queue(&mut world), json!(1));
 }

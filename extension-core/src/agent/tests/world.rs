@@ -7,6 +7,7 @@ use crate::agent::{Agent, Answer, Ask, Command, Config, Event, FetchId, Identity
 
 pub(super) const LLAMA_PROPS: &str = include_str!("../../../tests/fixtures/llama-cpp-props.json");
 pub(super) const LLAMA_MODELS: &str = include_str!("../../../tests/fixtures/llama-cpp-models.json");
+pub(super) const LLAMA_METRICS: &str = include_str!("../../../tests/fixtures/llama-cpp-metrics.txt");
 pub(super) const STREAM: &str = include_str!("../../../tests/fixtures/llama-cpp-chat.sse");
 
 pub(super) struct World {
@@ -14,6 +15,10 @@ pub(super) struct World {
     pub(super) now: Moment,
     /// Whether a model server is there, and what `/v1/models` says.
     pub(super) models: Option<String>,
+    /// What `/props` says.
+    pub(super) props: String,
+    /// What `/metrics` says, if anything.
+    pub(super) metrics: Option<String>,
 }
 
 pub(super) fn config() -> Config {
@@ -37,7 +42,13 @@ pub(super) fn identity() -> Identity {
 impl World {
     pub(super) fn new() -> World {
         let now = Moment(1_000_000);
-        World { agent: Agent::new("test/1", 42), now, models: Some(LLAMA_MODELS.to_owned()) }
+        World {
+            agent: Agent::new("test/1", 42),
+            now,
+            models: Some(LLAMA_MODELS.to_owned()),
+            props: LLAMA_PROPS.to_owned(),
+            metrics: None,
+        }
     }
 
     /// An agent that is registered, connected and ready.
@@ -96,8 +107,9 @@ impl World {
 
     fn serve(&mut self, ask: &Ask) {
         let body = match (&self.models, ask.url.strip_prefix("http://127.0.0.1:8080")) {
-            (Some(_), Some("/props")) => LLAMA_PROPS.to_owned(),
+            (Some(_), Some("/props")) => self.props.clone(),
             (Some(models), Some("/v1/models")) => models.clone(),
+            (Some(_), Some("/metrics")) if let Some(metrics) = &self.metrics => metrics.clone(),
             (Some(_), Some(_)) => {
                 let answer = Answer::Reply { status: 404, body: b"no" };
                 return self.agent.handle(Event::Answered { id: ask.id, answer }, self.now);
