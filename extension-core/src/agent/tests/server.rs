@@ -11,8 +11,8 @@ use crate::{
 /// Lets two heartbeats pass, and returns how many requests wait by the last of them.
 fn queue(world: &mut World) -> serde_json::Value {
     let beats = sent(&world.pass_acked(40_000)).into_iter();
-    let queues = beats.filter_map(|frame| frame.get("heartbeat").map(|beat| beat["queue"].clone()));
-    queues.last().unwrap()
+    let mut queues = beats.filter_map(|frame| frame.get("heartbeat").map(|beat| beat["queue"].clone()));
+    queues.next_back().unwrap()
 }
 
 fn inventories(commands: &[Command]) -> Vec<serde_json::Value> {
