@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod event;
 mod jobs;
+pub mod limits;
 mod link;
 mod purse;
 mod random;
@@ -87,6 +88,7 @@ impl Agent {
             Event::Tick => self.jobs.tick(now),
             Event::SocketOpen => self.socket_open(now),
             Event::Frame(text) => self.frame(text, now),
+            Event::SocketStuck => self.socket_stuck(now),
             Event::SocketClosed { code } => self.socket_closed(code, now),
             Event::Answered { id, answer } => self.answered(id, answer, now),
             // The answers of jobs are what happens most; nothing else depends on them.
@@ -143,7 +145,7 @@ impl Agent {
     /// Takes over the owner's settings.
     fn configure(&mut self, config: Config, now: Moment) {
         let old = std::mem::replace(&mut self.config, config);
-        self.config.slots = self.config.slots.max(1);
+        self.config.slots = self.config.slots.clamp(1, limits::JOBS_MAX);
         self.relay = Address::parse(&self.config.relay).ok();
         self.changed = true;
         if old.consent && !self.config.consent {

@@ -136,6 +136,9 @@ impl Inner {
         for command in commands {
             self.execute(command);
         }
+        if self.socket.borrow().as_ref().is_some_and(socket::Socket::is_stuck) {
+            self.on(Event::SocketStuck);
+        }
         let wake_at = self.agent.borrow().wake_at();
         self.timer.set(self, wake_at);
     }

@@ -2,17 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 use futures_util::{SinkExt, StreamExt};
 use rekursing_extension_core::native::{Flags, run};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
-    task::LocalSet,
+    task::{JoinHandle, LocalSet},
 };
 use tokio_tungstenite::{
     WebSocketStream, accept_hdr_async,
@@ -63,6 +64,12 @@ async fn model_server(listener: TcpListener) {
                     "/v1/models" => respond(&mut stream, "200 OK", "application/json", MODELS).await,
                     "/v1/chat/completions" => {
                         respond(&mut stream, "200 OK", "text/event-stream", STREAM).await
+                    }
+                    "/v1/completions" => {
+                        // As JSON in a frame it is twice as long: more than the agent keeps.
+                        let text = "\\\"".repeat(6 << 20);
+                        let whole = format!("{{\"choices\":[{{\"text\":\"{text}\"}}]}}");
+                        respond(&mut stream, "200 OK", "application/json", &whole).await;
                     }
                     _ => respond(&mut stream, "404 Not Found", "text/plain", "no").await,
                 }
@@ -115,37 +122,61 @@ async fn hear(session: &mut Session) -> Value {
     }
 }
 
-/// Registers, greets, does a job, leaves: in that order.
-#[tokio::test(flavor = "current_thread")]
-async fn a_job_goes_from_the_relay_to_the_server_and_back() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let local = LocalSet::new();
-    let whole = local.run_until(async {
+/// A relay and an agent that has registered there and offers a model.
+struct Scene {
+    sessions: mpsc::Receiver<Session>,
+    state: PathBuf,
+    stop: watch::Sender<bool>,
+    agent: JoinHandle<anyhow::Result<()>>,
+    _folder: TempDir,
+}
+
+impl Scene {
+    async fn start() -> Scene {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server_at = format!("http://{}", server.local_addr().unwrap());
         let relay_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let relay_at = format!("ws://{}", relay_listener.local_addr().unwrap());
-        let (sender, mut sessions) = mpsc::channel(1);
+        let (sender, sessions) = mpsc::channel(1);
         tokio::task::spawn_local(model_server(server));
         tokio::task::spawn_local(relay(relay_listener, sender));
-
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state.json");
         let line = ["rekursing-node", "--relay", &relay_at, "--server", &server_at, "--state"];
         let flags = Flags::try_parse_from(line.into_iter().chain([state.to_str().unwrap()])).unwrap();
         let (stop, stopped) = watch::channel(false);
         let agent = tokio::task::spawn_local(run(flags, stopped));
+        Scene { sessions, state, stop, agent, _folder: folder }
+    }
 
-        let mut session = sessions.recv().await.unwrap();
-        say(
-            &mut session,
-            &json!({"hello": {"version": 1, "heartbeat_ms": 20_000, "frame_bytes_max": 65_536}}),
-        )
-        .await;
+    /// Waits for the agent, greets it, and returns the session with what it said it is.
+    async fn greet(&mut self) -> (Session, Value) {
+        let mut session = self.sessions.recv().await.unwrap();
+        let hello = json!({"hello": {"version": 1, "heartbeat_ms": 20_000, "frame_bytes_max": 65_536}});
+        say(&mut session, &hello).await;
         let identify = hear(&mut session).await;
+        say(&mut session, &json!({"ready": {"session": "ses_00000000000000000000000001"}})).await;
+        (session, identify)
+    }
+}
+
+/// Runs a test on one thread, with a limit to its patience.
+async fn play(test: impl Future<Output = ()>) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let local = LocalSet::new();
+    tokio::time::timeout(Duration::from_secs(20), local.run_until(test))
+        .await
+        .expect("the whole exchange takes no 20 seconds");
+}
+
+/// Registers, greets, does a job, leaves: in that order.
+#[tokio::test(flavor = "current_thread")]
+async fn a_job_goes_from_the_relay_to_the_server_and_back() {
+    play(async {
+        let mut scene = Scene::start().await;
+        let (mut session, identify) = scene.greet().await;
         assert_eq!(identify["identify"]["secret"], json!("shh"));
         assert_eq!(identify["identify"]["inventory"]["offers"][0]["model"], json!("tiny-chat"));
-        say(&mut session, &json!({"ready": {"session": "ses_00000000000000000000000001"}})).await;
 
         let job = "job_00000000000000000000000003";
         say(
@@ -168,17 +199,38 @@ async fn a_job_goes_from_the_relay_to_the_server_and_back() {
         };
         assert_eq!((answer.as_str(), &done["finish"]), ("blue k7x2", &json!("stop")));
 
-        stop.send_replace(true);
+        scene.stop.send_replace(true);
         let mut last = hear(&mut session).await;
         while last.get("heartbeat").is_some() {
             last = hear(&mut session).await;
         }
         assert_eq!(last, json!({"close": 1000}));
         drop(session);
-        agent.await.unwrap().unwrap();
-        assert!(std::fs::read_to_string(state).unwrap().contains("shh"));
-    });
-    tokio::time::timeout(Duration::from_secs(20), whole)
-        .await
-        .expect("the whole exchange takes no 20 seconds");
+        scene.agent.await.unwrap().unwrap();
+        assert!(std::fs::read_to_string(scene.state).unwrap().contains("shh"));
+    })
+    .await;
+}
+
+/// What the relay does not take piles up at the agent, up to a limit.
+#[tokio::test(flavor = "current_thread")]
+async fn a_relay_that_hands_out_credit_and_reads_nothing_is_left() {
+    play(async {
+        let mut scene = Scene::start().await;
+        let (mut session, _) = scene.greet().await;
+        say(
+            &mut session,
+            &json!({"start": {
+                "job": "job_00000000000000000000000003", "lease": 1, "call": "completion",
+                "model": "tiny-chat", "stream": false, "body": {"prompt": "hi"}, "credit": u32::MAX,
+                "first_token_ms": 60_000, "idle_ms": 60_000, "total_ms": 60_000,
+            }}),
+        )
+        .await;
+        // The session stays open and unread; the agent comes back on another.
+        let (_second, identify) = scene.greet().await;
+        assert_eq!(identify["identify"]["secret"], json!("shh"));
+        drop(session);
+    })
+    .await;
 }

@@ -21,7 +21,7 @@ pub struct Config {
     pub prices: BTreeMap<String, Price>,
     /// The price of every other model; without one the relay's default ask holds.
     pub price: Option<Price>,
-    /// Jobs at once over all models, at least 1.
+    /// Jobs at once over all models, from 1 to [`super::limits::JOBS_MAX`].
     pub slots: u16,
     /// No new jobs now.
     pub paused: bool,

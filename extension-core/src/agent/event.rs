@@ -40,6 +40,8 @@ pub enum Event<'a> {
     SocketOpen,
     /// A text message came.
     Frame(&'a str),
+    /// More than [`super::limits::UNSENT_BYTES_MAX`] waits to leave: the relay does not read.
+    SocketStuck,
     /// The socket was closed by the other end, or never opened.
     SocketClosed {
         /// The close code; 1006 when there was none.

@@ -8,7 +8,10 @@ use rekursing_protocol::{
     frame::{Body, Cancel, Chunk, Credit, Done, Fail, Start, Text},
 };
 
-use super::{Agent, Command, FetchId, Post};
+use super::{
+    Agent, Command, FetchId, Post,
+    limits::{Granted, REQUEST_BYTES_MAX},
+};
 use crate::bridge::{
     fault::Fault,
     reply::{Ending, Piece, Reply, Step, Terms},
@@ -153,21 +156,25 @@ impl Agent {
         if self.jobs.of(&start.model) >= usize::from(model.offer.slots) {
             return Err(Fault::of(FailCode::Busy));
         }
+        if start.body.get().len() > REQUEST_BYTES_MAX {
+            return Err(Fault::of(FailCode::Refused));
+        }
         let request =
             request::build(start.call, &model.id, start.stream, start.body.get()).map_err(|refusal| {
                 let code = refusal.code();
                 let detail = if code.is_pages_mistake() { refusal.to_string() } else { String::new() };
                 Fault { code, detail }
             })?;
+        let Granted { credit, first_token, idle, total } = Granted::of(start);
         let terms = Terms {
             call: start.call,
             stream: start.stream,
             server: server.kind,
-            credit: u64::from(start.credit),
+            credit,
             piece_bytes_max,
-            first_token: Span::millis(start.first_token_ms.into()),
-            idle: Span::millis(start.idle_ms.into()),
-            total: Span::millis(start.total_ms.into()),
+            first_token,
+            idle,
+            total,
         };
         let url = format!("{}{}", server.address, request.path);
         let id = FetchId(self.fresh_id());

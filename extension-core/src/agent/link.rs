@@ -9,7 +9,10 @@ use rekursing_protocol::{
     register::{Registered, Registration},
 };
 
-use super::{Agent, Answer, Ask, AskId, Command, Identity, Phase, Why};
+use super::{
+    Agent, Answer, Ask, AskId, Command, Identity, Phase, Why,
+    limits::{self, MESSAGE_BYTES_MAX},
+};
 
 /// How long the relay may take to open the socket, to greet and to say `ready`.
 const PATIENCE: Span = Span::secs(10);
@@ -22,6 +25,9 @@ const STABLE: Span = Span::secs(60);
 
 /// The close code for a relay that fell silent; the relay does not read it.
 const HEARTBEAT_LOST: u16 = 4900;
+
+/// The close code for a relay that does not read what it is sent; the relay does not read it either.
+const STUCK: u16 = 4901;
 
 /// Frames that the relay did not understand, within which time, stop the agent.
 const BAD_FRAMES_MAX: usize = 3;
@@ -231,6 +237,9 @@ impl Agent {
         if !self.link.has_socket() {
             return;
         }
+        if text.len() > MESSAGE_BYTES_MAX {
+            return self.drop_link(close::TOO_LARGE, Why::BadFrames, now);
+        }
         let Ok(frame) = serde_json::from_str::<ToPlugin>(text) else {
             return self.drop_link(close::BAD_FRAME, Why::BadFrames, now);
         };
@@ -285,11 +294,8 @@ impl Agent {
         let room = hello.frame_bytes_max.saturating_sub(FRAME_OVERHEAD_BYTES);
         // JSON writes a control character in six bytes.
         let piece_bytes_max = usize::try_from(room / 6).unwrap_or(usize::MAX).max(1);
-        let greeted = Greeted {
-            heartbeat: Span::millis(hello.heartbeat_ms.max(100).into()),
-            piece_bytes_max,
-            inventory,
-        };
+        let greeted =
+            Greeted { heartbeat: limits::heartbeat(hello.heartbeat_ms), piece_bytes_max, inventory };
         self.link.stage = Stage::Greeting { until: now + PATIENCE, greeted: Some(greeted) };
     }
 
@@ -338,6 +344,13 @@ impl Agent {
         if session.inventory != inventory {
             session.inventory = inventory.clone();
             self.send(&ToRelay::Inventory(inventory));
+        }
+    }
+
+    /// Takes in that the relay reads nothing. What waits would only be late.
+    pub(super) fn socket_stuck(&mut self, now: Moment) {
+        if self.link.has_socket() {
+            self.drop_link(STUCK, Why::RelayStuck, now);
         }
     }
 

@@ -97,6 +97,8 @@ pub enum Why {
     Draining,
     /// The relay fell silent.
     HeartbeatLost,
+    /// The relay does not read what it is sent.
+    RelayStuck,
     /// The server has not been looked for yet.
     Looking,
     /// Nothing that serves models was found.
@@ -127,6 +129,7 @@ impl Why {
             Why::Overloaded => "The relay is full. Trying again.",
             Why::Draining => "The relay is being restarted. Trying again.",
             Why::HeartbeatLost => "The relay fell silent. Trying again.",
+            Why::RelayStuck => "The relay does not take what it is sent. Trying again.",
             Why::Looking => "Looking for a model server.",
             Why::NoServer => "No model server was found. Start LM Studio, Ollama or llama.cpp.",
             Why::ServerSilent => {

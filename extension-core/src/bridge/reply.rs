@@ -25,6 +25,9 @@ const ERROR_BYTES_MAX: usize = 16 << 10;
 /// Most bytes of a whole answer.
 pub const WHOLE_BYTES_MAX: usize = 16 << 20;
 
+/// Most bytes of pieces that may be allowed to leave at one moment; more is not counted.
+pub const CREDIT_BYTES_MAX: u64 = 16 << 20;
+
 /// On what terms a job is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
@@ -123,7 +126,7 @@ impl Reply {
             source: Source::Nothing,
             queue: VecDeque::new(),
             sent: 0,
-            credit: terms.credit,
+            credit: terms.credit.min(CREDIT_BYTES_MAX),
             paused: false,
             finish: None,
             usage: Usage::default(),
@@ -237,9 +240,9 @@ impl Reply {
         }
     }
 
-    /// Allows so many more bytes to leave.
+    /// Allows so many more bytes to leave, up to [`CREDIT_BYTES_MAX`] at one moment.
     pub fn allow(&mut self, bytes: u64, now: Moment) {
-        self.credit = self.credit.saturating_add(bytes);
+        self.credit = self.credit.saturating_add(bytes).min(CREDIT_BYTES_MAX);
         // While nothing could leave, the server was not listened to: its silence starts over.
         if self.paused {
             self.heard = now;

@@ -96,8 +96,12 @@ impl Shell {
         self.handle(Event::Started { config, identity, gpu });
         self.execute().await?;
         loop {
+            if self.socket.as_ref().is_some_and(Socket::is_stuck) {
+                self.handle(Event::SocketStuck);
+                self.execute().await?;
+            }
             let alarm = self.agent.wake_at().map(|at| self.clock.instant(at));
-            let clogged = self.socket.as_ref().is_some_and(Socket::is_clogged);
+            let clogged = self.is_clogged();
             tokio::select! {
                 biased;
                 // Without its sender nobody can stop the agent any more.
@@ -113,12 +117,19 @@ impl Shell {
         self.execute().await
     }
 
+    /// Tells whether so much waits to leave that the inbox has to wait, and with it who fills it.
+    fn is_clogged(&self) -> bool {
+        self.socket.as_ref().is_some_and(Socket::is_clogged)
+    }
+
     /// Hands in all that is ready already.
     fn take_ready(&mut self) {
+        let clogged = self.is_clogged();
         for _ in 0..TOGETHER_MAX {
             let frame = self.socket.as_mut().and_then(|socket| socket.turn().now_or_never());
-            match (frame, self.inbox.try_recv()) {
-                (None, Err(_)) => return,
+            let happening = if clogged { None } else { self.inbox.try_recv().ok() };
+            match (frame, happening) {
+                (None, None) => return,
                 (frame, happening) => {
                     frame.into_iter().for_each(|turn| self.turned(turn));
                     happening.into_iter().for_each(|happening| self.happened(happening));

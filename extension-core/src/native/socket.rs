@@ -21,11 +21,7 @@ use tokio_tungstenite::{
     },
 };
 
-/// Longest message from the relay: a job with images in it.
-const MESSAGE_BYTES_MAX: usize = 32 << 20;
-
-/// What may wait to leave before jobs are read no further.
-const QUEUE_BYTES_MAX: usize = 1 << 20;
+use crate::agent::limits::{MESSAGE_BYTES_MAX, UNSENT_BYTES_MAX, UNSENT_BYTES_PAUSE};
 
 /// How long the other end may take to see a close.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -80,9 +76,14 @@ impl Socket {
         self.queue.push_back(text.into());
     }
 
-    /// Tells whether too much waits to leave.
+    /// Tells whether so much waits to leave that jobs are read no further.
     pub(super) fn is_clogged(&self) -> bool {
-        self.queue_bytes > QUEUE_BYTES_MAX
+        self.queue_bytes > UNSENT_BYTES_PAUSE
+    }
+
+    /// Tells whether more waits to leave than is kept.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.queue_bytes > UNSENT_BYTES_MAX
     }
 
     /// Sends what waits and waits for what comes, whichever happens first. Nothing is lost when
@@ -128,8 +129,11 @@ impl Socket {
         }
     }
 
-    /// Says goodbye, once everything that waits has left.
+    /// Says goodbye, once everything that waits has left. Of what is stuck nothing is waited for.
     pub(super) async fn close(mut self, code: u16) {
+        if self.is_stuck() {
+            self.queue.clear();
+        }
         let farewell = async {
             if poll_fn(|context| self.poll_push(context)).await.is_err() {
                 return;

@@ -7,12 +7,16 @@ use std::{
     task::{Poll, Waker},
 };
 
+use js_sys::Promise;
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::AbortController;
 
-use super::{Inner, body};
+use super::{Inner, body, window};
 use crate::agent::{Event, FetchId, Post};
+
+/// How often a clogged socket is looked at, in milliseconds.
+const LOOK_EVERY_MS: i32 = 20;
 
 #[derive(Debug)]
 pub(super) struct Fetch {
@@ -79,10 +83,23 @@ async fn run(inner: &Rc<Inner>, post: &Post) -> Result<(), JsValue> {
     inner.on(Event::FetchHead { id, status: response.status(), content_type: &content_type });
     loop {
         fetch.until_resumed().await;
+        until_unclogged(inner).await?;
         let Some(bytes) = stream.next().await? else { return Ok(()) };
         known(inner, id)?;
         inner.on(Event::FetchBytes { id, bytes: &bytes });
     }
+}
+
+/// Waits while too much waits to leave on the socket. Chrome does not say when that is over, so it
+/// is looked at again and again.
+async fn until_unclogged(inner: &Inner) -> Result<(), JsValue> {
+    while inner.socket.borrow().as_ref().is_some_and(super::socket::Socket::is_clogged) {
+        let pause = Promise::new(&mut |resolve, _| {
+            let _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, LOOK_EVERY_MS);
+        });
+        JsFuture::from(pause).await?;
+    }
+    Ok(())
 }
 
 /// Returns the fetch unless it was aborted.

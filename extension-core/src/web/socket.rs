@@ -7,7 +7,10 @@ use wasm_bindgen::prelude::*;
 use web_sys::{CloseEvent, MessageEvent, WebSocket};
 
 use super::Inner;
-use crate::agent::Event;
+use crate::agent::{
+    Event,
+    limits::{UNSENT_BYTES_MAX, UNSENT_BYTES_PAUSE},
+};
 
 /// The code of a socket that ended without a closing frame.
 const ABNORMAL: u16 = 1006;
@@ -58,6 +61,20 @@ impl Socket {
     pub(super) fn send(&self, text: &str) {
         // It throws only before the socket is open, and the agent waits for that.
         let _ = self.socket.send_with_str(text);
+    }
+
+    /// Tells whether so much waits to leave that jobs are read no further.
+    pub(super) fn is_clogged(&self) -> bool {
+        self.unsent() > UNSENT_BYTES_PAUSE
+    }
+
+    /// Tells whether more waits to leave than is kept.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.unsent() > UNSENT_BYTES_MAX
+    }
+
+    fn unsent(&self) -> usize {
+        usize::try_from(self.socket.buffered_amount()).unwrap_or(usize::MAX)
     }
 
     pub(super) fn close(self, code: u16) {
