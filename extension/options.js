@@ -18,7 +18,7 @@ async function show() {
   const stored = await chrome.storage.local.get();
   const texts = JSON.parse(form(JSON.stringify(stored)));
   for (const field of FIELDS) $(field).value = texts[field];
-  addPrice('', 'Every other model', texts.price);
+  addPrice('', 'Every model', texts.price);
   for (const [model, price] of Object.entries(texts.prices)) addPrice(model, model, price);
   showConsent(stored.consent);
 }
@@ -41,26 +41,34 @@ async function watch() {
 const rows = () => [...$('prices').querySelectorAll('tr[data-model]')];
 const row = (model) => rows().find((row) => row.dataset.model === model);
 
-function addPrice(model, label, price) {
+function addPrice(model, name, price) {
   const line = document.createElement('tr');
   line.dataset.model = model;
   const head = line.appendChild(document.createElement('th'));
   head.scope = 'row';
-  head.textContent = label;
-  for (const [side, what] of [['input', 'prompts'], ['output', 'answers']]) {
+  for (const side of ['input', 'output']) {
     const input = line.appendChild(document.createElement('td')).appendChild(document.createElement('input'));
     input.dataset.side = side;
     input.inputMode = 'decimal';
     input.autocomplete = 'off';
     input.placeholder = 'relay’s';
     input.value = price[side];
-    input.setAttribute('aria-label', `${label}: dollars per million tokens of ${what}`);
   }
+  label(line, name);
   const wrong = document.createElement('tr');
   const error = wrong.appendChild(document.createElement('td'));
   error.className = 'error';
   error.colSpan = 3;
   $('prices').append(line, wrong);
+  label(row(''), rows().length > 1 ? 'Every other model' : 'Every model');
+}
+
+function label(row, name) {
+  row.querySelector('th').textContent = name;
+  for (const input of row.querySelectorAll('input')) {
+    const what = input.dataset.side === 'input' ? 'prompts' : 'answers';
+    input.setAttribute('aria-label', `${name}: dollars per million tokens of ${what}`);
+  }
 }
 
 function written() {

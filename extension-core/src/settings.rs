@@ -209,8 +209,11 @@ fn dollars(micros: u64) -> String {
     Nanos::new(nanos.unwrap_or(i64::MAX)).to_string()
 }
 
-/// Reads dollars as micro-dollars.
-fn micros(text: &str) -> Result<u64, String> {
+/// Reads dollars as micro-dollars, exactly.
+///
+/// # Errors
+/// The sentence for the owner when it is no price.
+pub fn micros(text: &str) -> Result<u64, String> {
     let amount: Nanos =
         text.parse().map_err(|_| "A price is a decimal number of dollars, such as 0.25.".to_owned())?;
     let nanos = u64::try_from(amount.get()).map_err(|_| "A price is not negative.".to_owned())?;

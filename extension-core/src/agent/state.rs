@@ -116,7 +116,7 @@ impl Why {
     pub fn sentence(self) -> &'static str {
         match self {
             Why::NoConsent => "Nothing is offered until you agree.",
-            Why::Paused => "Paused: no new jobs are taken.",
+            Why::Paused => "No new jobs are taken.",
             Why::BadRelayAddress => {
                 "The relay's address is not a ws://, wss://, http:// or https:// address."
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rekursing_protocol::Price;
 
-use crate::agent::Config;
+use crate::{agent::Config, settings::micros};
 
 /// Offers the models of a local model server on rekursing.com. Starting it is the owner's consent.
 #[derive(Clone, clap::Parser)]
@@ -32,12 +32,13 @@ pub struct Flags {
     #[arg(long, env = "REKURSING_SLOTS", default_value_t = 4)]
     pub slots: u16,
 
-    /// The price of prompts in micro-dollars per million tokens; without it the relay's default ask.
-    #[arg(long, env = "REKURSING_PRICE_INPUT", requires = "price_output")]
+    /// The price of prompts in US dollars per million tokens, such as 0.05; without it the relay's
+    /// default ask.
+    #[arg(long, env = "REKURSING_PRICE_INPUT", value_name = "DOLLARS", value_parser = micros, requires = "price_output")]
     pub price_input: Option<u64>,
 
-    /// The price of answers in micro-dollars per million tokens.
-    #[arg(long, env = "REKURSING_PRICE_OUTPUT", requires = "price_input")]
+    /// The price of answers in US dollars per million tokens.
+    #[arg(long, env = "REKURSING_PRICE_OUTPUT", value_name = "DOLLARS", value_parser = micros, requires = "price_input")]
     pub price_output: Option<u64>,
 
     /// A name that pages may see, at most 60 characters.
@@ -92,15 +93,27 @@ mod tests {
     #[test]
     fn flags_become_settings_with_consent() {
         let line = "rekursing-node --relay ws://127.0.0.1:1 --server http://127.0.0.1:2 --slots 7 \
-                    --price-input 5 --price-output 9 --server-token t";
+                    --price-input 0.05 --price-output 2 --server-token t";
         let config = Config::from(Flags::try_parse_from(line.split_whitespace()).unwrap());
         assert_eq!((config.relay.as_str(), config.slots, config.consent), ("ws://127.0.0.1:1", 7, true));
         assert_eq!(
             (config.servers, config.token),
             (vec!["http://127.0.0.1:2".to_owned()], Some("t".to_owned()))
         );
-        assert_eq!(config.price, Some(Price { input: 5, output: 9 }));
+        assert_eq!(config.price, Some(Price { input: 50_000, output: 2_000_000 }));
         assert!(Flags::try_parse_from(["rekursing-node", "--price-input", "5"]).is_err());
+    }
+
+    #[test]
+    fn a_price_is_read_exactly_or_not_at_all() {
+        let parse = |price| Flags::try_parse_from(["n", "--price-input", price, "--price-output", "0"]);
+        for (price, micros) in [("0", 0), ("0.000001", 1), ("0.1", 100_000), ("10000", 10_000_000_000)] {
+            assert_eq!(parse(price).unwrap().price_input, Some(micros), "{price}");
+        }
+        for wrong in ["", "free", "1e-3", "0.0000001", "10000.000001", "$1", "0,05"] {
+            let error = parse(wrong).unwrap_err().to_string();
+            assert!(error.contains("A price "), "{wrong}: {error}");
+        }
     }
 
     #[test]

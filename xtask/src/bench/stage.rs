@@ -191,7 +191,7 @@ fn node(relay: &Relay, mock: &Running) -> Result<Running> {
     let link = format!("ws://{}", relay.process.address());
     command.env("REKURSING_LOG", "error");
     command.args(["--relay", &link, "--server", &mock.says, "--slots", "4096", "--state"]);
-    command.arg(relay.folder.0.join("node.json")).args(["--price-input", "1000", "--price-output", "1000"]);
+    command.arg(relay.folder.0.join("node.json")).args(["--price-input", "0.001", "--price-output", "0.001"]);
     Running::start(command, "READY ")
 }
 
