@@ -7,7 +7,7 @@ use rekursing_tests::{
     http::Stream,
     model_server::{self, ModelServer},
     node::Node,
-    relay::Relay,
+    relay::{FREE, Relay},
     scene::{Real, Scripted, ask, hear, text},
     script::{Dialect, Gate, MODEL, Reply, Script, Step},
 };
@@ -289,4 +289,31 @@ async fn an_operators_own_upstream_answers_too() -> Result<()> {
     };
     assert_eq!(eventually("the upstream answers", answered).await?, "one two three");
     relay.audit().await
+}
+
+#[tokio::test]
+async fn an_image_reaches_a_server_that_sees_unchanged_and_no_other() -> Result<()> {
+    let scene = Scripted::with(FREE, Dialect::LlamaCppVision(2)).await?;
+    let page = scene.relay.visitor();
+    // Longer than any frame that a plugin may send, and with every character of base64.
+    let url = format!("data:image/png;base64,{}==", "iVBORw0KGgo+/abc".repeat(20_000));
+    let messages = json!([
+        {"role": "system", "content": "Look closely."},
+        {"role": "user", "content": [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": url, "detail": "low"}},
+        ]},
+    ]);
+    let body = json!({"model": MODEL, "messages": messages});
+    for (number, route) in ["/v1/chat/completions", "/api/llm/inference"].into_iter().enumerate() {
+        page.post(route, &body).await?.expect(200)?;
+        let asked = scene.script.job(number).await?.body;
+        assert!(asked["messages"] == messages, "{route} changed the messages");
+    }
+
+    let blind = Scripted::start().await?;
+    let refused = blind.relay.visitor().post("/v1/chat/completions", &body).await?;
+    assert_eq!((refused.status, refused.error_code()?.as_str()), (400, "vision_unavailable"));
+    assert!(blind.script.jobs().is_empty());
+    Ok(())
 }

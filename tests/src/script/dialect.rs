@@ -14,6 +14,8 @@ pub enum Dialect {
     Plain,
     /// llama.cpp's server with this many slots.
     LlamaCpp(u16),
+    /// llama.cpp's server with this many slots and a model that sees images.
+    LlamaCppVision(u16),
     /// LM Studio 0.4 with this many parallel slots.
     LmStudio(u16),
     /// LM Studio before 0.4.
@@ -35,9 +37,10 @@ impl Dialect {
             return (403, json!({"error": "forbidden origin"}));
         }
         let found = match (self, path) {
-            (Dialect::LlamaCpp(slots), "/props") => Some(props(slots)),
-            (Dialect::LlamaCpp(_), "/health") => Some(json!({"status": "ok"})),
-            (Dialect::LlamaCpp(_), "/v1/models") => Some(llama_models()),
+            (Dialect::LlamaCpp(slots), "/props") => Some(props(slots, false)),
+            (Dialect::LlamaCppVision(slots), "/props") => Some(props(slots, true)),
+            (Dialect::LlamaCpp(_) | Dialect::LlamaCppVision(_), "/health") => Some(json!({"status": "ok"})),
+            (Dialect::LlamaCpp(_) | Dialect::LlamaCppVision(_), "/v1/models") => Some(llama_models()),
             (Dialect::LmStudio(parallel), "/api/v1/models") => Some(lm_studio(parallel, loaded)),
             (Dialect::LmStudio(_) | Dialect::LmStudioV0, "/api/v0/models") => Some(lm_studio_v0()),
             (Dialect::Ollama, "/api/version") => Some(json!({"version": "0.12.0"})),
@@ -55,10 +58,10 @@ impl Dialect {
     }
 }
 
-fn props(slots: u16) -> Value {
+fn props(slots: u16, vision: bool) -> Value {
     json!({
         "default_generation_settings": {"n_ctx": 4096}, "total_slots": slots,
-        "model_path": "/models/script-7b-Q4_K_M.gguf", "chat_template": "", "modalities": {"vision": false},
+        "model_path": "/models/script-7b-Q4_K_M.gguf", "chat_template": "", "modalities": {"vision": vision},
         "build_info": "b1-script", "is_sleeping": false,
     })
 }
