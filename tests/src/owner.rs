@@ -114,6 +114,16 @@ impl Owner {
         self.browser.close(&worker).await
     }
 
+    /// Attaches to the extension's worker.
+    ///
+    /// # Errors
+    /// Fails when there is none.
+    pub async fn worker(&self) -> Result<Tab> {
+        let url = format!("chrome-extension://{}/background.js", self.extension);
+        let worker = self.browser.target("service_worker", &url).await?;
+        self.browser.attach(&worker).await
+    }
+
     /// Attaches to the document that holds the agent.
     ///
     /// # Errors

@@ -211,6 +211,40 @@ async fn the_agents_document_reaches_the_relay_and_the_one_server_and_nothing_el
 }
 
 #[tokio::test]
+async fn the_worker_reaches_nothing_but_the_relay_and_opens_no_socket_at_all() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let canary = TcpListener::bind("127.0.0.1:0").await?;
+    let forbidden = canary.local_addr()?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    // Request rules do not hold a worker's WebSocket, so it has to have none, after each start of it.
+    for start in 1..=2 {
+        let worker = owner.worker().await?;
+        worker.until("typeof WebSocket === 'undefined'").await?;
+        for attempt in [
+            format!("new WebSocket('ws://{forbidden}/')"),
+            format!("new WebSocketStream('ws://{forbidden}/').opened"),
+            format!("fetch('http://{forbidden}/')"),
+            format!("fetch('http://{forbidden}/', {{method: 'POST', mode: 'no-cors', body: 'x'}})"),
+            format!("new EventSource('http://{forbidden}/')"),
+            format!("import('http://{forbidden}/x.js')"),
+            format!("importScripts('http://{forbidden}/x.js')"),
+        ] {
+            // An `EventSource` says only later that it failed, and the canary hears what it did.
+            let outcome = worker.eval(&format!("(async () => {attempt})()")).await;
+            assert!(outcome.is_err() || attempt.contains("EventSource"), "start {start}: {attempt}");
+        }
+        let allowed = format!("fetch('{}/healthz').then(answer => answer.status)", relay.url("http"));
+        assert_eq!(worker.eval(&allowed).await?, 200);
+        owner.kill_worker().await?;
+        owner.popup().await?;
+    }
+    let knocked = tokio::time::timeout(Duration::from_millis(300), canary.accept()).await;
+    assert!(knocked.is_err(), "the worker reached a port that is nobody's business");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_chat_page_streams_an_answer_and_shows_what_it_cost() -> Result<()> {
     let script = Script::start(Dialect::LmStudio(2)).await?;
     let relay = Relay::start().await?;
