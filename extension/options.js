@@ -38,8 +38,13 @@ async function watch() {
   port.onDisconnect.addListener(() => setTimeout(watch, 500));
 }
 
-const rows = () => [...$('prices').querySelectorAll('tr[data-model]')];
-const row = (model) => rows().find((row) => row.dataset.model === model);
+function rows() {
+  return [...$('prices').querySelectorAll('tr[data-model]')];
+}
+
+function row(model) {
+  return rows().find((row) => row.dataset.model === model);
+}
 
 function addPrice(model, name, price) {
   const line = document.createElement('tr');
@@ -51,7 +56,7 @@ function addPrice(model, name, price) {
     input.dataset.side = side;
     input.inputMode = 'decimal';
     input.autocomplete = 'off';
-    input.placeholder = 'relay’s';
+    input.placeholder = model ? 'as above' : 'relay’s';
     input.value = price[side];
   }
   label(line, name);

@@ -49,8 +49,9 @@ function paint(state) {
   $('jobs-none').hidden = state.jobs.length > 0;
   paintRows($('jobs'), state.jobs, (job) => [
     job.model,
-    `${job.tokensPerSecond} tokens/s`,
-    `${count(job.tokens, 'token')} in ${count(Math.round(job.ageMs / 1000), 'second')}`,
+    // A rate over the first few tokens swings too far to be read.
+    job.tokens < 5 ? '' : `${job.tokensPerSecond} tokens/s`,
+    `${job.tokens === 0 ? 'Reading the prompt for' : `${count(job.tokens, 'token')} in`} ${count(Math.round(job.ageMs / 1000), 'second')}`,
   ]);
   $('offers').hidden = state.models.length === 0;
   paintRows($('models'), state.models, (model) => [

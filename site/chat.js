@@ -66,6 +66,8 @@ document.addEventListener('click', async (event) => {
 
 $('talk').addEventListener('scroll', () => ($('to-end').hidden = nearEnd()), { passive: true });
 $('turns').addEventListener('grown', () => follow());
+// A phone that is turned, or whose keyboard opens, keeps the newest line in sight.
+addEventListener('resize', () => follow());
 $('to-end').addEventListener('click', () => toEnd());
 
 /** Asks one question and shows its answer to its end, whatever the end is. */

@@ -194,7 +194,7 @@ export class Turn {
 }
 
 function who(provider) {
-  const gpu = provider?.gpu === 'Unknown GPU' ? '' : provider?.gpu;
+  const gpu = /^(Unknown|No) GPU/.test(provider?.gpu) ? '' : provider?.gpu;
   return gpu || provider?.name || 'The provider';
 }
 

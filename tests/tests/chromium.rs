@@ -91,6 +91,21 @@ async fn nothing_is_offered_before_the_owner_said_yes_nor_while_paused() -> Resu
 }
 
 #[tokio::test]
+async fn the_settings_call_a_price_by_the_models_that_it_is_for() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::undecided(Window::Headless).await?;
+    owner.set(&relay.url("http"), &script.url()).await?;
+    let settings = format!("chrome-extension://{}/options.html", owner.extension());
+    let options = owner.browser().open(&settings).await?;
+    let names = "[...document.querySelectorAll('tbody th')].map(name => name.textContent).join()";
+    options.until(&format!("{names} === 'Every model'")).await?;
+    owner.agree().await?;
+    options.until(&format!("{names} === 'Every other model,script-7b'")).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn tokens_pass_the_extension_one_by_one_even_when_chrome_kills_its_worker() -> Result<()> {
     let script = Script::start(Dialect::LmStudio(2)).await?;
     let relay = Relay::start().await?;
