@@ -1,7 +1,7 @@
 //! A real Chromium with a fresh profile, driven over its debugging pipe.
 //!
-//! A debugger attached to the extension's worker keeps it alive, so this one attaches to pages alone
-//! and to the worker never.
+//! A debugger attached to the extension's worker keeps it alive, so this one attaches to pages alone,
+//! and to the worker only where a test is about the worker itself.
 
 mod cdp;
 mod tab;
@@ -94,6 +94,8 @@ impl Browser {
             command.arg("--no-sandbox");
         }
         command.arg(format!("--user-data-dir={}", profile.path().display())).args(flags).arg("about:blank");
+        // Chromium leaves folders behind in the place for temporary files when it is killed.
+        command.env("TMPDIR", profile.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().context("could not start Chromium")?;
         let input = child.stdin.take().context("a browser without a pipe in")?;

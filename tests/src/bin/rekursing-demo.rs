@@ -69,7 +69,11 @@ async fn show(arguments: &Arguments) -> Result<()> {
         return earned(&relay, &owner).await;
     }
     owner.browser().open(&relay.url("http")).await?;
-    println!("Ask something on the chat page; the owner's side is the extension's popup.");
+    // The empty tab with which Chromium came up.
+    let blank = owner.browser().target("page", "about:blank").await?;
+    owner.browser().close(&blank).await?;
+    println!("Ask something on the chat page. The owner's side is the extension's popup, behind the");
+    println!("puzzle piece in the toolbar.");
     println!("It ends with the browser, or by Ctrl-C.");
     owner.browser_mut().closed().await
 }
