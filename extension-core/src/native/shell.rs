@@ -55,6 +55,8 @@ pub(super) struct Shell {
     is_one_of_many: bool,
     printed: Option<String>,
     announced: bool,
+    /// The state has changed and nobody has looked at it yet.
+    unseen: bool,
 }
 
 impl Shell {
@@ -82,6 +84,7 @@ impl Shell {
             is_one_of_many,
             printed: None,
             announced: false,
+            unseen: false,
         })
     }
 
@@ -109,6 +112,8 @@ impl Shell {
                 turn = turn(&mut self.socket) => self.turned(turn),
                 Some(happening) = self.inbox.recv(), if !clogged => self.happened(happening),
                 () = sleep_until(alarm) => self.handle(Event::Tick),
+                // The state is looked at when nothing else is to be done: no job waits for a status line.
+                () = tokio::task::yield_now(), if self.unseen => self.look()?,
             }
             self.take_ready();
             self.execute().await?;
@@ -191,7 +196,6 @@ impl Shell {
     async fn execute(&mut self) -> anyhow::Result<()> {
         let now = self.clock.now();
         let mut farewell = None;
-        let mut changed = false;
         for command in self.agent.commands(now) {
             match command {
                 Command::Send(text) => {
@@ -227,14 +231,7 @@ impl Shell {
                 Command::Save(identity) => {
                     self.keep.write(&identity).context("could not keep the identity")?;
                 }
-                Command::Changed => changed = true,
-            }
-        }
-        if changed {
-            let state = self.agent.state(now);
-            self.print(&state);
-            if let Some(reason) = self.stopped_for(&state) {
-                anyhow::bail!("{reason}");
+                Command::Changed => self.unseen = true,
             }
         }
         if let Some(farewell) = farewell {
@@ -244,6 +241,17 @@ impl Shell {
         let turn = self.socket.as_mut().and_then(|socket| socket.push_now());
         turn.into_iter().for_each(|turn| self.turned(turn));
         Ok(())
+    }
+
+    /// Says how the agent stands, and fails when it has stopped for good.
+    fn look(&mut self) -> anyhow::Result<()> {
+        self.unseen = false;
+        let state = self.agent.state(self.clock.now());
+        self.print(&state);
+        match self.stopped_for(&state) {
+            Some(reason) => anyhow::bail!("{reason}"),
+            None => Ok(()),
+        }
     }
 
     /// Returns the sentence with which the agent stopped for good.
