@@ -1,9 +1,11 @@
-// Paints a model's text: paragraphs, headings, lists, code. Every character goes in as text;
+// Paints a model's text: paragraphs, headings, lists, tables, code. Every character goes in as text;
 // nothing in it becomes markup, and addresses in it do not become links.
 
 const FENCE = /^\s*(```+|~~~+)\s*([\w+#.-]*)/;
 const ITEM = /^\s*(?:[-*+]|(\d{1,3})[.)])\s+(.*)$/;
 const HEADING = /^(#{1,6})\s+(.*)$/;
+const ROW = /^\s*\|/;
+const RULE = /^[\s|:-]+$/;
 const INLINE = /(`+)([^`]|[^`].*?[^`])\1(?!`)|\*\*(\S(?:.*?\S)?)\*\*/g;
 
 /** Longest block whose code and bold marks are looked for; finding them takes the square of its length. */
@@ -63,6 +65,8 @@ export function blocks(text) {
       close();
     } else if (ITEM.test(line)) {
       add(line.match(ITEM)[1] ? 'steps' : 'points', line);
+    } else if (ROW.test(line)) {
+      add('rows', line);
     } else if (block && block.kind !== 'text' && /^\s/.test(line)) {
       block.lines[block.lines.length - 1] += ` ${line.trim()}`;
     } else {
@@ -76,11 +80,27 @@ export function blocks(text) {
 function draw({ kind, label, lines }) {
   if (kind === 'code') return code(label, lines.join('\n'));
   if (kind === 'heading') return inline(element('p', 'subhead'), lines[0]);
-  if (kind === 'text') return inline(element('p'), lines.join('\n'));
+  if (kind === 'rows' && RULE.test(lines[1] ?? '')) return table(lines);
+  if (kind === 'text' || kind === 'rows') return inline(element('p'), lines.join('\n'));
   const list = element(kind === 'steps' ? 'ol' : 'ul');
   if (kind === 'steps') list.start = Number(lines[0].match(ITEM)[1]);
   list.append(...lines.map((line) => inline(element('li'), line.match(ITEM)[2])));
   return list;
+}
+
+function table([head, , ...body]) {
+  const box = element('div', 'table');
+  box.tabIndex = 0;
+  const inner = box.appendChild(element('table'));
+  inner.append(row('th', head), ...body.map((line) => row('td', line)));
+  return box;
+}
+
+function row(kind, line) {
+  const made = element('tr');
+  const cells = line.trim().replace(/^\||\|$/g, '').split('|');
+  made.append(...cells.map((cell) => inline(element(kind), cell.trim())));
+  return made;
 }
 
 function code(label, text) {

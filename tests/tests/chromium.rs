@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
 use rekursing_tests::{
-    browser::Window,
+    browser::{Browser, Window},
     eventually, model_server,
     model_server::ModelServer,
     owner::Owner,
@@ -256,6 +256,33 @@ async fn the_worker_reaches_nothing_but_the_relay_and_opens_no_socket_at_all() -
     }
     let knocked = tokio::time::timeout(Duration::from_millis(300), canary.accept()).await;
     assert!(knocked.is_err(), "the worker reached a port that is nobody's business");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_chat_page_draws_what_models_write_and_none_of_their_markup() -> Result<()> {
+    let relay = Relay::start().await?;
+    let browser = Browser::start().await?;
+    let page = browser.open(&relay.url("http")).await?;
+    page.until("document.querySelector('#turns')").await?;
+    for (text, drawn) in [
+        ("a **b** `c`\nd", "<p>a <strong>b</strong> <code>c</code>\nd</p>"),
+        ("2. x\n3. y", "<ol start=\"2\"><li>x</li><li>y</li></ol>"),
+        ("<img src=x onerror=alert(1)>", "<p>&lt;img src=x onerror=alert(1)&gt;</p>"),
+        (
+            "| a | **b** |\n|---|:-:|\n| <i> | 2 |",
+            "<div class=\"table\" tabindex=\"0\"><table><tr><th>a</th><th><strong>b</strong></th></tr>\
+             <tr><td>&lt;i&gt;</td><td>2</td></tr></table></div>",
+        ),
+        ("| half a table", "<p>| half a table</p>"),
+    ] {
+        let paint = format!(
+            "import('/prose.js').then(({{ paint }}) => {{ const place = document.createElement('div'); \
+             paint(place, {}); return place.innerHTML; }})",
+            json!(text)
+        );
+        assert_eq!(page.eval(&paint).await?, json!(drawn), "{text}");
+    }
     Ok(())
 }
 
