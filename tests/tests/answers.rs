@@ -5,6 +5,7 @@ use rekursing_protocol::Nanos;
 use rekursing_tests::{
     eventually,
     http::Stream,
+    link::{Link, Plugin, offer},
     model_server::{self, ModelServer},
     node::Node,
     relay::{FREE, Relay},
@@ -316,4 +317,34 @@ async fn an_image_reaches_a_server_that_sees_unchanged_and_no_other() -> Result<
     assert_eq!((refused.status, refused.error_code()?.as_str()), (400, "vision_unavailable"));
     assert!(blind.script.jobs().is_empty());
     Ok(())
+}
+
+#[tokio::test]
+async fn a_prompt_for_any_model_is_charged_by_the_tokenizer_of_the_one_that_answered() -> Result<()> {
+    let (relay, key) = Relay::funded(FREE, "5.00").await?;
+    let page = relay.customer(&key);
+    let mut offer = offer("qwen2.5-7b-instruct", 1);
+    offer["context"] = json!(32_768);
+    let plugin = Plugin::register(&relay).await?;
+    let mut link = Link::ready(&relay, &plugin, &offer).await?;
+    let words = "The quick brown fox jumps over 12345 lazy dogs, und 日本語 auch. ";
+    for (length, repeats) in [("short", 3), ("long", 600)] {
+        let mut counts = Vec::new();
+        for model in ["qwen2.5-7b-instruct", "auto"] {
+            let body = json!({"model": model, "prompt": words.repeat(repeats), "stream": true});
+            let serve = async {
+                let start = link.frame("start").await?;
+                let (job, lease) = (&start["job"], &start["lease"]);
+                link.send("text", &json!({"job": job, "lease": lease, "n": 0, "text": "fine"})).await?;
+                link.send("done", &json!({"job": job, "lease": lease, "n": 1, "finish": "stop"})).await
+            };
+            let (mut stream, ()) = tokio::try_join!(page.stream("/api/llm/inference", &body), serve)?;
+            let usage = &stream.event("done").await?["usage"];
+            counts.push(usage["promptTokens"].as_u64());
+        }
+        assert!(counts[0].is_some_and(|count| count > 0), "{length}: {counts:?}");
+        assert_eq!(counts[0], counts[1], "{length}");
+    }
+    assert_eq!(relay.resolved().await?.balance("escrow")?, Nanos::ZERO);
+    relay.audit().await
 }
