@@ -6,29 +6,36 @@
 
 mod breaker;
 pub mod effect;
+mod holdback;
 mod job;
 pub mod ledger;
 pub mod market;
 mod matching;
 pub mod meter;
 pub mod model_name;
+mod pricing;
+pub mod quantization;
 mod random;
 mod record;
 pub mod refusal;
 pub mod request;
 mod session;
 mod shelf;
+pub mod steps;
 pub mod terms;
 pub mod tier;
 pub mod view;
 mod visitors;
+mod volume;
 
 pub use effect::{Assignment, CloseReason, Effect, End};
+pub use holdback::Standing;
 pub use ledger::{Account, Book, Entry, EntryKind};
-pub use market::Market;
+pub use market::{History, Market};
 pub use meter::Usage;
 pub use refusal::Refusal;
 pub use request::{Payer, Request, Wish};
+pub use steps::Steps;
 pub use terms::Terms;
 pub use tier::Tier;
 pub use view::{Counts, ModelView, SessionView};

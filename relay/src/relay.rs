@@ -61,7 +61,8 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     }
     let book = Book::restore(opening.balances, opening.holds);
     let seed = u64::from_le_bytes(chance::bytes());
-    let market = Market::new(config.terms(), book, seed);
+    let mut market = Market::new(config.terms(), book, seed);
+    market.recall(clock.now(), unstarted.history(clock.now())?);
 
     // Other processes can change the database before the desk is there; the store then tells again.
     let desk_slot: Arc<OnceLock<Desk>> = Arc::default();

@@ -7,6 +7,7 @@
 mod audit;
 mod discrepancies;
 mod entries;
+mod history;
 mod identities;
 mod queue;
 mod schema;
@@ -20,7 +21,10 @@ use std::sync::{
 
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
-use rekursing_market::ledger::{Account, Entry};
+use rekursing_market::{
+    History,
+    ledger::{Account, Entry},
+};
 use rekursing_protocol::{JobId, Moment, Nanos};
 use tokio::sync::oneshot;
 
@@ -200,6 +204,11 @@ impl Unstarted {
                 holds: entries::open_holds(sql).context("could not read open holds")?,
             })
         })
+    }
+
+    /// Reads what prices, fees and holding back depend on.
+    pub fn history(&mut self, now: Moment) -> Result<History> {
+        self.sql.view(|sql| history::read(sql, now)).context("could not read the history")
     }
 
     /// Starts the writer. `on_foreign` hears of what other processes change, and of money from outside

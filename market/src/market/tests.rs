@@ -8,4 +8,5 @@ mod invariants;
 mod matching;
 mod money;
 mod plans;
+mod pricing;
 mod queue;
