@@ -159,6 +159,8 @@ pub struct Time {
     pub page_stall_ms: u64,
     /// That a stopping relay lets running answers finish.
     pub drain_ms: u64,
+    /// From one audit of the whole book to the next; 0 is never.
+    pub audit_ms: u64,
 }
 
 impl Default for Config {
@@ -251,6 +253,7 @@ impl Default for Time {
             total_ms: 600_000,
             page_stall_ms: 30_000,
             drain_ms: 30_000,
+            audit_ms: 24 * 60 * 60 * 1_000,
         }
     }
 }

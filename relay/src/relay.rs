@@ -29,7 +29,7 @@ use crate::{
     house::{House, Identity, Keys, Places, Rates},
     http::router::Routes,
     server,
-    store::Store,
+    store::{Audit, Store},
     stream::Patience,
     telemetry,
     upstream::Upstreams,
@@ -37,6 +37,9 @@ use crate::{
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
+
+/// How long a relay that has just ended may still hold the database.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Share of the drain's time within which plugins leave.
 const SPREAD_SHARE: u64 = 4;
@@ -48,14 +51,17 @@ const SPREAD_SHARE: u64 = 4;
 pub fn open(config: Config) -> Result<Arc<House>> {
     let clock = Clock::start();
     let mut unstarted = Store::open(&config.location())?;
-    unstarted.claim()?;
+    unstarted.claim(CLAIM_PATIENCE)?;
     let added = unstarted.fund_free(clock.now(), config.free.budget)?;
     if added > rekursing_protocol::Nanos::ZERO {
         tracing::info!(usd = %added, "added to the budget for free answers");
     }
     let plugins = unstarted.plugins()?;
     let upstreams = unstarted.upstreams()?;
+    let begun = clock.now();
     let opening = unstarted.opening()?;
+    let audit = Audit { entries: opening.last, open_holds: opening.holds.len(), wrong: None };
+    let audited = (audit, clock.now().since(begun));
     if !opening.holds.is_empty() {
         tracing::warn!(holds = opening.holds.len(), "giving back what was set aside when the relay died");
     }
@@ -89,6 +95,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
         tracing::debug!("metrics are recorded elsewhere in this process");
     }
     telemetry::describe();
+    telemetry::audited(&audited.0, audited.1);
     let identities = DashMap::new();
     for plugin in plugins {
         let name = plugin.name.as_str().into();
@@ -120,9 +127,11 @@ pub async fn run(house: Arc<House>, listener: TcpListener, shutdown: impl Future
     let routes = Routes::new(Arc::clone(&house));
     let accepting = tokio::spawn(server::serve(Arc::clone(&house), listener, routes, stopped));
     let upkeep = tokio::spawn(upkeep(Arc::clone(&house)));
+    let audits = tokio::spawn(audits(Arc::clone(&house)));
     shutdown.await;
     drain(&house, &stop).await;
     upkeep.abort();
+    audits.abort();
     accepting.abort();
     let store = house.desk.store().clone();
     let stopped = tokio::task::spawn_blocking(move || store.stop()).await;
@@ -199,6 +208,25 @@ async fn upkeep(house: Arc<House>) {
         ticks += 1;
         if ticks.is_multiple_of(240) {
             house.rates.tidy();
+        }
+    }
+}
+
+/// Audits the book again and again, beside everything else.
+async fn audits(house: Arc<House>) {
+    let period = Duration::from_millis(house.config.time.audit_ms);
+    if period.is_zero() {
+        return;
+    }
+    // The first one was made before the relay began to serve.
+    let mut due = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let begun = house.desk.now();
+        match house.desk.store().audit().await {
+            Ok(audit) => telemetry::audited(&audit, house.desk.now().since(begun)),
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "could not audit the book"),
         }
     }
 }

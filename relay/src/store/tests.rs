@@ -1,4 +1,4 @@
-use std::{path::Path, sync::mpsc as channel};
+use std::sync::mpsc as channel;
 
 use rekursing_market::{
     Tier,
@@ -8,6 +8,26 @@ use rekursing_protocol::{AccountId, PluginId, Price, Span};
 
 use super::*;
 use crate::discrepancy::Discrepancy;
+
+mod audits;
+mod losses;
+mod place;
+
+use place::{Place, on_both};
+
+on_both! {
+    what_is_stored_comes_back_as_balances_and_open_holds,
+    an_entry_with_a_known_id_changes_nothing,
+    what_is_known_already_does_not_keep_its_neighbours_out,
+    closures_run_behind_what_precedes_them,
+    another_process_can_grant_while_the_store_runs,
+    the_free_budget_is_granted_once_and_topped_up_when_raised,
+    entries_can_be_neither_changed_nor_removed,
+    one_relay_alone_serves_from_a_database,
+    earnings_are_summed_by_day_and_model,
+    only_the_latest_discrepancies_are_kept,
+    a_purse_tells_what_is_left_held_and_spent,
+}
 
 const PAGE: Account = Account::Page(AccountId::from_bits(1));
 const OWNER: PluginId = PluginId::from_bits(2);
@@ -47,27 +67,26 @@ fn settle(job: JobId, held: i64) -> Entry {
     Entry { id: format!("settle:{job}"), at: Moment(Span::DAY.0 * 3), kind }
 }
 
-fn at(folder: &Path) -> Location {
-    Location::Folder(folder.to_owned())
-}
-
-fn start(folder: &Path) -> Store {
-    let mut unstarted = Store::open(&at(folder)).unwrap();
+fn start(place: &Place) -> Store {
+    let mut unstarted = Store::open(&place.location).unwrap();
     let last = unstarted.opening().unwrap().last;
     unstarted.start(last, Box::new(|_| true)).unwrap()
 }
 
-#[test]
-fn what_is_stored_comes_back_as_balances_and_open_holds() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = start(folder.path());
+/// Runs what the store does beside its threads.
+fn now<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().unwrap().block_on(work)
+}
+
+fn what_is_stored_comes_back_as_balances_and_open_holds(place: &Place) {
+    let store = start(place);
     let (done, open) = (JobId::from_bits(10), JobId::from_bits(11));
     store.append(grant("grant:1", PAGE, 1_000_000));
     store.append(hold(done, 50_000));
     store.append(settle(done, 50_000));
     store.append(hold(open, 70_000));
     store.stop();
-    let opening = Store::open(&at(folder.path())).unwrap().opening().unwrap();
+    let opening = Store::open(&place.location).unwrap().opening().unwrap();
     assert_eq!(opening.holds, [(open, PAGE, Nanos::new(70_000))]);
     let balance = |account| opening.balances.iter().find(|(known, _)| *known == account).unwrap().1.get();
     assert_eq!(balance(PAGE), 1_000_000 - 20_000 - 70_000);
@@ -75,43 +94,51 @@ fn what_is_stored_comes_back_as_balances_and_open_holds() {
     assert_eq!(balance(Account::Platform), 1_000);
     assert_eq!(balance(Account::Escrow), 70_000);
     assert_eq!(balance(Account::Outside), -1_000_000);
-    let audit = audit(&at(folder.path())).unwrap();
+    let audit = audit(&place.location).unwrap();
     assert_eq!((audit.entries, audit.open_holds, audit.wrong), (4, 1, None));
 }
 
-#[test]
-fn an_entry_with_a_known_id_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = start(folder.path());
+fn an_entry_with_a_known_id_changes_nothing(place: &Place) {
+    let store = start(place);
     store.append(grant("grant:1", PAGE, 5));
     store.append(grant("grant:1", PAGE, 7));
     store.stop();
-    let opening = Store::open(&at(folder.path())).unwrap().opening().unwrap();
+    let opening = Store::open(&place.location).unwrap().opening().unwrap();
     assert!(opening.balances.contains(&(PAGE, Nanos::new(5))));
 }
 
-#[test]
-fn closures_run_behind_what_precedes_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = start(folder.path());
+/// Stored in one batch with one that is known, and twice in it.
+fn what_is_known_already_does_not_keep_its_neighbours_out(place: &Place) {
+    let mut unstarted = Store::open(&place.location).unwrap();
+    let job = JobId::from_bits(10);
+    let first = [grant("grant:1", PAGE, 1_000_000)];
+    let again =
+        [grant("grant:1", PAGE, 1_000_000), hold(job, 50_000), hold(job, 50_000), settle(job, 50_000)];
+    for batch in [&first[..], &again, &again] {
+        writer::insert(&mut unstarted.sql, batch).unwrap();
+    }
+    let audit = audit(&place.location).unwrap();
+    assert_eq!((audit.entries, audit.wrong), (3, None));
+}
+
+fn closures_run_behind_what_precedes_them(place: &Place) {
+    let store = start(place);
     let (told, hear) = channel::channel();
     store.append(grant("grant:1", PAGE, 5));
-    let location = at(folder.path());
+    let location = place.location.clone();
     store.then(move || told.send(super::audit(&location).unwrap().entries).unwrap());
     assert_eq!(hear.recv().unwrap(), 1);
     store.stop();
 }
 
-#[test]
-fn another_process_can_grant_while_the_store_runs() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut unstarted = Store::open(&at(folder.path())).unwrap();
+fn another_process_can_grant_while_the_store_runs(place: &Place) {
+    let mut unstarted = Store::open(&place.location).unwrap();
     let last = unstarted.opening().unwrap().last;
     let (told, hear) = channel::channel();
     let store = unstarted
         .start(last, Box::new(move |grants| grants.iter().all(|grant| told.send(grant.clone()).is_ok())))
         .unwrap();
-    let mut other = Store::open(&at(folder.path())).unwrap();
+    let mut other = Store::open(&place.location).unwrap();
     let account = AccountId::from_bits(9);
     let key = Key {
         hash: [7; 32],
@@ -129,10 +156,8 @@ fn another_process_can_grant_while_the_store_runs() {
     store.stop();
 }
 
-#[test]
-fn the_free_budget_is_granted_once_and_topped_up_when_raised() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut unstarted = Store::open(&at(folder.path())).unwrap();
+fn the_free_budget_is_granted_once_and_topped_up_when_raised(place: &Place) {
+    let mut unstarted = Store::open(&place.location).unwrap();
     let mut fund = |nanos| unstarted.fund_free(Moment(1), Nanos::new(nanos)).unwrap().get();
     assert_eq!(fund(0), 0);
     assert_eq!(fund(100), 100);
@@ -141,92 +166,46 @@ fn the_free_budget_is_granted_once_and_topped_up_when_raised() {
     assert_eq!(fund(20), 0);
 }
 
-#[test]
-fn entries_can_be_neither_changed_nor_removed() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut unstarted = Store::open(&at(folder.path())).unwrap();
+fn entries_can_be_neither_changed_nor_removed(place: &Place) {
+    let mut unstarted = Store::open(&place.location).unwrap();
     unstarted.fund_free(Moment(1), Nanos::new(5)).unwrap();
     for sql in ["UPDATE entry SET amount = 6", "DELETE FROM entry"] {
         assert!(unstarted.sql.execute(sql, &[]).is_err(), "{sql}");
     }
 }
 
-#[test]
-fn an_audit_names_the_first_wrong_row() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = start(folder.path());
-    store.append(grant("grant:1", PAGE, 100));
-    store.append(hold(JobId::from_bits(10), 500));
-    store.append(hold(JobId::from_bits(11), 600));
-    store.stop();
-    let wrong = audit(&at(folder.path())).unwrap().wrong.unwrap();
-    assert!(wrong.starts_with("entry 2: ") && wrong.contains(&PAGE.to_string()), "{wrong}");
-}
-
-#[test]
-fn an_audit_finds_an_entry_that_was_changed_behind_our_back() {
-    let triggers = "DROP TRIGGER entry_is_never_changed; DROP TRIGGER entry_is_never_removed;";
-    for (change, found) in [
-        ("UPDATE entry SET note = 'x' WHERE seq = 2", "entry 2: grant:2: its hash is not that of the chain"),
-        (
-            "UPDATE entry SET hash = zeroblob(32) WHERE seq = 1",
-            "entry 1: grant:1: its hash is not that of the chain",
-        ),
-        ("DELETE FROM entry WHERE seq = 2", "entry 2: grant:3: its number is 3, so one before it is missing"),
-        (
-            "UPDATE entry SET kind = 'gift' WHERE seq = 3",
-            "entry 3: an entry of kind \"gift\": money does not move for this",
-        ),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let store = start(folder.path());
-        for id in ["grant:1", "grant:2", "grant:3"] {
-            store.append(grant(id, PAGE, 100));
-        }
-        store.stop();
-        Sql::connect(&at(folder.path())).unwrap().batch(&format!("{triggers} {change}")).unwrap();
-        assert_eq!(audit(&at(folder.path())).unwrap().wrong.unwrap(), found);
-    }
-}
-
-#[test]
-fn one_relay_alone_serves_from_a_database() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut one = Store::open(&at(folder.path())).unwrap();
-    let mut other = Store::open(&at(folder.path())).unwrap();
-    one.claim().unwrap();
-    assert!(other.claim().is_err());
+fn one_relay_alone_serves_from_a_database(place: &Place) {
+    let mut one = Store::open(&place.location).unwrap();
+    let mut other = Store::open(&place.location).unwrap();
+    one.claim(Duration::ZERO).unwrap();
+    assert!(other.claim(Duration::ZERO).is_err());
     drop(one);
-    other.claim().unwrap();
+    other.claim(Duration::from_secs(10)).unwrap();
 }
 
-#[tokio::test]
-async fn earnings_are_summed_by_day_and_model() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = start(folder.path());
+fn earnings_are_summed_by_day_and_model(place: &Place) {
+    let store = start(place);
     store.append(grant("grant:1", PAGE, 1_000_000));
     for bits in 10..13 {
         let job = JobId::from_bits(bits);
         store.append(hold(job, 50_000));
         store.append(settle(job, 50_000));
     }
-    store.flushed().await;
+    now(store.flushed());
     let on = |day: u64| Moment(Span::DAY.0 * day);
-    let earnings = store.earnings(on(3), OWNER).await.unwrap();
+    let earnings = now(store.earnings(on(3), OWNER)).unwrap();
     assert_eq!((earnings.today, earnings.total), (Nanos::new(57_000), Nanos::new(57_000)));
     assert_eq!((earnings.jobs, earnings.recent.len()), (3, 3));
     assert_eq!(earnings.recent[0].job_id, JobId::from_bits(12));
     assert_eq!(earnings.models[0].answer_tokens, 15);
-    let later = store.earnings(on(10), OWNER).await.unwrap();
+    let later = now(store.earnings(on(10), OWNER)).unwrap();
     assert_eq!((later.today, later.last7_days), (Nanos::ZERO, Nanos::ZERO));
     assert_eq!(later.last30_days, Nanos::new(57_000));
     store.stop();
 }
 
-#[test]
-fn only_the_latest_discrepancies_are_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut store = Store::open(&at(folder.path())).unwrap();
+fn only_the_latest_discrepancies_are_kept(place: &Place) {
+    let mut store = Store::open(&place.location).unwrap();
     for number in 1_u32..=5 {
         let found = Discrepancy {
             at: Moment(u64::from(number)),
@@ -242,11 +221,9 @@ fn only_the_latest_discrepancies_are_kept() {
     assert_eq!(kept, [3, 4, 5]);
 }
 
-#[test]
-fn a_purse_tells_what_is_left_held_and_spent() {
-    let folder = tempfile::tempdir().unwrap();
+fn a_purse_tells_what_is_left_held_and_spent(place: &Place) {
     let (rich, poor) = (AccountId::from_bits(1), AccountId::from_bits(2));
-    let mut unstarted = Store::open(&at(folder.path())).unwrap();
+    let mut unstarted = Store::open(&place.location).unwrap();
     for (account, balance) in [(rich, 1_000_000), (poor, 0)] {
         let key = Key {
             hash: [u8::from(account == rich); 32],
@@ -267,7 +244,7 @@ fn a_purse_tells_what_is_left_held_and_spent() {
     store.append(Entry { id: format!("void:{void}"), at: Moment(6), kind });
     store.append(hold(open, 70_000));
     store.stop();
-    let mut unstarted = Store::open(&at(folder.path())).unwrap();
+    let mut unstarted = Store::open(&place.location).unwrap();
     let purses = unstarted.purses().unwrap();
     let money = |account| {
         let purse = purses.iter().find(|purse| purse.key.account == account).unwrap();
