@@ -182,17 +182,6 @@ pub(super) fn read(row: &Row) -> Result<Entry> {
     Ok(Entry { id: row.text(0)?.to_owned(), at: row.moment(1)?, kind })
 }
 
-/// Sums every account's postings.
-pub(super) fn balances(sql: &mut Sql) -> Result<Vec<(Account, Nanos)>> {
-    sql.list(
-        "SELECT account, CAST(SUM(amount) AS BIGINT) FROM
-             (SELECT credit AS account, amount FROM posting UNION ALL SELECT debit, -amount FROM posting) AS leg
-         GROUP BY account",
-        &[],
-        |row| Ok((row.parsed(0)?, row.nanos(1)?)),
-    )
-}
-
 /// Reads the transfers from outside that other processes have stored behind entry `seen`, up to `last`.
 pub(super) fn transfers_between(sql: &mut Sql, seen: u64, last: u64) -> Result<Vec<Entry>> {
     sql.list(

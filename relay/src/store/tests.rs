@@ -96,6 +96,16 @@ fn what_is_stored_comes_back_as_balances_and_open_holds(place: &Place) {
     assert_eq!(balance(Account::Outside), -1_000_000);
     let audit = audit(&place.location).unwrap();
     assert_eq!((audit.entries, audit.open_holds, audit.wrong), (4, 1, None));
+    // Whoever reads the postings alone comes to the same.
+    let sums = "SELECT account, CAST(SUM(amount) AS BIGINT) FROM
+            (SELECT credit AS account, amount FROM posting UNION ALL SELECT debit, -amount FROM posting) AS leg
+        GROUP BY account HAVING SUM(amount) <> 0 ORDER BY account";
+    let mut sql = Sql::connect(&place.location).unwrap();
+    let summed = sql.list(sums, &[], |row| Ok((row.parsed(0)?, row.nanos(1)?))).unwrap();
+    let mut balances = opening.balances;
+    balances.retain(|(_, balance)| *balance != Nanos::ZERO);
+    balances.sort_by_key(|(account, _)| account.to_string());
+    assert_eq!(summed, balances);
 }
 
 fn an_entry_with_a_known_id_changes_nothing(place: &Place) {

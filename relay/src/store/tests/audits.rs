@@ -6,6 +6,7 @@ on_both! {
     an_audit_names_the_first_wrong_row,
     an_audit_finds_an_entry_that_was_changed_behind_our_back,
     an_audit_finds_a_sum_that_is_not_the_entries,
+    a_long_book_is_audited_to_its_end,
     nobody_is_served_from_a_wrong_book,
     an_audit_keeps_neither_the_writer_nor_a_reader_waiting,
 }
@@ -77,6 +78,18 @@ fn an_audit_finds_a_sum_that_is_not_the_entries(place: &Place) {
     tamper(place, "UPDATE spent SET charge = charge + 1");
     let wrong = audit(&place.location).unwrap().wrong.unwrap();
     assert_eq!(wrong, format!("the sums of what is spent are those of the entries: {PAGE}"));
+}
+
+/// Longer than what is read at once.
+fn a_long_book_is_audited_to_its_end(place: &Place) {
+    let mut unstarted = Store::open(&place.location).unwrap();
+    let grants: Vec<Entry> = (1..=12_000).map(|number| grant(&format!("grant:{number}"), PAGE, 1)).collect();
+    writer::insert(&mut unstarted.sql, &grants).unwrap();
+    let sound = audit(&place.location).unwrap();
+    assert_eq!((sound.entries, sound.wrong), (12_000, None));
+    tamper(place, "UPDATE entry SET note = 'x' WHERE seq = 11999");
+    let wrong = audit(&place.location).unwrap().wrong.unwrap();
+    assert!(wrong.starts_with("entry 11999: "), "{wrong}");
 }
 
 /// While one has the book in view, entries are stored and read.
