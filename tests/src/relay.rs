@@ -1,6 +1,10 @@
 //! A relay of one's own: its program on a free port, with a database that outlives a restart.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -40,6 +44,7 @@ pub struct Relay {
 #[derive(Debug)]
 pub struct Program {
     folder: TempDir,
+    data: PathBuf,
     database: Database,
     /// What is run in front of it.
     wrap: Vec<String>,
@@ -212,8 +217,9 @@ impl Program {
     pub fn new(engine: Engine, config: &str) -> Result<Program> {
         let folder = tempfile::tempdir().context("no folder for the relay's data")?;
         std::fs::write(folder.path().join("relay.toml"), config)?;
-        let database = Database::of(engine, &folder.path().join("data"))?;
-        Ok(Program { folder, database, wrap: Vec::new() })
+        let data = folder.path().join("data");
+        let database = Database::of(engine, &data)?;
+        Ok(Program { folder, data, database, wrap: Vec::new() })
     }
 
     /// Keeps the money on this PostgreSQL.
@@ -231,8 +237,8 @@ impl Program {
     }
 
     /// Returns the folder of SQLite's database.
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Makes an API key with an opening balance.
@@ -279,7 +285,7 @@ impl Program {
 
     fn complete(&self, command: &mut Command, arguments: &[&str]) {
         command.args(arguments).arg("--config").arg(self.folder.path().join("relay.toml"));
-        command.arg("--data-dir").arg(self.data());
+        command.arg("--data-dir").arg(&self.data);
         if let Database::Postgres(url) = &self.database {
             command.env("REKURSING_DATABASE", url);
         }

@@ -11,7 +11,7 @@ use rekursing_market::Payer;
 use subtle::ConstantTimeEq;
 
 use super::Problem;
-use crate::{chance, config::EXTENSION_ID, house::House};
+use crate::{chance, config::EXTENSION_ID, desk::Denial, house::House};
 
 /// The API key that stands for "none", for SDKs that insist on one.
 const NO_KEY: &str = "free";
@@ -49,8 +49,8 @@ async fn account(house: &House, key: &str) -> Result<Payer, Problem> {
     }
     let looked = house.keys.age();
     let known = house.desk.store().key(hash).await.map_err(|error| {
-        tracing::error!(%error, "could not look up a key");
-        Problem::internal()
+        tracing::error!(error = format!("{error:#}"), "could not look up a key");
+        Problem::from(Denial::StoreDown)
     })?;
     let key = known.filter(|key| !key.revoked).ok_or_else(wrong)?;
     house.keys.keep(hash, key.account, looked);
