@@ -32,12 +32,31 @@ pub enum BadDestination {
     /// The token's own contract, from which nothing comes back.
     #[error("money sent to the token's own contract is lost")]
     Token,
+    /// The program was built without this method.
+    #[error("this relay does not pay out in this way")]
+    Absent,
     /// The address that the operator pays from.
     #[error("this is the address that payouts come from")]
     Payer,
 }
 
 impl Destination {
+    /// Reads where an owner wants money to go by a method, as far as that can be told without a rail. What
+    /// a rail refuses beyond that, [`crate::Rail::destination`] says.
+    ///
+    /// # Errors
+    /// When it is no destination of the method, or one where money would be lost.
+    pub fn read(method: Method, text: &str) -> Result<Destination, BadDestination> {
+        match method {
+            Method::Paypal => Destination::paypal(text),
+            Method::Stripe => Destination::stripe(text),
+            #[cfg(feature = "evm")]
+            Method::Usdc => text.parse().and_then(Destination::usdc),
+            #[cfg(not(feature = "evm"))]
+            Method::Usdc => Err(BadDestination::Absent),
+        }
+    }
+
     /// Reads an e-mail address. Its domain is written in lower case.
     pub(crate) fn paypal(text: &str) -> Result<Destination, BadDestination> {
         let (local, domain) = text.rsplit_once('@').ok_or(BadDestination::Email)?;
@@ -60,10 +79,13 @@ impl Destination {
         Ok(Destination { method: Method::Stripe, text: text.to_owned() })
     }
 
-    /// Takes an address that was checked.
+    /// Takes an address that somebody may have the key of.
     #[cfg(feature = "evm")]
-    pub(crate) fn usdc(address: crate::Address) -> Destination {
-        Destination { method: Method::Usdc, text: address.to_string() }
+    pub(crate) fn usdc(address: crate::Address) -> Result<Destination, BadDestination> {
+        if address == crate::Address::ZERO {
+            return Err(BadDestination::Zero);
+        }
+        Ok(Destination { method: Method::Usdc, text: address.to_string() })
     }
 
     /// Returns the method.

@@ -5,8 +5,9 @@
 //! that no standing order has; submitting sends the very same bytes, however often. After a
 //! reorganisation the transaction is pending or gone; gone, it is submitted again.
 //!
-//! A transaction waits for all with lower nonces. An order that is closed before it was ever submitted
-//! gives its nonce to the next one that is prepared.
+//! A transaction waits for all with lower nonces, and while the chain's base fee is above what was fixed
+//! for it. An order that is closed before it was ever submitted gives its nonce to the next one that is
+//! prepared.
 
 mod address;
 mod amounts;
@@ -104,7 +105,9 @@ impl Usdc {
 
     async fn sign(&self, order: &Order, standing: &[Prepared], now: Moment) -> Result<Prepared, Refusal> {
         let units = order.check(Method::Usdc, self.minimum, standing)?;
-        let to = self.read(order.destination.text()).map_err(|bad| Refusal::Destination(bad.to_string()))?;
+        // It may have been read without this rail.
+        let to = order.destination.text().parse().and_then(|to| self.check(to));
+        let to = to.map_err(|bad| Refusal::Destination(bad.to_string()))?;
         self.is_right_chain().await?;
         let decimals = self.constant("decimals()", None).await?;
         if decimals != DECIMALS {
@@ -231,11 +234,7 @@ impl Usdc {
         json!({ "from": self.payer().to_string(), "to": self.token.to_string(), "data": data })
     }
 
-    fn read(&self, text: &str) -> Result<Address, BadDestination> {
-        let address = text.parse::<Address>()?;
-        if address == Address::ZERO {
-            return Err(BadDestination::Zero);
-        }
+    fn check(&self, address: Address) -> Result<Address, BadDestination> {
         if address == self.token {
             return Err(BadDestination::Token);
         }
@@ -256,7 +255,7 @@ impl Rail for Usdc {
     }
 
     fn destination(&self, text: &str) -> Result<Destination, BadDestination> {
-        self.read(text).map(Destination::usdc)
+        text.parse().and_then(|address| self.check(address)).and_then(Destination::usdc)
     }
 
     fn prepare<'a>(

@@ -29,7 +29,7 @@ pub use destination::{BadDestination, Destination};
 #[cfg(feature = "evm")]
 pub use evm::{Address, Usdc, UsdcSetup};
 pub use http::BadSetup;
-pub use method::Method;
+pub use method::{BadMethod, Method};
 pub use paypal::{Paypal, PaypalSetup};
 pub use prepared::{BadPrepared, Prepared};
 pub use rail::{Attempt, Fate, Later, Order, Rail};

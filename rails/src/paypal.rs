@@ -79,7 +79,7 @@ impl Paypal {
 
     async fn send(&self, prepared: &Prepared, attempt: Attempt, now: Moment) -> Result<String, SubmitError> {
         prepared.of(Method::Paypal)?;
-        if prepared.is_older_than(MEMORY, now) {
+        if !prepared.is_remembered(MEMORY, now) {
             return Err(turned_away(Refusal::Stale, attempt));
         }
         let reply = self.authorized(now, || {
@@ -102,7 +102,7 @@ impl Paypal {
             return Err(NotKnown::Contradiction(Refusal::Foreign.to_string()));
         }
         let Some(name) = name.filter(|name| is_name(name)) else {
-            if prepared.is_older_than(MEMORY, now) {
+            if !prepared.is_remembered(MEMORY, now) {
                 let words = "no reply to this payout ever came, and PayPal finds no batch after 30 days";
                 return Err(NotKnown::Contradiction(words.to_owned()));
             }

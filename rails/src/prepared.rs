@@ -10,6 +10,9 @@ use crate::{Method, Order, Refusal};
 /// Which form the bytes have.
 const VERSION: u32 = 1;
 
+/// How far a clock may be set back between two looks at it.
+const CLOCK_ROOM: Span = Span::secs(5 * 60);
+
 /// An order with everything that will be sent for it fixed. The caller stores its bytes before it
 /// submits it. They hold no secret, but whom the money goes to.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +89,12 @@ impl Prepared {
     pub(crate) fn is_older_than(&self, age: Span, now: Moment) -> bool {
         now.since(self.made) > age
     }
+
+    /// Tells whether a rail that remembers for so long certainly notices a repetition. What was made
+    /// ahead of the present was made by a clock that was wrong, and is as old as may be.
+    pub(crate) fn is_remembered(&self, memory: Span, now: Moment) -> bool {
+        !self.is_older_than(memory, now) && self.made.since(now) <= CLOCK_ROOM
+    }
 }
 
 impl fmt::Debug for Prepared {
@@ -135,6 +144,18 @@ mod tests {
         let later = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":2");
         assert!(Prepared::from_bytes(later.as_bytes()).is_err());
         assert!(Prepared::from_bytes(b"").is_err());
+    }
+
+    #[test]
+    fn what_a_wrong_clock_made_counts_as_forgotten() {
+        let prepared = Prepared::new(&order(), "{}".into(), None, Moment(0) + Span::DAY);
+        let memory = Span::secs(60);
+        let made = Moment(0) + Span::DAY;
+        assert!(prepared.is_remembered(memory, made));
+        assert!(prepared.is_remembered(memory, made + memory));
+        assert!(prepared.is_remembered(memory, made - CLOCK_ROOM));
+        assert!(!prepared.is_remembered(memory, made + memory + Span(1)));
+        assert!(!prepared.is_remembered(memory, made - CLOCK_ROOM - Span(1)));
     }
 
     #[test]

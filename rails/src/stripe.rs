@@ -1,8 +1,8 @@
 //! Stripe Connect: one transfer to the owner's connected account for each payout.
 //!
 //! The payout's id is the `Idempotency-Key` and the `transfer_group`. Stripe answers a repeated key with
-//! its first answer for at least a day. After that, and after a lost reply, the list of transfers of the
-//! group says whether there is one. From the connected account, Stripe pays out to the owner's bank.
+//! its first answer for at least a day. After that, and before anything is sent again, the list of the
+//! group's transfers says whether there is one. From the connected account, Stripe pays out to the owner's bank.
 
 mod api;
 mod transfer;
@@ -92,8 +92,13 @@ impl Stripe {
 
     async fn send(&self, prepared: &Prepared, attempt: Attempt, now: Moment) -> Result<String, SubmitError> {
         prepared.of(Method::Stripe)?;
-        if prepared.is_older_than(MEMORY, now) {
+        if !prepared.is_remembered(MEMORY, now) {
             return Err(turned_away(Refusal::Stale, attempt));
+        }
+        if attempt == Attempt::Again
+            && let Some(transfer) = self.of_group(prepared).await?
+        {
+            return Ok(transfer.id);
         }
         let key = prepared.payout.to_string();
         let reply = match self.api.post("/v1/transfers", prepared.body.clone(), &key).await {
@@ -123,20 +128,32 @@ impl Stripe {
             let path = format!("/v1/transfers/{name}?expand[]=balance_transaction");
             return self.read::<Transfer>(&path).await?.fate(prepared);
         }
-        let group = prepared.payout;
-        let path = format!("/v1/transfers?transfer_group={group}&limit=2&expand[]=data.balance_transaction");
-        match self.read::<Transfers>(&path).await?.data.as_slice() {
-            [transfer] => transfer.fate(prepared),
-            [] if prepared.is_older_than(OVER, now) => Ok(Fate::Returned {
+        match self.of_group(prepared).await? {
+            Some(transfer) => transfer.fate(prepared),
+            None if prepared.is_older_than(OVER, now) => Ok(Fate::Returned {
                 reason: "The transfer never arrived at Stripe".to_owned(),
                 cost: Nanos::ZERO,
             }),
-            [] if prepared.is_older_than(MEMORY, now) => {
+            None if !prepared.is_remembered(MEMORY, now) => {
                 Err(NotKnown::Silent("too late to send again and too early to be sure".to_owned()))
             }
-            [] => Ok(Fate::Unknown),
-            _ => Err(NotKnown::Contradiction("there is more than one transfer of this payout".to_owned())),
+            None => Ok(Fate::Unknown),
         }
+    }
+
+    /// Finds the transfer of a payout without its name.
+    async fn of_group(&self, prepared: &Prepared) -> Result<Option<Transfer>, NotKnown> {
+        let group = prepared.payout;
+        let path = format!("/v1/transfers?transfer_group={group}&limit=2&expand[]=data.balance_transaction");
+        let mut transfers = self.read::<Transfers>(&path).await?.data.into_iter();
+        let transfer = transfers.next();
+        if let Some(transfer) = &transfer {
+            transfer.check(prepared)?;
+        }
+        if transfers.next().is_some() {
+            return Err(NotKnown::Contradiction("there is more than one transfer of this payout".to_owned()));
+        }
+        Ok(transfer)
     }
 
     async fn read<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, NotKnown> {

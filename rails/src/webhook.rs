@@ -107,7 +107,7 @@ pub fn read(body: &[u8], signature: &str, secret: &Secret, now: Moment) -> Resul
     Ok(Report { id: envelope.id, event })
 }
 
-/// Checks that Stripe signed a body within [`TOLERANCE`]. It takes as long for any wrong signature.
+/// Checks that Stripe signed a body within [`TOLERANCE`]. Signatures are compared in constant time.
 ///
 /// # Errors
 /// When the header does not read, no signature fits, or the time is not the present.

@@ -4,8 +4,8 @@ mod chain;
 
 use rekursing_protocol::Nanos;
 use rekursing_rails::{
-    Attempt, BadDestination, BadSetup, Fate, Method, NotKnown, Prepared, Rail, Refusal, Secret, Usdc,
-    UsdcSetup,
+    Attempt, BadDestination, BadSetup, Destination, Fate, Method, NotKnown, Order, Prepared, Rail, Refusal,
+    Secret, Usdc, UsdcSetup,
 };
 use serde_json::json;
 
@@ -198,6 +198,11 @@ async fn a_wrong_address_is_refused_before_anything_is_signed() {
         ("ada@example.com", BadDestination::Address),
     ] {
         assert_eq!(rail.destination(text), Err(why), "{text}");
+    }
+    for (number, text) in [(2, TOKEN), (3, PAYER)] {
+        let destination = Destination::read(Method::Usdc, text).unwrap();
+        let order = Order { destination, ..order(&rail, number, OWNER, "5") };
+        assert!(matches!(rail.prepare(&order, &[], NOW).await, Err(Refusal::Destination(_))), "{text}");
     }
     chain.block(OWNER).await;
     let blocked = rail.prepare(&order(&rail, 1, OWNER, "5"), &[], NOW).await;

@@ -75,6 +75,19 @@ async fn the_same_bytes_at_once_pay_once() {
 }
 
 #[tokio::test]
+async fn nothing_is_paid_twice_even_when_stripe_forgets_a_key_early() {
+    let server = Server::start().await;
+    let rail = rail(&server);
+    let prepared = prepared(&rail, &order(&rail, 1, OWNER, "25")).await;
+    server.faults.add(Fault::LostReply);
+    assert!(is_silent(&rail.submit(&prepared, Attempt::First, NOW).await));
+    server.forget_keys();
+    let name = rail.submit(&prepared, Attempt::Again, NOW).await.unwrap();
+    assert!(matches!(rail.look(&prepared, Some(&name), NOW).await, Ok(Fate::Confirmed { .. })));
+    assert_eq!(server.paid().len(), 1);
+}
+
+#[tokio::test]
 async fn bytes_older_than_stripes_memory_are_not_sent_and_looking_tells_the_end() {
     let server = Server::start().await;
     let rail = rail(&server);
