@@ -262,7 +262,8 @@ fn pending(note: &str) -> Fate {
     Fate::Pending { note: note.to_owned() }
 }
 
-/// PayPal keeps no fee of an item that it names as returned.
+/// The fee that PayPal lists for an item that came back counts as nothing here: what it keeps of it shows
+/// in the operator's statement alone.
 fn returned(reason: Option<String>, otherwise: &str) -> Fate {
     Fate::Returned { reason: reason.unwrap_or_else(|| otherwise.to_owned()), cost: Nanos::ZERO }
 }

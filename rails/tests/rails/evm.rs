@@ -259,6 +259,42 @@ async fn a_place_that_another_transaction_took_needs_a_person() {
 }
 
 #[tokio::test]
+async fn a_receipt_counts_only_with_its_block_its_log_and_every_cost() {
+    let chain = Chain::start().await;
+    let rail = rail(&chain);
+    let prepared = prepared(&rail, &order(&rail, 1, OWNER, "5")).await;
+    let name = rail.submit(&prepared, Attempt::First, NOW).await.unwrap();
+    chain.mine(3).await;
+    let receipt = chain.ask("eth_getTransactionReceipt", json!([name])).await;
+    let Fate::Confirmed { cost, .. } = fate(&rail, &prepared).await else { panic!("not confirmed") };
+    let with = |field: &str, value: serde_json::Value| {
+        let mut changed = receipt.clone();
+        changed[field] = value;
+        chain.lie("eth_getTransactionReceipt", changed);
+    };
+    // A chain above another charges for its place there: 10¹⁵ wei at 2,500 dollars.
+    with("l1Fee", json!("0x38d7ea4c68000"));
+    let dearer = cost.checked_add(amount("2.5")).unwrap();
+    assert_eq!(fate(&rail, &prepared).await, Fate::Confirmed { reference: name, cost: dearer });
+    with("logs", json!([]));
+    assert!(matches!(rail.look(&prepared, None, NOW).await, Err(NotKnown::Contradiction(_))));
+    with("blockHash", json!(format!("0x{}", "0".repeat(64))));
+    assert!(is_pending(&fate(&rail, &prepared).await));
+}
+
+#[tokio::test]
+async fn a_token_of_other_decimals_is_not_paid_out() {
+    let chain = Chain::start().await;
+    let rail = rail(&chain);
+    chain.lie("eth_call", json!(format!("0x{:064x}", 18)));
+    let outcome = rail.prepare(&order(&rail, 1, OWNER, "5"), &[], NOW).await;
+    assert!(
+        matches!(&outcome, Err(Refusal::Rejected(words)) if words.contains("18 decimals")),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_setup_that_makes_no_sense_is_refused_and_a_good_one_prints_no_secret() {
     let url = nowhere().await;
     let bad = |setup: UsdcSetup| Usdc::new(setup).unwrap_err();

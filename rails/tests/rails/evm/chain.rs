@@ -1,11 +1,12 @@
 //! A local chain that makes a block when it is told to, with a token on it.
 
 use std::{
+    collections::HashMap,
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, mpsc},
 };
 
 use axum::{
@@ -37,7 +38,11 @@ pub(crate) struct Chain {
     /// The address of a node that answers after the chain, with faults in sending transactions.
     pub(crate) url: String,
     pub(crate) faults: Faults,
+    lies: Lies,
 }
+
+/// What the node in front says in place of the chain, by method.
+type Lies = Arc<Mutex<HashMap<String, Value>>>;
 
 #[derive(Clone)]
 struct Node {
@@ -63,12 +68,16 @@ impl Chain {
             }
         });
         let url = receive.recv_timeout(crate::PATIENCE).expect("Anvil says where it listens");
-        let faults = Faults::default();
+        let (faults, lies) = (Faults::default(), Lies::default());
         let _ = rustls::crypto::ring::default_provider().install_default();
         let node = Node { client: reqwest::Client::builder().no_proxy().build().unwrap(), url };
-        let router = Router::new().route("/{*key}", post(forward)).with_state((node.clone(), faults.clone()));
+        let router = Router::new().route("/{*key}", post(forward)).with_state((
+            node.clone(),
+            faults.clone(),
+            lies.clone(),
+        ));
         let front = format!("{}/v3/the-nodes-key", serve(router).await);
-        let chain = Chain { child, node, url: front, faults };
+        let chain = Chain { child, node, url: front, faults, lies };
         chain.deploy().await;
         chain
     }
@@ -92,6 +101,11 @@ impl Chain {
     /// Sends a transaction that the node signs, and returns its hash.
     pub(crate) async fn send(&self, transaction: &Value) -> Value {
         self.ask("eth_sendTransaction", json!([transaction])).await
+    }
+
+    /// Lets the node in front answer a method with something else than the chain.
+    pub(crate) fn lie(&self, method: &str, result: Value) {
+        self.lies.lock().unwrap().insert(method.to_owned(), result);
     }
 
     /// Makes blocks.
@@ -130,9 +144,16 @@ impl Node {
     }
 }
 
-async fn forward(State((node, faults)): State<(Node, Faults)>, Json(body): Json<Value>) -> Response {
+async fn forward(
+    State((node, faults, lies)): State<(Node, Faults, Lies)>,
+    Json(body): Json<Value>,
+) -> Response {
+    let method = body["method"].as_str().unwrap();
+    if let Some(lie) = lies.lock().unwrap().get(method) {
+        return Json(json!({ "jsonrpc": "2.0", "id": body["id"], "result": lie })).into_response();
+    }
     let work = async { Json(node.ask(&body).await).into_response() };
-    if body["method"] == "eth_sendRawTransaction" { faults.around(work).await } else { work.await }
+    if method == "eth_sendRawTransaction" { faults.around(work).await } else { work.await }
 }
 
 fn program() -> PathBuf {
