@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{JobId, Moment, Nanos, PluginId};
+use crate::{Day, JobId, Moment, Nanos, PluginId};
 
 /// What a plugin has earned, by the relay's ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +14,17 @@ pub struct Earnings {
     pub available: Nanos,
     /// What is held back until trusted.
     pub held: Nanos,
+    /// When what is held back is due, soonest first; together they are what is held.
+    #[serde(default)]
+    pub releases: Vec<Release>,
+    /// What was asked to be paid out and has neither arrived nor come back.
+    #[serde(default)]
+    pub in_payout: Nanos,
     /// What has been paid out.
     pub paid: Nanos,
+    /// What the ways of paying took of it.
+    #[serde(default)]
+    pub payout_costs: Nanos,
     /// Earned since midnight UTC.
     pub today: Nanos,
     /// Earned today and in the six days before.
@@ -26,10 +35,38 @@ pub struct Earnings {
     pub total: Nanos,
     /// Jobs paid in all.
     pub jobs: u64,
+    /// What each day of the last 90 earned, oldest first; days without a job are left out.
+    #[serde(default)]
+    pub days: Vec<DayEarnings>,
     /// What each model earned in all, most first.
     pub models: Vec<ModelEarnings>,
     /// The latest jobs, newest first, at most 50.
     pub recent: Vec<Receipt>,
+}
+
+/// A part of what is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// When all of it is due at the latest.
+    pub at: Moment,
+    /// How much.
+    pub amount: Nanos,
+}
+
+/// What one UTC day earned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DayEarnings {
+    /// The day.
+    pub day: Day,
+    /// Jobs paid.
+    pub jobs: u64,
+    /// Prompt tokens charged.
+    pub prompt_tokens: u64,
+    /// Answer tokens charged.
+    pub answer_tokens: u64,
+    /// What the owner earned.
+    pub earned: Nanos,
 }
 
 /// What one model earned.
@@ -48,7 +85,7 @@ pub struct ModelEarnings {
     pub earned: Nanos,
 }
 
-/// One settled job, as its owner sees it.
+/// One settled job, in short. [`receipt::FullReceipt`](crate::receipt::FullReceipt) tells all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Receipt {
@@ -68,4 +105,10 @@ pub struct Receipt {
     pub fee: Nanos,
     /// What the owner earned: charge less fee.
     pub earned: Nanos,
+    /// The part of it that is held back.
+    #[serde(default)]
+    pub held_back: Nanos,
+    /// When that is due; `None` when nothing is held back.
+    #[serde(default)]
+    pub release_at: Option<Moment>,
 }

@@ -3,6 +3,7 @@
 //! Plain values and their JSON forms: ids, money, time, GPUs, offers and the frames of the link.
 //! This crate knows no socket, no clock, no random source and no rule of the market.
 
+pub mod date;
 pub mod earnings;
 pub mod fail;
 pub mod frame;
@@ -11,9 +12,11 @@ pub mod id;
 pub mod money;
 pub mod name;
 pub mod offer;
+pub mod receipt;
 pub mod register;
 pub mod time;
 
+pub use date::{Day, Hour, Month};
 pub use fail::FailCode;
 pub use frame::{ToPlugin, ToRelay};
 pub use gpu::Gpu;
