@@ -31,6 +31,25 @@ pub enum Account {
     Outside,
 }
 
+impl Account {
+    /// Returns the class of accounts that it is one of: `page`, `advertiser`, `owner` or `held`. The accounts
+    /// that there is one of have none.
+    pub const fn class(self) -> Option<&'static str> {
+        match self {
+            Account::Page(_) => Some("page"),
+            Account::Advertiser(_) => Some("advertiser"),
+            Account::Owner(_) => Some("owner"),
+            Account::Held(_) => Some("held"),
+            Account::Free
+            | Account::Escrow
+            | Account::PayoutRequested
+            | Account::PayoutSent
+            | Account::Platform
+            | Account::Outside => None,
+        }
+    }
+}
+
 /// Why a text is not an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(

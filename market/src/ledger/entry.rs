@@ -81,6 +81,16 @@ impl Entry {
             .map(|(debit, credit, amount)| Posting { debit, credit, amount })
     }
 
+    /// Returns the name of what happened: `hold`, `settle`, `void`, or the cause of a transfer.
+    pub const fn kind_name(&self) -> &'static str {
+        match &self.kind {
+            EntryKind::Hold { .. } => "hold",
+            EntryKind::Settle(_) => "settle",
+            EntryKind::Void { .. } => "void",
+            EntryKind::Transfer(transfer) => transfer.cause.name(),
+        }
+    }
+
     /// Returns the job that the entry is about.
     pub const fn job(&self) -> Option<JobId> {
         match &self.kind {
@@ -102,6 +112,8 @@ impl Entry {
                 charge: settle.charge,
                 fee: settle.fee,
                 earned: settle.earned(),
+                held_back: settle.held_back,
+                release_at: settle.release_at(),
             }),
             EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_) => None,
         }

@@ -122,6 +122,11 @@ impl Settle {
     pub fn earned(&self) -> Nanos {
         less(self.charge, self.fee)
     }
+
+    /// Returns when what is held back is due; `None` when nothing is.
+    pub fn release_at(&self) -> Option<Moment> {
+        Some(self.release_at).filter(|_| self.held_back > Nanos::ZERO)
+    }
 }
 
 /// Subtracts a part from the whole that it was taken from.
