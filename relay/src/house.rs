@@ -15,7 +15,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rekursing_protocol::{AccountId, JobId, PluginId, SessionId};
 use tokio::sync::Semaphore;
 
-use crate::{chance, config::Config, desk::Desk, upstream::Upstreams};
+use crate::{chance, config::Config, desk::Desk, receipt::Seal, upstream::Upstreams};
 
 /// What every handler and session shares.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct House {
     pub keys: Arc<Keys>,
     /// Direct providers.
     pub upstreams: Upstreams,
+    /// What signs receipts.
+    pub seal: Seal,
     /// Live sessions, counted.
     pub sessions: Places,
     /// Calls per address.

@@ -1,5 +1,7 @@
 //! The HTTP surface: who may call what, and in which words the relay answers.
 
+mod account;
+mod analytics;
 pub mod answers;
 pub mod caller;
 mod models;
@@ -9,8 +11,11 @@ mod plugins;
 mod posted;
 mod problem;
 pub(crate) mod provider;
+mod public;
+mod receipts;
 pub mod router;
 mod site;
+mod statements;
 mod status;
 
 pub use problem::Problem;

@@ -3,7 +3,7 @@
 use std::{
     io::{IsTerminal, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
@@ -13,7 +13,7 @@ use rekursing_relay::{
     chance,
     clock::Clock,
     config::Config,
-    keys, relay,
+    example, keys, receipt, relay,
     store::{self, Key, Location, Store},
 };
 
@@ -77,6 +77,13 @@ enum Task {
     },
     /// Checks every rule of the ledger over the whole book; ends with 1 if one is broken
     Audit,
+    /// Checks receipts
+    Receipt {
+        #[command(subcommand)]
+        task: ReceiptTask,
+    },
+    /// Prints how one dollar goes through the ledger, figure by figure
+    Example,
     /// Prints the SHA-256 of an operator's token, read from the standard input, for the config
     HashToken,
 }
@@ -119,6 +126,20 @@ enum KeyTask {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum ReceiptTask {
+    /// Checks that a receipt was signed as it is and that its figures add up; ends with 1 if not. Needs
+    /// no relay
+    Verify {
+        /// File with the receipt's JSON; `-` reads the standard input
+        file: PathBuf,
+        /// The relay's public key in hex, as `/.well-known/rekursing-receipts` tells it; may be given more
+        /// than once. Without it the keys in the data folder count
+        #[arg(long)]
+        key: Vec<String>,
+    },
+}
+
 fn main() -> Result<()> {
     let cli = Cli::parse();
     let config = config(&cli.place)?;
@@ -133,6 +154,14 @@ fn main() -> Result<()> {
         Task::Audit => {
             store::must_exist(&config.location())?;
             audit(&config.location())
+        }
+        Task::Receipt { task: ReceiptTask::Verify { file, key } } => {
+            let keys = if key.is_empty() { known_keys(&config.location())? } else { key };
+            verify(&file, &keys)
+        }
+        Task::Example => {
+            let text = example::follow_one_dollar().context("the example breaks a rule of the ledger")?;
+            say(text.trim_end())
         }
         Task::HashToken => hash_token(),
     }
@@ -252,6 +281,28 @@ fn audit(location: &Location) -> Result<()> {
         bail!("{wrong}");
     }
     say(&format!("{} entries, {} open holds, every rule holds", audit.entries, audit.open_holds))
+}
+
+/// Reads the public keys of the relay whose database this is.
+fn known_keys(location: &Location) -> Result<Vec<String>> {
+    store::must_exist(location)?;
+    let keys = Store::open(location)?.known_receipt_keys()?;
+    Ok(keys.iter().map(|key| receipt::public(key).key).collect())
+}
+
+fn verify(file: &Path, keys: &[String]) -> Result<()> {
+    let json = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin()).context("could not read the standard input")?
+    } else {
+        std::fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?
+    };
+    let receipt = receipt::verify(&json, keys)?;
+    say(&format!(
+        "{}: {}, {} USD charged, signed as it is",
+        receipt.job_id,
+        receipt.state.name(),
+        receipt.charge
+    ))
 }
 
 fn hash_token() -> Result<()> {

@@ -28,6 +28,7 @@ use crate::{
     desk::Desk,
     house::{House, Identity, Keys, Places, Rates},
     http::router::Routes,
+    receipt::{self, Seal},
     server,
     store::{Audit, Store},
     stream::Patience,
@@ -58,6 +59,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     }
     let plugins = unstarted.plugins()?;
     let upstreams = unstarted.upstreams()?;
+    let seal = Seal::new(&unstarted.receipt_keys(receipt::key(clock.now()))?)?;
     let begun = clock.now();
     let opening = unstarted.opening()?;
     let audit = Audit { entries: opening.last, open_holds: opening.holds.len(), wrong: None };
@@ -110,6 +112,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
         plugins: identities,
         keys,
         upstreams: Upstreams::default(),
+        seal,
         sessions: Places::default(),
         draining: AtomicBool::new(false),
         metrics: handle,

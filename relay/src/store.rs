@@ -7,12 +7,17 @@
 mod audit;
 mod daily;
 mod discrepancies;
+mod earnings;
 mod entries;
 mod history;
 mod identities;
 mod queue;
+mod receipts;
+mod revenue;
 mod schema;
+mod served;
 mod sql;
+mod statements;
 mod writer;
 
 use std::{
@@ -35,7 +40,11 @@ use tokio::sync::oneshot;
 pub use audit::{Audit, audit};
 pub use identities::{Key, Plugin, Purse, Upstream};
 use queue::Queue;
+pub use receipts::{Job, ReceiptKey};
+pub use revenue::{Cash, Days, Jobs, Revenue, RevenueDay, RevenueModel, Sources, Used, UsedDay, UsedModel};
+pub use served::{HOURS_MAX, ServedJob, Slice};
 pub use sql::{Location, Row, Sql, Value, must_exist};
+pub use statements::{Line, Sheet, Statement};
 
 /// How often a database that another relay holds is asked for.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);

@@ -166,6 +166,8 @@ mod tests {
             charge: Nanos::new(2),
             fee: Nanos::new(1),
             earned: Nanos::new(1),
+            held_back: Nanos::ZERO,
+            release_at: None,
         };
         let text = metrics::with_local_recorder(&recorder, || {
             describe();

@@ -7,6 +7,7 @@ use rekursing_market::Payer;
 use rekursing_protocol::{
     JobId,
     earnings::Earnings,
+    receipt::{PublicKeys, SignedReceipt},
     register::{Registered, Registration},
 };
 use rekursing_relay::{
@@ -144,4 +145,6 @@ fn the_examples_of_answers_are_what_is_written() {
     answer_holds::<Registered>("/api/plugin/register", "post", "201");
     answer_holds::<Registered>("/api/gpu/register", "post", "201");
     answer_holds::<Earnings>("/api/plugin/earnings/{pluginId}", "get", "200");
+    answer_holds::<SignedReceipt>("/api/jobs/{jobId}/receipt", "get", "200");
+    answer_holds::<PublicKeys>("/.well-known/rekursing-receipts", "get", "200");
 }

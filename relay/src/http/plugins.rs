@@ -157,21 +157,21 @@ pub(super) async fn earnings(
     headers: HeaderMap,
 ) -> Result<Json<Earnings>, Problem> {
     let Path(id) = id?;
+    let id = owner(&house, &id, &headers)?;
+    let earnings = house.desk.store().earnings(house.desk.now(), id).await;
+    Ok(Json(earnings.map_err(|error| Problem::unread(&error))?))
+}
+
+/// Checks that whoever calls has the secret of the plugin that the path names.
+pub(super) fn owner(house: &House, id: &str, headers: &HeaderMap) -> Result<PluginId, Problem> {
     let refused = || {
         let message = "unknown plugin or wrong secret";
         Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message)
     };
     let id: PluginId = id.parse().map_err(|_| refused())?;
-    let given = chance::digest(caller::bearer(&headers)?.unwrap_or_default());
+    let given = chance::digest(caller::bearer(headers)?.unwrap_or_default());
     let known = house.plugins.get(&id).map(|known| known.secret_hash).ok_or_else(refused)?;
-    if !bool::from(given.ct_eq(&known)) {
-        return Err(refused());
-    }
-    let earnings = house.desk.store().earnings(house.desk.now(), id).await.map_err(|error| {
-        tracing::error!(%error, "could not read earnings");
-        Problem::internal()
-    })?;
-    Ok(Json(earnings))
+    if bool::from(given.ct_eq(&known)) { Ok(id) } else { Err(refused()) }
 }
 
 /// `GET /api/plugin/stats`

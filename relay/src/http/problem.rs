@@ -3,7 +3,7 @@
 
 use axum::{
     Json,
-    extract::rejection::PathRejection,
+    extract::rejection::{PathRejection, QueryRejection},
     http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
@@ -56,6 +56,12 @@ impl Problem {
     pub fn internal() -> Problem {
         let message = "something went wrong at our side";
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// The store could not be read.
+    pub fn unread(error: &anyhow::Error) -> Problem {
+        tracing::error!(error = format!("{error:#}"), "could not read the store");
+        Problem::internal()
     }
 
     /// An answer that broke off, or could not begin, at the provider; or that was cancelled.
@@ -124,6 +130,12 @@ impl IntoResponse for Problem {
 impl From<PathRejection> for Problem {
     fn from(_: PathRejection) -> Problem {
         Problem::bad_request("the path does not decode")
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(_: QueryRejection) -> Problem {
+        Problem::bad_request("what stands behind the question mark does not hold")
     }
 }
 

@@ -15,7 +15,10 @@ use hyper::body::Incoming;
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{Problem, answers, caller, models, openapi, operator, plugins, site, status};
+use super::{
+    Problem, account, analytics, answers, caller, models, openapi, operator, plugins, public, receipts, site,
+    statements, status,
+};
 use crate::house::House;
 
 /// The routes, twice: most programs are no browsers and need no word about origins.
@@ -48,21 +51,33 @@ fn router(house: Arc<House>) -> Router {
     let owners = Router::new()
         .route("/api/plugin/register", post(plugins::register))
         .route("/api/plugin/connect", get(plugins::connect))
-        .route("/api/plugin/earnings/{plugin}", get(plugins::earnings));
+        .route("/api/plugin/earnings/{plugin}", get(plugins::earnings))
+        .route("/api/plugin/statements/{plugin}/{month}", get(statements::of_owner));
 
     let pages = Router::new()
         .route("/api/llm/inference", post(answers::inference))
         .route("/api/llm/inference/{job}", delete(answers::cancel))
         .route("/api/llm/models", get(models::own))
+        .route("/api/account/statements/{month}", get(account::statement))
         .route("/v1/chat/completions", post(answers::chat))
         .route("/v1/completions", post(answers::completion))
         .route("/v1/embeddings", post(answers::embedding))
         .route("/v1/models", get(models::openai))
         .route("/v1/models/{*model}", get(models::openai_one));
 
-    let operator = Router::new().route("/api/gpu/register", post(operator::register_upstream));
+    let operator = Router::new()
+        .route("/api/gpu/register", post(operator::register_upstream))
+        .route("/api/analytics/revenue", get(analytics::revenue));
+
+    // Each of them sees what is its own.
+    let several = Router::new()
+        .route("/api/jobs/{job}/receipt", get(receipts::receipt))
+        .route("/api/analytics/usage", get(analytics::usage));
 
     let anyone = Router::new()
+        .route("/api/public/jobs", get(public::index))
+        .route("/api/public/jobs/{file}", get(public::hour))
+        .route("/.well-known/rekursing-receipts", get(receipts::keys))
         .route("/api/plugin/stats", get(plugins::stats))
         .route("/healthz", get(status::health))
         .route("/metrics", get(status::metrics))
@@ -73,6 +88,7 @@ fn router(house: Arc<House>) -> Router {
     owners
         .merge(pages)
         .merge(operator)
+        .merge(several)
         .merge(anyone)
         .fallback(async |uri: Uri| {
             let message = "there is no such route";

@@ -25,6 +25,8 @@ fn receipt() -> Receipt {
         charge: Nanos::new(1_500),
         fee: Nanos::ZERO,
         earned: Nanos::new(1_500),
+        held_back: Nanos::ZERO,
+        release_at: None,
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Audit {
 }
 
 /// Sums that are kept beside the entries, with the query of those that are not the entries'.
-const SUMS: [(&str, &str); 2] = [
+const SUMS: [(&str, &str); 6] = [
     (
         "the sums of what is earned are those of the entries",
         "SELECT owner FROM (
@@ -36,6 +36,48 @@ const SUMS: [(&str, &str); 2] = [
              SELECT account, jobs, charge, fee FROM spent
              UNION ALL SELECT account, -1, -charge, -fee FROM entry WHERE kind = 'settle') AS both_sides
          GROUP BY account HAVING SUM(jobs) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
+    ),
+    (
+        "the sums of postings are those of the entries",
+        "SELECT account FROM (
+             SELECT account, day, kind, postings, credit, debit FROM posted
+                 WHERE account NOT IN ('page', 'advertiser', 'owner', 'held')
+             UNION ALL SELECT credit, at / 86400000, kind, -1, -amount, 0 FROM posting WHERE amount > 0
+             UNION ALL SELECT debit, at / 86400000, kind, -1, 0, -amount FROM posting WHERE amount > 0)
+             AS both_sides
+         GROUP BY account, day, kind
+         HAVING SUM(postings) <> 0 OR SUM(credit) <> 0 OR SUM(debit) <> 0 LIMIT 1",
+    ),
+    (
+        "the sums of a class of accounts are those of its accounts",
+        "SELECT class FROM (
+             SELECT account AS class, day, kind, postings, credit, debit FROM posted
+                 WHERE account IN ('page', 'advertiser', 'owner', 'held')
+             UNION ALL SELECT CASE WHEN account LIKE 'page:%' THEN 'page'
+                     WHEN account LIKE 'advertiser:%' THEN 'advertiser'
+                     WHEN account LIKE 'owner:%' THEN 'owner' ELSE 'held' END,
+                 day, kind, -postings, -credit, -debit FROM posted
+                 WHERE account LIKE 'page:%' OR account LIKE 'advertiser:%' OR account LIKE 'owner:%'
+                     OR account LIKE 'held:%') AS both_sides
+         GROUP BY class, day, kind
+         HAVING SUM(postings) <> 0 OR SUM(credit) <> 0 OR SUM(debit) <> 0 LIMIT 1",
+    ),
+    (
+        "the sums of what is held back are those of the entries",
+        "SELECT owner FROM (
+             SELECT owner, day, amount FROM withheld
+             UNION ALL SELECT owner, release_at / 86400000, -held_back FROM entry
+                 WHERE kind = 'settle' AND held_back > 0) AS both_sides
+         GROUP BY owner, day HAVING SUM(amount) <> 0 LIMIT 1",
+    ),
+    (
+        "the sums of what is sold are those of what is spent",
+        "SELECT model FROM (
+             SELECT day, model, free, jobs, prompt_tokens, answer_tokens, charge, fee FROM sold
+             UNION ALL SELECT day, model, CASE WHEN account = 'free' THEN 1 ELSE 0 END, -jobs,
+                 -prompt_tokens, -answer_tokens, -charge, -fee FROM spent) AS both_sides
+         GROUP BY day, model, free HAVING SUM(jobs) <> 0 OR SUM(prompt_tokens) <> 0
+             OR SUM(answer_tokens) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
     ),
 ];
 

@@ -1,21 +1,32 @@
-//! What is summed per UTC day beside the entries, so that earnings and spending are quick to read.
+//! Sums that are kept beside the entries, in the same transaction, so that nobody has to read the whole
+//! ledger to learn a balance, a day's earnings or a month's statement. The audit compares them with it.
 
 use std::collections::HashMap;
 
 use anyhow::Result;
-use rekursing_market::ledger::{Entry, EntryKind, Settle};
+use rekursing_market::ledger::{Account, Entry, EntryKind, Settle};
+use rekursing_protocol::{Hour, Moment, PluginId};
 
 use super::{Sql, Value};
 
-/// Sums of the entries of one transaction, by owner or payer, day and model.
+/// Sums of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Daily {
-    earned: HashMap<Whose, Sums>,
-    spent: HashMap<Whose, Sums>,
+    /// By owner, day and model.
+    earned: HashMap<(PluginId, u64, String), Sums>,
+    /// By payer, day and model.
+    spent: HashMap<(Account, u64, String), Sums>,
+    /// By day, model and whether the answer was free.
+    sold: HashMap<(u64, String, bool), Sums>,
+    /// By account or class of accounts, day and kind of entry.
+    posted: HashMap<(String, u64, &'static str), Posted>,
+    /// By owner and day of release.
+    withheld: HashMap<(PluginId, u64), Withheld>,
+    /// By hour.
+    served: HashMap<u64, Served>,
 }
 
-type Whose = (String, u64, String);
-
+/// Sums of settled jobs.
 #[derive(Debug, Default)]
 struct Sums {
     jobs: u64,
@@ -25,44 +36,102 @@ struct Sums {
     fee: i64,
 }
 
+/// What postings brought and took.
+#[derive(Debug, Default)]
+struct Posted {
+    postings: u64,
+    credit: i64,
+    debit: i64,
+}
+
+/// What is due on a day, and when the last of it is.
+#[derive(Debug, Default)]
+struct Withheld {
+    amount: i64,
+    release_at: Moment,
+}
+
+/// Where the settlements of an hour are in the ledger.
+#[derive(Debug)]
+struct Served {
+    jobs: u64,
+    first: u64,
+    last: u64,
+}
+
 impl Daily {
-    /// Sums entries.
-    pub(super) fn of(entries: &[Entry]) -> Daily {
+    /// Sums entries that stand in the ledger one behind the other, the first of them under this number.
+    pub(super) fn of(entries: &[Entry], first: u64) -> Daily {
         let mut daily = Daily::default();
-        entries.iter().for_each(|entry| daily.add(entry));
+        (first..).zip(entries).for_each(|(seq, entry)| daily.add(entry, seq));
         daily
     }
 
-    /// Adds an entry, which counts if it is a settled job.
-    pub(super) fn add(&mut self, entry: &Entry) {
-        let EntryKind::Settle(settle) = &entry.kind else { return };
-        let key = |whose: String| (whose, entry.at.day(), settle.model.clone());
-        self.earned.entry(key(settle.owner.to_string())).or_default().add(settle);
-        self.spent.entry(key(settle.payer.to_string())).or_default().add(settle);
+    fn add(&mut self, entry: &Entry, seq: u64) {
+        let (day, kind) = (entry.at.day(), entry.kind_name());
+        for posting in entry.postings() {
+            for (account, credit, debit) in
+                [(posting.credit, posting.amount.get(), 0), (posting.debit, 0, posting.amount.get())]
+            {
+                for whose in
+                    [Some(account.to_string()), account.class().map(str::to_owned)].into_iter().flatten()
+                {
+                    let posted = self.posted.entry((whose, day, kind)).or_default();
+                    posted.postings += 1;
+                    posted.credit += credit;
+                    posted.debit += debit;
+                }
+            }
+        }
+        if let EntryKind::Settle(settle) = &entry.kind {
+            self.add_settled(settle, entry.at, seq);
+        }
     }
 
-    /// Adds the sums to those that are stored.
+    fn add_settled(&mut self, settle: &Settle, at: Moment, seq: u64) {
+        let (day, model) = (at.day(), &settle.model);
+        self.earned.entry((settle.owner, day, model.clone())).or_default().add(settle);
+        self.spent.entry((settle.payer, day, model.clone())).or_default().add(settle);
+        let is_free = settle.payer == Account::Free;
+        self.sold.entry((day, model.clone(), is_free)).or_default().add(settle);
+        if let Some(release_at) = settle.release_at() {
+            let withheld = self.withheld.entry((settle.owner, release_at.day())).or_default();
+            withheld.amount += settle.held_back.get();
+            withheld.release_at = withheld.release_at.max(release_at);
+        }
+        let served = self.served.entry(Hour::of(at).0).or_insert(Served { jobs: 0, first: seq, last: seq });
+        served.jobs += 1;
+        served.last = seq;
+    }
+
+    /// Adds everything to the sums that are stored.
     pub(super) fn store(&self, sql: &mut Sql) -> Result<()> {
-        sql.insert(
-            "earned (owner, day, model, jobs, prompt_tokens, answer_tokens, charge, fee)",
-            "ON CONFLICT (owner, day, model) DO UPDATE SET
-                 jobs = earned.jobs + excluded.jobs,
-                 prompt_tokens = earned.prompt_tokens + excluded.prompt_tokens,
-                 answer_tokens = earned.answer_tokens + excluded.answer_tokens,
-                 charge = earned.charge + excluded.charge,
-                 fee = earned.fee + excluded.fee",
-            &rows(&self.earned),
-        )?;
-        sql.insert(
-            "spent (account, day, model, jobs, prompt_tokens, answer_tokens, charge, fee)",
-            "ON CONFLICT (account, day, model) DO UPDATE SET
-                 jobs = spent.jobs + excluded.jobs,
-                 prompt_tokens = spent.prompt_tokens + excluded.prompt_tokens,
-                 answer_tokens = spent.answer_tokens + excluded.answer_tokens,
-                 charge = spent.charge + excluded.charge,
-                 fee = spent.fee + excluded.fee",
-            &rows(&self.spent),
-        )?;
+        let earned = self.earned.iter().map(|((owner, day, model), sums)| {
+            sums.values([owner.to_string().into(), (*day).into(), model.as_str().into()])
+        });
+        let spent = self.spent.iter().map(|((payer, day, model), sums)| {
+            sums.values([payer.to_string().into(), (*day).into(), model.as_str().into()])
+        });
+        let sold = self.sold.iter().map(|((day, model, is_free), sums)| {
+            sums.values([(*day).into(), model.as_str().into(), u32::from(*is_free).into()])
+        });
+        let posted = self.posted.iter().map(|((account, day, kind), posted)| {
+            let Posted { postings, credit, debit } = posted;
+            let key: [Value; 3] = [account.as_str().into(), (*day).into(), (*kind).into()];
+            key.into_iter().chain([(*postings).into(), (*credit).into(), (*debit).into()]).collect()
+        });
+        let withheld = self.withheld.iter().map(|((owner, day), Withheld { amount, release_at })| {
+            vec![owner.to_string().into(), (*day).into(), (*amount).into(), (*release_at).into()]
+        });
+        let served = self.served.iter().map(|(hour, Served { jobs, first, last })| {
+            vec![(*hour).into(), (*jobs).into(), (*first).into(), (*last).into()]
+        });
+        sql.insert(EARNED.0, EARNED.1, &earned.collect::<Vec<_>>())?;
+        sql.insert(SPENT.0, SPENT.1, &spent.collect::<Vec<_>>())?;
+        sql.insert(SOLD.0, SOLD.1, &sold.collect::<Vec<_>>())?;
+        sql.insert(POSTED.0, POSTED.1, &posted.collect::<Vec<_>>())?;
+        sql.insert(WITHHELD.0, WITHHELD.1, &withheld.collect::<Vec<_>>())?;
+        sql.insert(SERVED.0, SERVED.1, &served.collect::<Vec<_>>())?;
         Ok(())
     }
 }
@@ -75,20 +144,72 @@ impl Sums {
         self.charge += settle.charge.get();
         self.fee += settle.fee.get();
     }
+
+    fn values(&self, [one, two, three]: [Value; 3]) -> Vec<Value> {
+        vec![
+            one,
+            two,
+            three,
+            self.jobs.into(),
+            self.prompt_tokens.into(),
+            self.answer_tokens.into(),
+            self.charge.into(),
+            self.fee.into(),
+        ]
+    }
 }
 
-fn rows(sums: &HashMap<Whose, Sums>) -> Vec<Vec<Value>> {
-    let row = |((whose, day, model), sums): (&Whose, &Sums)| {
-        vec![
-            whose.as_str().into(),
-            (*day).into(),
-            model.as_str().into(),
-            sums.jobs.into(),
-            sums.prompt_tokens.into(),
-            sums.answer_tokens.into(),
-            sums.charge.into(),
-            sums.fee.into(),
-        ]
+/// A table with its columns, and what becomes of a row whose key is there already.
+type Table = (&'static str, &'static str);
+
+/// A table of sums of jobs under a key.
+macro_rules! sums_of_jobs {
+    ($table:literal, $key:literal) => {
+        (
+            concat!($table, " (", $key, ", jobs, prompt_tokens, answer_tokens, charge, fee)"),
+            concat!(
+                "ON CONFLICT (",
+                $key,
+                ") DO UPDATE SET jobs = ",
+                $table,
+                ".jobs + excluded.jobs, prompt_tokens = ",
+                $table,
+                ".prompt_tokens + excluded.prompt_tokens, answer_tokens = ",
+                $table,
+                ".answer_tokens + excluded.answer_tokens, charge = ",
+                $table,
+                ".charge + excluded.charge, fee = ",
+                $table,
+                ".fee + excluded.fee"
+            ),
+        )
     };
-    sums.iter().map(row).collect()
 }
+
+const EARNED: Table = sums_of_jobs!("earned", "owner, day, model");
+const SPENT: Table = sums_of_jobs!("spent", "account, day, model");
+const SOLD: Table = sums_of_jobs!("sold", "day, model, free");
+
+const POSTED: Table = (
+    "posted (account, day, kind, postings, credit, debit)",
+    "ON CONFLICT (account, day, kind) DO UPDATE SET
+         postings = posted.postings + excluded.postings,
+         credit = posted.credit + excluded.credit,
+         debit = posted.debit + excluded.debit",
+);
+
+const WITHHELD: Table = (
+    "withheld (owner, day, amount, release_at)",
+    "ON CONFLICT (owner, day) DO UPDATE SET
+         amount = withheld.amount + excluded.amount,
+         release_at = CASE WHEN withheld.release_at < excluded.release_at
+             THEN excluded.release_at ELSE withheld.release_at END",
+);
+
+const SERVED: Table = (
+    "served (hour, jobs, first_seq, last_seq)",
+    "ON CONFLICT (hour) DO UPDATE SET
+         jobs = served.jobs + excluded.jobs,
+         last_seq = CASE WHEN served.last_seq < excluded.last_seq
+             THEN excluded.last_seq ELSE served.last_seq END",
+);

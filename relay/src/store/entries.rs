@@ -5,7 +5,10 @@ use rekursing_market::ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, 
 use rekursing_protocol::{Moment, Nanos, Price};
 use sha2::{Digest, Sha256};
 
-use super::sql::{Row, Sql, Value};
+use super::{
+    daily::Daily,
+    sql::{Row, Sql, Value},
+};
 
 /// The columns that [`read`] takes, in its order.
 macro_rules! columns {
@@ -57,8 +60,17 @@ const INTO: &str = concat!("entry (", columns!(), ", seq, hash)");
 /// What becomes of an entry whose cause is in the book already: it has had its effect.
 const ONCE: &str = "ON CONFLICT (id) DO NOTHING";
 
-/// Appends an entry to the chain. Within [`Sql::write`], so that nobody else appends.
+/// Appends an entry to the chain and to the sums. Within [`Sql::write`], so that nobody else appends.
 pub(super) fn append(sql: &mut Sql, chain: &mut Chain, entry: &Entry) -> Result<Stored> {
+    let stored = insert(sql, chain, entry)?;
+    if stored == Stored::New {
+        Daily::of(std::slice::from_ref(entry), chain.seq).store(sql)?;
+    }
+    Ok(stored)
+}
+
+/// Appends an entry to the chain alone.
+fn insert(sql: &mut Sql, chain: &mut Chain, entry: &Entry) -> Result<Stored> {
     let next = chain.with(entry);
     if sql.insert(INTO, ONCE, &[row(next, entry)])? == 1 {
         *chain = next;
@@ -72,16 +84,21 @@ pub(super) fn append(sql: &mut Sql, chain: &mut Chain, entry: &Entry) -> Result<
     Ok(if known.is_some_and(|known| known.kind == entry.kind) { Stored::Exists } else { Stored::Different })
 }
 
-/// Appends entries to the chain, all in one statement. `false` when some are there already: then none may
-/// stay, because the chain was made for all of them. Within [`Sql::write`].
+/// Appends entries to the chain and to the sums, all in one statement. `false` when some are there already:
+/// then none may stay, because the chain was made for all of them. Within [`Sql::write`].
 pub(super) fn append_all(sql: &mut Sql, entries: &[Entry]) -> Result<bool> {
     let mut chain = Chain::end(sql)?;
+    let first = chain.seq + 1;
     let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {
         chain = chain.with(entry);
         rows.push(row(chain, entry));
     }
-    Ok(sql.insert(INTO, ONCE, &rows)? == rows.len() as u64)
+    let are_new = sql.insert(INTO, ONCE, &rows)? == rows.len() as u64;
+    if are_new {
+        Daily::of(entries, first).store(sql)?;
+    }
+    Ok(are_new)
 }
 
 /// Writes an entry as its [`columns`], number and hash.

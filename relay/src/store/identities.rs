@@ -4,13 +4,10 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result};
 use rekursing_market::ledger::{Account, Entry, EntryKind};
-use rekursing_protocol::{
-    AccountId, Gpu, Moment, Nanos, PluginId,
-    earnings::{Earnings, ModelEarnings, Receipt},
-};
+use rekursing_protocol::{AccountId, Gpu, Moment, Nanos, PluginId};
 
 use super::{
-    Row, Sql, Store, Unstarted, Value, audit,
+    Row, Sql, Store, Unstarted, audit,
     entries::{self, Chain},
 };
 
@@ -109,11 +106,6 @@ impl Store {
             sql.first(concat!(keys!(), " WHERE hash = ?1"), &[hash.as_slice().into()], read_key)
         })
         .await
-    }
-
-    /// Reads what a plugin has earned.
-    pub async fn earnings(&self, now: Moment, plugin: PluginId) -> Result<Earnings> {
-        self.read(move |sql| sql.view(|sql| earnings(sql, now, plugin))).await
     }
 }
 
@@ -239,82 +231,4 @@ fn read_key(row: &Row) -> Result<Key> {
         account: row.parsed(3)?,
         revoked: !row.is_null(4)?,
     })
-}
-
-fn earnings(sql: &mut Sql, now: Moment, plugin: PluginId) -> Result<Earnings> {
-    let owner = plugin.to_string();
-    let mut since = |days: u64| -> Result<Nanos> {
-        let first = (now.day() + 1).saturating_sub(days);
-        let sum = "SELECT CAST(SUM(charge - fee) AS BIGINT) FROM earned WHERE owner = ?1 AND day >= ?2";
-        sql.number(sum, &[owner.as_str().into(), first.into()]).map(Nanos::new)
-    };
-    let (today, last7_days, last30_days) = (since(1)?, since(7)?, since(30)?);
-    let total = since(now.day() + 1)?;
-    let models = by_model(sql, &owner)?;
-    Ok(Earnings {
-        plugin_id: plugin,
-        available: balance(sql, &format!("owner:{owner}"))?,
-        held: balance(sql, &format!("held:{owner}"))?,
-        paid: Nanos::ZERO,
-        today,
-        last7_days,
-        last30_days,
-        total,
-        jobs: models.iter().map(|model| model.jobs).sum(),
-        models,
-        recent: recent(sql, &owner)?,
-    })
-}
-
-/// Sums what an owner has, available or held: what was earned and what moved since.
-fn balance(sql: &mut Sql, account: &str) -> Result<Nanos> {
-    let whose: [Value; 1] = [account.into()];
-    let credits = "SELECT CAST(SUM(amount) AS BIGINT) FROM entry WHERE counter IS NOT NULL AND counter = ?1";
-    let debits = "SELECT CAST(SUM(amount) AS BIGINT) FROM entry
-                  WHERE account = ?1 AND kind NOT IN ('hold', 'void', 'settle')";
-    let moved = sql.number(credits, &whose)? - sql.number(debits, &whose)?;
-    let earned = match account.split_once(':') {
-        Some(("held", owner)) => sql.number(
-            "SELECT CAST(SUM(held_back) AS BIGINT) FROM entry WHERE owner IS NOT NULL AND owner = ?1",
-            &[owner.into()],
-        )?,
-        Some((_, owner)) => sql.number(
-            "SELECT CAST(SUM(charge - fee - held_back) AS BIGINT) FROM entry
-             WHERE owner IS NOT NULL AND owner = ?1",
-            &[owner.into()],
-        )?,
-        None => 0,
-    };
-    Ok(Nanos::new(earned + moved))
-}
-
-fn by_model(sql: &mut Sql, owner: &str) -> Result<Vec<ModelEarnings>> {
-    sql.list(
-        "SELECT model, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
-             CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge - fee) AS BIGINT) AS earned
-         FROM earned WHERE owner = ?1 GROUP BY model ORDER BY earned DESC, model",
-        &[owner.into()],
-        |row| {
-            Ok(ModelEarnings {
-                model: row.text(0)?.to_owned(),
-                jobs: row.count(1)?,
-                prompt_tokens: row.count(2)?,
-                answer_tokens: row.count(3)?,
-                earned: row.nanos(4)?,
-            })
-        },
-    )
-}
-
-fn recent(sql: &mut Sql, owner: &str) -> Result<Vec<Receipt>> {
-    let settles = sql.list(
-        concat!(
-            "SELECT ",
-            entries::columns!(),
-            " FROM entry WHERE owner IS NOT NULL AND owner = ?1 ORDER BY seq DESC LIMIT 50"
-        ),
-        &[owner.into()],
-        entries::read,
-    )?;
-    Ok(settles.iter().filter_map(Entry::receipt).collect())
 }

@@ -118,6 +118,79 @@ CREATE TABLE discrepancy (
     claimed_answer INTEGER
 ) STRICT;
 ",
+    "
+-- Sums of the postings per account, UTC day and kind of entry; under a class of accounts (page,
+-- advertiser, owner, held), of all of its accounts together.
+CREATE TABLE posted (
+    account  TEXT NOT NULL,
+    day      INTEGER NOT NULL,
+    kind     TEXT NOT NULL,
+    postings INTEGER NOT NULL,
+    credit   INTEGER NOT NULL,
+    debit    INTEGER NOT NULL,
+    PRIMARY KEY (account, day, kind)
+) STRICT, WITHOUT ROWID;
+INSERT INTO posted
+    SELECT account, day, kind, COUNT(*), SUM(credit), SUM(debit) FROM (
+        SELECT credit AS account, at / 86400000 AS day, kind, amount AS credit, 0 AS debit
+            FROM posting WHERE amount > 0
+        UNION ALL SELECT debit, at / 86400000, kind, 0, amount FROM posting WHERE amount > 0) AS leg
+    GROUP BY account, day, kind;
+INSERT INTO posted
+    SELECT class, day, kind, SUM(postings), SUM(credit), SUM(debit) FROM (
+        SELECT CASE WHEN account LIKE 'page:%' THEN 'page'
+                    WHEN account LIKE 'advertiser:%' THEN 'advertiser'
+                    WHEN account LIKE 'owner:%' THEN 'owner'
+                    WHEN account LIKE 'held:%' THEN 'held' END AS class, day, kind, postings, credit, debit
+        FROM posted) AS one
+    WHERE class IS NOT NULL GROUP BY class, day, kind;
+
+-- What is held back per owner and UTC day on which it is due.
+CREATE TABLE withheld (
+    owner      TEXT NOT NULL,
+    day        INTEGER NOT NULL,
+    amount     INTEGER NOT NULL,
+    -- When the last of it is due.
+    release_at INTEGER NOT NULL,
+    PRIMARY KEY (owner, day)
+) STRICT, WITHOUT ROWID;
+INSERT INTO withheld SELECT owner, release_at / 86400000, SUM(held_back), MAX(release_at)
+    FROM entry WHERE kind = 'settle' AND held_back > 0 GROUP BY owner, release_at / 86400000;
+
+-- Sums per UTC day and model over all owners, free answers apart.
+CREATE TABLE sold (
+    day           INTEGER NOT NULL,
+    model         TEXT NOT NULL,
+    free          INTEGER NOT NULL,
+    jobs          INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    answer_tokens INTEGER NOT NULL,
+    charge        INTEGER NOT NULL,
+    fee           INTEGER NOT NULL,
+    PRIMARY KEY (day, model, free)
+) STRICT, WITHOUT ROWID;
+INSERT INTO sold
+    SELECT day, model, CASE WHEN account = 'free' THEN 1 ELSE 0 END AS free, SUM(jobs),
+        SUM(prompt_tokens), SUM(answer_tokens), SUM(charge), SUM(fee)
+    FROM spent GROUP BY day, model, CASE WHEN account = 'free' THEN 1 ELSE 0 END;
+
+-- Where the settlements of each UTC hour are in the ledger.
+CREATE TABLE served (
+    hour      INTEGER PRIMARY KEY,
+    jobs      INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq  INTEGER NOT NULL
+) STRICT;
+INSERT INTO served SELECT at / 3600000, COUNT(*), MIN(seq), MAX(seq)
+    FROM entry WHERE kind = 'settle' GROUP BY at / 3600000;
+
+-- The keys that sign receipts; the last one signs.
+CREATE TABLE receipt_key (
+    id      TEXT PRIMARY KEY,
+    seed    BLOB NOT NULL,
+    created INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

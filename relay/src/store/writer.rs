@@ -13,7 +13,6 @@ use rekursing_market::ledger::Entry;
 
 use super::{
     Change, OnForeign, Sql, Write,
-    daily::Daily,
     entries::{self, Chain, Stored},
     queue::Queue,
 };
@@ -194,7 +193,7 @@ pub(super) fn insert(sql: &mut Sql, entries: &[Entry]) -> Result<()> {
     let stored = sql.write(|sql| {
         are_new = entries::append_all(sql, entries)?;
         anyhow::ensure!(are_new, "some entries are there already");
-        Daily::of(entries).store(sql)
+        Ok(())
     });
     if are_new { stored } else { sql.write(|sql| insert_new(sql, entries)) }
 }
@@ -202,15 +201,14 @@ pub(super) fn insert(sql: &mut Sql, entries: &[Entry]) -> Result<()> {
 /// Stores those entries that are not there yet.
 fn insert_new(sql: &mut Sql, entries: &[Entry]) -> Result<()> {
     let mut chain = Chain::end(sql)?;
-    let mut daily = Daily::default();
     for entry in entries {
         match entries::append(sql, &mut chain, entry)? {
-            Stored::New => daily.add(entry),
+            Stored::New => {}
             Stored::Exists => tracing::warn!(id = %entry.id, "a ledger entry was stored before"),
             Stored::Different => {
                 tracing::error!(id = %entry.id, "another ledger entry with this id exists, and stays");
             }
         }
     }
-    daily.store(sql)
+    Ok(())
 }

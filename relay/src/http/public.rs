@@ -1,0 +1,261 @@
+//! Served jobs by the hour for anyone: no prompt, person or address, and providers under names of a day.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{
+        ConnectInfo, Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use rekursing_protocol::{Day, Hour, Moment, Price, Span};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Problem, caller};
+use crate::{
+    chance,
+    csv::Csv,
+    house::House,
+    receipt::Seal,
+    store::{ServedJob, Slice},
+};
+
+/// How long after its end an hour is shown: whatever belongs to it is in the ledger by then.
+const SETTLED: Span = Span::secs(60);
+
+/// How long what is queued for the ledger may take to be stored.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The list of hours.
+#[derive(Debug, Serialize)]
+pub(super) struct Hours {
+    /// Latest first.
+    hours: Vec<HourFile>,
+}
+
+/// An hour in which jobs were served.
+#[derive(Debug, Serialize)]
+struct HourFile {
+    hour: Hour,
+    jobs: u64,
+    file: String,
+}
+
+/// Which hours are listed.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Earlier {
+    before: Option<String>,
+}
+
+/// Which part of an hour is wanted.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Part {
+    after: Option<u64>,
+}
+
+/// `GET /api/public/jobs`
+pub(super) async fn index(
+    State(house): State<Arc<House>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    earlier: Result<Query<Earlier>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Hours>, Problem> {
+    limited(&house, &headers, peer)?;
+    let open = open(house.desk.now());
+    let before = match earlier?.0.before {
+        Some(text) => text
+            .parse::<Hour>()
+            .map_err(|_| Problem::field("before", "an hour is written as 2026-03-01T04"))?
+            .min(open),
+        None => open,
+    };
+    let hours = house.desk.store().served_hours(before).await.map_err(|error| Problem::unread(&error))?;
+    let file = |(hour, jobs)| HourFile { hour, jobs, file: format!("/api/public/jobs/{hour}.csv") };
+    Ok(Json(Hours { hours: hours.into_iter().map(file).collect() }))
+}
+
+/// `GET /api/public/jobs/{file}`
+pub(super) async fn hour(
+    State(house): State<Arc<House>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    file: Result<Path<String>, PathRejection>,
+    part: Result<Query<Part>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    limited(&house, &headers, peer)?;
+    let Path(file) = file?;
+    let hour: Option<Hour> = file.strip_suffix(".csv").and_then(|hour| hour.parse().ok());
+    let missing = |message| Problem::new(StatusCode::NOT_FOUND, "not_found", message);
+    let hour = hour.ok_or_else(|| missing("a file is named as 2026-03-01T04.csv"))?;
+    if hour >= open(house.desk.now()) {
+        return Err(missing("this hour is not over yet"));
+    }
+    let store = house.desk.store();
+    if !store.is_healthy() || tokio::time::timeout(PATIENCE, store.flushed()).await.is_err() {
+        let message = "the ledger cannot be written now, so the hour may not be complete";
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);
+        return Err(Problem { retry_after: Some(60), ..problem });
+    }
+    let slice = store.served(hour, part?.0.after.unwrap_or(0)).await;
+    let slice = slice.map_err(|error| Problem::unread(&error))?.unwrap_or_default();
+    Ok(respond(hour, &slice, &house.seal, &headers))
+}
+
+/// Counts a call: what it makes the store read costs no key.
+fn limited(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<(), Problem> {
+    if house.rates.free_request(caller::address(house, headers, peer)) {
+        return Ok(());
+    }
+    Err(Problem::rate_limited("too many requests without an API key; wait a minute"))
+}
+
+/// Returns the first hour that is not shown yet.
+fn open(now: Moment) -> Hour {
+    Hour::of(now - SETTLED)
+}
+
+fn respond(hour: Hour, slice: &Slice, seal: &Seal, asked: &HeaderMap) -> Response {
+    let body = csv(hour, &slice.jobs, seal);
+    let tag = format!("\"{}\"", &chance::hex(&Sha256::digest(&body))[..32]);
+    let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
+    let is_known = known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
+    let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { body.into_response() };
+    let headers = response.headers_mut();
+    let mut set = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    set(header::CONTENT_TYPE, "text/csv; charset=utf-8");
+    set(header::CACHE_CONTROL, "public, max-age=31536000, immutable");
+    set(header::ETAG, &tag);
+    if let Some(after) = slice.next {
+        set(header::LINK, &format!("</api/public/jobs/{hour}.csv?after={after}>; rel=\"next\""));
+    }
+    response
+}
+
+fn csv(hour: Hour, jobs: &[ServedJob], seal: &Seal) -> String {
+    let mut csv = Csv::new(&[
+        "model",
+        "provider",
+        "tier",
+        "prompt_tokens",
+        "answer_tokens",
+        "price_input",
+        "price_output",
+        "charge",
+        "fee",
+        "asked",
+        "settled",
+    ]);
+    let day = hour.day().to_string();
+    for job in jobs {
+        let Price { input, output } = job.price;
+        csv.row(&[
+            job.model.clone(),
+            seal.pseudonym("public", &day, job.owner),
+            job.tier.clone(),
+            job.prompt_tokens.to_string(),
+            job.answer_tokens.to_string(),
+            dollars(input),
+            dollars(output),
+            job.charge.to_string(),
+            job.fee.to_string(),
+            second(job.held_at),
+            second(job.settled_at),
+        ]);
+    }
+    csv.into_text()
+}
+
+/// Writes micro-dollars as dollars.
+fn dollars(micros: u64) -> String {
+    let nanos = micros.saturating_mul(1_000);
+    rekursing_protocol::Nanos::new(i64::try_from(nanos).unwrap_or(i64::MAX)).to_string()
+}
+
+/// Writes a moment to the second.
+fn second(moment: Moment) -> String {
+    let seconds = moment.0 / 1_000;
+    let (hours, minutes) = (seconds / 3_600 % 24, seconds / 60 % 60);
+    format!("{}T{hours:02}:{minutes:02}:{:02}Z", Day(moment.day()), seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use rekursing_protocol::{Nanos, PluginId};
+
+    use super::*;
+    use crate::store::ReceiptKey;
+
+    fn seal() -> Seal {
+        Seal::new(&[ReceiptKey { id: String::new(), seed: [7; 32], created: Moment(0) }]).unwrap()
+    }
+
+    fn job(model: &str) -> ServedJob {
+        ServedJob {
+            held_at: Moment(1_772_337_599_999),
+            settled_at: Moment(1_772_337_601_001),
+            owner: PluginId::from_bits(5),
+            model: model.to_owned(),
+            tier: "high".to_owned(),
+            price: Price::new(750_000, 3_000_000),
+            prompt_tokens: 10,
+            answer_tokens: 20,
+            charge: Nanos::new(67_500),
+            fee: Nanos::new(3_375),
+        }
+    }
+
+    #[test]
+    fn a_row_tells_what_was_sold_and_neither_plugin_nor_page() {
+        let (seal, hour) = (seal(), "2026-03-01T04".parse().unwrap());
+        let name = seal.pseudonym("public", "2026-03-01", PluginId::from_bits(5));
+        let text = csv(hour, &[job("=tiny")], &seal);
+        assert_eq!(
+            text,
+            format!(
+                "model,provider,tier,prompt_tokens,answer_tokens,price_input,price_output,charge,fee,asked,settled\r\n\
+                 '=tiny,{name},high,10,20,0.75,3,0.0000675,0.000003375,2026-03-01T03:59:59Z,2026-03-01T04:00:01Z\r\n"
+            )
+        );
+        assert!(!text.contains("plg_") && !text.contains("job_") && !text.contains("acc_"), "{text}");
+    }
+
+    #[test]
+    fn a_provider_keeps_its_name_for_a_day_and_no_longer() {
+        let (seal, plugin) = (seal(), PluginId::from_bits(5));
+        let on = |day: &str| seal.pseudonym("public", day, plugin);
+        assert_eq!(on("2026-03-01"), on("2026-03-01"));
+        assert_ne!(on("2026-03-01"), on("2026-03-02"));
+        assert_ne!(on("2026-03-01"), seal.pseudonym("receipt", "2026-03-01", plugin));
+        assert_ne!(on("2026-03-01"), seal.pseudonym("public", "2026-03-01", PluginId::from_bits(6)));
+    }
+
+    #[test]
+    fn an_hour_is_shown_a_minute_after_its_end() {
+        let hour: Hour = "2026-03-01T04".parse().unwrap();
+        assert!(hour >= open(Moment(hour.end().0 + SETTLED.0 - 1)));
+        assert!(hour < open(Moment(hour.end().0 + SETTLED.0)));
+    }
+
+    #[test]
+    fn what_a_cache_has_is_not_sent_again() {
+        let (seal, hour) = (seal(), "2026-03-01T04".parse().unwrap());
+        let slice = Slice { jobs: vec![job("tiny")], next: Some(9) };
+        let first = respond(hour, &slice, &seal, &HeaderMap::new());
+        assert_eq!(first.status(), StatusCode::OK);
+        assert_eq!(
+            first.headers()[header::LINK],
+            "</api/public/jobs/2026-03-01T04.csv?after=9>; rel=\"next\""
+        );
+        let mut known = HeaderMap::new();
+        known.insert(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone());
+        assert_eq!(respond(hour, &slice, &seal, &known).status(), StatusCode::NOT_MODIFIED);
+    }
+}

@@ -1,0 +1,74 @@
+//! Receipts of jobs, for whoever paid, whoever served and the operator; and the keys to check them with.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Path, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode},
+};
+use rekursing_market::ledger::Account;
+use rekursing_protocol::{
+    JobId,
+    receipt::{PublicKeys, SignedReceipt},
+};
+use subtle::ConstantTimeEq;
+
+use super::{Problem, account, caller};
+use crate::{chance, house::House, receipt, store::Job};
+
+/// What the secret of a plugin begins with.
+const SECRET_PREFIX: &str = "rps_";
+
+/// `GET /api/jobs/{jobId}/receipt`
+pub(super) async fn receipt(
+    State(house): State<Arc<House>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Json<SignedReceipt>, Problem> {
+    let Path(id) = id?;
+    // Whose job it is nobody learns who may not see it.
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "job_not_found", "you have no such job");
+    let reader = Reader::of(&house, &headers, peer).await?;
+    let id: JobId = id.parse().map_err(|_| unknown())?;
+    let job = house.desk.store().job(id).await.map_err(|error| Problem::unread(&error))?;
+    let job = job.filter(|job| reader.may_read(&house, job)).ok_or_else(unknown)?;
+    let receipt = house.seal.receipt(&job).ok_or_else(Problem::internal)?;
+    Ok(Json(house.seal.sign(receipt)))
+}
+
+/// `GET /.well-known/rekursing-receipts`
+pub(super) async fn keys(State(house): State<Arc<House>>) -> Json<PublicKeys> {
+    Json(house.seal.public().clone())
+}
+
+/// Who wants to read a receipt.
+enum Reader {
+    Operator,
+    Page(Account),
+    /// Whoever has this secret, by its hash.
+    Owner([u8; 32]),
+}
+
+impl Reader {
+    async fn of(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Reader, Problem> {
+        if caller::operator(house, headers).is_ok() {
+            return Ok(Reader::Operator);
+        }
+        match caller::bearer(headers)? {
+            Some(secret) if secret.starts_with(SECRET_PREFIX) => Ok(Reader::Owner(chance::digest(secret))),
+            _ => Ok(Reader::Page(Account::Page(account::of(house, headers, peer).await?))),
+        }
+    }
+
+    fn may_read(&self, house: &House, job: &Job) -> bool {
+        match self {
+            Reader::Operator => true,
+            Reader::Page(account) => receipt::is_of(job, *account),
+            Reader::Owner(given) => receipt::owner(job)
+                .and_then(|owner| house.plugins.get(&owner).map(|known| known.secret_hash))
+                .is_some_and(|known| bool::from(given.ct_eq(&known))),
+        }
+    }
+}
