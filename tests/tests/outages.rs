@@ -44,7 +44,7 @@ const SOON: Duration = Duration::from_millis(300);
 /// Runs a relay behind a script in a namespace of its own.
 fn behind(program: Program, script: &str) -> Result<Program> {
     let data = program.data();
-    std::fs::create_dir_all(&data)?;
+    std::fs::create_dir_all(data)?;
     let data = data.display().to_string();
     let wrap = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, &data];
     Ok(program.behind(wrap.map(str::to_owned).to_vec()))

@@ -56,6 +56,7 @@ pub(crate) fn bench(rounds: usize, write: bool) -> Result<()> {
 fn build() -> Result<()> {
     extension::build()?;
     outfit::chromium()?;
+    outfit::postgres()?;
     let packages = ["rekursing-relay", "rekursing-extension-core", "rekursing-bench", "rekursing-tests"];
     let named: Vec<&str> = packages.iter().flat_map(|package| ["--package", package]).collect();
     test::cargo(

@@ -1,11 +1,12 @@
 //! The outfit: what the project needs on a machine beside the compiler, found or set up once.
 //!
 //! Everything of ours lies in `.rekursing/` in the repository, which git ignores; removing the folder
-//! is safe. Only Chromium is installed in the system, and only by root on Debian.
+//! is safe. Only Chromium, PostgreSQL and Node are installed in the system, and only by root on Debian.
 
 mod anvil;
 mod chromium;
 mod node;
+mod postgres;
 mod python;
 
 use std::{
@@ -21,12 +22,14 @@ use crate::{extension, say};
 pub(crate) use anvil::anvil;
 pub(crate) use chromium::chromium;
 pub(crate) use node::node;
+pub(crate) use postgres::postgres;
 pub(crate) use python::{demo_model, python};
 
 /// Finds or sets up everything that `cargo xtask test` needs.
 pub(crate) fn all() -> Result<()> {
     extension::have_target()?;
     chromium()?;
+    postgres()?;
     python()?;
     node()?;
     anvil()

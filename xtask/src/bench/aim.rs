@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Way,
-    load::{FIFTY, FIVE_HUNDRED, FULL_SPEED, ONE, SHORT, TWO_THOUSAND},
+    load::{FIFTY, FIVE_HUNDRED, FULL_SPEED, ONE, SETTLED, SHORT, TWO_THOUSAND},
     report::{self, Report},
 };
 
@@ -50,6 +50,7 @@ fn aims(report: &Report) -> Result<Vec<Aim>> {
         floor: figure(load, Way::Floor, path),
     };
     let alone = |what, aim, here| Aim { what, aim, is_rate: false, here, floor: None };
+    let durable_us = |way| figure(SETTLED, way, "/total_us/p99");
     let at_most = |what, aim, load, path| both(what, aim, false, load, Way::Node, path);
     let at_least = |what, aim, load, way, path| both(what, aim, true, load, way, path);
     let browser = |name: &str| report.browser[name].as_f64();
@@ -73,6 +74,10 @@ fn aims(report: &Report) -> Result<Vec<Aim>> {
             "/tokens_per_s",
         ),
         at_least("short requests per second, 1,000 sessions", 25_000.0, SHORT, Way::Crowd, "/requests_per_s"),
+        at_least("settled jobs per second, SQLite", 1_000.0, SETTLED, Way::Relay, "/requests_per_s"),
+        at_least("settled jobs per second, PostgreSQL", 1_000.0, SETTLED, Way::Postgres, "/requests_per_s"),
+        alone("request to durable end, SQLite, p99, µs", 50_000.0, durable_us(Way::Relay)),
+        alone("request to durable end, PostgreSQL, p99, µs", 50_000.0, durable_us(Way::Postgres)),
         alone("tokens lost, 2,000 streams", 0.0, figure(TWO_THOUSAND, Way::Node, "/lost")),
         alone("bytes per idle session, 10,000 sessions", 4_096.0, report.idle["bytes_per_session"].as_f64()),
         alone("added to the first token by relay and extension, ms", 3.0, added),

@@ -54,6 +54,7 @@ pub(crate) const LOADS: &[Load] = &[
         pages: 32,
         asks: Asks::Whole,
     },
+    Load { name: SETTLED, ways: &[Way::Relay, Way::Postgres], pages: 48, asks: Asks::Whole },
 ];
 
 pub(crate) const ONE: &str = "1 stream";
@@ -62,6 +63,7 @@ pub(crate) const FIVE_HUNDRED: &str = "500 streams";
 pub(crate) const TWO_THOUSAND: &str = "2,000 streams";
 pub(crate) const FULL_SPEED: &str = "32 at full speed";
 pub(crate) const SHORT: &str = "short requests";
+pub(crate) const SETTLED: &str = "settled jobs";
 
 impl Load {
     /// Returns the arguments of the program `load`.

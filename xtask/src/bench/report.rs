@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Figures, LOADS, Way, aim,
-    load::{FIFTY, FIVE_HUNDRED, FULL_SPEED, ONE, SHORT},
+    load::{FIFTY, FIVE_HUNDRED, FULL_SPEED, ONE, SETTLED, SHORT},
 };
 use crate::extension;
 
@@ -39,6 +39,7 @@ impl Report {
         writeln!(text, "Machine: {}. Rounds: {}.\n", machine(), self.rounds)?;
         self.latencies(&mut text)?;
         self.rates(&mut text)?;
+        self.settled(&mut text)?;
         self.costs(&mut text)?;
         self.browser(&mut text)?;
         aim::print(self, &mut text)?;
@@ -92,6 +93,23 @@ impl Report {
                     )?;
                 }
             }
+        }
+        Ok(writeln!(text)?)
+    }
+
+    /// Jobs whose charge is durable before their page sees the end.
+    fn settled(&self, text: &mut String) -> Result<()> {
+        writeln!(
+            text,
+            "## Settled jobs\n\n48 pages ask for whole answers of one token, one after the other. Each answer is held, \
+             charged, and both are synced to the disk before the page sees its end.\n\n\
+             | money on | jobs/s | request to durable end, p50 / p99, ms |\n|---|---|---|"
+        )?;
+        for (database, way) in [("SQLite", Way::Relay), ("PostgreSQL", Way::Postgres)] {
+            let run = self.run(SETTLED, way);
+            let ms = |quantile: &str| run["total_us"][quantile].as_f64().unwrap_or(0.0) / 1e3;
+            let (rate, p50, p99) = (whole(&run["requests_per_s"]), ms("p50"), ms("p99"));
+            writeln!(text, "| {database} | {rate} | {p50:.1} / {p99:.1} |")?;
         }
         Ok(writeln!(text)?)
     }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use rekursing_tests_postgres::{Kind, Server};
 use serde_json::Value;
 
 use crate::extension;
@@ -25,6 +26,8 @@ pub(crate) enum Way {
     Relay,
     /// The relay alone, with 1,000 plugins.
     Crowd,
+    /// The relay alone, with its money on PostgreSQL.
+    Postgres,
 }
 
 impl Way {
@@ -36,6 +39,7 @@ impl Way {
             Way::Node => "relay and agent",
             Way::Relay => "relay alone",
             Way::Crowd => "relay alone, 1,000 sessions",
+            Way::Postgres => "relay alone, on PostgreSQL",
         }
     }
 }
@@ -55,6 +59,7 @@ pub(crate) struct Stage {
     floor: Running,
     relays: Vec<(Way, Relay)>,
     _plugins: Vec<Running>,
+    _postgres: Server,
 }
 
 /// A relay with a key that can pay.
@@ -71,16 +76,20 @@ impl Stage {
         let floor = Running::start(Command::new(program("floor")), "LISTENING ")?;
         let mut plugins = vec![providers(&floor, 8, "floor")?];
         let mut relays = Vec::new();
-        for way in [Way::Node, Way::Relay, Way::Crowd] {
-            let relay = relay()?;
+        let postgres = Server::start(Kind::Durable)?;
+        for way in [Way::Node, Way::Relay, Way::Crowd, Way::Postgres] {
+            let database = if way == Way::Postgres { Some(postgres.database()?) } else { None };
+            let relay = relay(database)?;
             match way {
                 Way::Node => plugins.push(node(&relay, &mock)?),
                 Way::Crowd => plugins.push(providers(&relay.process, 1_000, "link")?),
-                Way::Relay | Way::Direct | Way::Floor => plugins.push(providers(&relay.process, 8, "link")?),
+                Way::Relay | Way::Postgres | Way::Direct | Way::Floor => {
+                    plugins.push(providers(&relay.process, 8, "link")?)
+                }
             }
             relays.push((way, relay));
         }
-        Ok(Stage { mock, floor, relays, _plugins: plugins })
+        Ok(Stage { mock, floor, relays, _plugins: plugins, _postgres: postgres })
     }
 
     /// Sends one load over one way and returns what it measured.
@@ -145,7 +154,7 @@ impl Stage {
         match way {
             Way::Direct => Ok((&self.mock, None)),
             Way::Floor => Ok((&self.floor, None)),
-            Way::Node | Way::Relay | Way::Crowd => {
+            Way::Node | Way::Relay | Way::Crowd | Way::Postgres => {
                 let found = self.relays.iter().find(|(other, _)| *other == way);
                 let (_, relay) = found.context("every way through a relay has one")?;
                 Ok((&relay.process, Some(&relay.key)))
@@ -156,7 +165,7 @@ impl Stage {
 
 /// Measures the memory of 10,000 sessions with nothing to do.
 pub(crate) fn idle_sessions() -> Result<Value> {
-    let relay = relay()?;
+    let relay = relay(None)?;
     let mut command = Command::new(program("idle"));
     command.args(["--address", relay.process.address(), "--pid", &relay.process.child.id().to_string()]);
     let output = command.output().context("could not run the idle sessions")?;
@@ -171,17 +180,20 @@ pub(crate) fn program(name: &str) -> PathBuf {
     target.unwrap_or_else(|| extension::root().join("target")).join("release").join(name)
 }
 
-fn relay() -> Result<Relay> {
+/// Starts a relay with its money on this PostgreSQL, or else on SQLite.
+fn relay(database: Option<String>) -> Result<Relay> {
     let folder = Folder::make()?;
     let config = folder.0.join("relay.toml");
     fs::write(&config, CONFIG)?;
     let mut create = Command::new(program("rekursing-relay"));
     create.args(["key", "create", "--name", "bench", "--balance", "1000000", "--data-dir"]).arg(&folder.0);
+    create.envs(database.iter().map(|url| ("REKURSING_DATABASE", url)));
     let made = create.output().context("could not make a key")?;
     let key = String::from_utf8_lossy(&made.stdout).trim().to_owned();
     let mut serve = Command::new(program("rekursing-relay"));
     serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&folder.0);
     serve.arg("--config").arg(&config).env("REKURSING_LOG", "error");
+    serve.envs(database.iter().map(|url| ("REKURSING_DATABASE", url)));
     let process = Running::start(serve, "LISTENING ")?;
     Ok(Relay { process, key, folder })
 }
