@@ -211,9 +211,11 @@ fn serve(config: Config) -> Result<()> {
         let address = listener.local_addr().context("the listener has no address")?;
         let open = tokio::task::spawn_blocking(move || relay::open(config));
         let house = open.await.context("the relay could not be set up")??;
+        // Before anybody is told of it: whoever starts a relay may stop it at once.
+        let shutdown = signals()?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
         say(&format!("LISTENING http://{address}"))?;
-        relay::run(house, listener, signals()?).await;
+        relay::run(house, listener, shutdown).await;
         Ok(())
     })
 }

@@ -81,7 +81,8 @@ struct Shared {
     location: Location,
     queue: Arc<Queue>,
     healthy: Arc<AtomicBool>,
-    reader: Mutex<Sql>,
+    /// Gone once the store has stopped: a connection to PostgreSQL cannot end on a thread that serves sockets.
+    reader: Mutex<Option<Sql>>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -160,9 +161,10 @@ impl Store {
     ) -> Result<T> {
         let shared = Arc::clone(&self.shared);
         let done = tokio::task::spawn_blocking(move || {
-            let mut sql = shared.reader.lock();
+            let mut reader = shared.reader.lock();
+            let sql = reader.as_mut().context("the store has ended")?;
             sql.mend()?;
-            read(&mut sql)
+            read(sql)
         });
         done.await.context("the read was abandoned")?.context("could not read the store")
     }
@@ -174,13 +176,14 @@ impl Store {
         tokio::task::spawn_blocking(audit).await.context("the audit was abandoned")?
     }
 
-    /// Writes what is queued and ends the writer.
+    /// Writes what is queued and ends the writer and the reader. Not on a thread that serves sockets.
     pub fn stop(&self) {
         self.push(Write::Stop);
         if let Some(writer) = self.shared.writer.lock().take() {
             // A writer that panicked has said so already.
             let _ = writer.join();
         }
+        self.shared.reader.lock().take();
     }
 
     /// Makes a change and waits until it is durable.
@@ -249,7 +252,7 @@ impl Unstarted {
             .spawn(move || writer.run())
             .context("could not start the store's thread")?;
         let writer = Mutex::new(Some(thread));
-        let reader = Mutex::new(reader);
+        let reader = Mutex::new(Some(reader));
         Ok(Store { shared: Arc::new(Shared { location: self.location, queue, healthy, reader, writer }) })
     }
 }

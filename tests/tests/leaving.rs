@@ -26,6 +26,7 @@ on_both! {
     a_page_that_leaves_before_the_first_token_pays_nothing,
     a_page_that_leaves_half_way_pays_for_what_it_was_sent,
     a_relay_told_to_leave_lets_running_answers_finish,
+    a_relay_that_nobody_uses_leaves_at_once,
 }
 
 /// A page that leaves is gone from the owner's machine within this.
@@ -255,6 +256,12 @@ async fn a_relay_told_to_leave_lets_running_answers_finish(engine: Engine) -> Re
     hear(&mut stream, " two").await?;
     stream.event("done").await?;
     leaving.await?
+}
+
+async fn a_relay_that_nobody_uses_leaves_at_once(engine: Engine) -> Result<()> {
+    let (mut relay, _) = Relay::keeping(engine, FREE, "1.00").await?;
+    relay.leave(Duration::from_secs(10)).await?;
+    relay.audit().await
 }
 
 #[tokio::test]
