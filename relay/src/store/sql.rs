@@ -255,6 +255,16 @@ impl Sql {
         }
     }
 
+    /// Returns how many rows the reads of this connection have passed for want of an index, where the
+    /// database tells.
+    #[cfg(test)]
+    pub(super) const fn passed(&self) -> Option<i32> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => Some(sqlite.passed),
+            Engine::Postgres(_) => None,
+        }
+    }
+
     /// Takes the right to be the one relay of this database, for as long as the connection lives; `false`
     /// when another has it.
     pub fn claim(&mut self) -> Result<bool> {

@@ -26,6 +26,7 @@ on_both! {
     entries_can_be_neither_changed_nor_removed,
     one_relay_alone_serves_from_a_database,
     earnings_are_summed_by_day_and_model,
+    what_is_asked_while_serving_is_found_by_an_index,
     only_the_latest_discrepancies_are_kept,
     a_purse_tells_what_is_left_held_and_spent,
 }
@@ -212,6 +213,21 @@ fn earnings_are_summed_by_day_and_model(place: &Place) {
     let later = now(store.earnings(on(10), OWNER)).unwrap();
     assert_eq!((later.today, later.last7_days), (Nanos::ZERO, Nanos::ZERO));
     assert_eq!(later.last30_days, Nanos::new(57_000));
+    store.stop();
+}
+
+fn what_is_asked_while_serving_is_found_by_an_index(place: &Place) {
+    let store = start(place);
+    store.append(grant("grant:1", PAGE, 1_000_000_000));
+    for bits in 10..500 {
+        store.append(hold(JobId::from_bits(bits), 50_000));
+        store.append(settle(JobId::from_bits(bits), 50_000));
+    }
+    now(store.flushed());
+    now(store.earnings(Moment(Span::DAY.0 * 3), OWNER)).unwrap();
+    now(store.key([7; 32])).unwrap();
+    let passed = now(store.read(|sql| Ok(sql.passed()))).unwrap();
+    assert!(passed.is_none_or(|rows| rows < 100), "{passed:?} rows were looked at in vain");
     store.stop();
 }
 

@@ -15,6 +15,9 @@ pub(super) struct Sqlite {
     /// The file whose lock makes this process the one relay of the database.
     lock_path: std::path::PathBuf,
     lock: Option<File>,
+    /// Rows that statements have passed for want of an index.
+    #[cfg(test)]
+    pub(super) passed: i32,
 }
 
 impl Sqlite {
@@ -28,7 +31,13 @@ impl Sqlite {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
                 .context("could not close the database to others")?;
         }
-        Ok(Sqlite { connection, lock_path: path.with_extension("lock"), lock: None })
+        Ok(Sqlite {
+            connection,
+            lock_path: path.with_extension("lock"),
+            lock: None,
+            #[cfg(test)]
+            passed: 0,
+        })
     }
 
     pub(super) fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64> {
@@ -56,6 +65,11 @@ impl Sqlite {
         while let Some(row) = rows.next()? {
             let values = (0..columns).map(|index| value(row.get_ref(index)?)).collect::<Result<_>>()?;
             take(&Row(values))?;
+        }
+        drop(rows);
+        #[cfg(test)]
+        {
+            self.passed += statement.reset_status(rusqlite::StatementStatus::FullscanStep);
         }
         Ok(())
     }
