@@ -53,6 +53,17 @@ impl Database {
             Engine::Postgres => Database::Postgres(Server::shared()?.database()?),
         })
     }
+
+    /// Changes it, as nobody should.
+    ///
+    /// # Errors
+    /// Fails when it refuses.
+    pub fn change(&self, sql: &str) -> Result<()> {
+        match self {
+            Database::File(path) => Ok(Connection::open(path)?.execute_batch(sql)?),
+            Database::Postgres(url) => query(url, sql).map(drop),
+        }
+    }
 }
 
 /// A ledger, read only.

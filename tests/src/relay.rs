@@ -143,6 +143,14 @@ impl Relay {
         Ledger::open(&self.program.database)
     }
 
+    /// Changes the database behind the relay's back.
+    ///
+    /// # Errors
+    /// Fails when the database refuses.
+    pub fn tamper(&self, sql: &str) -> Result<()> {
+        self.program.database.change(sql)
+    }
+
     /// Waits until there was a hold and every hold is resolved, and returns the ledger.
     ///
     /// # Errors

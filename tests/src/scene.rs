@@ -55,8 +55,16 @@ impl Scripted {
     /// Fails when one does not come up.
     pub async fn keeping(engine: Engine, balance: &str) -> Result<(Scripted, Page)> {
         let (relay, key) = Relay::keeping(engine, FREE, balance).await?;
+        Scripted::around(relay, &key).await
+    }
+
+    /// Joins an agent and a server to this relay, and returns the page that has this key too.
+    ///
+    /// # Errors
+    /// Fails when one does not come up.
+    pub async fn around(relay: Relay, key: &str) -> Result<(Scripted, Page)> {
         let scene = Scripted::before(relay, Dialect::LlamaCpp(8)).await?;
-        let page = scene.relay.customer(&key);
+        let page = scene.relay.customer(key);
         Ok((scene, page))
     }
 

@@ -203,6 +203,32 @@ fn free_port() -> Result<u16> {
 mod tests {
     use super::*;
 
+    /// Set for a process that is to die with a server of its own, by the test below.
+    const DIE: &str = "REKURSING_DIE_WITH_A_SERVER";
+
+    #[test]
+    fn a_server_ends_with_a_process_that_is_killed_and_leaves_nothing_behind() {
+        if std::env::var_os(DIE).is_some() {
+            let server = Server::start(Kind::Quick).unwrap();
+            eprintln!("FOLDER {}", server.folder.display());
+            std::process::abort();
+        }
+        let own = "tests::a_server_ends_with_a_process_that_is_killed_and_leaves_nothing_behind";
+        let dead = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", own, "--nocapture"])
+            .env(DIE, "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The keeper has the other end too, so this ends with the last of them.
+        let output = dead.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let folder = said.lines().find_map(|line| line.strip_prefix("FOLDER ")).unwrap();
+        assert!(!output.status.success());
+        assert!(!Path::new(folder).exists(), "{folder}");
+    }
+
     #[test]
     fn a_server_serves_stops_resumes_and_leaves_nothing_behind() {
         let server = Server::start(Kind::Quick).unwrap();

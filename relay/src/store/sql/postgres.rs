@@ -36,7 +36,7 @@ impl Postgres {
         let (mut config, wire) = url::read(url)?;
         config.connect_timeout(PATIENCE).tcp_user_timeout(PATIENCE).keepalives_idle(PATIENCE);
         config.application_name("rekursing-relay");
-        let client = wire.connect(&config).context("could not connect to PostgreSQL")?;
+        let client = open(&config, &wire).context("could not connect to PostgreSQL")?;
         Ok(Postgres { config, wire, client, statements: HashMap::new(), lost: false, claims: false })
     }
 
@@ -106,7 +106,7 @@ impl Postgres {
             return Ok(());
         }
         self.statements.clear();
-        self.client = self.wire.connect(&self.config).context("could not connect to PostgreSQL again")?;
+        self.client = open(&self.config, &self.wire).context("could not connect to PostgreSQL again")?;
         self.lost = false;
         if self.claims && !self.claim()? {
             // Without the lock this connection must write nothing; the next mending asks for it again.
@@ -137,6 +137,16 @@ impl Postgres {
         self.lost |= result.as_ref().is_err_and(is_end);
         Ok(result?)
     }
+}
+
+/// Connects, and sees to it that what is committed is on a disk, whatever the server's settings say.
+fn open(config: &Config, wire: &Wire) -> Result<Client, postgres::Error> {
+    let mut client = wire.connect(config)?;
+    client.batch_execute(
+        "SELECT set_config('synchronous_commit', 'on', false)
+         WHERE current_setting('synchronous_commit') = 'off'",
+    )?;
+    Ok(client)
 }
 
 /// Tells whether an error is the end of its connection.

@@ -84,3 +84,19 @@ fn what_waits_while_the_server_is_down_is_stored_when_it_is_back() {
     assert_eq!(now(store.audit()).unwrap().wrong, None);
     store.stop();
 }
+
+#[test]
+fn commits_are_synced_whatever_the_server_is_set_to() {
+    let server = Server::start(Kind::Quick).unwrap();
+    let place = Place::on(&server);
+    let Location::Postgres(url) = &place.location else { panic!() };
+    let commits = |sql: &mut Sql| {
+        sql.first("SELECT current_setting('synchronous_commit')", &[], |row| Ok(row.text(0)?.to_owned()))
+    };
+    for (setting, commit) in [("off", "on"), ("remote_apply", "remote_apply")] {
+        let database = url.split_once("///").unwrap().1.split_once('?').unwrap().0;
+        query(url, &format!("ALTER DATABASE {database} SET synchronous_commit = {setting}")).unwrap();
+        let mut sql = Sql::connect(&place.location).unwrap();
+        assert_eq!(commits(&mut sql).unwrap().unwrap(), commit);
+    }
+}
