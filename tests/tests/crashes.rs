@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use anyhow::{Context, Result};
@@ -18,8 +21,9 @@ use rekursing_tests::{
     scene::ask,
     script::MODEL,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::task::JoinSet;
 
 /// How often the relay is killed, unless the variable `REKURSING_KILLS` says otherwise.
 const KILLS: u64 = 10;
@@ -118,39 +122,55 @@ async fn work_until_killed(
     journals: &Arc<Mutex<Journals>>,
     steps: u64,
 ) -> Result<()> {
-    let (step, mut taken) = mpsc::unbounded_channel();
+    let pid = i32::try_from(relay.process().pid()?).ok().and_then(Pid::from_raw).context("a process")?;
+    let fuse = Arc::new(Fuse { left: AtomicU64::new(steps), pid });
     let link = Link::ready(relay, plugin, &offer(MODEL, 64)).await?;
     let mut work = JoinSet::new();
-    work.spawn(serve(link, Arc::clone(journals), step.clone()));
+    work.spawn(serve(link, Arc::clone(journals), Arc::clone(&fuse)));
     for _ in 0..PAGES {
-        work.spawn(browse(page.clone(), Arc::clone(journals), step.clone()));
+        work.spawn(browse(page.clone(), Arc::clone(journals), Arc::clone(&fuse)));
     }
-    drop(step);
-    for _ in 0..steps {
-        taken.recv().await.context("everybody has stopped before the relay was killed")?;
-    }
-    relay.kill().await?;
     // What the relay had sent before its end arrives all the same.
     while let Some(ended) = work.join_next().await {
         ended?;
     }
-    Ok(())
+    anyhow::ensure!(
+        fuse.left.load(Ordering::Relaxed) == 0,
+        "everybody has stopped before the relay was killed"
+    );
+    relay.kill().await
+}
+
+/// Kills the relay when so many steps are taken, in the very moment of the last one.
+#[derive(Debug)]
+struct Fuse {
+    left: AtomicU64,
+    pid: Pid,
+}
+
+impl Fuse {
+    fn step(&self) {
+        let before = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if before == Ok(1) {
+            // One that is dead already shows when the three books are compared.
+            let _ = kill_process(self.pid, Signal::KILL);
+        }
+    }
 }
 
 /// Asks, and asks again, until the relay is gone.
-async fn browse(page: Page, journals: Arc<Mutex<Journals>>, step: mpsc::UnboundedSender<()>) {
+async fn browse(page: Page, journals: Arc<Mutex<Journals>>, fuse: Arc<Fuse>) {
     while let Ok(mut stream) = page.stream("/api/llm/inference", &ask("go")).await {
         let Ok(done) = stream.event("done").await else { return };
         let heard = || Some((text(&done["jobId"])?, text(&done["cost"])?.parse().ok()?));
         let (job, cost) = heard().expect("an end names its job and its cost");
         assert!(open(&journals).heard.insert(job, cost).is_none(), "a job ends once");
-        // Nobody counts once the relay is dead.
-        let _ = step.send(());
+        fuse.step();
     }
 }
 
 /// Answers every job with the same words, until the relay is gone.
-async fn serve(mut link: Link, journals: Arc<Mutex<Journals>>, step: mpsc::UnboundedSender<()>) {
+async fn serve(mut link: Link, journals: Arc<Mutex<Journals>>, fuse: Arc<Fuse>) {
     while let Ok(Received::Frame(kind, frame)) = link.next().await {
         match kind.as_str() {
             "start" => {
@@ -163,7 +183,7 @@ async fn serve(mut link: Link, journals: Arc<Mutex<Journals>>, step: mpsc::Unbou
             }
             _ => {}
         }
-        let _ = step.send(());
+        fuse.step();
     }
 }
 
