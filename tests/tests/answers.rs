@@ -3,16 +3,24 @@
 use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
 use rekursing_tests::{
+    database::Engine,
     eventually,
     http::Stream,
     link::{Link, Plugin, offer},
     model_server::{self, ModelServer},
     node::Node,
+    on_both,
     relay::{FREE, Relay},
     scene::{Real, Scripted, ask, hear, text},
     script::{Dialect, Gate, MODEL, Reply, Script, Step},
 };
 use serde_json::{Value, json};
+
+on_both! {
+    the_owner_earns_what_the_page_pays_less_the_fee,
+    a_key_made_while_the_relay_runs_can_pay,
+    a_page_without_enough_money_is_refused_before_any_work,
+}
 
 fn dollars(value: &Value) -> Result<Nanos> {
     value.as_str().context("money is a text")?.parse().context("money is decimal")
@@ -139,9 +147,8 @@ async fn spoken(stream: &mut Stream) -> Result<String> {
     anyhow::bail!("the stream ended")
 }
 
-#[tokio::test]
-async fn the_owner_earns_what_the_page_pays_less_the_fee() -> Result<()> {
-    let (scene, page) = Scripted::funded("5.00").await?;
+async fn the_owner_earns_what_the_page_pays_less_the_fee(engine: Engine) -> Result<()> {
+    let (scene, page) = Scripted::keeping(engine, "5.00").await?;
     let mut stream = page.stream("/api/llm/inference", &ask("hello")).await?;
     assert_eq!(stream.status, 200);
     let events = stream.events().await?;
@@ -173,9 +180,8 @@ async fn the_owner_earns_what_the_page_pays_less_the_fee() -> Result<()> {
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn a_key_made_while_the_relay_runs_can_pay() -> Result<()> {
-    let scene = Scripted::start().await?;
+async fn a_key_made_while_the_relay_runs_can_pay(engine: Engine) -> Result<()> {
+    let (scene, _) = Scripted::keeping(engine, "0").await?;
     let page = scene.relay.customer(&scene.relay.key("1.00").await?);
     let paid = || async {
         let answer = page.post("/api/llm/inference", &ask("hello")).await?;
@@ -194,9 +200,8 @@ async fn free_answers_are_refused_while_the_operator_gives_nothing() -> Result<(
     Ok(())
 }
 
-#[tokio::test]
-async fn a_page_without_enough_money_is_refused_before_any_work() -> Result<()> {
-    let (scene, page) = Scripted::funded("0.000000001").await?;
+async fn a_page_without_enough_money_is_refused_before_any_work(engine: Engine) -> Result<()> {
+    let (scene, page) = Scripted::keeping(engine, "0.000000001").await?;
     let chat = json!({"model": MODEL, "messages": [{"role": "user", "content": "hello"}]});
     let refused = page.post("/v1/chat/completions", &chat).await?;
     assert_eq!(refused.status, 402);
