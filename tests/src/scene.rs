@@ -41,15 +41,7 @@ impl Scripted {
         Scripted::before(Relay::with(config).await?, dialect).await
     }
 
-    /// Starts all three, and returns a page with this much money too.
-    ///
-    /// # Errors
-    /// Fails when one does not come up.
-    pub async fn funded(balance: &str) -> Result<(Scripted, Page)> {
-        Scripted::keeping(Engine::Sqlite, balance).await
-    }
-
-    /// Does what [`Scripted::funded`] does, with the money on this database.
+    /// Starts all three with the money on this database, and returns a page with this much of it too.
     ///
     /// # Errors
     /// Fails when one does not come up.
