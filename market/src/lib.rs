@@ -4,6 +4,7 @@
 //! executes the [`Effect`]s in the order in which they come. Nothing here knows a socket, a clock, a
 //! random source, JSON or HTTP; randomness is a seed that the shell passes in.
 
+pub mod ads;
 mod breaker;
 pub mod effect;
 mod holdback;

@@ -108,6 +108,14 @@ id!(
     /// Money on its way out to an owner.
     PayoutId, "pay_"
 );
+id!(
+    /// An advertiser's campaign: one ad, its targets, its bid and its budget.
+    CampaignId, "cmp_"
+);
+id!(
+    /// One ad beside one answer, from the moment it is chosen.
+    ImpressionId, "imp_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -20,7 +20,7 @@ pub use date::{Day, Hour, Month};
 pub use fail::FailCode;
 pub use frame::{ToPlugin, ToRelay};
 pub use gpu::Gpu;
-pub use id::{AccountId, JobId, PayoutId, PluginId, SessionId};
+pub use id::{AccountId, CampaignId, ImpressionId, JobId, PayoutId, PluginId, SessionId};
 pub use money::{Nanos, Price, Pricing};
 pub use offer::{Offer, OfferKind};
 pub use time::{Moment, Span};

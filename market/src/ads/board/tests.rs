@@ -1,0 +1,282 @@
+use std::sync::{Arc, Mutex};
+
+use rekursing_protocol::Span;
+
+use super::*;
+use crate::ads::{Bid, Budget, Category, Creative, Targets, Topic, Why};
+
+mod plans;
+
+const NOW: Moment = Moment(Span::DAY.0 * 100);
+const ONE: AccountId = AccountId::from_bits(1);
+const TWO: AccountId = AccountId::from_bits(2);
+
+fn terms() -> AdTerms {
+    AdTerms { floor: Bid { thousand: Nanos::new(10_000), click: Nanos::new(100) }, ..AdTerms::default() }
+}
+
+fn id(bits: u128) -> CampaignId {
+    CampaignId::from_bits(bits)
+}
+
+fn impression(bits: u128) -> ImpressionId {
+    ImpressionId::from_bits(bits)
+}
+
+/// A campaign for technology without end: 2,000 nano-dollars for an impression, nothing for a click.
+fn campaign(account: AccountId) -> Campaign {
+    Campaign {
+        account,
+        creative: Arc::new(Creative::new("Title", "Text", "https://example.com").unwrap()),
+        targets: Targets { categories: vec![Category::Technology], ..Targets::default() },
+        bid: Bid { thousand: Nanos::new(2_000_000), click: Nanos::ZERO },
+        budget: Budget { total: Nanos::DOLLAR, daily: Nanos::DOLLAR },
+        starts: Moment(0),
+        ends: Moment(u64::MAX),
+        per_visitor_day: 100,
+        paused: false,
+    }
+}
+
+fn bid(thousand: i64, click: i64) -> Bid {
+    Bid { thousand: Nanos::new(thousand), click: Nanos::new(click) }
+}
+
+fn audience(question: &str) -> Audience {
+    Audience { topic: Topic::read(question, "").unwrap(), visitor: 7, country: None }
+}
+
+fn laptop() -> Audience {
+    audience("Which laptop should I buy?")
+}
+
+/// A book in which both advertisers have so much.
+fn book(nanos: i64) -> Book {
+    let mut book = Book::default();
+    for account in [ONE, TWO] {
+        book.grant(NOW, &account.to_string(), Account::Advertiser(account), Nanos::new(nanos)).unwrap();
+    }
+    book
+}
+
+fn board(campaigns: impl IntoIterator<Item = Campaign>) -> Board {
+    let mut board = Board::new(terms());
+    for (bits, campaign) in (1..).zip(campaigns) {
+        campaign.check().unwrap();
+        board.put(NOW, id(bits), campaign).unwrap();
+    }
+    board
+}
+
+fn choose(board: &mut Board, book: &Book, bits: u128) -> Option<Choice> {
+    board.choose(NOW, impression(bits), 1, &laptop(), |account| book.balance(account))
+}
+
+#[test]
+fn an_ad_that_was_seen_is_paid_once_at_the_price_of_the_next_one() {
+    let next = Campaign { bid: bid(1_500_000, 0), ..campaign(TWO) };
+    let (mut board, mut book) = (board([campaign(ONE), next]), book(1_000_000));
+    let choice = choose(&mut board, &book, 1).unwrap();
+    assert_eq!((choice.campaign, choice.prices.impression), (id(1), Nanos::new(1_500)));
+    assert_eq!(choice.why, Why::Category(Category::Technology));
+    // Half of all ads are taken to be seen.
+    assert_eq!(choice.expected, Nanos::new(750));
+    assert_eq!(board.campaign(id(1)).unwrap().1.reserved, Nanos::new(1_500));
+
+    let Counted::New(counted) = board.confirm(NOW, impression(1), &mut book).unwrap() else { panic!() };
+    let entry = counted[0].entry.clone().unwrap();
+    assert_eq!(entry.id, format!("impression:{}", impression(1)));
+    assert_eq!(board.confirm(NOW, impression(1), &mut book), Ok(Counted::Again));
+    assert_eq!(book.balance(Account::Advertiser(ONE)), Nanos::new(998_500));
+    assert_eq!(book.balance(Account::Free), Nanos::new(1_500));
+    let spend = board.campaign(id(1)).unwrap().1;
+    assert_eq!((spend.total, spend.reserved, spend.impressions), (Nanos::new(1_500), Nanos::ZERO, 1));
+    assert_eq!(book.audit(), Ok(()));
+}
+
+#[test]
+fn campaigns_of_one_advertiser_do_not_bid_against_each_other() {
+    let (mut board, book) = (board([campaign(ONE), campaign(ONE)]), book(1_000_000));
+    assert_eq!(choose(&mut board, &book, 1).unwrap().prices.impression, terms().floor.impression());
+}
+
+#[test]
+fn a_click_is_paid_once_and_counts_the_impression_that_it_proves() {
+    let both = Campaign { bid: bid(2_000_000, 500), ..campaign(ONE) };
+    let (mut board, mut book) = (board([both]), book(1_000_000));
+    choose(&mut board, &book, 1).unwrap();
+    let Counted::New(counted) = board.click(NOW, impression(1), &mut book).unwrap() else { panic!() };
+    let causes: Vec<_> = counted.iter().map(|happening| happening.cause).collect();
+    assert_eq!(causes, [Cause::Impression, Cause::Click]);
+    assert_eq!(board.click(NOW, impression(1), &mut book), Ok(Counted::Again));
+    assert_eq!(board.confirm(NOW, impression(1), &mut book), Ok(Counted::Again));
+    assert_eq!(book.balance(Account::Free), Nanos::new(10 + 100));
+}
+
+#[test]
+fn an_impression_of_an_ad_that_bids_for_clicks_alone_counts_and_costs_nothing() {
+    let clicks = Campaign { bid: bid(0, 500), ..campaign(ONE) };
+    let (mut board, mut book) = (board([clicks]), book(1_000_000));
+    choose(&mut board, &book, 1).unwrap();
+    let Counted::New(counted) = board.confirm(NOW, impression(1), &mut book).unwrap() else { panic!() };
+    assert_eq!((counted[0].cause, &counted[0].entry), (Cause::Impression, &None));
+    assert_eq!(board.campaign(id(1)).unwrap().1.reserved, Nanos::new(100));
+    board.click(NOW, impression(1), &mut book).unwrap();
+    assert_eq!(board.campaign(id(1)).unwrap().1.total, Nanos::new(100));
+}
+
+#[test]
+fn what_is_not_seen_in_time_lapses_and_counts_no_more() {
+    let (mut board, mut book) = (board([campaign(ONE)]), book(1_000_000));
+    choose(&mut board, &book, 1).unwrap();
+    let later = NOW + terms().impression_within;
+    assert_eq!(board.confirm(later, impression(1), &mut book), Err(AdRefusal::NotOut));
+    assert_eq!(board.campaign(id(1)).unwrap().1.reserved, Nanos::ZERO);
+    assert_eq!((board.open(), book.balance(Account::Free)), (0, Nanos::ZERO));
+}
+
+#[test]
+fn an_ad_that_was_not_delivered_is_as_if_it_had_not_been_chosen() {
+    let once = Campaign { per_visitor_day: 1, ..campaign(ONE) };
+    let (mut board, book) = (board([once]), book(1_000_000));
+    let expected = choose(&mut board, &book, 1).unwrap().expected;
+    assert_eq!(choose(&mut board, &book, 2), None);
+    board.release(impression(1));
+    assert_eq!(choose(&mut board, &book, 2).unwrap().expected, expected);
+}
+
+#[test]
+fn only_campaigns_that_may_and_fit_are_chosen() {
+    let refused: [fn(&mut Campaign); 8] = [
+        |c| c.paused = true,
+        |c| c.starts = NOW + Span(1),
+        |c| c.ends = NOW,
+        |c| c.targets.countries = vec!["DE".parse().unwrap()],
+        |c| c.targets.categories = vec![Category::Food],
+        |c| c.bid = bid(9_999, 0),
+        |c| c.budget = Budget { total: Nanos::new(1_999), daily: Nanos::new(1_999) },
+        |c| c.budget.daily = Nanos::new(1_999),
+    ];
+    let book = book(1_000_000);
+    for (place, change) in refused.into_iter().enumerate() {
+        let mut changed = campaign(ONE);
+        change(&mut changed);
+        assert_eq!(choose(&mut board([changed]), &book, 1), None, "{place}");
+    }
+    assert_eq!(choose(&mut board([campaign(ONE)]), &self::book(1_999), 1), None);
+    assert!(choose(&mut board([campaign(ONE)]), &self::book(2_000), 1).is_some());
+}
+
+#[test]
+fn an_ad_for_a_country_is_shown_there_alone() {
+    let german = Campaign {
+        targets: Targets { countries: vec!["DE".parse().unwrap()], ..Targets::default() },
+        ..campaign(ONE)
+    };
+    let (mut board, book) = (board([german]), book(1_000_000));
+    let mut there = laptop();
+    for (country, shown) in [("FR", false), ("DE", true)] {
+        there.country = Some(country.parse().unwrap());
+        let choice = board.choose(NOW, impression(1), 1, &there, |account| book.balance(account));
+        assert_eq!(choice.is_some(), shown, "{country}");
+    }
+}
+
+#[test]
+fn the_seed_alone_decides_among_equals() {
+    let book = book(1_000_000);
+    let drawn = |seed| {
+        let mut board = board([campaign(ONE), campaign(TWO)]);
+        let choice = board.choose(NOW, impression(1), seed, &laptop(), |account| book.balance(account));
+        choice.unwrap().campaign
+    };
+    assert!((0..20).all(|seed| drawn(seed) == drawn(seed)));
+    let first = (0..200).filter(|seed| drawn(*seed) == id(1)).count();
+    assert!((60..140).contains(&first), "{first}");
+}
+
+#[test]
+fn a_budget_is_not_lowered_below_what_is_spent_and_set_aside() {
+    let (mut board, mut book) = (board([campaign(ONE)]), book(1_000_000));
+    for bits in 1..=2 {
+        choose(&mut board, &book, bits).unwrap();
+    }
+    board.confirm(NOW, impression(1), &mut book).unwrap();
+    let with = |total, daily| Campaign {
+        budget: Budget { total: Nanos::new(total), daily: Nanos::new(daily) },
+        ..campaign(ONE)
+    };
+    assert_eq!(board.put(NOW, id(1), with(19, 19)), Err(BoardRefusal::Spent(Nanos::new(20))));
+    assert_eq!(board.put(NOW, id(1), with(30, 19)), Err(BoardRefusal::Spent(Nanos::new(20))));
+    assert_eq!(board.put(NOW, id(1), with(20, 20)), Ok(()));
+    // Tomorrow, what was spent today is of another day.
+    let tomorrow = NOW + Span::DAY;
+    assert_eq!(board.put(tomorrow, id(1), with(20, 10)), Ok(()));
+    assert_eq!(board.put(NOW, id(1), campaign(TWO)), Err(BoardRefusal::Account));
+}
+
+#[test]
+fn campaigns_are_limited_in_all_and_for_each_account() {
+    let terms = AdTerms { campaigns_max: 3, campaigns_per_account_max: 2, ..terms() };
+    let mut board = Board::new(terms);
+    assert_eq!(board.put(NOW, id(1), campaign(ONE)), Ok(()));
+    assert_eq!(board.put(NOW, id(2), campaign(ONE)), Ok(()));
+    assert_eq!(board.put(NOW, id(3), campaign(ONE)), Err(BoardRefusal::AccountFull));
+    assert_eq!(board.put(NOW, id(3), campaign(TWO)), Ok(()));
+    assert_eq!(board.put(NOW, id(4), campaign(TWO)), Err(BoardRefusal::Full));
+    assert_eq!(board.put(NOW, id(2), campaign(ONE)), Ok(()));
+}
+
+#[test]
+fn an_impression_that_its_account_can_no_longer_pay_does_not_count() {
+    let (mut board, mut book) = (board([campaign(ONE)]), book(5));
+    let rich = |_| Nanos::DOLLAR;
+    board.choose(NOW, impression(1), 1, &laptop(), rich).unwrap();
+    assert!(matches!(board.confirm(NOW, impression(1), &mut book), Err(AdRefusal::Book(_))));
+    let spend = board.campaign(id(1)).unwrap().1;
+    assert_eq!((spend.total, spend.reserved, spend.impressions), (Nanos::ZERO, Nanos::ZERO, 0));
+}
+
+#[test]
+fn no_more_ads_are_out_than_memory_is_given_to_them() {
+    let mut board = Board::new(AdTerms { open_max: 2, ..terms() });
+    board.put(NOW, id(1), campaign(ONE)).unwrap();
+    let book = book(1_000_000);
+    assert!(choose(&mut board, &book, 1).is_some());
+    assert_eq!(choose(&mut board, &book, 1), None, "an id is one showing");
+    assert!(choose(&mut board, &book, 2).is_some());
+    assert_eq!(choose(&mut board, &book, 3), None);
+}
+
+#[test]
+fn sixty_four_racing_pages_spend_a_budget_to_the_last_price_and_no_nano_dollar_more() {
+    // Money for exactly 10 impressions at the floor of 10, one of them up to its bid of 2,000.
+    for (budget, balance) in [(2_090, 1_000_000), (1_000_000, 2_090)] {
+        let mut small = campaign(ONE);
+        small.budget = Budget { total: Nanos::new(budget), daily: Nanos::new(budget) };
+        let shared = Mutex::new((board([small]), book(balance)));
+        std::thread::scope(|scope| {
+            for bits in 0..64 {
+                let shared = &shared;
+                scope.spawn(move || {
+                    for round in 0..8 {
+                        let impression = impression(bits * 8 + round);
+                        let chosen = {
+                            let (board, book) = &mut *shared.lock().unwrap();
+                            board.choose(NOW, impression, 1, &laptop(), |account| book.balance(account))
+                        };
+                        if chosen.is_some() {
+                            let (board, book) = &mut *shared.lock().unwrap();
+                            board.confirm(NOW, impression, book).unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        let (board, book) = shared.into_inner().unwrap();
+        let spend = board.campaign(id(1)).unwrap().1;
+        assert_eq!((spend.total, spend.reserved, spend.impressions), (Nanos::new(100), Nanos::ZERO, 10));
+        assert_eq!(book.balance(Account::Free), Nanos::new(100));
+        assert_eq!(book.audit(), Ok(()));
+    }
+}

@@ -1,0 +1,70 @@
+//! Spending: what a campaign has brought and cost, and what is set aside for an ad that is out.
+
+use rekursing_protocol::{AccountId, CampaignId, Moment, Nanos};
+
+use super::Prices;
+
+/// What a campaign has brought and cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spend {
+    /// Paid in all.
+    pub total: Nanos,
+    /// The UTC day of [`Spend::on_day`].
+    pub day: u64,
+    /// Paid on that day.
+    pub on_day: Nanos,
+    /// Set aside for ads that are out.
+    pub reserved: Nanos,
+    /// Times that the ad was seen.
+    pub impressions: u64,
+    /// Times that it was clicked.
+    pub clicks: u64,
+}
+
+impl Spend {
+    /// Returns what was paid on the day of `now`.
+    pub fn today(&self, now: Moment) -> Nanos {
+        if self.day == now.day() { self.on_day } else { Nanos::ZERO }
+    }
+
+    pub(super) fn pay(&mut self, now: Moment, amount: Nanos) {
+        self.on_day = plus(self.today(now), amount);
+        self.day = now.day();
+        self.total = plus(self.total, amount);
+    }
+}
+
+/// An ad that is out.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    pub(super) campaign: CampaignId,
+    pub(super) account: AccountId,
+    pub(super) visitor: u64,
+    pub(super) day: u64,
+    pub(super) deadline: Moment,
+    pub(super) prices: Prices,
+    pub(super) stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Chosen,
+    Seen,
+    Clicked,
+}
+
+impl Open {
+    /// Returns what is still set aside for it.
+    pub(super) const fn reserved(&self) -> Nanos {
+        match self.stage {
+            Stage::Chosen => plus(self.prices.impression, self.prices.click),
+            Stage::Seen => self.prices.click,
+            Stage::Clicked => Nanos::ZERO,
+        }
+    }
+}
+
+/// Adds amounts of which every sum is within a budget or a balance.
+pub(super) const fn plus(one: Nanos, other: Nanos) -> Nanos {
+    one.checked_add(other).expect("budgets and bids are far below 64 bits")
+}
