@@ -1,6 +1,7 @@
 // One turn of the conversation: a question, its answer as it grows, and the receipt under it.
 
 import { paint } from './prose.js';
+import { sponsor } from './sponsor.js';
 
 /** Shows one turn and tells what there is to remember of it. */
 export class Turn {
@@ -31,7 +32,7 @@ export class Turn {
     if (event.name === 'start') this.#start(event);
     if (event.name === 'token') this.#add(event.text);
     if (event.name === 'chunk') event.choices?.forEach(({ delta }) => delta && this.#delta(delta));
-    if (event.name === 'ad') this.#sponsor(event.ad ?? event);
+    if (event.name === 'ad') this.sponsored = sponsor(event);
     if (event.name === 'done') this.#finish(event);
   }
 
@@ -116,25 +117,6 @@ export class Turn {
     box.append(element('summary', '', 'Thoughts of the model'), text);
     this.prose.before(box);
     return text;
-  }
-
-  #sponsor({ title, text, url }) {
-    const box = element('aside', 'sponsor');
-    box.setAttribute('aria-label', 'Sponsored');
-    const line = element('p');
-    const address = URL.canParse(url) ? new URL(url) : null;
-    if (title && address?.protocol === 'https:') {
-      const link = element('a', '', title);
-      link.href = address.href;
-      link.rel = 'sponsored noopener noreferrer';
-      link.target = '_blank';
-      line.append(link);
-    } else if (title) {
-      line.append(element('strong', '', title));
-    }
-    if (text) line.append(title ? ' ' : '', text);
-    box.append(element('span', 'label', 'Sponsored'), line);
-    this.sponsored = box;
   }
 
   #finish(done) {

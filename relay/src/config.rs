@@ -6,7 +6,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, Result};
-use rekursing_market::{Steps, Terms};
+use rekursing_market::{
+    Steps, Terms,
+    ads::{AdTerms, Bid},
+};
 use rekursing_protocol::{Nanos, Price, Span};
 use serde::Deserialize;
 
@@ -38,6 +41,8 @@ pub struct Config {
     pub operator_token_sha256: Option<String>,
     /// Free answers.
     pub free: Free,
+    /// Ads beside free answers.
+    pub ads: Ads,
     /// Prices and fee.
     pub money: Money,
     /// Limits on sockets, bodies, frames and queues.
@@ -62,6 +67,31 @@ pub struct Free {
     pub input_max: u64,
     /// Highest ask of an owner who serves free answers: micro-dollars per million answer tokens.
     pub output_max: u64,
+}
+
+/// Ads beside free answers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ads {
+    /// USD that a thousand impressions cost at least, as a decimal string.
+    pub floor_per_thousand: Nanos,
+    /// USD that a click costs at least, as a decimal string.
+    pub floor_per_click: Nanos,
+    /// Milliseconds from the choice of an ad until it must have been seen.
+    pub seen_within_ms: u64,
+    /// Milliseconds from then until it must have been clicked.
+    pub click_within_ms: u64,
+    /// Campaigns in all.
+    pub campaigns: usize,
+    /// Campaigns of one account.
+    pub campaigns_per_account: usize,
+    /// Ads that wait to be seen or clicked.
+    pub open: usize,
+    /// Pairs of campaign and visitor that are counted per UTC day.
+    pub visitors: usize,
+    /// Header in which the proxy in front names the visitor's country by two letters. Without it, and
+    /// without a proxy, ads for certain countries are shown to nobody.
+    pub country_header: Option<String>,
 }
 
 /// Prices and fee.
@@ -175,6 +205,7 @@ impl Default for Config {
             behind_proxy: false,
             operator_token_sha256: None,
             free: Free::default(),
+            ads: Ads::default(),
             money: Money::default(),
             limits: Limits::default(),
             time: Time::default(),
@@ -192,6 +223,23 @@ impl Default for Free {
             prompt_tokens: terms.free_prompt_tokens_max,
             input_max: terms.free_price_max.input,
             output_max: terms.free_price_max.output,
+        }
+    }
+}
+
+impl Default for Ads {
+    fn default() -> Ads {
+        let terms = AdTerms::default();
+        Ads {
+            floor_per_thousand: terms.floor.thousand,
+            floor_per_click: terms.floor.click,
+            seen_within_ms: terms.impression_within.0,
+            click_within_ms: terms.click_within.0,
+            campaigns: terms.campaigns_max,
+            campaigns_per_account: terms.campaigns_per_account_max,
+            open: terms.open_max,
+            visitors: terms.pairs_max,
+            country_header: None,
         }
     }
 }
@@ -316,6 +364,21 @@ impl Config {
             suspect_after: Span::millis(self.time.heartbeat_ms * 5 / 4),
             dead_after: Span::millis(self.time.heartbeat_ms * 9 / 4),
             ..Terms::default()
+        }
+    }
+
+    /// Returns the board's numbers out of this config.
+    pub fn ad_terms(&self) -> AdTerms {
+        let ads = &self.ads;
+        AdTerms {
+            floor: Bid { thousand: ads.floor_per_thousand, click: ads.floor_per_click },
+            campaigns_max: ads.campaigns,
+            campaigns_per_account_max: ads.campaigns_per_account,
+            open_max: ads.open,
+            pairs_max: ads.visitors,
+            impression_within: Span::millis(ads.seen_within_ms),
+            click_within: Span::millis(ads.click_within_ms),
+            ..AdTerms::default()
         }
     }
 }

@@ -11,7 +11,8 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
-    Usage, ledger::Entry,
+    Usage,
+    ledger::{Book, Entry},
 };
 use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, Nanos, PluginId, SessionId, Span,
@@ -162,6 +163,15 @@ impl Desk {
         self.cancel(stream);
         let stream = Arc::clone(stream);
         self.shared.store.then(move || stream.too_large(bytes_max));
+    }
+
+    /// Moves money that is no job's: the entries that `change` makes in the book are stored in the order of
+    /// all others.
+    pub fn post<T>(&self, change: impl FnOnce(&mut Book, Moment) -> (T, Vec<Entry>)) -> T {
+        let mut market = self.shared.market.lock();
+        let (changed, entries) = change(market.book_mut(), self.now());
+        entries.into_iter().for_each(|entry| self.shared.store.append(entry));
+        changed
     }
 
     /// Adds a grant that another process has stored.

@@ -12,10 +12,10 @@ use std::{
 use dashmap::DashMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rekursing_protocol::{AccountId, JobId, PluginId, SessionId};
+use rekursing_protocol::{AccountId, CampaignId, JobId, PluginId, SessionId};
 use tokio::sync::Semaphore;
 
-use crate::{chance, config::Config, desk::Desk, receipt::Seal, upstream::Upstreams};
+use crate::{ads::Ads, chance, config::Config, desk::Desk, receipt::Seal, upstream::Upstreams};
 
 /// What every handler and session shares.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct House {
     pub config: Config,
     /// The desk.
     pub desk: Desk,
+    /// The ads.
+    pub ads: Arc<Ads>,
     /// Registered plugins.
     pub plugins: DashMap<PluginId, Identity>,
     /// API keys in use.
@@ -82,6 +84,12 @@ impl House {
         // Two at once are enough to keep the processors busy; the others wait their turn.
         let _turn = self.long_reads.acquire().await;
         tokio::task::spawn_blocking(read).await.ok()
+    }
+
+    /// Makes an id for a campaign.
+    pub fn campaign_id(&self) -> CampaignId {
+        let (ms, random) = chance::id(self.desk.now());
+        CampaignId::new(ms, random)
     }
 
     /// Tells whether the relay is about to stop.

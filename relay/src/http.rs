@@ -1,6 +1,7 @@
 //! The HTTP surface: who may call what, and in which words the relay answers.
 
 mod account;
+mod ads;
 mod analytics;
 pub mod answers;
 pub mod caller;

@@ -4,6 +4,7 @@
 //! This crate is the shell. It owns sockets, the clock, randomness and the database; every rule about
 //! who serves, what it costs and who is paid is `rekursing-market`'s.
 
+pub mod ads;
 pub mod answer;
 pub mod ask;
 pub mod chance;

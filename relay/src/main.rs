@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use rekursing_market::Account;
 use rekursing_protocol::{AccountId, Nanos, name::is_plain};
 use rekursing_relay::{
     chance,
@@ -112,6 +113,9 @@ enum KeyTask {
         /// Amount in USD, such as 5.00
         #[arg(long)]
         amount: Nanos,
+        /// Adds to what the account can spend on its ads, in place of answers
+        #[arg(long)]
+        ads: bool,
     },
     /// Lists keys by their first characters, with balance, money held for running jobs, and money spent, in USD
     List {
@@ -256,11 +260,14 @@ fn key(location: &Location, task: KeyTask) -> Result<()> {
             store.create_key(now, &key, balance)?;
             say(&secret)
         }
-        KeyTask::Grant { prefix, amount } => {
+        KeyTask::Grant { prefix, amount, ads } => {
             if amount <= Nanos::ZERO || amount > GRANT_MAX {
                 bail!("an amount is above 0 and at most {GRANT_MAX} USD");
             }
-            let Some(key) = store.grant(now, &prefix, amount)? else { bail!("no key begins with {prefix}") };
+            let purse = if ads { Account::Advertiser } else { Account::Page };
+            let Some(key) = store.grant(now, &prefix, purse, amount)? else {
+                bail!("no key begins with {prefix}")
+            };
             say(&format!("granted {amount} USD to {}", key.account))
         }
         KeyTask::List { json } => {

@@ -22,6 +22,7 @@ use tokio::{
 };
 
 use crate::{
+    ads::{self, Ads},
     chance,
     clock::Clock,
     config::Config,
@@ -67,6 +68,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     if !opening.holds.is_empty() {
         tracing::warn!(holds = opening.holds.len(), "giving back what was set aside when the relay died");
     }
+    let kept = ads::Kept::read(&mut unstarted, &config, clock.now())?;
     let book = Book::restore(opening.balances, opening.holds);
     let seed = u64::from_le_bytes(chance::bytes());
     let mut market = Market::new(config.terms(), book, seed);
@@ -108,6 +110,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
         room: Arc::new(Semaphore::new(config.limits.requests_bytes / 1_024)),
         long_reads: Semaphore::new(2),
         config,
+        ads: Ads::new(kept, desk.clone()),
         desk,
         plugins: identities,
         keys,
@@ -136,6 +139,7 @@ pub async fn run(house: Arc<House>, listener: TcpListener, shutdown: impl Future
     upkeep.abort();
     audits.abort();
     accepting.abort();
+    house.ads.flush().await;
     let store = house.desk.store().clone();
     let stopped = tokio::task::spawn_blocking(move || store.stop()).await;
     if stopped.is_err() {
@@ -208,7 +212,11 @@ async fn upkeep(house: Arc<House>) {
     loop {
         tick.tick().await;
         house.desk.tick(&patience);
+        house.ads.tick();
         ticks += 1;
+        if ticks.is_multiple_of(20) {
+            house.ads.flush().await;
+        }
         if ticks.is_multiple_of(240) {
             house.rates.tidy();
         }

@@ -14,6 +14,7 @@ pub struct Report {
     tier: &'static str,
     model: String,
     provider: Value,
+    ad: Value,
     receipt: Option<Receipt>,
     first_token_ms: Option<u64>,
     tokens_per_second: Option<f64>,
@@ -29,6 +30,7 @@ impl Report {
             tier: "",
             model: String::new(),
             provider: Value::Null,
+            ad: Value::Null,
             receipt: None,
             first_token_ms: None,
             tokens_per_second: None,
@@ -38,6 +40,11 @@ impl Report {
     /// Notes who answers with what.
     pub fn named(&mut self, model: &str, tier: &'static str, provider: Value) {
         (self.model, self.tier, self.provider) = (model.to_owned(), tier, provider);
+    }
+
+    /// Notes the ad that stands beside the answer.
+    pub fn sponsored(&mut self, ad: Value) {
+        self.ad = ad;
     }
 
     /// Notes what a broken answer was charged.
@@ -89,7 +96,7 @@ impl Report {
             "tier": self.tier,
             "provider": self.provider,
             "cost": self.cost(),
-            "ad": null,
+            "ad": self.ad,
             "tokensPerSecond": self.tokens_per_second,
             "firstTokenMs": self.first_token_ms,
         })
@@ -141,7 +148,7 @@ impl Report {
             "provider": self.provider,
             "usage": self.own_usage(),
             "cost": self.cost(),
-            "ad": null,
+            "ad": self.ad,
             "tokensPerSecond": self.tokens_per_second,
             "finishReason": if reason.is_empty() { "stop" } else { reason },
         })

@@ -9,6 +9,7 @@ use rekursing_market::Assignment;
 use serde_json::{Value, json};
 
 use crate::{
+    ads::Placing,
     ask::Dialect,
     desk::Desk,
     http::{Problem, provider},
@@ -26,12 +27,20 @@ pub struct Encoder {
     head: String,
     opened: bool,
     report: Report,
+    ad: Placing,
 }
 
 impl Encoder {
     /// Makes an encoder for a job.
     pub fn new(dialect: Dialect, include_usage: bool, report: Report) -> Encoder {
-        Encoder { dialect, include_usage, id: report.id(dialect), head: String::new(), opened: false, report }
+        let (id, ad) = (report.id(dialect), Placing::none());
+        Encoder { dialect, include_usage, id, head: String::new(), opened: false, report, ad }
+    }
+
+    /// Takes an ad that is to stand beside the answer, once it is there.
+    #[must_use]
+    pub fn beside(self, ad: Placing) -> Encoder {
+        Encoder { ad, ..self }
     }
 
     /// Notes who answers. The first piece is written in this provider's name.
@@ -67,6 +76,9 @@ impl Encoder {
                 Piece::Text(text) => self.text(&mut out, text),
                 Piece::Choices(choices) => self.choices(&mut out, choices.get()),
             }
+        }
+        if self.dialect == Dialect::Inference && !batch.pieces.is_empty() {
+            self.sponsor(&mut out);
         }
         if let Some(ending) = batch.ending {
             self.end(&mut out, ending);
@@ -115,10 +127,21 @@ impl Encoder {
         out.put_slice(b"}\n\n");
     }
 
+    /// Writes the ad, if there is one and it has been chosen: as an event of its own behind the first
+    /// pieces, or into what `/v1` says last.
+    fn sponsor(&mut self, out: &mut BytesMut) {
+        let Some(ad) = self.ad.take() else { return };
+        if self.dialect == Dialect::Inference {
+            event(out, "ad", &ad);
+        }
+        self.report.sponsored(ad);
+    }
+
     fn end(&mut self, out: &mut BytesMut, ending: Ending) {
         match ending {
             Ending::Done(finish) => {
                 self.open(out);
+                self.sponsor(out);
                 self.report.finished(&finish);
                 if self.dialect == Dialect::Inference {
                     event(out, "done", &self.report.done(&finish.reason));

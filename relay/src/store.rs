@@ -5,6 +5,7 @@
 //! own and never wait for the writer. The store knows no rule of the market.
 
 mod audit;
+mod campaigns;
 mod daily;
 mod discrepancies;
 mod earnings;
@@ -38,6 +39,7 @@ use rekursing_protocol::{JobId, Moment, Nanos};
 use tokio::sync::oneshot;
 
 pub use audit::{Audit, audit};
+pub use campaigns::{AdCount, AdDay, Placed};
 pub use identities::{Key, Plugin, Purse, Upstream};
 use queue::Queue;
 pub use receipts::{Job, ReceiptKey};

@@ -3,12 +3,15 @@
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rekursing_market::Counts;
-use rekursing_protocol::{FailCode, Span, earnings::Receipt};
+use rekursing_protocol::{FailCode, Nanos, Span, earnings::Receipt};
 
 use crate::{discrepancy::Discrepancy, store::Audit};
 
 /// What only grows, each with its meaning.
 const COUNTERS: &[(&str, &str)] = &[
+    ("rekursing_ads_nanodollars_total", "What ads brought, in nano-dollars."),
+    ("rekursing_ads_total", "Ads that were sent, seen and clicked."),
+    ("rekursing_answers_without_ad_total", "Free answers beside which no ad was placed, by why."),
     ("rekursing_bad_frames_total", "Frames of plugins that broke the rules of the link, by why."),
     ("rekursing_charged_nanodollars_total", "What pages were charged, in nano-dollars."),
     ("rekursing_fees_nanodollars_total", "The platform's part of it, in nano-dollars."),
@@ -100,6 +103,17 @@ pub fn bad_frame(why: &'static str) {
     counter!("rekursing_bad_frames_total", "why" => why).increment(1);
 }
 
+/// Counts what became of an ad (`sent`, `seen`, `clicked`), and what it cost.
+pub fn ad(what: &'static str, cost: Nanos) {
+    counter!("rekursing_ads_total", "what" => what).increment(1);
+    counter!("rekursing_ads_nanodollars_total").increment(cost.get().unsigned_abs());
+}
+
+/// Counts a free answer without an ad.
+pub fn no_ad(why: &'static str) {
+    counter!("rekursing_answers_without_ad_total", "why" => why).increment(1);
+}
+
 /// Writes everything in Prometheus' text format.
 pub fn render(
     handle: &PrometheusHandle,
@@ -176,6 +190,8 @@ mod tests {
             refused("no_provider");
             failed(FailCode::Cut);
             bad_frame("a frame does not parse");
+            ad("seen", Nanos::new(1));
+            no_ad("sensitive");
             render(&recorder.handle(), &Counts::default(), 0, true)
         });
         let manual = include_str!("../../docs/http.md");

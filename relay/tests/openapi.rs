@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 
 use rekursing_market::Payer;
 use rekursing_protocol::{
-    JobId,
+    AccountId, JobId, Moment,
     earnings::Earnings,
     receipt::{PublicKeys, SignedReceipt},
     register::{Registered, Registration},
 };
 use rekursing_relay::{
+    ads::Spec as CampaignTerms,
     ask::{Ask, Dialect},
     upstream::Spec,
 };
@@ -134,6 +135,10 @@ fn the_examples_of_requests_are_taken() {
     for example in requests("/api/plugin/register") {
         let registration: Registration = serde_json::from_str(&example).unwrap();
         assert!(registration.models.iter().all(|offer| offer.check().is_ok()));
+    }
+    for example in requests("/api/ads/campaigns") {
+        let mut spec: CampaignTerms = serde_json::from_str(&example).unwrap();
+        spec.campaign(AccountId::from_bits(1), Moment(0)).expect(&example);
     }
     for example in requests("/api/gpu/register") {
         serde_json::from_str::<Spec>(&example).unwrap().check().expect(&example);

@@ -91,6 +91,11 @@ impl Board {
         Ok(())
     }
 
+    /// Takes a campaign off the board. Ads of it that are out can still be seen and paid.
+    pub fn remove(&mut self, id: CampaignId) {
+        self.campaigns.remove(&id);
+    }
+
     /// Returns a campaign and what it has spent.
     pub fn campaign(&self, id: CampaignId) -> Option<(&Campaign, &Spend)> {
         self.campaigns.get(&id).map(|running| (&running.campaign, &running.spend))

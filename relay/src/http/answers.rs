@@ -14,6 +14,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{Problem, caller, posted::Posted, provider};
 use crate::{
+    ads::Placing,
     answer,
     ask::{Ask, Dialect},
     house::{House, READ_AT_ONCE_BYTES},
@@ -100,12 +101,13 @@ async fn ask(
     let work = Work { call, streamed, fields, prompt_tokens: request.prompt_tokens, tokenizer, payer, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
     house.desk.submit(request, &stream).map_err(|denial| refuse(denial, payer))?;
+    let ad = Placing::begin(&house.ads, &stream, caller::country(&house, &headers));
     let reader = Reader::new(house.desk.clone(), stream);
     let report = Report::new(job, asked, streamed);
     if streamed {
-        self::streamed(reader, Encoder::new(dialect, include_usage, report)).await
+        self::streamed(reader, Encoder::new(dialect, include_usage, report).beside(ad)).await
     } else {
-        whole(&house, dialect, reader, report).await
+        whole(&house, dialect, reader, report, ad).await
     }
 }
 
@@ -158,6 +160,7 @@ async fn whole(
     dialect: Dialect,
     mut reader: Reader,
     mut report: Report,
+    ad: Placing,
 ) -> Result<Response, Problem> {
     let finish = match reader.ending().await {
         Ending::Done(finish) => finish,
@@ -170,6 +173,9 @@ async fn whole(
         report.named(&assignment.offer.model, assignment.tier.name(), provider);
     }
     report.finished(&finish);
+    if let Some(ad) = ad.wait().await {
+        report.sponsored(ad);
+    }
     let short = finish.body.len() <= READ_AT_ONCE_BYTES;
     let write = move || match dialect {
         Dialect::Inference => Ok(own(&finish, &report)),

@@ -7,7 +7,8 @@ use axum::http::{
     header::{AUTHORIZATION, HOST, ORIGIN},
     uri::Authority,
 };
-use rekursing_market::Payer;
+use rekursing_market::{Payer, ads::Country};
+use rekursing_protocol::AccountId;
 use subtle::ConstantTimeEq;
 
 use super::Problem;
@@ -35,6 +36,36 @@ pub async fn payer(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Resu
             Ok(Payer::Free { visitor: house.desk.visitor(address) })
         }
     }
+}
+
+/// Who asks about campaigns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advertiser {
+    /// The operator, who may see and change all of them.
+    Operator,
+    /// An account, which has its own.
+    Account(AccountId),
+}
+
+/// Finds out who asks about campaigns: an account by its API key, or the operator by his token.
+pub async fn advertiser(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Advertiser, Problem> {
+    match bearer(headers)? {
+        Some(key) if key.starts_with("rk_") => match payer(house, headers, peer).await? {
+            Payer::Page(account) => Ok(Advertiser::Account(account)),
+            Payer::Free { .. } => Err(Problem::internal()),
+        },
+        Some(_) => operator(house, headers).map(|()| Advertiser::Operator),
+        None => {
+            let message = "this route needs an API key, or the operator's token";
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message))
+        }
+    }
+}
+
+/// Returns the country that the proxy in front has seen.
+pub fn country(house: &House, headers: &HeaderMap) -> Option<Country> {
+    let name = house.config.ads.country_header.as_deref().filter(|_| house.config.behind_proxy)?;
+    headers.get(name)?.to_str().ok()?.trim().to_ascii_uppercase().parse().ok()
 }
 
 async fn account(house: &House, key: &str) -> Result<Payer, Problem> {

@@ -53,13 +53,13 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Json(Registered { plugin_id, secret })))
 }
 
-/// Reads a registration. A list is refused here, because serde takes one for an object of its fields.
+/// Reads an object. A list is refused here, because serde takes one for an object of its fields.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Problem::bad_request("the body must be a JSON object"));
     }
     serde_json::from_slice(body)
-        .map_err(|error| Problem::bad_request(&format!("the registration does not hold: {error}")))
+        .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))
 }
 
 /// Stores a plugin durably and lets it in from then on. Returns its secret.

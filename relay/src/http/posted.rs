@@ -25,7 +25,7 @@ pub(super) struct Posted {
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
-/// Longest body of a registration.
+/// Longest body of a registration and of whatever is about ads.
 const REGISTRATION_BYTES_MAX: usize = 256 * 1024;
 
 impl FromRequest<Arc<House>> for Posted {
@@ -33,9 +33,11 @@ impl FromRequest<Arc<House>> for Posted {
 
     async fn from_request(request: Request, house: &Arc<House>) -> Result<Posted, Response> {
         let (parts, body) = request.into_parts();
-        let registers = !parts.uri.path().starts_with("/v1/") && parts.uri.path().ends_with("/register");
+        let path = parts.uri.path();
+        let is_small =
+            path.starts_with("/api/ads/") || (!path.starts_with("/v1/") && path.ends_with("/register"));
         let most = house.config.limits.request_bytes;
-        let most = if registers { most.min(REGISTRATION_BYTES_MAX) } else { most };
+        let most = if is_small { most.min(REGISTRATION_BYTES_MAX) } else { most };
         let read = async {
             check(house, &parts.headers)?;
             let room = room(house, &parts.headers, most)?;

@@ -9,15 +9,15 @@ use axum::{
         header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{delete, get, patch, post},
 };
 use hyper::body::Incoming;
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
-    Problem, account, analytics, answers, caller, models, openapi, operator, plugins, public, receipts, site,
-    statements, status,
+    Problem, account, ads, analytics, answers, caller, models, openapi, operator, plugins, public, receipts,
+    site, statements, status,
 };
 use crate::house::House;
 
@@ -74,6 +74,17 @@ fn router(house: Arc<House>) -> Router {
         .route("/api/jobs/{job}/receipt", get(receipts::receipt))
         .route("/api/analytics/usage", get(analytics::usage));
 
+    let advertisers = Router::new()
+        .route("/api/ads/campaigns", get(ads::list))
+        .route("/api/ads/campaigns", post(ads::create))
+        .route("/api/ads/campaigns/{id}", get(ads::one))
+        .route("/api/ads/campaigns/{id}", patch(ads::change))
+        .route("/api/ads/campaigns/{id}/report", get(ads::report));
+
+    let readers = Router::new()
+        .route("/api/ads/impressions", post(ads::seen))
+        .route("/ad/click/{token}", get(ads::click));
+
     let anyone = Router::new()
         .route("/api/public/jobs", get(public::index))
         .route("/api/public/jobs/{file}", get(public::hour))
@@ -89,6 +100,8 @@ fn router(house: Arc<House>) -> Router {
         .merge(pages)
         .merge(operator)
         .merge(several)
+        .merge(advertisers)
+        .merge(readers)
         .merge(anyone)
         .fallback(async |uri: Uri| {
             let message = "there is no such route";

@@ -27,6 +27,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("inference.js", "text/javascript; charset=utf-8"),
     file!("models.js", "text/javascript; charset=utf-8"),
     file!("prose.js", "text/javascript; charset=utf-8"),
+    file!("sponsor.js", "text/javascript; charset=utf-8"),
     file!("turn.js", "text/javascript; charset=utf-8"),
 ];
 

@@ -5,7 +5,7 @@ use rekursing_protocol::{FailCode, JobId, Moment, Nanos, Span, earnings::Receipt
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::stream::Finish;
+use crate::{ads::tests as ads, stream::Finish};
 
 fn encoder(dialect: Dialect, include_usage: bool) -> Encoder {
     let mut report = Report::new(JobId::from_bits(1), Moment(7_000), true);
@@ -131,4 +131,34 @@ fn completions_have_their_own_words() {
     assert_eq!(events[0].1["choices"][0]["text"], "a");
     assert_eq!(events[1].1["choices"][0]["finish_reason"], "stop");
     assert_eq!(events[2].1, "[DONE]");
+}
+
+#[tokio::test]
+async fn an_ad_is_an_event_of_its_own_behind_the_first_pieces_and_no_word_of_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ads, ad) = ads::ready(folder.path()).await;
+    let mut encoder = encoder(Dialect::Inference, false).beside(ad);
+    let first = events(&encoder.batch(batch(vec![Piece::Text("a".to_owned())], None)));
+    let names: Vec<_> = first.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["start", "token", "ad"]);
+    assert_eq!(first[1].1, json!({"text": "a"}));
+    assert_eq!((&first[2].1["title"], &first[2].1["label"]), (&json!("Laptops"), &json!("Sponsored")));
+    let rest = events(&encoder.batch(batch(vec![Piece::Text("b".to_owned())], Some(done()))));
+    assert!(rest.iter().all(|(name, _)| name != "ad"), "{rest:?}");
+    ads::close(&ads);
+}
+
+#[tokio::test]
+async fn on_v1_an_ad_rides_on_the_last_chunk_of_an_answer_that_is_complete() {
+    let failed = Ending::Failed { code: FailCode::Cut, detail: String::new(), receipt: None };
+    for (ending, title) in [(done(), json!("Laptops")), (failed, Value::Null)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (ads, ad) = ads::ready(folder.path()).await;
+        let mut chat = encoder(Dialect::Chat, false).beside(ad);
+        let first = chat.batch(batch(vec![Piece::Text("a".to_owned())], None));
+        assert!(!std::str::from_utf8(&first).unwrap().contains("Laptops"));
+        let last = events(&chat.batch(batch(vec![], Some(ending))));
+        assert_eq!(last[0].1["rekursing"]["ad"]["title"], title);
+        ads::close(&ads);
+    }
 }

@@ -140,17 +140,24 @@ impl Unstarted {
                     now.into(),
                 ],
             )?;
-            grant(sql, now, key, balance)?;
+            grant(sql, now, Account::Page(key.account), balance)?;
             sql.changed()
         });
         stored.context("could not store the key")
     }
 
-    /// Grants more to the account behind a key. Returns the key, or `None` when no key begins so.
-    pub fn grant(&mut self, now: Moment, prefix: &str, amount: Nanos) -> Result<Option<Key>> {
+    /// Grants more to the account behind a key, as a page or as an advertiser. Returns the key, or `None`
+    /// when no key begins so.
+    pub fn grant(
+        &mut self,
+        now: Moment,
+        prefix: &str,
+        purse: fn(AccountId) -> Account,
+        amount: Nanos,
+    ) -> Result<Option<Key>> {
         let Some(key) = self.keys()?.into_iter().find(|key| key.prefix == prefix) else { return Ok(None) };
         self.sql.write(|sql| {
-            grant(sql, now, &key, amount)?;
+            grant(sql, now, purse(key.account), amount)?;
             sql.changed()
         })?;
         Ok(Some(key))
@@ -202,15 +209,15 @@ impl Unstarted {
     }
 }
 
-/// Appends a grant to the account behind a key, unless it is of nothing.
-fn grant(sql: &mut Sql, now: Moment, key: &Key, amount: Nanos) -> Result<()> {
+/// Appends a grant to an account, unless it is of nothing.
+fn grant(sql: &mut Sql, now: Moment, to: Account, amount: Nanos) -> Result<()> {
     if amount <= Nanos::ZERO {
         return Ok(());
     }
     let mut chain = Chain::end(sql)?;
     // The number of the entry tells two grants of one moment apart.
-    let id = format!("grant:{}:{}", key.account, chain.seq + 1);
-    let kind: EntryKind = entries::grant(Account::Page(key.account), amount);
+    let id = format!("grant:{to}:{}", chain.seq + 1);
+    let kind: EntryKind = entries::grant(to, amount);
     entries::append(sql, &mut chain, &Entry { id, at: now, kind })?;
     Ok(())
 }

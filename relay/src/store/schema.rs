@@ -191,6 +191,34 @@ CREATE TABLE receipt_key (
     created INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- An advertiser's ad with its terms, as JSON. What it has spent is in the entries, under its id as the note.
+CREATE TABLE campaign (
+    id      TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    body    TEXT NOT NULL,
+    changed INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX entry_ad ON entry (note, at) WHERE kind IN ('impression', 'click');
+
+-- What no entry tells: how often an ad was sent, and what was seen and clicked at no price; and, where
+-- the campaign is empty, how many answers could have had an ad.
+CREATE TABLE ad_day (
+    campaign    TEXT NOT NULL,
+    day         INTEGER NOT NULL,
+    asked       INTEGER NOT NULL,
+    sent        INTEGER NOT NULL,
+    impressions INTEGER NOT NULL,
+    clicks      INTEGER NOT NULL,
+    PRIMARY KEY (campaign, day)
+) STRICT, WITHOUT ROWID;
+
+-- Keys that the relay has made for itself.
+CREATE TABLE relay_key (
+    name  TEXT PRIMARY KEY,
+    bytes BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

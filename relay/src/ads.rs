@@ -1,0 +1,296 @@
+//! Ads: the board of campaigns behind a lock, its tokens and its counts.
+//!
+//! Which ad stands beside an answer, and what it costs, is `rekursing_market::ads`' to say. What is here
+//! hands it the conversation, on a thread of its own while the answer is being made, and stores what follows.
+//! The order of locks is the board's, then the desk's.
+
+mod conversation;
+mod placing;
+mod spec;
+mod tally;
+mod token;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::{Context, Result};
+use parking_lot::Mutex;
+use rekursing_market::{
+    ads::{
+        AdRefusal, Audience, Board, BoardRefusal, Campaign, Choice, Counted, Country, Happening, Silence,
+        Spend, Topic,
+    },
+    ledger::{Book, Cause},
+};
+use rekursing_protocol::{AccountId, CampaignId, ImpressionId, Moment, Nanos};
+
+pub use placing::{Placement, Placing};
+pub use spec::{Spec, Wrong};
+use tally::Tally;
+use token::{Tokens, Use};
+
+use crate::{
+    chance,
+    config::Config,
+    desk::Desk,
+    store::{Placed, Store, Unstarted},
+    telemetry,
+};
+
+/// The ads of a relay.
+#[derive(Debug)]
+pub struct Ads {
+    board: Mutex<Board>,
+    specs: Mutex<BTreeMap<CampaignId, Spec>>,
+    tally: Mutex<Tally>,
+    tokens: Tokens,
+    desk: Desk,
+    /// Changes of campaigns, one after the other.
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// What was stored of ads.
+#[derive(Debug)]
+pub struct Kept {
+    board: Board,
+    specs: BTreeMap<CampaignId, Spec>,
+    key: [u8; 32],
+}
+
+/// A campaign as its advertiser sees it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its id.
+    pub id: CampaignId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its terms.
+    pub spec: Spec,
+    /// What it has spent.
+    pub spend: Spend,
+}
+
+/// Why a campaign is not taken.
+#[derive(Debug)]
+pub enum NotTaken {
+    /// The board refuses it.
+    Refused(BoardRefusal),
+    /// It could not be stored.
+    Store(anyhow::Error),
+}
+
+/// Why an ad was not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotCounted {
+    /// The token is none of this relay's.
+    Token,
+    /// The ad is not out any more.
+    Over,
+}
+
+impl Kept {
+    /// Reads the campaigns, what they have spent, and the key for tokens, which is made the first time.
+    pub fn read(unstarted: &mut Unstarted, config: &Config, now: Moment) -> Result<Kept> {
+        let mut board = Board::new(config.ad_terms());
+        let mut specs = BTreeMap::new();
+        for (placed, spend) in unstarted.campaigns(now)? {
+            let Placed { id, account, body } = placed;
+            let mut spec: Spec =
+                serde_json::from_str(&body).with_context(|| format!("{id} does not read"))?;
+            match spec.campaign(account, now) {
+                Ok(campaign) => {
+                    board.restore(id, campaign, spend);
+                    specs.insert(id, spec);
+                }
+                // The lists of words and categories may have changed since.
+                Err(wrong) => tracing::warn!(%id, field = wrong.field, "a campaign does not hold any more"),
+            }
+        }
+        let key = unstarted.relay_key("ads", chance::bytes())?;
+        Ok(Kept { board, specs, key })
+    }
+}
+
+impl Ads {
+    /// Takes up the ads where they were kept.
+    pub fn new(kept: Kept, desk: Desk) -> Arc<Ads> {
+        Arc::new(Ads {
+            board: Mutex::new(kept.board),
+            specs: Mutex::new(kept.specs),
+            tally: Mutex::default(),
+            tokens: Tokens::new(kept.key),
+            desk,
+            changing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Makes a campaign or changes it, durably.
+    pub async fn put(&self, id: CampaignId, campaign: Campaign, spec: Spec) -> Result<(), NotTaken> {
+        let _turn = self.changing.lock().await;
+        let now = self.desk.now();
+        let account = campaign.account;
+        let before = {
+            let mut board = self.board.lock();
+            let before = board.campaign(id).map(|(campaign, _)| campaign.clone());
+            board.put(now, id, campaign).map_err(NotTaken::Refused)?;
+            before
+        };
+        let body = serde_json::to_string(&spec).context("the terms do not print").map_err(NotTaken::Store)?;
+        if let Err(error) = self.store().put_campaign(now, Placed { id, account, body }).await {
+            self.put_back(now, id, before);
+            return Err(NotTaken::Store(error));
+        }
+        self.specs.lock().insert(id, spec);
+        Ok(())
+    }
+
+    /// Undoes a change that could not be stored.
+    fn put_back(&self, now: Moment, id: CampaignId, before: Option<Campaign>) {
+        let mut board = self.board.lock();
+        match before {
+            None => board.remove(id),
+            Some(before) => {
+                // A budget that was lowered and then spent up to cannot be in the way of a higher one.
+                if let Err(refusal) = board.put(now, id, before) {
+                    tracing::warn!(%id, %refusal, "a campaign keeps terms that are not stored");
+                }
+            }
+        }
+    }
+
+    /// Returns a campaign.
+    pub fn campaign(&self, id: CampaignId) -> Option<Listed> {
+        let spec = self.specs.lock().get(&id)?.clone();
+        let board = self.board.lock();
+        let (campaign, spend) = board.campaign(id)?;
+        Some(Listed { id, account: campaign.account, spec, spend: *spend })
+    }
+
+    /// Returns the campaigns of an account, or of all, oldest first.
+    pub fn campaigns(&self, account: Option<AccountId>) -> Vec<Listed> {
+        let specs = self.specs.lock();
+        let board = self.board.lock();
+        let listed = board.campaigns().filter_map(|(id, campaign, spend)| {
+            let is_wanted = account.is_none_or(|account| account == campaign.account);
+            let spec = specs.get(&id).filter(|_| is_wanted)?.clone();
+            Some(Listed { id, account: campaign.account, spec, spend: *spend })
+        });
+        listed.collect()
+    }
+
+    /// Counts an impression by its token, once, durably. `false` when it has been counted before.
+    pub async fn seen(&self, token: &str) -> Result<bool, NotCounted> {
+        let (impression, _) = self.tokens.read(Use::Seen, token).ok_or(NotCounted::Token)?;
+        let counted = self.count(|board, book, now| board.confirm(now, impression, book))?;
+        if counted {
+            self.flush().await;
+            self.store().flushed().await;
+        }
+        Ok(counted)
+    }
+
+    /// Counts a click by its token, once.
+    pub fn clicked(&self, token: &str) -> Result<bool, NotCounted> {
+        let (impression, _) = self.tokens.read(Use::Clicked, token).ok_or(NotCounted::Token)?;
+        self.count(|board, book, now| board.click(now, impression, book))
+    }
+
+    /// Returns where a click with this token leads, also when it does not count any more.
+    pub fn destination(&self, token: &str) -> Option<String> {
+        let (_, campaign) = self.tokens.read(Use::Clicked, token)?;
+        let board = self.board.lock();
+        board.campaign(campaign).map(|(campaign, _)| campaign.creative.link().to_owned())
+    }
+
+    /// Stores what has been counted.
+    pub async fn flush(&self) {
+        let counts = self.tally.lock().take();
+        if counts.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store().add_ad_counts(counts.clone()).await {
+            tracing::warn!(error = format!("{error:#}"), "could not store the counts of ads; trying again");
+            self.tally.lock().put_back(counts);
+        }
+    }
+
+    /// Lets time pass: what was set aside for ads that nobody saw is free again.
+    pub fn tick(&self) {
+        self.board.lock().lapse(self.desk.now());
+    }
+
+    /// Chooses an ad for a free answer to these fields of a request, or says why there is none. It takes
+    /// about as long as it takes to read the fields once.
+    pub fn place(
+        self: &Arc<Ads>,
+        fields: &str,
+        visitor: u64,
+        country: Option<Country>,
+    ) -> Result<Placement, &'static str> {
+        self.choose(fields, visitor, country).map(|choice| Placement::new(Arc::clone(self), choice))
+    }
+
+    fn choose(&self, fields: &str, visitor: u64, country: Option<Country>) -> Result<Choice, &'static str> {
+        let conversation = conversation::read(fields).ok_or("unread")?;
+        let topic = Topic::read(&conversation.question, &conversation.before);
+        let topic = topic.map_err(|silence| match silence {
+            Silence::Sensitive(_) => "sensitive",
+            Silence::TooLong => "too_long",
+            Silence::Unread => "unread",
+        })?;
+        if !self.store().is_healthy() {
+            return Err("store_unavailable");
+        }
+        let now = self.desk.now();
+        let (ms, random) = chance::id(now);
+        let seed = u64::from_le_bytes(chance::bytes());
+        let audience = Audience { topic, visitor, country };
+        let balance = |account| self.desk.balance(account);
+        let impression = ImpressionId::new(ms, random);
+        self.board.lock().choose(now, impression, seed, &audience, balance).ok_or("none_fits")
+    }
+
+    fn count(
+        &self,
+        count: impl FnOnce(&mut Board, &mut Book, Moment) -> Result<Counted, AdRefusal>,
+    ) -> Result<bool, NotCounted> {
+        let mut board = self.board.lock();
+        let (counted, now) = self.desk.post(|book, now| {
+            let counted = count(&mut board, book, now);
+            let happenings = match &counted {
+                Ok(Counted::New(happenings)) => happenings.as_slice(),
+                Ok(Counted::Again) | Err(_) => &[],
+            };
+            let entries = happenings.iter().filter_map(|happening| happening.entry.clone()).collect();
+            ((counted, now), entries)
+        });
+        drop(board);
+        match counted {
+            Ok(Counted::New(happenings)) => {
+                happenings.iter().for_each(|happening| self.note(now, happening));
+                Ok(true)
+            }
+            Ok(Counted::Again) => Ok(false),
+            Err(AdRefusal::NotOut | AdRefusal::Book(_)) => Err(NotCounted::Over),
+        }
+    }
+
+    /// Counts what no entry tells.
+    fn note(&self, now: Moment, happening: &Happening) {
+        let cost = happening.entry.as_ref().and_then(|entry| entry.postings().next());
+        let cost = cost.map_or(Nanos::ZERO, |posting| posting.amount);
+        let is_click = happening.cause == Cause::Click;
+        telemetry::ad(if is_click { "clicked" } else { "seen" }, cost);
+        if happening.entry.is_some() {
+            return;
+        }
+        let mut tally = self.tally.lock();
+        if is_click { tally.clicked(now, happening.campaign) } else { tally.seen(now, happening.campaign) }
+    }
+
+    fn store(&self) -> &Store {
+        self.desk.store()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

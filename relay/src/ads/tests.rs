@@ -1,0 +1,228 @@
+use std::{
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use rekursing_market::{Account, Market, Payer, Terms};
+use rekursing_protocol::{JobId, frame::Call};
+
+use super::*;
+use crate::{
+    clock::Clock,
+    store::{Location, audit},
+    stream::Stream,
+    work::Work,
+};
+
+const ACCOUNT: AccountId = AccountId::from_bits(1);
+const CAMPAIGN: CampaignId = CampaignId::from_bits(2);
+const LAPTOP: &str = r#""messages":[{"role":"user","content":"Which laptop should I buy?"}]"#;
+
+/// A relay's ads over a database in this folder, in which the advertiser has so much.
+fn open(folder: &Path, nanos: i64) -> Arc<Ads> {
+    let config = Config::parse("").unwrap();
+    let clock = Clock::start();
+    let mut unstarted = Store::open(&Location::Folder(folder.to_owned())).unwrap();
+    let kept = Kept::read(&mut unstarted, &config, clock.now()).unwrap();
+    let opening = unstarted.opening().unwrap();
+    let book = Book::restore(opening.balances, opening.holds);
+    let store = unstarted.start(opening.last, Box::new(|_| true)).unwrap();
+    let desk = Desk::new(Market::new(Terms::default(), book, 1), store, clock, 1_000);
+    if nanos > 0 {
+        desk.post(|book, now| {
+            let grant = book.grant(now, "x", Account::Advertiser(ACCOUNT), Nanos::new(nanos)).unwrap();
+            ((), vec![grant])
+        });
+    }
+    Ads::new(kept, desk)
+}
+
+pub(crate) fn close(ads: &Ads) {
+    ads.store().stop();
+}
+
+async fn put(ads: &Ads, terms: &str) -> Result<(), NotTaken> {
+    let json = format!(
+        r#"{{"title":"Laptops","text":"For you","link":"https://example.com/x","budget":"1",
+            "ends":{},"perVisitorDay":100{terms}}}"#,
+        u64::MAX
+    );
+    let mut spec: Spec = serde_json::from_str(&json).unwrap();
+    let campaign = spec.campaign(ACCOUNT, ads.desk.now()).unwrap();
+    ads.put(CAMPAIGN, campaign, spec).await
+}
+
+/// Makes a relay's ads with one campaign, and an ad of it that is chosen and not sent.
+pub(crate) async fn ready(folder: &Path) -> (Arc<Ads>, Placing) {
+    let ads = open(folder, 1_000_000_000);
+    put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
+    let (placed, wait) = tokio::sync::oneshot::channel();
+    placed.send(ads.place(LAPTOP, 7, None).unwrap()).unwrap();
+    (ads, Placing(Some(wait)))
+}
+
+/// Sends one ad and returns its tokens.
+fn send(ads: &Arc<Ads>) -> (String, String) {
+    let sent = ads.place(LAPTOP, 7, None).unwrap().send();
+    let click = sent["link"].as_str().unwrap().strip_prefix("/ad/click/").unwrap();
+    (sent["impressionToken"].as_str().unwrap().to_owned(), click.to_owned())
+}
+
+fn spend(ads: &Ads) -> Spend {
+    ads.campaign(CAMPAIGN).unwrap().spend
+}
+
+#[tokio::test]
+async fn what_was_spent_and_counted_is_the_same_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let ads = open(folder.path(), 1_000_000_000);
+    put(&ads, r#","bidPerThousand":"2","bidPerClick":"0.05""#).await.unwrap();
+    for clicks in [false, true, true] {
+        let (seen, click) = send(&ads);
+        assert_eq!(ads.seen(&seen).await, Ok(true));
+        assert_eq!(ads.seen(&seen).await, Ok(false));
+        if clicks {
+            assert_eq!(ads.clicked(&click), Ok(true));
+            assert_eq!(ads.clicked(&click), Ok(false));
+        }
+    }
+    // The floors, for nobody bids against it: 0.1 USD for a thousand, 0.01 USD for a click.
+    let before = spend(&ads);
+    assert_eq!(before.total, Nanos::new(3 * 100_000 + 2 * 10_000_000));
+    let (open_seen, open_click) = send(&ads);
+    ads.flush().await;
+    close(&ads);
+
+    let again = open(folder.path(), 0);
+    let after = Spend { reserved: Nanos::ZERO, ..before };
+    assert_eq!(spend(&again), after);
+    assert_eq!(
+        again.desk.balance(Account::Advertiser(ACCOUNT)),
+        Nanos::new(1_000_000_000 - before.total.get())
+    );
+    // What was out is not, but its link still leads to where it led.
+    assert_eq!(again.seen(&open_seen).await, Err(NotCounted::Over));
+    assert_eq!(again.clicked(&open_click), Err(NotCounted::Over));
+    assert_eq!(again.destination(&open_click).as_deref(), Some("https://example.com/x"));
+    let today = again.desk.now().day();
+    let days = again.store().campaign_days(CAMPAIGN, today - 1).await.unwrap();
+    let [day] = days.as_slice() else { panic!("{days:?}") };
+    assert_eq!((day.sent, day.impressions, day.clicks, day.spent), (4, 3, 2, before.total));
+    assert_eq!(again.store().ad_days(today - 1).await.unwrap(), days);
+    close(&again);
+    assert_eq!(audit(&Location::Folder(folder.path().to_owned())).unwrap().wrong, None);
+}
+
+#[tokio::test]
+async fn what_costs_nothing_is_counted_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let ads = open(folder.path(), 1_000_000_000);
+    put(&ads, r#","bidPerClick":"0.05""#).await.unwrap();
+    let (seen, _) = send(&ads);
+    assert_eq!(ads.seen(&seen).await, Ok(true));
+    let (seen, _) = send(&ads);
+    assert_eq!(ads.seen(&seen).await, Ok(true));
+    close(&ads);
+    let again = open(folder.path(), 0);
+    assert_eq!((spend(&again).impressions, spend(&again).total), (2, Nanos::ZERO));
+    close(&again);
+}
+
+#[tokio::test]
+async fn an_ad_that_nobody_takes_is_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let ads = open(folder.path(), 1_000_000_000);
+    put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
+    let placement = ads.place(LAPTOP, 7, None).unwrap();
+    assert_eq!(placement.expected(), Nanos::new(50_000));
+    assert!(spend(&ads).reserved > Nanos::ZERO);
+    drop(placement);
+    assert_eq!(spend(&ads).reserved, Nanos::ZERO);
+    close(&ads);
+}
+
+#[tokio::test]
+async fn a_sensitive_or_unread_question_gets_no_ad() {
+    let folder = tempfile::tempdir().unwrap();
+    let ads = open(folder.path(), 1_000_000_000);
+    put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
+    for (question, why) in [
+        (r#""messages":[{"role":"user","content":"A laptop for my chemotherapy?"}]"#, "sensitive"),
+        (r#""messages":[{"role":"user","content":"Какой ноутбук купить?"}]"#, "unread"),
+        (r#""messages":[{"role":"user","content":[{"type":"image_url"}]}]"#, "unread"),
+    ] {
+        assert_eq!(ads.place(question, 7, None).unwrap_err(), why, "{question}");
+    }
+    close(&ads);
+}
+
+#[tokio::test]
+async fn a_paid_answer_has_no_ad_and_a_free_one_has_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let ads = open(folder.path(), 1_000_000_000);
+    put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
+    let placing = |payer, call| {
+        let fields = LAPTOP.to_owned();
+        let work = Work {
+            call,
+            streamed: true,
+            fields,
+            prompt_tokens: 5,
+            tokenizer: crate::tokens::Tokenizer::Rule,
+            payer,
+            room: None,
+        };
+        let stream = Stream::new(JobId::from_bits(1), work, 1_000);
+        Placing::begin(&ads, &stream, None)
+    };
+    assert_eq!(placing(Payer::Page(ACCOUNT), Call::Chat).wait().await, None);
+    assert_eq!(placing(Payer::Free { visitor: 7 }, Call::Embedding).wait().await, None);
+    let ad = placing(Payer::Free { visitor: 7 }, Call::Chat).wait().await.unwrap();
+    assert_eq!((&ad["label"], &ad["site"]), (&"Sponsored".into(), &"example.com".into()));
+    assert_eq!(ad["why"], "This ad is shown beside any free answer.");
+    close(&ads);
+}
+
+#[tokio::test]
+async fn sixty_four_racing_pages_never_overspend() {
+    let folder = tempfile::tempdir().unwrap();
+    let ads = open(folder.path(), 1_000_000_000);
+    // Money for ten impressions at the floor of 100,000, the last of them up to its bid of 2,000,000.
+    put(&ads, r#","bidPerThousand":"2","dailyBudget":"0.0029""#).await.unwrap();
+    let counted = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                let Ok(placement) = ads.place(LAPTOP, 7, None) else { return };
+                let sent = placement.send();
+                let token = sent["impressionToken"].as_str().unwrap();
+                let (impression, _) = ads.tokens.read(Use::Seen, token).unwrap();
+                for _ in 0..2 {
+                    if ads.count(|board, book, now| board.confirm(now, impression, book)) == Ok(true) {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let spend = spend(&ads);
+    let counted = counted.into_inner();
+    assert!((1..=10).contains(&counted), "{counted}");
+    assert_eq!(spend.total, Nanos::new(i64::try_from(counted).unwrap() * 100_000));
+    assert_eq!((spend.reserved, spend.impressions), (Nanos::ZERO, counted as u64));
+    assert_eq!(ads.desk.balance(Account::Free), spend.total);
+    close(&ads);
+}
+
+#[tokio::test]
+async fn a_budget_below_what_is_spent_is_refused_and_nothing_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let ads = open(folder.path(), 1_000_000_000);
+    put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
+    let (seen, _) = send(&ads);
+    ads.seen(&seen).await.unwrap();
+    let refused = put(&ads, r#","bidPerThousand":"2","dailyBudget":"0.00001""#).await;
+    assert!(matches!(refused, Err(NotTaken::Refused(BoardRefusal::Spent(_)))));
+    assert_eq!(ads.campaign(CAMPAIGN).unwrap().spec.daily_budget, Some(Nanos::DOLLAR));
+    close(&ads);
+}
