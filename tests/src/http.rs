@@ -90,6 +90,14 @@ impl Page {
         self.stream_of(Method::DELETE, path, Bytes::new()).await?.whole().await
     }
 
+    /// Changes what a path names and reads the whole answer.
+    ///
+    /// # Errors
+    /// Fails when there is no HTTP answer.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.stream_of(Method::PATCH, path, Bytes::from(body.to_string())).await?.whole().await
+    }
+
     /// Posts JSON and reads the whole answer.
     ///
     /// # Errors
@@ -143,7 +151,7 @@ impl Page {
         });
         let mut request =
             Request::builder().method(&method).uri(path).header("host", self.address.to_string());
-        if method == Method::POST {
+        if method == Method::POST || method == Method::PATCH {
             request = request.header("content-type", "application/json");
         }
         for (name, value) in &self.headers {

@@ -115,7 +115,9 @@ pub(super) async fn report(
     let days = days.ok().map(|Query(days)| days.days.unwrap_or(DAYS_DEFAULT));
     let days = days.filter(|days| (1..=DAYS_MAX).contains(days));
     let days = days.ok_or_else(|| Problem::field("days", "days is a whole number from 1 to 366"))?;
+    // What happened before the call is in the report.
     house.ads.flush().await;
+    house.desk.store().flushed().await;
     let since = (house.desk.now().day() + 1).saturating_sub(days);
     let rows = house.desk.store().campaign_days(listed.id, since).await.map_err(|error| {
         tracing::error!(%error, "could not read a campaign's report");

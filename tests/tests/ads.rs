@@ -1,0 +1,186 @@
+//! Ads all the way: from an advertiser's campaign to the page that shows one, and what it costs.
+
+use anyhow::{Context, Result};
+use rekursing_protocol::Nanos;
+use rekursing_tests::{
+    browser::Browser,
+    eventually,
+    http::{Page, Stream},
+    relay::{FREE, Relay},
+    scene::{Scripted, ask, hear},
+    script::{Dialect, Gate, MODEL, Reply},
+};
+use serde_json::{Value, json};
+
+/// Far ahead of every clock.
+const ENDS: u64 = 9_000_000_000_000;
+
+const QUESTION: &str = "Which laptop should I buy?";
+
+fn terms() -> Value {
+    json!({
+        "title": "Laptops that last", "text": "Five years of spare parts.",
+        "link": "https://shop.example.com/laptops?from=rekursing",
+        "categories": ["technology"], "bidPerThousand": "2", "bidPerClick": "0.05",
+        "budget": "1", "ends": ENDS,
+    })
+}
+
+/// A scene with a campaign: the advertiser's page and the campaign's path.
+async fn campaign(terms: &Value) -> Result<(Scripted, Page, String)> {
+    let (relay, key) = Relay::advertised(FREE, "5.00", "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let advertiser = scene.relay.customer(&key);
+    let made = advertiser.post("/api/ads/campaigns", terms).await?.expect(201)?;
+    let path = format!("/api/ads/campaigns/{}", made["id"].as_str().context("no id")?);
+    Ok((scene, advertiser, path))
+}
+
+/// Asks as a visitor, and returns the stream behind its first word, with an ad chosen meanwhile.
+async fn begun(scene: &Scripted, advertiser: &Page, path: &str) -> Result<Stream> {
+    let gate = Gate::default();
+    scene.script.next(Reply::gated(&["one", " two"], &gate));
+    gate.open(1);
+    let mut stream = scene.relay.visitor().stream("/api/llm/inference", &ask(QUESTION)).await?;
+    hear(&mut stream, "one").await?;
+    eventually("an ad is chosen", || async {
+        let campaign = advertiser.get(path).await?.expect(200)?;
+        Ok((campaign["reserved"] != "0").then_some(()))
+    })
+    .await?;
+    gate.open(1);
+    Ok(stream)
+}
+
+fn dollars(value: &Value) -> Result<Nanos> {
+    value.as_str().context("money is a text")?.parse().context("money is decimal")
+}
+
+#[tokio::test]
+async fn an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicked() -> Result<()> {
+    let (scene, advertiser, path) = campaign(&terms()).await?;
+    let mut stream = begun(&scene, &advertiser, &path).await?;
+    let ad = stream.event("ad").await?;
+    assert_eq!((&ad["title"], &ad["label"]), (&json!("Laptops that last"), &json!("Sponsored")));
+    assert_eq!(
+        (&ad["why"], &ad["site"]),
+        (&json!("Your question is about technology."), &json!("shop.example.com"))
+    );
+    stream.event("done").await?;
+
+    let visitor = scene.relay.visitor();
+    let token = json!({"token": ad["impressionToken"]});
+    let seen = |answer: Value| answer["counted"].clone();
+    assert_eq!(seen(visitor.post("/api/ads/impressions", &token).await?.expect(200)?), true);
+    assert_eq!(seen(visitor.post("/api/ads/impressions", &token).await?.expect(200)?), false);
+    let forged = json!({"token": ad["impressionToken"].as_str().context("no token")?.replace('s', "c")});
+    assert_eq!(visitor.post("/api/ads/impressions", &forged).await?.status, 400);
+    let link = ad["link"].as_str().context("no link")?;
+    let ahead = visitor.clone().with("sec-purpose", "prefetch").get(link).await?;
+    for click in [ahead, visitor.get(link).await?, visitor.get(link).await?] {
+        assert_eq!(
+            (click.status, &click.headers["location"]),
+            (302, &"https://shop.example.com/laptops?from=rekursing".parse()?)
+        );
+    }
+    assert_eq!(visitor.get(&link.replace("/c", "/d")).await?.status, 404);
+
+    // Nobody bids against it, so it pays the floors: 0.1 USD for a thousand and 0.01 USD for a click.
+    let report = advertiser.get(&format!("{path}/report")).await?.expect(200)?;
+    let total = json!({"sent": 1, "impressions": 1, "clicks": 1, "spent": "0.0101", "fill": 1.0});
+    assert_eq!(report["total"], total);
+    assert_eq!(report["days"].as_array().map(Vec::len), Some(1));
+    let ledger = scene.relay.resolved().await?;
+    assert_eq!(ledger.balance("advertiser:")?, "0.9899".parse()?);
+    assert_eq!(scene.relay.visitor().get(&path).await?.status, 401);
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn no_ad_reaches_the_owner_the_model_a_paying_page_or_a_sensitive_question() -> Result<()> {
+    let (scene, advertiser, _) = campaign(&terms()).await?;
+    scene.script.always(Reply::text(&["one"]));
+    let question = |text: &str| json!({"model": MODEL, "messages": [{"role": "user", "content": text}]});
+    let visitor = scene.relay.visitor();
+    let free = visitor.post("/v1/chat/completions", &question(QUESTION)).await?.expect(200)?;
+    assert_eq!(free["rekursing"]["ad"]["title"], "Laptops that last");
+    assert!(!free["choices"].to_string().contains("Laptops"));
+    let paid = advertiser.post("/v1/chat/completions", &question(QUESTION)).await?.expect(200)?;
+    assert_eq!(paid["rekursing"]["ad"], Value::Null);
+    let sensitive = question("Which laptop can I use during chemotherapy?");
+    let sensitive = visitor.post("/v1/chat/completions", &sensitive).await?.expect(200)?;
+    assert_eq!(sensitive["rekursing"]["ad"], Value::Null);
+    for job in scene.script.jobs() {
+        assert!(!format!("{job:?}").contains("Laptops"), "{job:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_campaign_is_its_advertisers_alone_and_what_it_spent_outlives_a_crash() -> Result<()> {
+    let (mut scene, advertiser, path) = campaign(&terms()).await?;
+    let mut stream = begun(&scene, &advertiser, &path).await?;
+    let token = json!({"token": stream.event("ad").await?["impressionToken"]});
+    scene.relay.visitor().post("/api/ads/impressions", &token).await?.expect(200)?;
+    let before = advertiser.get(&path).await?.expect(200)?;
+    scene.relay.kill().await?;
+    scene.relay.restart().await?;
+    let after = advertiser.get(&path).await?.expect(200)?;
+    assert_eq!(dollars(&after["spent"])?, Nanos::new(100_000));
+    for field in ["spent", "spentToday", "impressions", "clicks", "title", "ends", "account"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    assert_eq!(after["reserved"], "0");
+    let late = scene.relay.visitor().post("/api/ads/impressions", &token).await?;
+    assert_eq!((late.status, late.error_code()?.as_str()), (410, "ad_over"));
+
+    let stranger = scene.relay.customer(&scene.relay.key("0").await?);
+    assert_eq!(stranger.get(&path).await?.error_code()?, "campaign_not_found");
+    assert_eq!(stranger.get("/api/ads/campaigns").await?.expect(200)?, json!({"campaigns": []}));
+    let paused = advertiser.patch(&path, &json!({"paused": true})).await?.expect(200)?;
+    assert_eq!((&paused["state"], &paused["title"]), (&json!("paused"), &json!("Laptops that last")));
+    let low = advertiser.patch(&path, &json!({"budget": "0.00001", "dailyBudget": "0.00001"})).await?;
+    assert_eq!((low.status, low.error_code()?.as_str()), (409, "budget_spent"));
+    for (wrong, field) in [
+        (json!({"title": "a\u{202e}b"}), "title"),
+        (json!({"link": "http://example.com"}), "link"),
+        (json!({"keywords": ["cancer"]}), "keywords"),
+    ] {
+        let refused = advertiser.patch(&path, &wrong).await?.expect(400)?;
+        assert_eq!(refused["error"]["field"], field);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_chat_page_shows_an_ad_apart_and_counts_it_once_it_was_seen() -> Result<()> {
+    let (scene, advertiser, path) = campaign(&terms()).await?;
+    let gate = Gate::default();
+    scene.script.always(Reply::gated(&["one", " two"], &gate));
+    let browser = Browser::start().await?;
+    let page = browser.open(&scene.relay.url("http")).await?;
+    page.until("document.querySelector('#lamp').dataset.lit === 'true'").await?;
+    page.fill("#question", QUESTION).await?;
+    page.eval("document.querySelector('#question').dispatchEvent(new Event('input', {bubbles: true}))")
+        .await?;
+    page.click("#go").await?;
+    let campaign = || async { advertiser.get(&path).await?.expect(200) };
+    eventually("an ad is chosen", || async { Ok((campaign().await?["reserved"] != "0").then_some(())) })
+        .await?;
+    assert_eq!(campaign().await?["impressions"], 0);
+    gate.open(2);
+    page.until("document.querySelector('.sponsor .label').textContent === 'Sponsored'").await?;
+    let apart =
+        page.eval("document.querySelector('.answer').contains(document.querySelector('.sponsor'))").await?;
+    assert_eq!(apart, false);
+    page.click(".sponsor summary").await?;
+    page.until("document.querySelector('.sponsor details').innerText.includes('about technology')").await?;
+    let link = page.eval("new URL(document.querySelector('.sponsor a').href).pathname").await?;
+    assert!(link.as_str().is_some_and(|link| link.starts_with("/ad/click/")), "{link}");
+    eventually("the impression is counted", || async {
+        Ok((campaign().await?["impressions"] == 1).then_some(()))
+    })
+    .await?;
+    assert_eq!(campaign().await?["clicks"], 0);
+    scene.relay.audit().await
+}
