@@ -2,7 +2,9 @@
 //!
 //! Which ad stands beside an answer, and what it costs, is `rekursing_market::ads`' to say. What is here
 //! hands it the conversation, on a thread of its own while the answer is being made, and stores what follows.
-//! The order of locks is the board's, then the desk's.
+//!
+//! A choice looks at every campaign under the board's lock. So no thread that serves sockets waits for that
+//! lock on behalf of an answer. The order of locks is the board's, then the desk's.
 
 mod conversation;
 mod placing;
@@ -13,7 +15,7 @@ mod token;
 use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, Result};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rekursing_market::{
     ads::{
         AdRefusal, Audience, Board, BoardRefusal, Campaign, Choice, Counted, Country, Happening, Silence,
@@ -40,6 +42,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Ads {
     board: Mutex<Board>,
+    /// Ads that were chosen and not sent, until the board is free to take them back.
+    unsent: Mutex<Vec<ImpressionId>>,
     specs: Mutex<BTreeMap<CampaignId, Spec>>,
     tally: Mutex<Tally>,
     tokens: Tokens,
@@ -115,6 +119,7 @@ impl Ads {
     pub fn new(kept: Kept, desk: Desk) -> Arc<Ads> {
         Arc::new(Ads {
             board: Mutex::new(kept.board),
+            unsent: Mutex::default(),
             specs: Mutex::new(kept.specs),
             tally: Mutex::default(),
             tokens: Tokens::new(kept.key),
@@ -129,7 +134,7 @@ impl Ads {
         let now = self.desk.now();
         let account = campaign.account;
         let before = {
-            let mut board = self.board.lock();
+            let mut board = self.board();
             let before = board.campaign(id).map(|(campaign, _)| campaign.clone());
             board.put(now, id, campaign).map_err(NotTaken::Refused)?;
             before
@@ -145,7 +150,7 @@ impl Ads {
 
     /// Undoes a change that could not be stored.
     fn put_back(&self, now: Moment, id: CampaignId, before: Option<Campaign>) {
-        let mut board = self.board.lock();
+        let mut board = self.board();
         match before {
             None => board.remove(id),
             Some(before) => {
@@ -160,27 +165,34 @@ impl Ads {
     /// Returns a campaign.
     pub fn campaign(&self, id: CampaignId) -> Option<Listed> {
         let spec = self.specs.lock().get(&id)?.clone();
-        let board = self.board.lock();
+        let board = self.board();
         let (campaign, spend) = board.campaign(id)?;
         Some(Listed { id, account: campaign.account, spec, spend: *spend })
     }
 
     /// Returns the campaigns of an account, or of all, oldest first.
     pub fn campaigns(&self, account: Option<AccountId>) -> Vec<Listed> {
+        let spends: Vec<_> = {
+            let board = self.board();
+            let known = board.campaigns().map(|(id, campaign, spend)| (id, campaign.account, *spend));
+            known.filter(|(_, of, _)| account.is_none_or(|account| account == *of)).collect()
+        };
         let specs = self.specs.lock();
-        let board = self.board.lock();
-        let listed = board.campaigns().filter_map(|(id, campaign, spend)| {
-            let is_wanted = account.is_none_or(|account| account == campaign.account);
-            let spec = specs.get(&id).filter(|_| is_wanted)?.clone();
-            Some(Listed { id, account: campaign.account, spec, spend: *spend })
+        let listed = spends.into_iter().filter_map(|(id, account, spend)| {
+            Some(Listed { id, account, spec: specs.get(&id)?.clone(), spend })
         });
         listed.collect()
     }
 
+    /// Tells whether there is any campaign.
+    fn has_campaigns(&self) -> bool {
+        !self.specs.lock().is_empty()
+    }
+
     /// Counts an impression by its token, once, durably. `false` when it has been counted before.
-    pub async fn seen(&self, token: &str) -> Result<bool, NotCounted> {
+    pub async fn seen(self: &Arc<Ads>, token: &str) -> Result<bool, NotCounted> {
         let (impression, _) = self.tokens.read(Use::Seen, token).ok_or(NotCounted::Token)?;
-        let counted = self.count(|board, book, now| board.confirm(now, impression, book))?;
+        let counted = self.count(move |board, book, now| board.confirm(now, impression, book)).await?;
         if counted {
             self.flush().await;
             self.store().flushed().await;
@@ -189,16 +201,15 @@ impl Ads {
     }
 
     /// Counts a click by its token, once.
-    pub fn clicked(&self, token: &str) -> Result<bool, NotCounted> {
+    pub async fn clicked(self: &Arc<Ads>, token: &str) -> Result<bool, NotCounted> {
         let (impression, _) = self.tokens.read(Use::Clicked, token).ok_or(NotCounted::Token)?;
-        self.count(|board, book, now| board.click(now, impression, book))
+        self.count(move |board, book, now| board.click(now, impression, book)).await
     }
 
     /// Returns where a click with this token leads, also when it does not count any more.
     pub fn destination(&self, token: &str) -> Option<String> {
         let (_, campaign) = self.tokens.read(Use::Clicked, token)?;
-        let board = self.board.lock();
-        board.campaign(campaign).map(|(campaign, _)| campaign.creative.link().to_owned())
+        self.specs.lock().get(&campaign).map(|spec| spec.link.clone())
     }
 
     /// Stores what has been counted.
@@ -215,7 +226,30 @@ impl Ads {
 
     /// Lets time pass: what was set aside for ads that nobody saw is free again.
     pub fn tick(&self) {
-        self.board.lock().lapse(self.desk.now());
+        // Whoever holds the board lets time pass himself.
+        if let Some(mut board) = self.board.try_lock() {
+            self.take_back(&mut board);
+            board.lapse(self.desk.now());
+        }
+    }
+
+    /// Takes back an ad that was not sent, at once or as soon as the board is free.
+    fn release(&self, impression: ImpressionId) {
+        self.unsent.lock().push(impression);
+        if let Some(mut board) = self.board.try_lock() {
+            self.take_back(&mut board);
+        }
+    }
+
+    fn take_back(&self, board: &mut Board) {
+        let unsent = std::mem::take(&mut *self.unsent.lock());
+        unsent.into_iter().for_each(|impression| board.release(impression));
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        let mut board = self.board.lock();
+        self.take_back(&mut board);
+        board
     }
 
     /// Chooses an ad for a free answer to these fields of a request, or says why there is none. It takes
@@ -246,14 +280,24 @@ impl Ads {
         let audience = Audience { topic, visitor, country };
         let balance = |account| self.desk.balance(account);
         let impression = ImpressionId::new(ms, random);
-        self.board.lock().choose(now, impression, seed, &audience, balance).ok_or("none_fits")
+        self.board().choose(now, impression, seed, &audience, balance).ok_or("none_fits")
     }
 
-    fn count(
+    /// Counts what happened to an ad, beside the threads that serve sockets.
+    async fn count(
+        self: &Arc<Ads>,
+        count: impl FnOnce(&mut Board, &mut Book, Moment) -> Result<Counted, AdRefusal> + Send + 'static,
+    ) -> Result<bool, NotCounted> {
+        let ads = Arc::clone(self);
+        let counted = tokio::task::spawn_blocking(move || ads.count_now(count)).await;
+        counted.unwrap_or(Err(NotCounted::Over))
+    }
+
+    fn count_now(
         &self,
         count: impl FnOnce(&mut Board, &mut Book, Moment) -> Result<Counted, AdRefusal>,
     ) -> Result<bool, NotCounted> {
-        let mut board = self.board.lock();
+        let mut board = self.board();
         let (counted, now) = self.desk.post(|book, now| {
             let counted = count(&mut board, book, now);
             let happenings = match &counted {

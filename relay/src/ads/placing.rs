@@ -42,7 +42,7 @@ impl Placing {
             return Placing::none();
         }
         ads.tally.lock().asked(ads.desk.now());
-        if ads.board.lock().campaigns().next().is_none() {
+        if !ads.has_campaigns() {
             return Placing::none();
         }
         let (ads, stream) = (Arc::clone(ads), Arc::clone(stream));
@@ -102,7 +102,7 @@ impl Placement {
 impl Drop for Placement {
     fn drop(&mut self) {
         if !self.sent {
-            self.ads.board.lock().release(self.choice.impression);
+            self.ads.release(self.choice.impression);
         }
     }
 }

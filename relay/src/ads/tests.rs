@@ -82,8 +82,8 @@ async fn what_was_spent_and_counted_is_the_same_after_a_restart() {
         assert_eq!(ads.seen(&seen).await, Ok(true));
         assert_eq!(ads.seen(&seen).await, Ok(false));
         if clicks {
-            assert_eq!(ads.clicked(&click), Ok(true));
-            assert_eq!(ads.clicked(&click), Ok(false));
+            assert_eq!(ads.clicked(&click).await, Ok(true));
+            assert_eq!(ads.clicked(&click).await, Ok(false));
         }
     }
     // The floors, for nobody bids against it: 0.1 USD for a thousand, 0.01 USD for a click.
@@ -102,7 +102,7 @@ async fn what_was_spent_and_counted_is_the_same_after_a_restart() {
     );
     // What was out is not, but its link still leads to where it led.
     assert_eq!(again.seen(&open_seen).await, Err(NotCounted::Over));
-    assert_eq!(again.clicked(&open_click), Err(NotCounted::Over));
+    assert_eq!(again.clicked(&open_click).await, Err(NotCounted::Over));
     assert_eq!(again.destination(&open_click).as_deref(), Some("https://example.com/x"));
     let today = again.desk.now().day();
     let days = again.store().campaign_days(CAMPAIGN, today - 1).await.unwrap();
@@ -198,7 +198,7 @@ async fn sixty_four_racing_pages_never_overspend() {
                 let token = sent["impressionToken"].as_str().unwrap();
                 let (impression, _) = ads.tokens.read(Use::Seen, token).unwrap();
                 for _ in 0..2 {
-                    if ads.count(|board, book, now| board.confirm(now, impression, book)) == Ok(true) {
+                    if ads.count_now(|board, book, now| board.confirm(now, impression, book)) == Ok(true) {
                         counted.fetch_add(1, Ordering::Relaxed);
                     }
                 }

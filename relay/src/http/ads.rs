@@ -176,7 +176,7 @@ pub(super) async fn click(
     let looks_ahead = headers.contains_key("sec-purpose") || headers.contains_key("purpose");
     if method == Method::GET && !looks_ahead {
         // It leads there whether it counts or not.
-        let counted = house.ads.clicked(&token);
+        let counted = house.ads.clicked(&token).await;
         tracing::debug!(?counted, "an ad was clicked");
     }
     let mut response = StatusCode::FOUND.into_response();

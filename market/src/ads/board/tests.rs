@@ -94,6 +94,49 @@ fn an_ad_that_was_seen_is_paid_once_at_the_price_of_the_next_one() {
     assert_eq!(book.audit(), Ok(()));
 }
 
+fn dollars(text: &str) -> Nanos {
+    text.parse().unwrap()
+}
+
+#[test]
+fn the_worked_example_of_the_ledger_is_what_happens() {
+    let with = |account, thousand, click| Campaign {
+        bid: Bid { thousand: dollars(thousand), click: dollars(click) },
+        ..campaign(account)
+    };
+    let mut board = Board::new(AdTerms::default());
+    board.put(NOW, id(1), with(ONE, "2", "0.05")).unwrap();
+    board.put(NOW, id(2), with(TWO, "1.5", "0.0375")).unwrap();
+    let mut book = book(5_000_000_000);
+    let choice = choose(&mut board, &book, 1).unwrap();
+    assert_eq!((choice.prices.impression, choice.prices.click), (dollars("0.0015"), dollars("0.0375")));
+    assert_eq!(board.campaign(id(1)).unwrap().1.reserved, dollars("0.039"));
+    let balances = |book: &Book| [Account::Advertiser(ONE), Account::Free].map(|whose| book.balance(whose));
+    board.confirm(NOW, impression(1), &mut book).unwrap();
+    assert_eq!(balances(&book), [dollars("4.9985"), dollars("0.0015")]);
+    board.click(NOW, impression(1), &mut book).unwrap();
+    assert_eq!(balances(&book), [dollars("4.961"), dollars("0.039")]);
+}
+
+#[test]
+fn the_example_of_the_readers_page_is_what_happens() {
+    let with = |account, thousand, targets| Campaign {
+        bid: Bid { thousand: dollars(thousand), click: Nanos::ZERO },
+        targets,
+        ..campaign(account)
+    };
+    let of = |category| Targets { categories: vec![category], ..Targets::default() };
+    let keyword = Targets { keywords: vec!["laptop".parse().unwrap()], ..Targets::default() };
+    let mut board = Board::new(AdTerms::default());
+    board.put(NOW, id(1), with(ONE, "2.00", of(Category::Technology))).unwrap();
+    board.put(NOW, id(2), with(TWO, "1.50", keyword)).unwrap();
+    board.put(NOW, id(3), with(TWO, "9.00", Targets::default())).unwrap();
+    board.put(NOW, id(4), with(TWO, "9.00", of(Category::Travel))).unwrap();
+    let choice = choose(&mut board, &book(1_000_000_000), 1).unwrap();
+    assert_eq!((choice.campaign, choice.prices.impression), (id(1), dollars("0.0015")));
+    assert_eq!(choice.expected, dollars("0.00075"));
+}
+
 #[test]
 fn campaigns_of_one_advertiser_do_not_bid_against_each_other() {
     let (mut board, book) = (board([campaign(ONE), campaign(ONE)]), book(1_000_000));
