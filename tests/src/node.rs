@@ -65,9 +65,16 @@ impl Node {
     /// # Errors
     /// Fails when the state or the answer cannot be read.
     pub async fn earnings(&self, relay: &Relay) -> Result<Earnings> {
+        earnings(relay, &self.plugin, &self.secret()?).await
+    }
+
+    /// Reads the secret that the agent keeps.
+    ///
+    /// # Errors
+    /// Fails when the state cannot be read.
+    pub fn secret(&self) -> Result<String> {
         let state: Value = serde_json::from_slice(&std::fs::read(self.state())?)?;
-        let secret = find(&state, "secret").context("no secret in the agent's state")?;
-        earnings(relay, &self.plugin, &secret).await
+        find(&state, "secret").context("no secret in the agent's state")
     }
 }
 

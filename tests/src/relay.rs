@@ -108,16 +108,13 @@ impl Relay {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn advertised(config: &str, balance: &str, ads: &str) -> Result<(Relay, String)> {
-        let folder = folder(config)?;
-        let data = folder.path().join("data");
-        let key = make_key(&data, balance).await?;
-        let mut command = Command::new(built::relay()?);
-        command.args(["key", "grant", &key[..11], "--ads", "--amount", ads, "--data-dir"]).arg(data);
-        if !command.output().await.context("could not run the operator's command")?.status.success() {
+        let program = Program::new(Engine::Sqlite, config)?;
+        let key = program.key(balance).await?;
+        let mut grant = program.command(&["key", "grant", &key[..11], "--ads", "--amount", ads])?;
+        if !grant.output().await.context("could not run the operator's command")?.status.success() {
             bail!("the operator could not grant money for ads");
         }
-        let (process, address) = launch(folder.path(), "127.0.0.1:0", Echo::Aloud).await?;
-        Ok((Relay { process, address, folder, echo: Echo::Aloud }, key))
+        Ok((Relay::of(program, "127.0.0.1:0", Echo::Aloud).await?, key))
     }
 
     /// Returns where it listens.

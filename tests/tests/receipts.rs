@@ -1,0 +1,144 @@
+//! What a job cost and who earned it, as each of those who may know it is told.
+
+use anyhow::{Context, Result};
+use rekursing_protocol::{Nanos, receipt::SignedReceipt};
+use rekursing_tests::{
+    built,
+    http::Page,
+    node::Node,
+    relay::{FREE, Relay},
+    scene::{Scripted, ask},
+};
+use serde_json::Value;
+use tokio::process::Command;
+
+/// The SHA-256 of `operator`.
+const OPERATOR: &str =
+    "operator_token_sha256 = \"06e55b633481f7bb072957eabcf110c972e86691c3cfedabe088024bffe42f23\"\n";
+
+/// Asks for an answer and returns its job and its cost.
+async fn paid(page: &Page) -> Result<(String, Nanos)> {
+    let events = page.stream("/api/llm/inference", &ask("hello")).await?.events().await?;
+    let done: Value = serde_json::from_str(&events.last().context("no events")?.data)?;
+    let job = done["jobId"].as_str().context("a job without an id")?.to_owned();
+    Ok((job, done["cost"].as_str().context("no cost")?.parse()?))
+}
+
+fn receipt(job: &str) -> String {
+    format!("/api/jobs/{job}/receipt")
+}
+
+/// Lets the relay's program check a receipt against a public key; tells whether it holds.
+async fn holds(json: &Value, key: &str) -> Result<bool> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("receipt.json");
+    std::fs::write(&file, json.to_string())?;
+    let mut command = Command::new(built::relay()?);
+    command.args(["receipt", "verify", "--key", key]).arg(&file).current_dir(folder.path());
+    Ok(command.output().await?.status.success())
+}
+
+/// The usual cast, with an operator and a page that has one dollar.
+async fn scene() -> Result<(Scripted, Page)> {
+    let (relay, key) = Relay::funded(&format!("{OPERATOR}{FREE}"), "1.00").await?;
+    Scripted::around(relay, &key).await
+}
+
+#[tokio::test]
+async fn a_receipt_is_for_whoever_paid_whoever_served_and_the_operator() -> Result<()> {
+    let (scene, page) = scene().await?;
+    let (job, cost) = paid(&page).await?;
+    let json = page.get(&receipt(&job)).await?.expect(200)?;
+    let read: SignedReceipt = serde_json::from_value(json.clone())?;
+    assert_eq!((read.receipt.job_id.to_string(), read.receipt.charge), (job.clone(), cost));
+    assert!(!json.to_string().contains("plg_") && !json.to_string().contains("acc_"), "{json}");
+
+    let bearing = |token: &str| Page::bearing(scene.relay.address(), token);
+    for token in [&scene.node.secret()?, "operator"] {
+        assert_eq!(bearing(token).get(&receipt(&job)).await?.expect(200)?, json);
+    }
+    let other = Node::with(&scene.relay, &scene.script.url(), &[]).await?;
+    for token in [other.secret()?, scene.relay.key("1.00").await?] {
+        let answer = bearing(&token).get(&receipt(&job)).await?;
+        assert_eq!((answer.status, answer.error_code()?.as_str()), (404, "job_not_found"));
+    }
+    let visitor = scene.relay.visitor().get(&receipt(&job)).await?;
+    assert_eq!((visitor.status, visitor.error_code()?.as_str()), (401, "invalid_api_key"));
+    assert_eq!(page.get(&receipt("job_00000000000000000000000000")).await?.status, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_receipt_is_checked_without_the_relay() -> Result<()> {
+    let (mut scene, page) = scene().await?;
+    let (job, _) = paid(&page).await?;
+    let json = page.get(&receipt(&job)).await?.expect(200)?;
+    let keys = scene.relay.visitor().get("/.well-known/rekursing-receipts").await?.expect(200)?;
+    let public = keys["keys"][0]["key"].as_str().context("no key")?.to_owned();
+
+    scene.relay.kill().await?;
+    assert!(holds(&json, &public).await?);
+    let mut forged = json.clone();
+    forged["settlement"]["answerTokens"] = 1.into();
+    assert!(!holds(&forged, &public).await?);
+
+    scene.relay.restart().await?;
+    let again = scene.relay.visitor().get("/.well-known/rekursing-receipts").await?.expect(200)?;
+    assert_eq!(again, keys, "the key outlives a restart");
+    Ok(())
+}
+
+#[tokio::test]
+async fn statements_usage_and_revenue_show_the_same_money() -> Result<()> {
+    let (scene, page) = scene().await?;
+    let operator = Page::bearing(scene.relay.address(), "operator");
+    let owner = Page::bearing(scene.relay.address(), &scene.node.secret()?);
+    let (_, cost) = paid(&page).await?;
+    let (free, free_cost) = paid(&scene.relay.visitor()).await?;
+    assert_eq!(page.get(&receipt(&free)).await?.status, 404, "a free answer is nobody's account's");
+
+    let used = page.get("/api/analytics/usage").await?.expect(200)?;
+    assert_eq!((&used["jobs"], &used["charge"]), (&1.into(), &cost.to_string().into()));
+    let revenue = operator.get("/api/analytics/revenue").await?.expect(200)?;
+    assert_eq!((&revenue["jobs"], &revenue["freeJobs"]), (&2.into(), &1.into()));
+    assert_eq!(revenue["freeCost"], free_cost.to_string());
+    assert_eq!(revenue["fees"], scene.relay.ledger()?.balance("platform")?.to_string());
+    assert_eq!(page.get("/api/analytics/revenue").await?.status, 401);
+    assert_eq!(operator.get("/api/analytics/usage?from=2024-01-01").await?.status, 400);
+
+    let month = revenue["to"].as_str().and_then(|day| day.get(..7)).context("no day")?.to_owned();
+    let statement = page.get(&format!("/api/account/statements/{month}")).await?.expect(200)?;
+    let closing = |of: &Value, at: usize| of["accounts"][at]["closing"].as_str().map(str::to_owned);
+    assert_eq!(closing(&statement, 0), Some(Nanos::new(1_000_000_000 - cost.get()).to_string()));
+    assert_eq!(closing(&statement, 1).as_deref(), Some("0"));
+    let path = format!("/api/plugin/statements/{}/{month}", scene.node.plugin());
+    let statement = owner.get(&path).await?.expect(200)?;
+    let earned = scene.relay.ledger()?.balance("owner:")?;
+    assert_eq!(closing(&statement, 0), Some(earned.to_string()));
+    let csv = owner.get(&format!("{path}?format=csv")).await?;
+    assert_eq!(csv.headers["content-type"], "text/csv; charset=utf-8");
+    let text = String::from_utf8(csv.body.to_vec())?;
+    assert!(text.contains(&format!("{month},available,closing,,,,{earned}\r\n")), "{text}");
+    assert_eq!(page.get(&path).await?.status, 401);
+    assert_eq!(page.get("/api/account/statements/9998-12").await?.status, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn anyone_may_read_what_was_served_in_hours_that_are_over() -> Result<()> {
+    let (scene, page) = scene().await?;
+    paid(&page).await?;
+    let visitor = scene.relay.visitor();
+    let hours = visitor.get("/api/public/jobs").await?.expect(200)?;
+    assert_eq!(hours["hours"], Value::Array(Vec::new()), "this hour is not over");
+    let file = |hour: &str| format!("/api/public/jobs/{hour}.csv");
+    let past = visitor.get(&file("2024-02-29T23")).await?;
+    assert_eq!((past.status, past.body.split(|byte| *byte == b'\n').count()), (200, 2));
+    let tag = past.headers["etag"].to_str()?.to_owned();
+    let again = scene.relay.visitor().with("if-none-match", &tag).get(&file("2024-02-29T23")).await?;
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    for hour in ["9998-01-01T00", "2024-02-30T00", "now"] {
+        assert_eq!(visitor.get(&file(hour)).await?.status, 404, "{hour}");
+    }
+    Ok(())
+}
