@@ -257,16 +257,23 @@ pub(super) fn migrate(sql: &mut Sql) -> Result<()> {
         let known = sql.number(version, &[]).context("could not read the version")?;
         let known = usize::try_from(known).context("a version below zero")?;
         ensure!(known <= MIGRATIONS.len(), "the database was made by a newer relay; update this one");
-        for (step, batch) in (1_u64..).zip(MIGRATIONS).skip(known) {
-            let made = if sql.is_sqlite() { sql.batch(batch) } else { sql.batch(&translated(batch)) };
-            made.with_context(|| format!("could not bring the database to version {step}"))?;
-            if step == 1 {
-                sql.batch(if sql.is_sqlite() { KEPT_SQLITE } else { KEPT_POSTGRES })?;
-            }
-            sql.execute("INSERT INTO version VALUES (?1)", &[step.into()])?;
+        for step in known + 1..=MIGRATIONS.len() {
+            take(sql, step)?;
+            sql.execute("INSERT INTO version VALUES (?1)", &[(step as u64).into()])?;
         }
         Ok(())
     })
+}
+
+/// Takes one step, from the version before to this one.
+pub(super) fn take(sql: &mut Sql, step: usize) -> Result<()> {
+    let batch = MIGRATIONS[step - 1];
+    let made = if sql.is_sqlite() { sql.batch(batch) } else { sql.batch(&translated(batch)) };
+    made.with_context(|| format!("could not bring the database to version {step}"))?;
+    if step == 1 {
+        sql.batch(if sql.is_sqlite() { KEPT_SQLITE } else { KEPT_POSTGRES })?;
+    }
+    Ok(())
 }
 
 /// Writes SQLite's words as PostgreSQL's.

@@ -16,6 +16,7 @@ on_both! {
     the_entries_of_a_job_are_found_by_its_id,
     the_key_of_receipts_is_made_once,
     sums_that_were_changed_behind_our_back_are_found,
+    an_older_ledger_gets_its_sums_when_it_is_opened,
 }
 
 /// One thing that a random book does; the numbers choose among what there is.
@@ -304,8 +305,7 @@ proptest! {
         let place = Place::sqlite();
         let store = start(&place);
         random.entries.iter().cloned().for_each(|entry| store.append(entry));
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
+        now(async {
             store.flushed().await;
             check(&random, &store).await;
         });
@@ -436,12 +436,12 @@ fn sums_that_were_changed_behind_our_back_are_found(place: &Place) {
     }
 }
 
-#[tokio::test]
-async fn nothing_that_an_owner_asks_reads_the_whole_ledger() {
+#[test]
+fn nothing_that_an_owner_asks_reads_the_whole_ledger() {
     let place = Place::sqlite();
     let store = start(&place);
     sell(&store, &[Moment(1_000)]);
-    store.flushed().await;
+    now(store.flushed());
     for read in [
         earnings::SINCE,
         earnings::BALANCE,
@@ -456,8 +456,32 @@ async fn nothing_that_an_owner_asks_reads_the_whole_ledger() {
         let plan: &'static str = format!("EXPLAIN QUERY PLAN {read}").leak();
         let values: Vec<Value> = (0..read.matches('?').count()).map(|_| Value::Null).collect();
         let steps = store.read(move |sql| sql.list(plan, &values, |row| Ok(row.text(3)?.to_owned())));
-        let steps = steps.await.unwrap();
+        let steps = now(steps).unwrap();
         assert!(steps.iter().all(|step| !step.starts_with("SCAN")), "{read}: {steps:?}");
     }
     store.stop();
+}
+
+fn an_older_ledger_gets_its_sums_when_it_is_opened(place: &Place) {
+    let store = start(place);
+    sell(&store, &[Moment(1_000), Moment(Span::DAY.0 * 40), Moment(Span::DAY.0 * 40 + 5)]);
+    now(store.flushed());
+    let told = |store: &Store| {
+        let earnings = now(store.earnings(Moment(Span::DAY.0 * 41), OWNER)).unwrap();
+        let span = Days { from: Day(0), to: Day(41) };
+        let hours = now(store.served_hours(Hour(5_000))).unwrap();
+        (earnings, now(store.revenue(span)).unwrap(), hours)
+    };
+    let before = told(&store);
+    store.stop();
+    let mut sql = Sql::connect(&place.location).unwrap();
+    sql.batch(
+        "DROP TABLE posted; DROP TABLE withheld; DROP TABLE sold; DROP TABLE served; DROP TABLE receipt_key",
+    )
+    .unwrap();
+    schema::take(&mut sql, 3).unwrap();
+    let store = start(place);
+    assert_eq!(told(&store), before);
+    store.stop();
+    assert_eq!(audit(&place.location).unwrap().wrong, None);
 }
