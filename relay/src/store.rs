@@ -19,6 +19,7 @@ mod schema;
 mod served;
 mod sql;
 mod statements;
+mod usage;
 mod writer;
 
 use std::{
@@ -43,10 +44,11 @@ pub use campaigns::{AdCount, AdDay, Placed};
 pub use identities::{Key, Plugin, Purse, Upstream};
 use queue::Queue;
 pub use receipts::{Job, ReceiptKey};
-pub use revenue::{Cash, Days, Jobs, Revenue, RevenueDay, RevenueModel, Sources, Used, UsedDay, UsedModel};
+pub use revenue::{Cash, Revenue, RevenueDay, RevenueModel, Sources};
 pub use served::{HOURS_MAX, ServedJob, Slice};
 pub use sql::{Location, Row, Sql, Value, must_exist};
 pub use statements::{Line, Sheet, Statement};
+pub use usage::{Days, Jobs, Used, UsedDay, UsedModel};
 
 /// How often a database that another relay holds is asked for.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);

@@ -22,7 +22,7 @@ pub struct Audit {
 }
 
 /// Sums that are kept beside the entries, with the query of those that are not the entries'.
-const SUMS: [(&str, &str); 6] = [
+const SUMS: [(&str, &str); 7] = [
     (
         "the sums of what is earned are those of the entries",
         "SELECT owner FROM (
@@ -78,6 +78,14 @@ const SUMS: [(&str, &str); 6] = [
                  -prompt_tokens, -answer_tokens, -charge, -fee FROM spent) AS both_sides
          GROUP BY day, model, free HAVING SUM(jobs) <> 0 OR SUM(prompt_tokens) <> 0
              OR SUM(answer_tokens) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
+    ),
+    (
+        "an hour's settlements are where the sums say",
+        "SELECT CAST(hour AS TEXT) FROM (
+             SELECT hour, jobs, first_seq, last_seq FROM served
+             UNION ALL SELECT at / 3600000, -COUNT(*), -MIN(seq), -MAX(seq) FROM entry
+                 WHERE kind = 'settle' GROUP BY at / 3600000) AS both_sides
+         GROUP BY hour HAVING SUM(jobs) <> 0 OR SUM(first_seq) <> 0 OR SUM(last_seq) <> 0 LIMIT 1",
     ),
 ];
 

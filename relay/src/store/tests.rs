@@ -12,6 +12,7 @@ use crate::discrepancy::Discrepancy;
 mod audits;
 mod losses;
 mod place;
+mod random;
 mod sums;
 
 use place::{Place, on_both};

@@ -1,13 +1,13 @@
 //! What is kept beside the entries, against the entries.
 
 use proptest::{collection::vec, prelude::*};
-use rekursing_market::{
-    Book,
-    ledger::{Cause, Replay, Settlement, Transfer},
-};
+use rekursing_market::ledger::{Cause, Replay, Transfer};
 use rekursing_protocol::{Day, Hour, Month, earnings::Release};
 
-use super::*;
+use super::{
+    random::{BEGIN, Random, page, plugin, step},
+    *,
+};
 
 on_both! {
     what_was_released_first_is_what_was_due_first,
@@ -19,212 +19,8 @@ on_both! {
     an_older_ledger_gets_its_sums_when_it_is_opened,
 }
 
-/// One thing that a random book does; the numbers choose among what there is.
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    TopUp { page: u128, amount: i64 },
-    Refund { page: u128, amount: i64 },
-    Hold { page: u128, tokens: u64, is_free: bool },
-    Settle { which: usize, owner: u128, tokens: u64, model: u8 },
-    Void { which: usize },
-    Release { owner: u128, amount: i64 },
-    AskPayout { owner: u128, amount: i64 },
-    EndPayout { which: usize, how: u8 },
-    Impression { amount: i64 },
-    Wait { hours: u64 },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let amount = || 1..5_000_000_i64;
-    prop_oneof![
-        3 => (1..4_u128, amount()).prop_map(|(page, amount)| Step::TopUp { page, amount }),
-        1 => (1..4_u128, amount()).prop_map(|(page, amount)| Step::Refund { page, amount }),
-        6 => (1..4_u128, 1..900_u64, any::<bool>())
-            .prop_map(|(page, tokens, is_free)| Step::Hold { page, tokens, is_free }),
-        6 => (any::<usize>(), 1..4_u128, 0..900_u64, any::<u8>())
-            .prop_map(|(which, owner, tokens, model)| Step::Settle { which, owner, tokens, model }),
-        1 => any::<usize>().prop_map(|which| Step::Void { which }),
-        2 => (1..4_u128, 1..200_000_i64).prop_map(|(owner, amount)| Step::Release { owner, amount }),
-        2 => (1..4_u128, 1..200_000_i64).prop_map(|(owner, amount)| Step::AskPayout { owner, amount }),
-        2 => (any::<usize>(), 0..4_u8).prop_map(|(which, how)| Step::EndPayout { which, how }),
-        2 => amount().prop_map(|amount| Step::Impression { amount }),
-        3 => (1..200_u64).prop_map(|hours| Step::Wait { hours }),
-    ]
-}
-
-/// A book that does random things, each of which it may refuse.
-struct Random {
-    book: Book,
-    now: Moment,
-    entries: Vec<Entry>,
-    open: Vec<(JobId, u64)>,
-    payouts: Vec<(u128, u128, i64)>,
-    next: u128,
-}
-
-const ADVERTISER: Account = Account::Advertiser(AccountId::from_bits(50));
-const PRICE: Price = Price::new(0, 1_000_000);
-
-fn page(number: u128) -> Account {
-    Account::Page(AccountId::from_bits(number))
-}
-
-fn plugin(number: u128) -> PluginId {
-    PluginId::from_bits(100 + number)
-}
-
-impl Random {
-    /// Begins at the end of a month, with money in the shared purses.
-    fn new() -> Random {
-        let mut random = Random {
-            book: Book::default(),
-            now: Day(20_482).begin(),
-            entries: Vec::new(),
-            open: Vec::new(),
-            payouts: Vec::new(),
-            next: 0,
-        };
-        random.transfer(Cause::Grant, Account::Outside, Account::Free, 5_000_000);
-        random.transfer(Cause::TopUp, Account::Outside, ADVERTISER, 50_000_000);
-        random
-    }
-
-    fn transfer(&mut self, cause: Cause, from: Account, to: Account, amount: i64) -> bool {
-        self.next += 1;
-        let id = self.next.to_string();
-        self.transfer_as(&id, cause, from, to, amount)
-    }
-
-    fn transfer_as(&mut self, id: &str, cause: Cause, from: Account, to: Account, amount: i64) -> bool {
-        let transfer = Transfer { cause, from, to, amount: Nanos::new(amount), note: String::new() };
-        let made = self.book.transfer(self.now, id, transfer);
-        made.map(|entry| self.entries.push(entry)).is_ok()
-    }
-
-    fn step(&mut self, step: Step) {
-        self.now = self.now + Span::secs(1);
-        match step {
-            Step::TopUp { page: number, amount } => {
-                self.transfer(Cause::TopUp, Account::Outside, page(number), amount);
-            }
-            Step::Refund { page: number, amount } => {
-                self.transfer(Cause::Refund, page(number), Account::Outside, amount);
-            }
-            Step::Hold { page: number, tokens, is_free } => {
-                self.next += 1;
-                let payer = if is_free { Account::Free } else { page(number) };
-                let job = JobId::from_bits(self.next);
-                let held = self.book.hold(self.now, job, payer, Quote::new(PRICE, 0, tokens).unwrap());
-                if let Ok(entry) = held {
-                    self.entries.push(entry);
-                    self.open.push((job, tokens));
-                }
-            }
-            Step::Settle { which, owner, tokens, model } => self.settle(which, owner, tokens, model),
-            Step::Void { which } => {
-                if let Some((job, _)) = self.take(which) {
-                    let entry = self.book.void(self.now, job).unwrap();
-                    self.entries.push(entry);
-                }
-            }
-            Step::Release { owner, amount } => {
-                let (held, free) = (Account::Held(plugin(owner)), Account::Owner(plugin(owner)));
-                self.transfer(Cause::Release, held, free, amount);
-            }
-            Step::AskPayout { owner, amount } => {
-                let (from, id) = (Account::Owner(plugin(owner)), self.next + 1);
-                if self.transfer(Cause::PayoutRequested, from, Account::PayoutRequested, amount) {
-                    self.payouts.push((id, owner, amount));
-                }
-            }
-            Step::EndPayout { which, how } => self.end_payout(which, how),
-            Step::Impression { amount } => {
-                self.transfer(Cause::Impression, ADVERTISER, Account::Free, amount);
-            }
-            Step::Wait { hours } => self.now = self.now + Span(hours * Hour::LENGTH.0),
-        }
-    }
-
-    fn take(&mut self, which: usize) -> Option<(JobId, u64)> {
-        if self.open.is_empty() { None } else { Some(self.open.swap_remove(which % self.open.len())) }
-    }
-
-    fn settle(&mut self, which: usize, owner: u128, tokens: u64, model: u8) {
-        let Some((job, most)) = self.take(which) else { return };
-        let settlement = Settlement {
-            job,
-            lease: 1,
-            owner: plugin(owner),
-            model: format!("model-{}", model % 3),
-            tier_asked: Tier::Standard,
-            tier: Tier::Standard,
-            ask: PRICE,
-            price: PRICE,
-            prompt_tokens: 0,
-            answer_tokens: tokens.min(most),
-            fee_permille: 50,
-            discount_permille: u64::from(model % 7) * 10,
-            holdback_permille: u64::from(model % 2) * 500,
-            release_at: self.now + Span(7 * Span::DAY.0),
-        };
-        let entry = self.book.settle(self.now, settlement).unwrap();
-        self.entries.push(entry);
-    }
-
-    fn end_payout(&mut self, which: usize, how: u8) {
-        if self.payouts.is_empty() {
-            return;
-        }
-        let (id, owner, amount) = self.payouts.swap_remove(which % self.payouts.len());
-        let (id, owner) = (id.to_string(), Account::Owner(plugin(owner)));
-        let (asked, sent) = (Account::PayoutRequested, Account::PayoutSent);
-        if how == 0 {
-            assert!(self.transfer_as(&id, Cause::PayoutCancelled, asked, owner, amount));
-            return;
-        }
-        assert!(self.transfer_as(&id, Cause::PayoutSent, asked, sent, amount));
-        let cost = amount / 10;
-        match how {
-            1 => assert!(self.transfer_as(&id, Cause::PayoutReturned, sent, owner, amount)),
-            2 => {
-                self.transfer_as(&id, Cause::PayoutCost, sent, Account::Outside, cost);
-                let rest = amount - cost;
-                assert!(self.transfer_as(&id, Cause::PayoutConfirmed, sent, Account::Outside, rest));
-            }
-            _ => {}
-        }
-    }
-
-    /// Returns what an account had before a moment, by the entries alone.
-    fn before(&self, account: Account, moment: Moment) -> i64 {
-        let postings = self.entries.iter().filter(|entry| entry.at < moment).flat_map(Entry::postings);
-        postings
-            .map(|posting| {
-                let amount = posting.amount.get();
-                i64::from(posting.credit == account) * amount - i64::from(posting.debit == account) * amount
-            })
-            .sum()
-    }
-
-    /// Returns what was set aside for an account's jobs before a moment.
-    fn set_aside(&self, account: Account, moment: Moment) -> i64 {
-        let entries = self.entries.iter().filter(|entry| entry.at < moment);
-        entries
-            .map(|entry| match &entry.kind {
-                EntryKind::Hold { payer, quote, .. } if *payer == account => quote.amount().get(),
-                EntryKind::Void { payer, amount, .. } if *payer == account => -amount.get(),
-                EntryKind::Settle(settle) if settle.payer == account => -settle.held.get(),
-                EntryKind::Hold { .. }
-                | EntryKind::Void { .. }
-                | EntryKind::Settle(_)
-                | EntryKind::Transfer(_) => 0,
-            })
-            .sum()
-    }
-}
-
 fn months(of: &Random) -> impl Iterator<Item = Month> {
-    let (first, last) = (Day(20_482).month(), Day(of.now.day()).month().next());
+    let (first, last) = (BEGIN.month(), Day(of.now.day()).month().next());
     std::iter::successors(Some(first), |month| Some(month.next())).take_while(move |month| *month <= last)
 }
 
@@ -264,7 +60,7 @@ async fn check(random: &Random, store: &Store) {
             "all that was earned is somewhere"
         );
     }
-    let span = Days { from: Day(20_482), to: Day(random.now.day()) };
+    let span = Days { from: BEGIN, to: Day(random.now.day()) };
     let revenue = store.revenue(span).await.unwrap();
     let cash = revenue.cash;
     assert_eq!(cash.platform, random.book.balance(Account::Platform));
@@ -331,83 +127,75 @@ fn sell(store: &Store, moments: &[Moment]) {
 
 fn what_was_released_first_is_what_was_due_first(place: &Place) {
     let store = start(place);
-    now(async {
-        let on = |day| Day(day).begin();
-        sell(&store, &[on(100), on(100) + Span::secs(5), on(101), on(102)]);
-        let transfer = Transfer {
-            cause: Cause::Release,
-            from: Account::Held(OWNER),
-            to: Account::Owner(OWNER),
-            amount: Nanos::new(20_000),
-            note: String::new(),
-        };
-        store.append(Entry { id: "release:1".to_owned(), at: on(107), kind: EntryKind::Transfer(transfer) });
-        store.flushed().await;
-        let earnings = store.earnings(on(107), OWNER).await.unwrap();
-        assert_eq!(earnings.held, Nanos::new(18_000));
-        let due = |day, nanos| Release { at: on(day), amount: Nanos::new(nanos) };
-        assert_eq!(earnings.releases, [due(108, 8_500), due(109, 9_500)]);
-        let days: Vec<_> = earnings.days.iter().map(|day| (day.day, day.jobs)).collect();
-        assert_eq!(days, [(Day(100), 2), (Day(101), 1), (Day(102), 1)]);
-        assert_eq!(earnings.recent[0].release_at, Some(on(109)));
-        let later = store.earnings(on(190), OWNER).await.unwrap();
-        assert_eq!(later.days.first().unwrap().day, Day(101), "only the last 90 days are told");
-    });
+    let on = |day| Day(day).begin();
+    sell(&store, &[on(100), on(100) + Span::secs(5), on(101), on(102)]);
+    let transfer = Transfer {
+        cause: Cause::Release,
+        from: Account::Held(OWNER),
+        to: Account::Owner(OWNER),
+        amount: Nanos::new(20_000),
+        note: String::new(),
+    };
+    store.append(Entry { id: "release:1".to_owned(), at: on(107), kind: EntryKind::Transfer(transfer) });
+    now(store.flushed());
+    let earnings = now(store.earnings(on(107), OWNER)).unwrap();
+    assert_eq!(earnings.held, Nanos::new(18_000));
+    let due = |day, nanos| Release { at: on(day), amount: Nanos::new(nanos) };
+    assert_eq!(earnings.releases, [due(108, 8_500), due(109, 9_500)]);
+    let days: Vec<_> = earnings.days.iter().map(|day| (day.day, day.jobs)).collect();
+    assert_eq!(days, [(Day(100), 2), (Day(101), 1), (Day(102), 1)]);
+    assert_eq!(earnings.recent[0].release_at, Some(on(109)));
+    let later = now(store.earnings(on(190), OWNER)).unwrap();
+    assert_eq!(later.days.first().unwrap().day, Day(101), "only the last 90 days are told");
     store.stop();
 }
 
 fn an_hour_has_its_own_jobs_and_no_others(place: &Place) {
     let store = start(place);
-    now(async {
-        let at = |hour: u64, ms: u64| Moment(hour * Hour::LENGTH.0 + ms);
-        sell(&store, &[at(5, 0), at(5, 3_599_999), at(6, 0), at(9, 7)]);
-        store.flushed().await;
-        let hours = store.served_hours(Hour(9)).await.unwrap();
-        assert_eq!(hours, [(Hour(6), 1), (Hour(5), 2)]);
-        let slice = store.served(Hour(5), 0).await.unwrap().unwrap();
-        let times: Vec<_> = slice.jobs.iter().map(|job| (job.held_at, job.settled_at)).collect();
-        assert_eq!(times, [(at(5, 0), at(5, 0)), (at(5, 3_599_999), at(5, 3_599_999))]);
-        assert_eq!(slice.next, None);
-        assert_eq!(store.served(Hour(6), 0).await.unwrap().unwrap().jobs.len(), 1);
-        assert_eq!(store.served(Hour(6), u64::MAX).await.unwrap().unwrap().jobs, []);
-        assert_eq!(store.served(Hour(7), 0).await.unwrap(), None);
-    });
+    let at = |hour: u64, ms: u64| Moment(hour * Hour::LENGTH.0 + ms);
+    sell(&store, &[at(5, 0), at(5, 3_599_999), at(6, 0), at(9, 7)]);
+    now(store.flushed());
+    let hours = now(store.served_hours(Hour(9))).unwrap();
+    assert_eq!(hours, [(Hour(6), 1), (Hour(5), 2)]);
+    let slice = now(store.served(Hour(5), 0)).unwrap().unwrap();
+    let times: Vec<_> = slice.jobs.iter().map(|job| (job.held_at, job.settled_at)).collect();
+    assert_eq!(times, [(at(5, 0), at(5, 0)), (at(5, 3_599_999), at(5, 3_599_999))]);
+    assert_eq!(slice.next, None);
+    assert_eq!(now(store.served(Hour(6), 0)).unwrap().unwrap().jobs.len(), 1);
+    assert_eq!(now(store.served(Hour(6), u64::MAX)).unwrap().unwrap().jobs, []);
+    assert_eq!(now(store.served(Hour(7), 0)).unwrap(), None);
     store.stop();
 }
 
 fn a_long_hour_comes_in_parts(place: &Place) {
     let store = start(place);
-    now(async {
-        let moments: Vec<Moment> = (0..10_050).map(Moment).collect();
-        sell(&store, &moments);
-        store.flushed().await;
-        let first = store.served(Hour(0), 0).await.unwrap().unwrap();
-        assert_eq!(first.jobs.len(), 10_000);
-        let rest = store.served(Hour(0), first.next.unwrap()).await.unwrap().unwrap();
-        assert_eq!((rest.jobs.len(), rest.next), (50, None));
-        assert_eq!(rest.jobs[0].settled_at, Moment(10_000));
-    });
+    let moments: Vec<Moment> = (0..10_050).map(Moment).collect();
+    sell(&store, &moments);
+    now(store.flushed());
+    let first = now(store.served(Hour(0), 0)).unwrap().unwrap();
+    assert_eq!(first.jobs.len(), 10_000);
+    let rest = now(store.served(Hour(0), first.next.unwrap())).unwrap().unwrap();
+    assert_eq!((rest.jobs.len(), rest.next), (50, None));
+    assert_eq!(rest.jobs[0].settled_at, Moment(10_000));
     store.stop();
 }
 
 fn the_entries_of_a_job_are_found_by_its_id(place: &Place) {
     let store = start(place);
-    now(async {
-        let [settled, void, open] = [10, 11, 12].map(JobId::from_bits);
-        store.append(grant("grant:1", PAGE, 1_000_000));
-        for job in [settled, void, open] {
-            store.append(hold(job, 50_000));
-        }
-        store.append(settle(settled, 50_000));
-        let kind = EntryKind::Void { job: void, payer: PAGE, amount: Nanos::new(50_000) };
-        store.append(Entry { id: format!("void:{void}"), at: Moment(6), kind });
-        store.flushed().await;
-        let end = |job: Option<Job>| job.unwrap().end.map(|end| end.id);
-        assert_eq!(end(store.job(settled).await.unwrap()), Some(format!("settle:{settled}")));
-        assert_eq!(end(store.job(void).await.unwrap()), Some(format!("void:{void}")));
-        assert_eq!(end(store.job(open).await.unwrap()), None);
-        assert!(store.job(JobId::from_bits(13)).await.unwrap().is_none());
-    });
+    let [settled, void, open] = [10, 11, 12].map(JobId::from_bits);
+    store.append(grant("grant:1", PAGE, 1_000_000));
+    for job in [settled, void, open] {
+        store.append(hold(job, 50_000));
+    }
+    store.append(settle(settled, 50_000));
+    let kind = EntryKind::Void { job: void, payer: PAGE, amount: Nanos::new(50_000) };
+    store.append(Entry { id: format!("void:{void}"), at: Moment(6), kind });
+    now(store.flushed());
+    let end = |job: Option<Job>| job.unwrap().end.map(|end| end.id);
+    assert_eq!(end(now(store.job(settled)).unwrap()), Some(format!("settle:{settled}")));
+    assert_eq!(end(now(store.job(void)).unwrap()), Some(format!("void:{void}")));
+    assert_eq!(end(now(store.job(open)).unwrap()), None);
+    assert!(now(store.job(JobId::from_bits(13))).unwrap().is_none());
     store.stop();
 }
 
@@ -424,6 +212,7 @@ fn sums_that_were_changed_behind_our_back_are_found(place: &Place) {
         ("UPDATE posted SET debit = debit + 1 WHERE account = 'page'", "the sums of a class of accounts"),
         ("UPDATE withheld SET amount = amount - 1", "the sums of what is held back"),
         ("UPDATE sold SET answer_tokens = 0", "the sums of what is sold"),
+        ("UPDATE served SET last_seq = last_seq + 1", "an hour's settlements"),
     ] {
         let place = place.another();
         let store = start(&place);
