@@ -96,7 +96,10 @@ function paintEarnings(earnings) {
   }
   const held = earnings && earnings.held !== '0';
   $('held').hidden = !held;
-  if (held) write($('held'), `$${cents(earnings.held)} of it is held back until you are trusted.`);
+  if (!held) return;
+  const day = earnings.heldUntil && new Date(earnings.heldUntil).toLocaleDateString(undefined, { dateStyle: 'medium' });
+  const until = day ? `until you are trusted, at the latest until ${day}` : 'until you are trusted';
+  write($('held'), `$${cents(earnings.held)} of it is held back ${until}.`);
 }
 
 function paintMachine({ gpu, server }) {

@@ -74,6 +74,7 @@ impl Agent {
             total: earnings.total,
             available: earnings.available,
             held: earnings.held,
+            held_until: earnings.releases.last().map(|release| release.at),
             jobs: earnings.jobs,
         };
         self.changed |= self.purse.seen.as_ref() != Some(&seen);

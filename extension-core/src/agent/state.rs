@@ -1,7 +1,7 @@
 //! How the agent stands, as a popup or a terminal shows it: figures and reasons, no word of any
 //! prompt or answer.
 
-use rekursing_protocol::{Gpu, JobId, Nanos, OfferKind, PluginId, Price};
+use rekursing_protocol::{Gpu, JobId, Moment, Nanos, OfferKind, PluginId, Price};
 use serde::{Deserialize, Serialize};
 
 use crate::bridge::server::Kind;
@@ -210,6 +210,8 @@ pub struct EarningsView {
     pub available: Nanos,
     /// What is held back until trusted.
     pub held: Nanos,
+    /// When the last of it is due, if nobody trusts the owner before.
+    pub held_until: Option<Moment>,
     /// Jobs paid in all.
     pub jobs: u64,
 }

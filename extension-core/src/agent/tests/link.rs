@@ -1,6 +1,6 @@
 //! Consent, registration, greeting, heartbeats, pauses and stops.
 
-use rekursing_protocol::{Price, frame::close};
+use rekursing_protocol::{Moment, Price, frame::close};
 use serde_json::json;
 
 use super::world::{World, asks, config, identity, sent};
@@ -258,12 +258,14 @@ fn earnings_are_asked_for_after_settlements_together_and_every_minute() {
     world.start(config(), Some(identity()));
     let first = asks(&world.greet()).pop().unwrap();
     let earnings = json!({
-        "pluginId": identity().plugin, "available": "0.5", "held": "0", "paid": "0", "today": "0.25",
+        "pluginId": identity().plugin, "available": "0.5", "held": "0.25", "paid": "0", "today": "0.25",
+        "releases": [{"at": 5, "amount": "0.1"}, {"at": 9, "amount": "0.15"}],
         "last7Days": "0", "last30Days": "0", "total": "0.75", "jobs": 3, "models": [], "recent": [],
     });
     let body = earnings.to_string();
     world.on(Event::Answered { id: first.id, answer: Answer::Reply { status: 200, body: body.as_bytes() } });
-    assert_eq!(world.state().earnings.unwrap().total.to_string(), "0.75");
+    let seen = world.state().earnings.unwrap();
+    assert_eq!((seen.total.to_string().as_str(), seen.held_until), ("0.75", Some(Moment(9))));
 
     let settled = json!({"settled": {"job": super::world::job_id(1), "earned": "0.1", "prompt_tokens": 1, "answer_tokens": 1, "at": 0}});
     world.frame(&settled);
