@@ -36,6 +36,8 @@ pub enum Effect {
         job: JobId,
         /// What it cost and earned.
         receipt: Receipt,
+        /// The tier that the page got and pays.
+        tier: Tier,
         /// Who served it; `None` when the session is gone.
         session: Option<SessionId>,
         /// Whether the answer came to its end.

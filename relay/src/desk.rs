@@ -11,7 +11,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
-    Usage,
+    Tier, Usage,
     ledger::{Book, Entry},
 };
 use rekursing_protocol::{
@@ -312,8 +312,8 @@ impl Desk {
                 market.fail(now, job, lease, FailCode::Cut, String::new(), usage);
             }
             Effect::Record(entry) => self.shared.store.append(entry),
-            Effect::Settled { job, receipt, session, complete, discrepancy } => {
-                self.settled(job, receipt, session, complete, discrepancy);
+            Effect::Settled { job, receipt, tier, session, complete, discrepancy } => {
+                self.settled(job, receipt, tier, session, complete, discrepancy);
             }
             Effect::Ended { job, end } => self.ended(job, end),
             Effect::Close { session, reason } => {
@@ -341,6 +341,7 @@ impl Desk {
         &self,
         job: JobId,
         receipt: Receipt,
+        tier: Tier,
         session: Option<SessionId>,
         complete: bool,
         discrepancy: bool,
@@ -366,7 +367,7 @@ impl Desk {
                 })));
             }
             if let Some(stream) = stream {
-                stream.settled(receipt, complete);
+                stream.settled(receipt, tier, complete);
             }
         });
     }

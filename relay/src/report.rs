@@ -55,6 +55,7 @@ impl Report {
     /// Notes the end.
     pub fn finished(&mut self, finish: &Finish) {
         self.charged(&finish.receipt);
+        self.tier = finish.tier.name();
         self.first_token_ms = self.streamed.then_some(finish.first_token.0);
         // A stream's speed is that of the tokens behind the first; a whole answer's that of all.
         let tokens = finish.receipt.answer_tokens;
@@ -117,6 +118,7 @@ impl Report {
     pub fn done(&self, reason: &str) -> Value {
         json!({
             "jobId": self.job,
+            "tier": self.tier,
             "usage": self.own_usage(),
             "cost": self.cost(),
             "tokensPerSecond": self.tokens_per_second,

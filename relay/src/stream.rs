@@ -13,7 +13,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rekursing_market::{Assignment, Refusal, Usage};
+use rekursing_market::{Assignment, Refusal, Tier, Usage};
 use rekursing_protocol::{FailCode, JobId, Moment, Span, earnings::Receipt};
 use serde_json::value::RawValue;
 
@@ -66,6 +66,8 @@ pub enum Ending {
 pub struct Finish {
     /// What was charged.
     pub receipt: Receipt,
+    /// The tier that the page got.
+    pub tier: Tier,
     /// Why the server stopped.
     pub reason: String,
     /// The whole answer's JSON when it was not streamed, else empty.
@@ -298,12 +300,13 @@ impl Stream {
     }
 
     /// Notes what was charged; the end follows.
-    pub fn settled(&self, receipt: Receipt, complete: bool) {
+    pub fn settled(&self, receipt: Receipt, tier: Tier, complete: bool) {
         let mut state = self.state.lock();
         if complete && let Some(attempt) = &mut state.attempt {
             let (first_token, generation) = attempt.speeds();
             let finish = Finish {
                 receipt,
+                tier,
                 reason: std::mem::take(&mut attempt.reason),
                 body: std::mem::take(&mut attempt.body),
                 first_token,

@@ -298,6 +298,7 @@ impl Market {
         self.effects.push(Effect::Settled {
             job: job.request.job,
             receipt,
+            tier,
             session: run.at.map(|_| run.session),
             complete,
             discrepancy: charged.discrepancy,

@@ -33,6 +33,7 @@ fn receipt() -> Receipt {
 fn done() -> Ending {
     Ending::Done(Box::new(Finish {
         receipt: receipt(),
+        tier: rekursing_market::Tier::Low,
         reason: "stop".to_owned(),
         body: String::new(),
         first_token: Span(10),
