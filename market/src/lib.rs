@@ -14,6 +14,7 @@ pub mod market;
 mod matching;
 pub mod meter;
 pub mod model_name;
+pub mod payout;
 mod pricing;
 pub mod quantization;
 mod random;

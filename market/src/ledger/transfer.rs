@@ -120,8 +120,11 @@ impl Cause {
             Cause::PayoutRequested => matches!(from, Owner(_)) && to == PayoutRequested,
             Cause::PayoutCancelled => from == PayoutRequested && matches!(to, Owner(_)),
             Cause::PayoutSent => from == PayoutRequested && to == PayoutSent,
-            Cause::PayoutConfirmed | Cause::PayoutCost => from == PayoutSent && to == Outside,
-            Cause::PayoutReturned => from == PayoutSent && matches!(to, Owner(_)),
+            Cause::PayoutConfirmed => from == PayoutSent && to == Outside,
+            // What a rail takes beyond what the owner was told is the platform's.
+            Cause::PayoutCost => matches!(from, PayoutSent | Platform) && to == Outside,
+            // A rail can take back what had arrived.
+            Cause::PayoutReturned => matches!(from, PayoutSent | Outside) && matches!(to, Owner(_)),
             Cause::Impression | Cause::Click => matches!(from, Advertiser(_)) && to == Free,
             Cause::Surplus => from == Free && to == Platform,
             // What is set aside for jobs is theirs alone: a hold is resolved by its job.
@@ -180,7 +183,12 @@ mod tests {
             (Cause::PayoutSent, Account::PayoutRequested, Account::PayoutSent, true),
             (Cause::PayoutConfirmed, Account::PayoutSent, Account::Outside, true),
             (Cause::PayoutConfirmed, Account::PayoutRequested, Account::Outside, false),
+            (Cause::PayoutCost, Account::PayoutSent, Account::Outside, true),
+            (Cause::PayoutCost, Account::Platform, Account::Outside, true),
+            (Cause::PayoutCost, owner, Account::Outside, false),
             (Cause::PayoutReturned, Account::PayoutSent, owner, true),
+            (Cause::PayoutReturned, Account::Outside, owner, true),
+            (Cause::PayoutReturned, Account::PayoutRequested, owner, false),
             (Cause::Impression, advertiser, Account::Free, true),
             (Cause::Impression, advertiser, Account::Platform, false),
             (Cause::Correction, owner, page, true),
