@@ -163,6 +163,27 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "evm")]
+    #[test]
+    fn each_method_reads_its_own_destinations() {
+        let address = "0x52908400098527886E0F7030069857D2E4169EE7";
+        for (method, text) in [
+            (Method::Paypal, "ada@example.com"),
+            (Method::Stripe, "acct_1MTfjCQ9PRzxEwkZ"),
+            (Method::Usdc, address),
+        ] {
+            for other in Method::ALL {
+                let read = Destination::read(other, text);
+                assert_eq!(read.is_ok(), other == method, "{other} {text}");
+                assert!(
+                    read.is_err() || read.is_ok_and(|read| read.method() == method && read.text() == text)
+                );
+            }
+        }
+        let zero = format!("0x{}", "0".repeat(40));
+        assert_eq!(Destination::read(Method::Usdc, &zero), Err(BadDestination::Zero));
+    }
+
     #[test]
     fn the_id_of_a_connected_account_is_taken_and_no_other() {
         assert!(Destination::stripe("acct_1MTfjCQ9PRzxEwkZ").is_ok());

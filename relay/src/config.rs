@@ -3,6 +3,8 @@
 //! The TOML file has the same tables and keys as the structs here; what it leaves out keeps the
 //! default, and a key that does not exist is refused.
 
+mod payouts;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, Result};
@@ -12,6 +14,8 @@ use rekursing_market::{
 };
 use rekursing_protocol::{Nanos, Price, Span};
 use serde::Deserialize;
+
+pub use payouts::{Payouts, Paypal, Stripe, Usdc};
 
 use crate::store::Location;
 
@@ -45,6 +49,8 @@ pub struct Config {
     pub ads: Ads,
     /// Prices and fee.
     pub money: Money,
+    /// Payouts to owners.
+    pub payouts: Payouts,
     /// Limits on sockets, bodies, frames and queues.
     pub limits: Limits,
     /// Deadlines.
@@ -207,6 +213,7 @@ impl Default for Config {
             free: Free::default(),
             ads: Ads::default(),
             money: Money::default(),
+            payouts: Payouts::default(),
             limits: Limits::default(),
             time: Time::default(),
         }

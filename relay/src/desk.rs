@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
     Tier, Usage,
-    ledger::{Book, Entry},
+    ledger::{Book, BookRefusal, Entry, Transfer},
 };
 use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, Nanos, PluginId, SessionId, Span,
@@ -176,8 +176,33 @@ impl Desk {
 
     /// Adds a grant that another process has stored.
     pub fn granted(&self, grant: &Entry) {
-        if let Err(refusal) = self.shared.market.lock().book_mut().apply_foreign(grant) {
-            tracing::error!(id = %grant.id, %refusal, "could not take a grant into the book");
+        match self.shared.market.lock().book_mut().apply_foreign(grant) {
+            // What this desk has posted itself comes by here again.
+            Ok(()) | Err(BookRefusal::Exists) => {}
+            Err(refusal) => {
+                tracing::error!(id = %grant.id, %refusal, "could not take a grant into the book");
+            }
+        }
+    }
+
+    /// Moves money for a cause that is no job, and waits until that is durable. What this process has
+    /// moved before under the same id does not move again. Of what was moved before it started only the
+    /// store knows: whoever may repeat that asks it first.
+    ///
+    /// # Errors
+    /// When the book refuses. Nothing moved.
+    pub async fn transfer(&self, id: &str, transfer: Transfer) -> Result<(), BookRefusal> {
+        let posted = self.run(|market, now| {
+            let entry = market.book_mut().transfer(now, id, transfer)?;
+            self.shared.store.append(entry);
+            Ok(())
+        });
+        match posted {
+            Ok(()) | Err(BookRefusal::Exists) => {
+                self.shared.store.flushed().await;
+                Ok(())
+            }
+            Err(refusal) => Err(refusal),
         }
     }
 

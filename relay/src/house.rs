@@ -15,7 +15,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rekursing_protocol::{AccountId, CampaignId, JobId, PluginId, SessionId};
 use tokio::sync::Semaphore;
 
-use crate::{ads::Ads, chance, config::Config, desk::Desk, receipt::Seal, upstream::Upstreams};
+use crate::{
+    ads::Ads, chance, config::Config, desk::Desk, payouts::Payouts, receipt::Seal, upstream::Upstreams,
+};
 
 /// What every handler and session shares.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub struct House {
     pub desk: Desk,
     /// The ads.
     pub ads: Arc<Ads>,
+    /// Owners' payouts.
+    pub payouts: Arc<Payouts>,
     /// Registered plugins.
     pub plugins: DashMap<PluginId, Identity>,
     /// API keys in use.

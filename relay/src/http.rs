@@ -8,6 +8,7 @@ pub mod caller;
 mod models;
 mod openapi;
 mod operator;
+mod payouts;
 mod plugins;
 mod posted;
 mod problem;

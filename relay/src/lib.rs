@@ -19,6 +19,7 @@ pub mod house;
 pub mod http;
 pub mod keys;
 pub mod outbox;
+pub mod payouts;
 pub mod reader;
 pub mod receipt;
 pub mod relay;

@@ -29,6 +29,7 @@ use crate::{
     desk::Desk,
     house::{House, Identity, Keys, Places, Rates},
     http::router::Routes,
+    payouts::{self, Payouts, Rails, Rules},
     receipt::{self, Seal},
     server,
     store::{Audit, Store},
@@ -49,14 +50,27 @@ const SPREAD_SHARE: u64 = 4;
 /// Opens the store and sets up everything that serves. It waits for the database.
 ///
 /// # Errors
-/// When the database cannot be opened or does not hold.
+/// When the database cannot be opened or does not hold, or a rail of payouts cannot be set up.
 pub fn open(config: Config) -> Result<Arc<House>> {
+    let rails = Rails::of(&config).context("a rail of payouts cannot be set up")?;
+    open_with(config, rails)
+}
+
+/// The same with these rails, whatever the config says of them.
+///
+/// # Errors
+/// When the database cannot be opened or does not hold.
+pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     let clock = Clock::start();
     let mut unstarted = Store::open(&config.location())?;
     unstarted.claim(CLAIM_PATIENCE)?;
     let added = unstarted.fund_free(clock.now(), config.free.budget)?;
     if added > rekursing_protocol::Nanos::ZERO {
         tracing::info!(usd = %added, "added to the budget for free answers");
+    }
+    let dropped = unstarted.drop_unposted_payouts()?;
+    if dropped > 0 {
+        tracing::warn!(payouts = dropped, "dropped payouts whose money had not moved when the relay died");
     }
     let plugins = unstarted.plugins()?;
     let upstreams = unstarted.upstreams()?;
@@ -105,6 +119,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
         let name = plugin.name.as_str().into();
         identities.insert(plugin.id, Identity { secret_hash: plugin.secret_hash, name });
     }
+    let payouts = Arc::new(Payouts::new(desk.clone(), rails, Rules::of(&config)));
     let house = Arc::new(House {
         rates: Rates::new(&config),
         room: Arc::new(Semaphore::new(config.limits.requests_bytes / 1_024)),
@@ -112,6 +127,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
         config,
         ads: Ads::new(kept, desk.clone()),
         desk,
+        payouts,
         plugins: identities,
         keys,
         upstreams: Upstreams::default(),
@@ -134,8 +150,10 @@ pub async fn run(house: Arc<House>, listener: TcpListener, shutdown: impl Future
     let accepting = tokio::spawn(server::serve(Arc::clone(&house), listener, routes, stopped));
     let upkeep = tokio::spawn(upkeep(Arc::clone(&house)));
     let audits = tokio::spawn(audits(Arc::clone(&house)));
+    let payouts = tokio::spawn(payouts::work(Arc::clone(&house.payouts)));
     shutdown.await;
     drain(&house, &stop).await;
+    payouts.abort();
     upkeep.abort();
     audits.abort();
     accepting.abort();

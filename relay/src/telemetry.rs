@@ -2,7 +2,7 @@
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rekursing_market::Counts;
+use rekursing_market::{Counts, payout::State};
 use rekursing_protocol::{FailCode, Nanos, Span, earnings::Receipt};
 
 use crate::{discrepancy::Discrepancy, store::Audit};
@@ -20,6 +20,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("rekursing_jobs_failed_total", "Answers that broke off, by code."),
     ("rekursing_jobs_refused_total", "Jobs that nobody answered, by code."),
     ("rekursing_jobs_settled_total", "Jobs that were charged, by outcome: complete (done) or not (cut)."),
+    ("rekursing_payouts_total", "Payouts that have reached a state, by state."),
     (
         "rekursing_token_discrepancies_total",
         "Charges at which the server's count of tokens was far from the relay's.",
@@ -35,6 +36,8 @@ const GAUGES: &[(&str, &str)] = &[
     ("rekursing_holds_open", "Holds that no charge has resolved."),
     ("rekursing_jobs_running", "Jobs at a provider."),
     ("rekursing_jobs_waiting", "Jobs that wait for a free slot."),
+    ("rekursing_payouts_stuck", "Payouts at which a person should look."),
+    ("rekursing_payouts_under_way", "Payouts that have not ended, by state."),
     ("rekursing_sessions", "Live sessions, of plugins and of upstreams."),
     ("rekursing_sessions_parked", "Sessions that rest after failures."),
     ("rekursing_sessions_suspect", "Sessions whose heartbeat is late."),
@@ -96,6 +99,21 @@ pub fn refused(code: &'static str) {
 /// Counts an answer that broke off.
 pub fn failed(code: FailCode) {
     counter!("rekursing_jobs_failed_total", "code" => name(code)).increment(1);
+}
+
+/// Counts a payout that has reached a state.
+pub fn payout(state: State) {
+    counter!("rekursing_payouts_total", "state" => state.name()).increment(1);
+}
+
+/// Tells how many payouts are under way, and at how many a person should look.
+pub fn payouts_under_way(requested: usize, sent: usize, stuck: usize) {
+    let set = |state: State, count: usize| {
+        gauge!("rekursing_payouts_under_way", "state" => state.name()).set(count as f64);
+    };
+    set(State::Requested, requested);
+    set(State::Sent, sent);
+    gauge!("rekursing_payouts_stuck").set(stuck as f64);
 }
 
 /// Counts a frame that broke the rules of the link.
@@ -192,6 +210,8 @@ mod tests {
             bad_frame("a frame does not parse");
             ad("seen", Nanos::new(1));
             no_ad("sensitive");
+            payout(State::Sent);
+            payouts_under_way(0, 0, 0);
             render(&recorder.handle(), &Counts::default(), 0, true)
         });
         let manual = include_str!("../../docs/http.md");

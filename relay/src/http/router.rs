@@ -9,15 +9,15 @@ use axum::{
         header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
-    routing::{delete, get, patch, post},
+    routing::{delete, get, patch, post, put},
 };
 use hyper::body::Incoming;
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
-    Problem, account, ads, analytics, answers, caller, models, openapi, operator, plugins, public, receipts,
-    site, statements, status,
+    Problem, account, ads, analytics, answers, caller, models, openapi, operator, payouts, plugins, public,
+    receipts, site, statements, status,
 };
 use crate::house::House;
 
@@ -52,7 +52,13 @@ fn router(house: Arc<House>) -> Router {
         .route("/api/plugin/register", post(plugins::register))
         .route("/api/plugin/connect", get(plugins::connect))
         .route("/api/plugin/earnings/{plugin}", get(plugins::earnings))
-        .route("/api/plugin/statements/{plugin}/{month}", get(statements::of_owner));
+        .route("/api/plugin/statements/{plugin}/{month}", get(statements::of_owner))
+        .route("/api/plugin/payouts/{plugin}", get(payouts::list))
+        .route("/api/plugin/payouts/{plugin}", post(payouts::ask))
+        .route("/api/plugin/payouts/{plugin}/method", get(payouts::method))
+        .route("/api/plugin/payouts/{plugin}/method", put(payouts::set_method))
+        .route("/api/plugin/payouts/{plugin}/method", delete(payouts::remove_method))
+        .route("/api/plugin/payouts/{plugin}/{payout}", delete(payouts::cancel));
 
     let pages = Router::new()
         .route("/api/llm/inference", post(answers::inference))
@@ -67,6 +73,9 @@ fn router(house: Arc<House>) -> Router {
 
     let operator = Router::new()
         .route("/api/gpu/register", post(operator::register_upstream))
+        .route("/api/operator/payouts", get(payouts::under_way))
+        .route("/api/operator/payouts/{payout}/approve", post(payouts::approve))
+        .route("/api/operator/payouts/{payout}/cancel", post(payouts::refuse))
         .route("/api/analytics/revenue", get(analytics::revenue));
 
     // Each of them sees what is its own.
@@ -128,7 +137,7 @@ fn cors(house: &Arc<House>) -> CorsLayer {
     });
     CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE])
         .expose_headers([RETRY_AFTER, axum::http::HeaderName::from_static("x-rekursing-job")])
         .max_age(Duration::from_secs(3_600))

@@ -219,6 +219,54 @@ CREATE TABLE relay_key (
     bytes BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- How each owner wants to be paid. One that was removed is remembered, so that another in its place is
+-- known for a change.
+CREATE TABLE payout_method (
+    owner       TEXT PRIMARY KEY,
+    method      TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    threshold   INTEGER NOT NULL,
+    schedule    TEXT NOT NULL,
+    -- When automatic payouts may go there.
+    held_until  INTEGER NOT NULL,
+    -- When the next automatic payout is due.
+    due         INTEGER,
+    removed     INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX payout_method_due ON payout_method (due) WHERE due IS NOT NULL;
+
+-- What the ledger does not know of a payout. Where it stands, the ledger knows alone.
+CREATE TABLE payout (
+    id          TEXT PRIMARY KEY,
+    owner       TEXT NOT NULL,
+    method      TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    amount      INTEGER NOT NULL CHECK (amount > 0),
+    cost        INTEGER NOT NULL CHECK (cost BETWEEN 0 AND amount),
+    automatic   INTEGER NOT NULL,
+    created     INTEGER NOT NULL,
+    -- When it was free to go; nothing while the operator has to say so.
+    approved    INTEGER,
+    -- Everything that is sent, to the byte.
+    prepared    BLOB,
+    -- Whether those bytes may have been sent: 'no', 'perhaps', or 'yes' with the rail's name for it.
+    submitted   TEXT NOT NULL,
+    name        TEXT,
+    -- How it ended, with what the rail took; decided before it is posted.
+    outcome     TEXT,
+    rail_cost   INTEGER NOT NULL,
+    reference   TEXT,
+    reason      TEXT,
+    -- Attempts in a row that came to nothing, and when the next one is due.
+    tries       INTEGER NOT NULL,
+    due         INTEGER NOT NULL,
+    -- When there was nothing left to do.
+    closed      INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX payout_open ON payout (method, due) WHERE closed IS NULL;
+CREATE INDEX payout_owner ON payout (owner, created);
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

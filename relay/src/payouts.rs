@@ -1,0 +1,333 @@
+//! Payouts: owners' money on its way out.
+//!
+//! A payout is a row, which has what is sent and where to, and entries of the ledger, which have where it
+//! stands. Whatever happens is stored in this order: what is about to be done, in the row; what it moves,
+//! in the ledger; then it is done. So a relay that dies anywhere finds out where it was, and a rail is
+//! asked again for what it may have done, with the same bytes, and never for the same twice.
+//!
+//! `step.rs` takes one payout one step further, `work.rs` does so for as long as the relay runs, and
+//! `rails.rs` sets up the rails. What a payout costs and moves is `rekursing_market::payout`'s to say.
+
+mod rails;
+mod step;
+mod view;
+mod work;
+
+use rekursing_market::{
+    Account,
+    payout::{CHANGE_WAIT, Quote, QuoteRefusal, Schedule, State, Step, Tariff},
+};
+use rekursing_protocol::{Moment, Nanos, PayoutId, PluginId, Span};
+use rekursing_rails::{BadDestination, Destination, Method};
+use tokio::sync::{Mutex, Notify};
+
+use crate::{
+    chance,
+    config::Config,
+    desk::Desk,
+    store::{PayoutMethod, PayoutRow, Store, Submitted},
+    telemetry,
+};
+
+pub use rails::Rails;
+pub use step::Progress;
+pub use work::work;
+
+/// Owners' payouts.
+#[derive(Debug)]
+pub struct Payouts {
+    desk: Desk,
+    rails: Rails,
+    rules: Rules,
+    /// Held while a state is read, decided on and posted: two who decide at once could both be right.
+    turn: Mutex<()>,
+    /// Wakes the workers.
+    wake: Notify,
+}
+
+/// What the operator has set.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What each method takes, in the order of [`Method::ALL`].
+    tariffs: [Tariff; 3],
+    /// The amount above which the operator has to agree; `None` when he need not.
+    approval_above: Option<Nanos>,
+    /// For how long a payout that arrived is watched.
+    watch: Span,
+    /// Payouts of one owner under way at once.
+    under_way_max: u64,
+}
+
+/// How an owner wants to be paid from now on.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// By which way.
+    pub method: Method,
+    /// Where to, as the owner wrote it.
+    pub destination: String,
+    /// The balance from which automatic payouts are made; left out, the method's least.
+    pub threshold: Option<Nanos>,
+    /// How often.
+    pub schedule: Schedule,
+}
+
+/// What asking for a payout came to.
+#[derive(Debug)]
+pub enum Asked {
+    /// Nothing happened: this is what it would cost.
+    Quoted(PayoutMethod, Quote),
+    /// It is on its way.
+    Made(Box<PayoutRow>),
+}
+
+/// Why something about payouts is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Denial {
+    /// The owner has named no method.
+    #[error("set a method of payout first")]
+    NoMethod,
+    /// The destination is none.
+    #[error(transparent)]
+    Destination(#[from] BadDestination),
+    /// The threshold is below the method's least.
+    #[error("a threshold is at least {minimum} USD, the least for this method")]
+    Threshold {
+        /// The least.
+        minimum: Nanos,
+    },
+    /// The amount does not hold.
+    #[error(transparent)]
+    Quote(#[from] QuoteRefusal),
+    /// The owner has as many under way as he may.
+    #[error("{most} payouts are under way already; wait until one of them has ended")]
+    TooMany {
+        /// How many he may have.
+        most: u64,
+    },
+    /// There is no such payout.
+    #[error("there is no such payout")]
+    NotFound,
+    /// It is past the state in which this can be done.
+    #[error("the payout is {state} already")]
+    Late {
+        /// Where it stands.
+        state: State,
+    },
+    /// The store failed.
+    #[error("the store does not do it")]
+    Store(#[from] anyhow::Error),
+}
+
+impl Rules {
+    /// Returns the rules of a config.
+    pub fn of(config: &Config) -> Rules {
+        let payouts = &config.payouts;
+        Rules {
+            tariffs: Method::ALL.map(|method| payouts.tariff(method)),
+            approval_above: payouts.approval_above(),
+            watch: Span(payouts.watch_days.min(3_650) * Span::DAY.0),
+            under_way_max: payouts.under_way,
+        }
+    }
+
+    /// Returns what a method takes.
+    pub fn tariff(&self, method: Method) -> Tariff {
+        match method {
+            Method::Paypal => self.tariffs[0],
+            Method::Stripe => self.tariffs[1],
+            Method::Usdc => self.tariffs[2],
+        }
+    }
+}
+
+impl Payouts {
+    /// Sets payouts up over a desk whose store has forgotten what the ledger never had.
+    pub fn new(desk: Desk, rails: Rails, rules: Rules) -> Payouts {
+        Payouts { desk, rails, rules, turn: Mutex::default(), wake: Notify::new() }
+    }
+
+    /// Returns how an owner wants to be paid, if he has said so.
+    pub async fn method(&self, owner: PluginId) -> Result<Option<PayoutMethod>, Denial> {
+        Ok(self.store().payout_method(owner).await?.filter(|method| !method.removed))
+    }
+
+    /// Sets how an owner wants to be paid. Another destination than before makes automatic payouts wait.
+    pub async fn set_method(&self, owner: PluginId, wish: Wish, now: Moment) -> Result<PayoutMethod, Denial> {
+        let Wish { method, destination, threshold, schedule } = wish;
+        let destination = match self.rails.rail(method) {
+            Some(rail) => rail.destination(&destination)?,
+            None => Destination::read(method, &destination)?,
+        };
+        let minimum = self.rules.tariff(method).minimum;
+        let threshold = threshold.unwrap_or(minimum);
+        if threshold < minimum {
+            return Err(Denial::Threshold { minimum });
+        }
+        let _turn = self.turn.lock().await;
+        let before = self.store().payout_method(owner).await?;
+        let held_until = match before {
+            None => Moment(0),
+            Some(same) if same.method == method && same.destination == destination.text() => same.held_until,
+            Some(_) => now + CHANGE_WAIT,
+        };
+        let set = PayoutMethod {
+            owner,
+            method,
+            destination: destination.text().to_owned(),
+            threshold,
+            schedule,
+            held_until,
+            due: schedule.next(now),
+            removed: false,
+        };
+        self.store().put_payout_method(set.clone()).await?;
+        Ok(set)
+    }
+
+    /// Forgets how an owner wants to be paid. What he has asked for goes where it was to go.
+    pub async fn remove_method(&self, owner: PluginId, now: Moment) -> Result<(), Denial> {
+        let _turn = self.turn.lock().await;
+        Ok(self.store().remove_payout_method(owner, now).await?)
+    }
+
+    /// Asks for a payout of an amount, or of everything. Nothing happens unless the cost that was
+    /// `accepted` is what it costs.
+    pub async fn ask(
+        &self,
+        owner: PluginId,
+        amount: Option<Nanos>,
+        accepted: Option<Nanos>,
+        now: Moment,
+    ) -> Result<Asked, Denial> {
+        let _turn = self.turn.lock().await;
+        let method = self.method(owner).await?.ok_or(Denial::NoMethod)?;
+        let quote = self.rules.tariff(method.method).quote(amount, self.available(owner))?;
+        if accepted != Some(quote.cost) {
+            return Ok(Asked::Quoted(method, quote));
+        }
+        let most = self.rules.under_way_max;
+        if self.store().payouts_under_way_of(owner).await? >= most {
+            return Err(Denial::TooMany { most });
+        }
+        let payout = self.new_row(&method, quote, now);
+        Ok(Asked::Made(Box::new(self.make(payout, None).await?)))
+    }
+
+    /// Makes the automatic payouts that are due.
+    pub async fn run_due(&self, now: Moment) -> Result<(), Denial> {
+        for due in self.store().payout_methods_due(now).await? {
+            let _turn = self.turn.lock().await;
+            let Some(method) = self.method(due.owner).await? else { continue };
+            // The owner may have changed it meanwhile.
+            if method.held_until > now || method.due.is_none_or(|due| due > now) {
+                continue;
+            }
+            let (owner, next) = (method.owner, method.schedule.next(now));
+            let available = self.available(owner);
+            let quote = self.rules.tariff(method.method).quote(None, available).ok();
+            let has_room = self.store().payouts_under_way_of(owner).await? < self.rules.under_way_max;
+            match quote.filter(|_| has_room && available >= method.threshold) {
+                Some(quote) => {
+                    let row = PayoutRow { automatic: true, ..self.new_row(&method, quote, now) };
+                    self.make(row, next).await?;
+                }
+                None => self.store().postpone_payout_method(owner, next).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a payout that was not sent back to its owner; `owner` is `None` for the operator, who may do
+    /// so with everybody's.
+    pub async fn cancel(
+        &self,
+        id: PayoutId,
+        owner: Option<PluginId>,
+        reason: &str,
+        now: Moment,
+    ) -> Result<PayoutRow, Denial> {
+        let _turn = self.turn.lock().await;
+        let payout = self.known(id).await?;
+        if owner.is_some_and(|owner| owner != payout.owner) {
+            return Err(Denial::NotFound);
+        }
+        requested_only(&payout)?;
+        self.decide(&payout, State::Cancelled, Nanos::ZERO, None, Some(reason.to_owned())).await?;
+        self.finish(id, now).await?;
+        self.known(id).await
+    }
+
+    /// Lets a payout go that waits for the operator.
+    pub async fn approve(&self, id: PayoutId, now: Moment) -> Result<PayoutRow, Denial> {
+        let _turn = self.turn.lock().await;
+        requested_only(&self.known(id).await?)?;
+        self.store().approve_payout(id, now).await?;
+        self.wake.notify_waiters();
+        self.known(id).await
+    }
+
+    fn store(&self) -> &Store {
+        self.desk.store()
+    }
+
+    fn available(&self, owner: PluginId) -> Nanos {
+        self.desk.balance(Account::Owner(owner))
+    }
+
+    async fn known(&self, id: PayoutId) -> Result<PayoutRow, Denial> {
+        self.store().payout(id).await?.ok_or(Denial::NotFound)
+    }
+
+    fn new_row(&self, method: &PayoutMethod, quote: Quote, now: Moment) -> PayoutRow {
+        let (ms, random) = chance::id(now);
+        let needs_approval = self.rules.approval_above.is_some_and(|above| quote.amount > above);
+        PayoutRow {
+            id: PayoutId::new(ms, random),
+            owner: method.owner,
+            method: method.method,
+            destination: method.destination.clone(),
+            quote,
+            automatic: false,
+            created: now,
+            approved: (!needs_approval).then_some(now),
+            prepared: None,
+            submitted: Submitted::No,
+            name: None,
+            outcome: None,
+            rail_cost: Nanos::ZERO,
+            reference: None,
+            reason: None,
+            tries: 0,
+            due: now,
+            closed: None,
+            reached: [None; 5],
+        }
+    }
+
+    /// Stores a payout and moves its money, within a turn.
+    async fn make(&self, payout: PayoutRow, next: Option<Moment>) -> Result<PayoutRow, Denial> {
+        let (id, amount) = (payout.id, payout.quote.amount);
+        let (owner, Step { id: own, transfer }) = (payout.owner, payout.moves().requested());
+        self.store().add_payout(payout, next).await?;
+        if let Err(refusal) = self.desk.transfer(&own, transfer).await {
+            tracing::warn!(%id, %refusal, "a payout's money is not there");
+            self.store().drop_payout(id).await?;
+            let available = self.available(owner);
+            return Err(QuoteRefusal::Insufficient { amount, available }.into());
+        }
+        telemetry::payout(State::Requested);
+        self.wake.notify_waiters();
+        self.known(id).await
+    }
+}
+
+fn requested_only(payout: &PayoutRow) -> Result<(), Denial> {
+    match payout.outcome.or(payout.state()) {
+        Some(State::Requested) => Ok(()),
+        Some(state) => Err(Denial::Late { state }),
+        None => Err(Denial::NotFound),
+    }
+}
+
+#[cfg(test)]
+mod tests;

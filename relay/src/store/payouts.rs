@@ -1,0 +1,499 @@
+//! Payouts and methods of payout as rows. The state of a payout is not among them: it is read from the
+//! ledger's entries each time.
+
+use std::fmt;
+
+use anyhow::{Result, ensure};
+use rekursing_market::payout::{Moves, Quote, Schedule, State};
+use rekursing_protocol::{Moment, Nanos, PayoutId, PluginId};
+use rekursing_rails::Method;
+
+use super::{Row, Sql, Store, Unstarted, Value};
+
+/// How an owner wants to be paid.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PayoutMethod {
+    /// Whose it is.
+    pub owner: PluginId,
+    /// By which way.
+    pub method: Method,
+    /// Where to, as the rail reads it.
+    pub destination: String,
+    /// The balance from which automatic payouts are made.
+    pub threshold: Nanos,
+    /// How often they are.
+    pub schedule: Schedule,
+    /// When they may go there.
+    pub held_until: Moment,
+    /// When the next one is due.
+    pub due: Option<Moment>,
+    /// Whether the owner has removed it.
+    pub removed: bool,
+}
+
+/// A payout as its row has it, with the moments at which the ledger saw it reach each state.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PayoutRow {
+    /// The payout.
+    pub id: PayoutId,
+    /// Whose money.
+    pub owner: PluginId,
+    /// By which way.
+    pub method: Method,
+    /// Where to.
+    pub destination: String,
+    /// What leaves the balance, and the most that the rail may take of it.
+    pub quote: Quote,
+    /// Whether it was made on a schedule.
+    pub automatic: bool,
+    /// When it was made.
+    pub created: Moment,
+    /// When it was free to go; `None` while the operator has to say so.
+    pub approved: Option<Moment>,
+    /// The bytes that are sent.
+    pub prepared: Option<Vec<u8>>,
+    /// Whether they may have been sent.
+    pub submitted: Submitted,
+    /// The rail's name for it.
+    pub name: Option<String>,
+    /// How it ends, whether that is posted already or not.
+    pub outcome: Option<State>,
+    /// What the rail took.
+    pub rail_cost: Nanos,
+    /// The rail's own name for the payment, for the owner.
+    pub reference: Option<String>,
+    /// What it waits for, or why it ended as it did.
+    pub reason: Option<String>,
+    /// Attempts in a row that came to nothing.
+    pub tries: u32,
+    /// When there is something to do.
+    pub due: Moment,
+    /// When there was nothing left to do.
+    pub closed: Option<Moment>,
+    /// When it reached each state, in the order of [`State::ALL`].
+    pub reached: [Option<Moment>; 5],
+}
+
+/// Whether prepared bytes may have been sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Submitted {
+    /// They certainly were not.
+    No,
+    /// They may have been.
+    Perhaps,
+    /// The rail has taken them.
+    Yes,
+}
+
+impl Submitted {
+    const fn name(self) -> &'static str {
+        match self {
+            Submitted::No => "no",
+            Submitted::Perhaps => "perhaps",
+            Submitted::Yes => "yes",
+        }
+    }
+}
+
+impl PayoutRow {
+    /// Returns where it stands by the ledger; `None` when the ledger does not have it.
+    pub fn state(&self) -> Option<State> {
+        State::of(State::ALL.into_iter().filter(|state| self.reached(*state).is_some()))
+    }
+
+    /// Returns when it reached a state.
+    pub fn reached(&self, state: State) -> Option<Moment> {
+        let at = State::ALL.iter().position(|known| *known == state);
+        at.and_then(|at| self.reached[at])
+    }
+
+    /// Returns it as the ledger sees it.
+    pub fn moves(&self) -> Moves {
+        Moves { payout: self.id, owner: self.owner, quote: self.quote }
+    }
+}
+
+impl fmt::Debug for PayoutMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayoutMethod")
+            .field("owner", &self.owner)
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PayoutRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayoutRow")
+            .field("id", &self.id)
+            .field("method", &self.method)
+            .field("state", &self.state())
+            .field("submitted", &self.submitted)
+            .field("outcome", &self.outcome)
+            .field("tries", &self.tries)
+            .field("due", &self.due)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The columns of a method, and of a payout with the entries that it has.
+macro_rules! methods {
+    () => {
+        "SELECT owner, method, destination, threshold, schedule, held_until, due, removed FROM payout_method"
+    };
+}
+macro_rules! payouts {
+    () => {
+        "SELECT p.id, p.owner, p.method, p.destination, p.amount, p.cost, p.automatic, p.created, p.approved,
+             p.prepared, p.submitted, p.name, p.outcome, p.rail_cost, p.reference, p.reason, p.tries, p.due,
+             p.closed, requested.at, sent.at, confirmed.at, returned.at, cancelled.at
+         FROM payout AS p
+             LEFT JOIN entry AS requested ON requested.id = 'payout_requested:' || p.id
+             LEFT JOIN entry AS sent ON sent.id = 'payout_sent:' || p.id
+             LEFT JOIN entry AS confirmed ON confirmed.id = 'payout_confirmed:' || p.id
+             LEFT JOIN entry AS returned ON returned.id = 'payout_returned:' || p.id
+             LEFT JOIN entry AS cancelled ON cancelled.id = 'payout_cancelled:' || p.id"
+    };
+}
+
+/// Which payouts the operator has something to see of: those that arrived are only watched.
+macro_rules! under_way {
+    () => {
+        "p.closed IS NULL AND (p.outcome IS NULL OR p.outcome <> 'confirmed')"
+    };
+}
+
+impl Store {
+    /// Stores how an owner wants to be paid, in place of what was there.
+    ///
+    /// # Errors
+    /// When it could not be made durable; so with every change here.
+    pub async fn put_payout_method(&self, method: PayoutMethod) -> Result<()> {
+        self.change(move |sql| {
+            sql.execute(
+                "INSERT INTO payout_method VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL)
+                 ON CONFLICT (owner) DO UPDATE SET
+                     method = excluded.method, destination = excluded.destination,
+                     threshold = excluded.threshold, schedule = excluded.schedule,
+                     held_until = excluded.held_until, due = excluded.due, removed = NULL",
+                &[
+                    method.owner.to_string().into(),
+                    method.method.to_string().into(),
+                    method.destination.into(),
+                    method.threshold.into(),
+                    method.schedule.to_string().into(),
+                    method.held_until.into(),
+                    method.due.into(),
+                ],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reads how an owner wants, or has last wanted, to be paid.
+    pub async fn payout_method(&self, owner: PluginId) -> Result<Option<PayoutMethod>> {
+        let owner = owner.to_string();
+        self.read(move |sql| {
+            sql.first(concat!(methods!(), " WHERE owner = ?1"), &[owner.into()], read_method)
+        })
+        .await
+    }
+
+    /// Forgets how an owner wants to be paid, but for what a later change is compared with.
+    pub async fn remove_payout_method(&self, owner: PluginId, now: Moment) -> Result<()> {
+        let owner = owner.to_string();
+        self.change(move |sql| {
+            let remove = "UPDATE payout_method SET removed = ?2, due = NULL WHERE owner = ?1";
+            sql.execute(remove, &[owner.into(), now.into()]).map(|_| ())
+        })
+        .await
+    }
+
+    /// Reads up to 100 methods whose automatic payout is due, longest due first.
+    pub async fn payout_methods_due(&self, now: Moment) -> Result<Vec<PayoutMethod>> {
+        self.read(move |sql| {
+            sql.list(
+                concat!(
+                    methods!(),
+                    " WHERE due IS NOT NULL AND due <= ?1 AND held_until <= ?1 ORDER BY due LIMIT 100"
+                ),
+                &[now.into()],
+                read_method,
+            )
+        })
+        .await
+    }
+
+    /// Sets when an owner's next automatic payout is due.
+    pub async fn postpone_payout_method(&self, owner: PluginId, due: Option<Moment>) -> Result<()> {
+        self.change(move |sql| postpone(sql, owner, due)).await
+    }
+
+    /// Stores a new payout, which the ledger does not have yet. An automatic one says when the next is
+    /// due.
+    pub async fn add_payout(&self, payout: PayoutRow, next: Option<Moment>) -> Result<()> {
+        self.change(move |sql| {
+            insert(sql, &payout)?;
+            if payout.automatic { postpone(sql, payout.owner, next) } else { Ok(()) }
+        })
+        .await
+    }
+
+    /// Removes a payout that the ledger does not have.
+    pub async fn drop_payout(&self, id: PayoutId) -> Result<()> {
+        self.change(move |sql| {
+            sql.execute("DELETE FROM payout WHERE id = ?1", &[id.to_string().into()]).map(|_| ())
+        })
+        .await
+    }
+
+    /// Reads a payout that the ledger has.
+    pub async fn payout(&self, id: PayoutId) -> Result<Option<PayoutRow>> {
+        self.read(move |sql| {
+            let query = concat!(payouts!(), " WHERE p.id = ?1 AND requested.at IS NOT NULL");
+            sql.first(query, &[id.to_string().into()], read_payout)
+        })
+        .await
+    }
+
+    /// Reads an owner's latest payouts, at most 50, newest first.
+    pub async fn payouts_of(&self, owner: PluginId) -> Result<Vec<PayoutRow>> {
+        self.read(move |sql| {
+            let query = concat!(
+                payouts!(),
+                " WHERE p.owner = ?1 AND requested.at IS NOT NULL ORDER BY p.created DESC, p.id DESC LIMIT 50"
+            );
+            sql.list(query, &[owner.to_string().into()], read_payout)
+        })
+        .await
+    }
+
+    /// Counts an owner's payouts that have not ended.
+    pub async fn payouts_under_way_of(&self, owner: PluginId) -> Result<u64> {
+        self.read(move |sql| {
+            let query = concat!("SELECT COUNT(*) FROM payout AS p WHERE p.owner = ?1 AND ", under_way!());
+            sql.number(query, &[owner.to_string().into()]).map(i64::unsigned_abs)
+        })
+        .await
+    }
+
+    /// Reads payouts that have not ended, at most 500, oldest first.
+    pub async fn payouts_under_way(&self) -> Result<Vec<PayoutRow>> {
+        self.read(|sql| {
+            let query = concat!(
+                payouts!(),
+                " WHERE ",
+                under_way!(),
+                " AND requested.at IS NOT NULL ORDER BY p.created, p.id LIMIT 500"
+            );
+            sql.list(query, &[], read_payout)
+        })
+        .await
+    }
+
+    /// Reads the payout of a rail that is first to do something about, if there is any.
+    pub async fn payout_next(&self, method: Method) -> Result<Option<PayoutRow>> {
+        self.read(move |sql| {
+            let query = concat!(
+                payouts!(),
+                " WHERE p.method = ?1 AND p.closed IS NULL AND requested.at IS NOT NULL
+                     AND (p.approved IS NOT NULL OR p.outcome IS NOT NULL)
+                 ORDER BY p.due, p.id LIMIT 1"
+            );
+            sql.first(query, &[method.to_string().into()], read_payout)
+        })
+        .await
+    }
+
+    /// Reads the bytes of a rail's payouts that are prepared and neither confirmed nor closed.
+    pub async fn payouts_standing(&self, method: Method) -> Result<Vec<Vec<u8>>> {
+        self.read(move |sql| {
+            let query = "SELECT prepared FROM payout
+                         WHERE method = ?1 AND closed IS NULL AND outcome IS NULL AND prepared IS NOT NULL";
+            sql.list(query, &[method.to_string().into()], |row| Ok(row.bytes(0)?.to_owned()))
+        })
+        .await
+    }
+
+    /// Keeps the bytes that are about to be sent; without any, those that were not sent are forgotten.
+    pub async fn keep_prepared(&self, id: PayoutId, prepared: Option<Vec<u8>>) -> Result<()> {
+        let prepared = prepared.map_or(Value::Null, Value::Bytes);
+        self.update(
+            id,
+            "UPDATE payout SET prepared = ?2, submitted = 'no', name = NULL WHERE id = ?1",
+            vec![prepared],
+        )
+        .await
+    }
+
+    /// Notes whether prepared bytes may have been sent, and the rail's name for what it has taken.
+    pub async fn note_submitted(
+        &self,
+        id: PayoutId,
+        submitted: Submitted,
+        name: Option<String>,
+    ) -> Result<()> {
+        self.update(
+            id,
+            "UPDATE payout SET submitted = ?2, name = COALESCE(?3, name) WHERE id = ?1",
+            vec![submitted.name().into(), name.into()],
+        )
+        .await
+    }
+
+    /// Decides how a payout ends, before that is posted.
+    pub async fn decide_payout(
+        &self,
+        id: PayoutId,
+        outcome: State,
+        rail_cost: Nanos,
+        reference: Option<String>,
+        reason: Option<String>,
+    ) -> Result<()> {
+        self.update(
+            id,
+            "UPDATE payout SET outcome = ?2, rail_cost = ?3, reference = COALESCE(?4, reference), reason = ?5,
+                 tries = 0 WHERE id = ?1",
+            vec![outcome.name().into(), rail_cost.into(), reference.into(), reason.into()],
+        )
+        .await
+    }
+
+    /// Notes what a payout waits for, how often it was tried in vain, and until when it rests.
+    pub async fn rest_payout(
+        &self,
+        id: PayoutId,
+        tries: u32,
+        due: Moment,
+        reason: Option<String>,
+    ) -> Result<()> {
+        self.update(
+            id,
+            "UPDATE payout SET tries = ?2, due = ?3, reason = ?4 WHERE id = ?1",
+            vec![tries.into(), due.into(), reason.into()],
+        )
+        .await
+    }
+
+    /// Lets a payout go that waits for the operator.
+    pub async fn approve_payout(&self, id: PayoutId, now: Moment) -> Result<()> {
+        self.update(id, "UPDATE payout SET approved = COALESCE(approved, ?2) WHERE id = ?1", vec![now.into()])
+            .await
+    }
+
+    /// Notes that there is nothing left to do about a payout.
+    pub async fn close_payout(&self, id: PayoutId, now: Moment) -> Result<()> {
+        self.update(id, "UPDATE payout SET closed = ?2 WHERE id = ?1", vec![now.into()]).await
+    }
+
+    /// Tells whether the ledger has an entry.
+    pub async fn has_entry(&self, id: String) -> Result<bool> {
+        self.read(move |sql| Ok(sql.number("SELECT COUNT(*) FROM entry WHERE id = ?1", &[id.into()])? > 0))
+            .await
+    }
+
+    async fn update(&self, id: PayoutId, statement: &'static str, values: Vec<Value>) -> Result<()> {
+        self.change(move |sql| {
+            let mut all: Vec<Value> = vec![id.to_string().into()];
+            all.extend(values);
+            ensure!(sql.execute(statement, &all)? == 1, "there is no payout {id}");
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Unstarted {
+    /// Removes payouts that the ledger never had: the process died before it moved their money.
+    pub fn drop_unposted_payouts(&mut self) -> Result<u64> {
+        self.sql.write(|sql| {
+            sql.execute(
+                "DELETE FROM payout WHERE closed IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = 'payout_requested:' || payout.id)",
+                &[],
+            )
+        })
+    }
+}
+
+fn postpone(sql: &mut Sql, owner: PluginId, due: Option<Moment>) -> Result<()> {
+    let postpone = "UPDATE payout_method SET due = ?2 WHERE owner = ?1";
+    sql.execute(postpone, &[owner.to_string().into(), due.into()]).map(|_| ())
+}
+
+fn insert(sql: &mut Sql, payout: &PayoutRow) -> Result<()> {
+    sql.execute(
+        "INSERT INTO payout (id, owner, method, destination, amount, cost, automatic, created, approved,
+             submitted, rail_cost, reason, tries, due)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        &[
+            payout.id.to_string().into(),
+            payout.owner.to_string().into(),
+            payout.method.to_string().into(),
+            payout.destination.as_str().into(),
+            payout.quote.amount.into(),
+            payout.quote.cost.into(),
+            u32::from(payout.automatic).into(),
+            payout.created.into(),
+            payout.approved.into(),
+            payout.submitted.name().into(),
+            payout.rail_cost.into(),
+            payout.reason.clone().into(),
+            payout.tries.into(),
+            payout.due.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+fn read_method(row: &Row) -> Result<PayoutMethod> {
+    Ok(PayoutMethod {
+        owner: row.parsed(0)?,
+        method: row.parsed(1)?,
+        destination: row.text(2)?.to_owned(),
+        threshold: row.nanos(3)?,
+        schedule: row.parsed(4)?,
+        held_until: row.moment(5)?,
+        due: moment(row, 6)?,
+        removed: !row.is_null(7)?,
+    })
+}
+
+fn read_payout(row: &Row) -> Result<PayoutRow> {
+    let submitted = match row.text(10)? {
+        "no" => Submitted::No,
+        "yes" => Submitted::Yes,
+        // The one under which nothing is closed and nothing sent anew.
+        _ => Submitted::Perhaps,
+    };
+    Ok(PayoutRow {
+        id: row.parsed(0)?,
+        owner: row.parsed(1)?,
+        method: row.parsed(2)?,
+        destination: row.text(3)?.to_owned(),
+        quote: Quote { amount: row.nanos(4)?, cost: row.nanos(5)? },
+        automatic: row.number(6)? != 0,
+        created: row.moment(7)?,
+        approved: moment(row, 8)?,
+        prepared: if row.is_null(9)? { None } else { Some(row.bytes(9)?.to_owned()) },
+        submitted,
+        name: text(row, 11)?,
+        outcome: if row.is_null(12)? { None } else { Some(row.parsed(12)?) },
+        rail_cost: row.nanos(13)?,
+        reference: text(row, 14)?,
+        reason: text(row, 15)?,
+        tries: u32::try_from(row.count(16)?).unwrap_or(u32::MAX),
+        due: row.moment(17)?,
+        closed: moment(row, 18)?,
+        reached: [moment(row, 19)?, moment(row, 20)?, moment(row, 21)?, moment(row, 22)?, moment(row, 23)?],
+    })
+}
+
+fn moment(row: &Row, at: usize) -> Result<Option<Moment>> {
+    if row.is_null(at)? { Ok(None) } else { row.moment(at).map(Some) }
+}
+
+fn text(row: &Row, at: usize) -> Result<Option<String>> {
+    if row.is_null(at)? { Ok(None) } else { Ok(Some(row.text(at)?.to_owned())) }
+}
