@@ -174,16 +174,14 @@ impl Payouts {
     /// Goes on after a refusal: nothing of it has left.
     async fn refused(&self, payout: &PayoutRow, refusal: &Refusal, now: Moment) -> Result<()> {
         let tries = payout.tries + 1;
-        let is_passing = match refusal {
-            Refusal::Stale => true,
-            Refusal::Standing | Refusal::Foreign => {
-                // The fault is here and not the owner's.
-                let tries = payout::hopeless(tries);
-                let due = now + payout::pause(tries);
-                return self.rest(payout, tries, due, Some(refusal.to_string()), now).await;
-            }
-            other => other.is_passing(),
-        };
+        if matches!(refusal, Refusal::Standing | Refusal::Foreign) {
+            // The fault is here and not the owner's.
+            let tries = payout::hopeless(tries);
+            return self
+                .rest(payout, tries, now + payout::pause(tries), Some(refusal.to_string()), now)
+                .await;
+        }
+        let is_passing = refusal.is_passing() || *refusal == Refusal::Stale;
         if is_passing && tries < TRIES_MAX {
             // It is prepared anew next time, and these bytes are never sent again.
             if payout.prepared.is_some() {

@@ -1,1 +1,456 @@
+mod crashes;
+mod scripted;
 
+use std::{collections::VecDeque, sync::Arc};
+
+use rekursing_market::{
+    Book, Market, Terms,
+    ledger::{Cause, Transfer},
+};
+use rekursing_rails::{Attempt, Fate, NotKnown, Refusal};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    clock::Clock,
+    store::{Location, audit},
+};
+use scripted::{Scripted, Submission};
+
+const OWNER: PluginId = PluginId::from_bits(2);
+
+fn usd(text: &str) -> Nanos {
+    text.parse().unwrap()
+}
+
+/// Payouts over a database of their own, which can die and come back.
+struct Case {
+    folder: TempDir,
+    config: Config,
+    rail: Arc<Scripted>,
+    payouts: Payouts,
+    /// The present moment, which tests move by hand.
+    now: Moment,
+}
+
+impl Case {
+    /// An owner with 20 USD who is paid by PayPal; what arrived is not watched.
+    async fn new() -> Case {
+        Case::with("[payouts]\nwatch_days = 0").await
+    }
+
+    async fn with(config: &str) -> Case {
+        let (folder, config) = (tempfile::tempdir().unwrap(), Config::parse(config).unwrap());
+        let rail = Arc::new(Scripted::default());
+        rail.world.lock().cost = usd("0.25");
+        let payouts = open(&folder, &config, Some(&rail));
+        let now = payouts.desk.now();
+        let case = Case { folder, config, rail, payouts, now };
+        case.earn("20").await;
+        case.payouts.set_method(OWNER, wish("ada@example.com"), now).await.unwrap();
+        case
+    }
+
+    async fn earn(&self, amount: &str) {
+        let transfer = Transfer {
+            cause: Cause::Correction,
+            from: Account::Outside,
+            to: Account::Owner(OWNER),
+            amount: usd(amount),
+            note: "for a test".to_owned(),
+        };
+        self.payouts.desk.post(&format!("test-{amount}"), transfer).await.unwrap();
+    }
+
+    async fn ask(&self, amount: &str) -> PayoutRow {
+        match self.payouts.ask(OWNER, Some(usd(amount)), Some(usd("0.25")), self.now).await.unwrap() {
+            Asked::Made(payout) => *payout,
+            Asked::Quoted(..) => panic!("only quoted"),
+        }
+    }
+
+    /// Works until nothing is left to do, moving time to whenever something is due.
+    async fn work(&mut self) {
+        for _ in 0..1_000 {
+            match self.payouts.step(Method::Paypal, self.now).await.unwrap() {
+                Progress::Made => {}
+                Progress::Rest(Some(due)) => self.now = due,
+                Progress::Rest(None) => return,
+            }
+        }
+        panic!("the work does not end");
+    }
+
+    /// Works until the payout rests.
+    async fn work_until_rest(&self) -> Option<Moment> {
+        loop {
+            if let Progress::Rest(due) = self.payouts.step(Method::Paypal, self.now).await.unwrap() {
+                return due;
+            }
+        }
+    }
+
+    /// Ends the relay and begins another over the same database.
+    fn restart(mut self) -> Case {
+        self.payouts.store().stop();
+        self.payouts = open(&self.folder, &self.config, Some(&self.rail));
+        self
+    }
+
+    async fn row(&self, payout: &PayoutRow) -> PayoutRow {
+        self.payouts.store().payout(payout.id).await.unwrap().unwrap()
+    }
+
+    async fn state(&self, payout: &PayoutRow) -> State {
+        self.row(payout).await.state().unwrap()
+    }
+
+    /// Returns owner, requested, sent, platform and outside, once the book is audited.
+    fn balances(&self) -> [String; 5] {
+        let accounts = [
+            Account::Owner(OWNER),
+            Account::PayoutRequested,
+            Account::PayoutSent,
+            Account::Platform,
+            Account::Outside,
+        ];
+        assert_eq!(audit(&location(&self.folder)).unwrap().wrong, None);
+        accounts.map(|account| self.payouts.desk.balance(account).to_string())
+    }
+
+    fn submitting(&self, script: impl Into<VecDeque<Submission>>) {
+        self.rail.world.lock().submitting = script.into();
+    }
+
+    fn looking(&self, script: impl Into<VecDeque<Result<Fate, NotKnown>>>) {
+        self.rail.world.lock().looking = script.into();
+    }
+}
+
+fn wish(destination: &str) -> Wish {
+    Wish {
+        method: Method::Paypal,
+        destination: destination.to_owned(),
+        threshold: Some(usd("10")),
+        schedule: Schedule::Daily,
+    }
+}
+
+fn location(folder: &TempDir) -> Location {
+    Location::Folder(folder.path().to_owned())
+}
+
+fn open(folder: &TempDir, config: &Config, rail: Option<&Arc<Scripted>>) -> Payouts {
+    let mut unstarted = Store::open(&location(folder)).unwrap();
+    unstarted.drop_unposted_payouts().unwrap();
+    let opening = unstarted.opening().unwrap();
+    let market = Market::new(Terms::default(), Book::restore(opening.balances, opening.holds), 1);
+    let store = unstarted.start(opening.last, Box::new(|_| true)).unwrap();
+    let desk = Desk::new(market, store, Clock::start(), 1_000);
+    let mut rails = Rails::default();
+    if let Some(rail) = rail {
+        rails.add(Arc::<Scripted>::clone(rail));
+    }
+    Payouts::new(desk, rails, Rules::of(config))
+}
+
+#[tokio::test]
+async fn the_cost_is_shown_before_anything_moves_and_must_be_the_one_accepted() {
+    let case = Case::new().await;
+    for accepted in [None, Some(usd("0.2")), Some(usd("0.26"))] {
+        let asked = case.payouts.ask(OWNER, Some(usd("7.129")), accepted, case.now).await.unwrap();
+        let Asked::Quoted(method, quote) = asked else { panic!("it was made") };
+        assert_eq!(method.destination, "ada@example.com");
+        assert_eq!((quote.amount, quote.cost, quote.arrives()), (usd("7.12"), usd("0.25"), usd("6.87")));
+    }
+    assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
+    let denied = case.payouts.ask(OWNER, Some(usd("21")), None, case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::Quote(QuoteRefusal::Insufficient { .. })), "{denied:?}");
+    let denied = case.payouts.ask(PluginId::from_bits(9), None, None, case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::NoMethod), "{denied:?}");
+}
+
+#[tokio::test]
+async fn a_payout_goes_from_requested_over_sent_to_confirmed() {
+    let mut case = Case::new().await;
+    let payout = case.ask("12.34").await;
+    assert_eq!(case.balances(), ["7.66", "12.34", "0", "0", "-20"]);
+    assert_eq!(payout.state(), Some(State::Requested));
+    case.payouts.step(Method::Paypal, case.now).await.unwrap();
+    assert!(case.row(&payout).await.prepared.is_some(), "its bytes are stored before it is sent");
+    assert!(case.rail.world.lock().submissions.is_empty());
+    case.payouts.step(Method::Paypal, case.now).await.unwrap();
+    assert_eq!(case.balances(), ["7.66", "0", "12.34", "0", "-20"]);
+    assert!(case.rail.world.lock().submissions.is_empty(), "it is in the book before it is sent");
+    case.work().await;
+    assert_eq!(case.balances(), ["7.66", "0", "0", "0", "-7.66"]);
+    let row = case.row(&payout).await;
+    assert_eq!(row.state(), Some(State::Confirmed));
+    assert_eq!(row.reference, Some(format!("TX-{}", payout.id)));
+    let world = case.rail.world.lock();
+    assert_eq!(world.submissions, [(payout.id, Attempt::First)]);
+    assert_eq!(world.paid(), usd("12.09").get());
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_found_out_with_the_same_bytes() {
+    for (script, submissions) in [
+        (vec![Submission::LostAfter], 1),
+        (vec![Submission::LostBefore], 2),
+        (vec![Submission::LostBefore, Submission::LostBefore, Submission::LostAfter], 3),
+    ] {
+        let mut case = Case::new().await;
+        let payout = case.ask("12.34").await;
+        case.submitting(script);
+        case.work().await;
+        assert_eq!(case.state(&payout).await, State::Confirmed);
+        assert_eq!(case.balances(), ["7.66", "0", "0", "0", "-7.66"]);
+        let world = case.rail.world.lock();
+        assert_eq!(world.paid(), usd("12.09").get());
+        assert_eq!(world.submissions.len(), submissions);
+        assert!(world.submissions.iter().skip(1).all(|(_, attempt)| *attempt == Attempt::Again));
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_sent_is_never_given_back_while_nobody_can_tell() {
+    let case = Case::new().await;
+    let payout = case.ask("12.34").await;
+    case.submitting([Submission::LostAfter]);
+    let silent = Err(NotKnown::Contradiction("two transfers".to_owned()));
+    case.looking(vec![silent; 150]);
+    let mut case = case;
+    for _ in 0..150 {
+        case.now = case.work_until_rest().await.unwrap();
+        assert_eq!(case.state(&payout).await, State::Sent);
+    }
+    let view = case.payouts.operator_view(&case.row(&payout).await, case.now);
+    assert_eq!(view["stuck"], true);
+    let denied = case.payouts.cancel(payout.id, None, "", case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::Late { state: State::Sent }), "{denied:?}");
+    case.work().await;
+    assert_eq!(case.state(&payout).await, State::Confirmed);
+}
+
+#[tokio::test]
+async fn a_refusal_that_passes_is_tried_again_and_one_that_does_not_gives_the_money_back() {
+    let mut case = Case::new().await;
+    let payout = case.ask("12.34").await;
+    let insufficient = Refusal::Insufficient("balance is 3 USD".to_owned());
+    case.rail.world.lock().preparing = [Refusal::Unavailable("down".to_owned())].into();
+    case.submitting([Submission::Refused(insufficient.clone()), Submission::Refused(insufficient)]);
+    let due = case.work_until_rest().await.unwrap();
+    assert_eq!(due.since(case.now), Span::secs(10));
+    assert_eq!(case.row(&payout).await.reason.as_deref(), Some("the rail is not available: down"));
+    case.work().await;
+    assert_eq!(case.state(&payout).await, State::Confirmed);
+    assert!(case.rail.world.lock().submissions.iter().all(|(_, attempt)| *attempt == Attempt::First));
+
+    case.earn("3").await;
+    let payout = case.ask("10").await;
+    case.submitting([Submission::Refused(Refusal::Destination("no such receiver".to_owned()))]);
+    case.work().await;
+    let row = case.row(&payout).await;
+    assert_eq!(row.state(), Some(State::Returned));
+    assert_eq!(row.reason.as_deref(), Some("the rail does not pay to this destination: no such receiver"));
+    assert_eq!(case.balances(), ["10.66", "0", "0", "0", "-10.66"]);
+
+    let payout = case.ask("10").await;
+    case.rail.world.lock().preparing = [Refusal::Rejected("no".to_owned())].into();
+    case.work().await;
+    assert_eq!(case.state(&payout).await, State::Cancelled, "it was never sent");
+    assert_eq!(case.balances()[0], "10.66");
+}
+
+#[tokio::test]
+async fn a_payout_that_no_rail_takes_for_days_goes_back_to_its_owner() {
+    let mut case = Case::new().await;
+    let payout = case.ask("12.34").await;
+    case.submitting(vec![Submission::Refused(Refusal::Credentials("401".to_owned())); 200]);
+    let began = case.now;
+    case.work().await;
+    assert_eq!(case.state(&payout).await, State::Returned);
+    assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
+    assert_eq!(case.now.since(began).0 / Span::DAY.0, 3);
+    assert_eq!(case.rail.world.lock().submissions.len(), 100);
+}
+
+#[tokio::test]
+async fn money_that_comes_back_is_the_owners_less_what_the_rail_took() {
+    let mut case = Case::new().await;
+    let payout = case.ask("12.34").await;
+    case.looking([
+        Ok(Fate::Pending { note: "not claimed yet".to_owned() }),
+        Ok(Fate::Returned { reason: "not claimed".to_owned(), cost: usd("0.05") }),
+    ]);
+    case.now = case.work_until_rest().await.unwrap();
+    case.now = case.work_until_rest().await.unwrap();
+    assert_eq!(case.row(&payout).await.reason.as_deref(), Some("not claimed yet"));
+    case.work().await;
+    let row = case.row(&payout).await;
+    assert_eq!((row.state(), row.reason.as_deref()), (Some(State::Returned), Some("not claimed")));
+    assert_eq!(case.balances(), ["19.95", "0", "0", "0", "-19.95"]);
+}
+
+#[tokio::test]
+async fn what_arrived_is_watched_and_goes_back_when_the_rail_takes_it_back() {
+    let mut case = Case::with("[payouts]\nwatch_days = 30").await;
+    let payout = case.ask("12.34").await;
+    while case.state(&payout).await != State::Confirmed {
+        case.now = case.work_until_rest().await.unwrap();
+    }
+    assert_eq!(case.balances(), ["7.66", "0", "0", "0", "-7.66"]);
+    case.looking([
+        Ok(Fate::Pending { note: "its block was replaced".to_owned() }),
+        Ok(Fate::Unknown),
+        Err(NotKnown::Silent("no answer".to_owned())),
+        Ok(Fate::Returned { reason: "refunded".to_owned(), cost: Nanos::ZERO }),
+    ]);
+    case.work().await;
+    let row = case.row(&payout).await;
+    assert_eq!((row.state(), row.reason.as_deref()), (Some(State::Returned), Some("refunded")));
+    assert_eq!(case.balances(), ["19.75", "0", "0", "0", "-19.75"]);
+    assert_eq!(case.rail.world.lock().submissions.len(), 2, "what vanished was sent again");
+
+    let payout = case.ask("12.34").await;
+    case.work().await;
+    let row = case.row(&payout).await;
+    let confirmed = row.reached(State::Confirmed).unwrap();
+    assert_eq!(row.closed.unwrap().since(confirmed).0 / Span::DAY.0, 30);
+}
+
+#[tokio::test]
+async fn an_owner_can_take_back_what_is_only_requested_and_nobody_elses() {
+    let mut case = Case::new().await;
+    let payout = case.ask("12.34").await;
+    case.payouts.step(Method::Paypal, case.now).await.unwrap();
+    let stranger = Some(PluginId::from_bits(9));
+    let denied = case.payouts.cancel(payout.id, stranger, "", case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::NotFound), "{denied:?}");
+    let cancelled = case.payouts.cancel(payout.id, Some(OWNER), "no", case.now).await.unwrap();
+    assert_eq!(cancelled.state(), Some(State::Cancelled));
+    let denied = case.payouts.cancel(payout.id, Some(OWNER), "no", case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::Late { state: State::Cancelled }), "{denied:?}");
+    case.work().await;
+    assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
+    assert!(case.rail.world.lock().submissions.is_empty());
+}
+
+#[tokio::test]
+async fn without_a_rail_payouts_queue_and_say_so_and_go_once_there_is_one() {
+    let mut case = Case::new().await;
+    case.payouts.store().stop();
+    case.payouts = open(&case.folder, &case.config, None);
+    let payout = case.ask("12.34").await;
+    assert_eq!(case.payouts.step(Method::Paypal, case.now).await.unwrap(), Progress::Rest(None));
+    let view = case.payouts.payout_view(&payout);
+    assert_eq!(view["reason"], "this relay's operator has not set up paypal; the payout waits until he does");
+    assert_eq!(case.balances()[1], "12.34");
+    let mut case = case.restart();
+    case.work().await;
+    assert_eq!(case.state(&payout).await, State::Confirmed);
+}
+
+#[tokio::test]
+async fn a_payout_above_the_operators_limit_waits_for_his_word() {
+    let mut case = Case::with("[payouts]\nwatch_days = 0\napproval = true\napproval_above = \"6\"").await;
+    let (small, large) = (case.ask("6").await, case.ask("6.01").await);
+    case.work().await;
+    assert_eq!(case.state(&small).await, State::Confirmed);
+    assert_eq!(case.state(&large).await, State::Requested);
+    let view = case.payouts.payout_view(&case.row(&large).await);
+    assert_eq!(view["reason"], "it waits for the operator's approval");
+    case.payouts.approve(large.id, case.now).await.unwrap();
+    case.work().await;
+    assert_eq!(case.state(&large).await, State::Confirmed);
+    let denied = case.payouts.approve(large.id, case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::Late { .. }), "{denied:?}");
+}
+
+#[tokio::test]
+async fn an_owner_has_only_so_many_under_way() {
+    let mut case = Case::with("[payouts]\nunder_way = 2\nwatch_days = 0").await;
+    case.ask("5").await;
+    case.ask("5").await;
+    let third = case.payouts.ask(OWNER, Some(usd("5")), Some(usd("0.25")), case.now);
+    assert!(matches!(third.await.unwrap_err(), Denial::TooMany { most: 2 }));
+    case.work().await;
+    case.ask("5").await;
+}
+
+#[tokio::test]
+async fn one_payout_is_prepared_beside_those_that_stand_and_does_not_wait_for_them() {
+    let mut case = Case::new().await;
+    let (lost, next) = (case.ask("5").await, case.ask("6").await);
+    case.submitting([Submission::LostBefore]);
+    case.work_until_rest().await;
+    assert_eq!(case.row(&lost).await.submitted, Submitted::Perhaps);
+    assert_eq!(case.row(&next).await.submitted, Submitted::Yes);
+    assert_eq!(case.rail.world.lock().standing, [0, 1]);
+    case.work().await;
+    assert_eq!(case.state(&lost).await, State::Confirmed);
+    assert_eq!(case.rail.world.lock().paid(), usd("10.5").get());
+}
+
+#[tokio::test]
+async fn automatic_payouts_come_on_their_day_once_there_is_enough() {
+    let mut case = Case::new().await;
+    let rows = async |case: &Case| case.payouts.store().payouts_of(OWNER).await.unwrap();
+    case.payouts.run_due(case.now).await.unwrap();
+    assert!(rows(&case).await.is_empty(), "midnight has not come");
+    case.now = Schedule::Daily.next(case.now).unwrap();
+    case.payouts.run_due(case.now).await.unwrap();
+    case.payouts.run_due(case.now).await.unwrap();
+    let made = rows(&case).await;
+    assert_eq!(made.len(), 1);
+    assert_eq!((made[0].automatic, made[0].quote.amount), (true, usd("20")));
+    case.work().await;
+    case.earn("9.99").await;
+    case.now = case.now + Span::DAY;
+    case.payouts.run_due(case.now).await.unwrap();
+    assert_eq!(rows(&case).await.len(), 1, "less than the threshold");
+    case.earn("0.01").await;
+    case.payouts.run_due(case.now).await.unwrap();
+    assert_eq!(rows(&case).await.len(), 1, "its day is over");
+    case.now = case.now + Span::DAY;
+    case.payouts.run_due(case.now).await.unwrap();
+    assert_eq!(rows(&case).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behind_a_removal() {
+    let case = Case::new().await;
+    let set = |wish, now| case.payouts.set_method(OWNER, wish, now);
+    let now = case.now;
+    assert_eq!(set(wish("ada@example.com"), now).await.unwrap().held_until, Moment(0));
+    case.payouts.remove_method(OWNER, now).await.unwrap();
+    assert!(case.payouts.method(OWNER).await.unwrap().is_none());
+    assert_eq!(set(wish("ada@EXAMPLE.com"), now).await.unwrap().held_until, Moment(0));
+    case.payouts.remove_method(OWNER, now).await.unwrap();
+    let changed = set(wish("eve@example.com"), now).await.unwrap();
+    assert_eq!(changed.held_until, now + Span::DAY);
+    let view = case.payouts.method_view(&changed, now);
+    assert!(view["note"].as_str().unwrap().contains("wait for 24 hours"), "{view}");
+    // What else is set does not shorten the wait.
+    let again = Wish { threshold: None, ..wish("eve@example.com") };
+    assert_eq!(set(again, now + Span::secs(60)).await.unwrap().held_until, now + Span::DAY);
+    case.payouts.run_due(now + Span::DAY - Span::millis(1)).await.unwrap();
+    assert!(case.payouts.store().payouts_of(OWNER).await.unwrap().is_empty());
+    case.payouts.run_due(now + Span::DAY + Span::DAY).await.unwrap();
+    assert_eq!(case.payouts.store().payouts_of(OWNER).await.unwrap()[0].destination, "eve@example.com");
+}
+
+#[tokio::test]
+async fn a_destination_and_a_threshold_must_be_the_methods() {
+    let case = Case::new().await;
+    let denied = case.payouts.set_method(OWNER, wish("ada"), case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::Destination(_)), "{denied:?}");
+    let low = Wish { threshold: Some(usd("4.99")), ..wish("ada@example.com") };
+    let denied = case.payouts.set_method(OWNER, low, case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::Threshold { minimum } if minimum == usd("5")), "{denied:?}");
+    let zero = format!("0x{}", "0".repeat(40));
+    let usdc = Wish { method: Method::Usdc, ..wish(&zero) };
+    assert!(case.payouts.set_method(OWNER, usdc, case.now).await.is_err());
+    let method = case.payouts.method(OWNER).await.unwrap().unwrap();
+    assert_eq!(method.destination, "ada@example.com");
+}
