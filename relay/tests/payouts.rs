@@ -1,0 +1,233 @@
+//! Payouts over HTTP: what an owner and the operator can do, and what they are told.
+
+use std::sync::Arc;
+
+use rekursing_market::{
+    Account,
+    ledger::{Cause, Transfer},
+};
+use rekursing_protocol::PluginId;
+use rekursing_relay::{chance, config::Config, house::House, payouts::Rails, relay};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+const TOKEN: &str = "an operator's token";
+
+/// A relay without rails and a plugin that has earned 20 USD.
+struct Case {
+    house: Arc<House>,
+    client: Client,
+    url: String,
+    plugin: String,
+    secret: String,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+impl Case {
+    async fn new(config: &str) -> Case {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::parse(config).unwrap();
+        config.data_dir = folder.path().to_owned();
+        config.listen.set_port(0);
+        config.operator_token_sha256 = Some(chance::hex(&chance::digest(TOKEN)));
+        let listener = relay::bind(&config).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let house = relay::open_with(config, Rails::default()).unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async {
+            let _ = stopped.await;
+        };
+        let running = tokio::spawn(relay::run(Arc::clone(&house), listener, shutdown));
+        let client = Client::new();
+        let registered = client.post(format!("{url}/api/plugin/register"));
+        let registered = registered.header("content-type", "application/json").body("{}").send().await;
+        let registered: Value = serde_json::from_slice(&registered.unwrap().bytes().await.unwrap()).unwrap();
+        let text = |field: &str| registered[field].as_str().unwrap().to_owned();
+        let (plugin, secret) = (text("pluginId"), text("secret"));
+        let transfer = Transfer {
+            cause: Cause::Correction,
+            from: Account::Outside,
+            to: Account::Owner(plugin.parse::<PluginId>().unwrap()),
+            amount: "20".parse().unwrap(),
+            note: "for a test".to_owned(),
+        };
+        house.desk.post("test", transfer).await.unwrap();
+        Case { house, client, url, plugin, secret, stop, running, _folder: folder }
+    }
+
+    async fn call(&self, method: Method, path: &str, bearer: &str, body: Value) -> (StatusCode, Value) {
+        let request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(bearer);
+        let request = if body.is_null() {
+            request
+        } else {
+            request.header("content-type", "application/json").body(body.to_string())
+        };
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or(Value::Null))
+    }
+
+    /// Calls one of the owner's own routes.
+    async fn own(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+        let path = format!("/api/plugin/payouts/{}{path}", self.plugin);
+        self.call(method, &path, &self.secret, body).await
+    }
+
+    async fn end(self) {
+        self.stop.send(()).unwrap();
+        self.running.await.unwrap();
+    }
+}
+
+fn code(answer: &Value) -> &str {
+    answer["error"]["code"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn an_owner_sets_a_method_sees_the_cost_accepts_it_and_takes_it_back() {
+    let case = Case::new("").await;
+    let (status, answer) = case.own(Method::POST, "", json!({"amount": "all"})).await;
+    assert_eq!((status, code(&answer)), (StatusCode::CONFLICT, "payout_method_missing"));
+    let (status, answer) = case.own(Method::GET, "/method", Value::Null).await;
+    assert_eq!((status, code(&answer)), (StatusCode::CONFLICT, "payout_method_missing"));
+
+    let wish = json!({"method": "paypal", "destination": "ada@example.com", "threshold": "10", "schedule": "weekly"});
+    let (status, method) = case.own(Method::PUT, "/method", wish).await;
+    assert_eq!(status, StatusCode::OK, "{method}");
+    assert_eq!((&method["destination"], &method["ready"]), (&json!("ada@example.com"), &json!(false)));
+    assert_eq!(case.own(Method::GET, "/method", Value::Null).await.1, method);
+
+    for accept in [Value::Null, json!("0.3")] {
+        let (status, quoted) = case.own(Method::POST, "", json!({"amount": "12.34", "accept": accept})).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(
+            (&quoted["quote"]["cost"], &quoted["quote"]["arrives"]),
+            (&json!("0.25"), &json!("12.09"))
+        );
+    }
+    let (status, made) = case.own(Method::POST, "", json!({"amount": "12.34", "accept": "0.25"})).await;
+    assert_eq!((status, &made["payout"]["state"]), (StatusCode::CREATED, &json!("requested")));
+    let waits = "this relay's operator has not set up paypal; the payout waits until he does";
+    assert_eq!(made["payout"]["reason"], waits);
+
+    let (_, all) = case.own(Method::GET, "", Value::Null).await;
+    assert_eq!((&all["available"], &all["payouts"][0]), (&json!("7.66"), &made["payout"]));
+    assert_eq!(all["methods"][1], json!({"method": "stripe", "ready": false, "minimum": "25", "cost": "0"}));
+
+    let path = format!("/{}", made["payout"]["payoutId"].as_str().unwrap());
+    let (status, cancelled) = case.own(Method::DELETE, &path, Value::Null).await;
+    assert_eq!((status, &cancelled["payout"]["state"]), (StatusCode::OK, &json!("cancelled")));
+    let (status, answer) = case.own(Method::DELETE, &path, Value::Null).await;
+    assert_eq!((status, code(&answer)), (StatusCode::CONFLICT, "payout_under_way"));
+    let (_, all) = case.own(Method::GET, "", Value::Null).await;
+    assert_eq!(all["available"], "20");
+    assert_eq!(case.own(Method::DELETE, "/method", Value::Null).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(case.own(Method::GET, "", Value::Null).await.1["method"], Value::Null);
+    case.end().await;
+}
+
+#[tokio::test]
+async fn what_does_not_hold_is_refused_with_the_field_at_fault() {
+    let case = Case::new("").await;
+    let paypal = |change: Value| {
+        let mut wish = json!({"method": "paypal", "destination": "ada@example.com"});
+        wish.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        wish
+    };
+    for (wish, field) in [
+        (paypal(json!({"destination": "ada"})), "destination"),
+        (paypal(json!({"destination": "a".repeat(300)})), "destination"),
+        (paypal(json!({"threshold": "4.99"})), "threshold"),
+        (paypal(json!({"schedule": "hourly"})), "schedule"),
+    ] {
+        let (status, answer) = case.own(Method::PUT, "/method", wish).await;
+        assert_eq!((status, &answer["error"]["field"]), (StatusCode::BAD_REQUEST, &json!(field)), "{answer}");
+    }
+    for wish in [paypal(json!({"method": "cash"})), paypal(json!({"thresold": "5"})), json!([])] {
+        assert_eq!(case.own(Method::PUT, "/method", wish).await.0, StatusCode::BAD_REQUEST);
+    }
+    case.own(Method::PUT, "/method", paypal(json!({}))).await;
+    for (amount, status) in [
+        ("4.99", StatusCode::BAD_REQUEST),
+        ("1e3", StatusCode::BAD_REQUEST),
+        ("21", StatusCode::PAYMENT_REQUIRED),
+    ] {
+        assert_eq!(case.own(Method::POST, "", json!({"amount": amount})).await.0, status, "{amount}");
+    }
+    for payout in ["/pay_00000000000000000000000000", "/x"] {
+        let (status, answer) = case.own(Method::DELETE, payout, Value::Null).await;
+        assert_eq!((status, code(&answer)), (StatusCode::NOT_FOUND, "payout_not_found"));
+    }
+    case.end().await;
+}
+
+#[tokio::test]
+async fn nobody_else_sees_or_moves_an_owners_money() {
+    let case = Case::new("").await;
+    let path = format!("/api/plugin/payouts/{}", case.plugin);
+    let body = json!({"amount": "all"});
+    for bearer in ["", "rps_0", TOKEN] {
+        for (method, path, body) in [
+            (Method::GET, path.clone(), Value::Null),
+            (Method::POST, path.clone(), body.clone()),
+            (Method::GET, format!("{path}/method"), Value::Null),
+            (
+                Method::PUT,
+                format!("{path}/method"),
+                json!({"method": "paypal", "destination": "e@example.com"}),
+            ),
+            (Method::DELETE, format!("{path}/method"), Value::Null),
+            (Method::DELETE, format!("{path}/pay_00000000000000000000000000"), Value::Null),
+        ] {
+            let (status, _) = case.call(method.clone(), &path, bearer, body).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}");
+        }
+    }
+    for (method, path) in [
+        (Method::GET, "/api/operator/payouts"),
+        (Method::POST, "/api/operator/payouts/pay_00000000000000000000000000/approve"),
+        (Method::POST, "/api/operator/payouts/pay_00000000000000000000000000/cancel"),
+    ] {
+        let body = if method == Method::GET { Value::Null } else { json!({}) };
+        let (status, _) = case.call(method, path, &case.secret, body.clone()).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    case.end().await;
+}
+
+#[tokio::test]
+async fn the_operator_approves_and_cancels_what_waits_for_him() {
+    let case = Case::new("[payouts]\napproval = true\napproval_above = \"6\"").await;
+    let wish = json!({"method": "paypal", "destination": "ada@example.com"});
+    case.own(Method::PUT, "/method", wish).await;
+    let mut paths = Vec::new();
+    for amount in ["7", "8"] {
+        let (_, made) = case.own(Method::POST, "", json!({"amount": amount, "accept": "0.25"})).await;
+        assert_eq!(made["payout"]["reason"], "it waits for the operator's approval");
+        paths.push(format!("/api/operator/payouts/{}", made["payout"]["payoutId"].as_str().unwrap()));
+    }
+    let (_, all) = case.call(Method::GET, "/api/operator/payouts", TOKEN, Value::Null).await;
+    assert_eq!(all["payouts"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&all["payouts"][0]["pluginId"], &all["payouts"][0]["approved"]),
+        (&json!(case.plugin), &json!(false))
+    );
+
+    let (status, approved) =
+        case.call(Method::POST, &format!("{}/approve", paths[0]), TOKEN, json!({})).await;
+    assert_eq!((status, &approved["payout"]["approved"]), (StatusCode::OK, &json!(true)), "{approved}");
+    let reason = json!({"reason": "the account is under review"});
+    let (status, cancelled) = case.call(Method::POST, &format!("{}/cancel", paths[1]), TOKEN, reason).await;
+    assert_eq!((status, &cancelled["payout"]["state"]), (StatusCode::OK, &json!("cancelled")));
+    assert_eq!(cancelled["payout"]["reason"], "the account is under review");
+    let (status, answer) = case.call(Method::POST, &format!("{}/approve", paths[1]), TOKEN, json!({})).await;
+    assert_eq!((status, code(&answer)), (StatusCode::CONFLICT, "payout_under_way"));
+    assert_eq!(case.own(Method::GET, "", Value::Null).await.1["available"], "13");
+    assert_eq!(case.house.desk.balance(Account::PayoutRequested).to_string(), "7");
+    case.end().await;
+}
