@@ -56,7 +56,7 @@ impl Case {
             amount: "20".parse().unwrap(),
             note: "for a test".to_owned(),
         };
-        house.desk.post("test", transfer).await.unwrap();
+        house.desk.transfer("test", transfer).await.unwrap();
         Case { house, client, url, plugin, secret, stop, running, _folder: folder }
     }
 

@@ -198,6 +198,22 @@ mod tests {
     }
 
     #[test]
+    fn the_document_shows_the_numbers_that_the_tests_assert() {
+        let document = include_str!("../../../docs/ledger.md");
+        for row in [
+            "| requested | 7.66 | 12.34 | 0 | 1 | −21 | 0 |",
+            "| sent | 7.66 | 0 | 12.34 | 1 | −21 | 0 |",
+            "| confirmed, the rail took 0.25 | 7.66 | 0 | 0 | 1 | −8.66 | 0 |",
+            "| or confirmed, it took 0.04 | 7.87 | 0 | 0 | 1 | −8.87 | 0 |",
+            "| or confirmed, it took 0.55 | 7.66 | 0 | 0 | 0.7 | −8.36 | 0 |",
+            "| or returned, it took 0.04 | 19.96 | 0 | 0 | 1 | −20.96 | 0 |",
+            "| confirmed at 0.25, and taken back later | 19.75 | 0 | 0 | 1 | −20.75 | 0 |",
+        ] {
+            assert!(document.contains(row), "{row}");
+        }
+    }
+
+    #[test]
     fn ids_name_the_payout_and_the_state_comes_last() {
         let moves = moves();
         let id = moves.payout;

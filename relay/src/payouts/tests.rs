@@ -59,7 +59,7 @@ impl Case {
             amount: usd(amount),
             note: "for a test".to_owned(),
         };
-        self.payouts.desk.post(&format!("test-{amount}"), transfer).await.unwrap();
+        self.payouts.desk.transfer(&format!("test-{amount}"), transfer).await.unwrap();
     }
 
     async fn ask(&self, amount: &str) -> PayoutRow {

@@ -87,16 +87,17 @@ struct Payouts {
 /// Follows each payout of an owner by its id, which every step of it bears behind its cause.
 fn payouts(sql: &mut Sql, plugin: PluginId) -> Result<Payouts> {
     let sums = sql.first(PAYOUTS, &[Account::Owner(plugin).to_string().into()], |row: &Row| {
-        let mut sums = [0; 5];
+        let mut sums = [0; 7];
         for (column, sum) in sums.iter_mut().enumerate() {
             *sum = row.number_or_zero(column)?;
         }
         Ok(sums)
     })?;
-    let [asked, paid, costs, cancelled, returned] = sums.unwrap_or_default();
+    // What had arrived and was taken back later comes from outside, and was not paid in the end.
+    let [asked, arrived, costs, cancelled, returned, taken_back, unspent] = sums.unwrap_or_default();
     Ok(Payouts {
-        under_way: Nanos::new(asked - paid - costs - cancelled - returned),
-        paid: Nanos::new(paid),
+        under_way: Nanos::new(asked - arrived - costs - cancelled - returned - unspent),
+        paid: Nanos::new(arrived - taken_back),
         costs: Nanos::new(costs),
     })
 }
@@ -145,12 +146,16 @@ pub(super) const RELEASES: &str =
 pub(super) const PAYOUTS: &str =
     "SELECT CAST(SUM(asked.amount) AS BIGINT), CAST(SUM(confirmed.amount) AS BIGINT),
              CAST(SUM(cost.amount) AS BIGINT), CAST(SUM(cancelled.amount) AS BIGINT),
-             CAST(SUM(returned.amount) AS BIGINT)
+             CAST(SUM(CASE WHEN returned.account = 'outside' THEN 0 ELSE returned.amount END) AS BIGINT),
+             CAST(SUM(CASE WHEN returned.account = 'outside' THEN returned.amount ELSE 0 END) AS BIGINT),
+             CAST(SUM(unspent.amount) AS BIGINT)
          FROM entry AS asked
              LEFT JOIN entry AS confirmed ON confirmed.id = 'payout_confirmed:' || substr(asked.id, 18)
              LEFT JOIN entry AS cost ON cost.id = 'payout_cost:' || substr(asked.id, 18)
              LEFT JOIN entry AS cancelled ON cancelled.id = 'payout_cancelled:' || substr(asked.id, 18)
              LEFT JOIN entry AS returned ON returned.id = 'payout_returned:' || substr(asked.id, 18)
+             LEFT JOIN entry AS unspent
+                 ON unspent.id = 'payout_returned:' || substr(asked.id, 18) || ':unspent'
          WHERE asked.account = ?1 AND asked.kind NOT IN ('hold', 'void') AND asked.kind = 'payout_requested'";
 
 pub(super) const BY_DAY: &str = "SELECT day, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),

@@ -39,7 +39,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(|which| Step::Void { which }),
         2 => (1..4_u128, 1..200_000_i64).prop_map(|(owner, amount)| Step::Release { owner, amount }),
         2 => (1..4_u128, 1..200_000_i64).prop_map(|(owner, amount)| Step::AskPayout { owner, amount }),
-        2 => (any::<usize>(), 0..4_u8).prop_map(|(which, how)| Step::EndPayout { which, how }),
+        2 => (any::<usize>(), 0..6_u8).prop_map(|(which, how)| Step::EndPayout { which, how }),
         2 => amount().prop_map(|amount| Step::Impression { amount }),
         3 => (1..200_u64).prop_map(|hours| Step::Wait { hours }),
     ]
@@ -179,10 +179,16 @@ impl Random {
         let cost = amount / 10;
         match how {
             1 => assert!(self.transfer_as(&id, Cause::PayoutReturned, sent, owner, amount)),
-            2 => {
-                self.transfer_as(&id, Cause::PayoutCost, sent, Account::Outside, cost);
+            // The rail took half of what was shown, or all of it; later the money may come back.
+            2..=4 => {
+                let unspent = if how == 3 { cost / 2 } else { 0 };
+                self.transfer_as(&id, Cause::PayoutCost, sent, Account::Outside, cost - unspent);
+                self.transfer_as(&format!("{id}:unspent"), Cause::PayoutReturned, sent, owner, unspent);
                 let rest = amount - cost;
                 assert!(self.transfer_as(&id, Cause::PayoutConfirmed, sent, Account::Outside, rest));
+                if how == 4 {
+                    assert!(self.transfer_as(&id, Cause::PayoutReturned, Account::Outside, owner, rest));
+                }
             }
             _ => {}
         }
