@@ -10,13 +10,14 @@ mod views;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rekursing_protocol::{JobId, Moment, PluginId, SessionId};
+use rekursing_protocol::{JobId, KeyId, Moment, Nanos, PluginId, SessionId};
 
 use crate::{
     effect::{Effect, End},
     job::{Job, Run, State},
     ledger::{Book, Entry},
     meter::Usage,
+    purse::{Purses, Taken},
     random::Random,
     refusal::Refusal,
     request::{Payer, Request},
@@ -31,6 +32,7 @@ use crate::{
 pub struct Market {
     terms: Terms,
     book: Book,
+    purses: Purses,
     random: Random,
     effects: Vec<Effect>,
     is_draining: bool,
@@ -72,6 +74,7 @@ impl Market {
         Market {
             terms,
             book,
+            purses: Purses::default(),
             random: Random::new(seed),
             effects: Vec::new(),
             is_draining: false,
@@ -104,6 +107,11 @@ impl Market {
         for job in orphans {
             self.void(now, job);
         }
+    }
+
+    /// Notes what a key with a budget, and those made with it, had spent before the start.
+    pub fn restore_key(&mut self, key: KeyId, taken: Taken) {
+        self.purses.restore(key, taken);
     }
 
     /// Takes a page's request. When it is accepted, the job is assigned ([`Effect::Assign`]) or waits,
@@ -233,8 +241,9 @@ impl Market {
 
     /// Gives back what a job took: its hold and its part of the free quota.
     fn forgive(&mut self, now: Moment, job: &Job) {
-        if job.held.is_some() {
+        if let Some(held) = job.held {
             self.void(now, job.request.job);
+            self.purses.resolve(now, job.request.spender.as_deref(), held, Nanos::ZERO);
         }
         self.give_quota_back(job);
     }

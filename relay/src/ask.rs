@@ -3,7 +3,7 @@
 //! The relay's own fields are read here. What goes to the model server is taken by the agent's
 //! whitelist, a first time here and a second time at the plugin.
 
-mod number;
+pub(crate) mod number;
 pub(crate) mod prompt;
 
 use std::borrow::Cow;
@@ -138,6 +138,7 @@ impl Ask {
         let request = Request {
             job,
             payer,
+            spender: None,
             owner_of_page: None,
             kind: if call == Call::Embedding { OfferKind::Embedding } else { OfferKind::Text },
             model: wish,

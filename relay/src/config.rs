@@ -117,6 +117,10 @@ pub struct Limits {
     pub connects_per_minute: u32,
     /// Requests for answers per minute from one address without an API key.
     pub free_requests_per_minute: u32,
+    /// Open API keys of one account, the operator's apart.
+    pub keys_per_account: u64,
+    /// Keys that pages make per minute from one address.
+    pub keys_per_minute: u32,
 }
 
 /// Deadlines, in milliseconds.
@@ -214,6 +218,8 @@ impl Default for Limits {
             registrations_per_minute: 20,
             connects_per_minute: 120,
             free_requests_per_minute: 60,
+            keys_per_account: 100,
+            keys_per_minute: 20,
         }
     }
 }

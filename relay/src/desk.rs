@@ -11,10 +11,10 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
-    Usage, ledger::Entry,
+    Taken, Usage, ledger::Entry,
 };
 use rekursing_protocol::{
-    FailCode, Gpu, JobId, Moment, Nanos, PluginId, SessionId, Span,
+    FailCode, Gpu, JobId, KeyId, Moment, Nanos, PluginId, SessionId, Span,
     earnings::Receipt,
     frame::{Cancel, Drain, Heartbeat, Inventory, Settled, close},
 };
@@ -262,6 +262,18 @@ impl Desk {
     /// Returns an account's balance.
     pub fn balance(&self, account: rekursing_market::Account) -> Nanos {
         self.shared.market.lock().book().balance(account)
+    }
+
+    /// Returns what is set aside for an account's jobs, in time that grows with all that run.
+    pub fn held(&self, account: rekursing_market::Account) -> Nanos {
+        let market = self.shared.market.lock();
+        let held = market.book().open_holds().filter(|(_, payer, _)| *payer == account);
+        Nanos::new(held.map(|(_, _, amount)| amount.get()).sum())
+    }
+
+    /// Returns what a key with a budget, and those made with it, have taken.
+    pub fn taken(&self, key: KeyId) -> Taken {
+        self.shared.market.lock().taken(self.now(), key)
     }
 
     /// Tells one visitor from another, without keeping the address.

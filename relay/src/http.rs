@@ -1,5 +1,6 @@
 //! The HTTP surface: who may call what, and in which words the relay answers.
 
+mod account;
 pub mod answers;
 pub mod caller;
 mod models;

@@ -15,6 +15,7 @@ pub mod discrepancy;
 pub mod house;
 pub mod http;
 pub mod keys;
+pub mod limits;
 pub mod outbox;
 pub mod reader;
 pub mod relay;

@@ -55,13 +55,17 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     }
     let plugins = unstarted.plugins()?;
     let upstreams = unstarted.upstreams()?;
+    let taken = unstarted.taken(clock.now())?;
     let opening = unstarted.opening()?;
     if !opening.holds.is_empty() {
         tracing::warn!(holds = opening.holds.len(), "giving back what was set aside when the relay died");
     }
     let book = Book::restore(opening.balances, opening.holds);
     let seed = u64::from_le_bytes(chance::bytes());
-    let market = Market::new(config.terms(), book, seed);
+    let mut market = Market::new(config.terms(), book, seed);
+    for (key, taken) in taken {
+        market.restore_key(key, taken);
+    }
 
     // Other processes can change the database before the desk is there; the store then tells again.
     let desk_slot: Arc<OnceLock<Desk>> = Arc::default();

@@ -8,6 +8,7 @@ mod audit;
 mod discrepancies;
 mod entries;
 mod identities;
+mod keys;
 mod queue;
 mod schema;
 mod sql;
@@ -26,7 +27,8 @@ use tokio::sync::oneshot;
 
 pub use audit::{Audit, audit};
 use entries::Chain;
-pub use identities::{Key, Plugin, Purse, Upstream};
+pub use identities::{Plugin, Upstream};
+pub use keys::{Holder, Key, LINE_MAX, Made, NewKey, Purse, Usage, descendants};
 use queue::Queue;
 pub use sql::{BadLocation, Location, Row, Sql, Value, must_exist};
 
@@ -161,6 +163,21 @@ impl Store {
         let (made, wait) = oneshot::channel();
         self.push(Write::Change(Change { make: Box::new(make), made }));
         wait.await.context("the store has ended")?.context("could not store a change")
+    }
+
+    /// Makes a change that tells something, and waits until it is durable.
+    async fn make<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(&mut Sql) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (tell, hear) = oneshot::channel();
+        let change = self.change(move |sql| {
+            // Whoever waited may have gone.
+            let _ = tell.send(make(sql)?);
+            Ok(())
+        });
+        change.await?;
+        hear.await.context("the change told nothing")
     }
 
     fn push(&self, write: Write) {

@@ -111,6 +111,19 @@ impl Relay {
         make_key(&self.data(), balance).await
     }
 
+    /// Runs a command of the operator beside the relay, and returns what it prints.
+    ///
+    /// # Errors
+    /// Fails when the command does.
+    pub async fn operate(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(built::relay()?);
+        let output = command.args(arguments).arg("--data-dir").arg(self.data()).output().await?;
+        if !output.status.success() {
+            bail!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     /// Opens the ledger's database beside the relay.
     ///
     /// # Errors

@@ -259,6 +259,7 @@ impl Market {
             job: job.request.job,
             lease: job.lease,
             owner: run.plugin,
+            api_key: job.request.spender.as_deref().map(|spender| spender.key),
             model: run.offer.model.clone(),
             tier_asked: job.request.tier,
             tier: job.request.tier,
@@ -274,6 +275,8 @@ impl Market {
         let entry = self.book.settle(now, settlement).expect("tokens within the hold's cost no more than it");
         let receipt = entry.receipt().expect("a settlement has a receipt");
         self.record(entry);
+        let held = job.held.expect("what is settled was held");
+        self.purses.resolve(now, job.request.spender.as_deref(), held, receipt.charge);
         self.effects.push(Effect::Settled {
             job: job.request.job,
             receipt,

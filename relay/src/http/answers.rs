@@ -12,7 +12,12 @@ use rekursing_market::Payer;
 use rekursing_protocol::JobId;
 use serde_json::{Value, json, value::RawValue};
 
-use super::{Problem, caller, posted::Posted, provider};
+use super::{
+    Problem,
+    caller::{self, Caller},
+    posted::Posted,
+    provider,
+};
 use crate::{
     answer,
     ask::{Ask, Dialect},
@@ -76,7 +81,7 @@ pub(super) async fn cancel(
     caller::origin(&house, &headers)?;
     let Path(job) = job?;
     // The provider knows the job's id too, so that alone is no right to cancel.
-    let payer = caller::payer(&house, &headers, peer).await?;
+    let payer = caller::caller(&house, &headers, peer).await?.payer;
     let known = job.parse::<JobId>().is_ok_and(|job| house.desk.cancel_by_id(job, payer));
     if known {
         return Ok(StatusCode::NO_CONTENT);
@@ -91,10 +96,11 @@ async fn ask(
     headers: HeaderMap,
     Posted { body, room }: Posted,
 ) -> Result<Response, Problem> {
-    let payer = caller::payer(&house, &headers, peer).await?;
+    let Caller { payer, holder } = caller::caller(&house, &headers, peer).await?;
     let job = house.job_id();
-    let Ask { include_usage, call, fields, tokenizer, request } =
+    let Ask { include_usage, call, fields, tokenizer, mut request } =
         read(&house, dialect, body, job, payer).await?;
+    request.spender = holder.map(|holder| holder.spender);
     let asked = house.desk.now();
     let streamed = request.stream;
     let work = Work { call, streamed, fields, prompt_tokens: request.prompt_tokens, tokenizer, payer, room };

@@ -3,7 +3,7 @@
 
 use axum::{
     Json,
-    extract::rejection::PathRejection,
+    extract::rejection::{PathRejection, QueryRejection},
     http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
@@ -127,6 +127,12 @@ impl From<PathRejection> for Problem {
     }
 }
 
+impl From<QueryRejection> for Problem {
+    fn from(_: QueryRejection) -> Problem {
+        Problem::bad_request("the query does not decode")
+    }
+}
+
 impl From<Denial> for Problem {
     fn from(denial: Denial) -> Problem {
         match denial {
@@ -150,6 +156,8 @@ impl From<Refusal> for Problem {
             Refusal::InsufficientFunds { .. } | Refusal::FreeBudgetEmpty { .. } => {
                 StatusCode::PAYMENT_REQUIRED
             }
+            Refusal::KeyBudgetDay { .. } | Refusal::KeyBudgetTotal { .. } => StatusCode::PAYMENT_REQUIRED,
+            Refusal::KeyModel { .. } | Refusal::KeyPrice { .. } => StatusCode::FORBIDDEN,
             Refusal::ModelNotFound { .. } => StatusCode::NOT_FOUND,
             Refusal::DuplicateJob => StatusCode::CONFLICT,
             Refusal::WrongKind { .. }

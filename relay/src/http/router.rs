@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{Problem, answers, caller, models, openapi, operator, plugins, site, status};
+use super::{Problem, account, answers, caller, models, openapi, operator, plugins, site, status};
 use crate::house::House;
 
 /// The routes, twice: most programs are no browsers and need no word about origins.
@@ -54,6 +54,10 @@ fn router(house: Arc<House>) -> Router {
         .route("/api/llm/inference", post(answers::inference))
         .route("/api/llm/inference/{job}", delete(answers::cancel))
         .route("/api/llm/models", get(models::own))
+        .route("/api/account", get(account::account))
+        .route("/api/account/keys", post(account::create_key))
+        .route("/api/account/keys", get(account::keys))
+        .route("/api/account/keys/{prefix}", delete(account::revoke_key))
         .route("/v1/chat/completions", post(answers::chat))
         .route("/v1/completions", post(answers::completion))
         .route("/v1/embeddings", post(answers::embedding))

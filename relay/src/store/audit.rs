@@ -23,7 +23,7 @@ pub struct Audit {
 }
 
 /// Sums that are kept beside the entries, with the query of those that are not the entries'.
-const SUMS: [(&str, &str); 2] = [
+const SUMS: [(&str, &str); 3] = [
     (
         "the sums of what is earned are those of the entries",
         "SELECT owner FROM (
@@ -37,6 +37,13 @@ const SUMS: [(&str, &str); 2] = [
              SELECT account, jobs, charge, fee FROM spent
              UNION ALL SELECT account, -1, -charge, -fee FROM entry WHERE kind = 'settle') AS both_sides
          GROUP BY account HAVING SUM(jobs) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
+    ),
+    (
+        "the sums of what each key has spent are those of the entries",
+        "SELECT api_key FROM (
+             SELECT api_key, jobs, charge, fee FROM used
+             UNION ALL SELECT api_key, -1, -charge, -fee FROM entry WHERE api_key IS NOT NULL) AS both_sides
+         GROUP BY api_key HAVING SUM(jobs) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
     ),
 ];
 
@@ -84,7 +91,7 @@ impl Book {
     fn take(&mut self, row: &super::sql::Row) -> Result<()> {
         let entry = entries::read(row)?;
         let next = self.chain.with(&entry);
-        let (seq, hash) = (row.count(24)?, row.hash(25)?);
+        let (seq, hash) = (row.count(25)?, row.hash(26)?);
         anyhow::ensure!(seq == next.seq, "{}: its number is {seq}, so one before it is missing", entry.id);
         anyhow::ensure!(hash == next.hash, "{}: its hash is not that of the chain", entry.id);
         self.replay.apply(&entry).with_context(|| entry.id.clone())?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use rekursing_market::ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, Transfer};
-use rekursing_protocol::{JobId, Moment, Nanos, PluginId, Price};
+use rekursing_protocol::{JobId, KeyId, Moment, Nanos, PluginId, Price};
 use sha2::{Digest, Sha256};
 
 use super::sql::{Row, Sql, Value};
@@ -12,7 +12,7 @@ macro_rules! columns {
     () => {
         "id, at, kind, job, account, counter, amount, note, lease, owner, model, tier_asked, tier, ask_input, \
          ask_output, price_input, price_output, prompt_tokens, answer_tokens, discount, charge, fee, held_back, \
-         release_at"
+         release_at, api_key"
     };
 }
 pub(super) use columns;
@@ -76,9 +76,9 @@ fn insert_settle(sql: &mut Sql, chain: Chain, entry: &Entry, settle: &Settle) ->
     sql.execute(
         "INSERT INTO entry (seq, id, at, kind, job, account, amount, lease, owner, model, tier_asked, tier,
              ask_input, ask_output, price_input, price_output, prompt_tokens, answer_tokens, discount,
-             charge, fee, held_back, release_at, hash)
+             charge, fee, held_back, release_at, api_key, hash)
          VALUES (?1, ?2, ?3, 'settle', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20, ?21, ?22, ?23)
+             ?19, ?20, ?21, ?22, ?23, ?24)
          ON CONFLICT (id) DO NOTHING",
         &[
             chain.seq.into(),
@@ -103,6 +103,7 @@ fn insert_settle(sql: &mut Sql, chain: Chain, entry: &Entry, settle: &Settle) ->
             settle.fee.into(),
             settle.held_back.into(),
             settle.release_at.into(),
+            settle.api_key.map(|key| key.to_string()).into(),
             chain.hash.as_slice().into(),
         ],
     )
@@ -164,6 +165,7 @@ pub(super) fn read(row: &Row) -> Result<Entry> {
             lease: u32::try_from(row.count(8)?).context("a lease that is too large")?,
             payer,
             owner: row.parsed(9)?,
+            api_key: if row.is_null(24)? { None } else { Some(row.parsed(24)?) },
             model: row.text(10)?.to_owned(),
             tier_asked: row.parsed(11)?,
             tier: row.parsed(12)?,
@@ -312,6 +314,21 @@ impl Sums {
                  charge = spent.charge + excluded.charge,
                  fee = spent.fee + excluded.fee",
             &self.values(payer.to_string(), day, model),
+        )?;
+        Ok(())
+    }
+
+    /// Adds to what a key has spent on a day.
+    pub(super) fn add_to_used(&self, sql: &mut Sql, key: KeyId, day: u64, model: &str) -> Result<()> {
+        sql.execute(
+            "INSERT INTO used VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (api_key, day, model) DO UPDATE SET
+                 jobs = used.jobs + excluded.jobs,
+                 prompt_tokens = used.prompt_tokens + excluded.prompt_tokens,
+                 answer_tokens = used.answer_tokens + excluded.answer_tokens,
+                 charge = used.charge + excluded.charge,
+                 fee = used.fee + excluded.fee",
+            &self.values(key.to_string(), day, model),
         )?;
         Ok(())
     }

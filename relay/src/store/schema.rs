@@ -118,6 +118,35 @@ CREATE TABLE discrepancy (
     claimed_answer INTEGER
 ) STRICT;
 ",
+    "
+-- Which key paid, by its first characters.
+ALTER TABLE entry ADD COLUMN api_key TEXT;
+
+-- A key's limits, and the key that it was made with. Models are a list in JSON.
+ALTER TABLE api_key ADD COLUMN maker TEXT;
+ALTER TABLE api_key ADD COLUMN budget_day INTEGER;
+ALTER TABLE api_key ADD COLUMN budget_total INTEGER;
+ALTER TABLE api_key ADD COLUMN models TEXT;
+ALTER TABLE api_key ADD COLUMN price_input INTEGER;
+ALTER TABLE api_key ADD COLUMN price_output INTEGER;
+ALTER TABLE api_key ADD COLUMN expires INTEGER;
+CREATE UNIQUE INDEX api_key_prefix ON api_key (prefix);
+CREATE INDEX api_key_account ON api_key (account, created);
+CREATE INDEX api_key_maker ON api_key (maker) WHERE maker IS NOT NULL;
+
+-- Sums like those of what is spent, per key.
+CREATE TABLE used (
+    api_key       TEXT NOT NULL,
+    day           INTEGER NOT NULL,
+    model         TEXT NOT NULL,
+    jobs          INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    answer_tokens INTEGER NOT NULL,
+    charge        INTEGER NOT NULL,
+    fee           INTEGER NOT NULL,
+    PRIMARY KEY (api_key, day, model)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

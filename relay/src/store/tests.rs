@@ -1,10 +1,10 @@
 use std::{path::Path, sync::mpsc as channel};
 
 use rekursing_market::{
-    Tier,
+    Limits, Taken, Tier,
     ledger::{EntryKind, Quote, Settle},
 };
-use rekursing_protocol::{AccountId, PluginId, Price, Span};
+use rekursing_protocol::{AccountId, KeyId, PluginId, Price, Span};
 
 use super::*;
 use crate::discrepancy::Discrepancy;
@@ -30,6 +30,7 @@ fn settle(job: JobId, held: i64) -> Entry {
         lease: 1,
         payer: PAGE,
         owner: OWNER,
+        api_key: None,
         model: "tiny".into(),
         tier_asked: Tier::Standard,
         tier: Tier::Standard,
@@ -45,6 +46,12 @@ fn settle(job: JobId, held: i64) -> Entry {
         release_at: Moment(0),
     }));
     Entry { id: format!("settle:{job}"), at: Moment(Span::DAY.0 * 3), kind }
+}
+
+fn key(number: u32, account: AccountId, maker: Option<&Key>, limits: Limits) -> Key {
+    let secret = format!("rk_{number:08x}{:056}", 0);
+    let maker = maker.map(|maker| maker.id);
+    Key::new(&secret, Moment(u64::from(number)), "test".to_owned(), account, maker, limits)
 }
 
 fn at(folder: &Path) -> Location {
@@ -113,18 +120,12 @@ fn another_process_can_grant_while_the_store_runs() {
         .unwrap();
     let mut other = Store::open(&at(folder.path())).unwrap();
     let account = AccountId::from_bits(9);
-    let key = Key {
-        hash: [7; 32],
-        prefix: "rk_07070707".to_owned(),
-        name: "test".to_owned(),
-        account,
-        revoked: false,
-    };
-    other.create_key(Moment(5), &key, Nanos::new(123)).unwrap();
+    let key = key(7, account, None, Limits::default());
+    assert_eq!(other.create_key(&key, Nanos::new(123)).unwrap(), NewKey::Made);
     let kind = entries::grant(Account::Page(account), Nanos::new(123));
     assert_eq!(hear.recv().unwrap().kind, kind);
-    assert!(other.revoke_key(Moment(6), "rk_07070707").unwrap());
-    assert!(!other.revoke_key(Moment(7), "rk_07070707").unwrap());
+    assert_eq!(other.revoke_key(Moment(6), key.id, Made::Kept).unwrap(), 1);
+    assert_eq!(other.revoke_key(Moment(7), key.id, Made::Kept).unwrap(), 0);
     assert!(other.keys().unwrap()[0].revoked);
     store.stop();
 }
@@ -248,14 +249,8 @@ fn a_purse_tells_what_is_left_held_and_spent() {
     let (rich, poor) = (AccountId::from_bits(1), AccountId::from_bits(2));
     let mut unstarted = Store::open(&at(folder.path())).unwrap();
     for (account, balance) in [(rich, 1_000_000), (poor, 0)] {
-        let key = Key {
-            hash: [u8::from(account == rich); 32],
-            prefix: account.to_string(),
-            name: "test".to_owned(),
-            account,
-            revoked: false,
-        };
-        unstarted.create_key(Moment(5), &key, Nanos::new(balance)).unwrap();
+        let key = key(u32::from(account == rich), account, None, Limits::default());
+        unstarted.create_key(&key, Nanos::new(balance)).unwrap();
     }
     let last = unstarted.opening().unwrap().last;
     let store = unstarted.start(last, Box::new(|_| true)).unwrap();
@@ -276,4 +271,104 @@ fn a_purse_tells_what_is_left_held_and_spent() {
     assert_eq!(money(rich), [1_000_000 - 20_000 - 70_000, 70_000, 20_000]);
     assert_eq!(money(poor), [0, 0, 0]);
     assert!(unstarted.opening().unwrap().balances.contains(&(PAGE, Nanos::new(money(rich)[0]))));
+}
+
+#[tokio::test]
+async fn a_key_comes_back_with_its_limits_and_the_keys_that_it_was_made_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut unstarted = Store::open(&at(folder.path())).unwrap();
+    let account = AccountId::from_bits(1);
+    let limits = Limits {
+        budget_day: Some(Nanos::new(5)),
+        budget_total: Some(Nanos::new(9)),
+        models: vec!["a".to_owned(), "b,c".to_owned()],
+        price_max: Some(Price::new(7, u64::MAX)),
+        expires: Some(Moment(99)),
+    };
+    let maker = key(1, account, None, limits.clone());
+    let made = key(2, account, Some(&maker), Limits::default());
+    for key in [&maker, &made] {
+        assert_eq!(unstarted.create_key(key, Nanos::ZERO).unwrap(), NewKey::Made);
+    }
+    assert_eq!(unstarted.create_key(&made, Nanos::ZERO).unwrap(), NewKey::Taken);
+    let store = unstarted.start(0, Box::new(|_| true)).unwrap();
+    let holder = store.holder(made.hash).await.unwrap().unwrap();
+    assert_eq!((holder.account, holder.spender.key), (account, made.id));
+    assert_eq!(holder.spender.maker.as_ref().map(|maker| &maker.limits), Some(&limits));
+    let third = key(3, account, Some(&made), Limits::default());
+    assert_eq!(store.put_key(third.clone(), 2).await.unwrap(), NewKey::TooMany);
+    assert_eq!(store.put_key(third.clone(), 3).await.unwrap(), NewKey::Made);
+    store.revoke_keys(Moment(6), vec![made.id]).await.unwrap();
+    assert!(store.holder(made.hash).await.unwrap().is_none());
+    let holder = store.holder(third.hash).await.unwrap().unwrap();
+    assert_eq!(holder.spender.line().count(), 3, "the limits of a revoked key stay");
+    let fourth = key(4, account, Some(&made), Limits::default());
+    assert_eq!(store.put_key(fourth, 9).await.unwrap(), NewKey::MakerRevoked);
+    let ids = store.account_keys(account).await.unwrap().into_iter().map(|key| key.id);
+    assert_eq!(ids.collect::<Vec<_>>(), [maker.id, made.id, third.id]);
+    store.stop();
+}
+
+#[test]
+fn with_a_key_go_those_that_were_made_with_it_unless_they_are_kept() {
+    for (made, open) in [(Made::RevokedToo, vec![1]), (Made::Kept, vec![1, 3])] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut unstarted = Store::open(&at(folder.path())).unwrap();
+        let account = AccountId::from_bits(1);
+        let first = key(1, account, None, Limits::default());
+        let second = key(2, account, Some(&first), Limits::default());
+        let third = key(3, account, Some(&second), Limits::default());
+        for key in [&first, &second, &third] {
+            unstarted.create_key(key, Nanos::ZERO).unwrap();
+        }
+        assert_eq!(unstarted.revoke_key(Moment(9), second.id, made).unwrap(), 3 - open.len());
+        let left = unstarted.keys().unwrap().into_iter().filter(|key| !key.revoked).map(|key| key.id);
+        assert_eq!(left.collect::<Vec<_>>(), open.into_iter().map(KeyId::from_bits).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn what_a_key_has_spent_is_summed_for_itself_and_for_those_it_was_made_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut unstarted = Store::open(&at(folder.path())).unwrap();
+    let account = AccountId::from_bits(1);
+    let budget = Limits { budget_total: Some(Nanos::new(100_000)), ..Limits::default() };
+    let maker = key(1, account, None, budget.clone());
+    let made = key(2, account, Some(&maker), budget);
+    for key in [&maker, &made] {
+        unstarted.create_key(key, Nanos::new(1_000_000)).unwrap();
+    }
+    let last = unstarted.opening().unwrap().last;
+    let store = unstarted.start(last, Box::new(|_| true)).unwrap();
+    for (bits, key) in [(10, Some(maker.id)), (11, Some(made.id)), (12, None)] {
+        let job = JobId::from_bits(bits);
+        let mut entry = settle(job, 50_000);
+        let EntryKind::Settle(settle) = &mut entry.kind else { panic!() };
+        settle.api_key = key;
+        store.append(hold(job, 50_000));
+        store.append(entry);
+    }
+    store.flushed().await;
+    let (usage, spent) = store.account_usage(account, 0).await.unwrap();
+    assert_eq!((usage.len(), usage[0].jobs, spent), (1, 3, Nanos::new(60_000)));
+    let (usage, sums) = store.keys_usage(account, 0).await.unwrap();
+    assert_eq!(usage.iter().map(|usage| usage.key).collect::<Vec<_>>(), [Some(maker.id), Some(made.id)]);
+    assert_eq!(sums[&made.id], Nanos::new(20_000));
+    store.stop();
+    let mut unstarted = Store::open(&at(folder.path())).unwrap();
+    let taken = |spent, day, spent_day| Taken {
+        held: Nanos::ZERO,
+        spent: Nanos::new(spent),
+        day,
+        spent_day: Nanos::new(spent_day),
+    };
+    let on = |unstarted: &mut Unstarted, day: u64| {
+        let mut taken = unstarted.taken(Moment(Span::DAY.0 * day)).unwrap();
+        taken.sort_by_key(|(key, _)| *key);
+        taken
+    };
+    let third = [(maker.id, taken(40_000, 3, 40_000)), (made.id, taken(20_000, 3, 20_000))];
+    assert_eq!(on(&mut unstarted, 3), third);
+    assert_eq!(on(&mut unstarted, 4)[0], (maker.id, taken(40_000, 4, 0)));
+    assert_eq!(audit(&at(folder.path())).unwrap().wrong, None);
 }

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Result;
 use rekursing_market::ledger::{Account, Entry, EntryKind};
-use rekursing_protocol::PluginId;
+use rekursing_protocol::{KeyId, PluginId};
 
 use super::{
     Change, OnForeign, Sql, Write,
@@ -36,11 +36,12 @@ pub(super) struct Writer {
     seen: u64,
 }
 
-/// Sums of one transaction, by owner or payer, day and model.
+/// Sums of one transaction, by owner, payer or key, day and model.
 #[derive(Default)]
 struct Daily {
     earned: HashMap<(PluginId, u64, String), Sums>,
     spent: HashMap<(Account, u64, String), Sums>,
+    used: HashMap<(KeyId, u64, String), Sums>,
 }
 
 /// What is left of a batch once its rows are in the transaction.
@@ -205,6 +206,9 @@ fn insert(sql: &mut Sql, rows: &[Entry]) -> Result<()> {
         for ((payer, day, model), sums) in &daily.spent {
             sums.add_to_spent(sql, *payer, *day, model)?;
         }
+        for ((key, day, model), sums) in &daily.used {
+            sums.add_to_used(sql, *key, *day, model)?;
+        }
         Ok(())
     })
 }
@@ -214,4 +218,7 @@ fn sum(daily: &mut Daily, entry: &Entry) {
     let (day, model) = (entry.at.day(), &settle.model);
     daily.earned.entry((settle.owner, day, model.clone())).or_default().add(settle);
     daily.spent.entry((settle.payer, day, model.clone())).or_default().add(settle);
+    if let Some(key) = settle.api_key {
+        daily.used.entry((key, day, model.clone())).or_default().add(settle);
+    }
 }
