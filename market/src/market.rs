@@ -15,7 +15,7 @@ use rekursing_protocol::{JobId, KeyId, Moment, Nanos, PluginId, SessionId};
 use crate::{
     effect::{Effect, End},
     job::{Job, Run, State},
-    ledger::{Book, Entry},
+    ledger::{Book, CorrectionRefusal, Entry},
     meter::Usage,
     purse::{Purses, Taken},
     random::Random,
@@ -198,6 +198,13 @@ impl Market {
         for job in waiting {
             self.refuse_waiting(now, job, Refusal::Draining);
         }
+    }
+
+    /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored.
+    pub fn correct(&mut self, now: Moment, entry: &Entry, reason: &str) -> Result<(), CorrectionRefusal> {
+        let made = self.book.correct(now, entry, reason)?;
+        made.into_iter().for_each(|entry| self.record(entry));
+        Ok(())
     }
 
     /// Takes the effects since the last time, in their order.
