@@ -29,6 +29,18 @@ pub enum Dialect {
     Embedding,
 }
 
+impl Dialect {
+    /// Returns the route's path.
+    pub const fn route(self) -> &'static str {
+        match self {
+            Dialect::Inference => "/api/llm/inference",
+            Dialect::Chat => "/v1/chat/completions",
+            Dialect::Completion => "/v1/completions",
+            Dialect::Embedding => "/v1/embeddings",
+        }
+    }
+}
+
 /// What a page asks for, read from its body.
 #[derive(Debug)]
 pub struct Ask {

@@ -119,6 +119,8 @@ pub struct Limits {
     pub free_requests_per_minute: u32,
     /// Open API keys of one account, the operator's apart.
     pub keys_per_account: u64,
+    /// Bytes of answers that are kept for callers who ask again with the same `Idempotency-Key`.
+    pub replay_bytes: usize,
     /// Keys that pages make per minute from one address.
     pub keys_per_minute: u32,
 }
@@ -151,6 +153,10 @@ pub struct Time {
     pub page_stall_ms: u64,
     /// That a stopping relay lets running answers finish.
     pub drain_ms: u64,
+    /// That an answer is kept for callers who ask again with the same `Idempotency-Key`.
+    pub replay_ms: u64,
+    /// That an `Idempotency-Key` keeps a call that came to something from being made again.
+    pub idempotency_ms: u64,
 }
 
 impl Default for Config {
@@ -219,6 +225,7 @@ impl Default for Limits {
             connects_per_minute: 120,
             free_requests_per_minute: 60,
             keys_per_account: 100,
+            replay_bytes: 64 * 1024 * 1024,
             keys_per_minute: 20,
         }
     }
@@ -239,6 +246,8 @@ impl Default for Time {
             total_ms: 600_000,
             page_stall_ms: 30_000,
             drain_ms: 30_000,
+            replay_ms: 600_000,
+            idempotency_ms: 24 * 60 * 60 * 1_000,
         }
     }
 }

@@ -15,7 +15,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rekursing_protocol::{JobId, PluginId, SessionId};
 use tokio::sync::Semaphore;
 
-use crate::{chance, config::Config, desk::Desk, store::Holder, upstream::Upstreams};
+use crate::{chance, config::Config, desk::Desk, replay::Replays, store::Holder, upstream::Upstreams};
 
 /// What every handler and session shares.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct House {
     pub plugins: DashMap<PluginId, Identity>,
     /// API keys in use.
     pub keys: Arc<Keys>,
+    /// Answers for callers who ask again.
+    pub replays: Replays,
     /// Direct providers.
     pub upstreams: Upstreams,
     /// Live sessions, counted.

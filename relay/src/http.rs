@@ -4,6 +4,7 @@ mod account;
 pub mod answers;
 pub mod caller;
 mod models;
+pub(crate) mod once;
 mod openapi;
 mod operator;
 mod plugins;

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod outbox;
 pub mod reader;
 pub mod relay;
+pub mod replay;
 pub mod report;
 pub mod server;
 pub mod session;

@@ -28,6 +28,7 @@ use crate::{
     desk::Desk,
     house::{House, Identity, Keys, Places, Rates},
     http::router::Routes,
+    replay::Replays,
     server,
     store::Store,
     stream::Patience,
@@ -101,6 +102,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
         rates: Rates::new(&config),
         room: Arc::new(Semaphore::new(config.limits.requests_bytes / 1_024)),
         long_reads: Semaphore::new(2),
+        replays: Replays::new(config.limits.replay_bytes, Span::millis(config.time.replay_ms)),
         config,
         desk,
         plugins: identities,
@@ -202,6 +204,10 @@ async fn upkeep(house: Arc<House>) {
         ticks += 1;
         if ticks.is_multiple_of(240) {
             house.rates.tidy();
+            house.replays.tidy(house.desk.now());
+        }
+        if ticks.is_multiple_of(2_400) {
+            house.desk.store().forget_asked(house.desk.now() - Span::millis(time.idempotency_ms));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! closures that run when everything before them is durable. Reads go through a connection of their
 //! own and never wait for the writer. The store knows no rule of the market.
 
+mod asked;
 mod audit;
 mod discrepancies;
 mod entries;
@@ -25,6 +26,7 @@ use rekursing_market::ledger::{Account, Entry};
 use rekursing_protocol::{JobId, Moment, Nanos};
 use tokio::sync::oneshot;
 
+pub use asked::Asked;
 pub use audit::{Audit, audit};
 use entries::Chain;
 pub use identities::{Plugin, Upstream};

@@ -51,7 +51,11 @@ impl Scripted {
         Ok((scene, page))
     }
 
-    async fn before(relay: Relay, dialect: Dialect) -> Result<Scripted> {
+    /// Starts agent and server for a relay.
+    ///
+    /// # Errors
+    /// Fails when one does not come up.
+    pub async fn before(relay: Relay, dialect: Dialect) -> Result<Scripted> {
         let script = Script::start(dialect).await?;
         let node = Node::with(&relay, &script.url(), &["--slots", "8"]).await?;
         Ok(Scripted { relay, node, script })

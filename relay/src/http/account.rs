@@ -12,13 +12,19 @@ use axum::{
         rejection::{PathRejection, QueryRejection},
     },
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
 };
-use rekursing_market::{Account, Limits, Spender};
+use rekursing_market::{Account, Limits, Payer, Spender};
 use rekursing_protocol::{KeyId, Moment, Nanos, Price, Span};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::{Problem, caller, posted::Posted};
+use super::{
+    Problem,
+    caller::{self, Caller},
+    once,
+    posted::Posted,
+};
 use crate::{
     ask::number,
     chance,
@@ -100,42 +106,48 @@ pub(super) async fn create_key(
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
     posted: Posted,
-) -> Result<(StatusCode, Json<Value>), Problem> {
-    let Holder { account, spender } = caller::holder(&house, &headers, peer).await?;
+) -> Result<Response, Problem> {
+    let holder = caller::holder(&house, &headers, peer).await?;
+    let Holder { account, spender } = holder.clone();
+    let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
     let wanted: Wanted<'_> = posted.read()?;
     let limits = wanted.limits(house.desk.now(), &spender)?;
     if spender.line().count() >= LINE_MAX {
         let message = format!("at most {LINE_MAX} keys are made one with the other");
         return Err(Problem::new(StatusCode::FORBIDDEN, "key_line_too_long", message));
     }
+    let secret = chance::secret(KeyId::PREFIX);
+    let key = Key::new(&secret, house.desk.now(), wanted.name, account, Some(spender.key), limits);
+    let named = once::named(&headers, &caller, "/api/account/keys", &posted.body)?;
     if !house.rates.key(caller::address(&house, &headers, peer)) {
         return Err(Problem::rate_limited("too many keys were made from this address; wait a minute"));
     }
+    let prefix = key.id.to_string();
+    let made = async { Ok(make_key(&house, &secret, key).await?.into_response()) };
+    once::once(&house, named, prefix, made).await
+}
+
+async fn make_key(house: &House, secret: &str, key: Key) -> Result<(StatusCode, Json<Value>), Problem> {
     let open_max = house.config.limits.keys_per_account;
-    loop {
-        let secret = chance::secret(KeyId::PREFIX);
-        let (now, limits) = (house.desk.now(), limits.clone());
-        let key = Key::new(&secret, now, wanted.name.clone(), account, Some(spender.key), limits);
-        let made = house.desk.store().put_key(key.clone(), open_max).await.map_err(|error| {
-            tracing::error!(%error, "could not store a key");
-            Problem::internal()
-        })?;
-        match made {
-            NewKey::Made => {
-                let mut view = key_view(&house, &key, &HashMap::new());
-                view["key"] = secret.into();
-                return Ok((StatusCode::CREATED, Json(view)));
-            }
-            NewKey::Taken => {}
-            NewKey::TooMany => {
-                let message =
-                    format!("the account has {open_max} open keys, which is as many as it may have");
-                return Err(Problem::new(StatusCode::CONFLICT, "too_many_keys", message));
-            }
-            NewKey::MakerRevoked => {
-                let message = "the API key is unknown or revoked";
-                return Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message));
-            }
+    let made = house.desk.store().put_key(key.clone(), open_max).await.map_err(|error| {
+        tracing::error!(%error, "could not store a key");
+        Problem::internal()
+    })?;
+    match made {
+        NewKey::Made => {
+            let mut view = key_view(house, &key, &HashMap::new());
+            view["key"] = secret.into();
+            Ok((StatusCode::CREATED, Json(view)))
+        }
+        // Once in four billion.
+        NewKey::Taken => Err(Problem { retry_after: Some(1), ..Problem::internal() }),
+        NewKey::TooMany => {
+            let message = format!("the account has {open_max} open keys, which is as many as it may have");
+            Err(Problem::new(StatusCode::CONFLICT, "too_many_keys", message))
+        }
+        NewKey::MakerRevoked => {
+            let message = "the API key is unknown or revoked";
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message))
         }
     }
 }

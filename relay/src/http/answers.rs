@@ -11,10 +11,12 @@ use axum::{
 use rekursing_market::Payer;
 use rekursing_protocol::JobId;
 use serde_json::{Value, json, value::RawValue};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Problem,
     caller::{self, Caller},
+    once::{self, Fruitless},
     posted::Posted,
     provider,
 };
@@ -96,11 +98,24 @@ async fn ask(
     headers: HeaderMap,
     Posted { body, room }: Posted,
 ) -> Result<Response, Problem> {
-    let Caller { payer, holder } = caller::caller(&house, &headers, peer).await?;
+    let caller = caller::caller(&house, &headers, peer).await?;
     let job = house.job_id();
-    let Ask { include_usage, call, fields, tokenizer, mut request } =
-        read(&house, dialect, body, job, payer).await?;
-    request.spender = holder.map(|holder| holder.spender);
+    let named = once::named(&headers, &caller, dialect.route(), &body)?;
+    let Caller { payer, holder } = caller;
+    let mut ask = read(&house, dialect, body, job, payer).await?;
+    ask.request.spender = holder.map(|holder| holder.spender);
+    once::once(&house, named, job.to_string(), answer(&house, dialect, ask, room)).await
+}
+
+/// Has a request answered.
+async fn answer(
+    house: &House,
+    dialect: Dialect,
+    ask: Ask,
+    room: Option<OwnedSemaphorePermit>,
+) -> Result<Response, Problem> {
+    let Ask { include_usage, call, fields, tokenizer, request } = ask;
+    let (job, payer) = (request.job, request.payer);
     let asked = house.desk.now();
     let streamed = request.stream;
     let work = Work { call, streamed, fields, prompt_tokens: request.prompt_tokens, tokenizer, payer, room };
@@ -111,7 +126,7 @@ async fn ask(
     if streamed {
         self::streamed(reader, Encoder::new(dialect, include_usage, report)).await
     } else {
-        whole(&house, dialect, reader, report).await
+        whole(house, dialect, reader, report).await
     }
 }
 
@@ -150,7 +165,9 @@ async fn streamed(mut reader: Reader, encoder: Encoder) -> Result<Response, Prob
         return Err(problem(ending));
     }
     let job = reader.stream().job.to_string();
-    let mut response = Body::new(Events::new(reader, encoder)).into_response();
+    let fruitless = Fruitless::default();
+    let mut response = Body::new(Events::new(reader, encoder, fruitless.clone())).into_response();
+    response.extensions_mut().insert(fruitless);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -220,7 +237,9 @@ fn problem(ending: Ending) -> Problem {
     match ending {
         Ending::Refused(refusal) => refusal.into(),
         Ending::TooLarge(bytes_max) => Problem::answer_too_large(bytes_max),
-        Ending::Failed { code, detail, .. } => Problem::failed(code, &detail),
+        Ending::Failed { code, detail, receipt } => {
+            Problem { charged: receipt.is_some(), ..Problem::failed(code, &detail) }
+        }
         Ending::Done(_) => Problem::internal(),
     }
 }

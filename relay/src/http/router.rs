@@ -15,8 +15,8 @@ use hyper::body::Incoming;
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{Problem, account, answers, caller, models, openapi, operator, plugins, site, status};
-use crate::house::House;
+use super::{Problem, account, answers, caller, models, once, openapi, operator, plugins, site, status};
+use crate::{house::House, replay::REPLAYED};
 
 /// The routes, twice: most programs are no browsers and need no word about origins.
 #[derive(Debug, Clone)]
@@ -104,7 +104,7 @@ fn cors(house: &Arc<House>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([RETRY_AFTER, axum::http::HeaderName::from_static("x-rekursing-job")])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, once::KEY])
+        .expose_headers([RETRY_AFTER, REPLAYED, axum::http::HeaderName::from_static("x-rekursing-job")])
         .max_age(Duration::from_secs(3_600))
 }

@@ -147,6 +147,18 @@ CREATE TABLE used (
     PRIMARY KEY (api_key, day, model)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- Calls with an Idempotency-Key, by the hash of caller, route and key.
+CREATE TABLE asked (
+    id   BLOB PRIMARY KEY,
+    -- SHA-256 of the body.
+    body BLOB NOT NULL,
+    -- What the call was to make: a job, a key, an entry.
+    made TEXT NOT NULL,
+    at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX asked_at ON asked (at);
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.
