@@ -36,6 +36,9 @@ pub struct Config {
     pub behind_proxy: bool,
     /// SHA-256, in hex, of the operator's token. Without it the operator's routes are closed.
     pub operator_token_sha256: Option<String>,
+    /// Address and port for the operator's routes alone, which are then on no other. None: they are with
+    /// the others.
+    pub operator_listen: Option<SocketAddr>,
     /// Free answers.
     pub free: Free,
     /// Prices and fee.
@@ -170,6 +173,7 @@ impl Default for Config {
             extensions: Vec::new(),
             behind_proxy: false,
             operator_token_sha256: None,
+            operator_listen: None,
             free: Free::default(),
             money: Money::default(),
             limits: Limits::default(),

@@ -11,19 +11,21 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
-    Taken, Usage, ledger::Entry,
+    Taken, Usage,
+    ledger::{BookRefusal, CorrectionRefusal, Entry},
 };
 use rekursing_protocol::{
     FailCode, Gpu, JobId, KeyId, Moment, Nanos, PluginId, SessionId, Span,
     earnings::Receipt,
     frame::{Cancel, Drain, Heartbeat, Inventory, Settled, close},
 };
+use tokio::sync::oneshot;
 
 use crate::{
     clock::Clock,
     discrepancy::Discrepancy,
     outbox::{Order, Outbox},
-    store::Store,
+    store::{Act, Store},
     stream::{Patience, Stream, Stuck},
     telemetry,
 };
@@ -164,11 +166,28 @@ impl Desk {
         self.shared.store.then(move || stream.too_large(bytes_max));
     }
 
-    /// Adds a grant that another process has stored.
+    /// Adds a grant that is stored already, by this process or another one.
     pub fn granted(&self, grant: &Entry) {
-        if let Err(refusal) = self.shared.market.lock().book_mut().apply_foreign(grant) {
-            tracing::error!(id = %grant.id, %refusal, "could not take a grant into the book");
+        match self.shared.market.lock().book_mut().apply_foreign(grant) {
+            // What this relay has stored itself is told again with what another process has.
+            Ok(()) | Err(BookRefusal::Exists) => {}
+            Err(refusal) => tracing::error!(id = %grant.id, %refusal, "could not take a grant into the book"),
         }
+    }
+
+    /// Takes an entry back, and says so in the operator's log, at the latest together with it. Who waits for
+    /// what is returned hears when the log has it.
+    pub fn correct(
+        &self,
+        entry: &Entry,
+        reason: &str,
+        act: Act,
+    ) -> Result<oneshot::Receiver<anyhow::Result<()>>, CorrectionRefusal> {
+        self.run(|market, now| {
+            market.correct(now, entry, reason)?;
+            // In front of the entries, which are queued when this is over.
+            Ok(self.shared.store.log(now, act))
+        })
     }
 
     /// Lets time pass: deadlines of the queue, of sessions and of running jobs.

@@ -60,6 +60,12 @@ fn side(micros: u64) -> Option<Nanos> {
     Some(Nanos::new(nanos))
 }
 
+/// Prints a moment in UTC as 2026-03-01 14:05:09.
+pub fn time(moment: Moment) -> String {
+    let seconds = moment.0 / 1_000 % 86_400;
+    format!("{} {:02}:{:02}:{:02}", day(moment), seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
 /// Prints the UTC day of a moment as 2026-03-01, by Howard Hinnant's `civil_from_days`.
 pub fn day(moment: Moment) -> String {
     let days = moment.0 / Span::DAY.0 + 719_468;
@@ -114,5 +120,6 @@ mod tests {
         ] {
             assert_eq!(day(Moment(days * Span::DAY.0)), expected);
         }
+        assert_eq!(time(Moment(1_772_373_909_999)), "2026-03-01 14:05:09");
     }
 }

@@ -9,13 +9,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use rekursing_market::Limits;
-use rekursing_protocol::{AccountId, KeyId, Moment, Nanos, Price, Span};
+use rekursing_protocol::{AccountId, KeyId, Moment, Nanos, Price, Span, name};
 use rekursing_relay::{
     chance,
     clock::Clock,
     config::Config,
     keys, limits, relay,
-    store::{self, Key, Location, Made, NewKey, Store, Unstarted},
+    store::{self, GRANT_MAX, Key, Location, Made, NewKey, Store, Unstarted},
 };
 
 #[global_allocator]
@@ -76,14 +76,20 @@ enum Task {
         #[command(subcommand)]
         task: KeyTask,
     },
+    /// Prints what the operator did, by command or over HTTP, newest first
+    Log {
+        /// How many lines
+        #[arg(long, default_value_t = 100)]
+        limit: u64,
+        /// Prints one line of JSON, with amounts as texts
+        #[arg(long)]
+        json: bool,
+    },
     /// Checks every rule of the ledger over the whole book; ends with 1 if one is broken
     Audit,
     /// Prints the SHA-256 of an operator's token, read from the standard input, for the config
     HashToken,
 }
-
-/// The most that is granted at once: a million dollars. All grants together must fit 64 bits.
-const GRANT_MAX: Nanos = Nanos::new(1_000_000_000_000_000);
 
 #[derive(Debug, Subcommand)]
 enum KeyTask {
@@ -193,6 +199,10 @@ fn main() -> Result<()> {
             }
             key(&config.location(), task)
         }
+        Task::Log { limit, json } => {
+            store::must_exist(&config.location())?;
+            log(&config.location(), limit, json)
+        }
         Task::Audit => {
             store::must_exist(&config.location())?;
             audit(&config.location())
@@ -241,13 +251,18 @@ fn serve(config: Config) -> Result<()> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(config.threads).enable_all().build()
     };
     runtime.context("could not start the runtime")?.block_on(async {
-        let listener = relay::bind(&config)?;
+        let listener = relay::bind(config.listen)?;
         let address = listener.local_addr().context("the listener has no address")?;
+        let operator = config.operator_listen.map(relay::bind).transpose()?;
         let open = tokio::task::spawn_blocking(move || relay::open(config));
         let house = open.await.context("the relay could not be set up")??;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
         say(&format!("LISTENING http://{address}"))?;
-        relay::run(house, listener, signals()?).await;
+        if let Some(operator) = &operator {
+            let address = operator.local_addr().context("the operator's listener has no address")?;
+            say(&format!("OPERATOR http://{address}"))?;
+        }
+        relay::run(house, listener, operator, signals()?).await;
         Ok(())
     })
 }
@@ -291,7 +306,9 @@ fn key(location: &Location, task: KeyTask) -> Result<()> {
             if amount <= Nanos::ZERO || amount > GRANT_MAX {
                 bail!("an amount is above 0 and at most {GRANT_MAX} USD");
             }
-            let Some(key) = store.grant(now, prefix, amount)? else { bail!("no key begins with {prefix}") };
+            let Some(key) = store.grant(now, prefix, amount, &who())? else {
+                bail!("no key begins with {prefix}")
+            };
             say(&format!("granted {amount} USD to {}", key.account))
         }
         KeyTask::List { json } => {
@@ -301,7 +318,7 @@ fn key(location: &Location, task: KeyTask) -> Result<()> {
         }
         KeyTask::Revoke { prefix, keep_made } => {
             let made = if keep_made { Made::Kept } else { Made::RevokedToo };
-            match store.revoke_key(now, prefix, made)? {
+            match store.revoke_key(now, prefix, made, &who())? {
                 0 => bail!("no open key begins with {prefix}"),
                 1 => say(&format!("revoked {prefix}…")),
                 count => say(&format!("revoked {prefix}… and {} keys that were made with it", count - 1)),
@@ -314,12 +331,32 @@ fn key(location: &Location, task: KeyTask) -> Result<()> {
 fn create(store: &mut Unstarted, new: impl Fn(&str) -> Key, balance: Nanos) -> Result<String> {
     loop {
         let secret = chance::secret(KeyId::PREFIX);
-        match store.create_key(&new(&secret), balance)? {
+        match store.create_key(&new(&secret), balance, &who())? {
             NewKey::Made => return Ok(secret),
             NewKey::Taken => {}
             NewKey::TooMany | NewKey::MakerRevoked => bail!("the key could not be made"),
         }
     }
+}
+
+/// Prints what the operator did, newest first.
+fn log(location: &Location, count: u64, json: bool) -> Result<()> {
+    let lines = Store::open(location)?.operator_log(count)?;
+    if json {
+        return say(&serde_json::to_string(&lines).context("could not write the log as JSON")?);
+    }
+    for line in lines {
+        let amount = line.amount.map(|amount| format!("{amount} USD ")).unwrap_or_default();
+        let at = limits::time(line.at);
+        say(format!("{at} {} {} {} {amount}{}", line.who, line.what, line.about, line.note).trim_end())?;
+    }
+    Ok(())
+}
+
+/// Says who gives a command: the user as the machine calls him.
+fn who() -> String {
+    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    format!("cli:{}", name::plain(&user.unwrap_or_default(), keys::NAME_CHARS_MAX))
 }
 
 fn audit(location: &Location) -> Result<()> {

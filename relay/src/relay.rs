@@ -1,6 +1,7 @@
 //! A running relay, from its start to its end.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -118,17 +119,29 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     Ok(house)
 }
 
-/// Serves on `listener` until `shutdown` completes, then drains: sessions are told, running answers
+/// Serves on `listener`, and the operator on one of his own if there is one, until `shutdown` completes, then drains: sessions are told, running answers
 /// finish within the configured time, the ledger is flushed.
-pub async fn run(house: Arc<House>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+pub async fn run(
+    house: Arc<House>,
+    listener: TcpListener,
+    operator: Option<TcpListener>,
+    shutdown: impl Future<Output = ()>,
+) {
     let (stop, stopped) = watch::channel(false);
     let routes = Routes::new(Arc::clone(&house));
-    let accepting = tokio::spawn(server::serve(Arc::clone(&house), listener, routes, stopped));
+    let accepting = tokio::spawn(server::serve(Arc::clone(&house), listener, routes, stopped.clone()));
+    let operating = operator.map(|listener| {
+        let routes = Routes::operator(Arc::clone(&house));
+        tokio::spawn(server::serve(Arc::clone(&house), listener, routes, stopped))
+    });
     let upkeep = tokio::spawn(upkeep(Arc::clone(&house)));
     shutdown.await;
     drain(&house, &stop).await;
     upkeep.abort();
     accepting.abort();
+    if let Some(operating) = operating {
+        operating.abort();
+    }
     let store = house.desk.store().clone();
     let stopped = tokio::task::spawn_blocking(move || store.stop()).await;
     if stopped.is_err() {
@@ -136,12 +149,11 @@ pub async fn run(house: Arc<House>, listener: TcpListener, shutdown: impl Future
     }
 }
 
-/// Binds the configured address.
+/// Binds an address.
 ///
 /// # Errors
 /// When the address is taken or not this machine's.
-pub fn bind(config: &Config) -> Result<TcpListener> {
-    let listen = config.listen;
+pub fn bind(listen: SocketAddr) -> Result<TcpListener> {
     let bind = || -> std::io::Result<TcpListener> {
         let socket = if listen.is_ipv4() {
             tokio::net::TcpSocket::new_v4()?

@@ -70,6 +70,15 @@ pub(super) fn named(
     Ok(call(headers, &who, route, body)?.map(|call| Named { call, durable }))
 }
 
+/// Reads a call of the operator's.
+pub(super) fn named_by_operator(
+    headers: &HeaderMap,
+    route: &'static str,
+    body: &[u8],
+) -> Result<Option<Named>, Problem> {
+    Ok(call(headers, "operator", route, body)?.map(|call| Named { call, durable: true }))
+}
+
 fn call(headers: &HeaderMap, who: &str, route: &str, body: &[u8]) -> Result<Option<Call>, Problem> {
     let mut keys = headers.get_all(KEY).iter();
     let Some(key) = keys.next() else { return Ok(None) };

@@ -26,10 +26,21 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Builds every route.
+    /// Builds every route, without the operator's if he has a listener of his own.
     pub fn new(house: Arc<House>) -> Routes {
+        let everyones = everyones();
+        let apart = house.config.operator_listen.is_some();
+        Routes::of(house, if apart { everyones } else { everyones.merge(operators()) })
+    }
+
+    /// Builds the operator's routes.
+    pub fn operator(house: Arc<House>) -> Routes {
+        Routes::of(house, operators())
+    }
+
+    fn of(house: Arc<House>, routes: Router<Arc<House>>) -> Routes {
         let cors = cors(&house);
-        let plain = router(house);
+        let plain = finished(routes, house);
         Routes { browsers: plain.clone().layer(cors), plain }
     }
 
@@ -44,7 +55,17 @@ impl Routes {
     }
 }
 
-fn router(house: Arc<House>) -> Router {
+/// The operator's routes.
+fn operators() -> Router<Arc<House>> {
+    Router::new()
+        .route("/api/gpu/register", post(operator::register_upstream))
+        .route("/api/operator/grants", post(operator::grant))
+        .route("/api/operator/corrections", post(operator::correct))
+        .route("/api/operator/log", get(operator::log))
+}
+
+/// Everybody else's.
+fn everyones() -> Router<Arc<House>> {
     let owners = Router::new()
         .route("/api/plugin/register", post(plugins::register))
         .route("/api/plugin/connect", get(plugins::connect))
@@ -64,8 +85,6 @@ fn router(house: Arc<House>) -> Router {
         .route("/v1/models", get(models::openai))
         .route("/v1/models/{*model}", get(models::openai_one));
 
-    let operator = Router::new().route("/api/gpu/register", post(operator::register_upstream));
-
     let anyone = Router::new()
         .route("/api/plugin/stats", get(plugins::stats))
         .route("/healthz", get(status::health))
@@ -74,10 +93,12 @@ fn router(house: Arc<House>) -> Router {
         .route("/", get(site::index))
         .route("/{file}", get(site::file));
 
-    owners
-        .merge(pages)
-        .merge(operator)
-        .merge(anyone)
+    owners.merge(pages).merge(anyone)
+}
+
+/// Answers what is no route.
+fn finished(routes: Router<Arc<House>>, house: Arc<House>) -> Router {
+    routes
         .fallback(async |uri: Uri| {
             let message = "there is no such route";
             refuse(Problem::new(StatusCode::NOT_FOUND, "not_found", message), &uri)

@@ -1,11 +1,14 @@
 //! Ledger entries as rows, each chained to the one before.
 
 use anyhow::{Context, Result, bail, ensure};
-use rekursing_market::ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, Transfer};
+use rekursing_market::ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, Transfer, correction_id};
 use rekursing_protocol::{JobId, KeyId, Moment, Nanos, PluginId, Price};
 use sha2::{Digest, Sha256};
 
-use super::sql::{Row, Sql, Value};
+use super::{
+    Store, grant_of,
+    sql::{Row, Sql, Value},
+};
 
 /// The columns that [`read`] takes, in its order.
 macro_rules! columns {
@@ -191,6 +194,20 @@ pub(super) fn read(row: &Row) -> Result<Entry> {
     Ok(Entry { id: row.text(0)?.to_owned(), at: row.moment(1)?, kind })
 }
 
+impl Store {
+    /// Reads an entry, and whether it was taken back before.
+    pub async fn correctable(&self, id: String) -> Result<(Option<Entry>, bool)> {
+        self.read(move |sql| {
+            let by_id = concat!("SELECT ", columns!(), " FROM entry WHERE id = ?1");
+            let entry = sql.first(by_id, &[id.as_str().into()], read)?;
+            let before = "SELECT COUNT(*) FROM entry WHERE id = ?1";
+            let before = sql.number(before, &[correction_id(&id, 0).into()])?;
+            Ok((entry, before > 0))
+        })
+        .await
+    }
+}
+
 /// Sums every account's postings.
 pub(super) fn balances(sql: &mut Sql) -> Result<Vec<(Account, Nanos)>> {
     sql.list(
@@ -238,21 +255,10 @@ pub(super) fn fund_free(sql: &mut Sql, now: Moment, budget: Nanos) -> Result<Nan
         return Ok(Nanos::ZERO);
     }
     let id = format!("grant:free:{}", budget.get());
-    let kind = grant(Account::Free, missing);
+    let kind = grant_of(Account::Free, missing, String::new());
     let mut chain = Chain::end(sql)?;
     append(sql, &mut chain, &Entry { id, at: now, kind })?;
     Ok(missing)
-}
-
-/// Returns what a grant of the operator is.
-pub(super) fn grant(to: Account, amount: Nanos) -> EntryKind {
-    EntryKind::Transfer(Transfer {
-        cause: Cause::Grant,
-        from: Account::Outside,
-        to,
-        amount,
-        note: String::new(),
-    })
 }
 
 /// Sums of one transaction, by account, day and model.

@@ -7,7 +7,7 @@ use rekursing_protocol::{
     earnings::{Earnings, ModelEarnings, Receipt},
 };
 
-use super::{Row, Sql, Store, Unstarted, Value, entries};
+use super::{Act, Row, Sql, Store, Unstarted, Value, entries, operator_log};
 
 /// A registered plugin.
 #[derive(Debug, Clone)]
@@ -55,12 +55,13 @@ impl Store {
         .await
     }
 
-    /// Stores an upstream, in place of an older one with the same identity.
+    /// Stores an upstream, in place of an older one with the same identity, and who registered it.
     ///
     /// # Errors
     /// When it could not be made durable.
-    pub async fn put_upstream(&self, now: Moment, upstream: Upstream) -> Result<()> {
+    pub async fn put_upstream(&self, now: Moment, upstream: Upstream, act: Act) -> Result<()> {
         self.change(move |sql| {
+            operator_log::insert(sql, now, &act)?;
             sql.execute(
                 "INSERT INTO upstream VALUES (?1, ?2, ?3) ON CONFLICT (plugin) DO UPDATE SET body = excluded.body",
                 &[upstream.plugin.to_string().into(), upstream.body.into(), now.into()],

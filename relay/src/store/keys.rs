@@ -7,18 +7,12 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rekursing_market::{
-    Limits, Spender, Taken,
-    ledger::{Account, Entry, EntryKind},
-};
+use rekursing_market::{Limits, Spender, Taken, ledger::Account};
 use rekursing_protocol::{AccountId, KeyId, Moment, Nanos, Price};
 
 use crate::chance;
 
-use super::{
-    Row, Sql, Store, Unstarted, Value,
-    entries::{self, Chain},
-};
+use super::{Act, Deed, Row, Sql, Store, Unstarted, Value, entries, grants, operator_log};
 
 /// How many keys may have been made one with the other.
 pub const LINE_MAX: usize = 8;
@@ -202,33 +196,19 @@ impl Store {
 }
 
 impl Unstarted {
-    /// Stores a key and grants its account an opening balance, both or neither.
-    pub fn create_key(&mut self, key: &Key, balance: Nanos) -> Result<NewKey> {
+    /// Stores a key and grants its account an opening balance, both or neither, and who did so.
+    pub fn create_key(&mut self, key: &Key, balance: Nanos, who: &str) -> Result<NewKey> {
         let stored = self.sql.write(|sql| {
             let made = put_key(sql, key, u64::MAX)?;
             if made == NewKey::Made {
-                grant(sql, key.created, key.account, balance)?;
+                let note = format!("{}: {}", key.account, key.name);
+                operator_log::insert(sql, key.created, &Act::of(who, Deed::KeyCreated, key.id, &note))?;
+                grants::grant(sql, key.created, key.account, balance, who)?;
                 sql.changed()?;
             }
             Ok(made)
         });
         stored.context("could not store the key")
-    }
-
-    /// Grants more to the account behind a key. Returns the key, or `None` when no key begins so.
-    pub fn grant(&mut self, now: Moment, key: KeyId, amount: Nanos) -> Result<Option<Key>> {
-        let Some(key) = self.keys()?.into_iter().find(|known| known.id == key) else { return Ok(None) };
-        self.sql.write(|sql| {
-            grant(sql, now, key.account, amount)?;
-            sql.changed()
-        })?;
-        Ok(Some(key))
-    }
-
-    /// Tells whether an account has a key.
-    pub fn has_account(&mut self, account: AccountId) -> Result<bool> {
-        let count = "SELECT COUNT(*) FROM api_key WHERE account = ?1";
-        Ok(self.sql.number(count, &[account.to_string().into()])? > 0)
     }
 
     /// Reads every key.
@@ -266,7 +246,7 @@ impl Unstarted {
 
     /// Revokes a key, and with `made` every key that was made with it, directly or through others. Returns
     /// how many were open.
-    pub fn revoke_key(&mut self, now: Moment, key: KeyId, made: Made) -> Result<usize> {
+    pub fn revoke_key(&mut self, now: Moment, key: KeyId, made: Made, who: &str) -> Result<usize> {
         self.sql.write(|sql| {
             let all = sql.list(keys!(), &[], read_key)?;
             let doomed = match made {
@@ -275,7 +255,10 @@ impl Unstarted {
             };
             let mut revoked = 0;
             for key in doomed {
-                revoked += usize::from(revoke(sql, now, key)?);
+                if revoke(sql, now, key)? {
+                    revoked += 1;
+                    operator_log::insert(sql, now, &Act::of(who, Deed::KeyRevoked, key, ""))?;
+                }
             }
             sql.changed()?;
             Ok(revoked)
@@ -372,19 +355,6 @@ fn put_key(sql: &mut Sql, key: &Key, open_max: u64) -> Result<NewKey> {
 fn revoke(sql: &mut Sql, now: Moment, key: KeyId) -> Result<bool> {
     let revoke = "UPDATE api_key SET revoked = ?1 WHERE prefix = ?2 AND revoked IS NULL";
     Ok(sql.execute(revoke, &[now.into(), key.to_string().into()])? > 0)
-}
-
-/// Appends a grant to a page's account, unless it is of nothing.
-fn grant(sql: &mut Sql, now: Moment, account: AccountId, amount: Nanos) -> Result<()> {
-    if amount <= Nanos::ZERO {
-        return Ok(());
-    }
-    let mut chain = Chain::end(sql)?;
-    // The number of the entry tells two grants of one moment apart.
-    let id = format!("grant:{account}:{}", chain.seq + 1);
-    let kind: EntryKind = entries::grant(Account::Page(account), amount);
-    entries::append(sql, &mut chain, &Entry { id, at: now, kind })?;
-    Ok(())
 }
 
 /// The columns that [`read_key`] takes.

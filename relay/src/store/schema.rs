@@ -159,6 +159,18 @@ CREATE TABLE asked (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX asked_at ON asked (at);
 ",
+    "
+-- What the operator did, in order.
+CREATE TABLE operator_log (
+    seq    INTEGER PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    who    TEXT NOT NULL,
+    what   TEXT NOT NULL,
+    about  TEXT NOT NULL,
+    amount INTEGER,
+    note   TEXT NOT NULL
+) STRICT;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

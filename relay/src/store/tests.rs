@@ -13,7 +13,7 @@ const PAGE: Account = Account::Page(AccountId::from_bits(1));
 const OWNER: PluginId = PluginId::from_bits(2);
 
 fn grant(id: &str, to: Account, nanos: i64) -> Entry {
-    Entry { id: id.to_owned(), at: Moment(1), kind: entries::grant(to, Nanos::new(nanos)) }
+    Entry { id: id.to_owned(), at: Moment(1), kind: grant_of(to, Nanos::new(nanos), String::new()) }
 }
 
 fn hold(job: JobId, nanos: i64) -> Entry {
@@ -121,11 +121,11 @@ fn another_process_can_grant_while_the_store_runs() {
     let mut other = Store::open(&at(folder.path())).unwrap();
     let account = AccountId::from_bits(9);
     let key = key(7, account, None, Limits::default());
-    assert_eq!(other.create_key(&key, Nanos::new(123)).unwrap(), NewKey::Made);
-    let kind = entries::grant(Account::Page(account), Nanos::new(123));
+    assert_eq!(other.create_key(&key, Nanos::new(123), "test").unwrap(), NewKey::Made);
+    let kind = grant_of(Account::Page(account), Nanos::new(123), String::new());
     assert_eq!(hear.recv().unwrap().kind, kind);
-    assert_eq!(other.revoke_key(Moment(6), key.id, Made::Kept).unwrap(), 1);
-    assert_eq!(other.revoke_key(Moment(7), key.id, Made::Kept).unwrap(), 0);
+    assert_eq!(other.revoke_key(Moment(6), key.id, Made::Kept, "test").unwrap(), 1);
+    assert_eq!(other.revoke_key(Moment(7), key.id, Made::Kept, "test").unwrap(), 0);
     assert!(other.keys().unwrap()[0].revoked);
     store.stop();
 }
@@ -250,7 +250,7 @@ fn a_purse_tells_what_is_left_held_and_spent() {
     let mut unstarted = Store::open(&at(folder.path())).unwrap();
     for (account, balance) in [(rich, 1_000_000), (poor, 0)] {
         let key = key(u32::from(account == rich), account, None, Limits::default());
-        unstarted.create_key(&key, Nanos::new(balance)).unwrap();
+        unstarted.create_key(&key, Nanos::new(balance), "test").unwrap();
     }
     let last = unstarted.opening().unwrap().last;
     let store = unstarted.start(last, Box::new(|_| true)).unwrap();
@@ -288,9 +288,9 @@ async fn a_key_comes_back_with_its_limits_and_the_keys_that_it_was_made_with() {
     let maker = key(1, account, None, limits.clone());
     let made = key(2, account, Some(&maker), Limits::default());
     for key in [&maker, &made] {
-        assert_eq!(unstarted.create_key(key, Nanos::ZERO).unwrap(), NewKey::Made);
+        assert_eq!(unstarted.create_key(key, Nanos::ZERO, "test").unwrap(), NewKey::Made);
     }
-    assert_eq!(unstarted.create_key(&made, Nanos::ZERO).unwrap(), NewKey::Taken);
+    assert_eq!(unstarted.create_key(&made, Nanos::ZERO, "test").unwrap(), NewKey::Taken);
     let store = unstarted.start(0, Box::new(|_| true)).unwrap();
     let holder = store.holder(made.hash).await.unwrap().unwrap();
     assert_eq!((holder.account, holder.spender.key), (account, made.id));
@@ -319,9 +319,9 @@ fn with_a_key_go_those_that_were_made_with_it_unless_they_are_kept() {
         let second = key(2, account, Some(&first), Limits::default());
         let third = key(3, account, Some(&second), Limits::default());
         for key in [&first, &second, &third] {
-            unstarted.create_key(key, Nanos::ZERO).unwrap();
+            unstarted.create_key(key, Nanos::ZERO, "test").unwrap();
         }
-        assert_eq!(unstarted.revoke_key(Moment(9), second.id, made).unwrap(), 3 - open.len());
+        assert_eq!(unstarted.revoke_key(Moment(9), second.id, made, "test").unwrap(), 3 - open.len());
         let left = unstarted.keys().unwrap().into_iter().filter(|key| !key.revoked).map(|key| key.id);
         assert_eq!(left.collect::<Vec<_>>(), open.into_iter().map(KeyId::from_bits).collect::<Vec<_>>());
     }
@@ -336,7 +336,7 @@ async fn what_a_key_has_spent_is_summed_for_itself_and_for_those_it_was_made_wit
     let maker = key(1, account, None, budget.clone());
     let made = key(2, account, Some(&maker), budget);
     for key in [&maker, &made] {
-        unstarted.create_key(key, Nanos::new(1_000_000)).unwrap();
+        unstarted.create_key(key, Nanos::new(1_000_000), "test").unwrap();
     }
     let last = unstarted.opening().unwrap().last;
     let store = unstarted.start(last, Box::new(|_| true)).unwrap();
@@ -371,4 +371,22 @@ async fn what_a_key_has_spent_is_summed_for_itself_and_for_those_it_was_made_wit
     assert_eq!(on(&mut unstarted, 3), third);
     assert_eq!(on(&mut unstarted, 4)[0], (maker.id, taken(40_000, 4, 0)));
     assert_eq!(audit(&at(folder.path())).unwrap().wrong, None);
+}
+
+#[test]
+fn what_the_operator_does_is_logged_with_it_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut unstarted = Store::open(&at(folder.path())).unwrap();
+    let key = key(7, AccountId::from_bits(1), None, Limits::default());
+    unstarted.create_key(&key, Nanos::new(5), "cli:ada").unwrap();
+    unstarted.create_key(&key, Nanos::new(5), "cli:ada").unwrap();
+    unstarted.grant(Moment(8), key.id, Nanos::new(6), "cli:ada").unwrap();
+    unstarted.revoke_key(Moment(9), key.id, Made::Kept, "cli:bob").unwrap();
+    unstarted.revoke_key(Moment(9), key.id, Made::Kept, "cli:bob").unwrap();
+    let log = unstarted.operator_log(10).unwrap();
+    let told: Vec<_> = log.iter().map(|line| (line.seq, line.at.0, line.what.as_str())).collect();
+    assert_eq!(told, [(4, 9, "key_revoked"), (3, 8, "grant"), (2, 7, "grant"), (1, 7, "key_created")]);
+    assert_eq!((log[0].who.as_str(), log[0].about.as_str()), ("cli:bob", "rk_00000007"));
+    assert_eq!((log[1].amount, log[1].about.as_str()), (Some(Nanos::new(6)), PAGE.to_string().as_str()));
+    assert_eq!(unstarted.operator_log(1).unwrap().len(), 1);
 }
