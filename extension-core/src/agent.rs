@@ -17,7 +17,7 @@ mod state;
 mod view;
 mod watch;
 
-use rekursing_protocol::{FailCode, Gpu, Moment, frame::Inventory};
+use rekursing_protocol::{FailCode, Gpu, Moment, Pricing, frame::Inventory};
 
 use crate::address::Address;
 pub use command::{Ask, AskId, Command, FetchId, Post};
@@ -207,7 +207,8 @@ impl Agent {
         let offers = self.watch.models().iter().map(|model| {
             let mut offer = model.offer.clone();
             offer.slots = offer.slots.min(self.config.slots);
-            offer.price = self.config.prices.get(&offer.model).copied().or(self.config.price);
+            offer.price =
+                self.config.prices.get(&offer.model).copied().or(self.config.price).map(Pricing::Fixed);
             offer
         });
         Inventory { offers: offers.collect(), slots: self.config.slots, paused: self.config.paused }

@@ -6,25 +6,29 @@
 mod answering;
 mod attendance;
 mod placing;
+mod upkeep;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rekursing_protocol::{JobId, KeyId, Moment, Nanos, PluginId, SessionId};
+use rekursing_protocol::{JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId};
 
 use crate::{
     effect::{Effect, End},
+    holdback::{HeldBack, Standing, Standings},
     job::{Job, Run, State},
-    ledger::{Book, CorrectionRefusal, Entry},
+    ledger::{Account, Book, CorrectionRefusal, Entry},
     meter::Usage,
+    pricing,
     purse::{Purses, Taken},
     random::Random,
     refusal::Refusal,
     request::{Payer, Request},
     session::{Catalog, Departed, Session},
-    shelf::Shelves,
+    shelf::{ShelfId, Shelves},
     terms::Terms,
     visitors::Visitors,
+    volume::Volumes,
 };
 
 /// Sessions, offers, jobs, the queue and the book.
@@ -54,7 +58,24 @@ pub struct Market {
     /// Waiting jobs by their number, so oldest first.
     queue: BTreeMap<u64, JobId>,
     visitors: Visitors,
+    volumes: Volumes,
+    standings: Standings,
+    held_back: HeldBack,
+    /// What is asked for models of each class that somebody follows, and as of when.
+    medians: HashMap<ShelfId, Price>,
+    priced_at: Moment,
     tally: Tally,
+}
+
+/// What prices, fees and holding back depend on, as a store knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    /// Charges of this UTC month, by owner who earned them and by page that paid them.
+    pub volumes: Vec<(Account, Nanos)>,
+    /// Since when and by how many paid jobs owners are known.
+    pub standings: Vec<(PluginId, Standing)>,
+    /// What is held back of whom, and until when.
+    pub held_back: Vec<(PluginId, Moment, Nanos)>,
 }
 
 /// What happened since the start.
@@ -91,7 +112,21 @@ impl Market {
             numbers: 0,
             queue: BTreeMap::new(),
             visitors: Visitors::default(),
+            volumes: Volumes::default(),
+            standings: Standings::default(),
+            held_back: HeldBack::default(),
+            medians: HashMap::new(),
+            priced_at: Moment(0),
             tally: Tally::default(),
+        }
+    }
+
+    /// Takes over what a store knows of the time before. Called once, before anything else.
+    pub fn recall(&mut self, now: Moment, history: History) {
+        self.volumes.recall(now, history.volumes);
+        self.standings.recall(history.standings);
+        for (owner, release_at, amount) in history.held_back {
+            self.held_back.add(release_at, owner, amount);
         }
     }
 
@@ -282,6 +317,9 @@ impl Market {
         let session = self.sessions[at as usize].as_mut();
         if let Some(stock) = session.and_then(|session| session.stock_mut(&run.offer.model)) {
             stock.speed.measure(&self.terms, usage);
+            if let Some(hourly @ Pricing::Hourly { .. }) = stock.offer.price {
+                stock.ask = pricing::ask(&self.terms, Some(hourly), &stock.speed, None);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use rekursing_protocol::{Moment, Nanos, OfferKind, PluginId, Price};
 use crate::{
     ledger::Quote,
     purse::{Room, Spender},
+    quantization,
     record::whole,
     refusal::Refusal,
     request::{Payer, Request, Wish},
@@ -76,7 +77,7 @@ pub(crate) fn fit(
     }
 
     let permille = terms.tiers.of(request.tier).price_permille;
-    let price = offer.price.unwrap_or(terms.price_default).scaled(permille);
+    let price = stock.ask.scaled(permille);
     keep(is_within(price, price_max(terms, request)), Miss::Price(price))?;
     let most = spender.map_or(Price::new(u64::MAX, u64::MAX), Spender::price_max);
     keep(is_within(price, most), Miss::KeyPrice(price))?;
@@ -147,6 +148,9 @@ fn reaches(terms: &Terms, now: Moment, session: &Session, stock: &Stock, floor: 
         && stock.speed.tokens_per_second(terms) * 1_000.0 >= whole(floor.millitokens_per_second_min)
         && stock.speed.first_token(terms) * 1_000.0 <= whole(floor.first_token_max.0)
         && session.reliability.success(terms, now) * 1_000.0 >= whole(floor.success_permille_min)
+        && (floor.quantization_bits_min == 0
+            || quantization::bits(&stock.offer.quantization) >= Some(floor.quantization_bits_min))
+        && (!floor.is_trusted || session.standing.is_trusted(terms, now))
 }
 
 fn highest_tier(terms: &Terms, now: Moment, session: &Session, stock: &Stock) -> Option<Tier> {

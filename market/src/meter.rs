@@ -22,6 +22,8 @@ pub struct Usage {
     pub first_token: Span,
     /// Time from the first piece to the last; zero when it was not measured.
     pub generation: Span,
+    /// Whether the page read so slowly that the provider may have waited for it.
+    pub throttled: bool,
 }
 
 /// What is charged of an answer.

@@ -90,15 +90,22 @@ impl Speed {
         if self.first_token > 0.0 { f64::from(self.first_token) } else { seconds(terms.first_token_prior) }
     }
 
+    /// Returns the tokens per second of one answer; `None` when it was too short to say something.
+    pub(crate) fn of(terms: &Terms, usage: &Usage) -> Option<f64> {
+        let is_measured = usage.answer_tokens >= terms.measured_tokens_min && usage.generation > Span(0);
+        is_measured.then(|| whole(usage.answer_tokens) / seconds(usage.generation))
+    }
+
     /// Takes in an answer that was long enough to say something.
     pub(crate) fn measure(&mut self, terms: &Terms, usage: &Usage) {
         if usage.first_token > Span(0) {
             self.first_token = average(self.first_token, seconds(usage.first_token));
         }
-        if usage.answer_tokens < terms.measured_tokens_min || usage.generation == Span(0) {
+        let Some(speed) = Speed::of(terms, usage) else { return };
+        // A page that reads slowly says nothing against the provider.
+        if usage.throttled && speed < f64::from(self.tokens_per_second) {
             return;
         }
-        let speed = whole(usage.answer_tokens) / seconds(usage.generation);
         self.tokens_per_second = average(self.tokens_per_second, speed);
         self.answers = self.answers.saturating_add(1);
     }

@@ -6,10 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use rekursing_protocol::{JobId, Moment, Offer, PluginId, Price, SessionId, Span};
+use rekursing_protocol::{JobId, Moment, Offer, PluginId, Price, Pricing, SessionId, Span};
 
 use crate::{
     breaker::Breaker,
+    holdback::Standing,
     record::{Reliability, Speed, whole},
     shelf::{Rank, ShelfId},
     terms::Terms,
@@ -34,6 +35,7 @@ pub(crate) struct Session {
     pub(crate) resting_until: Moment,
     pub(crate) breaker: Breaker,
     pub(crate) reliability: Reliability,
+    pub(crate) standing: Standing,
     pub(crate) stocks: Vec<Stock>,
     pub(crate) jobs: Vec<JobId>,
 }
@@ -47,8 +49,17 @@ pub(crate) struct Stock {
     /// Its jobs that run.
     pub(crate) busy: u16,
     pub(crate) speed: Speed,
+    /// What the owner asks.
+    pub(crate) ask: Price,
     /// Its rank while it is open.
     pub(crate) open: Option<Rank>,
+}
+
+impl Stock {
+    /// Tells whether the owner asks what others ask.
+    pub(crate) fn follows(&self) -> bool {
+        matches!(self.offer.price, Some(Pricing::Market { .. }))
+    }
 }
 
 impl Session {
@@ -76,13 +87,12 @@ impl Session {
     pub(crate) fn score(&self, terms: &Terms, now: Moment, stock: &Stock) -> f64 {
         let free = f64::from(self.slots.saturating_sub(self.busy())) / f64::from(self.slots.max(1));
         let load = free / f64::from(self.queue.saturating_add(1));
-        let price = stock.offer.price.unwrap_or(terms.price_default);
         self.reliability.success(terms, now)
             * self.reliability.stability()
             * stock.speed.tokens_per_second(terms)
             / (1.0 + stock.speed.first_token(terms))
             * load
-            * price_weight(terms, price)
+            * price_weight(terms, stock.ask)
     }
 
     /// Finds the offer of a model.

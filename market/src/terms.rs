@@ -1,14 +1,26 @@
 //! The terms of trade: every limit and number of the market, with its unit.
 
-use rekursing_protocol::{Price, Span};
+use rekursing_protocol::{Nanos, Price, Span};
 
-use crate::tier::TierTable;
+use crate::{steps::Steps, tier::TierTable};
 
 /// Every limit and number of the market.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
-    /// The platform's part of each charge, in thousandths, rounded down.
-    pub fee_permille: u64,
+    /// The platform's part of each cost, in thousandths, rounded down, by what the owner's jobs have been
+    /// charged this month.
+    pub fee: Steps,
+    /// A page's discount, in thousandths of each cost, by what it has been charged this month. It is taken
+    /// from the fee and never from the owner.
+    pub discount: Steps,
+    /// The part of a new owner's earnings that is held back, in thousandths.
+    pub holdback_permille: u64,
+    /// For how long it is held back.
+    pub holdback: Span,
+    /// How long ago a trusted owner's first job was paid.
+    pub trusted_after: Span,
+    /// How many jobs of a trusted owner were paid.
+    pub trusted_jobs: u64,
     /// The ask of an owner who set no price, in micro-dollars per million tokens.
     pub price_default: Price,
     /// What each tier costs and asks for.
@@ -84,7 +96,12 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Terms {
         Terms {
-            fee_permille: 50,
+            fee: Steps::new(50, dollars([(1_000, 40), (10_000, 30), (100_000, 20)])),
+            discount: Steps::new(0, dollars([(100, 5), (1_000, 10), (10_000, 20)])),
+            holdback_permille: 500,
+            holdback: Span::secs(7 * 24 * 60 * 60),
+            trusted_after: Span::secs(7 * 24 * 60 * 60),
+            trusted_jobs: 100,
             price_default: Price::new(50_000, 100_000),
             tiers: TierTable::default(),
             answer_tokens_default: 2_048,
@@ -116,4 +133,9 @@ impl Default for Terms {
             discrepancy_tokens_min: 16,
         }
     }
+}
+
+/// Makes steps of whole dollars.
+fn dollars(steps: [(i64, u64); 3]) -> Vec<(Nanos, u64)> {
+    steps.map(|(volume, permille)| (Nanos::new(volume * Nanos::DOLLAR.get()), permille)).to_vec()
 }

@@ -73,6 +73,10 @@ pub struct Floor {
     pub first_token_max: Span,
     /// Lowest success rate, in thousandths.
     pub success_permille_min: u64,
+    /// Fewest bits of a weight, by the quantisation's name; a name that does not say has none.
+    pub quantization_bits_min: u8,
+    /// Whether the owner must be trusted.
+    pub is_trusted: bool,
 }
 
 impl Default for Floor {
@@ -82,6 +86,8 @@ impl Default for Floor {
             millitokens_per_second_min: 0,
             first_token_max: Span(u64::MAX),
             success_permille_min: 0,
+            quantization_bits_min: 0,
+            is_trusted: false,
         }
     }
 }
@@ -124,6 +130,8 @@ impl Default for TierTable {
                     millitokens_per_second_min: 30_000,
                     first_token_max: Span::millis(2_000),
                     success_permille_min: 950,
+                    quantization_bits_min: 4,
+                    is_trusted: false,
                 },
             },
             ultra: TierTerms {
@@ -133,6 +141,8 @@ impl Default for TierTable {
                     millitokens_per_second_min: 60_000,
                     first_token_max: Span::millis(1_000),
                     success_permille_min: 980,
+                    quantization_bits_min: 6,
+                    is_trusted: true,
                 },
             },
         }

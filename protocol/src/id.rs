@@ -104,6 +104,10 @@ id!(
     /// A page's account: the purse behind one or more API keys.
     AccountId, "acc_"
 );
+id!(
+    /// Money on its way out to an owner.
+    PayoutId, "pay_"
+);
 
 #[cfg(test)]
 mod tests {

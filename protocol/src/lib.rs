@@ -18,9 +18,9 @@ pub mod time;
 pub use fail::FailCode;
 pub use frame::{ToPlugin, ToRelay};
 pub use gpu::Gpu;
-pub use id::{AccountId, JobId, PluginId, SessionId};
+pub use id::{AccountId, JobId, PayoutId, PluginId, SessionId};
 pub use key::KeyId;
-pub use money::{Nanos, Price};
+pub use money::{Nanos, Price, Pricing};
 pub use offer::{Offer, OfferKind};
 pub use time::{Moment, Span};
 

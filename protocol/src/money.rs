@@ -186,6 +186,56 @@ impl Price {
     }
 }
 
+/// How an owner prices a model.
+///
+/// In JSON it is a price (`{"input":50000,"output":100000}`), `{"per_hour":"0.5"}`, or
+/// `{"floor":{"input":0,"output":0}}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Pricing {
+    /// This price.
+    Fixed(Price),
+    /// What an hour of answering costs, in USD. The price per token follows from the measured speed.
+    Hourly {
+        /// USD for an hour in which one answer is made.
+        per_hour: Nanos,
+    },
+    /// What others ask for models of this class, and never less than the floor.
+    Market {
+        /// The least price.
+        floor: Price,
+    },
+}
+
+impl Pricing {
+    /// The most that an hour may cost: 1,000 dollars.
+    pub const HOUR_MAX: Nanos = Nanos::new(1_000_000_000_000);
+
+    /// Returns the price, where it is a fixed one.
+    pub const fn fixed(self) -> Option<Price> {
+        match self {
+            Pricing::Fixed(price) => Some(price),
+            Pricing::Hourly { .. } | Pricing::Market { .. } => None,
+        }
+    }
+
+    /// Tells whether no side is past the highest.
+    pub fn is_sane(self) -> bool {
+        match self {
+            Pricing::Fixed(price) | Pricing::Market { floor: price } => {
+                price.input <= Price::MAX && price.output <= Price::MAX
+            }
+            Pricing::Hourly { per_hour } => !per_hour.is_negative() && per_hour <= Pricing::HOUR_MAX,
+        }
+    }
+}
+
+impl From<Price> for Pricing {
+    fn from(price: Price) -> Pricing {
+        Pricing::Fixed(price)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +288,24 @@ mod tests {
         assert!(Price::per_token("0.0000000000001").is_err());
         assert!(Price::per_token("-1").is_err());
         assert!(Price::per_token("1").is_err());
+    }
+
+    #[test]
+    fn every_way_of_pricing_has_one_form() {
+        for (pricing, json) in [
+            (Pricing::Fixed(Price::new(1, 2)), r#"{"input":1,"output":2}"#),
+            (Pricing::Hourly { per_hour: Nanos::new(500_000_000) }, r#"{"per_hour":"0.5"}"#),
+            (Pricing::Market { floor: Price::new(3, 4) }, r#"{"floor":{"input":3,"output":4}}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&pricing).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Pricing>(json).unwrap(), pricing);
+            assert!(pricing.is_sane());
+        }
+        for json in [r#"{"per_hour":0.5}"#, r#"{"input":1}"#, r#"{"per_hour":"1","floor":{}}"#, "{}"] {
+            assert!(serde_json::from_str::<Pricing>(json).is_err(), "{json}");
+        }
+        assert!(!Pricing::Hourly { per_hour: Nanos::new(-1) }.is_sane());
+        assert!(!Pricing::Fixed(Price::new(Price::MAX + 1, 0)).is_sane());
     }
 
     #[test]

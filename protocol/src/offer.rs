@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{money::Price, name};
+use crate::{money::Pricing, name};
 
 /// What a model is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub struct Offer {
     pub tools: bool,
     /// The owner's price, or the relay's default ask when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub price: Option<Price>,
+    pub price: Option<Pricing>,
 }
 
 /// Most offers one plugin may make.
@@ -70,7 +70,7 @@ pub enum BadOffer {
     #[error("context and slots must be at least 1")]
     Empty,
     /// A price past the highest.
-    #[error("a price is at most 10,000 dollars per million tokens")]
+    #[error("a price is at most 10,000 dollars per million tokens, and an hour at most 1,000 dollars")]
     Price,
 }
 
@@ -88,7 +88,7 @@ impl Offer {
         if self.context == 0 || self.slots == 0 {
             return Err(BadOffer::Empty);
         }
-        if self.price.is_some_and(|price| price.input > Price::MAX || price.output > Price::MAX) {
+        if self.price.is_some_and(|pricing| !pricing.is_sane()) {
             return Err(BadOffer::Price);
         }
         Ok(())

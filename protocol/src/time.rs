@@ -20,6 +20,22 @@ impl Moment {
         Span(self.0.saturating_sub(earlier.0))
     }
 
+    /// Returns the first moment of the UTC month that this is in.
+    ///
+    /// By Howard Hinnant's `civil_from_days`, <https://howardhinnant.github.io/date_algorithms.html>:
+    /// within eras of 400 years that begin on the first of March, the day of the month follows from the
+    /// day of the era without any table.
+    pub fn month(self) -> Moment {
+        let days = self.day() + 719_468;
+        let day_of_era = days % 146_097;
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * day_of_year + 2) / 153;
+        let day_of_month = day_of_year - (153 * month + 2) / 5;
+        Moment((self.day() - day_of_month) * Span::DAY.0)
+    }
+
     /// Returns the number of whole UTC days since the Unix epoch.
     pub fn day(self) -> u64 {
         self.0 / Span::DAY.0
@@ -57,5 +73,27 @@ impl Sub<Span> for Moment {
 
     fn sub(self, span: Span) -> Moment {
         Moment(self.0.saturating_sub(span.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_begin_on_their_first_day() {
+        // Days since the epoch of the moment and of the first of its month: 1970-01-31, 2024-02-29,
+        // 2024-03-01, 2026-11-20, 2000-12-31, 2100-02-28.
+        for (day, first) in [
+            (30, 0),
+            (19_782, 19_754),
+            (19_783, 19_783),
+            (20_777, 20_758),
+            (11_322, 11_292),
+            (47_540, 47_513),
+        ] {
+            let late = Moment(day * Span::DAY.0 + Span::DAY.0 - 1);
+            assert_eq!(late.month(), Moment(first * Span::DAY.0), "{day}");
+        }
     }
 }

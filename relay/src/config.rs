@@ -6,7 +6,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, Result};
-use rekursing_market::Terms;
+use rekursing_market::{Steps, Terms};
 use rekursing_protocol::{Nanos, Price, Span};
 use serde::Deserialize;
 
@@ -71,8 +71,20 @@ pub struct Free {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Money {
-    /// The platform's part of each charge, in thousandths.
+    /// The platform's part of each cost, in thousandths.
     pub fee_permille: u64,
+    /// The same for owners whose jobs have been charged so much this month.
+    pub fee_steps: Vec<Step>,
+    /// A page's discount on each cost, taken from the fee, by what it has been charged this month.
+    pub discount_steps: Vec<Step>,
+    /// The part of a new owner's earnings that is held back, in thousandths.
+    pub holdback_permille: u64,
+    /// Days for which it is held back.
+    pub holdback_days: u64,
+    /// Days since a trusted owner's first paid job.
+    pub trusted_days: u64,
+    /// Paid jobs of a trusted owner.
+    pub trusted_jobs: u64,
     /// The ask of owners who set none: micro-dollars per million prompt tokens.
     pub default_input: u64,
     /// The ask of owners who set none: micro-dollars per million answer tokens.
@@ -160,6 +172,8 @@ pub struct Time {
     pub replay_ms: u64,
     /// That an `Idempotency-Key` keeps a call that came to something from being made again.
     pub idempotency_ms: u64,
+    /// From one audit of the whole book to the next; 0 is never.
+    pub audit_ms: u64,
 }
 
 impl Default for Config {
@@ -200,7 +214,13 @@ impl Default for Money {
     fn default() -> Money {
         let terms = Terms::default();
         Money {
-            fee_permille: terms.fee_permille,
+            fee_permille: terms.fee.base_permille(),
+            fee_steps: Step::all(&terms.fee),
+            discount_steps: Step::all(&terms.discount),
+            holdback_permille: terms.holdback_permille,
+            holdback_days: terms.holdback.0 / Span::DAY.0,
+            trusted_days: terms.trusted_after.0 / Span::DAY.0,
+            trusted_jobs: terms.trusted_jobs,
             default_input: terms.price_default.input,
             default_output: terms.price_default.output,
             answer_tokens_default: terms.answer_tokens_default,
@@ -252,8 +272,34 @@ impl Default for Time {
             drain_ms: 30_000,
             replay_ms: 600_000,
             idempotency_ms: 24 * 60 * 60 * 1_000,
+            audit_ms: 24 * 60 * 60 * 1_000,
         }
     }
+}
+
+/// A rate from a volume on.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// USD of a UTC month's charges from which it holds, as a decimal string.
+    pub volume: Nanos,
+    /// Thousandths of the cost.
+    pub permille: u64,
+}
+
+impl Step {
+    fn all(steps: &Steps) -> Vec<Step> {
+        steps.iter().map(|(volume, permille)| Step { volume, permille }).collect()
+    }
+
+    fn steps(base_permille: u64, steps: &[Step]) -> Steps {
+        Steps::new(base_permille, steps.iter().map(|step| (step.volume, step.permille)).collect())
+    }
+}
+
+/// Makes a span of whole days, of a thousand years at most.
+fn days(days: u64) -> Span {
+    Span(days.min(365_000) * Span::DAY.0)
 }
 
 impl Config {
@@ -271,7 +317,12 @@ impl Config {
     pub fn terms(&self) -> Terms {
         let price = Price::new(self.money.default_input, self.money.default_output);
         Terms {
-            fee_permille: self.money.fee_permille,
+            fee: Step::steps(self.money.fee_permille, &self.money.fee_steps),
+            discount: Step::steps(0, &self.money.discount_steps),
+            holdback_permille: self.money.holdback_permille.min(1_000),
+            holdback: days(self.money.holdback_days),
+            trusted_after: days(self.money.trusted_days),
+            trusted_jobs: self.money.trusted_jobs,
             price_default: price,
             answer_tokens_default: self.money.answer_tokens_default,
             free_answer_tokens_max: self.free.answer_tokens,

@@ -31,7 +31,7 @@ use crate::{
     http::router::Routes,
     replay::Replays,
     server,
-    store::Store,
+    store::{Audit, Store},
     stream::Patience,
     telemetry,
     upstream::Upstreams,
@@ -39,6 +39,9 @@ use crate::{
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
+
+/// How long a relay that has just ended may still hold the database.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Share of the drain's time within which plugins leave.
 const SPREAD_SHARE: u64 = 4;
@@ -50,7 +53,7 @@ const SPREAD_SHARE: u64 = 4;
 pub fn open(config: Config) -> Result<Arc<House>> {
     let clock = Clock::start();
     let mut unstarted = Store::open(&config.location())?;
-    unstarted.claim()?;
+    unstarted.claim(CLAIM_PATIENCE)?;
     let added = unstarted.fund_free(clock.now(), config.free.budget)?;
     if added > rekursing_protocol::Nanos::ZERO {
         tracing::info!(usd = %added, "added to the budget for free answers");
@@ -58,7 +61,10 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     let plugins = unstarted.plugins()?;
     let upstreams = unstarted.upstreams()?;
     let taken = unstarted.taken(clock.now())?;
+    let begun = clock.now();
     let opening = unstarted.opening()?;
+    let audit = Audit { entries: opening.last, open_holds: opening.holds.len(), wrong: None };
+    let audited = (audit, clock.now().since(begun));
     if !opening.holds.is_empty() {
         tracing::warn!(holds = opening.holds.len(), "giving back what was set aside when the relay died");
     }
@@ -68,6 +74,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     for (key, taken) in taken {
         market.restore_key(key, taken);
     }
+    market.recall(clock.now(), unstarted.history(clock.now())?);
 
     // Other processes can change the database before the desk is there; the store then tells again.
     let desk_slot: Arc<OnceLock<Desk>> = Arc::default();
@@ -94,6 +101,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
         tracing::debug!("metrics are recorded elsewhere in this process");
     }
     telemetry::describe();
+    telemetry::audited(&audited.0, audited.1);
     let identities = DashMap::new();
     for plugin in plugins {
         let name = plugin.name.as_str().into();
@@ -135,9 +143,11 @@ pub async fn run(
         tokio::spawn(server::serve(Arc::clone(&house), listener, routes, stopped))
     });
     let upkeep = tokio::spawn(upkeep(Arc::clone(&house)));
+    let audits = tokio::spawn(audits(Arc::clone(&house)));
     shutdown.await;
     drain(&house, &stop).await;
     upkeep.abort();
+    audits.abort();
     accepting.abort();
     if let Some(operating) = operating {
         operating.abort();
@@ -220,6 +230,25 @@ async fn upkeep(house: Arc<House>) {
         }
         if ticks.is_multiple_of(2_400) {
             house.desk.store().forget_asked(house.desk.now() - Span::millis(time.idempotency_ms));
+        }
+    }
+}
+
+/// Audits the book again and again, beside everything else.
+async fn audits(house: Arc<House>) {
+    let period = Duration::from_millis(house.config.time.audit_ms);
+    if period.is_zero() {
+        return;
+    }
+    // The first one was made before the relay began to serve.
+    let mut due = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let begun = house.desk.now();
+        match house.desk.store().audit().await {
+            Ok(audit) => telemetry::audited(&audit, house.desk.now().since(begun)),
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "could not audit the book"),
         }
     }
 }

@@ -6,9 +6,11 @@
 
 mod asked;
 mod audit;
+mod daily;
 mod discrepancies;
 mod entries;
 mod grants;
+mod history;
 mod identities;
 mod keys;
 mod operator_log;
@@ -17,26 +19,34 @@ mod schema;
 mod sql;
 mod writer;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
-use rekursing_market::ledger::{Account, Entry};
+use rekursing_market::{
+    History,
+    ledger::{Account, Entry},
+};
 use rekursing_protocol::{JobId, Moment, Nanos};
 use tokio::sync::oneshot;
 
 pub use asked::Asked;
 pub use audit::{Audit, audit};
-use entries::Chain;
 pub use grants::{GRANT_MAX, grant_of};
 pub use identities::{Plugin, Upstream};
 pub use keys::{Holder, Key, LINE_MAX, Made, NewKey, Purse, Usage, descendants};
 pub use operator_log::{Act, Deed, Line};
 use queue::Queue;
-pub use sql::{BadLocation, Location, Row, Sql, Value, must_exist};
+pub use sql::{Location, Row, Sql, Value, must_exist};
+
+/// How often a database that another relay holds is asked for.
+const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the writer is handed, in order.
 enum Write {
@@ -67,6 +77,7 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Shared {
+    location: Location,
     queue: Arc<Queue>,
     healthy: Arc<AtomicBool>,
     reader: Mutex<Sql>,
@@ -155,6 +166,13 @@ impl Store {
         done.await.context("the read was abandoned")?.context("could not read the store")
     }
 
+    /// Audits the whole book over a connection of its own, so that neither the writer nor a reader waits.
+    pub async fn audit(&self) -> Result<Audit> {
+        let shared = Arc::clone(&self.shared);
+        let audit = move || Sql::connect(&shared.location)?.view(audit::look);
+        tokio::task::spawn_blocking(audit).await.context("the audit was abandoned")?
+    }
+
     /// Writes what is queued and ends the writer.
     pub fn stop(&self) {
         self.push(Write::Stop);
@@ -199,12 +217,18 @@ pub struct Unstarted {
 }
 
 impl Unstarted {
-    /// Makes this process the one relay of the database.
+    /// Makes this process the one relay of the database. A relay that has just ended may hold it for a
+    /// moment, so this waits for as long as `patience` says.
     ///
     /// # Errors
     /// When another relay serves from it: two would each keep balances of their own.
-    pub fn claim(&mut self) -> Result<()> {
-        anyhow::ensure!(self.sql.claim()?, "another relay serves from this database");
+    pub fn claim(&mut self, patience: Duration) -> Result<()> {
+        let mut looks = patience.as_millis() / CLAIM_PAUSE.as_millis();
+        while !self.sql.claim()? {
+            anyhow::ensure!(looks > 0, "another relay serves from this database");
+            looks -= 1;
+            std::thread::sleep(CLAIM_PAUSE);
+        }
         Ok(())
     }
 
@@ -214,15 +238,17 @@ impl Unstarted {
         self.sql.write(|sql| entries::fund_free(sql, now, budget)).context("could not fund free answers")
     }
 
-    /// Reads what the book starts from, in one view of the database.
+    /// Audits the whole book and returns what it amounts to, in one view of the database.
+    ///
+    /// # Errors
+    /// When the book is wrong, with the first wrong row.
     pub fn opening(&mut self) -> Result<Opening> {
-        self.sql.view(|sql| {
-            Ok(Opening {
-                last: Chain::end(sql)?.seq,
-                balances: entries::balances(sql).context("could not sum the ledger")?,
-                holds: entries::open_holds(sql).context("could not read open holds")?,
-            })
-        })
+        self.sql.view(audit::open)
+    }
+
+    /// Reads what prices, fees and holding back depend on.
+    pub fn history(&mut self, now: Moment) -> Result<History> {
+        self.sql.view(|sql| history::read(sql, now)).context("could not read the history")
     }
 
     /// Starts the writer. `on_foreign` hears of what other processes change, and of money from outside
@@ -238,7 +264,7 @@ impl Unstarted {
             .context("could not start the store's thread")?;
         let writer = Mutex::new(Some(thread));
         let reader = Mutex::new(reader);
-        Ok(Store { shared: Arc::new(Shared { queue, healthy, reader, writer }) })
+        Ok(Store { shared: Arc::new(Shared { location: self.location, queue, healthy, reader, writer }) })
     }
 }
 

@@ -303,6 +303,7 @@ impl Stream {
             claimed_answer: attempt.claimed.1,
             first_token,
             generation,
+            throttled: attempt.throttled,
         }
     }
 

@@ -3,9 +3,9 @@
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rekursing_market::Counts;
-use rekursing_protocol::{FailCode, earnings::Receipt};
+use rekursing_protocol::{FailCode, Span, earnings::Receipt};
 
-use crate::discrepancy::Discrepancy;
+use crate::{discrepancy::Discrepancy, store::Audit};
 
 /// What only grows, each with its meaning.
 const COUNTERS: &[(&str, &str)] = &[
@@ -26,6 +26,9 @@ const COUNTERS: &[(&str, &str)] = &[
 
 /// What rises and falls, each with its meaning.
 const GAUGES: &[(&str, &str)] = &[
+    ("rekursing_audit_entries", "Ledger entries that the last audit looked at."),
+    ("rekursing_audit_ok", "1 if the last audit found every rule of the ledger kept, else 0."),
+    ("rekursing_audit_seconds", "How long the last audit took."),
     ("rekursing_holds_open", "Holds that no charge has resolved."),
     ("rekursing_jobs_running", "Jobs at a provider."),
     ("rekursing_jobs_waiting", "Jobs that wait for a free slot."),
@@ -45,6 +48,19 @@ pub fn describe() {
     for &(name, meaning) in GAUGES {
         describe_gauge!(name, meaning);
     }
+}
+
+/// Tells what an audit found, and how long it took.
+pub fn audited(audit: &Audit, took: Span) {
+    let Audit { entries, open_holds, wrong } = audit;
+    match wrong {
+        None => tracing::info!(entries, open_holds, ms = took.0, "audited the book: every rule holds"),
+        Some(wrong) => tracing::error!(entries, ms = took.0, wrong, "audited the book: it is wrong"),
+    }
+    // Counts of entries and of milliseconds stay below 2⁵³.
+    gauge!("rekursing_audit_entries").set(*entries as f64);
+    gauge!("rekursing_audit_ok").set(if wrong.is_none() { 1.0 } else { 0.0 });
+    gauge!("rekursing_audit_seconds").set(took.0 as f64 / 1e3);
 }
 
 /// Counts a charge.
@@ -153,6 +169,7 @@ mod tests {
         };
         let text = metrics::with_local_recorder(&recorder, || {
             describe();
+            audited(&Audit { entries: 1, open_holds: 0, wrong: None }, Span::millis(2));
             settled(&receipt, true, true);
             refused("no_provider");
             failed(FailCode::Cut);

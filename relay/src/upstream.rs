@@ -228,7 +228,7 @@ fn inventory(spec: &Spec, models: &[Model]) -> Inventory {
         .map(|model| {
             let mut offer = model.offer.clone();
             offer.slots = spec.slots();
-            offer.price = spec.price();
+            offer.price = spec.pricing();
             offer
         })
         .collect();

@@ -1,15 +1,70 @@
 //! The ledger as an auditor reads it: straight from the database, with sums of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
-use rusqlite::{Connection, OpenFlags};
+use rekursing_tests_postgres::{Server, query};
+use rusqlite::{Connection, OpenFlags, types::ValueRef};
+
+/// On which database a relay keeps its money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// SQLite in the relay's data folder.
+    Sqlite,
+    /// PostgreSQL, on this process's own server.
+    Postgres,
+}
+
+/// Makes two tests of each promise, which is a function of an [`Engine`]: one on SQLite, one on PostgreSQL.
+#[macro_export]
+macro_rules! on_both {
+    ($($promise:ident,)*) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $promise() -> anyhow::Result<()> {
+                super::$promise($crate::database::Engine::Sqlite).await
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $promise() -> anyhow::Result<()> {
+                super::$promise($crate::database::Engine::Postgres).await
+            })*
+        }
+    };
+}
+
+/// Where a relay's database is.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// SQLite's file.
+    File(PathBuf),
+    /// PostgreSQL's URL.
+    Postgres(String),
+}
+
+impl Database {
+    /// Names the database of a relay with this data folder, and makes it where it needs a server.
+    ///
+    /// # Errors
+    /// Fails when there is no PostgreSQL.
+    pub fn of(engine: Engine, data: &Path) -> Result<Database> {
+        Ok(match engine {
+            Engine::Sqlite => Database::File(data.join("rekursing.sqlite")),
+            Engine::Postgres => Database::Postgres(Server::shared()?.database()?),
+        })
+    }
+}
 
 /// A ledger, read only.
 #[derive(Debug)]
 pub struct Ledger {
-    connection: Connection,
+    reader: Reader,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Sqlite(Connection),
+    Postgres(String),
 }
 
 /// One job that was charged.
@@ -26,15 +81,19 @@ pub struct Settlement {
 }
 
 impl Ledger {
-    /// Opens the database in a relay's data folder.
+    /// Opens a relay's database.
     ///
     /// # Errors
     /// Fails when there is none.
-    pub fn open(data: &Path) -> Result<Ledger> {
-        let path = data.join("rekursing.sqlite");
-        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .with_context(|| format!("could not open {}", path.display()))?;
-        Ok(Ledger { connection })
+    pub fn open(database: &Database) -> Result<Ledger> {
+        let reader = match database {
+            Database::File(path) => {
+                let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+                Reader::Sqlite(connection.with_context(|| format!("could not open {}", path.display()))?)
+            }
+            Database::Postgres(url) => Reader::Postgres(url.clone()),
+        };
+        Ok(Ledger { reader })
     }
 
     /// Returns what all accounts that begin so have together: `page:`, `owner:`, `platform`, `free`.
@@ -42,13 +101,11 @@ impl Ledger {
     /// # Errors
     /// Fails when the database cannot be read.
     pub fn balance(&self, accounts: &str) -> Result<Nanos> {
-        let sum = self.connection.query_row(
-            "SELECT (SELECT COALESCE(SUM(amount), 0) FROM posting WHERE credit LIKE ?1 || '%')
-                  - (SELECT COALESCE(SUM(amount), 0) FROM posting WHERE debit LIKE ?1 || '%')",
-            [accounts],
-            |row| row.get(0),
-        );
-        Ok(Nanos::new(sum.context("could not sum the postings")?))
+        let sum = self.number(&format!(
+            "SELECT (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM posting WHERE credit LIKE '{accounts}%')
+                  - (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM posting WHERE debit LIKE '{accounts}%')"
+        ));
+        sum.map(Nanos::new).context("could not sum the postings")
     }
 
     /// Returns all charges in order.
@@ -57,16 +114,22 @@ impl Ledger {
     /// Fails when the database cannot be read.
     pub fn settlements(&self) -> Result<Vec<Settlement>> {
         let sql = "SELECT job, charge, fee, answer_tokens FROM entry WHERE kind = 'settle' ORDER BY seq";
-        let mut statement = self.connection.prepare(sql)?;
-        let rows = statement.query_map([], |row| {
-            Ok(Settlement {
-                job: row.get(0)?,
-                charge: Nanos::new(row.get(1)?),
-                fee: Nanos::new(row.get(2)?),
-                answer_tokens: row.get::<_, i64>(3)?.unsigned_abs(),
-            })
-        })?;
-        rows.collect::<rusqlite::Result<_>>().context("could not read the charges")
+        let settlement = |row: Vec<String>| -> Result<Settlement> {
+            let [job, charge, fee, answer_tokens]: [String; 4] =
+                row.try_into().ok().context("four columns")?;
+            let (charge, fee) = (Nanos::new(charge.parse()?), Nanos::new(fee.parse()?));
+            Ok(Settlement { job, charge, fee, answer_tokens: answer_tokens.parse()? })
+        };
+        self.rows(sql)?.into_iter().map(settlement).collect()
+    }
+
+    /// Returns the jobs of all entries of this kind: `hold`, `settle`, `void`.
+    ///
+    /// # Errors
+    /// Fails when the database cannot be read.
+    pub fn jobs(&self, kind: &str) -> Result<Vec<String>> {
+        let rows = self.rows(&format!("SELECT job FROM entry WHERE kind = '{kind}' ORDER BY seq"))?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
     /// Returns how many entries there are of this kind: `hold`, `settle`, `void`, `grant`.
@@ -74,7 +137,35 @@ impl Ledger {
     /// # Errors
     /// Fails when the database cannot be read.
     pub fn entries(&self, kind: &str) -> Result<u64> {
-        let sql = "SELECT COUNT(*) FROM entry WHERE kind = ?";
-        Ok(self.connection.query_row(sql, [kind], |row| row.get::<_, i64>(0))?.unsigned_abs())
+        Ok(self.number(&format!("SELECT COUNT(*) FROM entry WHERE kind = '{kind}'"))?.unsigned_abs())
+    }
+
+    fn number(&self, sql: &str) -> Result<i64> {
+        let rows = self.rows(sql)?;
+        let number = rows.first().and_then(|row| row.first()).context("no row")?;
+        number.parse().context("no number")
+    }
+
+    fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>> {
+        match &self.reader {
+            Reader::Sqlite(connection) => {
+                let mut statement = connection.prepare(sql)?;
+                let columns = statement.column_count();
+                let rows = statement.query_map([], |row| {
+                    (0..columns).map(|column| row.get_ref(column).map(printed)).collect()
+                })?;
+                rows.collect::<rusqlite::Result<_>>().context("could not read the database")
+            }
+            Reader::Postgres(url) => query(url, sql),
+        }
+    }
+}
+
+fn printed(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(text) | ValueRef::Blob(text) => String::from_utf8_lossy(text).into_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! A relay of one's own: its program on a free port, with a data folder that outlives a restart.
+//! A relay of one's own: its program on a free port, with a database that outlives a restart.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use crate::{
     built,
-    database::Ledger,
+    database::{Database, Engine, Ledger},
     eventually,
     http::Page,
     process::{Echo, Process},
@@ -36,8 +36,18 @@ free_requests_per_minute = 1000000
 pub struct Relay {
     process: Process,
     address: SocketAddr,
-    folder: TempDir,
+    program: Program,
     echo: Echo,
+}
+
+/// The relay's program with what it is started with.
+#[derive(Debug)]
+pub struct Program {
+    folder: TempDir,
+    data: PathBuf,
+    database: Database,
+    /// What is run in front of it.
+    wrap: Vec<String>,
 }
 
 impl Relay {
@@ -62,9 +72,7 @@ impl Relay {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn on(listen: &str, config: &str, echo: Echo) -> Result<Relay> {
-        let folder = folder(config)?;
-        let (process, address) = launch(folder.path(), listen, echo).await?;
-        Ok(Relay { process, address, folder, echo })
+        Relay::of(Program::new(Engine::Sqlite, config)?, listen, echo).await
     }
 
     /// Starts a relay for which the operator has made an API key with an opening balance, and returns both.
@@ -72,10 +80,26 @@ impl Relay {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn funded(config: &str, balance: &str) -> Result<(Relay, String)> {
-        let folder = folder(config)?;
-        let key = make_key(&folder.path().join("data"), balance).await?;
-        let (process, address) = launch(folder.path(), "127.0.0.1:0", Echo::Aloud).await?;
-        Ok((Relay { process, address, folder, echo: Echo::Aloud }, key))
+        Relay::keeping(Engine::Sqlite, config, balance).await
+    }
+
+    /// Does what [`Relay::funded`] does, with the money on this database.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn keeping(engine: Engine, config: &str, balance: &str) -> Result<(Relay, String)> {
+        let program = Program::new(engine, config)?;
+        let key = program.key(balance).await?;
+        Ok((Relay::of(program, "127.0.0.1:0", Echo::Aloud).await?, key))
+    }
+
+    /// Starts a program on this address.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn of(program: Program, listen: &str, echo: Echo) -> Result<Relay> {
+        let (process, address) = program.serve(listen, echo).await?;
+        Ok(Relay { process, address, program, echo })
     }
 
     /// Returns where it listens.
@@ -108,7 +132,7 @@ impl Relay {
     /// # Errors
     /// Fails when the operator's command does.
     pub async fn key(&self, balance: &str) -> Result<String> {
-        make_key(&self.data(), balance).await
+        self.program.key(balance).await
     }
 
     /// Runs a command of the operator beside the relay, and returns what it prints.
@@ -116,8 +140,7 @@ impl Relay {
     /// # Errors
     /// Fails when the command does.
     pub async fn operate(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new(built::relay()?);
-        let output = command.args(arguments).arg("--data-dir").arg(self.data()).output().await?;
+        let output = self.program.command(arguments)?.output().await?;
         if !output.status.success() {
             bail!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         }
@@ -129,7 +152,7 @@ impl Relay {
     /// # Errors
     /// Fails when it cannot be read.
     pub fn ledger(&self) -> Result<Ledger> {
-        Ledger::open(&self.data())
+        Ledger::open(&self.program.database)
     }
 
     /// Waits until there was a hold and every hold is resolved, and returns the ledger.
@@ -151,8 +174,7 @@ impl Relay {
     /// # Errors
     /// Fails with what the auditor found.
     pub async fn audit(&self) -> Result<()> {
-        let mut command = Command::new(built::relay()?);
-        let output = command.args(["audit", "--data-dir"]).arg(self.data()).output().await?;
+        let output = self.program.command(&["audit"])?.output().await?;
         if !output.status.success() {
             bail!("the audit found {output:?}");
         }
@@ -180,7 +202,7 @@ impl Relay {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn restart(&mut self) -> Result<()> {
-        let (process, _) = launch(self.folder.path(), &self.address.to_string(), self.echo).await?;
+        let (process, _) = self.program.serve(&self.address.to_string(), self.echo).await?;
         self.process = process;
         Ok(())
     }
@@ -197,36 +219,87 @@ impl Relay {
         }
         Ok(())
     }
+}
 
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+impl Program {
+    /// Sets up a relay of this config in a folder of its own, with the money on this database.
+    ///
+    /// # Errors
+    /// Fails when there is no such database on this machine.
+    pub fn new(engine: Engine, config: &str) -> Result<Program> {
+        let folder = tempfile::tempdir().context("no folder for the relay's data")?;
+        std::fs::write(folder.path().join("relay.toml"), config)?;
+        let data = folder.path().join("data");
+        let database = Database::of(engine, &data)?;
+        Ok(Program { folder, data, database, wrap: Vec::new() })
     }
-}
 
-fn folder(config: &str) -> Result<TempDir> {
-    let folder = tempfile::tempdir().context("no folder for the relay's data")?;
-    std::fs::write(folder.path().join("relay.toml"), config)?;
-    Ok(folder)
-}
-
-async fn make_key(data: &Path, balance: &str) -> Result<String> {
-    let mut command = Command::new(built::relay()?);
-    command.args(["key", "create", "--name", "test", "--balance", balance, "--data-dir"]).arg(data);
-    let output = command.output().await.context("could not run the operator's command")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        bail!("no key was made: {text}{}", String::from_utf8_lossy(&output.stderr));
+    /// Keeps the money on this PostgreSQL.
+    #[must_use]
+    pub fn on(mut self, url: String) -> Program {
+        self.database = Database::Postgres(url);
+        self
     }
-    let key = text.split_whitespace().find(|word| word.starts_with("rk_"));
-    key.map(str::to_owned).with_context(|| format!("no key in {text:?}"))
-}
 
-async fn launch(folder: &Path, listen: &str, echo: Echo) -> Result<(Process, SocketAddr)> {
-    let mut command = Command::new(built::relay()?);
-    command.args(["serve", "--listen", listen, "--data-dir"]).arg(folder.join("data"));
-    command.arg("--config").arg(folder.join("relay.toml"));
-    let mut process = Process::start("relay", command, echo)?;
-    let url = process.line("LISTENING ").await?;
-    let address = url.strip_prefix("http://").context("a URL without http://")?;
-    Ok((process, address.parse().context("a URL without an address")?))
+    /// Runs the relay, and not the operator's commands, behind another program.
+    #[must_use]
+    pub fn behind(mut self, wrap: Vec<String>) -> Program {
+        self.wrap = wrap;
+        self
+    }
+
+    /// Returns the folder of SQLite's database.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Makes an API key with an opening balance.
+    ///
+    /// # Errors
+    /// Fails when the operator's command does.
+    pub async fn key(&self, balance: &str) -> Result<String> {
+        let mut command = self.command(&["key", "create", "--name", "test", "--balance", balance])?;
+        let output = command.output().await.context("could not run the operator's command")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            bail!("no key was made: {text}{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let key = text.split_whitespace().find(|word| word.starts_with("rk_"));
+        key.map(str::to_owned).with_context(|| format!("no key in {text:?}"))
+    }
+
+    /// Returns an operator's command on this relay's database.
+    ///
+    /// # Errors
+    /// Fails when the relay does not build.
+    pub fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(built::relay()?);
+        self.complete(&mut command, arguments);
+        Ok(command)
+    }
+
+    async fn serve(&self, listen: &str, echo: Echo) -> Result<(Process, SocketAddr)> {
+        let relay = built::relay()?;
+        let mut command = match self.wrap.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(relay);
+                command
+            }
+            None => Command::new(relay),
+        };
+        self.complete(&mut command, &["serve", "--listen", listen]);
+        let mut process = Process::start("relay", command, echo)?;
+        let url = process.line("LISTENING ").await?;
+        let address = url.strip_prefix("http://").context("a URL without http://")?;
+        Ok((process, address.parse().context("a URL without an address")?))
+    }
+
+    fn complete(&self, command: &mut Command, arguments: &[&str]) {
+        command.args(arguments).arg("--config").arg(self.folder.path().join("relay.toml"));
+        command.arg("--data-dir").arg(&self.data);
+        if let Database::Postgres(url) = &self.database {
+            command.env("REKURSING_DATABASE", url);
+        }
+    }
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
+    database::Engine,
     http::{Page, Stream},
     model_server::{self, ModelServer},
     node::Node,
@@ -45,7 +46,15 @@ impl Scripted {
     /// # Errors
     /// Fails when one does not come up.
     pub async fn funded(balance: &str) -> Result<(Scripted, Page)> {
-        let (relay, key) = Relay::funded(FREE, balance).await?;
+        Scripted::keeping(Engine::Sqlite, balance).await
+    }
+
+    /// Does what [`Scripted::funded`] does, with the money on this database.
+    ///
+    /// # Errors
+    /// Fails when one does not come up.
+    pub async fn keeping(engine: Engine, balance: &str) -> Result<(Scripted, Page)> {
+        let (relay, key) = Relay::keeping(engine, FREE, balance).await?;
         let scene = Scripted::before(relay, Dialect::LlamaCpp(8)).await?;
         let page = scene.relay.customer(&key);
         Ok((scene, page))

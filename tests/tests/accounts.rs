@@ -4,13 +4,21 @@ use anyhow::{Context, Result};
 use futures_util::future::join_all;
 use rekursing_protocol::Nanos;
 use rekursing_tests::{
+    database::Engine,
     eventually,
     http::Page,
+    on_both,
     relay::Relay,
     scene::{Scripted, ask},
     script::{Gate, MODEL, Reply},
 };
 use serde_json::{Value, json};
+
+on_both! {
+    a_key_makes_keys_that_spend_the_accounts_money_within_their_limits,
+    of_many_jobs_at_once_a_budget_lets_run_what_it_covers_and_holds_after_kill_9,
+    a_revoked_key_opens_nothing_and_neither_do_those_that_it_made,
+}
 
 const INFERENCE: &str = "/api/llm/inference";
 const KEYS: &str = "/api/account/keys";
@@ -36,9 +44,8 @@ fn gated(tokens: u64) -> Value {
     json!({"prompt": "go", "model": MODEL, "maxTokens": tokens, "stream": true})
 }
 
-#[tokio::test]
-async fn a_key_makes_keys_that_spend_the_accounts_money_within_their_limits() -> Result<()> {
-    let (scene, root) = Scripted::funded("1.00").await?;
+async fn a_key_makes_keys_that_spend_the_accounts_money_within_their_limits(engine: Engine) -> Result<()> {
+    let (scene, root) = Scripted::keeping(engine, "1.00").await?;
     let relay = &scene.relay;
     let limits = json!({
         "name": "child", "budgetPerDay": "0.5", "models": [MODEL], "maxPrice": "50",
@@ -119,9 +126,10 @@ async fn a_key_gives_no_more_than_it_may_do_itself() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn of_many_jobs_at_once_a_budget_lets_run_what_it_covers_and_holds_after_kill_9() -> Result<()> {
-    let (mut scene, root) = Scripted::funded("10.00").await?;
+async fn of_many_jobs_at_once_a_budget_lets_run_what_it_covers_and_holds_after_kill_9(
+    engine: Engine,
+) -> Result<()> {
+    let (mut scene, root) = Scripted::keeping(engine, "10.00").await?;
     let gate = Gate::default();
     scene.script.always(Reply::gated(&["one"], &gate));
     // Every job may cost (tokens of the prompt and 1,000 more) at the default ask.
@@ -174,9 +182,8 @@ async fn of_many_jobs_at_once_a_budget_lets_run_what_it_covers_and_holds_after_k
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn a_revoked_key_opens_nothing_and_neither_do_those_that_it_made() -> Result<()> {
-    let (scene, root) = Scripted::funded("1.00").await?;
+async fn a_revoked_key_opens_nothing_and_neither_do_those_that_it_made(engine: Engine) -> Result<()> {
+    let (scene, root) = Scripted::keeping(engine, "1.00").await?;
     let relay = &scene.relay;
     let (child, prefix) = made(relay, &root, json!({"budgetTotal": "0.5"})).await?;
     let (grandchild, second) = made(relay, &child, json!({})).await?;

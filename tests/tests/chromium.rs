@@ -49,7 +49,9 @@ async fn the_extension_answers_pages_by_the_owners_model_and_shows_what_it_earne
         Ok((earnings.jobs == 3).then_some(earnings))
     };
     let earnings = eventually("three jobs are paid", paid).await?;
-    assert_eq!(relay.ledger()?.balance("owner:")?, earnings.total);
+    let ledger = relay.ledger()?;
+    let owners = ledger.balance("owner:")?.checked_add(ledger.balance("held:")?);
+    assert_eq!(owners, Some(earnings.total));
     let popup = owner.popup().await?;
     for (field, amount) in [("#earned-total", earnings.total), ("#earned-today", earnings.today)] {
         let shown = format!("document.querySelector('{field}').textContent === '${amount}'");

@@ -3,13 +3,21 @@
 use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
 use rekursing_tests::{
+    database::Engine,
     eventually,
     http::{Answer, Page},
+    on_both,
     relay::{FREE, Relay},
     scene::{Scripted, ask, hear},
     script::{Dialect, Gate, MODEL, Reply, Step},
 };
 use serde_json::{Value, json};
+
+on_both! {
+    after_kill_9_what_was_charged_is_not_charged_again,
+    after_kill_9_in_the_middle_the_call_may_be_made_again_and_is_charged_once,
+    a_page_that_left_in_the_middle_learns_which_job_it_was_charged_for,
+}
 
 const INFERENCE: &str = "/api/llm/inference";
 const KEYS: &str = "/api/account/keys";
@@ -110,9 +118,8 @@ fn is_gone(answer: &Answer, id: &str) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn after_kill_9_what_was_charged_is_not_charged_again() -> Result<()> {
-    let (mut scene, page) = Scripted::funded("1.00").await?;
+async fn after_kill_9_what_was_charged_is_not_charged_again(engine: Engine) -> Result<()> {
+    let (mut scene, page) = Scripted::keeping(engine, "1.00").await?;
     let page = keyed(&page, "k");
     let first = page.post(INFERENCE, &whole("go")).await?;
     let job = header(&first, "x-rekursing-job").context("a job")?.to_owned();
@@ -127,9 +134,10 @@ async fn after_kill_9_what_was_charged_is_not_charged_again() -> Result<()> {
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn after_kill_9_in_the_middle_the_call_may_be_made_again_and_is_charged_once() -> Result<()> {
-    let (mut scene, page) = Scripted::funded("1.00").await?;
+async fn after_kill_9_in_the_middle_the_call_may_be_made_again_and_is_charged_once(
+    engine: Engine,
+) -> Result<()> {
+    let (mut scene, page) = Scripted::keeping(engine, "1.00").await?;
     let page = keyed(&page, "k");
     let gate = Gate::default();
     scene.script.next(Reply::gated(&["one", " two"], &gate));
@@ -150,9 +158,8 @@ async fn after_kill_9_in_the_middle_the_call_may_be_made_again_and_is_charged_on
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn a_page_that_left_in_the_middle_learns_which_job_it_was_charged_for() -> Result<()> {
-    let (scene, page) = Scripted::funded("1.00").await?;
+async fn a_page_that_left_in_the_middle_learns_which_job_it_was_charged_for(engine: Engine) -> Result<()> {
+    let (scene, page) = Scripted::keeping(engine, "1.00").await?;
     let page = keyed(&page, "k");
     scene.script.next(Reply::steps(vec![Step::token("one"), Step::token(" two"), Step::Hold]));
     let mut first = page.stream(INFERENCE, &ask("go")).await?;

@@ -6,9 +6,11 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use rekursing_protocol::{Nanos, frame::close};
 use rekursing_tests::{
+    database::Engine,
     eventually,
     http::Stream,
     link::{Link, Plugin, offer},
+    on_both,
     relay::{FREE, Relay},
     scene::{Scripted, ask, hear, text},
     script::{Dialect, Gate, MODEL, Reply, Step},
@@ -18,6 +20,13 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+on_both! {
+    a_cancelled_job_ends_at_once_on_both_sides,
+    a_page_that_leaves_before_the_first_token_pays_nothing,
+    a_page_that_leaves_half_way_pays_for_what_it_was_sent,
+    a_relay_told_to_leave_lets_running_answers_finish,
+}
 
 /// A page that leaves is gone from the owner's machine within this.
 const CANCEL: Duration = Duration::from_secs(1);
@@ -82,9 +91,8 @@ fn posted(host: SocketAddr, body: &str) -> String {
     format!("POST /api/llm/inference HTTP/1.1\r\nhost: {host}\r\n{head} {length}\r\n\r\n{body}")
 }
 
-#[tokio::test]
-async fn a_cancelled_job_ends_at_once_on_both_sides() -> Result<()> {
-    let (scene, page) = Scripted::funded("1.00").await?;
+async fn a_cancelled_job_ends_at_once_on_both_sides(engine: Engine) -> Result<()> {
+    let (scene, page) = Scripted::keeping(engine, "1.00").await?;
     scene.script.next(endless());
     let mut stream = page.stream("/api/llm/inference", &ask("go")).await?;
     let start = stream.event("start").await?;
@@ -101,9 +109,8 @@ async fn a_cancelled_job_ends_at_once_on_both_sides() -> Result<()> {
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn a_page_that_leaves_before_the_first_token_pays_nothing() -> Result<()> {
-    let (scene, page) = Scripted::funded("1.00").await?;
+async fn a_page_that_leaves_before_the_first_token_pays_nothing(engine: Engine) -> Result<()> {
+    let (scene, page) = Scripted::keeping(engine, "1.00").await?;
     scene.script.next(Reply::silence());
     let asking = tokio::spawn(async move { page.stream("/api/llm/inference", &ask("go")).await.map(drop) });
     let job = scene.script.job(0).await?;
@@ -113,9 +120,8 @@ async fn a_page_that_leaves_before_the_first_token_pays_nothing() -> Result<()> 
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn a_page_that_leaves_half_way_pays_for_what_it_was_sent() -> Result<()> {
-    let (scene, page) = Scripted::funded("1.00").await?;
+async fn a_page_that_leaves_half_way_pays_for_what_it_was_sent(engine: Engine) -> Result<()> {
+    let (scene, page) = Scripted::keeping(engine, "1.00").await?;
     scene.script.next(endless());
     let mut stream = page.stream("/api/llm/inference", &ask("go")).await?;
     hear(&mut stream, "one two").await?;
@@ -228,58 +234,8 @@ async fn an_agent_comes_back_by_itself_after_the_relay_was_killed() -> Result<()
     eventually("the agent is back and answers", answered).await
 }
 
-#[tokio::test]
-async fn a_relay_killed_under_load_neither_loses_nor_doubles_a_charge() -> Result<()> {
-    let (mut scene, page) = Scripted::funded("5.00").await?;
-    let gate = Gate::default();
-    scene.script.always(Reply::gated(&["one", " two"], &gate));
-    let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
-    for _ in 0..8 {
-        let (page, ended) = (page.clone(), ended.clone());
-        tokio::spawn(async move {
-            while let Ok(mut stream) = page.stream("/api/llm/inference", &ask("go")).await {
-                // Whoever hears the end was told what it cost: that charge may never be lost.
-                let Ok(done) = stream.event("done").await else { break };
-                let _ = ended.send(done["cost"].clone());
-            }
-        });
-    }
-    drop(ended);
-    gate.open(100);
-    let mut paid = Vec::new();
-    while paid.len() < 25 {
-        paid.push(ends.recv().await.context("an answer before the crash")?);
-        gate.open(2);
-    }
-    scene.relay.kill().await?;
-    while let Some(cost) = ends.recv().await {
-        paid.push(cost);
-    }
-    scene.relay.restart().await?;
-    let ledger = scene.relay.resolved().await?;
-    let charges = ledger.settlements()?;
-    assert!(
-        charges.len() >= paid.len(),
-        "{} ends were heard, {} charges are stored",
-        paid.len(),
-        charges.len()
-    );
-    let mut jobs: Vec<&str> = charges.iter().map(|charge| charge.job.as_str()).collect();
-    jobs.sort_unstable();
-    jobs.dedup();
-    assert_eq!(jobs.len(), charges.len(), "no job is charged twice");
-    let spent: i64 = charges.iter().map(|charge| charge.charge.get()).sum();
-    assert_eq!(
-        ledger.balance("page:")?,
-        Nanos::new(5_000_000_000 - spent),
-        "holds of lost jobs are given back"
-    );
-    scene.relay.audit().await
-}
-
-#[tokio::test]
-async fn a_relay_told_to_leave_lets_running_answers_finish() -> Result<()> {
-    let scene = Scripted::start().await?;
+async fn a_relay_told_to_leave_lets_running_answers_finish(engine: Engine) -> Result<()> {
+    let (scene, _) = Scripted::keeping(engine, "1.00").await?;
     let gate = Gate::default();
     scene.script.next(Reply::gated(&["one", " two"], &gate));
     gate.open(1);

@@ -3,6 +3,7 @@
 //! Everything of ours lies in `.rekursing/` in the repository, which git ignores; removing the folder
 //! is safe. Only Chromium is installed in the system, and only by root on Debian.
 
+mod anvil;
 mod chromium;
 mod node;
 mod python;
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{extension, say};
 
+pub(crate) use anvil::anvil;
 pub(crate) use chromium::chromium;
 pub(crate) use node::node;
 pub(crate) use python::{demo_model, python};
@@ -26,7 +28,8 @@ pub(crate) fn all() -> Result<()> {
     extension::have_target()?;
     chromium()?;
     python()?;
-    node()
+    node()?;
+    anvil()
 }
 
 /// Returns the folder of the outfit and makes it when it is not there.

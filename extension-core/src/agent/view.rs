@@ -1,6 +1,6 @@
 //! Shows how the agent stands.
 
-use rekursing_protocol::Moment;
+use rekursing_protocol::{Moment, Pricing};
 
 use super::{Agent, Connection, JobView, ModelView, Phase, ServerView, State, Why, jobs::Job};
 
@@ -51,7 +51,7 @@ impl Agent {
                 quantization: offer.quantization,
                 context: offer.context,
                 slots: offer.slots,
-                price: offer.price,
+                price: offer.price.and_then(Pricing::fixed),
                 tokens_per_second: rate.and_then(|rate| u32::try_from(rate).ok()),
                 first_token_ms: first.and_then(|first| u32::try_from(first).ok()),
                 done: record.map_or(0, |record| record.done_in_all),

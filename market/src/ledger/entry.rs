@@ -110,12 +110,14 @@ impl Entry {
     /// Writes every field as one text that no other entry has, for the chain of hashes. A field is its
     /// length in bytes, a colon and its text, so that no field can pretend to be two.
     pub fn canonical(&self) -> String {
-        let mut text = String::with_capacity(256);
+        use std::fmt::Write;
+
+        let (mut text, mut printed) = (String::with_capacity(512), String::with_capacity(64));
         let mut field = |value: &dyn std::fmt::Display| {
-            let value = value.to_string();
-            text.push_str(&value.len().to_string());
-            text.push(':');
-            text.push_str(&value);
+            printed.clear();
+            // Printing into a text cannot fail.
+            let _ = write!(printed, "{value}");
+            let _ = write!(text, "{}:{printed}", printed.len());
         };
         field(&self.id);
         field(&self.at.0);

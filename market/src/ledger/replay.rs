@@ -85,6 +85,11 @@ impl Replay {
         self.holds.len()
     }
 
+    /// Returns every open hold: its job, whose money it is and how much.
+    pub fn holds(&self) -> impl Iterator<Item = (JobId, Account, Nanos)> {
+        self.holds.iter().map(|(job, (payer, amount))| (*job, *payer, *amount))
+    }
+
     fn resolve(&mut self, job: JobId, payer: Account, amount: Nanos) -> Result<(), Flaw> {
         if self.holds.remove(&job) == Some((payer, amount)) { Ok(()) } else { Err(Flaw::NoHold) }
     }

@@ -1,14 +1,17 @@
 //! Answering: what becomes of a job once a session has it.
 
-use rekursing_protocol::{FailCode, JobId, Moment, OfferKind};
+use rekursing_protocol::{FailCode, JobId, Moment, OfferKind, Price};
 
 use super::Market;
 use crate::{
     effect::{Effect, End},
+    holdback::release_at,
     job::{Job, Run, State},
-    ledger::Settlement,
+    ledger::{Account, EntryKind, Settlement},
     meter::{Metered, Usage, metered},
+    pricing::tier_got,
     refusal::Refusal,
+    request::Payer,
     session::rest_until,
 };
 
@@ -255,6 +258,12 @@ impl Market {
             self.forgive(now, job);
             return;
         };
+        let terms = &self.terms;
+        let (payer, owner) = (job.request.payer.account(), Account::Owner(run.plugin));
+        let tier = tier_got(terms, job.request.tier, usage);
+        // The page never pays more than it was told.
+        let price = run.ask.scaled(terms.tiers.of(tier).price_permille);
+        let is_trusted = self.standings.of(run.plugin).is_trusted(terms, now);
         let settlement = Settlement {
             job: job.request.job,
             lease: job.lease,
@@ -262,18 +271,30 @@ impl Market {
             api_key: job.request.spender.as_deref().map(|spender| spender.key),
             model: run.offer.model.clone(),
             tier_asked: job.request.tier,
-            tier: job.request.tier,
+            tier,
             ask: run.ask,
-            price: run.price,
+            price: Price::new(price.input.min(run.price.input), price.output.min(run.price.output)),
             prompt_tokens: charged.prompt_tokens,
             answer_tokens: charged.answer_tokens,
-            fee_permille: self.terms.fee_permille,
-            discount_permille: 0,
-            holdback_permille: 0,
-            release_at: Moment(0),
+            fee_permille: terms.fee.at(self.volumes.of(now, owner)),
+            discount_permille: match job.request.payer {
+                Payer::Page(_) => terms.discount.at(self.volumes.of(now, payer)),
+                Payer::Free { .. } => 0,
+            },
+            holdback_permille: if is_trusted { 0 } else { terms.holdback_permille },
+            release_at: release_at(terms, now),
         };
         let entry = self.book.settle(now, settlement).expect("tokens within the hold's cost no more than it");
         let receipt = entry.receipt().expect("a settlement has a receipt");
+        if let EntryKind::Settle(settle) = &entry.kind {
+            self.held_back.add(settle.release_at, settle.owner, settle.held_back);
+        }
+        self.volumes.add(now, owner, receipt.charge);
+        self.volumes.add(now, payer, receipt.charge);
+        let standing = self.standings.paid(now, run.plugin);
+        if let Some(at) = run.at {
+            self.session_mut(at).standing = standing;
+        }
         self.record(entry);
         let held = job.held.expect("what is settled was held");
         self.purses.resolve(now, job.request.spender.as_deref(), held, receipt.charge);

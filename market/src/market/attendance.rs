@@ -50,6 +50,7 @@ impl Market {
             resting_until: keepsake.resting_until,
             breaker: keepsake.breaker.clone(),
             reliability: keepsake.reliability,
+            standing: self.standings.of(plugin),
             stocks: Vec::new(),
             jobs: Vec::new(),
         });
@@ -94,6 +95,8 @@ impl Market {
     /// over. Called about once a second, in time that grows with the number of sessions.
     pub fn tick(&mut self, now: Moment) {
         self.wake(now);
+        self.release_due(now);
+        self.reprice(now);
         for at in 0..self.sessions.len() {
             let Some(session) = &self.sessions[at] else { continue };
             let at = u32::try_from(at).expect("sessions stay below 2³²");
@@ -156,7 +159,8 @@ impl Market {
             }
             let busy = self.running(at, &offer.model);
             let speed = speed(&offer.model);
-            stocks.push(Stock { offer: self.catalog.share(offer), shelves, busy, speed, open: None });
+            let ask = self.ask(offer.price, &speed, shelves);
+            stocks.push(Stock { offer: self.catalog.share(offer), shelves, busy, speed, ask, open: None });
         }
         stocks.shrink_to_fit();
         let session = self.session_mut(at);

@@ -203,7 +203,7 @@ impl Market {
             offer: std::sync::Arc::clone(&stock.offer),
             session: session.id,
             plugin: session.plugin,
-            ask: stock.offer.price.unwrap_or(self.terms.price_default),
+            ask: stock.ask,
             price: fit.price,
             answer_tokens_max: fit.answer_tokens_max,
             began: false,

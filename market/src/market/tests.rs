@@ -9,4 +9,5 @@ mod invariants;
 mod matching;
 mod money;
 mod plans;
+mod pricing;
 mod queue;

@@ -31,7 +31,7 @@ impl Market {
             }
             let stock = &session.stocks[usize::from(*stock)];
             let offer = &*stock.offer;
-            let price = offer.price.unwrap_or(self.terms.price_default);
+            let price = stock.ask;
             let view = view.get_or_insert_with(|| ModelView {
                 id: model_name::plain(&offer.model),
                 kind: offer.kind,

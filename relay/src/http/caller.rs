@@ -75,8 +75,8 @@ async fn known(house: &House, key: &str) -> Result<Holder, Problem> {
     }
     let looked = house.keys.age();
     let known = house.desk.store().holder(hash).await.map_err(|error| {
-        tracing::error!(%error, "could not look up a key");
-        Problem::internal()
+        tracing::error!(error = format!("{error:#}"), "could not look up a key");
+        Problem::store_down()
     })?;
     let holder = known.ok_or_else(wrong)?;
     house.keys.keep(hash, holder.clone(), looked);

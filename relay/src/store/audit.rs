@@ -1,14 +1,13 @@
 //! The audit: the whole book read again, entry by entry, against every rule of the ledger.
 
-use std::collections::HashMap;
-
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rekursing_market::ledger::{EntryKind, Replay};
 
 use super::{
+    Opening,
     entries::{self, Chain},
     schema,
-    sql::{Location, Sql, Value},
+    sql::{Location, Sql},
 };
 
 /// What an audit found.
@@ -47,6 +46,9 @@ const SUMS: [(&str, &str); 3] = [
     ),
 ];
 
+/// Entries that are read at once, so that an audit's memory does not grow with the book.
+const PAGE: u64 = 5_000;
+
 /// Checks the whole book, in one view of it, also while a relay writes.
 pub fn audit(location: &Location) -> Result<Audit> {
     let mut sql = Sql::connect(location)?;
@@ -54,30 +56,34 @@ pub fn audit(location: &Location) -> Result<Audit> {
     sql.view(look)
 }
 
+/// Reads what the book starts from, out of an audit of all of it.
+///
+/// # Errors
+/// When the book is wrong, with the first wrong row.
+pub(super) fn open(sql: &mut Sql) -> Result<Opening> {
+    let (book, wrong) = read(sql)?;
+    if let Some(wrong) = wrong {
+        bail!("the book is wrong, and nobody is served from it: {wrong}");
+    }
+    let Book { replay, chain } = book;
+    Ok(Opening { last: chain.seq, balances: replay.balances().collect(), holds: replay.holds().collect() })
+}
+
 /// Looks at everything and stops at the first wrong row.
 pub(super) fn look(sql: &mut Sql) -> Result<Audit> {
+    let (book, wrong) = read(sql)?;
+    Ok(Audit { entries: book.chain.seq, open_holds: book.replay.open_holds(), wrong })
+}
+
+fn read(sql: &mut Sql) -> Result<(Book, Option<String>)> {
     let mut book = Book::default();
-    let mut wrong = None;
-    let all = sql.each(
-        concat!("SELECT ", entries::columns!(), ", seq, hash FROM entry ORDER BY seq"),
-        &[] as &[Value],
-        &mut |row| {
-            if wrong.is_none() {
-                wrong = book.take(row).err().map(|why| format!("entry {}: {why:#}", book.chain.seq + 1));
-            }
-            Ok(())
-        },
-    );
-    all.context("could not read the ledger")?;
-    if wrong.is_none() {
-        wrong = book.compare(sql)?;
-    }
+    let mut wrong = book.replay(sql).context("could not read the ledger")?;
     for (rule, query) in SUMS {
         if wrong.is_none() {
             wrong = sql.first(query, &[], |row| Ok(format!("{rule}: {}", row.text(0)?)))?;
         }
     }
-    Ok(Audit { entries: book.chain.seq, open_holds: book.replay.open_holds(), wrong })
+    Ok((book, wrong))
 }
 
 /// What was read so far.
@@ -88,6 +94,28 @@ struct Book {
 }
 
 impl Book {
+    /// Reads entry after entry, and tells the first that is wrong.
+    fn replay(&mut self, sql: &mut Sql) -> Result<Option<String>> {
+        loop {
+            let (mut rows, mut wrong) = (0, None);
+            let page = concat!(
+                "SELECT ",
+                entries::columns!(),
+                ", seq, hash FROM entry WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+            );
+            sql.each(page, &[self.chain.seq.into(), PAGE.into()], &mut |row| {
+                rows += 1;
+                if wrong.is_none() {
+                    wrong = self.take(row).err().map(|why| format!("entry {}: {why:#}", self.chain.seq + 1));
+                }
+                Ok(())
+            })?;
+            if wrong.is_some() || rows < PAGE {
+                return Ok(wrong);
+            }
+        }
+    }
+
     fn take(&mut self, row: &super::sql::Row) -> Result<()> {
         let entry = entries::read(row)?;
         let next = self.chain.with(&entry);
@@ -100,12 +128,5 @@ impl Book {
         }
         self.chain = next;
         Ok(())
-    }
-
-    /// Compares the balances with those that the view of postings sums to.
-    fn compare(&self, sql: &mut Sql) -> Result<Option<String>> {
-        let summed: HashMap<_, _> = entries::balances(sql)?.into_iter().collect();
-        let wrong = self.replay.balances().find(|(account, balance)| summed.get(account) != Some(balance));
-        Ok(wrong.map(|(account, _)| format!("the postings of {account} do not sum to its balance")))
     }
 }

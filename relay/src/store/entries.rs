@@ -1,8 +1,8 @@
 //! Ledger entries as rows, each chained to the one before.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rekursing_market::ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, Transfer, correction_id};
-use rekursing_protocol::{JobId, KeyId, Moment, Nanos, PluginId, Price};
+use rekursing_protocol::{Moment, Nanos, Price};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -54,16 +54,16 @@ pub(super) enum Stored {
     Different,
 }
 
+/// The table with every column that an entry fills.
+const INTO: &str = concat!("entry (", columns!(), ", seq, hash)");
+
+/// What becomes of an entry whose cause is in the book already: it has had its effect.
+const ONCE: &str = "ON CONFLICT (id) DO NOTHING";
+
 /// Appends an entry to the chain. Within [`Sql::write`], so that nobody else appends.
 pub(super) fn append(sql: &mut Sql, chain: &mut Chain, entry: &Entry) -> Result<Stored> {
     let next = chain.with(entry);
-    let changed = match &entry.kind {
-        EntryKind::Settle(settle) => insert_settle(sql, next, entry, settle)?,
-        EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_) => {
-            insert_other(sql, next, entry)?
-        }
-    };
-    if changed == 1 {
+    if sql.insert(INTO, ONCE, &[row(next, entry)])? == 1 {
         *chain = next;
         return Ok(Stored::New);
     }
@@ -75,79 +75,72 @@ pub(super) fn append(sql: &mut Sql, chain: &mut Chain, entry: &Entry) -> Result<
     Ok(if known.is_some_and(|known| known.kind == entry.kind) { Stored::Exists } else { Stored::Different })
 }
 
-fn insert_settle(sql: &mut Sql, chain: Chain, entry: &Entry, settle: &Settle) -> Result<u64> {
-    sql.execute(
-        "INSERT INTO entry (seq, id, at, kind, job, account, amount, lease, owner, model, tier_asked, tier,
-             ask_input, ask_output, price_input, price_output, prompt_tokens, answer_tokens, discount,
-             charge, fee, held_back, release_at, api_key, hash)
-         VALUES (?1, ?2, ?3, 'settle', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20, ?21, ?22, ?23, ?24)
-         ON CONFLICT (id) DO NOTHING",
-        &[
-            chain.seq.into(),
-            entry.id.as_str().into(),
-            entry.at.into(),
-            settle.job.to_string().into(),
-            settle.payer.to_string().into(),
-            settle.held.into(),
-            settle.lease.into(),
-            settle.owner.to_string().into(),
-            settle.model.as_str().into(),
-            settle.tier_asked.name().into(),
-            settle.tier.name().into(),
-            settle.ask.input.into(),
-            settle.ask.output.into(),
-            settle.price.input.into(),
-            settle.price.output.into(),
-            settle.prompt_tokens.into(),
-            settle.answer_tokens.into(),
-            settle.discount.into(),
-            settle.charge.into(),
-            settle.fee.into(),
-            settle.held_back.into(),
-            settle.release_at.into(),
-            settle.api_key.map(|key| key.to_string()).into(),
-            chain.hash.as_slice().into(),
-        ],
-    )
+/// Appends entries to the chain, all in one statement. `false` when some are there already: then none may
+/// stay, because the chain was made for all of them. Within [`Sql::write`].
+pub(super) fn append_all(sql: &mut Sql, entries: &[Entry]) -> Result<bool> {
+    let mut chain = Chain::end(sql)?;
+    let mut rows = Vec::with_capacity(entries.len());
+    for entry in entries {
+        chain = chain.with(entry);
+        rows.push(row(chain, entry));
+    }
+    Ok(sql.insert(INTO, ONCE, &rows)? == rows.len() as u64)
 }
 
-fn insert_other(sql: &mut Sql, chain: Chain, entry: &Entry) -> Result<u64> {
+/// Writes an entry as its [`columns`], number and hash.
+fn row(chain: Chain, entry: &Entry) -> Vec<Value> {
     let (kind, account, amount) = match &entry.kind {
         EntryKind::Hold { payer, quote, .. } => ("hold", payer, quote.amount()),
         EntryKind::Void { payer, amount, .. } => ("void", payer, *amount),
+        EntryKind::Settle(settle) => ("settle", &settle.payer, settle.held),
         EntryKind::Transfer(transfer) => (transfer.cause.name(), &transfer.from, transfer.amount),
-        EntryKind::Settle(_) => bail!("a settlement has a statement of its own"),
     };
-    let (counter, note) = match &entry.kind {
-        EntryKind::Transfer(transfer) => (Some(transfer.to.to_string()), Some(transfer.note.as_str())),
-        EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Settle(_) => (None, None),
+    let settle = match &entry.kind {
+        EntryKind::Settle(settle) => Some(&**settle),
+        EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_) => None,
     };
-    let quote = match &entry.kind {
-        EntryKind::Hold { quote, .. } => Some(*quote),
-        EntryKind::Transfer(_) | EntryKind::Void { .. } | EntryKind::Settle(_) => None,
+    let transfer = match &entry.kind {
+        EntryKind::Transfer(transfer) => Some(transfer),
+        EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Settle(_) => None,
     };
-    sql.execute(
-        "INSERT INTO entry (seq, id, at, kind, job, account, counter, amount, note, price_input, price_output,
-             prompt_tokens, answer_tokens, hash)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (id) DO NOTHING",
-        &[
-            chain.seq.into(),
-            entry.id.as_str().into(),
-            entry.at.into(),
-            kind.into(),
-            entry.job().map(|job| job.to_string()).into(),
-            account.to_string().into(),
-            counter.into(),
-            amount.into(),
-            note.into(),
-            quote.map(|quote| quote.price().input).into(),
-            quote.map(|quote| quote.price().output).into(),
-            quote.map(Quote::prompt_tokens).into(),
-            quote.map(Quote::answer_tokens).into(),
-            chain.hash.as_slice().into(),
-        ],
-    )
+    let (price, prompt_tokens, answer_tokens) = match &entry.kind {
+        EntryKind::Hold { quote, .. } => {
+            (Some(quote.price()), Some(quote.prompt_tokens()), Some(quote.answer_tokens()))
+        }
+        EntryKind::Settle(settle) => {
+            (Some(settle.price), Some(settle.prompt_tokens), Some(settle.answer_tokens))
+        }
+        EntryKind::Void { .. } | EntryKind::Transfer(_) => (None, None, None),
+    };
+    vec![
+        entry.id.as_str().into(),
+        entry.at.into(),
+        kind.into(),
+        entry.job().map(|job| job.to_string()).into(),
+        account.to_string().into(),
+        transfer.map(|transfer| transfer.to.to_string()).into(),
+        amount.into(),
+        transfer.map(|transfer| transfer.note.as_str()).into(),
+        settle.map(|settle| settle.lease).into(),
+        settle.map(|settle| settle.owner.to_string()).into(),
+        settle.map(|settle| settle.model.as_str()).into(),
+        settle.map(|settle| settle.tier_asked.name()).into(),
+        settle.map(|settle| settle.tier.name()).into(),
+        settle.map(|settle| settle.ask.input).into(),
+        settle.map(|settle| settle.ask.output).into(),
+        price.map(|price| price.input).into(),
+        price.map(|price| price.output).into(),
+        prompt_tokens.into(),
+        answer_tokens.into(),
+        settle.map(|settle| settle.discount).into(),
+        settle.map(|settle| settle.charge).into(),
+        settle.map(|settle| settle.fee).into(),
+        settle.map(|settle| settle.held_back).into(),
+        settle.map(|settle| settle.release_at).into(),
+        settle.and_then(|settle| settle.api_key).map(|key| key.to_string()).into(),
+        chain.seq.into(),
+        chain.hash.as_slice().into(),
+    ]
 }
 
 /// Reads an entry from its [`columns`].
@@ -208,29 +201,6 @@ impl Store {
     }
 }
 
-/// Sums every account's postings.
-pub(super) fn balances(sql: &mut Sql) -> Result<Vec<(Account, Nanos)>> {
-    sql.list(
-        "SELECT account, CAST(SUM(amount) AS BIGINT) FROM
-             (SELECT credit AS account, amount FROM posting UNION ALL SELECT debit, -amount FROM posting) AS leg
-         GROUP BY account",
-        &[],
-        |row| Ok((row.parsed(0)?, row.nanos(1)?)),
-    )
-}
-
-/// Reads the holds that no entry has resolved.
-pub(super) fn open_holds(sql: &mut Sql) -> Result<Vec<(JobId, Account, Nanos)>> {
-    sql.list(
-        "SELECT job, account, amount FROM entry AS hold WHERE kind = 'hold'
-             AND NOT EXISTS (SELECT 1 FROM entry WHERE id = 'settle:' || hold.job)
-             AND NOT EXISTS (SELECT 1 FROM entry WHERE id = 'void:' || hold.job)
-         ORDER BY seq",
-        &[],
-        |row| Ok((row.parsed(0)?, row.parsed(1)?, row.nanos(2)?)),
-    )
-}
-
 /// Reads the transfers from outside that other processes have stored behind entry `seen`, up to `last`.
 pub(super) fn transfers_between(sql: &mut Sql, seen: u64, last: u64) -> Result<Vec<Entry>> {
     sql.list(
@@ -259,83 +229,4 @@ pub(super) fn fund_free(sql: &mut Sql, now: Moment, budget: Nanos) -> Result<Nan
     let mut chain = Chain::end(sql)?;
     append(sql, &mut chain, &Entry { id, at: now, kind })?;
     Ok(missing)
-}
-
-/// Sums of one transaction, by account, day and model.
-#[derive(Debug, Default)]
-pub(super) struct Sums {
-    jobs: u64,
-    prompt_tokens: u64,
-    answer_tokens: u64,
-    charge: i64,
-    fee: i64,
-}
-
-impl Sums {
-    /// Adds a settled job.
-    pub(super) fn add(&mut self, settle: &Settle) {
-        self.jobs += 1;
-        self.prompt_tokens += settle.prompt_tokens;
-        self.answer_tokens += settle.answer_tokens;
-        self.charge += settle.charge.get();
-        self.fee += settle.fee.get();
-    }
-
-    fn values(&self, whose: String, day: u64, model: &str) -> [Value; 8] {
-        [
-            whose.into(),
-            day.into(),
-            model.into(),
-            self.jobs.into(),
-            self.prompt_tokens.into(),
-            self.answer_tokens.into(),
-            self.charge.into(),
-            self.fee.into(),
-        ]
-    }
-
-    /// Adds to what an owner has earned on a day.
-    pub(super) fn add_to_earned(&self, sql: &mut Sql, owner: PluginId, day: u64, model: &str) -> Result<()> {
-        sql.execute(
-            "INSERT INTO earned VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (owner, day, model) DO UPDATE SET
-                 jobs = earned.jobs + excluded.jobs,
-                 prompt_tokens = earned.prompt_tokens + excluded.prompt_tokens,
-                 answer_tokens = earned.answer_tokens + excluded.answer_tokens,
-                 charge = earned.charge + excluded.charge,
-                 fee = earned.fee + excluded.fee",
-            &self.values(owner.to_string(), day, model),
-        )?;
-        Ok(())
-    }
-
-    /// Adds to what an account has spent on a day.
-    pub(super) fn add_to_spent(&self, sql: &mut Sql, payer: Account, day: u64, model: &str) -> Result<()> {
-        sql.execute(
-            "INSERT INTO spent VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (account, day, model) DO UPDATE SET
-                 jobs = spent.jobs + excluded.jobs,
-                 prompt_tokens = spent.prompt_tokens + excluded.prompt_tokens,
-                 answer_tokens = spent.answer_tokens + excluded.answer_tokens,
-                 charge = spent.charge + excluded.charge,
-                 fee = spent.fee + excluded.fee",
-            &self.values(payer.to_string(), day, model),
-        )?;
-        Ok(())
-    }
-
-    /// Adds to what a key has spent on a day.
-    pub(super) fn add_to_used(&self, sql: &mut Sql, key: KeyId, day: u64, model: &str) -> Result<()> {
-        sql.execute(
-            "INSERT INTO used VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (api_key, day, model) DO UPDATE SET
-                 jobs = used.jobs + excluded.jobs,
-                 prompt_tokens = used.prompt_tokens + excluded.prompt_tokens,
-                 answer_tokens = used.answer_tokens + excluded.answer_tokens,
-                 charge = used.charge + excluded.charge,
-                 fee = used.fee + excluded.fee",
-            &self.values(key.to_string(), day, model),
-        )?;
-        Ok(())
-    }
 }

@@ -12,7 +12,7 @@ use rekursing_protocol::{AccountId, KeyId, Moment, Nanos, Price};
 
 use crate::chance;
 
-use super::{Act, Deed, Row, Sql, Store, Unstarted, Value, entries, grants, operator_log};
+use super::{Act, Deed, Row, Sql, Store, Unstarted, Value, audit, grants, operator_log};
 
 /// How many keys may have been made one with the other.
 pub const LINE_MAX: usize = 8;
@@ -222,10 +222,12 @@ impl Unstarted {
         self.sql
             .view(|sql| {
                 let keys = sql.list(concat!(keys!(), " ORDER BY created, prefix"), &[], read_key)?;
-                let balances: HashMap<Account, Nanos> = entries::balances(sql)?.into_iter().collect();
-                let mut held: HashMap<Account, i64> = HashMap::new();
-                for (_, payer, amount) in entries::open_holds(sql)? {
-                    *held.entry(payer).or_default() += amount.get();
+                let opening = audit::open(sql)?;
+                let balances: HashMap<Account, Nanos> = opening.balances.into_iter().collect();
+                let mut held: HashMap<Account, Nanos> = HashMap::new();
+                for (_, payer, amount) in opening.holds {
+                    let sum = held.entry(payer).or_default();
+                    *sum = sum.checked_add(amount).context("holds of more than there is")?;
                 }
                 let spent = "SELECT account, CAST(SUM(charge) AS BIGINT) FROM spent GROUP BY account";
                 let spent = sql.list(spent, &[], |row| Ok((row.parsed(0)?, row.nanos(1)?)))?;
@@ -234,7 +236,7 @@ impl Unstarted {
                     let account = Account::Page(key.account);
                     Purse {
                         balance: balances.get(&account).copied().unwrap_or_default(),
-                        held: Nanos::new(held.get(&account).copied().unwrap_or_default()),
+                        held: held.get(&account).copied().unwrap_or_default(),
                         spent: spent.get(&account).copied().unwrap_or_default(),
                         key,
                     }

@@ -199,9 +199,14 @@ pub(super) fn migrate(sql: &mut Sql) -> Result<()> {
         let older = sql.number("PRAGMA user_version", &[])?;
         ensure!(older == 0, "the database was made before the ledger had its chain; start with a new one");
     }
+    let version = "SELECT MAX(n) FROM version";
+    // A database that is up to date is not written to, which it may not allow.
+    if sql.number(version, &[]).is_ok_and(|known| usize::try_from(known) == Ok(MIGRATIONS.len())) {
+        return Ok(());
+    }
     sql.batch("CREATE TABLE IF NOT EXISTS version (n INTEGER NOT NULL)")?;
     sql.write(|sql| {
-        let known = sql.number("SELECT MAX(n) FROM version", &[]).context("could not read the version")?;
+        let known = sql.number(version, &[]).context("could not read the version")?;
         let known = usize::try_from(known).context("a version below zero")?;
         ensure!(known <= MIGRATIONS.len(), "the database was made by a newer relay; update this one");
         for (step, batch) in (1_u64..).zip(MIGRATIONS).skip(known) {

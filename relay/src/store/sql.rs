@@ -8,6 +8,7 @@ mod sqlite;
 mod value;
 
 use std::{
+    convert::Infallible,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -35,39 +36,55 @@ impl fmt::Debug for Location {
     }
 }
 
-/// Why a text does not name a database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a database is named as postgres://user:password@host/name")]
-pub struct BadLocation;
-
 impl FromStr for Location {
-    type Err = BadLocation;
+    type Err = Infallible;
 
-    fn from_str(text: &str) -> Result<Location, BadLocation> {
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Location::Postgres(text.to_owned()));
-        }
-        Err(BadLocation)
+    /// Takes a URL as it is. One that is wrong is refused by [`Sql::connect`], which does not repeat it:
+    /// whoever reads a command line or a config quotes what he refuses, and here that may be a password.
+    fn from_str(url: &str) -> Result<Location, Infallible> {
+        Ok(Location::Postgres(url.to_owned()))
     }
 }
 
 impl<'de> serde::Deserialize<'de> for Location {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Location, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer).map(Location::Postgres)
     }
 }
 
 /// A connection to the database.
 pub struct Sql {
     engine: Engine,
-    /// Whether a transaction is open.
+    /// Whether a transaction is open. What is done outside of one may be done again over another
+    /// connection; what is done within stands and falls with its own.
     within: bool,
 }
 
 enum Engine {
     Sqlite(sqlite::Sqlite),
     Postgres(Box<postgres::Postgres>),
+}
+
+impl Engine {
+    fn each(
+        &mut self,
+        sql: &'static str,
+        values: &[Value],
+        take: &mut dyn FnMut(&Row) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Engine::Sqlite(sqlite) => sqlite.each(sql, values, take),
+            Engine::Postgres(postgres) => postgres.each(sql, values, take),
+        }
+    }
+
+    /// Tells whether the connection is known to be gone.
+    const fn is_lost(&self) -> bool {
+        match self {
+            Engine::Sqlite(_) => false,
+            Engine::Postgres(postgres) => postgres.is_lost(),
+        }
+    }
 }
 
 impl fmt::Debug for Sql {
@@ -99,6 +116,20 @@ impl Sql {
         }
     }
 
+    /// Inserts rows at once. `into` names the table and its columns, and `otherwise` says what becomes of
+    /// a row that is there already. Returns how many rows it changed.
+    pub fn insert(
+        &mut self,
+        into: &'static str,
+        otherwise: &'static str,
+        rows: &[Vec<Value>],
+    ) -> Result<u64> {
+        match &mut self.engine {
+            Engine::Sqlite(sqlite) => sqlite.insert(into, otherwise, rows),
+            Engine::Postgres(postgres) => postgres.insert(into, otherwise, rows),
+        }
+    }
+
     /// Reads rows, one after the other, until `take` fails.
     pub fn each(
         &mut self,
@@ -106,10 +137,16 @@ impl Sql {
         values: &[Value],
         take: &mut dyn FnMut(&Row) -> Result<()>,
     ) -> Result<()> {
-        match &mut self.engine {
-            Engine::Sqlite(sqlite) => sqlite.each(sql, values, take),
-            Engine::Postgres(postgres) => postgres.each(sql, values, take),
+        let mut began = false;
+        let read = self.engine.each(sql, values, &mut |row| {
+            began = true;
+            take(row)
+        });
+        if read.is_ok() || began || self.within || !self.engine.is_lost() {
+            return read;
         }
+        self.mend()?;
+        self.engine.each(sql, values, take)
     }
 
     /// Reads rows as values.
@@ -161,10 +198,7 @@ impl Sql {
             Engine::Sqlite(_) => "BEGIN IMMEDIATE",
             Engine::Postgres(_) => "BEGIN; SELECT pg_advisory_xact_lock(7236411)",
         };
-        self.within = true;
-        let done = self.bracket([begin, "COMMIT", "ROLLBACK"], work);
-        self.within = false;
-        done
+        self.transaction(begin, work)
     }
 
     /// Reads in one view of the database.
@@ -173,7 +207,22 @@ impl Sql {
             Engine::Sqlite(_) => "BEGIN",
             Engine::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        self.bracket([begin, "COMMIT", "ROLLBACK"], work)
+        self.transaction(begin, work)
+    }
+
+    fn transaction<T>(&mut self, begin: &str, work: impl FnOnce(&mut Sql) -> Result<T>) -> Result<T> {
+        if let Err(error) = self.batch(begin) {
+            if !self.engine.is_lost() {
+                return Err(error);
+            }
+            // Nothing was done over the connection that is gone.
+            self.mend()?;
+            self.batch(begin)?;
+        }
+        self.within = true;
+        let done = self.end(["COMMIT", "ROLLBACK"], work);
+        self.within = false;
+        done
     }
 
     fn bracket<T>(
@@ -182,6 +231,14 @@ impl Sql {
         work: impl FnOnce(&mut Sql) -> Result<T>,
     ) -> Result<T> {
         self.batch(begin)?;
+        self.end([commit, rollback], work)
+    }
+
+    fn end<T>(
+        &mut self,
+        [commit, rollback]: [&str; 2],
+        work: impl FnOnce(&mut Sql) -> Result<T>,
+    ) -> Result<T> {
         let done = work(self).and_then(|value| self.batch(commit).map(|()| value));
         if done.is_err() && self.batch(rollback).is_err() {
             // The connection is gone, and with it the transaction.

@@ -1,7 +1,6 @@
 //! The writer: one thread, one transaction per batch of whatever has queued meanwhile.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,12 +9,12 @@ use std::{
 };
 
 use anyhow::Result;
-use rekursing_market::ledger::{Account, Entry, EntryKind};
-use rekursing_protocol::{KeyId, PluginId};
+use rekursing_market::ledger::Entry;
 
 use super::{
     Change, OnForeign, Sql, Write,
-    entries::{self, Chain, Stored, Sums},
+    daily::Daily,
+    entries::{self, Chain, Stored},
     queue::Queue,
 };
 
@@ -34,14 +33,6 @@ pub(super) struct Writer {
     foreign_version: i64,
     /// The last entry that was looked at for money that other processes took in.
     seen: u64,
-}
-
-/// Sums of one transaction, by owner, payer or key, day and model.
-#[derive(Default)]
-struct Daily {
-    earned: HashMap<(PluginId, u64, String), Sums>,
-    spent: HashMap<(Account, u64, String), Sums>,
-    used: HashMap<(KeyId, u64, String), Sums>,
 }
 
 /// What is left of a batch once its rows are in the transaction.
@@ -101,16 +92,26 @@ impl Writer {
         if rows.entries.is_empty() && rows.changes.is_empty() {
             return;
         }
+        self.mend();
         change(&mut self.sql, rows.changes);
+        let mut failures = 0;
         while let Err(error) = insert(&mut self.sql, &rows.entries) {
             self.healthy.store(false, Ordering::Relaxed);
             tracing::error!(error = format!("{error:#}"), "could not store ledger entries; trying again");
-            std::thread::sleep(PAUSE);
-            if let Err(error) = self.sql.mend() {
-                tracing::error!(error = format!("{error:#}"), "could not reach the database");
+            // A connection that was lost is made anew at once; whatever else it is takes its time.
+            if failures > 0 {
+                std::thread::sleep(PAUSE);
             }
+            failures += 1;
+            self.mend();
         }
         self.healthy.store(true, Ordering::Relaxed);
+    }
+
+    fn mend(&mut self) {
+        if let Err(error) = self.sql.mend() {
+            tracing::error!(error = format!("{error:#}"), "could not reach the database");
+        }
     }
 
     /// Tells of what other processes have changed, and of money from outside among it.
@@ -183,42 +184,33 @@ fn change(sql: &mut Sql, changes: Vec<Change>) {
     }
 }
 
-fn insert(sql: &mut Sql, rows: &[Entry]) -> Result<()> {
-    if rows.is_empty() {
+/// Stores entries, all in one statement; one by one when some are there already, as after a commit whose
+/// answer was lost.
+pub(super) fn insert(sql: &mut Sql, entries: &[Entry]) -> Result<()> {
+    if entries.is_empty() {
         return Ok(());
     }
-    sql.write(|sql| {
-        let mut chain = Chain::end(sql)?;
-        let mut daily = Daily::default();
-        for entry in rows {
-            match entries::append(sql, &mut chain, entry)? {
-                Stored::New => sum(&mut daily, entry),
-                // A commit whose answer was lost is made again.
-                Stored::Exists => tracing::warn!(id = %entry.id, "a ledger entry was stored before"),
-                Stored::Different => {
-                    tracing::error!(id = %entry.id, "another ledger entry with this id exists, and stays");
-                }
-            }
-        }
-        for ((owner, day, model), sums) in &daily.earned {
-            sums.add_to_earned(sql, *owner, *day, model)?;
-        }
-        for ((payer, day, model), sums) in &daily.spent {
-            sums.add_to_spent(sql, *payer, *day, model)?;
-        }
-        for ((key, day, model), sums) in &daily.used {
-            sums.add_to_used(sql, *key, *day, model)?;
-        }
-        Ok(())
-    })
+    let mut are_new = true;
+    let stored = sql.write(|sql| {
+        are_new = entries::append_all(sql, entries)?;
+        anyhow::ensure!(are_new, "some entries are there already");
+        Daily::of(entries).store(sql)
+    });
+    if are_new { stored } else { sql.write(|sql| insert_new(sql, entries)) }
 }
 
-fn sum(daily: &mut Daily, entry: &Entry) {
-    let EntryKind::Settle(settle) = &entry.kind else { return };
-    let (day, model) = (entry.at.day(), &settle.model);
-    daily.earned.entry((settle.owner, day, model.clone())).or_default().add(settle);
-    daily.spent.entry((settle.payer, day, model.clone())).or_default().add(settle);
-    if let Some(key) = settle.api_key {
-        daily.used.entry((key, day, model.clone())).or_default().add(settle);
+/// Stores those entries that are not there yet.
+fn insert_new(sql: &mut Sql, entries: &[Entry]) -> Result<()> {
+    let mut chain = Chain::end(sql)?;
+    let mut daily = Daily::default();
+    for entry in entries {
+        match entries::append(sql, &mut chain, entry)? {
+            Stored::New => daily.add(entry),
+            Stored::Exists => tracing::warn!(id = %entry.id, "a ledger entry was stored before"),
+            Stored::Different => {
+                tracing::error!(id = %entry.id, "another ledger entry with this id exists, and stays");
+            }
+        }
     }
+    daily.store(sql)
 }

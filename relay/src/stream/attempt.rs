@@ -25,6 +25,8 @@ pub(super) struct Attempt {
     empty: u32,
     /// Bytes that the plugin may still send.
     credit: u32,
+    /// Whether so few were left that it may have waited for the page.
+    pub(super) throttled: bool,
     /// Bytes that the page has taken and the plugin does not know of.
     taken: u32,
     pub(super) counter: Counter,
@@ -47,6 +49,7 @@ impl Attempt {
             next: 0,
             empty: 0,
             credit,
+            throttled: false,
             taken: 0,
             counter: Counter::new(tokenizer),
             body: String::new(),
@@ -75,6 +78,7 @@ impl Attempt {
         }
         let bytes = u32::try_from(bytes).map_err(|_| Fault::OverCredit)?;
         self.credit = self.credit.checked_sub(bytes).ok_or(Fault::OverCredit)?;
+        self.throttled |= self.credit < stream.window / 4;
         self.next += 1;
         self.empty += u32::from(bytes == 0);
         if self.empty > EMPTY_PIECES_MAX {

@@ -1,6 +1,6 @@
 //! What the operator says of an upstream.
 
-use rekursing_protocol::{Gpu, Price, name};
+use rekursing_protocol::{Gpu, Nanos, Price, Pricing, name};
 use serde::{Deserialize, Serialize};
 
 /// The body of `POST /api/gpu/register`.
@@ -22,7 +22,7 @@ pub struct Spec {
     pub capabilities: Capabilities,
     /// What it costs.
     #[serde(default)]
-    pub pricing: Pricing,
+    pub pricing: Tariff,
 }
 
 /// The GPU of an upstream.
@@ -55,11 +55,12 @@ pub struct Capabilities {
 /// What an upstream costs. Left out, the relay's default ask holds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Pricing {
+pub struct Tariff {
     /// Dollars per token, prompt and answer alike.
     #[serde(default)]
     pub per_token: Option<serde_json::Number>,
-    /// Dollars per hour, for the record: a job is charged by its tokens.
+    /// Dollars per hour in which one answer is made, where there is no price per token: what a token
+    /// costs follows from the measured speed.
     #[serde(default)]
     pub per_hour: Option<serde_json::Number>,
 }
@@ -95,6 +96,9 @@ impl Spec {
         if self.pricing.per_token.is_some() && self.price().is_none() {
             return Err(("pricing.perToken", "perToken is an amount of dollars per token, 0 to 0.01"));
         }
+        if self.pricing.per_hour.is_some() && self.hourly().is_none() {
+            return Err(("pricing.perHour", "perHour is an amount of dollars per hour, 0 to 1000"));
+        }
         Ok(self)
     }
 
@@ -114,13 +118,21 @@ impl Spec {
         self.capabilities.max_concurrent_streams.unwrap_or(1)
     }
 
-    /// Returns the price, if there is one of its own.
+    /// Returns how it is priced, if it is in a way of its own: by the token, or else by the hour.
+    pub fn pricing(&self) -> Option<Pricing> {
+        let hourly = || self.hourly().map(|per_hour| Pricing::Hourly { per_hour });
+        self.price().map(Pricing::Fixed).or_else(hourly)
+    }
+
+    /// Returns what an hour costs, if that is told.
+    fn hourly(&self) -> Option<Nanos> {
+        let per_hour: Nanos = decimal(self.pricing.per_hour.as_ref()?, 9)?.parse().ok()?;
+        Some(per_hour).filter(|per_hour| Pricing::Hourly { per_hour: *per_hour }.is_sane())
+    }
+
+    /// Returns the price per token, if there is one.
     pub fn price(&self) -> Option<Price> {
-        let per_token = self.pricing.per_token.as_ref()?;
-        // A number's shortest form is what was written; a tiny one may come with an exponent.
-        let text = per_token.to_string();
-        let text = if text.contains('e') { format!("{:.12}", per_token.as_f64()?) } else { text };
-        Price::per_token(&text).ok()
+        Price::per_token(&decimal(self.pricing.per_token.as_ref()?, 12)?).ok()
     }
 
     /// Adds the token to a request.
@@ -130,6 +142,13 @@ impl Spec {
             None => request,
         }
     }
+}
+
+/// Writes a number of JSON as decimal text. Its shortest form is what was written; a tiny one may come with
+/// an exponent and is then written with so many places.
+fn decimal(number: &serde_json::Number, places: usize) -> Option<String> {
+    let text = number.to_string();
+    Some(if text.contains('e') { format!("{:.places$}", number.as_f64()?) } else { text })
 }
 
 #[cfg(test)]
@@ -164,6 +183,22 @@ mod tests {
         assert_eq!(with("0").unwrap(), Some(Price::new(0, 0)));
         assert_eq!(with("1").unwrap_err().0, "pricing.perToken");
         assert_eq!(with("-0.1").unwrap_err().0, "pricing.perToken");
+    }
+
+    #[test]
+    fn an_hours_price_counts_where_there_is_none_per_token() {
+        let with = |pricing: &str| {
+            spec(&format!(r#"{{"name":"x","url":"http://a","pricing":{pricing}}}"#))
+                .map(|spec| spec.pricing())
+        };
+        let hourly = |nanos| Some(Pricing::Hourly { per_hour: Nanos::new(nanos) });
+        assert_eq!(with(r#"{"perHour":0.5}"#).unwrap(), hourly(500_000_000));
+        assert_eq!(with(r#"{"perHour":1e-7}"#).unwrap(), hourly(100));
+        let both = with(r#"{"perToken":0.0000001,"perHour":0.5}"#).unwrap();
+        assert_eq!(both, Some(Pricing::Fixed(Price::new(100_000, 100_000))));
+        assert_eq!(with("{}").unwrap(), None);
+        assert_eq!(with(r#"{"perHour":-1}"#).unwrap_err().0, "pricing.perHour");
+        assert_eq!(with(r#"{"perHour":1001}"#).unwrap_err().0, "pricing.perHour");
     }
 
     #[test]

@@ -94,6 +94,29 @@ fn the_second_worked_example_is_what_happens() {
 }
 
 #[test]
+fn the_third_worked_example_is_what_happens() {
+    let mut book = granted("5");
+    let ask = Price::new(150_000, 600_000);
+    let held = Quote::new(ask.scaled(1_500), 1_000, 500).unwrap();
+    book.hold(NOW, JOB, PAGE, held).unwrap();
+    let settlement = Settlement {
+        tier_asked: Tier::High,
+        discount_permille: 5,
+        holdback_permille: 500,
+        release_at: Moment(9_000),
+        ..settlement(1_000, 200)
+    };
+    let entry = book.settle(NOW, settlement).unwrap();
+    let EntryKind::Settle(settle) = &entry.kind else { panic!("{entry:?}") };
+    assert_eq!(
+        [held.amount(), settle.discount, settle.charge, settle.fee, settle.earned(), settle.held_back],
+        ["0.000675", "0.00000135", "0.00026865", "0.00001215", "0.0002565", "0.00012825"].map(dollars)
+    );
+    assert_eq!(book.balance(PAGE), dollars("4.99973135"));
+    assert_eq!(dollars("0.000675").checked_sub(settle.charge), Some(dollars("0.00040635")));
+}
+
+#[test]
 fn the_document_shows_the_numbers_that_the_tests_assert() {
     let document = include_str!("../../../../docs/ledger.md");
     for number in [
@@ -109,6 +132,13 @@ fn the_document_shows_the_numbers_that_the_tests_assert() {
         "0.000000018",
         "0.000000342",
         "0.0000012",
+        "0.000675",
+        "0.00000135",
+        "0.00026865",
+        "0.00001215",
+        "0.0002565",
+        "0.00012825",
+        "0.00040635",
     ] {
         assert!(document.contains(number), "{number}");
     }

@@ -81,7 +81,8 @@ fn a_restock_keeps_what_runs_and_what_was_measured() {
     answer(&mut market, NOW, &measured, 50);
     effects(&mut market);
     let running = assigned(&mut market, request(2));
-    let dearer = Offer { price: Some(rekursing_protocol::Price::new(900_000, 900_000)), ..offer(MODEL) };
+    let dearer =
+        Offer { price: Some(rekursing_protocol::Price::new(900_000, 900_000).into()), ..offer(MODEL) };
     market.restock(NOW, session(1), inventory(vec![offer("other"), dearer]));
     market.submit(NOW, request(3)).unwrap();
     assert_eq!(effects(&mut market), [], "the running job still has the slot");
@@ -119,7 +120,7 @@ fn a_list_shows_each_model_once_with_what_is_to_be_had() {
     let other = Offer {
         quantization: "Q8_0".to_owned(),
         context: 9_000,
-        price: Some(rekursing_protocol::Price::new(50_000, 300_000)),
+        price: Some(rekursing_protocol::Price::new(50_000, 300_000).into()),
         vision: true,
         ..offer("Qwen/Qwen2.5-7B-Instruct-GGUF")
     };

@@ -107,7 +107,7 @@ fn who_turns_away_pages_that_another_one_serves_is_to_blame() {
 #[test]
 fn a_cheap_session_that_fails_does_not_keep_the_job_from_a_dearer_one() {
     let mut market = with_sessions(1);
-    let cheap = Offer { price: Some(rekursing_protocol::Price::new(1, 1)), ..offer(MODEL) };
+    let cheap = Offer { price: Some(rekursing_protocol::Price::new(1, 1).into()), ..offer(MODEL) };
     market.join(NOW, session(2), plugin(2), inventory(vec![cheap]));
     let first = assigned(&mut market, request(1));
     assert_eq!(first.session, session(2));

@@ -35,7 +35,7 @@ pub(super) fn offer(model: &str) -> Offer {
         loaded: true,
         vision: false,
         tools: false,
-        price: Some(Price::new(100_000, 200_000)),
+        price: Some(Price::new(100_000, 200_000).into()),
     }
 }
 
@@ -74,11 +74,17 @@ pub(super) fn usage(answer_tokens: u64) -> Usage {
         claimed_answer: None,
         first_token: Span(200),
         generation: Span(answer_tokens * 20),
+        throttled: false,
     }
 }
 
 pub(super) fn beat(n: u64) -> Heartbeat {
     Heartbeat { n, jobs: 0, queue: 0, models: Vec::new() }
+}
+
+/// The default terms, but that owners get at once what they earn.
+pub(super) fn terms() -> Terms {
+    Terms { holdback_permille: 0, ..Terms::default() }
 }
 
 /// A market in which the page has 10 USD and the free budget 1 USD.
@@ -91,7 +97,7 @@ pub(super) fn market(terms: Terms) -> Market {
 
 /// A market with sessions 1 to `count` that offer the model alike.
 pub(super) fn with_sessions(count: u64) -> Market {
-    let mut market = market(Terms::default());
+    let mut market = market(terms());
     for number in 1..=count {
         market.join(NOW, session(number), plugin(number), inventory(vec![offer(MODEL)]));
     }

@@ -10,7 +10,7 @@ fn free(number: u64, visitor: u64) -> Request {
 }
 
 fn strict(jobs_per_day: u32) -> Market {
-    let mut market = market(Terms { free_jobs_per_day: jobs_per_day, ..Terms::default() });
+    let mut market = market(Terms { free_jobs_per_day: jobs_per_day, ..terms() });
     market.join(NOW, session(1), plugin(1), inventory(vec![offer(MODEL)]));
     market
 }
@@ -95,7 +95,7 @@ fn free_answers_are_shorter_and_never_dear() {
     let mut market = strict(5);
     let long = Request { answer_tokens_max: Some(3_000), ..free(1, 1) };
     assert_eq!(assigned(&mut market, long).answer_tokens_max, 1_024);
-    let dear = Offer { price: Some(Price::new(Price::MAX, Price::MAX)), ..offer(MODEL) };
+    let dear = Offer { price: Some(Price::new(Price::MAX, Price::MAX).into()), ..offer(MODEL) };
     let mut greedy = super::fixture::market(Terms::default());
     greedy.join(NOW, session(1), plugin(1), inventory(vec![dear]));
     assert_eq!(refused(&mut greedy, free(1, 1)).code(), "price_too_high");

@@ -103,9 +103,9 @@ fn a_refusal_names_the_filter_that_emptied_the_list_and_what_would_fit() {
 #[test]
 fn of_many_offers_the_one_that_came_farthest_tells_what_would_fit() {
     let mut market = market(Terms::default());
-    let small = Offer { context: 64, price: Some(Price::new(1, 1)), ..offer(MODEL) };
-    let dear = Offer { price: Some(Price::new(900_000, 900_000)), ..offer(MODEL) };
-    let dearer = Offer { price: Some(Price::new(950_000, 950_000)), ..offer(MODEL) };
+    let small = Offer { context: 64, price: Some(Price::new(1, 1).into()), ..offer(MODEL) };
+    let dear = Offer { price: Some(Price::new(900_000, 900_000).into()), ..offer(MODEL) };
+    let dearer = Offer { price: Some(Price::new(950_000, 950_000).into()), ..offer(MODEL) };
     for (number, offer) in [small, dearer, dear].into_iter().enumerate() {
         let number = u64::try_from(number).unwrap() + 1;
         market.join(NOW, session(number), plugin(number), inventory(vec![offer]));
@@ -149,7 +149,7 @@ fn quantizations_are_compared_in_any_case() {
 #[test]
 fn a_loaded_model_is_tried_before_a_cheaper_one_that_is_not() {
     let mut market = market(Terms::default());
-    let cold = Offer { loaded: false, price: Some(Price::new(1, 1)), ..offer(MODEL) };
+    let cold = Offer { loaded: false, price: Some(Price::new(1, 1).into()), ..offer(MODEL) };
     market.join(NOW, session(1), plugin(1), inventory(vec![cold]));
     market.join(NOW, session(2), plugin(2), inventory(vec![offer(MODEL)]));
     assert_eq!(assigned(&mut market, request(1)).session, session(2));
@@ -160,7 +160,7 @@ fn a_loaded_model_is_tried_before_a_cheaper_one_that_is_not() {
 fn a_much_cheaper_offer_always_wins() {
     for seed in 0..50 {
         let mut market = Market::new(Terms::default(), with_sessions(0).book, seed);
-        let cheap = Offer { price: Some(Price::new(10_000, 20_000)), ..offer(MODEL) };
+        let cheap = Offer { price: Some(Price::new(10_000, 20_000).into()), ..offer(MODEL) };
         market.join(NOW, session(1), plugin(1), inventory(vec![offer(MODEL)]));
         market.join(NOW, session(2), plugin(2), inventory(vec![cheap]));
         market.join(NOW, session(3), plugin(3), inventory(vec![offer(MODEL)]));
@@ -173,7 +173,12 @@ fn beside_a_free_one(others: u64, seed: u64) -> Market {
     let mut market = Market::new(Terms::default(), with_sessions(0).book, seed);
     for number in 1..=others + 1 {
         let price = if number == 1 { Some(Price::new(0, 0)) } else { None };
-        market.join(NOW, session(number), plugin(number), inventory(vec![Offer { price, ..offer(MODEL) }]));
+        market.join(
+            NOW,
+            session(number),
+            plugin(number),
+            inventory(vec![Offer { price: price.map(Into::into), ..offer(MODEL) }]),
+        );
     }
     market
 }

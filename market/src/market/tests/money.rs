@@ -127,7 +127,7 @@ fn embeddings_are_charged_by_their_prompt_and_only_when_complete() {
 #[test]
 fn a_gift_of_an_owner_is_settled_at_nothing() {
     let mut market = market(Terms::default());
-    let gift = Offer { price: Some(Price::new(0, 0)), ..offer(MODEL) };
+    let gift = Offer { price: Some(Price::new(0, 0).into()), ..offer(MODEL) };
     market.join(NOW, session(1), plugin(1), inventory(vec![gift]));
     let request =
         Request { payer: crate::Payer::Page(rekursing_protocol::AccountId::from_bits(77)), ..request(1) };

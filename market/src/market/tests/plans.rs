@@ -12,7 +12,10 @@ use rekursing_protocol::{
 };
 
 use super::fixture::{NOW, PAGE, beat, offer, plugin, request, session};
-use crate::{Account, Book, Effect, End, Entry, EntryKind, Market, Payer, Request, Terms, Tier, Usage, Wish};
+use crate::{
+    Account, Book, Effect, End, Entry, EntryKind, History, Market, Payer, Request, Standing, Steps, Terms,
+    Tier, Usage, Wish,
+};
 
 const POOR: AccountId = AccountId::from_bits(2);
 const MODELS: [&str; 4] = ["qwen2.5-7b", "org/Qwen2.5-7B-GGUF", "llama3.2:3b", "vectors"];
@@ -87,6 +90,7 @@ fn usages() -> impl Strategy<Value = Usage> {
             claimed_answer,
             first_token: Span(millis / 10),
             generation: Span(millis),
+            throttled: millis % 7 == 0,
         },
     )
 }
@@ -112,7 +116,7 @@ fn steps() -> impl Strategy<Value = Step> {
             .prop_map(|(pick, code, usage)| Step::Fail { pick, code, usage }),
         1 => (pick(), usages()).prop_map(|(pick, usage)| Step::Stale { pick, usage }),
         2 => (pick(), usages()).prop_map(|(pick, usage)| Step::Cancel { pick, usage }),
-        4 => prop_oneof![0..2_000_u64, 0..40_000_u64].prop_map(|millis| Step::Wait { millis }),
+        4 => prop_oneof![8 => 0..2_000_u64, 8 => 0..40_000_u64, 1 => Just(Span::DAY.0)].prop_map(|millis| Step::Wait { millis }),
         1 => prop::bool::weighted(0.05).prop_map(|drain| if drain { Step::Drain } else { Step::Crash }),
     ]
 }
@@ -139,9 +143,15 @@ fn terms() -> Terms {
         free_jobs_per_day: 10,
         free_visitors_max: 1,
         trust_permille_min: 0,
+        trusted_jobs: 12,
+        trusted_after: Span(30_000),
+        holdback: Span(30_000),
+        fee: Steps::new(50, vec![(Nanos::new(100_000), 30)]),
+        discount: Steps::new(0, vec![(Nanos::new(100_000), 20), (Nanos::new(1_000_000), 40)]),
         ..Terms::default()
     };
     terms.tiers.high.floor.answers_min = 1;
+    terms.tiers.ultra.floor = terms.tiers.high.floor;
     terms
 }
 
@@ -274,6 +284,7 @@ impl World {
         let holds = self.holds.iter().map(|(job, (payer, amount))| (*job, *payer, *amount));
         let book = Book::restore(self.balances.clone(), holds);
         self.market = Market::new(terms(), book, self.jobs_made);
+        self.market.recall(self.now, self.history());
         self.sessions.clear();
         self.live.clear();
         self.charged.clear();
@@ -363,7 +374,49 @@ impl World {
         assert_eq!(self.stored.insert(id, entry), None, "a cause has its effect once");
     }
 
+    /// Reads what a store would tell of the time before.
+    fn history(&self) -> History {
+        let mut volumes: BTreeMap<Account, Nanos> = BTreeMap::new();
+        let mut standings: BTreeMap<PluginId, Standing> = BTreeMap::new();
+        for entry in self.stored.values() {
+            let EntryKind::Settle(settle) = &entry.kind else { continue };
+            let standing = standings.entry(settle.owner).or_insert(Standing { since: entry.at, jobs: 0 });
+            standing.since = standing.since.min(entry.at);
+            standing.jobs += 1;
+            if entry.at.month() == self.now.month() {
+                for account in [Account::Owner(settle.owner), settle.payer] {
+                    let sum = volumes.entry(account).or_default();
+                    *sum = sum.checked_add(settle.charge).unwrap();
+                }
+            }
+        }
+        History {
+            volumes: volumes.into_iter().collect(),
+            standings: standings.into_iter().collect(),
+            held_back: self.held_back(),
+        }
+    }
+
+    /// Reads what is held back and not released yet.
+    fn held_back(&self) -> Vec<(PluginId, Moment, Nanos)> {
+        let mut held: BTreeMap<(PluginId, Moment), Nanos> = BTreeMap::new();
+        for entry in self.stored.values() {
+            let EntryKind::Settle(settle) = &entry.kind else { continue };
+            let release = format!("release:{}:{}", settle.owner, settle.release_at.0);
+            if settle.held_back > Nanos::ZERO && !self.stored.contains_key(&release) {
+                let sum = held.entry((settle.owner, settle.release_at)).or_default();
+                *sum = sum.checked_add(settle.held_back).unwrap();
+            }
+        }
+        held.into_iter().map(|((owner, at), amount)| (owner, at, amount)).collect()
+    }
+
     fn check(&self) {
+        for owner in self.sessions.keys() {
+            let held = self.held_back().into_iter().filter(|(held, ..)| held == owner);
+            let sum: i64 = held.map(|(_, _, amount)| amount.get()).sum();
+            assert_eq!(self.market.book().balance(Account::Held(*owner)).get(), sum, "held back of {owner}");
+        }
         self.market.check_invariants(self.now);
         let known: BTreeSet<JobId> = self.market.jobs.keys().copied().collect();
         assert_eq!(known, self.live.keys().copied().collect(), "no job is lost and none lingers");
@@ -394,7 +447,7 @@ fn stocked(shop: Shop) -> Inventory {
         slots,
         loaded: price != 1,
         context: 400,
-        price: (price > 0).then(|| Price::new(price * 40_000, price * 90_000)),
+        price: (price > 0).then(|| Price::new(price * 40_000, price * 90_000).into()),
         ..offer(MODELS[model])
     };
     let offers = shop.models.into_iter().map(of).collect();

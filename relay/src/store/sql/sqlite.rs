@@ -37,6 +37,12 @@ impl Sqlite {
         Ok(statement.raw_execute()? as u64)
     }
 
+    pub(super) fn insert(&mut self, into: &str, otherwise: &str, rows: &[Vec<Value>]) -> Result<u64> {
+        let places: Vec<String> = (1..=rows.first().map_or(0, Vec::len)).map(|at| format!("?{at}")).collect();
+        let sql = format!("INSERT INTO {into} VALUES ({}) {otherwise}", places.join(", "));
+        rows.iter().map(|row| self.execute(&sql, row)).sum()
+    }
+
     pub(super) fn each(
         &mut self,
         sql: &str,
