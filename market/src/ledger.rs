@@ -15,6 +15,7 @@
 
 mod account;
 mod book;
+mod correction;
 mod entry;
 mod quote;
 mod replay;
@@ -23,6 +24,7 @@ mod transfer;
 
 pub use account::{Account, BadAccount};
 pub use book::{Book, BookRefusal, Imbalance};
+pub use correction::{CorrectionRefusal, correction_id};
 pub use entry::{Entry, EntryKind, Posting};
 pub use quote::Quote;
 pub use replay::{Flaw, Replay};

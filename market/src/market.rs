@@ -11,15 +11,16 @@ mod views;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rekursing_protocol::{JobId, Moment, Nanos, PluginId, Price, Pricing, SessionId};
+use rekursing_protocol::{JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId};
 
 use crate::{
     effect::{Effect, End},
     holdback::{HeldBack, Standing, Standings},
     job::{Job, Run, State},
-    ledger::{Account, Book, Entry},
+    ledger::{Account, Book, CorrectionRefusal, Entry},
     meter::Usage,
     pricing,
+    purse::{Purses, Taken},
     random::Random,
     refusal::Refusal,
     request::{Payer, Request},
@@ -35,6 +36,7 @@ use crate::{
 pub struct Market {
     terms: Terms,
     book: Book,
+    purses: Purses,
     random: Random,
     effects: Vec<Effect>,
     is_draining: bool,
@@ -93,6 +95,7 @@ impl Market {
         Market {
             terms,
             book,
+            purses: Purses::default(),
             random: Random::new(seed),
             effects: Vec::new(),
             is_draining: false,
@@ -139,6 +142,11 @@ impl Market {
         for job in orphans {
             self.void(now, job);
         }
+    }
+
+    /// Notes what a key with a budget, and those made with it, had spent before the start.
+    pub fn restore_key(&mut self, key: KeyId, taken: Taken) {
+        self.purses.restore(key, taken);
     }
 
     /// Takes a page's request. When it is accepted, the job is assigned ([`Effect::Assign`]) or waits,
@@ -227,6 +235,13 @@ impl Market {
         }
     }
 
+    /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored.
+    pub fn correct(&mut self, now: Moment, entry: &Entry, reason: &str) -> Result<(), CorrectionRefusal> {
+        let made = self.book.correct(now, entry, reason)?;
+        made.into_iter().for_each(|entry| self.record(entry));
+        Ok(())
+    }
+
     /// Takes the effects since the last time, in their order.
     pub fn drain_effects(&mut self) -> std::vec::Drain<'_, Effect> {
         self.effects.drain(..)
@@ -268,8 +283,9 @@ impl Market {
 
     /// Gives back what a job took: its hold and its part of the free quota.
     fn forgive(&mut self, now: Moment, job: &Job) {
-        if job.held.is_some() {
+        if let Some(held) = job.held {
             self.void(now, job.request.job);
+            self.purses.resolve(now, job.request.spender.as_deref(), held, Nanos::ZERO);
         }
         self.give_quota_back(job);
     }

@@ -4,6 +4,7 @@ use rekursing_protocol::{Moment, Nanos, OfferKind, PluginId, Price};
 
 use crate::{
     ledger::Quote,
+    purse::{Room, Spender},
     quantization,
     record::whole,
     refusal::Refusal,
@@ -20,7 +21,7 @@ pub(crate) struct Need<'a> {
     /// Plugins that failed the job.
     pub(crate) excluded: &'a [PluginId],
     /// What the job may be bounded by: its hold, or else what the payer has.
-    pub(crate) funds: Nanos,
+    pub(crate) room: Room,
 }
 
 /// On what terms an offer fits.
@@ -38,10 +39,12 @@ pub(crate) struct Fit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Miss {
     Kind,
+    KeyModel,
     Context { needs: u64, context: u64 },
     Vision,
     Tier { reached: Option<Tier> },
     Price(Price),
+    KeyPrice(Price),
     Cost(Nanos),
     Speed { millitokens: u64 },
     Quantization(Vec<String>),
@@ -65,6 +68,8 @@ pub(crate) fn fit(
     let keep = |kept: bool, miss: Miss| if kept { Ok(()) } else { Err(miss) };
 
     keep(offer.kind == request.kind, Miss::Kind)?;
+    let spender = request.spender.as_deref();
+    keep(spender.is_none_or(|spender| spender.allows(&offer.model)), Miss::KeyModel)?;
     let answer_tokens_max = answer_room(terms, request, u64::from(offer.context))?;
     keep(offer.vision || !request.needs_vision, Miss::Vision)?;
     if !reaches(terms, now, session, stock, &terms.tiers.of(request.tier).floor) {
@@ -74,6 +79,8 @@ pub(crate) fn fit(
     let permille = terms.tiers.of(request.tier).price_permille;
     let price = stock.ask.scaled(permille);
     keep(is_within(price, price_max(terms, request)), Miss::Price(price))?;
+    let most = spender.map_or(Price::new(u64::MAX, u64::MAX), Spender::price_max);
+    keep(is_within(price, most), Miss::KeyPrice(price))?;
     let Some(bound) = Quote::new(price, request.prompt_tokens_max, answer_tokens_max) else {
         return Err(Miss::Cost(Nanos::MAX));
     };
@@ -90,7 +97,7 @@ pub(crate) fn fit(
     keep(!need.excluded.contains(&session.plugin), Miss::Failed)?;
     let trusted = session.reliability.success(terms, now) * 1_000.0 >= whole(terms.trust_permille_min);
     keep(trusted, Miss::Trust)?;
-    keep(cost <= need.funds, Miss::Funds(cost))?;
+    keep(cost <= need.room.left, Miss::Funds(cost))?;
     keep(!session.is_paused, Miss::Paused)?;
     Ok(Fit { price, answer_tokens_max, bound })
 }
@@ -156,18 +163,20 @@ impl Miss {
     const fn stage(&self) -> u8 {
         match self {
             Miss::Kind => 0,
-            Miss::Context { .. } => 1,
-            Miss::Vision => 2,
-            Miss::Tier { .. } => 3,
-            Miss::Price(_) => 4,
-            Miss::Cost(_) => 5,
-            Miss::Speed { .. } => 6,
-            Miss::Quantization(_) => 7,
-            Miss::OwnPlugin => 8,
-            Miss::Failed => 9,
-            Miss::Trust => 10,
-            Miss::Funds(_) => 11,
-            Miss::Paused => 12,
+            Miss::KeyModel => 1,
+            Miss::Context { .. } => 2,
+            Miss::Vision => 3,
+            Miss::Tier { .. } => 4,
+            Miss::Price(_) => 5,
+            Miss::KeyPrice(_) => 6,
+            Miss::Cost(_) => 7,
+            Miss::Speed { .. } => 8,
+            Miss::Quantization(_) => 9,
+            Miss::OwnPlugin => 10,
+            Miss::Failed => 11,
+            Miss::Trust => 12,
+            Miss::Funds(_) => 13,
+            Miss::Paused => 14,
         }
     }
 
@@ -181,10 +190,8 @@ impl Miss {
             (Miss::Tier { reached: one }, Miss::Tier { reached: second }) => {
                 Miss::Tier { reached: one.max(second) }
             }
-            (Miss::Price(one), Miss::Price(second)) => {
-                let total = |price: Price| price.input.saturating_add(price.output);
-                Miss::Price(if total(second) < total(one) { second } else { one })
-            }
+            (Miss::Price(one), Miss::Price(second)) => Miss::Price(lower(one, second)),
+            (Miss::KeyPrice(one), Miss::KeyPrice(second)) => Miss::KeyPrice(lower(one, second)),
             (Miss::Cost(one), Miss::Cost(second)) => Miss::Cost(one.min(second)),
             (Miss::Funds(one), Miss::Funds(second)) => Miss::Funds(one.min(second)),
             (Miss::Speed { millitokens: one }, Miss::Speed { millitokens: second }) => {
@@ -215,7 +222,15 @@ impl Miss {
             Miss::Context { needs, context } => Refusal::ContextTooLong { needs, largest: context },
             Miss::Vision => Refusal::VisionUnavailable,
             Miss::Tier { reached } => Refusal::TierUnavailable { tier: need.request.tier, best: reached },
+            Miss::KeyModel => {
+                let spender = need.request.spender.as_deref();
+                Refusal::KeyModel { allowed: spender.map(Spender::models).unwrap_or_default().to_vec() }
+            }
             Miss::Price(lowest) => Refusal::PriceTooHigh { lowest },
+            Miss::KeyPrice(lowest) => {
+                let most = need.request.spender.as_deref().map(Spender::price_max).unwrap_or_default();
+                Refusal::KeyPrice { most, lowest }
+            }
             Miss::Cost(lowest) => Refusal::CostTooHigh { lowest },
             Miss::Speed { millitokens } => Refusal::TooSlow { fastest: millitokens },
             Miss::Quantization(available) => Refusal::QuantizationUnavailable { available },
@@ -224,12 +239,18 @@ impl Miss {
             Miss::Failed => Refusal::NoProvider,
             Miss::Trust => Refusal::ProviderUntrusted,
             Miss::Funds(needs) => match need.request.payer {
-                Payer::Page(_) => Refusal::InsufficientFunds { needs, available: need.funds },
-                Payer::Free { .. } => Refusal::FreeBudgetEmpty { needs, available: need.funds },
+                Payer::Page(_) => need.room.refusal(needs),
+                Payer::Free { .. } => Refusal::FreeBudgetEmpty { needs, available: need.room.left },
             },
             Miss::Paused => Refusal::ProviderPaused,
         }
     }
+}
+
+/// Returns the price that costs less for a prompt and an answer of one length.
+fn lower(one: Price, second: Price) -> Price {
+    let total = |price: Price| price.input.saturating_add(price.output);
+    if total(second) < total(one) { second } else { one }
 }
 
 /// Returns the refusal of a wish that nothing answers to.

@@ -1,6 +1,6 @@
 //! Refusals: why a job gets no answer, for a program (a code) and for a reader (a sentence).
 
-use rekursing_protocol::{FailCode, Nanos, OfferKind, Price, Span};
+use rekursing_protocol::{FailCode, KeyId, Nanos, OfferKind, Price, Span};
 
 use crate::tier::Tier;
 
@@ -99,6 +99,49 @@ pub enum Refusal {
         /// What the page has.
         available: Nanos,
     },
+    /// What the key may spend today does not cover the upper bound of the cheapest offer.
+    #[error(
+        "the answer may cost up to {needs} USD, and the key {key} has {available} USD left of its budget for \
+         today; the next day begins at midnight UTC"
+    )]
+    KeyBudgetDay {
+        /// The key whose budget it is: the page's own, or one that it was made with.
+        key: KeyId,
+        /// The least that must be set aside.
+        needs: Nanos,
+        /// What is left of the budget.
+        available: Nanos,
+    },
+    /// What the key may spend in all does not cover it.
+    #[error(
+        "the answer may cost up to {needs} USD, and the key {key} has {available} USD left of its budget in all"
+    )]
+    KeyBudgetTotal {
+        /// The key whose budget it is: the page's own, or one that it was made with.
+        key: KeyId,
+        /// The least that must be set aside.
+        needs: Nanos,
+        /// What is left of the budget.
+        available: Nanos,
+    },
+    /// The key may not ask the model.
+    #[error("this key may ask these models only: {}", allowed.join(", "))]
+    KeyModel {
+        /// Those that it may ask.
+        allowed: Vec<String>,
+    },
+    /// Everybody who is left asks for more than the key pays.
+    #[error(
+        "this key pays at most {} USD per million prompt tokens and {} USD per million answer tokens, and the \
+         lowest price on offer is {} and {} USD",
+        dollars(most.input), dollars(most.output), dollars(lowest.input), dollars(lowest.output)
+    )]
+    KeyPrice {
+        /// The highest price that the key pays.
+        most: Price,
+        /// The lowest price on offer, after the tier.
+        lowest: Price,
+    },
     /// The operator's free budget does not cover the upper bound of the cheapest offer.
     #[error("there is no budget for free answers now")]
     FreeBudgetEmpty {
@@ -164,6 +207,10 @@ impl Refusal {
             Refusal::OnlyOwnProvider => "only_own_provider",
             Refusal::ProviderUntrusted => "provider_untrusted",
             Refusal::InsufficientFunds { .. } => "insufficient_funds",
+            Refusal::KeyBudgetDay { .. } => "key_budget_day",
+            Refusal::KeyBudgetTotal { .. } => "key_budget_total",
+            Refusal::KeyModel { .. } => "key_model",
+            Refusal::KeyPrice { .. } => "key_price",
             Refusal::FreeBudgetEmpty { .. } => "free_budget_empty",
             Refusal::ProviderPaused => "provider_paused",
             Refusal::QueueFull { .. } => "queue_full",
@@ -198,6 +245,10 @@ impl Refusal {
             | Refusal::QuantizationUnavailable { .. }
             | Refusal::OnlyOwnProvider
             | Refusal::InsufficientFunds { .. }
+            | Refusal::KeyBudgetDay { .. }
+            | Refusal::KeyBudgetTotal { .. }
+            | Refusal::KeyModel { .. }
+            | Refusal::KeyPrice { .. }
             | Refusal::FreeBudgetEmpty { .. }
             | Refusal::PageMistake { .. } => false,
         }

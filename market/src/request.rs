@@ -1,8 +1,10 @@
 //! A request: what a page asks of the market.
 
+use std::sync::Arc;
+
 use rekursing_protocol::{AccountId, JobId, Nanos, OfferKind, PluginId, Price};
 
-use crate::{ledger::Account, tier::Tier};
+use crate::{ledger::Account, purse::Spender, tier::Tier};
 
 /// Which model the page wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +44,9 @@ pub struct Request {
     pub job: JobId,
     /// Who pays.
     pub payer: Payer,
+    /// The key that spends a page's money; `None` where nothing limits what is spent and nobody asks by
+    /// which key.
+    pub spender: Option<Arc<Spender>>,
     /// The page's own plugin, which never serves it: nobody trades with himself.
     pub owner_of_page: Option<PluginId>,
     /// Text or embeddings.

@@ -3,7 +3,7 @@
 //! The relay's own fields are read here. What goes to the model server is taken by the agent's
 //! whitelist, a first time here and a second time at the plugin.
 
-mod number;
+pub(crate) mod number;
 pub(crate) mod prompt;
 
 use std::borrow::Cow;
@@ -27,6 +27,18 @@ pub enum Dialect {
     Completion,
     /// `POST /v1/embeddings`
     Embedding,
+}
+
+impl Dialect {
+    /// Returns the route's path.
+    pub const fn route(self) -> &'static str {
+        match self {
+            Dialect::Inference => "/api/llm/inference",
+            Dialect::Chat => "/v1/chat/completions",
+            Dialect::Completion => "/v1/completions",
+            Dialect::Embedding => "/v1/embeddings",
+        }
+    }
 }
 
 /// What a page asks for, read from its body.
@@ -138,6 +150,7 @@ impl Ask {
         let request = Request {
             job,
             payer,
+            spender: None,
             owner_of_page: None,
             kind: if call == Call::Embedding { OfferKind::Embedding } else { OfferKind::Text },
             model: wish,

@@ -43,6 +43,9 @@ pub struct Config {
     pub behind_proxy: bool,
     /// SHA-256, in hex, of the operator's token. Without it the operator's routes are closed.
     pub operator_token_sha256: Option<String>,
+    /// Address and port for the operator's routes alone, which are then on no other. None: they are with
+    /// the others.
+    pub operator_listen: Option<SocketAddr>,
     /// Free answers.
     pub free: Free,
     /// Ads beside free answers.
@@ -165,6 +168,12 @@ pub struct Limits {
     pub connects_per_minute: u32,
     /// Requests for answers per minute from one address without an API key.
     pub free_requests_per_minute: u32,
+    /// Open API keys of one account, the operator's apart.
+    pub keys_per_account: u64,
+    /// Bytes of answers that are kept for callers who ask again with the same `Idempotency-Key`.
+    pub replay_bytes: usize,
+    /// Keys that pages make per minute from one address.
+    pub keys_per_minute: u32,
 }
 
 /// Deadlines, in milliseconds.
@@ -195,6 +204,10 @@ pub struct Time {
     pub page_stall_ms: u64,
     /// That a stopping relay lets running answers finish.
     pub drain_ms: u64,
+    /// That an answer is kept for callers who ask again with the same `Idempotency-Key`.
+    pub replay_ms: u64,
+    /// That an `Idempotency-Key` keeps a call that came to something from being made again.
+    pub idempotency_ms: u64,
     /// From one audit of the whole book to the next; 0 is never.
     pub audit_ms: u64,
 }
@@ -210,6 +223,7 @@ impl Default for Config {
             extensions: Vec::new(),
             behind_proxy: false,
             operator_token_sha256: None,
+            operator_listen: None,
             free: Free::default(),
             ads: Ads::default(),
             money: Money::default(),
@@ -289,6 +303,9 @@ impl Default for Limits {
             registrations_per_minute: 20,
             connects_per_minute: 120,
             free_requests_per_minute: 60,
+            keys_per_account: 100,
+            replay_bytes: 64 * 1024 * 1024,
+            keys_per_minute: 20,
         }
     }
 }
@@ -308,6 +325,8 @@ impl Default for Time {
             total_ms: 600_000,
             page_stall_ms: 30_000,
             drain_ms: 30_000,
+            replay_ms: 600_000,
+            idempotency_ms: 24 * 60 * 60 * 1_000,
             audit_ms: 24 * 60 * 60 * 1_000,
         }
     }

@@ -11,20 +11,21 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
-    Tier, Usage,
-    ledger::{Book, BookRefusal, Entry, Transfer},
+    Taken, Tier, Usage,
+    ledger::{Book, BookRefusal, CorrectionRefusal, Entry, Transfer},
 };
 use rekursing_protocol::{
-    FailCode, Gpu, JobId, Moment, Nanos, PluginId, SessionId, Span,
+    FailCode, Gpu, JobId, KeyId, Moment, Nanos, PluginId, SessionId, Span,
     earnings::Receipt,
     frame::{Cancel, Drain, Heartbeat, Inventory, Settled, close},
 };
+use tokio::sync::oneshot;
 
 use crate::{
     clock::Clock,
     discrepancy::Discrepancy,
     outbox::{Order, Outbox},
-    store::Store,
+    store::{Act, Store},
     stream::{Patience, Stream, Stuck},
     telemetry,
 };
@@ -206,6 +207,21 @@ impl Desk {
         }
     }
 
+    /// Takes an entry back, and says so in the operator's log, at the latest together with it. Who waits for
+    /// what is returned hears when the log has it.
+    pub fn correct(
+        &self,
+        entry: &Entry,
+        reason: &str,
+        act: Act,
+    ) -> Result<oneshot::Receiver<anyhow::Result<()>>, CorrectionRefusal> {
+        self.run(|market, now| {
+            market.correct(now, entry, reason)?;
+            // In front of the entries, which are queued when this is over.
+            Ok(self.shared.store.log(now, act))
+        })
+    }
+
     /// Lets time pass: deadlines of the queue, of sessions and of running jobs.
     pub fn tick(&self, patience: &Patience) {
         self.run(|market, now| market.tick(now));
@@ -297,6 +313,18 @@ impl Desk {
     /// Returns an account's balance.
     pub fn balance(&self, account: rekursing_market::Account) -> Nanos {
         self.shared.market.lock().book().balance(account)
+    }
+
+    /// Returns what is set aside for an account's jobs, in time that grows with all that run.
+    pub fn held(&self, account: rekursing_market::Account) -> Nanos {
+        let market = self.shared.market.lock();
+        let held = market.book().open_holds().filter(|(_, payer, _)| *payer == account);
+        Nanos::new(held.map(|(_, _, amount)| amount.get()).sum())
+    }
+
+    /// Returns what a key with a budget, and those made with it, have taken.
+    pub fn taken(&self, key: KeyId) -> Taken {
+        self.shared.market.lock().taken(self.now(), key)
     }
 
     /// Tells one visitor from another, without keeping the address.

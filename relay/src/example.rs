@@ -83,6 +83,7 @@ fn settlement(price: Price, now: Moment) -> Settlement {
     Settlement {
         job: JOBS[1],
         lease: 1,
+        api_key: None,
         owner: OWNER,
         model: "qwen2.5-7b-instruct".to_owned(),
         tier_asked: Tier::High,

@@ -12,11 +12,12 @@ use std::{
 use dashmap::DashMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rekursing_protocol::{AccountId, CampaignId, JobId, PluginId, SessionId};
+use rekursing_protocol::{CampaignId, JobId, PluginId, SessionId};
 use tokio::sync::Semaphore;
 
 use crate::{
-    ads::Ads, chance, config::Config, desk::Desk, payouts::Payouts, receipt::Seal, upstream::Upstreams,
+    ads::Ads, chance, config::Config, desk::Desk, payouts::Payouts, receipt::Seal, replay::Replays,
+    store::Holder, upstream::Upstreams,
 };
 
 /// What every handler and session shares.
@@ -34,6 +35,8 @@ pub struct House {
     pub plugins: DashMap<PluginId, Identity>,
     /// API keys in use.
     pub keys: Arc<Keys>,
+    /// Answers for callers who ask again.
+    pub replays: Replays,
     /// Direct providers.
     pub upstreams: Upstreams,
     /// What signs receipts.
@@ -102,10 +105,10 @@ impl House {
     }
 }
 
-/// The accounts of API keys in use, by the key's hash.
+/// API keys in use, by their hash: whose money each may spend, and how.
 #[derive(Debug, Default)]
 pub struct Keys {
-    accounts: DashMap<[u8; 32], AccountId>,
+    holders: DashMap<[u8; 32], Holder>,
     /// How often everything was forgotten.
     age: AtomicU64,
 }
@@ -115,9 +118,9 @@ pub struct Keys {
 pub struct Age(u64);
 
 impl Keys {
-    /// Returns a known key's account.
-    pub fn account(&self, hash: &[u8; 32]) -> Option<AccountId> {
-        self.accounts.get(hash).map(|account| *account)
+    /// Returns who holds a known key.
+    pub fn holder(&self, hash: &[u8; 32]) -> Option<Holder> {
+        self.holders.get(hash).map(|holder| holder.clone())
     }
 
     /// Begins to look a key up.
@@ -127,17 +130,17 @@ impl Keys {
 
     /// Keeps what was found, unless everything was forgotten meanwhile: the key may be one that was
     /// revoked behind the look.
-    pub fn keep(&self, hash: [u8; 32], account: AccountId, looked: Age) {
-        self.accounts.insert(hash, account);
+    pub fn keep(&self, hash: [u8; 32], holder: Holder, looked: Age) {
+        self.holders.insert(hash, holder);
         if self.age().0 != looked.0 {
-            self.accounts.remove(&hash);
+            self.holders.remove(&hash);
         }
     }
 
     /// Forgets every key, so that each is looked up anew.
     pub fn forget(&self) {
         self.age.fetch_add(1, Ordering::SeqCst);
-        self.accounts.clear();
+        self.holders.clear();
     }
 }
 
@@ -169,6 +172,7 @@ pub struct Rates {
     registrations: DefaultKeyedRateLimiter<IpAddr>,
     connects: DefaultKeyedRateLimiter<IpAddr>,
     free_requests: DefaultKeyedRateLimiter<IpAddr>,
+    keys: DefaultKeyedRateLimiter<IpAddr>,
 }
 
 impl Rates {
@@ -181,6 +185,7 @@ impl Rates {
             registrations: per_minute(config.limits.registrations_per_minute),
             connects: per_minute(config.limits.connects_per_minute),
             free_requests: per_minute(config.limits.free_requests_per_minute),
+            keys: per_minute(config.limits.keys_per_minute),
         }
     }
 
@@ -199,9 +204,14 @@ impl Rates {
         self.free_requests.check_key(&address).is_ok()
     }
 
+    /// Counts a key that a page makes.
+    pub fn key(&self, address: IpAddr) -> bool {
+        self.keys.check_key(&address).is_ok()
+    }
+
     /// Forgets addresses that have been quiet.
     pub fn tidy(&self) {
-        for rate in [&self.registrations, &self.connects, &self.free_requests] {
+        for rate in [&self.registrations, &self.connects, &self.free_requests, &self.keys] {
             rate.retain_recent();
         }
     }
@@ -209,19 +219,25 @@ impl Rates {
 
 #[cfg(test)]
 mod tests {
+    use rekursing_market::{Limits, Spender};
+    use rekursing_protocol::{AccountId, KeyId};
+
     use super::*;
 
     #[test]
     fn a_key_that_is_revoked_while_it_is_looked_up_is_not_kept() {
         let (keys, account) = (Keys::default(), AccountId::from_bits(1));
+        let spender = Spender { key: KeyId::from_bits(1), limits: Limits::default(), maker: None };
+        let holder = Holder { account, spender: Arc::new(spender) };
+        let is_known = |keys: &Keys| keys.holder(&[1; 32]).is_some();
         let looked = keys.age();
-        keys.keep([1; 32], account, looked);
-        assert_eq!(keys.account(&[1; 32]), Some(account));
+        keys.keep([1; 32], holder.clone(), looked);
+        assert!(is_known(&keys));
         keys.forget();
-        assert_eq!(keys.account(&[1; 32]), None);
-        keys.keep([1; 32], account, looked);
-        assert_eq!(keys.account(&[1; 32]), None, "the look was before the revocation");
-        keys.keep([1; 32], account, keys.age());
-        assert_eq!(keys.account(&[1; 32]), Some(account));
+        assert!(!is_known(&keys));
+        keys.keep([1; 32], holder.clone(), looked);
+        assert!(!is_known(&keys), "the look was before the revocation");
+        keys.keep([1; 32], holder, keys.age());
+        assert!(is_known(&keys));
     }
 }

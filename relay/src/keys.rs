@@ -1,24 +1,41 @@
 //! Keys as the operator reads them: a table for the eye, or JSON for a program. Amounts are exact.
 
-use rekursing_protocol::{AccountId, Nanos, name};
+use rekursing_protocol::{AccountId, KeyId, Moment, Nanos, name};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::store::Purse;
+use crate::{
+    limits,
+    store::{Key, Purse},
+};
 
 /// A key in JSON.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Row<'a> {
-    prefix: &'a str,
+    prefix: KeyId,
     name: &'a str,
     account: AccountId,
+    made_with: Option<KeyId>,
+    created_at: Moment,
     revoked: bool,
+    #[serde(flatten)]
+    limits: Map<String, Value>,
     balance: Nanos,
     held: Nanos,
     spent: Nanos,
 }
 
-/// Most characters of a name in the table.
-const NAME_CHARS_MAX: usize = 60;
+/// Longest name of a key, in characters.
+pub const NAME_CHARS_MAX: usize = 60;
+
+/// What is told of a name that is none.
+pub const BAD_NAME: &str = "a key's name has at most 60 characters, all of them visible";
+
+/// Tells whether a key may be called so.
+pub fn is_name(name: &str) -> bool {
+    name.chars().count() <= NAME_CHARS_MAX && name::is_plain(name)
+}
 
 /// Returns the keys as one line of JSON.
 ///
@@ -26,10 +43,13 @@ const NAME_CHARS_MAX: usize = 60;
 /// Never: the rows are plain data.
 pub fn json(purses: &[Purse]) -> String {
     let rows = purses.iter().map(|Purse { key, balance, held, spent }| Row {
-        prefix: &key.prefix,
+        prefix: key.id,
         name: &key.name,
         account: key.account,
+        made_with: key.maker,
+        created_at: key.created,
         revoked: key.revoked,
+        limits: limits::fields(&key.limits),
         balance: *balance,
         held: *held,
         spent: *spent,
@@ -38,24 +58,34 @@ pub fn json(purses: &[Purse]) -> String {
 }
 
 /// Returns the keys as lines with a heading; amounts are dollars, one point below the other.
-pub fn table(purses: &[Purse]) -> String {
+pub fn table(now: Moment, purses: &[Purse]) -> String {
     let amounts = |heading, amount: fn(&Purse) -> Nanos| {
         aligned(heading, purses.iter().map(|purse| amount(purse).to_string()))
     };
-    let texts = |heading: &str, text: fn(&Purse) -> String| {
+    let texts = |heading: &str, text: &dyn Fn(&Purse) -> String| {
         padded(std::iter::once(heading.to_owned()).chain(purses.iter().map(text)).collect())
     };
     let columns = [
-        texts("key", |purse| format!("{}…", purse.key.prefix)),
-        texts("state", |purse| if purse.key.revoked { "revoked" } else { "open" }.to_owned()),
+        texts("key", &|purse| format!("{}…", purse.key.id)),
+        texts("state", &|purse| state(now, &purse.key).to_owned()),
         amounts("balance", |purse| purse.balance),
         amounts("held", |purse| purse.held),
         amounts("spent", |purse| purse.spent),
-        texts("account", |purse| purse.key.account.to_string()),
-        texts("name", |purse| name::plain(&purse.key.name, NAME_CHARS_MAX)),
+        texts("account", &|purse| purse.key.account.to_string()),
+        texts("name", &|purse| name::plain(&purse.key.name, NAME_CHARS_MAX)),
+        texts("limits", &|purse| limits::line(&purse.key.limits)),
     ];
     let line = |at: usize| columns.each_ref().map(|column| column[at].as_str()).join("  ");
     (0..=purses.len()).map(|at| line(at).trim_end().to_owned() + "\n").collect()
+}
+
+/// Returns whether a key opens anything.
+fn state(now: Moment, key: &Key) -> &'static str {
+    match key.limits.expires {
+        _ if key.revoked => "revoked",
+        Some(expires) if expires <= now => "expired",
+        Some(_) | None => "open",
+    }
 }
 
 /// Puts decimal numbers under their heading so that their points stand below each other.
@@ -85,15 +115,19 @@ fn padded(lines: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::store::Key;
+    use rekursing_market::Limits;
 
-    fn purse(number: u128, name: &str, revoked: bool, amounts: [&str; 3]) -> Purse {
+    use super::*;
+
+    fn purse(number: u32, name: &str, revoked: bool, amounts: [&str; 3]) -> Purse {
         let key = Key {
             hash: [0; 32],
-            prefix: format!("rk_{number:08}"),
+            id: KeyId::from_bits(number),
             name: name.to_owned(),
-            account: AccountId::from_bits(number),
+            account: AccountId::from_bits(number.into()),
+            maker: None,
+            limits: Limits::default(),
+            created: Moment(7),
             revoked,
         };
         let [balance, held, spent] = amounts.map(|amount| amount.parse().unwrap());
@@ -101,37 +135,43 @@ mod tests {
     }
 
     fn purses() -> [Purse; 3] {
-        [
+        let mut purses = [
             purse(1, "Ada", false, ["4.9996574", "0.00045", "0.0003426"]),
             purse(2, "Grace \u{202e}H\x1b[2J", true, ["0", "0", "0"]),
             purse(3, "", false, ["1000000", "12.5", "0.000000001"]),
-        ]
+        ];
+        let limits = &mut purses[2].key.limits;
+        (limits.budget_day, limits.expires) = (Some(Nanos::DOLLAR), Some(Moment(8)));
+        purses
     }
 
     #[test]
     fn amounts_stand_point_below_point() {
         assert_eq!(
-            table(&purses()),
+            table(Moment(8), &purses()),
             "\
-key           state    balance          held      spent        account                         name
+key           state    balance          held      spent        account                         name        limits
 rk_00000001…  open           4.9996574   0.00045  0.0003426    acc_00000000000000000000000001  Ada
 rk_00000002…  revoked        0           0        0            acc_00000000000000000000000002  Grace H[2J
-rk_00000003…  open     1000000          12.5      0.000000001  acc_00000000000000000000000003
+rk_00000003…  expired  1000000          12.5      0.000000001  acc_00000000000000000000000003              1 a day; until 1970-01-01
 "
         );
-        assert_eq!(table(&[]), "key  state  balance  held  spent  account  name\n");
+        assert_eq!(table(Moment(0), &[]), "key  state  balance  held  spent  account  name  limits\n");
     }
 
     #[test]
     fn in_json_amounts_are_exact_texts() {
-        let json: serde_json::Value = serde_json::from_str(&json(&purses())).unwrap();
+        let json: Value = serde_json::from_str(&json(&purses())).unwrap();
         assert_eq!(
             json[0],
             serde_json::json!({
                 "prefix": "rk_00000001", "name": "Ada", "account": "acc_00000000000000000000000001",
-                "revoked": false, "balance": "4.9996574", "held": "0.00045", "spent": "0.0003426"
+                "madeWith": null, "createdAt": 7, "revoked": false, "budgetPerDay": null, "budgetTotal": null,
+                "models": null, "maxPrice": null, "expiresAt": null,
+                "balance": "4.9996574", "held": "0.00045", "spent": "0.0003426"
             })
         );
+        assert_eq!(json[2]["budgetPerDay"], "1");
         assert_eq!(json.as_array().map(Vec::len), Some(3));
     }
 }

@@ -8,14 +8,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use rekursing_market::Account;
-use rekursing_protocol::{AccountId, Nanos, name::is_plain};
+use rekursing_market::{Account, Limits};
+use rekursing_protocol::{AccountId, KeyId, Moment, Nanos, Price, Span, name};
 use rekursing_relay::{
     chance,
     clock::Clock,
     config::Config,
-    example, keys, receipt, relay,
-    store::{self, Key, Location, Store},
+    example, keys, limits, receipt, relay,
+    store::{self, GRANT_MAX, Key, Location, Made, NewKey, Store, Unstarted},
 };
 
 #[global_allocator]
@@ -76,6 +76,15 @@ enum Task {
         #[command(subcommand)]
         task: KeyTask,
     },
+    /// Prints what the operator did, by command or over HTTP, newest first
+    Log {
+        /// How many lines
+        #[arg(long, default_value_t = 100)]
+        limit: u64,
+        /// Prints one line of JSON, with amounts as texts
+        #[arg(long)]
+        json: bool,
+    },
     /// Checks every rule of the ledger over the whole book; ends with 1 if one is broken
     Audit,
     /// Checks receipts
@@ -89,12 +98,6 @@ enum Task {
     HashToken,
 }
 
-/// The most that is granted at once: a million dollars. All grants together must fit 64 bits.
-const GRANT_MAX: Nanos = Nanos::new(1_000_000_000_000_000);
-
-/// Longest name of a key, in characters.
-const KEY_NAME_MAX: usize = 60;
-
 #[derive(Debug, Subcommand)]
 enum KeyTask {
     /// Makes an account with an opening balance and a key to it, and shows the key this once
@@ -105,11 +108,16 @@ enum KeyTask {
         /// Opening balance in USD, such as 5.00
         #[arg(long, default_value = "0")]
         balance: Nanos,
+        /// Makes another key to this account, acc_…, and no new account
+        #[arg(long)]
+        account: Option<AccountId>,
+        #[command(flatten)]
+        limits: LimitFlags,
     },
     /// Adds to the balance behind a key
     Grant {
         /// The key's first characters, as `list` shows them
-        prefix: String,
+        prefix: KeyId,
         /// Amount in USD, such as 5.00
         #[arg(long)]
         amount: Nanos,
@@ -117,16 +125,19 @@ enum KeyTask {
         #[arg(long)]
         ads: bool,
     },
-    /// Lists keys by their first characters, with balance, money held for running jobs, and money spent, in USD
+    /// Lists keys by their first characters, with balance, money held for running jobs, money spent, in USD, and limits
     List {
         /// Prints one line of JSON, with amounts as texts
         #[arg(long)]
         json: bool,
     },
-    /// Closes a key for good; a serving relay knows of it within a second
+    /// Closes a key for good, and those made with it; a serving relay knows of it within a second
     Revoke {
         /// The key's first characters, as `list` shows them
-        prefix: String,
+        prefix: KeyId,
+        /// Leaves the keys that were made with it open
+        #[arg(long)]
+        keep_made: bool,
     },
 }
 
@@ -144,6 +155,63 @@ enum ReceiptTask {
     },
 }
 
+/// What a key may do with its account's money.
+#[derive(Debug, clap::Args)]
+struct LimitFlags {
+    /// Most that the key may spend in a UTC day, in USD
+    #[arg(long)]
+    budget_day: Option<Nanos>,
+    /// Most that the key may spend in all, in USD
+    #[arg(long)]
+    budget_total: Option<Nanos>,
+    /// Models that the key may ask, by family or exact name, parted by commas
+    #[arg(long, value_delimiter = ',')]
+    models: Vec<String>,
+    /// Highest price of prompts that the key pays, in USD per million tokens
+    #[arg(long, value_name = "USD")]
+    max_price_input: Option<Nanos>,
+    /// Highest price of answers that the key pays, in USD per million tokens
+    #[arg(long, value_name = "USD")]
+    max_price_output: Option<Nanos>,
+    /// How long the key opens anything, in days or hours: 90d, 12h
+    #[arg(long, value_parser = span)]
+    expires: Option<Span>,
+}
+
+impl LimitFlags {
+    fn limits(self, now: Moment) -> Result<Limits> {
+        let side = |most: Option<Nanos>| most.map_or(u64::MAX, |most| most.get().unsigned_abs() / 1_000);
+        let (input, output) = (self.max_price_input, self.max_price_output);
+        let amounts = [self.budget_day, self.budget_total, input, output];
+        if amounts.into_iter().flatten().any(Nanos::is_negative) {
+            bail!("a budget or a price is not below 0");
+        }
+        let price = Price::new(side(input), side(output));
+        let limits = Limits {
+            budget_day: self.budget_day,
+            budget_total: self.budget_total,
+            models: self.models,
+            price_max: (input.is_some() || output.is_some()).then_some(price),
+            expires: self.expires.map(|span| now + span),
+        };
+        limits::check(&limits).map_err(|(_, message)| anyhow::anyhow!(message))?;
+        Ok(limits)
+    }
+}
+
+/// Reads a length of time in days or hours.
+fn span(text: &str) -> Result<Span, String> {
+    let wrong = || "a length of time is a number of days or hours, such as 90d or 12h".to_owned();
+    let (number, seconds) = match (text.strip_suffix('d'), text.strip_suffix('h')) {
+        (Some(days), _) => (days, 86_400),
+        (None, Some(hours)) => (hours, 3_600),
+        (None, None) => return Err(wrong()),
+    };
+    // Ten thousand of either is long enough, and short enough to be added to any moment.
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    if (1..=10_000).contains(&number) { Ok(Span::secs(number * seconds)) } else { Err(wrong()) }
+}
+
 fn main() -> Result<()> {
     let cli = Cli::parse();
     let config = config(&cli.place)?;
@@ -154,6 +222,10 @@ fn main() -> Result<()> {
                 store::must_exist(&config.location())?;
             }
             key(&config.location(), task)
+        }
+        Task::Log { limit, json } => {
+            store::must_exist(&config.location())?;
+            log(&config.location(), limit, json)
         }
         Task::Audit => {
             store::must_exist(&config.location())?;
@@ -211,15 +283,20 @@ fn serve(config: Config) -> Result<()> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(config.threads).enable_all().build()
     };
     runtime.context("could not start the runtime")?.block_on(async {
-        let listener = relay::bind(&config)?;
+        let listener = relay::bind(config.listen)?;
         let address = listener.local_addr().context("the listener has no address")?;
+        let operator = config.operator_listen.map(relay::bind).transpose()?;
         let open = tokio::task::spawn_blocking(move || relay::open(config));
         let house = open.await.context("the relay could not be set up")??;
         // Before anybody is told of it: whoever starts a relay may stop it at once.
         let shutdown = signals()?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
         say(&format!("LISTENING http://{address}"))?;
-        relay::run(house, listener, shutdown).await;
+        if let Some(operator) = &operator {
+            let address = operator.local_addr().context("the operator's listener has no address")?;
+            say(&format!("OPERATOR http://{address}"))?;
+        }
+        relay::run(house, listener, operator, shutdown).await;
         Ok(())
     })
 }
@@ -241,47 +318,80 @@ fn key(location: &Location, task: KeyTask) -> Result<()> {
     let mut store = Store::open(location)?;
     let now = Clock::start().now();
     match task {
-        KeyTask::Create { name, balance } => {
+        KeyTask::Create { name, balance, account, limits } => {
             if balance.is_negative() || balance > GRANT_MAX {
                 bail!("a balance is from 0 to {GRANT_MAX} USD");
             }
-            if name.chars().count() > KEY_NAME_MAX || !is_plain(&name) {
-                bail!("a key's name has at most {KEY_NAME_MAX} characters, all of them visible");
+            if !keys::is_name(&name) {
+                bail!("{}", keys::BAD_NAME);
             }
-            let secret = chance::secret("rk_");
+            if let Some(account) = account
+                && !store.has_account(account)?
+            {
+                bail!("no key opens the account {account}");
+            }
+            let limits = limits.limits(now)?;
             let (ms, random) = chance::id(now);
-            let key = Key {
-                hash: chance::digest(&secret),
-                prefix: secret.chars().take(11).collect(),
-                name,
-                account: AccountId::new(ms, random),
-                revoked: false,
-            };
-            store.create_key(now, &key, balance)?;
-            say(&secret)
+            let account = account.unwrap_or_else(|| AccountId::new(ms, random));
+            let new = |secret: &str| Key::new(secret, now, name.clone(), account, None, limits.clone());
+            say(&create(&mut store, new, balance)?)
         }
         KeyTask::Grant { prefix, amount, ads } => {
             if amount <= Nanos::ZERO || amount > GRANT_MAX {
                 bail!("an amount is above 0 and at most {GRANT_MAX} USD");
             }
             let purse = if ads { Account::Advertiser } else { Account::Page };
-            let Some(key) = store.grant(now, &prefix, purse, amount)? else {
+            let Some(key) = store.grant(now, prefix, purse, amount, &who())? else {
                 bail!("no key begins with {prefix}")
             };
             say(&format!("granted {amount} USD to {}", key.account))
         }
         KeyTask::List { json } => {
             let purses = store.purses()?;
-            let listed = if json { keys::json(&purses) } else { keys::table(&purses) };
+            let listed = if json { keys::json(&purses) } else { keys::table(now, &purses) };
             say(listed.trim_end())
         }
-        KeyTask::Revoke { prefix } => {
-            if store.revoke_key(now, &prefix)? {
-                return say(&format!("revoked {prefix}…"));
+        KeyTask::Revoke { prefix, keep_made } => {
+            let made = if keep_made { Made::Kept } else { Made::RevokedToo };
+            match store.revoke_key(now, prefix, made, &who())? {
+                0 => bail!("no open key begins with {prefix}"),
+                1 => say(&format!("revoked {prefix}…")),
+                count => say(&format!("revoked {prefix}… and {} keys that were made with it", count - 1)),
             }
-            bail!("no open key begins with {prefix}")
         }
     }
+}
+
+/// Makes a key, in the rare case that it begins like another one a second time, and returns it.
+fn create(store: &mut Unstarted, new: impl Fn(&str) -> Key, balance: Nanos) -> Result<String> {
+    loop {
+        let secret = chance::secret(KeyId::PREFIX);
+        match store.create_key(&new(&secret), balance, &who())? {
+            NewKey::Made => return Ok(secret),
+            NewKey::Taken => {}
+            NewKey::TooMany | NewKey::MakerRevoked => bail!("the key could not be made"),
+        }
+    }
+}
+
+/// Prints what the operator did, newest first.
+fn log(location: &Location, count: u64, json: bool) -> Result<()> {
+    let lines = Store::open(location)?.operator_log(count)?;
+    if json {
+        return say(&serde_json::to_string(&lines).context("could not write the log as JSON")?);
+    }
+    for line in lines {
+        let amount = line.amount.map(|amount| format!("{amount} USD ")).unwrap_or_default();
+        let at = limits::time(line.at);
+        say(format!("{at} {} {} {} {amount}{}", line.who, line.what, line.about, line.note).trim_end())?;
+    }
+    Ok(())
+}
+
+/// Says who gives a command: the user as the machine calls him.
+fn who() -> String {
+    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    format!("cli:{}", name::plain(&user.unwrap_or_default(), keys::NAME_CHARS_MAX))
 }
 
 fn audit(location: &Location) -> Result<()> {

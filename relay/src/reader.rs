@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{
     desk::Desk,
+    http::once::Fruitless,
     sse::Encoder,
     stream::{Batch, Ending, Stream},
 };
@@ -88,16 +89,17 @@ impl Drop for Reader {
 pub struct Events {
     reader: Reader,
     encoder: Encoder,
+    fruitless: Fruitless,
     done: bool,
     spoke: Instant,
     silence: Pin<Box<Sleep>>,
 }
 
 impl Events {
-    /// Makes a body of a stream.
-    pub fn new(reader: Reader, encoder: Encoder) -> Events {
+    /// Makes a body of a stream, which notes in the end if nothing came of it.
+    pub fn new(reader: Reader, encoder: Encoder, fruitless: Fruitless) -> Events {
         let silence = Box::pin(tokio::time::sleep(COMMENT_AFTER));
-        Events { reader, encoder, done: false, spoke: silence.deadline() - COMMENT_AFTER, silence }
+        Events { reader, encoder, fruitless, done: false, spoke: silence.deadline() - COMMENT_AFTER, silence }
     }
 
     /// Sends a comment when there has been silence for long.
@@ -136,6 +138,9 @@ impl Body for Events {
                     this.encoder.assigned(&assignment, &this.reader.desk);
                 }
                 this.done = batch.ending.is_some();
+                if batch.ending.as_ref().is_some_and(Ending::is_fruitless) {
+                    this.fruitless.note();
+                }
                 this.spoke = this.silence.deadline() - COMMENT_AFTER;
                 Poll::Ready(Some(Ok(Frame::data(this.encoder.batch(batch)))))
             }

@@ -1,6 +1,7 @@
 //! A running relay, from its start to its end.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -31,6 +32,7 @@ use crate::{
     http::router::Routes,
     payouts::{self, Payouts, Rails, Rules},
     receipt::{self, Seal},
+    replay::Replays,
     server,
     store::{Audit, Store},
     stream::Patience,
@@ -75,6 +77,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     let plugins = unstarted.plugins()?;
     let upstreams = unstarted.upstreams()?;
     let seal = Seal::new(&unstarted.receipt_keys(receipt::key(clock.now()))?)?;
+    let taken = unstarted.taken(clock.now())?;
     let begun = clock.now();
     let opening = unstarted.opening()?;
     let audit = Audit { entries: opening.last, open_holds: opening.holds.len(), wrong: None };
@@ -86,6 +89,9 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     let book = Book::restore(opening.balances, opening.holds);
     let seed = u64::from_le_bytes(chance::bytes());
     let mut market = Market::new(config.terms(), book, seed);
+    for (key, taken) in taken {
+        market.restore_key(key, taken);
+    }
     market.recall(clock.now(), unstarted.history(clock.now())?);
 
     // Other processes can change the database before the desk is there; the store then tells again.
@@ -124,6 +130,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         rates: Rates::new(&config),
         room: Arc::new(Semaphore::new(config.limits.requests_bytes / 1_024)),
         long_reads: Semaphore::new(2),
+        replays: Replays::new(config.limits.replay_bytes, Span::millis(config.time.replay_ms)),
         config,
         ads: Ads::new(kept, desk.clone()),
         desk,
@@ -142,12 +149,21 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     Ok(house)
 }
 
-/// Serves on `listener` until `shutdown` completes, then drains: sessions are told, running answers
-/// finish within the configured time, the ledger is flushed.
-pub async fn run(house: Arc<House>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+/// Serves on `listener`, and the operator on one of his own if there is one, until `shutdown` completes,
+/// then drains: sessions are told, running answers finish within the configured time, the ledger is flushed.
+pub async fn run(
+    house: Arc<House>,
+    listener: TcpListener,
+    operator: Option<TcpListener>,
+    shutdown: impl Future<Output = ()>,
+) {
     let (stop, stopped) = watch::channel(false);
     let routes = Routes::new(Arc::clone(&house));
-    let accepting = tokio::spawn(server::serve(Arc::clone(&house), listener, routes, stopped));
+    let accepting = tokio::spawn(server::serve(Arc::clone(&house), listener, routes, stopped.clone()));
+    let operating = operator.map(|listener| {
+        let routes = Routes::operator(Arc::clone(&house));
+        tokio::spawn(server::serve(Arc::clone(&house), listener, routes, stopped))
+    });
     let upkeep = tokio::spawn(upkeep(Arc::clone(&house)));
     let audits = tokio::spawn(audits(Arc::clone(&house)));
     let payouts = tokio::spawn(payouts::work(Arc::clone(&house.payouts)));
@@ -158,6 +174,9 @@ pub async fn run(house: Arc<House>, listener: TcpListener, shutdown: impl Future
     audits.abort();
     accepting.abort();
     house.ads.flush().await;
+    if let Some(operating) = operating {
+        operating.abort();
+    }
     let store = house.desk.store().clone();
     let stopped = tokio::task::spawn_blocking(move || store.stop()).await;
     if stopped.is_err() {
@@ -165,12 +184,11 @@ pub async fn run(house: Arc<House>, listener: TcpListener, shutdown: impl Future
     }
 }
 
-/// Binds the configured address.
+/// Binds an address.
 ///
 /// # Errors
 /// When the address is taken or not this machine's.
-pub fn bind(config: &Config) -> Result<TcpListener> {
-    let listen = config.listen;
+pub fn bind(listen: SocketAddr) -> Result<TcpListener> {
     let bind = || -> std::io::Result<TcpListener> {
         let socket = if listen.is_ipv4() {
             tokio::net::TcpSocket::new_v4()?
@@ -237,6 +255,10 @@ async fn upkeep(house: Arc<House>) {
         }
         if ticks.is_multiple_of(240) {
             house.rates.tidy();
+            house.replays.tidy(house.desk.now());
+        }
+        if ticks.is_multiple_of(2_400) {
+            house.desk.store().forget_asked(house.desk.now() - Span::millis(time.idempotency_ms));
         }
     }
 }

@@ -4,14 +4,18 @@
 //! closures that run when everything before them is durable. Reads go through a connection of their
 //! own and never wait for the writer. The store knows no rule of the market.
 
+mod asked;
 mod audit;
 mod campaigns;
 mod daily;
 mod discrepancies;
 mod earnings;
 mod entries;
+mod grants;
 mod history;
 mod identities;
+mod keys;
+mod operator_log;
 mod payouts;
 mod queue;
 mod receipts;
@@ -40,9 +44,13 @@ use rekursing_market::{
 use rekursing_protocol::{JobId, Moment, Nanos};
 use tokio::sync::oneshot;
 
+pub use asked::Asked;
 pub use audit::{Audit, audit};
 pub use campaigns::{AdCount, AdDay, Placed};
-pub use identities::{Key, Plugin, Purse, Upstream};
+pub use grants::{GRANT_MAX, grant_of};
+pub use identities::{Plugin, Upstream};
+pub use keys::{Holder, Key, LINE_MAX, Made, NewKey, Purse, Usage, descendants};
+pub use operator_log::{Act, Deed, LogLine};
 pub use payouts::{PayoutMethod, PayoutRow, Submitted};
 use queue::Queue;
 pub use receipts::{Job, ReceiptKey};
@@ -197,6 +205,21 @@ impl Store {
         let (made, wait) = oneshot::channel();
         self.push(Write::Change(Change { make: Box::new(make), made }));
         wait.await.context("the store has ended")?.context("could not store a change")
+    }
+
+    /// Makes a change that tells something, and waits until it is durable.
+    async fn make<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(&mut Sql) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (tell, hear) = oneshot::channel();
+        let change = self.change(move |sql| {
+            // Whoever waited may have gone.
+            let _ = tell.send(make(sql)?);
+            Ok(())
+        });
+        change.await?;
+        hear.await.context("the change told nothing")
     }
 
     fn push(&self, write: Write) {

@@ -61,6 +61,16 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// Tells whether nothing was charged.
+    pub const fn is_fruitless(&self) -> bool {
+        match self {
+            Ending::Done(_) | Ending::Failed { receipt: Some(_), .. } => false,
+            Ending::Refused(_) | Ending::TooLarge(_) | Ending::Failed { receipt: None, .. } => true,
+        }
+    }
+}
+
 /// The end of a complete answer.
 #[derive(Debug)]
 pub struct Finish {

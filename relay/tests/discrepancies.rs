@@ -43,6 +43,7 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
     let request = Request {
         job,
         payer,
+        spender: None,
         owner_of_page: None,
         kind: OfferKind::Text,
         model: Wish::Named(model.to_owned()),

@@ -35,14 +35,14 @@ impl Case {
         config.data_dir = folder.path().to_owned();
         config.listen.set_port(0);
         config.operator_token_sha256 = Some(chance::hex(&chance::digest(TOKEN)));
-        let listener = relay::bind(&config).unwrap();
+        let listener = relay::bind(config.listen).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let house = relay::open_with(config, Rails::default()).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async {
             let _ = stopped.await;
         };
-        let running = tokio::spawn(relay::run(Arc::clone(&house), listener, shutdown));
+        let running = tokio::spawn(relay::run(Arc::clone(&house), listener, None, shutdown));
         let client = Client::new();
         let registered = client.post(format!("{url}/api/plugin/register"));
         let registered = registered.header("content-type", "application/json").body("{}").send().await;

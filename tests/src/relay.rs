@@ -150,6 +150,18 @@ impl Relay {
         self.program.key(balance).await
     }
 
+    /// Runs a command of the operator beside the relay, and returns what it prints.
+    ///
+    /// # Errors
+    /// Fails when the command does.
+    pub async fn operate(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.program.command(arguments)?.output().await?;
+        if !output.status.success() {
+            bail!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     /// Opens the ledger's database beside the relay.
     ///
     /// # Errors

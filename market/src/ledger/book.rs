@@ -126,6 +126,11 @@ impl Book {
         Ok(entry)
     }
 
+    /// Tells whether a transfer with this whole id is among the latest.
+    pub(super) fn has_transfer(&self, id: &str) -> bool {
+        self.transfers.contains_key(id)
+    }
+
     /// Takes over a transfer from outside that another process has stored. Every other kind of entry is
     /// this book's own to make and is refused as [`BookRefusal::NotJoined`].
     pub fn apply_foreign(&mut self, entry: &Entry) -> Result<(), BookRefusal> {

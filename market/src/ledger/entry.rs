@@ -176,6 +176,10 @@ impl Entry {
                     field(&amount.get());
                 }
                 field(&settle.release_at.0);
+                // Entries of a time before keys were named have none, and keep their hash.
+                if let Some(key) = settle.api_key {
+                    field(&key);
+                }
             }
         }
         text

@@ -151,6 +151,7 @@ mod tests {
             job: JOB,
             lease: 1,
             owner: PluginId::from_bits(2),
+            api_key: None,
             model: "m".to_owned(),
             tier_asked: Tier::Standard,
             tier: Tier::Standard,

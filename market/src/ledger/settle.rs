@@ -1,6 +1,6 @@
 //! Settlements: what a job cost, who earned it, and how each figure follows from the others.
 
-use rekursing_protocol::{JobId, Moment, Nanos, PluginId, Price};
+use rekursing_protocol::{JobId, KeyId, Moment, Nanos, PluginId, Price};
 
 use super::{Account, BookRefusal};
 use crate::tier::Tier;
@@ -14,6 +14,8 @@ pub struct Settlement {
     pub lease: u32,
     /// Who earns.
     pub owner: PluginId,
+    /// The page's key that spends.
+    pub api_key: Option<KeyId>,
     /// The model.
     pub model: String,
     /// The tier that the page asked for.
@@ -50,6 +52,8 @@ pub struct Settle {
     pub payer: Account,
     /// Who earned.
     pub owner: PluginId,
+    /// The page's key that spent.
+    pub api_key: Option<KeyId>,
     /// The model.
     pub model: String,
     /// The tier that the page asked for.
@@ -82,7 +86,7 @@ impl Settle {
     /// Works a settlement out: cost = price × tokens; discount ≤ full fee; charge = cost − discount;
     /// fee = full fee − discount; earned = charge − fee, which no discount touches.
     pub(super) fn of(settlement: Settlement, payer: Account, held: Nanos) -> Result<Settle, BookRefusal> {
-        let Settlement { job, lease, owner, model, tier_asked, tier, ask, price, .. } = settlement;
+        let Settlement { job, lease, owner, api_key, model, tier_asked, tier, ask, price, .. } = settlement;
         let Settlement { prompt_tokens, answer_tokens, .. } = settlement;
         let share = |of: Nanos, permille: u64| {
             of.checked_share(permille.min(1_000), 1_000).ok_or(BookRefusal::Overflow)
@@ -102,6 +106,7 @@ impl Settle {
             lease,
             payer,
             owner,
+            api_key,
             model,
             tier_asked,
             tier,

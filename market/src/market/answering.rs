@@ -268,6 +268,7 @@ impl Market {
             job: job.request.job,
             lease: job.lease,
             owner: run.plugin,
+            api_key: job.request.spender.as_deref().map(|spender| spender.key),
             model: run.offer.model.clone(),
             tier_asked: job.request.tier,
             tier,
@@ -295,6 +296,8 @@ impl Market {
             self.session_mut(at).standing = standing;
         }
         self.record(entry);
+        let held = job.held.expect("what is settled was held");
+        self.purses.resolve(now, job.request.spender.as_deref(), held, receipt.charge);
         self.effects.push(Effect::Settled {
             job: job.request.job,
             receipt,

@@ -8,6 +8,7 @@ use crate::{
     job::{Job, Run, State},
     ledger::Quote,
     matching::{self, Fit, Miss, Need},
+    purse::Room,
     record::whole,
     refusal::Refusal,
     shelf::{Place, ShelfId, StockRef},
@@ -92,9 +93,14 @@ impl Market {
         Ok(())
     }
 
-    fn need<'a>(&self, job: &'a Job) -> Need<'a> {
-        let funds = job.held.unwrap_or_else(|| self.book.balance(job.request.payer.account()));
-        Need { request: &job.request, excluded: &job.excluded, funds: funds.max(Nanos::ZERO) }
+    pub(super) fn need<'a>(&self, now: Moment, job: &'a Job) -> Need<'a> {
+        let request = &job.request;
+        let balance = || self.book.balance(request.payer.account()).max(Nanos::ZERO);
+        let room = match job.held {
+            Some(held) => Room::of(held),
+            None => self.purses.room(now, request.spender.as_deref(), balance()),
+        };
+        Need { request, excluded: &job.excluded, room }
     }
 
     fn fits(&self, now: Moment, need: &Need<'_>, at: StockRef) -> Result<Fit, Miss> {
@@ -107,10 +113,10 @@ impl Market {
         let Some(shelf) = self.shelves.find(&request.model, request.kind) else {
             return Err(matching::nothing_answers(&request.model));
         };
-        let need = self.need(job);
+        let need = self.need(now, job);
         let best = self.best(now, &need, shelf);
         if let Some((place, mut fit)) = self.draw(best) {
-            fit.bound = self.cover(now, &self.need(job), shelf, fit.bound);
+            fit.bound = self.cover(now, &self.need(now, job), shelf, fit.bound);
             return Ok(Placement::Open(place.at, fit));
         }
         let mut misses: Option<Miss> = None;
@@ -183,6 +189,7 @@ impl Market {
             let payer = job.request.payer.account();
             let entry = self.book.hold(now, id, payer, fit.bound).expect("matching has seen to the funds");
             self.record(entry);
+            self.purses.hold(now, job.request.spender.as_deref(), fit.bound.amount());
             job.held = Some(fit.bound.amount());
         }
         job.lease += 1;
@@ -254,7 +261,7 @@ impl Market {
                     }
                     looks += 1;
                     let id = self.queue[number];
-                    if let Ok(fit) = self.fits(now, &self.need(&self.jobs[&id]), place) {
+                    if let Ok(fit) = self.fits(now, &self.need(now, &self.jobs[&id]), place) {
                         oldest = Some((*number, id, place, fit));
                         break;
                     }

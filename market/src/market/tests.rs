@@ -1,6 +1,7 @@
 //! The market's promises, as calls and the effects that follow.
 
 mod attendance;
+mod budgets;
 mod failover;
 mod fixture;
 mod free;

@@ -1,11 +1,12 @@
 //! What the market shows of itself.
 
-use rekursing_protocol::{Moment, Price};
+use rekursing_protocol::{KeyId, Moment, Price};
 
 use super::Market;
 use crate::{
     job::State,
     model_name,
+    purse::Taken,
     shelf::{Shelf, StockRef},
     view::{Counts, ModelView, SessionView},
 };
@@ -89,6 +90,11 @@ impl Market {
                 .collect(),
         };
         sessions.into_iter().map(view).collect()
+    }
+
+    /// Returns what a key with a budget, and those made with it, have taken as of this day.
+    pub fn taken(&self, now: Moment, key: KeyId) -> Taken {
+        self.purses.taken(now, key)
     }
 
     /// Tells whether a session is there.

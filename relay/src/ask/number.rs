@@ -16,7 +16,7 @@ pub(super) fn within(name: &'static str, raw: Option<&RawValue>, low: f64, high:
 }
 
 /// Reads an amount of dollars, a number or a decimal text, not below zero.
-pub(super) fn dollars(name: &'static str, raw: &RawValue) -> Result<Nanos, Problem> {
+pub(crate) fn dollars(name: &'static str, raw: &RawValue) -> Result<Nanos, Problem> {
     let text = raw.get().trim_matches('"');
     let plain = match text.parse::<f64>() {
         Ok(number) if text.contains(['e', 'E']) => format!("{number:.9}"),
@@ -31,7 +31,7 @@ pub(super) fn dollars(name: &'static str, raw: &RawValue) -> Result<Nanos, Probl
 }
 
 /// Reads `maxPrice`: dollars per million tokens for both sides, or an object of two sides.
-pub(super) fn price(raw: &RawValue) -> Result<Price, Problem> {
+pub(crate) fn price(raw: &RawValue) -> Result<Price, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Sides<'a> {

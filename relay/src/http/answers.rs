@@ -8,11 +8,18 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use rekursing_market::Payer;
+use rekursing_market::{Payer, ads::Country};
 use rekursing_protocol::JobId;
 use serde_json::{Value, json, value::RawValue};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Problem, caller, posted::Posted, provider};
+use super::{
+    Problem,
+    caller::{self, Caller},
+    once::{self, Fruitless},
+    posted::Posted,
+    provider,
+};
 use crate::{
     ads::Placing,
     answer,
@@ -77,7 +84,7 @@ pub(super) async fn cancel(
     caller::origin(&house, &headers)?;
     let Path(job) = job?;
     // The provider knows the job's id too, so that alone is no right to cancel.
-    let payer = caller::payer(&house, &headers, peer).await?;
+    let payer = caller::caller(&house, &headers, peer).await?.payer;
     let known = job.parse::<JobId>().is_ok_and(|job| house.desk.cancel_by_id(job, payer));
     if known {
         return Ok(StatusCode::NO_CONTENT);
@@ -92,22 +99,38 @@ async fn ask(
     headers: HeaderMap,
     Posted { body, room }: Posted,
 ) -> Result<Response, Problem> {
-    let payer = caller::payer(&house, &headers, peer).await?;
+    let caller = caller::caller(&house, &headers, peer).await?;
     let job = house.job_id();
-    let Ask { include_usage, call, fields, tokenizer, request } =
-        read(&house, dialect, body, job, payer).await?;
+    let named = once::named(&headers, &caller, dialect.route(), &body)?;
+    let Caller { payer, holder } = caller;
+    let mut ask = read(&house, dialect, body, job, payer).await?;
+    ask.request.spender = holder.map(|holder| holder.spender);
+    let country = caller::country(&house, &headers);
+    once::once(&house, named, job.to_string(), answer(&house, dialect, ask, country, room)).await
+}
+
+/// Has a request answered.
+async fn answer(
+    house: &House,
+    dialect: Dialect,
+    ask: Ask,
+    country: Option<Country>,
+    room: Option<OwnedSemaphorePermit>,
+) -> Result<Response, Problem> {
+    let Ask { include_usage, call, fields, tokenizer, request } = ask;
+    let (job, payer) = (request.job, request.payer);
     let asked = house.desk.now();
     let streamed = request.stream;
     let work = Work { call, streamed, fields, prompt_tokens: request.prompt_tokens, tokenizer, payer, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
     house.desk.submit(request, &stream).map_err(|denial| refuse(denial, payer))?;
-    let ad = Placing::begin(&house.ads, &stream, caller::country(&house, &headers));
+    let ad = Placing::begin(&house.ads, &stream, country);
     let reader = Reader::new(house.desk.clone(), stream);
     let report = Report::new(job, asked, streamed);
     if streamed {
         self::streamed(reader, Encoder::new(dialect, include_usage, report).beside(ad)).await
     } else {
-        whole(&house, dialect, reader, report, ad).await
+        whole(house, dialect, reader, report, ad).await
     }
 }
 
@@ -146,7 +169,9 @@ async fn streamed(mut reader: Reader, encoder: Encoder) -> Result<Response, Prob
         return Err(problem(ending));
     }
     let job = reader.stream().job.to_string();
-    let mut response = Body::new(Events::new(reader, encoder)).into_response();
+    let fruitless = Fruitless::default();
+    let mut response = Body::new(Events::new(reader, encoder, fruitless.clone())).into_response();
+    response.extensions_mut().insert(fruitless);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -220,7 +245,9 @@ fn problem(ending: Ending) -> Problem {
     match ending {
         Ending::Refused(refusal) => refusal.into(),
         Ending::TooLarge(bytes_max) => Problem::answer_too_large(bytes_max),
-        Ending::Failed { code, detail, .. } => Problem::failed(code, &detail),
+        Ending::Failed { code, detail, receipt } => {
+            Problem { charged: receipt.is_some(), ..Problem::failed(code, &detail) }
+        }
         Ending::Done(_) => Problem::internal(),
     }
 }

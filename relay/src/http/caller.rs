@@ -8,34 +8,22 @@ use axum::http::{
     uri::Authority,
 };
 use rekursing_market::{Payer, ads::Country};
-use rekursing_protocol::AccountId;
+use rekursing_protocol::{AccountId, KeyId};
 use subtle::ConstantTimeEq;
 
 use super::Problem;
-use crate::{chance, config::EXTENSION_ID, desk::Denial, house::House};
+use crate::{chance, config::EXTENSION_ID, house::House, store::Holder};
 
 /// The API key that stands for "none", for SDKs that insist on one.
 const NO_KEY: &str = "free";
 
-/// Finds out who pays: the account behind the key, or the free budget for a visitor without one.
-pub async fn payer(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Payer, Problem> {
-    match bearer(headers)? {
-        Some(key) if key != NO_KEY => {
-            let known = account(house, key).await;
-            // Whoever tries keys is as slow as a visitor.
-            if known.is_err() && !house.rates.free_request(address(house, headers, peer)) {
-                return Err(Problem::rate_limited("too many requests with a wrong API key; wait a minute"));
-            }
-            known
-        }
-        _ => {
-            let address = address(house, headers, peer);
-            if !house.rates.free_request(address) {
-                return Err(Problem::rate_limited("too many requests without an API key; wait a minute"));
-            }
-            Ok(Payer::Free { visitor: house.desk.visitor(address) })
-        }
-    }
+/// Whoever asks for an answer.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who pays.
+    pub payer: Payer,
+    /// The key that was shown; `None` for a visitor.
+    pub holder: Option<Holder>,
 }
 
 /// Who asks about campaigns.
@@ -50,10 +38,9 @@ pub enum Advertiser {
 /// Finds out who asks about campaigns: an account by its API key, or the operator by his token.
 pub async fn advertiser(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Advertiser, Problem> {
     match bearer(headers)? {
-        Some(key) if key.starts_with("rk_") => match payer(house, headers, peer).await? {
-            Payer::Page(account) => Ok(Advertiser::Account(account)),
-            Payer::Free { .. } => Err(Problem::internal()),
-        },
+        Some(key) if key.starts_with("rk_") => {
+            Ok(Advertiser::Account(holder(house, headers, peer).await?.account))
+        }
         Some(_) => operator(house, headers).map(|()| Advertiser::Operator),
         None => {
             let message = "this route needs an API key, or the operator's token";
@@ -68,24 +55,61 @@ pub fn country(house: &House, headers: &HeaderMap) -> Option<Country> {
     headers.get(name)?.to_str().ok()?.trim().to_ascii_uppercase().parse().ok()
 }
 
-async fn account(house: &House, key: &str) -> Result<Payer, Problem> {
+/// Finds out who pays: the account behind the key, or the free budget for a visitor without one.
+pub async fn caller(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Caller, Problem> {
+    if let Some(holder) = shown(house, headers, peer).await? {
+        return Ok(Caller { payer: Payer::Page(holder.account), holder: Some(holder) });
+    }
+    let address = address(house, headers, peer);
+    if !house.rates.free_request(address) {
+        return Err(Problem::rate_limited("too many requests without an API key; wait a minute"));
+    }
+    Ok(Caller { payer: Payer::Free { visitor: house.desk.visitor(address) }, holder: None })
+}
+
+/// Finds out whose key was shown, on routes that are an account's own.
+pub async fn holder(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Holder, Problem> {
+    let holder = shown(house, headers, peer).await?;
+    holder.ok_or_else(|| {
+        let message = "this route needs an API key, as `Authorization: Bearer rk_…`";
+        Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    })
+}
+
+/// Reads the key that was shown, if there is one.
+async fn shown(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Option<Holder>, Problem> {
+    let Some(key) = bearer(headers)?.filter(|key| *key != NO_KEY) else { return Ok(None) };
+    let known = known(house, key).await;
+    // Whoever tries keys is as slow as a visitor.
+    if known.is_err() && !house.rates.free_request(address(house, headers, peer)) {
+        return Err(Problem::rate_limited("too many requests with a wrong API key; wait a minute"));
+    }
+    let holder = known?;
+    if holder.spender.is_expired(house.desk.now()) {
+        let message = "the API key has expired";
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, "api_key_expired", message));
+    }
+    Ok(Some(holder))
+}
+
+async fn known(house: &House, key: &str) -> Result<Holder, Problem> {
     let wrong =
         || Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", "the API key is unknown or revoked");
-    if !key.starts_with("rk_") || key.len() > 200 {
+    if !key.starts_with(KeyId::PREFIX) || key.len() > 200 {
         return Err(wrong());
     }
     let hash = chance::digest(key);
-    if let Some(account) = house.keys.account(&hash) {
-        return Ok(Payer::Page(account));
+    if let Some(holder) = house.keys.holder(&hash) {
+        return Ok(holder);
     }
     let looked = house.keys.age();
-    let known = house.desk.store().key(hash).await.map_err(|error| {
+    let known = house.desk.store().holder(hash).await.map_err(|error| {
         tracing::error!(error = format!("{error:#}"), "could not look up a key");
-        Problem::from(Denial::StoreDown)
+        Problem::store_down()
     })?;
-    let key = known.filter(|key| !key.revoked).ok_or_else(wrong)?;
-    house.keys.keep(hash, key.account, looked);
-    Ok(Payer::Page(key.account))
+    let holder = known.ok_or_else(wrong)?;
+    house.keys.keep(hash, holder.clone(), looked);
+    Ok(holder)
 }
 
 /// Checks the operator's token.

@@ -1,24 +1,45 @@
-//! The operator's routes.
+//! The operator's routes. What each of them does stands in the operator's log.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json,
-    extract::State,
+    extract::{ConnectInfo, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
 };
-use rekursing_protocol::register::{Registered, Registration};
+use rekursing_market::{
+    Account,
+    ledger::{BookRefusal, Cause, CorrectionRefusal, Entry, correction_id},
+};
+use rekursing_protocol::{
+    AccountId, Nanos, name,
+    register::{Registered, Registration},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::{Problem, caller, plugins, posted::Posted};
+use super::{Problem, caller, once, plugins, posted::Posted};
 use crate::{
+    chance,
     house::House,
-    store,
+    store::{self, Act, Deed, GRANT_MAX, grant_of},
     upstream::{self, Spec},
 };
 
+/// Longest note or reason, in characters.
+const NOTE_CHARS_MAX: usize = 500;
+
+/// Most lines of the log at once.
+const LINES_MAX: u64 = 1_000;
+
+type Shared = State<Arc<House>>;
+type Peer = ConnectInfo<SocketAddr>;
+
 /// `POST /api/gpu/register`
 pub(super) async fn register_upstream(
-    State(house): State<Arc<House>>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
@@ -30,11 +51,167 @@ pub(super) async fn register_upstream(
     let registration = Registration { name: spec.name.clone(), gpu: spec.gpu(), models: Vec::new() };
     let body = serde_json::to_string(&spec).map_err(|_| Problem::internal())?;
     let stored = store::Upstream { plugin: plugin_id, body };
-    house.desk.store().put_upstream(house.desk.now(), stored).await.map_err(|error| {
+    let act = Act::of(&who(&house, &headers, peer), Deed::UpstreamRegistered, plugin_id, &spec.name);
+    house.desk.store().put_upstream(house.desk.now(), stored, act).await.map_err(|error| {
         tracing::error!(%error, "could not store an upstream");
         Problem::internal()
     })?;
     let secret = plugins::put(&house, plugin_id, &registration).await?;
     upstream::start(&house, plugin_id, spec);
     Ok((StatusCode::CREATED, Json(Registered { plugin_id, secret })))
+}
+
+/// Credit to be given.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Grant {
+    account: String,
+    amount: Nanos,
+    #[serde(default)]
+    note: String,
+}
+
+/// `POST /api/operator/grants`
+pub(super) async fn grant(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<Response, Problem> {
+    caller::operator(&house, &headers)?;
+    let Grant { account, amount, note } = posted.read()?;
+    let to = account.parse::<AccountId>().map_or_else(|_| account.parse(), |id| Ok(Account::Page(id)));
+    let to = to.ok().filter(|to| Cause::Grant.joins(Account::Outside, *to)).ok_or_else(|| {
+        Problem::field("account", "credit is given to acc_…, page:acc_…, advertiser:acc_… or free")
+    })?;
+    if amount <= Nanos::ZERO || amount > GRANT_MAX {
+        return Err(Problem::field("amount", &format!("an amount is above 0 and at most {GRANT_MAX} USD")));
+    }
+    check_note("note", &note)?;
+    if let Account::Page(id) = to
+        && !house.desk.store().has_account(id).await.map_err(unreadable)?
+    {
+        let message = format!("no key opens the account {id}");
+        return Err(Problem::new(StatusCode::NOT_FOUND, "account_not_found", message));
+    }
+    let id = format!("grant:{}", chance::hex(&chance::bytes::<16>()));
+    let named = once::named_by_operator(&headers, "/api/operator/grants", &posted.body)?;
+    let act = Act::grant(&who(&house, &headers, peer), to, amount, &note);
+    let entry = Entry { id: id.clone(), at: house.desk.now(), kind: grant_of(to, amount, note) };
+    let given = async {
+        house.desk.store().grant(entry.clone(), act).await.map_err(|error| {
+            tracing::error!(%error, "could not store a grant");
+            Problem::store_down()
+        })?;
+        house.desk.granted(&entry);
+        let view = json!({"entry": entry.id, "account": to.to_string(), "amount": amount,
+            "balance": house.desk.balance(to)});
+        Ok((StatusCode::CREATED, Json(view)).into_response())
+    };
+    once::once(&house, named, id, given).await
+}
+
+/// An entry to be taken back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Correction {
+    entry: String,
+    reason: String,
+}
+
+/// `POST /api/operator/corrections`
+pub(super) async fn correct(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<Response, Problem> {
+    caller::operator(&house, &headers)?;
+    let Correction { entry, reason } = posted.read()?;
+    check_note("reason", &reason)?;
+    if reason.trim().is_empty() {
+        return Err(Problem::field("reason", "a correction has a reason"));
+    }
+    let named = once::named_by_operator(&headers, "/api/operator/corrections", &posted.body)?;
+    let first = correction_id(&entry, 0);
+    let who = who(&house, &headers, peer);
+    let corrected = take_back(&house, &who, entry, &reason);
+    once::once(&house, named, first, corrected).await
+}
+
+async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result<Response, Problem> {
+    let (entry, before) = house.desk.store().correctable(id.clone()).await.map_err(unreadable)?;
+    let Some(entry) = entry else {
+        let message = "there is no such entry in the ledger";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "entry_not_found", message));
+    };
+    if before {
+        return Err(refused(&CorrectionRefusal::Book(BookRefusal::Exists)));
+    }
+    let amount = entry.postings().map(|posting| posting.amount.get()).sum();
+    let amount = entry.receipt().map_or(Nanos::new(amount), |receipt| receipt.charge);
+    let act = Act { amount: Some(amount), ..Act::of(who, Deed::Correction, &id, reason) };
+    let logged = house.desk.correct(&entry, reason, act).map_err(|refusal| refused(&refusal))?;
+    house.desk.store().flushed().await;
+    if !matches!(logged.await, Ok(Ok(()))) {
+        tracing::error!(entry = id, "a correction was made and could not be written into the operator's log");
+        return Err(Problem::internal());
+    }
+    let view = json!({"corrected": id, "entry": correction_id(&id, 0), "amount": amount});
+    Ok((StatusCode::CREATED, Json(view)).into_response())
+}
+
+fn refused(refusal: &CorrectionRefusal) -> Problem {
+    let code = match refusal {
+        CorrectionRefusal::NotCorrectable | CorrectionRefusal::Nothing => "not_correctable",
+        CorrectionRefusal::Insufficient { .. } => "correction_uncovered",
+        CorrectionRefusal::Book(BookRefusal::Exists | BookRefusal::ExistsDifferent) => "corrected_before",
+        CorrectionRefusal::Book(
+            BookRefusal::Negative
+            | BookRefusal::Nothing
+            | BookRefusal::NotJoined
+            | BookRefusal::NoHold
+            | BookRefusal::ChargeExceedsHold { .. }
+            | BookRefusal::Insufficient { .. }
+            | BookRefusal::Overflow,
+        ) => "not_correctable",
+    };
+    Problem::new(StatusCode::CONFLICT, code, refusal.to_string())
+}
+
+/// Which lines of the log are asked for.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    before: Option<u64>,
+    limit: Option<u64>,
+}
+
+/// `GET /api/operator/log`
+pub(super) async fn log(
+    State(house): Shared,
+    headers: HeaderMap,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    caller::operator(&house, &headers)?;
+    let Query(Page { before, limit }) = page?;
+    let limit = limit.unwrap_or(100).min(LINES_MAX);
+    let lines = house.desk.store().operator_log(before.unwrap_or(u64::MAX), limit).await;
+    Ok(Json(json!({"log": lines.map_err(unreadable)?})))
+}
+
+fn check_note(field: &'static str, note: &str) -> Result<(), Problem> {
+    if note.chars().count() > NOTE_CHARS_MAX || !name::is_plain(note) {
+        return Err(Problem::field(field, "at most 500 characters, all of them visible"));
+    }
+    Ok(())
+}
+
+/// Says from where the operator calls.
+fn who(house: &House, headers: &HeaderMap, peer: SocketAddr) -> String {
+    format!("http:{}", caller::address(house, headers, peer))
+}
+
+fn unreadable(error: anyhow::Error) -> Problem {
+    tracing::error!(%error, "could not read the store");
+    Problem::internal()
 }

@@ -13,6 +13,7 @@ use axum::{
     response::Response,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Problem, caller, router::refuse};
@@ -23,6 +24,17 @@ use crate::house::House;
 pub(super) struct Posted {
     pub(super) body: Bytes,
     pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+impl Posted {
+    /// Reads an object. A list is refused here, because serde takes one for an object of its fields.
+    pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
+        if !self.body.trim_ascii_start().starts_with(b"{") {
+            return Err(Problem::bad_request("the body must be a JSON object"));
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))
+    }
 }
 
 /// Longest body of a registration and of whatever is about ads.

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_market::Refusal;
-use rekursing_protocol::FailCode;
+use rekursing_protocol::{FailCode, JobId};
 use serde_json::json;
 
 use crate::desk::Denial;
@@ -26,12 +26,24 @@ pub struct Problem {
     pub field: Option<&'static str>,
     /// Seconds after which the same call may well succeed.
     pub retry_after: Option<u64>,
+    /// What the call has made before, where it is refused as a repetition.
+    pub id: Option<String>,
+    /// Whether something was charged all the same, so that the call is not made again.
+    pub charged: bool,
 }
 
 impl Problem {
     /// Makes a problem without a field.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Problem {
-        Problem { status, code, message: message.into(), field: None, retry_after: None }
+        Problem {
+            status,
+            code,
+            message: message.into(),
+            field: None,
+            retry_after: None,
+            id: None,
+            charged: false,
+        }
     }
 
     /// The request as a whole is wrong.
@@ -62,6 +74,15 @@ impl Problem {
     pub fn unread(error: &anyhow::Error) -> Problem {
         tracing::error!(error = format!("{error:#}"), "could not read the store");
         Problem::internal()
+    }
+
+    /// The store cannot keep what would come of it.
+    pub fn store_down() -> Problem {
+        let message = "the ledger cannot be written now, so no job is taken and no money moves";
+        Problem {
+            retry_after: Some(5),
+            ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message)
+        }
     }
 
     /// An answer that broke off, or could not begin, at the provider; or that was cancelled.
@@ -95,7 +116,12 @@ impl Problem {
             500.. => "server_error",
             _ => "invalid_request_error",
         };
-        json!({"error": {"message": self.message, "type": kind, "code": self.code, "param": self.field}})
+        let mut body =
+            json!({"error": {"message": self.message, "type": kind, "code": self.code, "param": self.field}});
+        if let Some(id) = &self.id {
+            body["error"]["id"] = id.as_str().into();
+        }
+        body
     }
 
     /// In the words of `/api`.
@@ -103,6 +129,9 @@ impl Problem {
         let mut error = json!({"code": self.code, "message": self.message});
         if let Some(field) = self.field {
             error["field"] = field.into();
+        }
+        if let Some(id) = &self.id {
+            error["id"] = id.as_str().into();
         }
         json!({"success": false, "error": error})
     }
@@ -114,6 +143,10 @@ impl Problem {
 
     fn respond(&self, body: serde_json::Value) -> Response {
         let mut response = (self.status, Json(body)).into_response();
+        let job = self.id.as_ref().filter(|id| id.starts_with(JobId::PREFIX));
+        if let Some(job) = job.and_then(|job| HeaderValue::from_str(job).ok()) {
+            response.headers_mut().insert("x-rekursing-job", job);
+        }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -143,14 +176,7 @@ impl From<Denial> for Problem {
     fn from(denial: Denial) -> Problem {
         match denial {
             Denial::Refused(refusal) => Problem::from(refusal),
-            Denial::StoreDown => Problem {
-                retry_after: Some(5),
-                ..Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "store_unavailable",
-                    "the ledger cannot be written now, so no job is taken",
-                )
-            },
+            Denial::StoreDown => Problem::store_down(),
         }
     }
 }
@@ -162,6 +188,8 @@ impl From<Refusal> for Problem {
             Refusal::InsufficientFunds { .. } | Refusal::FreeBudgetEmpty { .. } => {
                 StatusCode::PAYMENT_REQUIRED
             }
+            Refusal::KeyBudgetDay { .. } | Refusal::KeyBudgetTotal { .. } => StatusCode::PAYMENT_REQUIRED,
+            Refusal::KeyModel { .. } | Refusal::KeyPrice { .. } => StatusCode::FORBIDDEN,
             Refusal::ModelNotFound { .. } => StatusCode::NOT_FOUND,
             Refusal::DuplicateJob => StatusCode::CONFLICT,
             Refusal::WrongKind { .. }

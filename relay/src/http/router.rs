@@ -16,10 +16,10 @@ use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
-    Problem, account, ads, analytics, answers, caller, models, openapi, operator, payouts, plugins, public,
-    receipts, site, statements, status,
+    Problem, account, ads, analytics, answers, caller, models, once, openapi, operator, payouts, plugins,
+    public, receipts, site, statements, status,
 };
-use crate::house::House;
+use crate::{house::House, replay::REPLAYED};
 
 /// The routes, twice: most programs are no browsers and need no word about origins.
 #[derive(Debug, Clone)]
@@ -29,10 +29,21 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Builds every route.
+    /// Builds every route, without the operator's if he has a listener of his own.
     pub fn new(house: Arc<House>) -> Routes {
+        let everyones = everyones();
+        let apart = house.config.operator_listen.is_some();
+        Routes::of(house, if apart { everyones } else { everyones.merge(operators()) })
+    }
+
+    /// Builds the operator's routes.
+    pub fn operator(house: Arc<House>) -> Routes {
+        Routes::of(house, operators())
+    }
+
+    fn of(house: Arc<House>, routes: Router<Arc<House>>) -> Routes {
         let cors = cors(&house);
-        let plain = router(house);
+        let plain = finished(routes, house);
         Routes { browsers: plain.clone().layer(cors), plain }
     }
 
@@ -47,7 +58,21 @@ impl Routes {
     }
 }
 
-fn router(house: Arc<House>) -> Router {
+/// The operator's routes.
+fn operators() -> Router<Arc<House>> {
+    Router::new()
+        .route("/api/gpu/register", post(operator::register_upstream))
+        .route("/api/operator/grants", post(operator::grant))
+        .route("/api/operator/corrections", post(operator::correct))
+        .route("/api/operator/log", get(operator::log))
+        .route("/api/operator/payouts", get(payouts::under_way))
+        .route("/api/operator/payouts/{payout}/approve", post(payouts::approve))
+        .route("/api/operator/payouts/{payout}/cancel", post(payouts::refuse))
+        .route("/api/analytics/revenue", get(analytics::revenue))
+}
+
+/// Everybody else's.
+fn everyones() -> Router<Arc<House>> {
     let owners = Router::new()
         .route("/api/plugin/register", post(plugins::register))
         .route("/api/plugin/connect", get(plugins::connect))
@@ -65,18 +90,15 @@ fn router(house: Arc<House>) -> Router {
         .route("/api/llm/inference/{job}", delete(answers::cancel))
         .route("/api/llm/models", get(models::own))
         .route("/api/account/statements/{month}", get(account::statement))
+        .route("/api/account", get(account::account))
+        .route("/api/account/keys", post(account::create_key))
+        .route("/api/account/keys", get(account::keys))
+        .route("/api/account/keys/{prefix}", delete(account::revoke_key))
         .route("/v1/chat/completions", post(answers::chat))
         .route("/v1/completions", post(answers::completion))
         .route("/v1/embeddings", post(answers::embedding))
         .route("/v1/models", get(models::openai))
         .route("/v1/models/{*model}", get(models::openai_one));
-
-    let operator = Router::new()
-        .route("/api/gpu/register", post(operator::register_upstream))
-        .route("/api/operator/payouts", get(payouts::under_way))
-        .route("/api/operator/payouts/{payout}/approve", post(payouts::approve))
-        .route("/api/operator/payouts/{payout}/cancel", post(payouts::refuse))
-        .route("/api/analytics/revenue", get(analytics::revenue));
 
     // Each of them sees what is its own.
     let several = Router::new()
@@ -105,13 +127,12 @@ fn router(house: Arc<House>) -> Router {
         .route("/", get(site::index))
         .route("/{file}", get(site::file));
 
-    owners
-        .merge(pages)
-        .merge(operator)
-        .merge(several)
-        .merge(advertisers)
-        .merge(readers)
-        .merge(anyone)
+    owners.merge(pages).merge(several).merge(advertisers).merge(readers).merge(anyone)
+}
+
+/// Answers what is no route.
+fn finished(routes: Router<Arc<House>>, house: Arc<House>) -> Router {
+    routes
         .fallback(async |uri: Uri| {
             let message = "there is no such route";
             refuse(Problem::new(StatusCode::NOT_FOUND, "not_found", message), &uri)
@@ -138,7 +159,7 @@ fn cors(house: &Arc<House>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([RETRY_AFTER, axum::http::HeaderName::from_static("x-rekursing-job")])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, once::KEY])
+        .expose_headers([RETRY_AFTER, REPLAYED, axum::http::HeaderName::from_static("x-rekursing-job")])
         .max_age(Duration::from_secs(3_600))
 }

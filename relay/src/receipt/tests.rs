@@ -24,6 +24,7 @@ fn job() -> Job {
     let settling = Settling {
         job,
         lease: 1,
+        api_key: None,
         owner: OWNER,
         model: "qwen2.5-7b-instruct".to_owned(),
         tier_asked: Tier::High,

@@ -22,7 +22,7 @@ pub struct Audit {
 }
 
 /// Sums that are kept beside the entries, with the query of those that are not the entries'.
-const SUMS: [(&str, &str); 7] = [
+const SUMS: [(&str, &str); 8] = [
     (
         "the sums of what is earned are those of the entries",
         "SELECT owner FROM (
@@ -86,6 +86,13 @@ const SUMS: [(&str, &str); 7] = [
              UNION ALL SELECT at / 3600000, -COUNT(*), -MIN(seq), -MAX(seq) FROM entry
                  WHERE kind = 'settle' GROUP BY at / 3600000) AS both_sides
          GROUP BY hour HAVING SUM(jobs) <> 0 OR SUM(first_seq) <> 0 OR SUM(last_seq) <> 0 LIMIT 1",
+    ),
+    (
+        "the sums of what each key has spent are those of the entries",
+        "SELECT api_key FROM (
+             SELECT api_key, jobs, charge, fee FROM used
+             UNION ALL SELECT api_key, -1, -charge, -fee FROM entry WHERE api_key IS NOT NULL) AS both_sides
+         GROUP BY api_key HAVING SUM(jobs) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
     ),
 ];
 
@@ -162,7 +169,7 @@ impl Book {
     fn take(&mut self, row: &super::sql::Row) -> Result<()> {
         let entry = entries::read(row)?;
         let next = self.chain.with(&entry);
-        let (seq, hash) = (row.count(24)?, row.hash(25)?);
+        let (seq, hash) = (row.count(25)?, row.hash(26)?);
         anyhow::ensure!(seq == next.seq, "{}: its number is {seq}, so one before it is missing", entry.id);
         anyhow::ensure!(hash == next.hash, "{}: its hash is not that of the chain", entry.id);
         self.replay.apply(&entry).with_context(|| entry.id.clone())?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use rekursing_market::ledger::{Account, Entry, EntryKind, Settle};
-use rekursing_protocol::{Hour, Moment, PluginId};
+use rekursing_protocol::{Hour, KeyId, Moment, PluginId};
 
 use super::{Sql, Value};
 
@@ -16,6 +16,8 @@ pub(super) struct Daily {
     earned: HashMap<(PluginId, u64, String), Sums>,
     /// By payer, day and model.
     spent: HashMap<(Account, u64, String), Sums>,
+    /// By API key, day and model.
+    used: HashMap<(KeyId, u64, String), Sums>,
     /// By day, model and whether the answer was free.
     sold: HashMap<(u64, String, bool), Sums>,
     /// By account or class of accounts, day and kind of entry.
@@ -92,6 +94,9 @@ impl Daily {
         let (day, model) = (at.day(), &settle.model);
         self.earned.entry((settle.owner, day, model.clone())).or_default().add(settle);
         self.spent.entry((settle.payer, day, model.clone())).or_default().add(settle);
+        if let Some(key) = settle.api_key {
+            self.used.entry((key, day, model.clone())).or_default().add(settle);
+        }
         let is_free = settle.payer == Account::Free;
         self.sold.entry((day, model.clone(), is_free)).or_default().add(settle);
         if let Some(release_at) = settle.release_at() {
@@ -112,6 +117,9 @@ impl Daily {
         let spent = self.spent.iter().map(|((payer, day, model), sums)| {
             sums.values([payer.to_string().into(), (*day).into(), model.as_str().into()])
         });
+        let used = self.used.iter().map(|((key, day, model), sums)| {
+            sums.values([key.to_string().into(), (*day).into(), model.as_str().into()])
+        });
         let sold = self.sold.iter().map(|((day, model, is_free), sums)| {
             sums.values([(*day).into(), model.as_str().into(), u32::from(*is_free).into()])
         });
@@ -128,6 +136,7 @@ impl Daily {
         });
         sql.insert(EARNED.0, EARNED.1, &earned.collect::<Vec<_>>())?;
         sql.insert(SPENT.0, SPENT.1, &spent.collect::<Vec<_>>())?;
+        sql.insert(USED.0, USED.1, &used.collect::<Vec<_>>())?;
         sql.insert(SOLD.0, SOLD.1, &sold.collect::<Vec<_>>())?;
         sql.insert(POSTED.0, POSTED.1, &posted.collect::<Vec<_>>())?;
         sql.insert(WITHHELD.0, WITHHELD.1, &withheld.collect::<Vec<_>>())?;
@@ -188,6 +197,7 @@ macro_rules! sums_of_jobs {
 
 const EARNED: Table = sums_of_jobs!("earned", "owner, day, model");
 const SPENT: Table = sums_of_jobs!("spent", "account, day, model");
+const USED: Table = sums_of_jobs!("used", "api_key, day, model");
 const SOLD: Table = sums_of_jobs!("sold", "day, model, free");
 
 const POSTED: Table = (

@@ -1,12 +1,14 @@
 //! Ledger entries as rows, each chained to the one before.
 
 use anyhow::{Context, Result, ensure};
-use rekursing_market::ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, Transfer};
+use rekursing_market::ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, Transfer, correction_id};
 use rekursing_protocol::{Moment, Nanos, Price};
 use sha2::{Digest, Sha256};
 
 use super::{
+    Store,
     daily::Daily,
+    grant_of,
     sql::{Row, Sql, Value},
 };
 
@@ -15,7 +17,7 @@ macro_rules! columns {
     () => {
         "id, at, kind, job, account, counter, amount, note, lease, owner, model, tier_asked, tier, ask_input, \
          ask_output, price_input, price_output, prompt_tokens, answer_tokens, discount, charge, fee, held_back, \
-         release_at"
+         release_at, api_key"
     };
 }
 pub(super) use columns;
@@ -151,6 +153,7 @@ fn row(chain: Chain, entry: &Entry) -> Vec<Value> {
         settle.map(|settle| settle.fee).into(),
         settle.map(|settle| settle.held_back).into(),
         settle.map(|settle| settle.release_at).into(),
+        settle.and_then(|settle| settle.api_key).map(|key| key.to_string()).into(),
         chain.seq.into(),
         chain.hash.as_slice().into(),
     ]
@@ -174,6 +177,7 @@ pub(super) fn read(row: &Row) -> Result<Entry> {
             lease: u32::try_from(row.count(8)?).context("a lease that is too large")?,
             payer,
             owner: row.parsed(9)?,
+            api_key: if row.is_null(24)? { None } else { Some(row.parsed(24)?) },
             model: row.text(10)?.to_owned(),
             tier_asked: row.parsed(11)?,
             tier: row.parsed(12)?,
@@ -197,6 +201,20 @@ pub(super) fn read(row: &Row) -> Result<Entry> {
         }),
     };
     Ok(Entry { id: row.text(0)?.to_owned(), at: row.moment(1)?, kind })
+}
+
+impl Store {
+    /// Reads an entry, and whether it was taken back before.
+    pub async fn correctable(&self, id: String) -> Result<(Option<Entry>, bool)> {
+        self.read(move |sql| {
+            let by_id = concat!("SELECT ", columns!(), " FROM entry WHERE id = ?1");
+            let entry = sql.first(by_id, &[id.as_str().into()], read)?;
+            let before = "SELECT COUNT(*) FROM entry WHERE id = ?1";
+            let before = sql.number(before, &[correction_id(&id, 0).into()])?;
+            Ok((entry, before > 0))
+        })
+        .await
+    }
 }
 
 /// Reads the transfers from outside that other processes have stored behind entry `seen`, up to `last`.
@@ -223,19 +241,8 @@ pub(super) fn fund_free(sql: &mut Sql, now: Moment, budget: Nanos) -> Result<Nan
         return Ok(Nanos::ZERO);
     }
     let id = format!("grant:free:{}", budget.get());
-    let kind = grant(Account::Free, missing);
+    let kind = grant_of(Account::Free, missing, String::new());
     let mut chain = Chain::end(sql)?;
     append(sql, &mut chain, &Entry { id, at: now, kind })?;
     Ok(missing)
-}
-
-/// Returns what a grant of the operator is.
-pub(super) fn grant(to: Account, amount: Nanos) -> EntryKind {
-    EntryKind::Transfer(Transfer {
-        cause: Cause::Grant,
-        from: Account::Outside,
-        to,
-        amount,
-        note: String::new(),
-    })
 }

@@ -74,6 +74,7 @@ mod tests {
                 job,
                 lease: 1,
                 owner,
+                api_key: None,
                 model: "m".to_owned(),
                 tier_asked: Tier::Standard,
                 tier: Tier::Standard,

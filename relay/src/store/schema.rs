@@ -267,6 +267,59 @@ CREATE TABLE payout (
 CREATE INDEX payout_open ON payout (method, due) WHERE closed IS NULL;
 CREATE INDEX payout_owner ON payout (owner, created);
 ",
+    "
+-- Which key paid, by its first characters.
+ALTER TABLE entry ADD COLUMN api_key TEXT;
+
+-- A key's limits, and the key that it was made with. Models are a list in JSON.
+ALTER TABLE api_key ADD COLUMN maker TEXT;
+ALTER TABLE api_key ADD COLUMN budget_day INTEGER;
+ALTER TABLE api_key ADD COLUMN budget_total INTEGER;
+ALTER TABLE api_key ADD COLUMN models TEXT;
+ALTER TABLE api_key ADD COLUMN price_input INTEGER;
+ALTER TABLE api_key ADD COLUMN price_output INTEGER;
+ALTER TABLE api_key ADD COLUMN expires INTEGER;
+CREATE UNIQUE INDEX api_key_prefix ON api_key (prefix);
+CREATE INDEX api_key_account ON api_key (account, created);
+CREATE INDEX api_key_maker ON api_key (maker) WHERE maker IS NOT NULL;
+
+-- Sums like those of what is spent, per key.
+CREATE TABLE used (
+    api_key       TEXT NOT NULL,
+    day           INTEGER NOT NULL,
+    model         TEXT NOT NULL,
+    jobs          INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    answer_tokens INTEGER NOT NULL,
+    charge        INTEGER NOT NULL,
+    fee           INTEGER NOT NULL,
+    PRIMARY KEY (api_key, day, model)
+) STRICT, WITHOUT ROWID;
+",
+    "
+-- Calls with an Idempotency-Key, by the hash of caller, route and key.
+CREATE TABLE asked (
+    id   BLOB PRIMARY KEY,
+    -- SHA-256 of the body.
+    body BLOB NOT NULL,
+    -- What the call was to make: a job, a key, an entry.
+    made TEXT NOT NULL,
+    at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX asked_at ON asked (at);
+",
+    "
+-- What the operator did, in order.
+CREATE TABLE operator_log (
+    seq    INTEGER PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    who    TEXT NOT NULL,
+    what   TEXT NOT NULL,
+    about  TEXT NOT NULL,
+    amount INTEGER,
+    note   TEXT NOT NULL
+) STRICT;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -1,7 +1,7 @@
 use std::sync::mpsc as channel;
 
 use rekursing_market::{
-    Tier,
+    Limits, Tier,
     ledger::{EntryKind, Quote, Settle},
 };
 use rekursing_protocol::{AccountId, PluginId, Price, Span};
@@ -10,6 +10,7 @@ use super::*;
 use crate::discrepancy::Discrepancy;
 
 mod audits;
+mod keys;
 mod losses;
 mod place;
 mod random;
@@ -36,7 +37,7 @@ const PAGE: Account = Account::Page(AccountId::from_bits(1));
 const OWNER: PluginId = PluginId::from_bits(2);
 
 fn grant(id: &str, to: Account, nanos: i64) -> Entry {
-    Entry { id: id.to_owned(), at: Moment(1), kind: entries::grant(to, Nanos::new(nanos)) }
+    Entry { id: id.to_owned(), at: Moment(1), kind: grant_of(to, Nanos::new(nanos), String::new()) }
 }
 
 fn hold(job: JobId, nanos: i64) -> Entry {
@@ -53,6 +54,7 @@ fn settle(job: JobId, held: i64) -> Entry {
         lease: 1,
         payer: PAGE,
         owner: OWNER,
+        api_key: None,
         model: "tiny".into(),
         tier_asked: Tier::Standard,
         tier: Tier::Standard,
@@ -68,6 +70,12 @@ fn settle(job: JobId, held: i64) -> Entry {
         release_at: Moment(0),
     }));
     Entry { id: format!("settle:{job}"), at: Moment(Span::DAY.0 * 3), kind }
+}
+
+fn key(number: u32, account: AccountId, maker: Option<&Key>, limits: Limits) -> Key {
+    let secret = format!("rk_{number:08x}{:056}", 0);
+    let maker = maker.map(|maker| maker.id);
+    Key::new(&secret, Moment(u64::from(number)), "test".to_owned(), account, maker, limits)
 }
 
 fn start(place: &Place) -> Store {
@@ -153,18 +161,12 @@ fn another_process_can_grant_while_the_store_runs(place: &Place) {
         .unwrap();
     let mut other = Store::open(&place.location).unwrap();
     let account = AccountId::from_bits(9);
-    let key = Key {
-        hash: [7; 32],
-        prefix: "rk_07070707".to_owned(),
-        name: "test".to_owned(),
-        account,
-        revoked: false,
-    };
-    other.create_key(Moment(5), &key, Nanos::new(123)).unwrap();
-    let kind = entries::grant(Account::Page(account), Nanos::new(123));
+    let key = key(7, account, None, Limits::default());
+    assert_eq!(other.create_key(&key, Nanos::new(123), "test").unwrap(), NewKey::Made);
+    let kind = grant_of(Account::Page(account), Nanos::new(123), String::new());
     assert_eq!(hear.recv().unwrap().kind, kind);
-    assert!(other.revoke_key(Moment(6), "rk_07070707").unwrap());
-    assert!(!other.revoke_key(Moment(7), "rk_07070707").unwrap());
+    assert_eq!(other.revoke_key(Moment(6), key.id, Made::Kept, "test").unwrap(), 1);
+    assert_eq!(other.revoke_key(Moment(7), key.id, Made::Kept, "test").unwrap(), 0);
     assert!(other.keys().unwrap()[0].revoked);
     store.stop();
 }
@@ -226,7 +228,7 @@ fn what_is_asked_while_serving_is_found_by_an_index(place: &Place) {
     }
     now(store.flushed());
     now(store.earnings(Moment(Span::DAY.0 * 3), OWNER)).unwrap();
-    now(store.key([7; 32])).unwrap();
+    now(store.holder([7; 32])).unwrap();
     let passed = now(store.read(|sql| Ok(sql.passed()))).unwrap();
     assert!(passed.is_none_or(|rows| rows < 100), "{passed:?} rows were looked at in vain");
     store.stop();
@@ -253,14 +255,8 @@ fn a_purse_tells_what_is_left_held_and_spent(place: &Place) {
     let (rich, poor) = (AccountId::from_bits(1), AccountId::from_bits(2));
     let mut unstarted = Store::open(&place.location).unwrap();
     for (account, balance) in [(rich, 1_000_000), (poor, 0)] {
-        let key = Key {
-            hash: [u8::from(account == rich); 32],
-            prefix: account.to_string(),
-            name: "test".to_owned(),
-            account,
-            revoked: false,
-        };
-        unstarted.create_key(Moment(5), &key, Nanos::new(balance)).unwrap();
+        let key = key(u32::from(account == rich), account, None, Limits::default());
+        unstarted.create_key(&key, Nanos::new(balance), "test").unwrap();
     }
     let last = unstarted.opening().unwrap().last;
     let store = unstarted.start(last, Box::new(|_| true)).unwrap();

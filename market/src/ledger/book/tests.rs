@@ -25,6 +25,7 @@ fn settlement(prompt_tokens: u64, answer_tokens: u64) -> Settlement {
         job: JOB,
         lease: 1,
         owner: OWNER,
+        api_key: None,
         model: "qwen2.5-7b-instruct".to_owned(),
         tier_asked: Tier::Standard,
         tier: Tier::Standard,
@@ -311,6 +312,7 @@ fn entries_that_differ_anywhere_have_different_canonical_texts() {
         |settle: &mut Settle| settle.tier = Tier::Low,
         |settle: &mut Settle| settle.fee = Nanos::ZERO,
         |settle: &mut Settle| settle.release_at = Moment(1),
+        |settle: &mut Settle| settle.api_key = Some(rekursing_protocol::KeyId::from_bits(7)),
     ] {
         let mut other = paid.clone();
         change(&mut other);
@@ -320,6 +322,18 @@ fn entries_that_differ_anywhere_have_different_canonical_texts() {
     texts.sort();
     texts.dedup();
     assert_eq!(texts.len(), count);
+}
+
+#[test]
+fn a_settlement_without_a_key_keeps_the_text_that_it_had_before_keys_were_named() {
+    let mut book = granted("1");
+    book.hold(NOW, JOB, PAGE, quote(Nanos::new(1_000))).unwrap();
+    let mut settle = book.settle(NOW, settlement(0, 1)).unwrap();
+    let before = settle.canonical();
+    assert!(before.ends_with("1:0"), "the release of what is held back is last: {before}");
+    let EntryKind::Settle(paid) = &mut settle.kind else { panic!() };
+    paid.api_key = Some(rekursing_protocol::KeyId::from_bits(7));
+    assert_eq!(settle.canonical(), format!("{before}11:rk_00000007"));
 }
 
 #[test]

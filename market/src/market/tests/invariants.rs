@@ -8,7 +8,7 @@ use super::fixture::PAGE;
 use crate::{
     Market, Payer, Tier,
     job::State,
-    matching::{Need, fit},
+    matching::fit,
     shelf::{Place, StockRef},
 };
 
@@ -113,9 +113,7 @@ impl Market {
             if job.request.payer != Payer::Page(PAGE) || job.request.tier > Tier::Standard {
                 continue;
             }
-            let funds = self.book.balance(job.request.payer.account());
-            let need =
-                Need { request: &job.request, excluded: &job.excluded, funds: job.held.unwrap_or(funds) };
+            let need = self.need(now, job);
             for place in &self.shelves.at(shelf).open {
                 let session = self.session(place.at.session);
                 let stock = &session.stocks[usize::from(place.at.stock)];

@@ -147,6 +147,7 @@ impl Random {
         let settlement = Settlement {
             job,
             lease: 1,
+            api_key: None,
             owner: plugin(owner),
             model: format!("model-{}", model % 3),
             tier_asked: Tier::Standard,

@@ -1,0 +1,179 @@
+//! Corrections: an entry taken back by new ones that move its money the other way.
+
+use rekursing_protocol::{Moment, Nanos};
+
+use super::{Account, Book, BookRefusal, Cause, Entry, EntryKind, Posting, Transfer};
+
+/// Why an entry is not taken back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CorrectionRefusal {
+    /// A hold or a void: what is set aside for a job is resolved by the job alone.
+    #[error("a hold and its void are resolved by their job and are not corrected")]
+    NotCorrectable,
+    /// An entry that moved nothing.
+    #[error("the entry has moved nothing")]
+    Nothing,
+    /// An account has spent what it would give back.
+    #[error("{account} would have to give {needs} USD back and has {available} USD")]
+    Insufficient {
+        /// Whose money is missing.
+        account: Account,
+        /// What it would give.
+        needs: Nanos,
+        /// What it has.
+        available: Nanos,
+    },
+    /// The book's own reason, such as that it was done before.
+    #[error(transparent)]
+    Book(#[from] BookRefusal),
+}
+
+/// Returns the id of the `n`th entry that takes another one back.
+pub fn correction_id(entry: &str, n: usize) -> String {
+    format!("correction:{entry}:{n}")
+}
+
+impl Entry {
+    /// Returns what takes the entry back: its postings the other way around. What a settled job cost goes
+    /// from those who were paid straight to the payer, and not through escrow.
+    fn reversed(&self) -> Result<Vec<Posting>, CorrectionRefusal> {
+        let payer = match &self.kind {
+            EntryKind::Hold { .. } | EntryKind::Void { .. } => return Err(CorrectionRefusal::NotCorrectable),
+            EntryKind::Settle(settle) => Some(settle.payer),
+            EntryKind::Transfer(_) => None,
+        };
+        let back = self.postings().filter(|posting| Some(posting.credit) != payer);
+        let back: Vec<Posting> = back
+            .map(|Posting { debit, credit, amount }| Posting {
+                debit: credit,
+                credit: payer.unwrap_or(debit),
+                amount,
+            })
+            .collect();
+        if back.is_empty() { Err(CorrectionRefusal::Nothing) } else { Ok(back) }
+    }
+}
+
+impl Book {
+    /// Takes an entry back for a reason: all of it, or nothing where an account would go below zero.
+    ///
+    /// The book knows of the latest corrections; whoever may repeat an older one must ask the store.
+    pub fn correct(
+        &mut self,
+        now: Moment,
+        entry: &Entry,
+        reason: &str,
+    ) -> Result<Vec<Entry>, CorrectionRefusal> {
+        let back = entry.reversed()?;
+        if self.has_transfer(&correction_id(&entry.id, 0)) {
+            return Err(BookRefusal::Exists.into());
+        }
+        for Posting { debit: account, amount: needs, .. } in &back {
+            let available = self.balance(*account);
+            if *account != Account::Outside && available < *needs {
+                return Err(CorrectionRefusal::Insufficient { account: *account, needs: *needs, available });
+            }
+        }
+        // From here on only money from outside can be refused, as too much, and an entry that comes from
+        // outside has one posting.
+        let made = back.iter().enumerate().map(|(n, Posting { debit, credit, amount })| {
+            let (from, to, note) = (*debit, *credit, reason.to_owned());
+            let transfer = Transfer { cause: Cause::Correction, from, to, amount: *amount, note };
+            self.transfer(now, &format!("{}:{n}", entry.id), transfer)
+        });
+        Ok(made.collect::<Result<_, _>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rekursing_protocol::{AccountId, JobId, KeyId, PluginId, Price};
+
+    use super::*;
+    use crate::{
+        ledger::{Quote, Settlement},
+        tier::Tier,
+    };
+
+    const PAGE: Account = Account::Page(AccountId::from_bits(1));
+    const OWNER: PluginId = PluginId::from_bits(2);
+    const JOB: JobId = JobId::from_bits(3);
+    const NOW: Moment = Moment(1_000);
+
+    /// A book with a grant of 5,000, a hold of 2,000 and its charge of 1,000, half of whose earning is held.
+    fn charged() -> (Book, [Entry; 3]) {
+        let mut book = Book::default();
+        let grant = book.grant(NOW, "x", PAGE, Nanos::new(5_000)).unwrap();
+        let price = Price::new(0, 1_000);
+        let hold = book.hold(NOW, JOB, PAGE, Quote::new(price, 0, 2_000).unwrap()).unwrap();
+        let settlement = Settlement {
+            job: JOB,
+            lease: 1,
+            owner: OWNER,
+            api_key: Some(KeyId::from_bits(4)),
+            model: "m".to_owned(),
+            tier_asked: Tier::Standard,
+            tier: Tier::Standard,
+            ask: price,
+            price,
+            prompt_tokens: 0,
+            answer_tokens: 1_000,
+            fee_permille: 50,
+            discount_permille: 0,
+            holdback_permille: 500,
+            release_at: Moment(9),
+        };
+        let settle = book.settle(NOW, settlement).unwrap();
+        (book, [grant, hold, settle])
+    }
+
+    #[test]
+    fn a_charge_goes_back_from_whoever_was_paid_to_the_payer_once() {
+        let (mut book, [_, _, settle]) = charged();
+        let made = book.correct(NOW, &settle, "the answer was empty").unwrap();
+        let ids: Vec<&str> = made.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(ids, [0, 1, 2].map(|n| correction_id(&settle.id, n)));
+        let accounts =
+            [PAGE, Account::Owner(OWNER), Account::Held(OWNER), Account::Platform, Account::Escrow];
+        assert_eq!(accounts.map(|account| book.balance(account).get()), [5_000, 0, 0, 0, 0]);
+        assert_eq!(book.audit(), Ok(()));
+        for reason in ["the answer was empty", "another"] {
+            let again = book.correct(NOW, &settle, reason);
+            assert_eq!(again, Err(CorrectionRefusal::Book(BookRefusal::Exists)));
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_back_that_was_spent_since() {
+        let (mut book, [grant, hold, settle]) = charged();
+        let payout = Transfer {
+            cause: Cause::PayoutRequested,
+            from: Account::Owner(OWNER),
+            to: Account::PayoutRequested,
+            amount: Nanos::new(1),
+            note: String::new(),
+        };
+        book.transfer(NOW, "1", payout).unwrap();
+        let (account, needs) = (Account::Owner(OWNER), Nanos::new(475));
+        let short = CorrectionRefusal::Insufficient { account, needs, available: Nanos::new(474) };
+        assert_eq!(book.correct(NOW, &settle, "x"), Err(short));
+        assert_eq!(book.balance(Account::Platform), Nanos::new(50), "nothing or all of it");
+        let short = CorrectionRefusal::Insufficient {
+            account: PAGE,
+            needs: Nanos::new(5_000),
+            available: Nanos::new(4_000),
+        };
+        assert_eq!(book.correct(NOW, &grant, "x"), Err(short));
+        assert_eq!(book.correct(NOW, &hold, "x"), Err(CorrectionRefusal::NotCorrectable));
+        assert_eq!(book.audit(), Ok(()));
+    }
+
+    #[test]
+    fn a_correction_is_an_entry_and_can_be_corrected() {
+        let (mut book, [_, _, settle]) = charged();
+        let made = book.correct(NOW, &settle, "x").unwrap();
+        let again = book.correct(NOW, &made[0], "it was right").unwrap();
+        assert_eq!(again[0].id, format!("correction:correction:{}:0:0", settle.id));
+        assert_eq!(book.balance(Account::Owner(OWNER)), Nanos::new(475));
+    }
+}

@@ -1,0 +1,432 @@
+//! API keys: whose account they open, within which limits, and what was spent with them. The keys
+//! themselves are kept as SHA-256 alone.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result};
+use rekursing_market::{Limits, Spender, Taken, ledger::Account};
+use rekursing_protocol::{AccountId, KeyId, Moment, Nanos, Price};
+
+use crate::chance;
+
+use super::{Act, Deed, Row, Sql, Store, Unstarted, Value, audit, grants, operator_log};
+
+/// How many keys may have been made one with the other.
+pub const LINE_MAX: usize = 8;
+
+/// Most keys of an account that are listed, the latest first.
+const LISTED_MAX: u64 = 1_000;
+
+/// An API key of a page's account.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// SHA-256 of the key.
+    pub hash: [u8; 32],
+    /// How it begins, to tell keys apart.
+    pub id: KeyId,
+    /// What its maker calls it.
+    pub name: String,
+    /// The purse behind it.
+    pub account: AccountId,
+    /// The key that it was made with; `None` for the operator's.
+    pub maker: Option<KeyId>,
+    /// What it may do with the account's money.
+    pub limits: Limits,
+    /// When it was made.
+    pub created: Moment,
+    /// Whether it no longer opens anything.
+    pub revoked: bool,
+}
+
+impl Key {
+    /// Makes what is kept of a new key.
+    ///
+    /// # Panics
+    /// When the secret does not begin like a key; [`crate::chance::secret`] makes those that do.
+    pub fn new(
+        secret: &str,
+        now: Moment,
+        name: String,
+        account: AccountId,
+        maker: Option<KeyId>,
+        limits: Limits,
+    ) -> Key {
+        let id = KeyId::of(secret).expect("a key begins with rk_ and hex digits");
+        let hash = chance::digest(secret);
+        Key { hash, id, name, account, maker, limits, created: now, revoked: false }
+    }
+}
+
+/// A key and the money behind it.
+#[derive(Debug, Clone)]
+pub struct Purse {
+    /// The key.
+    pub key: Key,
+    /// What its account can spend.
+    pub balance: Nanos,
+    /// What of the account is set aside for jobs that run.
+    pub held: Nanos,
+    /// What jobs have cost the account.
+    pub spent: Nanos,
+}
+
+/// Who holds a key.
+#[derive(Debug, Clone)]
+pub struct Holder {
+    /// Whose money it spends.
+    pub account: AccountId,
+    /// Within which limits.
+    pub spender: Arc<Spender>,
+}
+
+/// What became of a new key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewKey {
+    /// It is there.
+    Made,
+    /// Another one begins alike.
+    Taken,
+    /// The account has as many open keys as it may have.
+    TooMany,
+    /// The key that it would be made with is revoked.
+    MakerRevoked,
+}
+
+/// What was spent on a model on a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// With which key; `None` for all of the account's together.
+    pub key: Option<KeyId>,
+    /// The UTC day, counted from the Unix epoch.
+    pub day: u64,
+    /// The model.
+    pub model: String,
+    /// Jobs that were charged.
+    pub jobs: u64,
+    /// Tokens of their prompts.
+    pub prompt_tokens: u64,
+    /// Tokens of their answers.
+    pub answer_tokens: u64,
+    /// What they cost.
+    pub spent: Nanos,
+}
+
+impl Store {
+    /// Reads who holds an open key, by its hash.
+    pub async fn holder(&self, hash: [u8; 32]) -> Result<Option<Holder>> {
+        self.read(move |sql| sql.view(|sql| holder(sql, hash))).await
+    }
+
+    /// Stores a key unless its account has `open_max` open ones.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn put_key(&self, key: Key, open_max: u64) -> Result<NewKey> {
+        self.make(move |sql| put_key(sql, &key, open_max)).await
+    }
+
+    /// Reads the latest keys of an account, in the order in which they were made.
+    pub async fn account_keys(&self, account: AccountId) -> Result<Vec<Key>> {
+        self.read(move |sql| {
+            let mut keys = sql.list(
+                concat!(keys!(), " WHERE account = ?1 ORDER BY created DESC, prefix LIMIT ?2"),
+                &[account.to_string().into(), LISTED_MAX.into()],
+                read_key,
+            )?;
+            keys.reverse();
+            Ok(keys)
+        })
+        .await
+    }
+
+    /// Revokes keys for good.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn revoke_keys(&self, now: Moment, keys: Vec<KeyId>) -> Result<()> {
+        self.change(move |sql| keys.iter().try_for_each(|key| revoke(sql, now, *key).map(drop))).await
+    }
+
+    /// Reads what an account has spent since a day, by day and model, and in all.
+    pub async fn account_usage(&self, account: AccountId, since: u64) -> Result<(Vec<Usage>, Nanos)> {
+        self.read(move |sql| {
+            let account = Account::Page(account).to_string();
+            let usage = sql.list(
+                "SELECT NULL, day, model, jobs, prompt_tokens, answer_tokens, charge FROM spent
+                 WHERE account = ?1 AND day >= ?2 ORDER BY day DESC, model",
+                &[account.as_str().into(), since.into()],
+                read_usage,
+            )?;
+            let sum = "SELECT CAST(SUM(charge) AS BIGINT) FROM spent WHERE account = ?1";
+            Ok((usage, Nanos::new(sql.number(sum, &[account.into()])?)))
+        })
+        .await
+    }
+
+    /// Reads what the keys of an account have spent since a day, by key, day and model, and what each of
+    /// them has spent in all.
+    pub async fn keys_usage(
+        &self,
+        account: AccountId,
+        since: u64,
+    ) -> Result<(Vec<Usage>, HashMap<KeyId, Nanos>)> {
+        self.read(move |sql| {
+            let account = account.to_string();
+            let usage = sql.list(
+                "SELECT used.api_key, day, model, jobs, prompt_tokens, answer_tokens, charge
+                 FROM used JOIN api_key ON api_key.prefix = used.api_key
+                 WHERE account = ?1 AND day >= ?2 ORDER BY day DESC, model, used.api_key",
+                &[account.as_str().into(), since.into()],
+                read_usage,
+            )?;
+            let sums = sql.list(
+                "SELECT used.api_key, CAST(SUM(charge) AS BIGINT)
+                 FROM used JOIN api_key ON api_key.prefix = used.api_key
+                 WHERE account = ?1 GROUP BY used.api_key",
+                &[account.into()],
+                |row| Ok((row.parsed(0)?, row.nanos(1)?)),
+            )?;
+            Ok((usage, sums.into_iter().collect()))
+        })
+        .await
+    }
+}
+
+impl Unstarted {
+    /// Stores a key and grants its account an opening balance, both or neither, and who did so.
+    pub fn create_key(&mut self, key: &Key, balance: Nanos, who: &str) -> Result<NewKey> {
+        let stored = self.sql.write(|sql| {
+            let made = put_key(sql, key, u64::MAX)?;
+            if made == NewKey::Made {
+                let note = format!("{}: {}", key.account, key.name);
+                operator_log::insert(sql, key.created, &Act::of(who, Deed::KeyCreated, key.id, &note))?;
+                grants::grant(sql, key.created, Account::Page(key.account), balance, who)?;
+                sql.changed()?;
+            }
+            Ok(made)
+        });
+        stored.context("could not store the key")
+    }
+
+    /// Reads every key.
+    pub fn keys(&mut self) -> Result<Vec<Key>> {
+        let keys = self.sql.list(concat!(keys!(), " ORDER BY created, prefix"), &[], read_key);
+        keys.context("could not read the keys")
+    }
+
+    /// Reads every key with the money behind it, all of one moment, in time that grows with the ledger.
+    pub fn purses(&mut self) -> Result<Vec<Purse>> {
+        self.sql
+            .view(|sql| {
+                let keys = sql.list(concat!(keys!(), " ORDER BY created, prefix"), &[], read_key)?;
+                let opening = audit::open(sql)?;
+                let balances: HashMap<Account, Nanos> = opening.balances.into_iter().collect();
+                let mut held: HashMap<Account, Nanos> = HashMap::new();
+                for (_, payer, amount) in opening.holds {
+                    let sum = held.entry(payer).or_default();
+                    *sum = sum.checked_add(amount).context("holds of more than there is")?;
+                }
+                let spent = "SELECT account, CAST(SUM(charge) AS BIGINT) FROM spent GROUP BY account";
+                let spent = sql.list(spent, &[], |row| Ok((row.parsed(0)?, row.nanos(1)?)))?;
+                let spent: HashMap<Account, Nanos> = spent.into_iter().collect();
+                let purse = |key: Key| {
+                    let account = Account::Page(key.account);
+                    Purse {
+                        balance: balances.get(&account).copied().unwrap_or_default(),
+                        held: held.get(&account).copied().unwrap_or_default(),
+                        spent: spent.get(&account).copied().unwrap_or_default(),
+                        key,
+                    }
+                };
+                Ok(keys.into_iter().map(purse).collect())
+            })
+            .context("could not sum the ledger")
+    }
+
+    /// Revokes a key, and with `made` every key that was made with it, directly or through others. Returns
+    /// how many were open.
+    pub fn revoke_key(&mut self, now: Moment, key: KeyId, made: Made, who: &str) -> Result<usize> {
+        self.sql.write(|sql| {
+            let all = sql.list(keys!(), &[], read_key)?;
+            let doomed = match made {
+                Made::Kept => HashSet::from([key]),
+                Made::RevokedToo => descendants(&all, key),
+            };
+            let mut revoked = 0;
+            for key in doomed {
+                if revoke(sql, now, key)? {
+                    revoked += 1;
+                    operator_log::insert(sql, now, &Act::of(who, Deed::KeyRevoked, key, ""))?;
+                }
+            }
+            sql.changed()?;
+            Ok(revoked)
+        })
+    }
+
+    /// Reads what every key with a budget has spent, with what was spent by the keys that were made with it.
+    pub fn taken(&mut self, now: Moment) -> Result<Vec<(KeyId, Taken)>> {
+        let day = now.day();
+        let taken = self.sql.list(
+            "WITH RECURSIVE line (root, prefix) AS (
+                 SELECT prefix, prefix FROM api_key
+                     WHERE budget_day IS NOT NULL OR budget_total IS NOT NULL
+                 UNION ALL SELECT line.root, api_key.prefix
+                     FROM line JOIN api_key ON api_key.maker = line.prefix)
+             SELECT line.root, CAST(SUM(charge) AS BIGINT),
+                 CAST(SUM(CASE WHEN used.day = ?1 THEN charge ELSE 0 END) AS BIGINT)
+             FROM line JOIN used ON used.api_key = line.prefix GROUP BY line.root",
+            &[day.into()],
+            |row| {
+                let (spent, spent_day) = (row.nanos(1)?, row.nanos(2)?);
+                Ok((row.parsed(0)?, Taken { held: Nanos::ZERO, spent, day, spent_day }))
+            },
+        );
+        taken.context("could not sum what was spent with the keys")
+    }
+}
+
+/// What becomes of the keys that were made with one that is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// They stay open, within the same limits as before.
+    Kept,
+    /// They are revoked too: whoever had the key may have made them.
+    RevokedToo,
+}
+
+/// Returns a key and those that were made with it, directly or through others.
+pub fn descendants(keys: &[Key], key: KeyId) -> HashSet<KeyId> {
+    let mut found = HashSet::from([key]);
+    loop {
+        let more: Vec<KeyId> = keys
+            .iter()
+            .filter(|key| key.maker.is_some_and(|maker| found.contains(&maker)) && !found.contains(&key.id))
+            .map(|key| key.id)
+            .collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+fn put_key(sql: &mut Sql, key: &Key, open_max: u64) -> Result<NewKey> {
+    if let Some(maker) = key.maker {
+        let open = "SELECT COUNT(*) FROM api_key WHERE prefix = ?1 AND revoked IS NULL";
+        if sql.number(open, &[maker.to_string().into()])? == 0 {
+            return Ok(NewKey::MakerRevoked);
+        }
+    }
+    let open = sql.number(
+        "SELECT COUNT(*) FROM api_key
+         WHERE account = ?1 AND revoked IS NULL AND (expires IS NULL OR expires > ?2)",
+        &[key.account.to_string().into(), key.created.into()],
+    )?;
+    if open.unsigned_abs() >= open_max {
+        return Ok(NewKey::TooMany);
+    }
+    let side = |side: fn(Price) -> u64| key.limits.price_max.map(side).filter(|most| *most < u64::MAX);
+    let models = (!key.limits.models.is_empty()).then(|| serde_json::to_string(&key.limits.models));
+    let inserted = sql.execute(
+        "INSERT INTO api_key (hash, prefix, name, account, created, maker, budget_day, budget_total, models,
+             price_input, price_output, expires)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (prefix) DO NOTHING",
+        &[
+            key.hash.as_slice().into(),
+            key.id.to_string().into(),
+            key.name.as_str().into(),
+            key.account.to_string().into(),
+            key.created.into(),
+            key.maker.map(|maker| maker.to_string()).into(),
+            key.limits.budget_day.into(),
+            key.limits.budget_total.into(),
+            models.transpose()?.into(),
+            side(|price| price.input).into(),
+            side(|price| price.output).into(),
+            key.limits.expires.into(),
+        ],
+    )?;
+    Ok(if inserted == 1 { NewKey::Made } else { NewKey::Taken })
+}
+
+/// Revokes a key. Tells whether it was open.
+fn revoke(sql: &mut Sql, now: Moment, key: KeyId) -> Result<bool> {
+    let revoke = "UPDATE api_key SET revoked = ?1 WHERE prefix = ?2 AND revoked IS NULL";
+    Ok(sql.execute(revoke, &[now.into(), key.to_string().into()])? > 0)
+}
+
+/// The columns that [`read_key`] takes.
+macro_rules! keys {
+    () => {
+        "SELECT hash, prefix, name, account, revoked, created, maker, budget_day, budget_total, models,
+             price_input, price_output, expires FROM api_key"
+    };
+}
+use keys;
+
+fn read_key(row: &Row) -> Result<Key> {
+    Ok(Key {
+        hash: row.hash(0)?,
+        id: row.parsed(1)?,
+        name: row.text(2)?.to_owned(),
+        account: row.parsed(3)?,
+        revoked: !row.is_null(4)?,
+        created: row.moment(5)?,
+        maker: unless_null(row, 6, |row| row.parsed(6))?,
+        limits: read_limits(row)?,
+    })
+}
+
+fn read_limits(row: &Row) -> Result<Limits> {
+    let side = |at: usize| unless_null(row, at, |row| row.count(at));
+    let price_max = match (side(10)?, side(11)?) {
+        (None, None) => None,
+        (input, output) => Some(Price::new(input.unwrap_or(u64::MAX), output.unwrap_or(u64::MAX))),
+    };
+    Ok(Limits {
+        budget_day: unless_null(row, 7, |row| row.nanos(7))?,
+        budget_total: unless_null(row, 8, |row| row.nanos(8))?,
+        models: unless_null(row, 9, |row| Ok(serde_json::from_str(row.text(9)?)?))?.unwrap_or_default(),
+        price_max,
+        expires: unless_null(row, 12, |row| row.moment(12))?,
+    })
+}
+
+fn unless_null<T>(row: &Row, at: usize, read: impl FnOnce(&Row) -> Result<T>) -> Result<Option<T>> {
+    if row.is_null(at)? { Ok(None) } else { read(row).map(Some) }
+}
+
+fn read_usage(row: &Row) -> Result<Usage> {
+    Ok(Usage {
+        key: unless_null(row, 0, |row| row.parsed(0))?,
+        day: row.count(1)?,
+        model: row.text(2)?.to_owned(),
+        jobs: row.count(3)?,
+        prompt_tokens: row.count(4)?,
+        answer_tokens: row.count(5)?,
+        spent: row.nanos(6)?,
+    })
+}
+
+/// Reads an open key and the line of those that it was made with, revoked or not: their limits stay.
+fn holder(sql: &mut Sql, hash: [u8; 32]) -> Result<Option<Holder>> {
+    let by_hash: [Value; 1] = [hash.as_slice().into()];
+    let key = sql.first(concat!(keys!(), " WHERE hash = ?1"), &by_hash, read_key)?;
+    let Some(key) = key.filter(|key| !key.revoked) else { return Ok(None) };
+    let (account, mut line) = (key.account, vec![key]);
+    while let Some(maker) = line.last().and_then(|key| key.maker) {
+        anyhow::ensure!(line.len() < LINE_MAX, "too many keys were made one with the other");
+        let by_id: [Value; 1] = [maker.to_string().into()];
+        let maker = sql.first(concat!(keys!(), " WHERE prefix = ?1"), &by_id, read_key)?;
+        line.push(maker.context("the key that a key was made with is not there")?);
+    }
+    let spender = line
+        .into_iter()
+        .rev()
+        .fold(None, |maker, key| Some(Arc::new(Spender { key: key.id, limits: key.limits, maker })));
+    Ok(spender.map(|spender| Holder { account, spender }))
+}

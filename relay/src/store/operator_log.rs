@@ -1,0 +1,146 @@
+//! The operator's log: who did what, when, to whom and with how much money. Never a secret.
+
+use anyhow::{Context, Result};
+use rekursing_market::ledger::Account;
+use rekursing_protocol::{Moment, Nanos};
+use tokio::sync::oneshot;
+
+use super::{Change, Row, Sql, Store, Unstarted, Value, Write};
+
+/// Something that the operator does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// From where: `http:` and an address, `cli:` and a user of the machine.
+    pub who: String,
+    /// What is done.
+    pub deed: Deed,
+    /// To what: an account, a key's first characters, an upstream, an entry.
+    pub about: String,
+    /// The money that moves, where any does.
+    pub amount: Option<Nanos>,
+    /// Why, in the operator's words, or what else a reader should know.
+    pub note: String,
+}
+
+/// What an operator does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Gives credit.
+    Grant,
+    /// Makes an API key.
+    KeyCreated,
+    /// Revokes one.
+    KeyRevoked,
+    /// Registers an upstream, or changes its settings.
+    UpstreamRegistered,
+    /// Takes an entry of the ledger back.
+    Correction,
+}
+
+impl Deed {
+    /// Returns its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Deed::Grant => "grant",
+            Deed::KeyCreated => "key_created",
+            Deed::KeyRevoked => "key_revoked",
+            Deed::UpstreamRegistered => "upstream_registered",
+            Deed::Correction => "correction",
+        }
+    }
+}
+
+impl Act {
+    /// Says that credit was given.
+    pub fn grant(who: &str, to: Account, amount: Nanos, note: &str) -> Act {
+        let (who, note) = (who.to_owned(), note.to_owned());
+        Act { who, deed: Deed::Grant, about: to.to_string(), amount: Some(amount), note }
+    }
+
+    /// Says that something was done that moves no money.
+    pub fn of(who: &str, deed: Deed, about: impl ToString, note: &str) -> Act {
+        Act { who: who.to_owned(), deed, about: about.to_string(), amount: None, note: note.to_owned() }
+    }
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LogLine {
+    /// Its number, from 1 without gaps.
+    pub seq: u64,
+    /// When.
+    pub at: Moment,
+    /// From where.
+    pub who: String,
+    /// What was done.
+    pub what: String,
+    /// To what.
+    pub about: String,
+    /// The money that moved.
+    pub amount: Option<Nanos>,
+    /// Why.
+    pub note: String,
+}
+
+impl Store {
+    /// Queues a line in front of whatever is queued later; it is stored before that. Who waits for what is
+    /// returned hears when it is.
+    pub fn log(&self, now: Moment, act: Act) -> oneshot::Receiver<Result<()>> {
+        let (made, wait) = oneshot::channel();
+        let make = move |sql: &mut Sql| insert(sql, now, &act);
+        self.push(Write::Change(Change { make: Box::new(make), made }));
+        wait
+    }
+
+    /// Reads the latest lines in front of line `before`, newest first.
+    pub async fn operator_log(&self, before: u64, count: u64) -> Result<Vec<LogLine>> {
+        self.read(move |sql| lines(sql, before, count)).await
+    }
+}
+
+impl Unstarted {
+    /// Reads the latest lines, newest first.
+    pub fn operator_log(&mut self, count: u64) -> Result<Vec<LogLine>> {
+        lines(&mut self.sql, u64::MAX, count).context("could not read the operator's log")
+    }
+}
+
+/// Appends a line.
+pub(super) fn insert(sql: &mut Sql, now: Moment, act: &Act) -> Result<()> {
+    let last = sql.number("SELECT MAX(seq) FROM operator_log", &[])?;
+    let values: [Value; 7] = [
+        (last + 1).into(),
+        now.into(),
+        act.who.as_str().into(),
+        act.deed.name().into(),
+        act.about.as_str().into(),
+        act.amount.into(),
+        act.note.as_str().into(),
+    ];
+    sql.execute(
+        "INSERT INTO operator_log (seq, at, who, what, about, amount, note)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        &values,
+    )?;
+    Ok(())
+}
+
+fn lines(sql: &mut Sql, before: u64, count: u64) -> Result<Vec<LogLine>> {
+    let read = |row: &Row| {
+        Ok(LogLine {
+            seq: row.count(0)?,
+            at: row.moment(1)?,
+            who: row.text(2)?.to_owned(),
+            what: row.text(3)?.to_owned(),
+            about: row.text(4)?.to_owned(),
+            amount: if row.is_null(5)? { None } else { Some(row.nanos(5)?) },
+            note: row.text(6)?.to_owned(),
+        })
+    };
+    sql.list(
+        "SELECT seq, at, who, what, about, amount, note FROM operator_log
+         WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+        &[before.into(), count.into()],
+        read,
+    )
+}

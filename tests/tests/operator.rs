@@ -1,0 +1,152 @@
+//! The operator: credit, corrections and the log of what he did.
+
+use anyhow::{Context, Result};
+use rekursing_protocol::Nanos;
+use rekursing_tests::{
+    http::Page,
+    relay::Relay,
+    scene::Scripted,
+    script::{Dialect, MODEL},
+};
+use serde_json::{Value, json};
+
+const TOKEN: &str = "a token of the operator's";
+const SHA256: &str =
+    "operator_token_sha256 = \"81258521e0ff68c68d4d31f51c67384cefb2e9eb40c2f6d1ac0d84170d24a005\"\n";
+const GRANTS: &str = "/api/operator/grants";
+const CORRECTIONS: &str = "/api/operator/corrections";
+const LOG: &str = "/api/operator/log";
+
+/// A relay, a page of it without money, and its operator.
+async fn relay() -> Result<(Relay, Page, Page)> {
+    let (relay, key) = Relay::funded(SHA256, "0").await?;
+    let (page, operator) = (relay.customer(&key), relay.customer(TOKEN));
+    Ok((relay, page, operator))
+}
+
+async fn account(page: &Page) -> Result<Value> {
+    page.get("/api/account").await?.expect(200)
+}
+
+#[tokio::test]
+async fn the_operator_gives_credit_once_and_it_can_be_spent_at_once() -> Result<()> {
+    let (mut relay, page, operator) = relay().await?;
+    let id = account(&page).await?["account"].clone();
+    let grant = json!({"account": id, "amount": "2.5", "note": "welcome"});
+    let named = operator.clone().with("idempotency-key", "k");
+    let given = named.post(GRANTS, &grant).await?.expect(201)?;
+    assert_eq!(given["balance"], "2.5");
+    assert_eq!(account(&page).await?["balance"], "2.5");
+    named.post(GRANTS, &grant).await?.expect(201)?;
+    relay.kill().await?;
+    relay.restart().await?;
+    let again = named.post(GRANTS, &grant).await?.expect(409)?;
+    assert_eq!(again["error"]["id"], given["entry"]);
+    assert_eq!(account(&page).await?["balance"], "2.5", "once, whatever happens between");
+
+    let unknown = "acc_00000000000000000000000000";
+    for (body, status, code) in [
+        (json!({"account": unknown, "amount": "1"}), 404, "account_not_found"),
+        (json!({"account": "owner:plg_00000000000000000000000000", "amount": "1"}), 400, "bad_request"),
+        (json!({"account": id, "amount": "0"}), 400, "bad_request"),
+        (json!({"account": id, "amount": "1000000.000000001"}), 400, "bad_request"),
+        (json!({"account": id, "amount": "1", "note": "\u{202e}"}), 400, "bad_request"),
+        (json!({"account": id, "amount": "1", "unknown": 1}), 400, "bad_request"),
+    ] {
+        let refused = operator.post(GRANTS, &body).await?;
+        assert_eq!((refused.status, refused.error_code()?.as_str()), (status, code), "{body}");
+    }
+    operator.post(GRANTS, &json!({"account": "free", "amount": "1"})).await?.expect(201)?;
+    assert_eq!(relay.ledger()?.balance("free")?, Nanos::DOLLAR);
+    relay.audit().await
+}
+
+#[tokio::test]
+async fn a_correction_gives_a_charge_back_once_and_never_takes_what_is_not_there() -> Result<()> {
+    let (relay, key) = Relay::funded(SHA256, "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let (page, operator) = (scene.relay.customer(&key), scene.relay.customer(TOKEN));
+    let answer =
+        page.post("/api/llm/inference", &json!({"prompt": "go", "model": MODEL})).await?.expect(200)?;
+    let entry = format!("settle:{}", answer["jobId"].as_str().context("a job")?);
+    let body = json!({"entry": entry, "reason": "it was in the wrong language"});
+    let made = operator.post(CORRECTIONS, &body).await?.expect(201)?;
+    assert_eq!(made["entry"], format!("correction:{entry}:0"));
+    assert_eq!(made["amount"], answer["cost"]);
+    assert_eq!(account(&page).await?["balance"], "1");
+    let ledger = scene.relay.ledger()?;
+    assert_eq!([ledger.balance("owner:")?, ledger.balance("platform")?], [Nanos::ZERO; 2]);
+    assert_eq!(operator.post(CORRECTIONS, &body).await?.error_code()?, "corrected_before");
+
+    let grant = scene.relay.customer(TOKEN).get(LOG).await?.expect(200)?;
+    assert_eq!(grant["log"][0]["what"], "correction");
+    let grant = format!("grant:{}:1", account(&page).await?["account"].as_str().context("an account")?);
+    page.post("/api/llm/inference", &json!({"prompt": "go", "model": MODEL})).await?.expect(200)?;
+    let hold = format!("hold:{}", answer["jobId"].as_str().context("a job")?);
+    for (entry, reason, status, code) in [
+        (grant.as_str(), "a typing error", 409, "correction_uncovered"),
+        (hold.as_str(), "x", 409, "not_correctable"),
+        ("settle:job_00000000000000000000000000", "x", 404, "entry_not_found"),
+        (grant.as_str(), " ", 400, "bad_request"),
+    ] {
+        let refused = operator.post(CORRECTIONS, &json!({"entry": entry, "reason": reason})).await?;
+        assert_eq!((refused.status, refused.error_code()?.as_str()), (status, code), "{entry}");
+    }
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn everything_that_the_operator_does_stands_in_the_log_without_secrets() -> Result<()> {
+    let (relay, page, operator) = relay().await?;
+    let view = account(&page).await?;
+    let (id, prefix) = (view["account"].clone(), view["key"]["prefix"].as_str().context("a key")?);
+    operator.post(GRANTS, &json!({"account": id, "amount": "2", "note": "welcome"})).await?.expect(201)?;
+    let upstream = json!({"name": "Rack 1", "url": "http://127.0.0.1:9", "token": "sk-secret"});
+    operator.post("/api/gpu/register", &upstream).await?.expect(201)?;
+    let grant = operator.get(LOG).await?.expect(200)?["log"].as_array().cloned().unwrap_or_default();
+    assert_eq!(grant.len(), 3);
+    relay.operate(&["key", "grant", prefix, "--amount", "3"]).await?;
+    relay.operate(&["key", "revoke", prefix]).await?;
+
+    let log = operator.get(LOG).await?.expect(200)?["log"].clone();
+    let told: Vec<_> = (0..5).map(|at| log[at]["what"].as_str().unwrap_or_default()).collect();
+    assert_eq!(told, ["key_revoked", "grant", "upstream_registered", "grant", "key_created"]);
+    assert!(log[0]["who"].as_str().is_some_and(|who| who.starts_with("cli:")), "{log}");
+    let page_account = format!("page:{}", id.as_str().context("an account")?);
+    assert_eq!(log[3]["about"], page_account);
+    assert_eq!(
+        (&log[3]["who"], &log[3]["amount"], &log[3]["note"]),
+        (&json!("http:127.0.0.1"), &json!("2"), &json!("welcome"))
+    );
+    assert!(!log.to_string().contains("secret"), "{log}");
+    let older = operator.get(&format!("{LOG}?before=3&limit=1")).await?.expect(200)?;
+    assert_eq!(older["log"], json!([log[3]]));
+    let printed = relay.operate(&["log"]).await?;
+    assert_eq!(printed.lines().count(), 5);
+    assert!(printed.contains("http:127.0.0.1 grant page:acc_"), "{printed}");
+    let printed: Value = serde_json::from_str(&relay.operate(&["log", "--json"]).await?)?;
+    assert_eq!(printed, log);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_operators_routes_are_his_alone_and_on_his_own_listener_if_he_has_one() -> Result<()> {
+    let (relay, page, operator) = relay().await?;
+    for path in [GRANTS, CORRECTIONS] {
+        assert_eq!(page.post(path, &json!({})).await?.error_code()?, "operator_only");
+        assert_eq!(operator.post(path, &json!({})).await?.error_code()?, "bad_request");
+    }
+    assert_eq!(relay.visitor().get(LOG).await?.error_code()?, "operator_only");
+
+    let mut apart = Relay::with(&format!("operator_listen = \"127.0.0.1:0\"\n{SHA256}")).await?;
+    let address = apart.process().line("OPERATOR http://").await?.parse()?;
+    let operator = Page::bearing(address, TOKEN);
+    operator.get(LOG).await?.expect(200)?;
+    assert_eq!(operator.get("/api/llm/models").await?.status, 404);
+    let elsewhere = apart.customer(TOKEN);
+    for path in [LOG, GRANTS] {
+        assert_eq!(elsewhere.get(path).await?.error_code()?, "not_found");
+    }
+    assert_eq!(elsewhere.post("/api/gpu/register", &json!({})).await?.error_code()?, "not_found");
+    Ok(())
+}
