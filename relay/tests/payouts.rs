@@ -1,13 +1,26 @@
 //! Payouts over HTTP: what an owner and the operator can do, and what they are told.
 
-use std::sync::Arc;
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
+use std::{
+    os::unix::fs::OpenOptionsExt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    routing::{get, post},
+};
 use rekursing_market::{
     Account,
     ledger::{Cause, Transfer},
 };
 use rekursing_protocol::PluginId;
-use rekursing_relay::{chance, config::Config, house::House, payouts::Rails, relay};
+use rekursing_relay::{chance, config::Config, house::House, relay};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -15,7 +28,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 const TOKEN: &str = "an operator's token";
 
-/// A relay without rails and a plugin that has earned 20 USD.
+/// A relay and a plugin that has earned 20 USD.
 struct Case {
     house: Arc<House>,
     client: Client,
@@ -37,7 +50,7 @@ impl Case {
         config.operator_token_sha256 = Some(chance::hex(&chance::digest(TOKEN)));
         let listener = relay::bind(config.listen).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let house = relay::open_with(config, Rails::default()).unwrap();
+        let house = relay::open(config).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async {
             let _ = stopped.await;
@@ -229,5 +242,74 @@ async fn the_operator_approves_and_cancels_what_waits_for_him() {
     assert_eq!((status, code(&answer)), (StatusCode::CONFLICT, "payout_under_way"));
     assert_eq!(case.own(Method::GET, "", Value::Null).await.1["available"], "13");
     assert_eq!(case.house.desk.balance(Account::PayoutRequested).to_string(), "7");
+    case.end().await;
+}
+
+/// A stand-in for Stripe that knows one transfer at a time.
+#[derive(Debug, Default)]
+struct Stripe {
+    posted: AtomicUsize,
+    transfer: parking_lot::Mutex<Value>,
+}
+
+async fn transfer(State(stripe): State<Arc<Stripe>>, body: String) -> Json<Value> {
+    let field = |name: &str| {
+        let field = body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        field.unwrap().to_owned()
+    };
+    let transfer = json!({
+        "id": "tr_1MiN3gLkdIwHu7ixNCZvFdgA",
+        "amount": field("amount").parse::<i64>().unwrap(),
+        "amount_reversed": 0,
+        "currency": "usd",
+        "destination": field("destination"),
+        "transfer_group": field("transfer_group"),
+        "balance_transaction": { "fee": 0 },
+    });
+    stripe.posted.fetch_add(1, Ordering::SeqCst);
+    stripe.transfer.lock().clone_from(&transfer);
+    Json(transfer)
+}
+
+async fn found(State(stripe): State<Arc<Stripe>>, _: Path<String>) -> Json<Value> {
+    Json(stripe.transfer.lock().clone())
+}
+
+#[tokio::test]
+async fn the_worker_pays_through_a_rail_that_is_set_up() {
+    let stripe = Arc::new(Stripe::default());
+    let routes = Router::new()
+        .route("/v1/transfers", post(transfer))
+        .route("/v1/transfers/{id}", get(found))
+        .with_state(Arc::clone(&stripe));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).unwrap();
+    std::io::Write::write_all(&mut file, b"sk_test_1").unwrap();
+    let config =
+        format!("[payouts.stripe]\nurl = {url:?}\nkey_file = {key:?}\nminimum = \"1\"\ncost = \"0.1\"");
+    let case = Case::new(&config).await;
+
+    let wish = json!({"method": "stripe", "destination": "acct_1MTfjCQ9PRzxEwkZ"});
+    let (_, method) = case.own(Method::PUT, "/method", wish).await;
+    assert_eq!(method["ready"], true);
+    let (status, _) = case.own(Method::POST, "", json!({"amount": "7.5", "accept": "0.1"})).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let confirmed = async {
+        loop {
+            let (_, all) = case.own(Method::GET, "", Value::Null).await;
+            if all["payouts"][0]["state"] == "confirmed" {
+                return all;
+            }
+        }
+    };
+    let all = tokio::time::timeout(std::time::Duration::from_secs(60), confirmed).await.unwrap();
+    assert_eq!(all["payouts"][0]["reference"], "tr_1MiN3gLkdIwHu7ixNCZvFdgA");
+    assert_eq!(all["available"], "12.6", "what Stripe did not take comes back");
+    assert_eq!(stripe.transfer.lock()["amount"], 740);
+    assert_eq!(stripe.posted.load(Ordering::SeqCst), 1);
     case.end().await;
 }

@@ -110,9 +110,13 @@ impl Payouts {
         match (submitted, attempt) {
             (Ok(name), _) => {
                 self.store().note_submitted(id, Submitted::Yes, Some(name)).await?;
-                // One that the rail forgets again and again is tried at longer and longer intervals.
-                let tries = if attempt == Attempt::First { 0 } else { tries };
-                self.rest(payout, tries, now + payout::pause(tries), None, now).await
+                // Some rails know at once. One that the rail forgets again and again is tried at longer
+                // and longer intervals.
+                let (tries, due) = match attempt {
+                    Attempt::First => (0, now),
+                    Attempt::Again => (tries, now + payout::pause(tries)),
+                };
+                self.rest(payout, tries, due, None, now).await
             }
             (Err(SubmitError::Refused(refusal)), Attempt::First) => self.refused(payout, &refusal, now).await,
             (Err(SubmitError::Refused(refusal)), Attempt::Again) => {

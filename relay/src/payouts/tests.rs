@@ -284,7 +284,6 @@ async fn money_that_comes_back_is_the_owners_less_what_the_rail_took() {
         Ok(Fate::Returned { reason: "not claimed".to_owned(), cost: usd("0.05") }),
     ]);
     case.now = case.work_until_rest().await.unwrap();
-    case.now = case.work_until_rest().await.unwrap();
     assert_eq!(case.row(&payout).await.reason.as_deref(), Some("not claimed yet"));
     case.work().await;
     let row = case.row(&payout).await;

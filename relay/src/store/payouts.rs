@@ -1,35 +1,17 @@
-//! Payouts and methods of payout as rows. The state of a payout is not among them: it is read from the
+//! Payouts as rows. The state of a payout is not among them: it is read from the
 //! ledger's entries each time.
 
 use std::fmt;
 
 use anyhow::{Result, ensure};
-use rekursing_market::payout::{Moves, Quote, Schedule, State};
+use rekursing_market::payout::{Moves, Quote, State};
 use rekursing_protocol::{Moment, Nanos, PayoutId, PluginId};
 use rekursing_rails::Method;
 
-use super::{Row, Sql, Store, Unstarted, Value};
-
-/// How an owner wants to be paid.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PayoutMethod {
-    /// Whose it is.
-    pub owner: PluginId,
-    /// By which way.
-    pub method: Method,
-    /// Where to, as the rail reads it.
-    pub destination: String,
-    /// The balance from which automatic payouts are made.
-    pub threshold: Nanos,
-    /// How often they are.
-    pub schedule: Schedule,
-    /// When they may go there.
-    pub held_until: Moment,
-    /// When the next one is due.
-    pub due: Option<Moment>,
-    /// Whether the owner has removed it.
-    pub removed: bool,
-}
+use super::{
+    Row, Sql, Store, Unstarted, Value,
+    payout_methods::{moment, postpone},
+};
 
 /// A payout as its row has it, with the moments at which the ledger saw it reach each state.
 #[derive(Clone, PartialEq, Eq)]
@@ -113,15 +95,6 @@ impl PayoutRow {
     }
 }
 
-impl fmt::Debug for PayoutMethod {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PayoutMethod")
-            .field("owner", &self.owner)
-            .field("method", &self.method)
-            .finish_non_exhaustive()
-    }
-}
-
 impl fmt::Debug for PayoutRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PayoutRow")
@@ -136,12 +109,7 @@ impl fmt::Debug for PayoutRow {
     }
 }
 
-/// The columns of a method, and of a payout with the entries that it has.
-macro_rules! methods {
-    () => {
-        "SELECT owner, method, destination, threshold, schedule, held_until, due, removed FROM payout_method"
-    };
-}
+/// The columns of a payout with the entries that it has.
 macro_rules! payouts {
     () => {
         "SELECT p.id, p.owner, p.method, p.destination, p.amount, p.cost, p.automatic, p.created, p.approved,
@@ -164,74 +132,11 @@ macro_rules! under_way {
 }
 
 impl Store {
-    /// Stores how an owner wants to be paid, in place of what was there.
+    /// Stores a new payout, which the ledger does not have yet. An automatic one says when the next is
+    /// due.
     ///
     /// # Errors
     /// When it could not be made durable; so with every change here.
-    pub async fn put_payout_method(&self, method: PayoutMethod) -> Result<()> {
-        self.change(move |sql| {
-            sql.execute(
-                "INSERT INTO payout_method VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL)
-                 ON CONFLICT (owner) DO UPDATE SET
-                     method = excluded.method, destination = excluded.destination,
-                     threshold = excluded.threshold, schedule = excluded.schedule,
-                     held_until = excluded.held_until, due = excluded.due, removed = NULL",
-                &[
-                    method.owner.to_string().into(),
-                    method.method.to_string().into(),
-                    method.destination.into(),
-                    method.threshold.into(),
-                    method.schedule.to_string().into(),
-                    method.held_until.into(),
-                    method.due.into(),
-                ],
-            )?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Reads how an owner wants, or has last wanted, to be paid.
-    pub async fn payout_method(&self, owner: PluginId) -> Result<Option<PayoutMethod>> {
-        let owner = owner.to_string();
-        self.read(move |sql| {
-            sql.first(concat!(methods!(), " WHERE owner = ?1"), &[owner.into()], read_method)
-        })
-        .await
-    }
-
-    /// Forgets how an owner wants to be paid, but for what a later change is compared with.
-    pub async fn remove_payout_method(&self, owner: PluginId, now: Moment) -> Result<()> {
-        let owner = owner.to_string();
-        self.change(move |sql| {
-            let remove = "UPDATE payout_method SET removed = ?2, due = NULL WHERE owner = ?1";
-            sql.execute(remove, &[owner.into(), now.into()]).map(|_| ())
-        })
-        .await
-    }
-
-    /// Reads up to 100 methods whose automatic payout is due, longest due first.
-    pub async fn payout_methods_due(&self, now: Moment) -> Result<Vec<PayoutMethod>> {
-        self.read(move |sql| {
-            sql.list(
-                concat!(
-                    methods!(),
-                    " WHERE due IS NOT NULL AND due <= ?1 AND held_until <= ?1 ORDER BY due LIMIT 100"
-                ),
-                &[now.into()],
-                read_method,
-            )
-        })
-        .await
-    }
-
-    /// Sets when an owner's next automatic payout is due.
-    pub async fn postpone_payout_method(&self, owner: PluginId, due: Option<Moment>) -> Result<()> {
-        self.change(move |sql| postpone(sql, owner, due)).await
-    }
-
-    /// Stores a new payout, which the ledger does not have yet. An automatic one says when the next is
-    /// due.
     pub async fn add_payout(&self, payout: PayoutRow, next: Option<Moment>) -> Result<()> {
         self.change(move |sql| {
             insert(sql, &payout)?;
@@ -417,11 +322,6 @@ impl Unstarted {
     }
 }
 
-fn postpone(sql: &mut Sql, owner: PluginId, due: Option<Moment>) -> Result<()> {
-    let postpone = "UPDATE payout_method SET due = ?2 WHERE owner = ?1";
-    sql.execute(postpone, &[owner.to_string().into(), due.into()]).map(|_| ())
-}
-
 fn insert(sql: &mut Sql, payout: &PayoutRow) -> Result<()> {
     sql.execute(
         "INSERT INTO payout (id, owner, method, destination, amount, cost, automatic, created, approved,
@@ -445,19 +345,6 @@ fn insert(sql: &mut Sql, payout: &PayoutRow) -> Result<()> {
         ],
     )?;
     Ok(())
-}
-
-fn read_method(row: &Row) -> Result<PayoutMethod> {
-    Ok(PayoutMethod {
-        owner: row.parsed(0)?,
-        method: row.parsed(1)?,
-        destination: row.text(2)?.to_owned(),
-        threshold: row.nanos(3)?,
-        schedule: row.parsed(4)?,
-        held_until: row.moment(5)?,
-        due: moment(row, 6)?,
-        removed: !row.is_null(7)?,
-    })
 }
 
 fn read_payout(row: &Row) -> Result<PayoutRow> {
@@ -488,10 +375,6 @@ fn read_payout(row: &Row) -> Result<PayoutRow> {
         closed: moment(row, 18)?,
         reached: [moment(row, 19)?, moment(row, 20)?, moment(row, 21)?, moment(row, 22)?, moment(row, 23)?],
     })
-}
-
-fn moment(row: &Row, at: usize) -> Result<Option<Moment>> {
-    if row.is_null(at)? { Ok(None) } else { row.moment(at).map(Some) }
 }
 
 fn text(row: &Row, at: usize) -> Result<Option<String>> {
