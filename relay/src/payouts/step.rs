@@ -46,6 +46,19 @@ impl Payouts {
         Ok(Progress::Made)
     }
 
+    /// Does what is left of payouts of which it is decided how they end, also where their rail is gone: the
+    /// relay died in the middle of it.
+    ///
+    /// # Errors
+    /// When the store fails. Doing it again does what is left.
+    pub async fn finish_decided(&self, now: Moment) -> Result<()> {
+        for payout in self.store().payouts_decided().await? {
+            let _turn = self.turn.lock().await;
+            self.finish(payout.id, now).await?;
+        }
+        Ok(())
+    }
+
     async fn advance(&self, rail: &dyn Rail, payout: PayoutRow, now: Moment) -> Result<()> {
         match (payout.outcome, payout.state()) {
             (Some(State::Confirmed), Some(State::Confirmed)) => self.watch(rail, &payout, now).await,

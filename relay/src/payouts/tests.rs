@@ -351,6 +351,21 @@ async fn without_a_rail_payouts_queue_and_say_so_and_go_once_there_is_one() {
 }
 
 #[tokio::test]
+async fn what_was_decided_when_the_relay_died_is_done_also_without_a_rail() {
+    let mut case = Case::new().await;
+    let payout = case.ask("12.34").await;
+    let no = Some("no".to_owned());
+    case.payouts.decide(&payout, State::Cancelled, Nanos::ZERO, None, no).await.unwrap();
+    case.payouts.store().stop();
+    case.payouts = open(&case.folder, &case.config, None);
+    case.payouts.finish_decided(case.now).await.unwrap();
+    case.payouts.finish_decided(case.now).await.unwrap();
+    assert_eq!(case.state(&payout).await, State::Cancelled);
+    assert!(case.row(&payout).await.closed.is_some());
+    assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
+}
+
+#[tokio::test]
 async fn a_payout_above_the_operators_limit_waits_for_his_word() {
     let mut case = Case::with("[payouts]\nwatch_days = 0\napproval = true\napproval_above = \"6\"").await;
     let (small, large) = (case.ask("6").await, case.ask("6.01").await);

@@ -58,6 +58,9 @@ async fn schedule(payouts: Arc<Payouts>) {
     loop {
         tick.tick().await;
         let now = payouts.desk.now();
+        if let Err(error) = payouts.finish_decided(now).await {
+            tracing::error!(error = format!("{error:#}"), "could not finish a payout that has ended");
+        }
         if let Err(denial) = payouts.run_due(now).await {
             tracing::error!(%denial, "could not make the payouts that are due");
         }

@@ -211,6 +211,20 @@ impl Store {
         .await
     }
 
+    /// Reads payouts of which it is decided how they end and not all of that is done, at most 100.
+    pub async fn payouts_decided(&self) -> Result<Vec<PayoutRow>> {
+        self.read(|sql| {
+            let query = concat!(
+                payouts!(),
+                " WHERE p.closed IS NULL AND requested.at IS NOT NULL AND p.outcome IS NOT NULL
+                     AND (p.outcome <> 'confirmed' OR confirmed.at IS NULL)
+                 ORDER BY p.due, p.id LIMIT 100"
+            );
+            sql.list(query, &[], read_payout)
+        })
+        .await
+    }
+
     /// Reads the bytes of a rail's payouts that are prepared and neither confirmed nor closed.
     pub async fn payouts_standing(&self, method: Method) -> Result<Vec<Vec<u8>>> {
         self.read(move |sql| {

@@ -40,6 +40,8 @@ pub(super) struct World {
     pub(super) submitting: VecDeque<Submission>,
     /// What looks find, call by call; past its end, the truth.
     pub(super) looking: VecDeque<Result<Fate, NotKnown>>,
+    /// When the rail takes back what had arrived.
+    pub(super) takes_back: Option<Moment>,
     /// What the rail takes for a payout.
     pub(super) cost: Nanos,
 }
@@ -109,7 +111,7 @@ impl Rail for Scripted {
         &'a self,
         prepared: &'a Prepared,
         _name: Option<&'a str>,
-        _now: Moment,
+        now: Moment,
     ) -> Later<'a, Result<Fate, NotKnown>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
@@ -118,6 +120,9 @@ impl Rail for Scripted {
                 return told;
             }
             let id = prepared.payout();
+            if world.paid.contains_key(&id) && world.takes_back.is_some_and(|at| at <= now) {
+                return Ok(Fate::Returned { reason: "refunded".to_owned(), cost: Nanos::ZERO });
+            }
             if world.paid.contains_key(&id) {
                 return Ok(Fate::Confirmed { reference: format!("TX-{id}"), cost: world.cost });
             }
