@@ -36,7 +36,7 @@ fn whole(prompt: &str) -> Value {
 
 #[tokio::test]
 async fn the_same_call_gets_the_same_answer_and_costs_once() -> Result<()> {
-    let (scene, customer) = Scripted::funded("1.00").await?;
+    let (scene, customer) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
     let visitor = scene.relay.visitor();
     let chat = json!({"model": MODEL, "messages": [{"role": "user", "content": "go"}], "stream": true});
     let mut jobs = 0;
@@ -65,7 +65,7 @@ async fn the_same_call_gets_the_same_answer_and_costs_once() -> Result<()> {
 
 #[tokio::test]
 async fn a_key_is_one_callers_for_one_route_and_one_body() -> Result<()> {
-    let (scene, page) = Scripted::funded("1.00").await?;
+    let (scene, page) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
     let other = scene.relay.customer(&scene.relay.key("1.00").await?);
     let named = keyed(&page, "k");
     named.post(INFERENCE, &whole("one")).await?.expect(200)?;
@@ -90,7 +90,7 @@ async fn a_key_is_one_callers_for_one_route_and_one_body() -> Result<()> {
 
 #[tokio::test]
 async fn while_the_first_call_runs_the_next_one_is_told_to_wait() -> Result<()> {
-    let (scene, page) = Scripted::funded("1.00").await?;
+    let (scene, page) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
     let page = keyed(&page, "k");
     let gate = Gate::default();
     scene.script.next(Reply::gated(&["one", " two"], &gate));
@@ -178,7 +178,7 @@ async fn a_page_that_left_in_the_middle_learns_which_job_it_was_charged_for(engi
 
 #[tokio::test]
 async fn a_call_that_came_to_nothing_may_be_made_again() -> Result<()> {
-    let (scene, page) = Scripted::funded("1.00").await?;
+    let (scene, page) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
     let page = keyed(&page, "k");
     let unknown = json!({"prompt": "go", "model": "no-such-model"});
     assert_eq!(page.post(INFERENCE, &unknown).await?.error_code()?, "model_not_found");
@@ -223,7 +223,7 @@ async fn a_key_is_made_once_and_shown_again_while_that_is_remembered() -> Result
 
 #[tokio::test]
 async fn of_many_at_once_with_one_key_one_is_made() -> Result<()> {
-    let (scene, page) = Scripted::funded("1.00").await?;
+    let (scene, page) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
     let page = keyed(&page, "k");
     let question = whole("go");
     let asking = futures_util::future::join_all((0..32).map(|_| page.post(INFERENCE, &question)));

@@ -49,6 +49,8 @@ async fn of_a_hundred_jobs_with_money_for_ten_exactly_ten_run(engine: Engine) ->
     }
     let held = || async { Ok((relay.ledger()?.balance("escrow")?.get() == 10 * HOLD.get()).then_some(())) };
     eventually("ten holds are in the book", held).await?;
+    let arrived = || async { Ok((script.jobs().len() >= PAID).then_some(())) };
+    eventually("ten jobs at the server", arrived).await?;
     assert_eq!(script.jobs().len(), PAID);
     assert_eq!(relay.ledger()?.balance("page:")?, Nanos::ZERO);
     gate.open(2 * PAID);
