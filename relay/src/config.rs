@@ -3,6 +3,8 @@
 //! The TOML file has the same tables and keys as the structs here; what it leaves out keeps the
 //! default, and a key that does not exist is refused.
 
+mod top_ups;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, Result};
@@ -11,6 +13,7 @@ use rekursing_protocol::{Nanos, Price, Span};
 use serde::Deserialize;
 
 use crate::store::Location;
+pub use top_ups::TopUps;
 
 /// The id of the published extension, by its public key in `manifest.json`.
 pub const EXTENSION_ID: &str = "hcmaooakdekehmhhbjmbifiljdchnaeo";
@@ -43,6 +46,8 @@ pub struct Config {
     pub free: Free,
     /// Prices and fee.
     pub money: Money,
+    /// Top-ups by card; none where the table is left out.
+    pub top_ups: Option<TopUps>,
     /// Limits on sockets, bodies, frames and queues.
     pub limits: Limits,
     /// Deadlines.
@@ -190,6 +195,7 @@ impl Default for Config {
             operator_listen: None,
             free: Free::default(),
             money: Money::default(),
+            top_ups: None,
             limits: Limits::default(),
             time: Time::default(),
         }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
     Taken, Usage,
-    ledger::{BookRefusal, CorrectionRefusal, Entry},
+    ledger::{Account, BookRefusal, CorrectionRefusal, Entry},
 };
 use rekursing_protocol::{
     FailCode, Gpu, JobId, KeyId, Moment, Nanos, PluginId, SessionId, Span,
@@ -172,6 +172,46 @@ impl Desk {
             // What this relay has stored itself is told again with what another process has.
             Ok(()) | Err(BookRefusal::Exists) => {}
             Err(refusal) => tracing::error!(id = %grant.id, %refusal, "could not take a grant into the book"),
+        }
+    }
+
+    /// Credits a payment, less what it cost, unless that was done before.
+    pub fn pay_in(
+        &self,
+        id: &str,
+        to: Account,
+        amount: Nanos,
+        cost: Nanos,
+        note: &str,
+    ) -> Result<(), BookRefusal> {
+        match self.run(|market, now| market.pay_in(now, id, to, amount, cost, note)) {
+            Ok(()) | Err(BookRefusal::Exists) => Ok(()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Gives a payment back that is gone already, unless that was done before. What nobody has for it goes
+    /// into the operator's log.
+    pub fn pay_back(
+        &self,
+        id: &str,
+        from: Account,
+        amount: Nanos,
+        note: &str,
+        act: impl FnOnce(Nanos) -> Act,
+    ) -> Result<(), BookRefusal> {
+        let back = self.run(|market, now| {
+            let uncovered = market.pay_back(now, id, from, amount, note)?;
+            if uncovered > Nanos::ZERO {
+                tracing::error!(id, account = %from, %uncovered, "money went back that nobody has any more");
+                // Nobody waits for it: it is stored with the entries.
+                drop(self.shared.store.log(now, act(uncovered)));
+            }
+            Ok(())
+        });
+        match back {
+            Ok(()) | Err(BookRefusal::Exists) => Ok(()),
+            Err(refusal) => Err(refusal),
         }
     }
 

@@ -15,7 +15,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rekursing_protocol::{JobId, PluginId, SessionId};
 use tokio::sync::Semaphore;
 
-use crate::{chance, config::Config, desk::Desk, replay::Replays, store::Holder, upstream::Upstreams};
+use crate::{
+    chance, config::Config, desk::Desk, replay::Replays, store::Holder, top_ups::TopUps, upstream::Upstreams,
+};
 
 /// What every handler and session shares.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct House {
     pub keys: Arc<Keys>,
     /// Answers for callers who ask again.
     pub replays: Replays,
+    /// How pages pay in, where the operator has set that up.
+    pub top_ups: Option<TopUps>,
     /// Direct providers.
     pub upstreams: Upstreams,
     /// Live sessions, counted.

@@ -14,5 +14,6 @@ pub(crate) mod provider;
 pub mod router;
 mod site;
 mod status;
+mod top_ups;
 
 pub use problem::Problem;

@@ -34,6 +34,7 @@ use crate::{
     store::{Audit, Store},
     stream::Patience,
     telemetry,
+    top_ups::TopUps,
     upstream::Upstreams,
 };
 
@@ -102,6 +103,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
     }
     telemetry::describe();
     telemetry::audited(&audited.0, audited.1);
+    let top_ups = config.top_ups.as_ref().map(TopUps::of).transpose().context("top_ups")?;
     let identities = DashMap::new();
     for plugin in plugins {
         let name = plugin.name.as_str().into();
@@ -111,6 +113,7 @@ pub fn open(config: Config) -> Result<Arc<House>> {
         rates: Rates::new(&config),
         room: Arc::new(Semaphore::new(config.limits.requests_bytes / 1_024)),
         long_reads: Semaphore::new(2),
+        top_ups,
         replays: Replays::new(config.limits.replay_bytes, Span::millis(config.time.replay_ms)),
         config,
         desk,

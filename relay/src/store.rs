@@ -17,6 +17,7 @@ mod operator_log;
 mod queue;
 mod schema;
 mod sql;
+mod top_ups;
 mod writer;
 
 use std::{
@@ -44,6 +45,7 @@ pub use keys::{Holder, Key, LINE_MAX, Made, NewKey, Purse, Usage, descendants};
 pub use operator_log::{Act, Deed, Line};
 use queue::Queue;
 pub use sql::{Location, Row, Sql, Value, must_exist};
+pub use top_ups::OpenTopUp;
 
 /// How often a database that another relay holds is asked for.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);

@@ -15,7 +15,9 @@ use hyper::body::Incoming;
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{Problem, account, answers, caller, models, once, openapi, operator, plugins, site, status};
+use super::{
+    Problem, account, answers, caller, models, once, openapi, operator, plugins, site, status, top_ups,
+};
 use crate::{house::House, replay::REPLAYED};
 
 /// The routes, twice: most programs are no browsers and need no word about origins.
@@ -79,6 +81,7 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/account/keys", post(account::create_key))
         .route("/api/account/keys", get(account::keys))
         .route("/api/account/keys/{prefix}", delete(account::revoke_key))
+        .route("/api/account/top-ups", post(top_ups::open))
         .route("/v1/chat/completions", post(answers::chat))
         .route("/v1/completions", post(answers::completion))
         .route("/v1/embeddings", post(answers::embedding))
@@ -87,6 +90,7 @@ fn everyones() -> Router<Arc<House>> {
 
     let anyone = Router::new()
         .route("/api/plugin/stats", get(plugins::stats))
+        .route("/api/stripe/webhook", post(top_ups::webhook))
         .route("/healthz", get(status::health))
         .route("/metrics", get(status::metrics))
         .route("/openapi.json", get(openapi::document))
