@@ -5,27 +5,27 @@
 //! page to its session without a switch of tasks. The desk is asked a fixed number of times per job,
 //! never per token.
 
+mod money;
+
 use std::{net::IpAddr, sync::Arc};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
-    Taken, Usage,
-    ledger::{Account, BookRefusal, CorrectionRefusal, Entry},
+    Usage,
 };
 use rekursing_protocol::{
-    FailCode, Gpu, JobId, KeyId, Moment, Nanos, PluginId, SessionId, Span,
+    FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
     earnings::Receipt,
     frame::{Cancel, Drain, Heartbeat, Inventory, Settled, close},
 };
-use tokio::sync::oneshot;
 
 use crate::{
     clock::Clock,
     discrepancy::Discrepancy,
     outbox::{Order, Outbox},
-    store::{Act, Store},
+    store::Store,
     stream::{Patience, Stream, Stuck},
     telemetry,
 };
@@ -166,70 +166,6 @@ impl Desk {
         self.shared.store.then(move || stream.too_large(bytes_max));
     }
 
-    /// Adds a grant that is stored already, by this process or another one.
-    pub fn granted(&self, grant: &Entry) {
-        match self.shared.market.lock().book_mut().apply_foreign(grant) {
-            // What this relay has stored itself is told again with what another process has.
-            Ok(()) | Err(BookRefusal::Exists) => {}
-            Err(refusal) => tracing::error!(id = %grant.id, %refusal, "could not take a grant into the book"),
-        }
-    }
-
-    /// Credits a payment, less what it cost, unless that was done before.
-    pub fn pay_in(
-        &self,
-        id: &str,
-        to: Account,
-        amount: Nanos,
-        cost: Nanos,
-        note: &str,
-    ) -> Result<(), BookRefusal> {
-        match self.run(|market, now| market.pay_in(now, id, to, amount, cost, note)) {
-            Ok(()) | Err(BookRefusal::Exists) => Ok(()),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    /// Gives a payment back that is gone already, unless that was done before. What nobody has for it goes
-    /// into the operator's log.
-    pub fn pay_back(
-        &self,
-        id: &str,
-        from: Account,
-        amount: Nanos,
-        note: &str,
-        act: impl FnOnce(Nanos) -> Act,
-    ) -> Result<(), BookRefusal> {
-        let back = self.run(|market, now| {
-            let uncovered = market.pay_back(now, id, from, amount, note)?;
-            if uncovered > Nanos::ZERO {
-                tracing::error!(id, account = %from, %uncovered, "money went back that nobody has any more");
-                // Nobody waits for it: it is stored with the entries.
-                drop(self.shared.store.log(now, act(uncovered)));
-            }
-            Ok(())
-        });
-        match back {
-            Ok(()) | Err(BookRefusal::Exists) => Ok(()),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    /// Takes an entry back, and says so in the operator's log, at the latest together with it. Who waits for
-    /// what is returned hears when the log has it.
-    pub fn correct(
-        &self,
-        entry: &Entry,
-        reason: &str,
-        act: Act,
-    ) -> Result<oneshot::Receiver<anyhow::Result<()>>, CorrectionRefusal> {
-        self.run(|market, now| {
-            market.correct(now, entry, reason)?;
-            // In front of the entries, which are queued when this is over.
-            Ok(self.shared.store.log(now, act))
-        })
-    }
-
     /// Lets time pass: deadlines of the queue, of sessions and of running jobs.
     pub fn tick(&self, patience: &Patience) {
         self.run(|market, now| market.tick(now));
@@ -316,23 +252,6 @@ impl Desk {
     /// Returns how much of everything there is.
     pub fn counts(&self) -> Counts {
         self.shared.market.lock().counts()
-    }
-
-    /// Returns an account's balance.
-    pub fn balance(&self, account: rekursing_market::Account) -> Nanos {
-        self.shared.market.lock().book().balance(account)
-    }
-
-    /// Returns what is set aside for an account's jobs, in time that grows with all that run.
-    pub fn held(&self, account: rekursing_market::Account) -> Nanos {
-        let market = self.shared.market.lock();
-        let held = market.book().open_holds().filter(|(_, payer, _)| *payer == account);
-        Nanos::new(held.map(|(_, _, amount)| amount.get()).sum())
-    }
-
-    /// Returns what a key with a budget, and those made with it, have taken.
-    pub fn taken(&self, key: KeyId) -> Taken {
-        self.shared.market.lock().taken(self.now(), key)
     }
 
     /// Tells one visitor from another, without keeping the address.
