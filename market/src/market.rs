@@ -17,7 +17,7 @@ use crate::{
     effect::{Effect, End},
     holdback::{HeldBack, Standing, Standings},
     job::{Job, Run, State},
-    ledger::{Account, Book, CorrectionRefusal, Entry},
+    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Reclaimed},
     meter::Usage,
     pricing,
     purse::{Purses, Taken},
@@ -233,6 +233,36 @@ impl Market {
         for job in waiting {
             self.refuse_waiting(now, job, Refusal::Draining);
         }
+    }
+
+    /// Credits a payment, see [`Book::pay_in`]: each entry that does so is to be stored.
+    pub fn pay_in(
+        &mut self,
+        now: Moment,
+        id: &str,
+        to: Account,
+        amount: Nanos,
+        cost: Nanos,
+        note: &str,
+    ) -> Result<(), BookRefusal> {
+        let made = self.book.pay_in(now, id, to, amount, cost, note)?;
+        made.into_iter().for_each(|entry| self.record(entry));
+        Ok(())
+    }
+
+    /// Gives a payment back, see [`Book::pay_back`]: each entry that does so is to be stored. Returns what
+    /// nobody had.
+    pub fn pay_back(
+        &mut self,
+        now: Moment,
+        id: &str,
+        from: Account,
+        amount: Nanos,
+        note: &str,
+    ) -> Result<Nanos, BookRefusal> {
+        let Reclaimed { entries, uncovered } = self.book.pay_back(now, id, from, amount, note)?;
+        entries.into_iter().for_each(|entry| self.record(entry));
+        Ok(uncovered)
     }
 
     /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored.

@@ -4,6 +4,7 @@
 //! default, and a key that does not exist is refused.
 
 mod payouts;
+mod top_ups;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -18,6 +19,7 @@ use serde::Deserialize;
 pub use payouts::{Payouts, Paypal, Stripe, Usdc};
 
 use crate::store::Location;
+pub use top_ups::TopUps;
 
 /// The id of the published extension, by its public key in `manifest.json`.
 pub const EXTENSION_ID: &str = "hcmaooakdekehmhhbjmbifiljdchnaeo";
@@ -54,6 +56,8 @@ pub struct Config {
     pub money: Money,
     /// Payouts to owners.
     pub payouts: Payouts,
+    /// Top-ups by card; none where the table is left out.
+    pub top_ups: Option<TopUps>,
     /// Limits on sockets, bodies, frames and queues.
     pub limits: Limits,
     /// Deadlines.
@@ -228,6 +232,7 @@ impl Default for Config {
             ads: Ads::default(),
             money: Money::default(),
             payouts: Payouts::default(),
+            top_ups: None,
             limits: Limits::default(),
             time: Time::default(),
         }

@@ -5,27 +5,27 @@
 //! page to its session without a switch of tasks. The desk is asked a fixed number of times per job,
 //! never per token.
 
+mod money;
+
 use std::{net::IpAddr, sync::Arc};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
-    Taken, Tier, Usage,
-    ledger::{Book, BookRefusal, CorrectionRefusal, Entry, Transfer},
+    Tier, Usage,
 };
 use rekursing_protocol::{
-    FailCode, Gpu, JobId, KeyId, Moment, Nanos, PluginId, SessionId, Span,
+    FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
     earnings::Receipt,
     frame::{Cancel, Drain, Heartbeat, Inventory, Settled, close},
 };
-use tokio::sync::oneshot;
 
 use crate::{
     clock::Clock,
     discrepancy::Discrepancy,
     outbox::{Order, Outbox},
-    store::{Act, Store},
+    store::Store,
     stream::{Patience, Stream, Stuck},
     telemetry,
 };
@@ -166,62 +166,6 @@ impl Desk {
         self.shared.store.then(move || stream.too_large(bytes_max));
     }
 
-    /// Moves money that is no job's: the entries that `change` makes in the book are stored in the order of
-    /// all others.
-    pub fn post<T>(&self, change: impl FnOnce(&mut Book, Moment) -> (T, Vec<Entry>)) -> T {
-        let mut market = self.shared.market.lock();
-        let (changed, entries) = change(market.book_mut(), self.now());
-        entries.into_iter().for_each(|entry| self.shared.store.append(entry));
-        changed
-    }
-
-    /// Adds a grant that another process has stored.
-    pub fn granted(&self, grant: &Entry) {
-        match self.shared.market.lock().book_mut().apply_foreign(grant) {
-            // What this desk has posted itself comes by here again.
-            Ok(()) | Err(BookRefusal::Exists) => {}
-            Err(refusal) => {
-                tracing::error!(id = %grant.id, %refusal, "could not take a grant into the book");
-            }
-        }
-    }
-
-    /// Moves money for a cause that is no job, and waits until that is durable. What this process has
-    /// moved before under the same id does not move again. Of what was moved before it started only the
-    /// store knows: whoever may repeat that asks it first.
-    ///
-    /// # Errors
-    /// When the book refuses. Nothing moved.
-    pub async fn transfer(&self, id: &str, transfer: Transfer) -> Result<(), BookRefusal> {
-        let posted = self.run(|market, now| {
-            let entry = market.book_mut().transfer(now, id, transfer)?;
-            self.shared.store.append(entry);
-            Ok(())
-        });
-        match posted {
-            Ok(()) | Err(BookRefusal::Exists) => {
-                self.shared.store.flushed().await;
-                Ok(())
-            }
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    /// Takes an entry back, and says so in the operator's log, at the latest together with it. Who waits for
-    /// what is returned hears when the log has it.
-    pub fn correct(
-        &self,
-        entry: &Entry,
-        reason: &str,
-        act: Act,
-    ) -> Result<oneshot::Receiver<anyhow::Result<()>>, CorrectionRefusal> {
-        self.run(|market, now| {
-            market.correct(now, entry, reason)?;
-            // In front of the entries, which are queued when this is over.
-            Ok(self.shared.store.log(now, act))
-        })
-    }
-
     /// Lets time pass: deadlines of the queue, of sessions and of running jobs.
     pub fn tick(&self, patience: &Patience) {
         self.run(|market, now| market.tick(now));
@@ -308,23 +252,6 @@ impl Desk {
     /// Returns how much of everything there is.
     pub fn counts(&self) -> Counts {
         self.shared.market.lock().counts()
-    }
-
-    /// Returns an account's balance.
-    pub fn balance(&self, account: rekursing_market::Account) -> Nanos {
-        self.shared.market.lock().book().balance(account)
-    }
-
-    /// Returns what is set aside for an account's jobs, in time that grows with all that run.
-    pub fn held(&self, account: rekursing_market::Account) -> Nanos {
-        let market = self.shared.market.lock();
-        let held = market.book().open_holds().filter(|(_, payer, _)| *payer == account);
-        Nanos::new(held.map(|(_, _, amount)| amount.get()).sum())
-    }
-
-    /// Returns what a key with a budget, and those made with it, have taken.
-    pub fn taken(&self, key: KeyId) -> Taken {
-        self.shared.market.lock().taken(self.now(), key)
     }
 
     /// Tells one visitor from another, without keeping the address.

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     ads::Ads, chance, config::Config, desk::Desk, payouts::Payouts, receipt::Seal, replay::Replays,
-    store::Holder, upstream::Upstreams,
+    store::Holder, top_ups::TopUps, upstream::Upstreams,
 };
 
 /// What every handler and session shares.
@@ -37,6 +37,8 @@ pub struct House {
     pub keys: Arc<Keys>,
     /// Answers for callers who ask again.
     pub replays: Replays,
+    /// How pages pay in, where the operator has set that up.
+    pub top_ups: Option<TopUps>,
     /// Direct providers.
     pub upstreams: Upstreams,
     /// What signs receipts.

@@ -20,5 +20,6 @@ pub mod router;
 mod site;
 mod statements;
 mod status;
+mod top_ups;
 
 pub use problem::Problem;

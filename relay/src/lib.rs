@@ -33,5 +33,6 @@ pub mod store;
 pub mod stream;
 pub mod telemetry;
 pub mod tokens;
+pub mod top_ups;
 pub mod upstream;
 pub mod work;

@@ -37,6 +37,7 @@ use crate::{
     store::{Audit, Store},
     stream::Patience,
     telemetry,
+    top_ups::TopUps,
     upstream::Upstreams,
 };
 
@@ -120,6 +121,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     }
     telemetry::describe();
     telemetry::audited(&audited.0, audited.1);
+    let top_ups = config.top_ups.as_ref().map(TopUps::of).transpose().context("top_ups")?;
     let identities = DashMap::new();
     for plugin in plugins {
         let name = plugin.name.as_str().into();
@@ -130,6 +132,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         rates: Rates::new(&config),
         room: Arc::new(Semaphore::new(config.limits.requests_bytes / 1_024)),
         long_reads: Semaphore::new(2),
+        top_ups,
         replays: Replays::new(config.limits.replay_bytes, Span::millis(config.time.replay_ms)),
         config,
         ads: Ads::new(kept, desk.clone()),

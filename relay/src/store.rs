@@ -25,6 +25,7 @@ mod schema;
 mod served;
 mod sql;
 mod statements;
+mod top_ups;
 mod usage;
 mod writer;
 
@@ -60,6 +61,7 @@ pub use revenue::{Cash, Revenue, RevenueDay, RevenueModel, Sources};
 pub use served::{HOURS_MAX, ServedJob, Slice};
 pub use sql::{Location, Row, Sql, Value, must_exist};
 pub use statements::{Line, Sheet, Statement};
+pub use top_ups::OpenTopUp;
 pub use usage::{Days, Jobs, Used, UsedDay, UsedModel};
 
 /// How often a database that another relay holds is asked for.

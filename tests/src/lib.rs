@@ -18,5 +18,6 @@ pub mod relay;
 pub mod scene;
 pub mod script;
 pub mod sse;
+pub mod stripe;
 
 pub use eventually::eventually;

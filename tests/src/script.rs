@@ -220,7 +220,7 @@ async fn departure(input: &mut OwnedReadHalf) {
     while matches!(input.read(&mut rest).await, Ok(count) if count > 0) {}
 }
 
-async fn read_request(input: &mut OwnedReadHalf) -> Result<(String, Vec<u8>)> {
+pub(crate) async fn read_request(input: &mut OwnedReadHalf) -> Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -238,14 +238,14 @@ async fn read_request(input: &mut OwnedReadHalf) -> Result<(String, Vec<u8>)> {
 }
 
 /// Returns a header of a request's head.
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
         key.eq_ignore_ascii_case(name).then(|| value.trim())
     })
 }
 
-async fn whole(output: &mut OwnedWriteHalf, status: u16, kind: &str, body: &[u8]) -> Result<()> {
+pub(crate) async fn whole(output: &mut OwnedWriteHalf, status: u16, kind: &str, body: &[u8]) -> Result<()> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"

@@ -78,7 +78,7 @@ async fn a_key_makes_keys_that_spend_the_accounts_money_within_their_limits(engi
 
 #[tokio::test]
 async fn each_limit_is_refused_with_a_code_of_its_own() -> Result<()> {
-    let (scene, root) = Scripted::funded("1.00").await?;
+    let (scene, root) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
     let relay = &scene.relay;
     for (limits, status, code) in [
         (json!({"budgetPerDay": "0.000000001"}), 402, "key_budget_day"),
@@ -100,7 +100,7 @@ async fn each_limit_is_refused_with_a_code_of_its_own() -> Result<()> {
 
 #[tokio::test]
 async fn a_key_gives_no_more_than_it_may_do_itself() -> Result<()> {
-    let (scene, root) = Scripted::funded("1.00").await?;
+    let (scene, root) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
     let limits = json!({
         "budgetPerDay": "0.1", "budgetTotal": "0.5", "models": [MODEL], "maxPrice": "1",
         "expiresAt": 4_000_000_000_000_u64,
@@ -210,7 +210,7 @@ async fn a_revoked_key_opens_nothing_and_neither_do_those_that_it_made(engine: E
 
 #[tokio::test]
 async fn the_operators_limits_are_those_of_the_pages_routes() -> Result<()> {
-    let (scene, _) = Scripted::funded("0").await?;
+    let (scene, _) = Scripted::keeping(Engine::Sqlite, "0").await?;
     let relay = &scene.relay;
     let flags = "key create --name limited --balance 1 --budget-day 0.000000001 --budget-total 0.5 --models \
                  other,script --max-price-input 0.15 --expires 90d";

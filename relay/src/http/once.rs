@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Problem, caller::Caller};
 use crate::{
+    chance,
     house::House,
     replay::{Answer, Call, CallId, Claim, Outcome},
     store::Asked,
@@ -41,6 +42,13 @@ pub(super) struct Named {
     call: Call,
     /// Whether money of the caller's own may move, so that not even a restart lets it move twice.
     durable: bool,
+}
+
+impl Named {
+    /// Returns a text that the same call always has, and no other.
+    pub(super) fn fingerprint(&self) -> String {
+        chance::hex(&Sha256::digest([self.call.id, self.call.body].concat())[..16])
+    }
 }
 
 /// Set by the body of an answer that in the end has come to nothing and cost nothing.

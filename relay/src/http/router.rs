@@ -17,7 +17,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
     Problem, account, ads, analytics, answers, caller, models, once, openapi, operator, payouts, plugins,
-    public, receipts, site, statements, status,
+    public, receipts, site, statements, status, top_ups,
 };
 use crate::{house::House, replay::REPLAYED};
 
@@ -94,6 +94,7 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/account/keys", post(account::create_key))
         .route("/api/account/keys", get(account::keys))
         .route("/api/account/keys/{prefix}", delete(account::revoke_key))
+        .route("/api/account/top-ups", post(top_ups::open))
         .route("/v1/chat/completions", post(answers::chat))
         .route("/v1/completions", post(answers::completion))
         .route("/v1/embeddings", post(answers::embedding))
@@ -121,6 +122,7 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/public/jobs/{file}", get(public::hour))
         .route("/.well-known/rekursing-receipts", get(receipts::keys))
         .route("/api/plugin/stats", get(plugins::stats))
+        .route("/api/stripe/webhook", post(top_ups::webhook))
         .route("/healthz", get(status::health))
         .route("/metrics", get(status::metrics))
         .route("/openapi.json", get(openapi::document))

@@ -10,7 +10,7 @@ use super::{Change, Row, Sql, Store, Unstarted, Value, Write};
 /// Something that the operator does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
-    /// From where: `http:` and an address, `cli:` and a user of the machine.
+    /// From where: `http:` and an address, `cli:` and a user of the machine, `stripe`.
     pub who: String,
     /// What is done.
     pub deed: Deed,
@@ -35,6 +35,8 @@ pub enum Deed {
     UpstreamRegistered,
     /// Takes an entry of the ledger back.
     Correction,
+    /// Is told of money that went back to a card and that nobody has any more.
+    Uncovered,
 }
 
 impl Deed {
@@ -46,6 +48,7 @@ impl Deed {
             Deed::KeyRevoked => "key_revoked",
             Deed::UpstreamRegistered => "upstream_registered",
             Deed::Correction => "correction",
+            Deed::Uncovered => "uncovered",
         }
     }
 }

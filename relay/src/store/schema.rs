@@ -320,6 +320,20 @@ CREATE TABLE operator_log (
     note   TEXT NOT NULL
 ) STRICT;
 ",
+    "
+-- Pages to pay on that were opened, by the payment service's name for them.
+CREATE TABLE top_up (
+    session TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    amount  INTEGER NOT NULL,
+    -- What of it the payment costs, as it was shown.
+    cost    INTEGER NOT NULL,
+    -- The payment service's name for the payment, once somebody paid.
+    payment TEXT,
+    at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX top_up_payment ON top_up (payment) WHERE payment IS NOT NULL;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

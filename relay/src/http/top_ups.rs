@@ -1,0 +1,127 @@
+//! Top-ups: a page pays in, and Stripe reports that it did.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use rekursing_market::Payer;
+use rekursing_protocol::{AccountId, Nanos};
+use rekursing_rails::{checkout::CheckoutError, webhook};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Problem,
+    caller::{self, Caller},
+    once,
+    posted::Posted,
+};
+use crate::{
+    chance,
+    house::House,
+    top_ups::{Quote, TopUps},
+};
+
+type Shared = State<Arc<House>>;
+type Peer = ConnectInfo<SocketAddr>;
+
+/// What is to be paid.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    amount: Nanos,
+}
+
+/// `POST /api/account/top-ups`
+pub(super) async fn open(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<Response, Problem> {
+    let holder = caller::holder(&house, &headers, peer).await?;
+    let account = holder.account;
+    let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
+    let top_ups = set_up(&house)?;
+    let Wanted { amount } = posted.read()?;
+    let [minimum, maximum] = top_ups.bounds();
+    if amount < minimum || amount > maximum || amount.get() % CENT != 0 {
+        let message = format!("a top-up is whole cents, from {minimum} to {maximum} USD");
+        return Err(Problem::field("amount", &message));
+    }
+    if !house.rates.key(caller::address(&house, &headers, peer)) {
+        return Err(Problem::rate_limited("too many payments were begun from this address; wait a minute"));
+    }
+    let named = once::named(&headers, &caller, "/api/account/top-ups", &posted.body)?;
+    // Asked again with the same name, Stripe answers with the same page, also when a crash lay between.
+    let key = named.as_ref().map_or_else(|| chance::hex(&chance::bytes::<16>()), once::Named::fingerprint);
+    let opened = open_page(&house, top_ups, account, amount, &key);
+    once::once(&house, named, format!("page:{key}"), opened).await
+}
+
+async fn open_page(
+    house: &House,
+    top_ups: &TopUps,
+    account: AccountId,
+    amount: Nanos,
+    key: &str,
+) -> Result<Response, Problem> {
+    let page = top_ups.open(account, amount, key).await.map_err(|error| failed(&error))?;
+    let Quote { amount, cost, credit } = top_ups.quote(amount);
+    let store = house.desk.store();
+    store.opened(house.desk.now(), page.id.clone(), account, amount, cost).await.map_err(|error| {
+        tracing::error!(%error, "could not store a top-up");
+        Problem::store_down()
+    })?;
+    let view = json!({
+        "session": page.id, "url": page.url, "amount": amount, "cost": cost, "credit": credit,
+    });
+    Ok((StatusCode::CREATED, Json(view)).into_response())
+}
+
+/// `POST /api/stripe/webhook`
+pub(super) async fn webhook(
+    State(house): Shared,
+    headers: HeaderMap,
+    Posted { body, .. }: Posted,
+) -> Result<Json<Value>, Problem> {
+    let top_ups = set_up(&house)?;
+    let signature = headers.get("stripe-signature").and_then(|text| text.to_str().ok()).unwrap_or_default();
+    let secret = top_ups.webhook_secret();
+    let report = webhook::read(&body, signature, secret, house.desk.now()).map_err(|bad| {
+        tracing::warn!(%bad, "a report that is not believed to be Stripe's");
+        Problem::new(StatusCode::BAD_REQUEST, "bad_signature", bad.to_string())
+    })?;
+    if !house.desk.store().is_healthy() {
+        return Err(Problem::store_down());
+    }
+    let id = report.id;
+    top_ups.book(&house.desk, report.event).await.map_err(|error| {
+        tracing::error!(error = format!("{error:#}"), event = id, "could not book what Stripe reports");
+        Problem::store_down()
+    })?;
+    Ok(Json(json!({"received": true})))
+}
+
+/// Nano-dollars of a cent.
+const CENT: i64 = 10_000_000;
+
+fn set_up(house: &House) -> Result<&TopUps, Problem> {
+    house.top_ups.as_ref().ok_or_else(|| {
+        let message = "this relay takes no payments: its operator has not set Stripe up; ask him for credit";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "top_ups_not_set_up", message)
+    })
+}
+
+fn failed(error: &CheckoutError) -> Problem {
+    tracing::error!(%error, source = ?std::error::Error::source(error), "Stripe opened no page");
+    let message = "the payment service opened no page; nothing was paid";
+    Problem {
+        retry_after: Some(5),
+        ..Problem::new(StatusCode::BAD_GATEWAY, "payment_service_failed", message)
+    }
+}

@@ -1,0 +1,154 @@
+//! Top-ups: pages pay in by Stripe Checkout, and what Stripe reports of it goes into the book.
+//!
+//! Opening a page to pay on moves no money. What Stripe reports moves it once, whatever is reported twice
+//! or out of order: the ids of the entries are made of Stripe's own.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rekursing_market::{Account, ledger::PaymentCost};
+use rekursing_protocol::{AccountId, Nanos};
+use rekursing_rails::{
+    Secret,
+    checkout::{Checkout, CheckoutError, Page, TopUp},
+    webhook::{Event, Payment},
+};
+
+use crate::{
+    config,
+    desk::Desk,
+    store::{Act, Deed, OpenTopUp},
+};
+
+/// Stripe, and what paying in costs.
+#[derive(Debug)]
+pub struct TopUps {
+    checkout: Checkout,
+    webhook_secret: Secret,
+    terms: config::TopUps,
+}
+
+/// What a page is about to pay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quote {
+    /// What the card is charged.
+    pub amount: Nanos,
+    /// What of it the payment costs.
+    pub cost: Nanos,
+    /// What the account gets.
+    pub credit: Nanos,
+}
+
+impl TopUps {
+    /// Sets Stripe up as the config says. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// When a secret is missing or the address is none to send money through.
+    pub fn of(terms: &config::TopUps) -> Result<TopUps> {
+        let key = secret("key_file", terms.key_file.as_deref(), "REKURSING_STRIPE_KEY")?;
+        let file = terms.webhook_secret_file.as_deref();
+        let webhook_secret = secret("webhook_secret_file", file, "REKURSING_STRIPE_WEBHOOK_SECRET")?;
+        let checkout = Checkout::new(&terms.url, key, Duration::from_millis(terms.request_ms))?;
+        Ok(TopUps { checkout, webhook_secret, terms: terms.clone() })
+    }
+
+    /// Returns the secret with which Stripe signs its reports.
+    pub fn webhook_secret(&self) -> &Secret {
+        &self.webhook_secret
+    }
+
+    /// Returns the least and the most that is paid in at once.
+    pub fn bounds(&self) -> [Nanos; 2] {
+        [self.terms.minimum, self.terms.maximum]
+    }
+
+    /// Says what a payment costs and what is left of it.
+    pub fn quote(&self, amount: Nanos) -> Quote {
+        let cost = PaymentCost { fixed: self.terms.cost, permille: self.terms.cost_permille }.of(amount);
+        Quote { amount, cost, credit: amount.checked_sub(cost).unwrap_or_default() }
+    }
+
+    /// Opens a page to pay on. The same key is the same page.
+    ///
+    /// # Errors
+    /// When Stripe refuses or does not answer.
+    pub async fn open(&self, account: AccountId, amount: Nanos, key: &str) -> Result<Page, CheckoutError> {
+        let top_up = TopUp {
+            account,
+            amount,
+            success_url: self.terms.success_url.clone(),
+            cancel_url: self.terms.cancel_url.clone(),
+            key: key.to_owned(),
+        };
+        self.checkout.open(&top_up).await
+    }
+
+    /// Books what Stripe reports; done when it is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written: then Stripe has to report it again.
+    pub async fn book(&self, desk: &Desk, event: Event) -> Result<()> {
+        match event {
+            Event::Paid(payment) => self.paid(desk, payment).await,
+            Event::Refunded { charge, account, amount, .. } => {
+                let before = desk.store().refunded(charge.clone()).await?;
+                let more = amount.checked_sub(before).unwrap_or_default();
+                let id = format!("{charge}:{}", amount.get());
+                back(desk, &id, account, more, "refunded by card").await
+            }
+            Event::Disputed { dispute, payment, amount, reason, .. } => {
+                let account = match payment {
+                    Some(payment) => desk.store().payer(payment).await?,
+                    None => None,
+                };
+                match account {
+                    Some(account) => {
+                        back(desk, &dispute, account, amount, &format!("disputed: {reason}")).await
+                    }
+                    // The operator may sell other things through the same account of Stripe.
+                    None => Ok(()),
+                }
+            }
+            Event::Awaited(_) | Event::Failed(_) | Event::Other => Ok(()),
+        }
+    }
+
+    async fn paid(&self, desk: &Desk, payment: Payment) -> Result<()> {
+        let Payment { session, payment, account, amount } = payment;
+        let store = desk.store();
+        // What was shown when the page was opened counts, and not what the config says since.
+        let opened = store.paid(session.clone(), account, amount, self.quote(amount).cost, payment.clone());
+        let Some(OpenTopUp { cost }) = opened.await? else { return Ok(()) };
+        desk.pay_in(&session, Account::Page(account), amount, cost, payment.as_deref().unwrap_or_default())?;
+        store.flushed().await;
+        Ok(())
+    }
+}
+
+/// Books money that went back, once. What neither the account nor the platform has is told to the operator.
+async fn back(desk: &Desk, id: &str, account: AccountId, amount: Nanos, note: &str) -> Result<()> {
+    if amount <= Nanos::ZERO || desk.store().went_back(id.to_owned()).await? {
+        return Ok(());
+    }
+    let act = |uncovered: Nanos| Act {
+        who: "stripe".to_owned(),
+        deed: Deed::Uncovered,
+        about: Account::Page(account).to_string(),
+        amount: Some(uncovered),
+        note: format!("{id}: {note}"),
+    };
+    desk.pay_back(id, Account::Page(account), amount, note, act)?;
+    desk.store().flushed().await;
+    Ok(())
+}
+
+/// Reads a secret from the file that the config names, or from the environment.
+fn secret(field: &str, file: Option<&Path>, variable: &str) -> Result<Secret> {
+    match file {
+        Some(file) => Secret::read(file).with_context(|| format!("{field} {}", file.display())),
+        None => match std::env::var(variable) {
+            Ok(text) if !text.trim().is_empty() => Ok(Secret::new(text.trim())),
+            Ok(_) | Err(_) => bail!("`{field}` names no file and {variable} is not set"),
+        },
+    }
+}

@@ -1,0 +1,183 @@
+//! Top-ups: pages pay in by card, and what Stripe reports is booked once.
+
+use anyhow::{Context, Result};
+use rekursing_protocol::Nanos;
+use rekursing_tests::{
+    database::Engine,
+    http::Page,
+    on_both,
+    process::Echo,
+    relay::{Program, Relay},
+    stripe::{self, KEY, Stripe, WEBHOOK_SECRET},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const TOP_UPS: &str = "/api/account/top-ups";
+const COMPLETED: &str = "checkout.session.completed";
+
+on_both! {
+    a_payment_is_credited_once_less_the_cost_that_was_shown,
+    what_goes_back_to_a_card_leaves_the_account_once,
+}
+
+/// A relay that takes payments, a page of it without money, that page's account, and the folder of the
+/// secrets, which the relay reads at every start.
+async fn relay(engine: Engine, stripe: &Stripe) -> Result<(Relay, Page, String, TempDir)> {
+    let folder = tempfile::tempdir()?;
+    let mut config = stripe.config();
+    for (field, secret) in [("key_file", KEY), ("webhook_secret_file", WEBHOOK_SECRET)] {
+        let file = folder.path().join(field);
+        std::fs::write(&file, secret)?;
+        restrict(&file)?;
+        config += &format!("{field} = \"{}\"\n", file.display());
+    }
+    let program = Program::new(engine, &config)?;
+    let key = program.key("0").await?;
+    let relay = Relay::of(program, "127.0.0.1:0", Echo::Aloud).await?;
+    let page = relay.customer(&key);
+    let account = page.get("/api/account").await?.expect(200)?["account"].clone();
+    Ok((relay, page, account.as_str().context("an account")?.to_owned(), folder))
+}
+
+fn restrict(file: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))?)
+}
+
+async fn balance(page: &Page) -> Result<Nanos> {
+    let account = page.get("/api/account").await?.expect(200)?;
+    Ok(account["balance"].as_str().context("a balance")?.parse()?)
+}
+
+fn nanos(dollars: &str) -> Result<Nanos> {
+    Ok(dollars.parse()?)
+}
+
+async fn a_payment_is_credited_once_less_the_cost_that_was_shown(engine: Engine) -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (mut relay, page, account, _secrets) = relay(engine, &stripe).await?;
+    let named = page.clone().with("idempotency-key", "k");
+    let amount = json!({"amount": "20.00"});
+    let opened = named.post(TOP_UPS, &amount).await?.expect(201)?;
+    assert_eq!(
+        opened,
+        json!({"session": "cs_test_1", "url": "https://checkout.stripe.com/c/pay/cs_test_1",
+            "amount": "20", "cost": "0.88", "credit": "19.12"})
+    );
+    assert_eq!(named.post(TOP_UPS, &amount).await?.expect(201)?, opened);
+    relay.kill().await?;
+    relay.restart().await?;
+    assert_eq!(named.post(TOP_UPS, &amount).await?.expect(201)?, opened, "the same page after a crash");
+    assert_eq!((stripe.pages(), balance(&page).await?), (1, Nanos::ZERO));
+
+    let session = stripe::paid("cs_test_1", &account, 2_000, "pi_1");
+    let visitor = relay.visitor();
+    let mut awaited = session.clone();
+    awaited["payment_status"] = json!("unpaid");
+    stripe::report(&visitor, WEBHOOK_SECRET, COMPLETED, &awaited).await?.expect(200)?;
+    assert_eq!(balance(&page).await?, Nanos::ZERO);
+    for _ in 0..3 {
+        stripe::report(&visitor, WEBHOOK_SECRET, COMPLETED, &session).await?.expect(200)?;
+        assert_eq!(balance(&page).await?, nanos("19.12")?);
+    }
+    relay.kill().await?;
+    relay.restart().await?;
+    let visitor = relay.visitor();
+    stripe::report(&visitor, WEBHOOK_SECRET, COMPLETED, &session).await?.expect(200)?;
+    assert_eq!(balance(&page).await?, nanos("19.12")?, "once, whatever happens between");
+    let ledger = relay.ledger()?;
+    assert_eq!((ledger.entries("top_up")?, ledger.entries("top_up_cost")?), (1, 1));
+
+    let reports = (0..16).map(|_| async {
+        let session = stripe::paid("cs_other", &account, 1_000, "pi_2");
+        stripe::report(&visitor, WEBHOOK_SECRET, COMPLETED, &session).await?.expect(200)
+    });
+    futures_util::future::try_join_all(reports).await?;
+    assert_eq!(balance(&page).await?, nanos("28.53")?, "one that nobody knew, at the cost of the day");
+    relay.audit().await
+}
+
+async fn what_goes_back_to_a_card_leaves_the_account_once(engine: Engine) -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (relay, page, account, _secrets) = relay(engine, &stripe).await?;
+    let visitor = relay.visitor();
+    let tell = async |kind: &'static str, object: Value| {
+        stripe::report(&visitor, WEBHOOK_SECRET, kind, &object).await?.expect(200)
+    };
+    tell(COMPLETED, stripe::paid("cs_1", &account, 2_000, "pi_1")).await?;
+    tell(COMPLETED, stripe::paid("cs_2", &account, 1_000, "pi_2")).await?;
+    assert_eq!(balance(&page).await?, nanos("28.53")?);
+    let refund = |cents: u64| {
+        json!({"id": "ch_1", "payment_intent": "pi_1", "amount_refunded": cents, "currency": "usd",
+            "metadata": {"account": account}})
+    };
+    for (cents, left) in [(500, "23.53"), (500, "23.53"), (800, "20.53"), (500, "20.53")] {
+        tell("charge.refunded", refund(cents)).await?;
+        assert_eq!(balance(&page).await?, nanos(left)?, "Stripe tells what went back in all");
+    }
+    let dispute = |id: &str, payment: &str, cents: u64| {
+        json!({"id": id, "charge": "ch_2", "payment_intent": payment, "amount": cents, "currency": "usd",
+            "reason": "fraudulent"})
+    };
+    for _ in 0..2 {
+        tell("charge.dispute.created", dispute("dp_1", "pi_2", 1_000)).await?;
+        assert_eq!(balance(&page).await?, nanos("10.53")?);
+    }
+    tell("charge.dispute.created", dispute("dp_2", "pi_elsewhere", 1_000)).await?;
+    assert_eq!(balance(&page).await?, nanos("10.53")?, "another's payment is none of ours");
+    tell("charge.dispute.created", dispute("dp_3", "pi_1", 1_200)).await?;
+    assert_eq!(balance(&page).await?, Nanos::ZERO);
+    let log = relay.operate(&["log", "--json"]).await?;
+    let log: Value = serde_json::from_str(&log)?;
+    assert_eq!(
+        (&log[0]["what"], &log[0]["who"], &log[0]["amount"]),
+        (&json!("uncovered"), &json!("stripe"), &json!("1.47")),
+        "what nobody has any more is told to the operator: {log}"
+    );
+    relay.audit().await
+}
+
+#[tokio::test]
+async fn what_is_not_signed_by_stripe_is_not_believed() -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (relay, page, account, _secrets) = relay(Engine::Sqlite, &stripe).await?;
+    let visitor = relay.visitor();
+    let session = stripe::paid("cs_1", &account, 2_000, "pi_1");
+    let forged = stripe::report(&visitor, "whsec_guessed", COMPLETED, &session).await?;
+    assert_eq!((forged.status, forged.error_code()?), (400, "bad_signature".to_owned()));
+    let unsigned = visitor.post("/api/stripe/webhook", &json!({"type": COMPLETED})).await?;
+    assert_eq!(unsigned.error_code()?, "bad_signature");
+    assert_eq!(balance(&page).await?, Nanos::ZERO);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_to_pay_on_is_opened_for_a_sensible_amount_while_stripe_answers() -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (relay, page, _, _secrets) = relay(Engine::Sqlite, &stripe).await?;
+    for amount in ["4.99", "10000.01", "20.001", "-20", "0"] {
+        let refused = page.post(TOP_UPS, &json!({"amount": amount})).await?;
+        assert_eq!(refused.expect(400)?["error"]["field"], "amount", "{amount}");
+    }
+    assert_eq!(relay.visitor().post(TOP_UPS, &json!({"amount": "20"})).await?.status, 401);
+    stripe.set_down(true);
+    let named = page.with("idempotency-key", "k");
+    let failed = named.post(TOP_UPS, &json!({"amount": "20"})).await?;
+    assert_eq!((failed.status, failed.error_code()?), (502, "payment_service_failed".to_owned()));
+    stripe.set_down(false);
+    named.post(TOP_UPS, &json!({"amount": "20"})).await?.expect(201)?;
+    assert_eq!(stripe.pages(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_relay_without_stripe_says_so() -> Result<()> {
+    let (relay, key) = Relay::funded("", "0").await?;
+    let page = relay.customer(&key);
+    for (path, body) in [(TOP_UPS, json!({"amount": "20"})), ("/api/stripe/webhook", json!({}))] {
+        let refused = page.post(path, &body).await?;
+        assert_eq!((refused.status, refused.error_code()?), (503, "top_ups_not_set_up".to_owned()));
+    }
+    Ok(())
+}
