@@ -80,7 +80,7 @@ async fn a_correction_gives_a_charge_back_once_and_never_takes_what_is_not_there
 
     let grant = scene.relay.customer(TOKEN).get(LOG).await?.expect(200)?;
     assert_eq!(grant["log"][0]["what"], "correction");
-    let grant = format!("grant:{}:1", account(&page).await?["account"].as_str().context("an account")?);
+    let grant = format!("grant:page:{}:1", account(&page).await?["account"].as_str().context("an account")?);
     page.post("/api/llm/inference", &json!({"prompt": "go", "model": MODEL})).await?.expect(200)?;
     let hold = format!("hold:{}", answer["jobId"].as_str().context("a job")?);
     for (entry, reason, status, code) in [
