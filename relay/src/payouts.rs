@@ -194,6 +194,7 @@ impl Payouts {
     /// `accepted` is what it costs.
     pub async fn ask(
         &self,
+        id: PayoutId,
         owner: PluginId,
         amount: Option<Nanos>,
         accepted: Option<Nanos>,
@@ -209,7 +210,7 @@ impl Payouts {
         if self.store().payouts_under_way_of(owner).await? >= most {
             return Err(Denial::TooMany { most });
         }
-        let payout = self.new_row(&method, quote, now);
+        let payout = PayoutRow { id, ..self.new_row(&method, quote, now) };
         Ok(Asked::Made(Box::new(self.make(payout, None).await?)))
     }
 
@@ -279,10 +280,9 @@ impl Payouts {
     }
 
     fn new_row(&self, method: &PayoutMethod, quote: Quote, now: Moment) -> PayoutRow {
-        let (ms, random) = chance::id(now);
         let needs_approval = self.rules.approval_above.is_some_and(|above| quote.amount > above);
         PayoutRow {
-            id: PayoutId::new(ms, random),
+            id: new_id(now),
             owner: method.owner,
             method: method.method,
             destination: method.destination.clone(),
@@ -327,6 +327,12 @@ fn requested_only(payout: &PayoutRow) -> Result<(), Denial> {
         Some(state) => Err(Denial::Late { state }),
         None => Err(Denial::NotFound),
     }
+}
+
+/// Makes an id for a payout.
+pub fn new_id(now: Moment) -> PayoutId {
+    let (ms, random) = chance::id(now);
+    PayoutId::new(ms, random)
 }
 
 #[cfg(test)]

@@ -97,6 +97,31 @@ impl Case {
     }
 }
 
+#[tokio::test]
+async fn a_payout_that_is_asked_for_again_by_its_name_is_the_same_one() {
+    let case = Case::new("").await;
+    let wish = json!({"method": "paypal", "destination": "ada@example.com", "threshold": "10"});
+    assert_eq!(case.own(Method::PUT, "/method", wish).await.0, StatusCode::OK);
+    let ask = async |body: Value| {
+        let url = format!("{}/api/plugin/payouts/{}", case.url, case.plugin);
+        let request = case.client.post(url).bearer_auth(&case.secret).header("idempotency-key", "one");
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        (status, serde_json::from_slice::<Value>(&response.bytes().await.unwrap()).unwrap())
+    };
+    let accepted = json!({"amount": "5", "accept": "0.25"});
+    assert_eq!(ask(json!({"amount": "5"})).await.0, StatusCode::OK, "a quote makes nothing");
+    let (status, first) = ask(accepted.clone()).await;
+    assert_eq!((status, &first["payout"]["state"]), (StatusCode::CREATED, &json!("requested")));
+    assert_eq!(ask(accepted).await, (StatusCode::CREATED, first));
+    let (status, other) = ask(json!({"amount": "6", "accept": "0.25"})).await;
+    assert_eq!((status, code(&other)), (StatusCode::CONFLICT, "idempotency_key_reused"));
+    let (_, all) = case.own(Method::GET, "", Value::Null).await;
+    assert_eq!(all["payouts"].as_array().unwrap().len(), 1);
+    case.end().await;
+}
+
 fn code(answer: &Value) -> &str {
     answer["error"]["code"].as_str().unwrap_or_default()
 }

@@ -20,6 +20,7 @@ use axum::{
 };
 use http_body::{Frame, SizeHint};
 use rekursing_market::Payer;
+use rekursing_protocol::PluginId;
 use sha2::{Digest, Sha256};
 
 use super::{Problem, caller::Caller};
@@ -85,6 +86,24 @@ pub(super) fn named_by_operator(
     body: &[u8],
 ) -> Result<Option<Named>, Problem> {
     Ok(call(headers, "operator", route, body)?.map(|call| Named { call, durable: true }))
+}
+
+/// Reads a call of an owner's.
+pub(super) fn named_by_owner(
+    headers: &HeaderMap,
+    owner: PluginId,
+    route: &'static str,
+    body: &[u8],
+) -> Result<Option<Named>, Problem> {
+    Ok(call(headers, &owner.to_string(), route, body)?.map(|call| Named { call, durable: true }))
+}
+
+/// Marks an answer as one of which nothing has come, so that the call may be made again.
+pub(super) fn fruitless(mut response: Response) -> Response {
+    let fruitless = Fruitless::default();
+    fruitless.note();
+    response.extensions_mut().insert(fruitless);
+    response
 }
 
 fn call(headers: &HeaderMap, who: &str, route: &str, body: &[u8]) -> Result<Option<Call>, Problem> {

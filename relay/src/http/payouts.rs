@@ -9,6 +9,7 @@ use axum::{
     Json,
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
 };
 use rekursing_market::payout::Schedule;
 use rekursing_protocol::{Nanos, PayoutId};
@@ -17,13 +18,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Problem, caller,
+    Problem, caller, once,
     plugins::{self, owner},
     posted::Posted,
 };
 use crate::{
     house::House,
-    payouts::{Asked, Denial, Wish},
+    payouts::{self, Asked, Denial, Wish},
 };
 
 type Shared = State<Arc<House>>;
@@ -85,24 +86,31 @@ pub(super) async fn ask(
     plugin: Plugin,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Response, Problem> {
     let Path(plugin) = plugin?;
     let owner = owner(&house, &plugin, &headers)?;
     let Order { amount, accept } = plugins::read(&body)?;
     let wrong =
         || Problem::field("amount", "an amount is USD as a decimal text such as \"5.00\", or \"all\"");
     let amount = if amount == "all" { None } else { Some(amount.parse().map_err(|_| wrong())?) };
+    let named = once::named_by_owner(&headers, owner, "/api/plugin/payouts", &body)?;
+    let id = payouts::new_id(house.desk.now());
     let asked = whole(&house, move |house| async move {
-        house.payouts.ask(owner, amount, accept, house.desk.now()).await
+        house.payouts.ask(id, owner, amount, accept, house.desk.now()).await
     });
-    Ok(match asked.await? {
-        Asked::Quoted(method, quote) => {
-            (StatusCode::OK, Json(json!({ "quote": house.payouts.quote_view(&method, quote) })))
-        }
-        Asked::Made(payout) => {
-            (StatusCode::CREATED, Json(json!({ "payout": house.payouts.payout_view(&payout) })))
-        }
-    })
+    let answered = async {
+        Ok(match asked.await? {
+            Asked::Quoted(method, quote) => {
+                let quote = json!({ "quote": house.payouts.quote_view(&method, quote) });
+                once::fruitless((StatusCode::OK, Json(quote)).into_response())
+            }
+            Asked::Made(payout) => {
+                let payout = json!({ "payout": house.payouts.payout_view(&payout) });
+                (StatusCode::CREATED, Json(payout)).into_response()
+            }
+        })
+    };
+    once::once(&house, named, format!("payout_requested:{id}"), answered).await
 }
 
 /// `GET /api/plugin/payouts/{pluginId}/method`

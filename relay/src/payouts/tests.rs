@@ -63,7 +63,12 @@ impl Case {
     }
 
     async fn ask(&self, amount: &str) -> PayoutRow {
-        match self.payouts.ask(OWNER, Some(usd(amount)), Some(usd("0.25")), self.now).await.unwrap() {
+        match self
+            .payouts
+            .ask(new_id(self.now), OWNER, Some(usd(amount)), Some(usd("0.25")), self.now)
+            .await
+            .unwrap()
+        {
             Asked::Made(payout) => *payout,
             Asked::Quoted(..) => panic!("only quoted"),
         }
@@ -158,15 +163,18 @@ fn open(folder: &TempDir, config: &Config, rail: Option<&Arc<Scripted>>) -> Payo
 async fn the_cost_is_shown_before_anything_moves_and_must_be_the_one_accepted() {
     let case = Case::new().await;
     for accepted in [None, Some(usd("0.2")), Some(usd("0.26"))] {
-        let asked = case.payouts.ask(OWNER, Some(usd("7.129")), accepted, case.now).await.unwrap();
+        let asked =
+            case.payouts.ask(new_id(case.now), OWNER, Some(usd("7.129")), accepted, case.now).await.unwrap();
         let Asked::Quoted(method, quote) = asked else { panic!("it was made") };
         assert_eq!(method.destination, "ada@example.com");
         assert_eq!((quote.amount, quote.cost, quote.arrives()), (usd("7.12"), usd("0.25"), usd("6.87")));
     }
     assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
-    let denied = case.payouts.ask(OWNER, Some(usd("21")), None, case.now).await.unwrap_err();
+    let denied =
+        case.payouts.ask(new_id(case.now), OWNER, Some(usd("21")), None, case.now).await.unwrap_err();
     assert!(matches!(denied, Denial::Quote(QuoteRefusal::Insufficient { .. })), "{denied:?}");
-    let denied = case.payouts.ask(PluginId::from_bits(9), None, None, case.now).await.unwrap_err();
+    let denied =
+        case.payouts.ask(new_id(case.now), PluginId::from_bits(9), None, None, case.now).await.unwrap_err();
     assert!(matches!(denied, Denial::NoMethod), "{denied:?}");
 }
 
@@ -386,7 +394,7 @@ async fn an_owner_has_only_so_many_under_way() {
     let mut case = Case::with("[payouts]\nunder_way = 2\nwatch_days = 0").await;
     case.ask("5").await;
     case.ask("5").await;
-    let third = case.payouts.ask(OWNER, Some(usd("5")), Some(usd("0.25")), case.now);
+    let third = case.payouts.ask(new_id(case.now), OWNER, Some(usd("5")), Some(usd("0.25")), case.now);
     assert!(matches!(third.await.unwrap_err(), Denial::TooMany { most: 2 }));
     case.work().await;
     case.ask("5").await;
