@@ -267,6 +267,21 @@ async fn the_operator_approves_and_cancels_what_waits_for_him() {
     assert_eq!((status, code(&answer)), (StatusCode::CONFLICT, "payout_under_way"));
     assert_eq!(case.own(Method::GET, "", Value::Null).await.1["available"], "13");
     assert_eq!(case.house.desk.balance(Account::PayoutRequested).to_string(), "7");
+
+    let (_, log) = case.call(Method::GET, "/api/operator/log", TOKEN, Value::Null).await;
+    let mut deeds: Vec<Value> = log["log"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| json!([line["what"], line["about"], line["note"]]))
+        .collect();
+    deeds.sort_by_key(Value::to_string);
+    let id = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+    let expected = [
+        json!(["payout_approved", id(&paths[0]), ""]),
+        json!(["payout_cancelled", id(&paths[1]), "the account is under review"]),
+    ];
+    assert_eq!(deeds, expected);
     case.end().await;
 }
 

@@ -207,7 +207,7 @@ fn check_note(field: &'static str, note: &str) -> Result<(), Problem> {
 }
 
 /// Says from where the operator calls.
-fn who(house: &House, headers: &HeaderMap, peer: SocketAddr) -> String {
+pub(super) fn who(house: &House, headers: &HeaderMap, peer: SocketAddr) -> String {
     format!("http:{}", caller::address(house, headers, peer))
 }
 

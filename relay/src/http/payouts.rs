@@ -3,11 +3,11 @@
 //! What changes something runs in a task of its own, so that a caller who hangs up leaves nothing half
 //! done.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json,
-    extract::{Path, State, rejection::PathRejection},
+    extract::{ConnectInfo, Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -18,13 +18,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Problem, caller, once,
+    Problem, caller, once, operator,
     plugins::{self, owner},
     posted::Posted,
 };
 use crate::{
     house::House,
     payouts::{self, Asked, Denial, Wish},
+    store::{Act, Deed},
 };
 
 type Shared = State<Arc<House>>;
@@ -187,21 +188,27 @@ pub(super) async fn under_way(State(house): Shared, headers: HeaderMap) -> Resul
 /// `POST /api/operator/payouts/{payoutId}/approve`
 pub(super) async fn approve(
     State(house): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     payout: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     _: Posted,
 ) -> Result<Json<Value>, Problem> {
     caller::operator(&house, &headers)?;
     let id = named(payout)?;
-    let approved =
-        whole(&house, move |house| async move { house.payouts.approve(id, house.desk.now()).await }).await?;
-    tracing::info!(%id, "the operator approved a payout");
+    let who = operator::who(&house, &headers, peer);
+    let approved = whole(&house, move |house| async move {
+        let approved = house.payouts.approve(id, house.desk.now()).await?;
+        log(&house, Act::of(&who, Deed::PayoutApproved, id, "")).await?;
+        Ok(approved)
+    });
+    let approved = approved.await?;
     Ok(Json(json!({ "payout": house.payouts.operator_view(&approved, house.desk.now()) })))
 }
 
 /// `POST /api/operator/payouts/{payoutId}/cancel`
 pub(super) async fn refuse(
     State(house): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     payout: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
@@ -213,19 +220,26 @@ pub(super) async fn refuse(
     if reason.chars().count() > REASON_MAX {
         return Err(Problem::field("reason", "a reason has at most 200 characters"));
     }
-    let cancelled =
-        whole(
-            &house,
-            move |house| async move { house.payouts.cancel(id, None, &reason, house.desk.now()).await },
-        );
+    let who = operator::who(&house, &headers, peer);
+    let cancelled = whole(&house, move |house| async move {
+        let cancelled = house.payouts.cancel(id, None, &reason, house.desk.now()).await?;
+        log(&house, Act::of(&who, Deed::PayoutCancelled, id, &reason)).await?;
+        Ok(cancelled)
+    });
     let cancelled = cancelled.await?;
-    tracing::info!(%id, "the operator cancelled a payout");
     Ok(Json(json!({ "payout": house.payouts.operator_view(&cancelled, house.desk.now()) })))
 }
 
 fn named(payout: Result<Path<String>, PathRejection>) -> Result<PayoutId, Problem> {
     let Path(payout) = payout?;
     payout.parse().map_err(|_| Denial::NotFound.into())
+}
+
+/// Stores what the operator did, behind it.
+async fn log(house: &House, act: Act) -> Result<(), Denial> {
+    let stored = house.desk.store().log(house.desk.now(), act).await;
+    stored.map_err(|_| anyhow::anyhow!("the store has ended"))??;
+    Ok(())
 }
 
 /// Does something to its end, whether the caller waits or not.

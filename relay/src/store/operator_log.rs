@@ -35,6 +35,10 @@ pub enum Deed {
     UpstreamRegistered,
     /// Takes an entry of the ledger back.
     Correction,
+    /// Lets a payout go.
+    PayoutApproved,
+    /// Gives a payout back to its owner.
+    PayoutCancelled,
     /// Is told of money that went back to a card and that nobody has any more.
     Uncovered,
 }
@@ -48,6 +52,8 @@ impl Deed {
             Deed::KeyRevoked => "key_revoked",
             Deed::UpstreamRegistered => "upstream_registered",
             Deed::Correction => "correction",
+            Deed::PayoutApproved => "payout_approved",
+            Deed::PayoutCancelled => "payout_cancelled",
             Deed::Uncovered => "uncovered",
         }
     }
