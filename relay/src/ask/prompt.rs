@@ -26,14 +26,18 @@ pub(super) struct Prompt {
     pub(super) messages: Option<String>,
 }
 
+/// A message of a chat, as a page writes it.
 #[derive(Deserialize)]
-struct Message<'a> {
+pub(crate) struct Message<'a> {
+    /// Who says it.
     #[serde(borrow)]
-    role: Cow<'a, str>,
+    pub(crate) role: Cow<'a, str>,
+    /// A text, a list of parts, or nothing.
     #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
+    pub(crate) content: Option<&'a RawValue>,
+    /// The tools that it calls.
     #[serde(borrow, default)]
-    tool_calls: Option<&'a RawValue>,
+    pub(crate) tool_calls: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -23,7 +23,7 @@ use super::{
     Problem,
     caller::{self, Caller},
     once,
-    posted::Posted,
+    posted::{self, Posted},
     statements::{self, Form},
 };
 use crate::{
@@ -50,7 +50,7 @@ pub(super) async fn account(
     let (store, now) = (house.desk.store(), house.desk.now());
     let since = (now.day() + 1).saturating_sub(USAGE_DAYS);
     let managed = managed(&house, &holder).await?;
-    let (by_key, spent_by_key) = store.keys_usage(holder.account, since).await.map_err(unreadable)?;
+    let (by_key, spent_by_key) = store.keys_usage(holder.account, since).await.map_err(Problem::unread)?;
     let by_key: Vec<Value> = by_key
         .iter()
         .filter(|usage| managed.iter().any(|key| Some(key.id) == usage.key))
@@ -66,7 +66,7 @@ pub(super) async fn account(
     view["key"] = json!(own.map(|key| key_view(&house, key, &spent_by_key)));
     // What others of the account spend is no business of a key that was given away with a limit.
     if holder.spender.is_unlimited() {
-        let (usage, spent) = store.account_usage(holder.account, since).await.map_err(unreadable)?;
+        let (usage, spent) = store.account_usage(holder.account, since).await.map_err(Problem::unread)?;
         view["held"] = json!(house.desk.held(purse));
         view["spent"] = json!(spent);
         view["usage"] = usage.iter().map(usage_view).collect();
@@ -82,7 +82,7 @@ pub(super) async fn keys(
 ) -> Result<Json<Value>, Problem> {
     let holder = caller::holder(&house, &headers, peer).await?;
     let keys = managed(&house, &holder).await?;
-    let sums = house.desk.store().keys_usage(holder.account, u64::MAX).await.map_err(unreadable)?.1;
+    let sums = house.desk.store().keys_usage(holder.account, u64::MAX).await.map_err(Problem::unread)?.1;
     let keys: Vec<Value> = keys.iter().map(|key| key_view(&house, key, &sums)).collect();
     Ok(Json(json!({"keys": keys})))
 }
@@ -111,7 +111,7 @@ pub(super) async fn create_key(
     let holder = caller::holder(&house, &headers, peer).await?;
     let Holder { account, spender } = holder.clone();
     let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
-    let wanted: Wanted<'_> = posted.read()?;
+    let wanted: Wanted<'_> = posted::read(&posted.body)?;
     let limits = wanted.limits(house.desk.now(), &spender)?;
     if spender.line().count() >= LINE_MAX {
         let message = format!("at most {LINE_MAX} keys are made one with the other");
@@ -165,7 +165,7 @@ pub(super) async fn statement(
     let Path(month) = month?;
     let month = statements::month(&house, &month)?;
     let statement = house.desk.store().page_statement(account, month).await;
-    let statement = statement.map_err(|error| Problem::unread(&error))?;
+    let statement = statement.map_err(Problem::unread)?;
     statements::respond(&statement, &account.to_string(), form?.0, &headers)
 }
 
@@ -273,7 +273,7 @@ pub(super) async fn revoke_key(
 
 /// Reads the keys that a key manages.
 async fn managed(house: &House, holder: &Holder) -> Result<Vec<Key>, Problem> {
-    let mut keys = house.desk.store().account_keys(holder.account).await.map_err(unreadable)?;
+    let mut keys = house.desk.store().account_keys(holder.account).await.map_err(Problem::unread)?;
     if !holder.spender.is_unlimited() {
         let own = descendants(&keys, holder.spender.key);
         keys.retain(|key| own.contains(&key.id));
@@ -316,9 +316,4 @@ fn usage_view(usage: &Usage) -> Value {
         view["key"] = json!(key);
     }
     view
-}
-
-fn unreadable(error: anyhow::Error) -> Problem {
-    tracing::error!(%error, "could not read an account");
-    Problem::internal()
 }

@@ -19,8 +19,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Problem,
     caller::{self, Advertiser},
-    plugins,
-    posted::Posted,
+    posted::{self, Posted},
 };
 use crate::{
     ads::{Listed, NotCounted, NotTaken, Spec, Wrong},
@@ -58,7 +57,7 @@ pub(super) async fn create(
     Posted { body, .. }: Posted,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let advertiser = caller::advertiser(&house, &headers, peer).await?;
-    let spec: Spec = plugins::read(&body)?;
+    let spec: Spec = posted::read(&body)?;
     let account = payer(advertiser, spec.account)?;
     let id = house.campaign_id();
     let campaign = put(&house, id, account, spec).await?;
@@ -85,12 +84,12 @@ pub(super) async fn change(
     Posted { body, .. }: Posted,
 ) -> Result<Json<Value>, Problem> {
     let listed = find(&house, &headers, peer, id).await?;
-    let changes: Map<String, Value> = plugins::read(&body)?;
+    let changes: Map<String, Value> = posted::read(&body)?;
     let mut terms = serde_json::to_value(&listed.spec).map_err(|_| Problem::internal())?;
     if let Value::Object(terms) = &mut terms {
         terms.extend(changes);
     }
-    let spec: Spec = plugins::read(terms.to_string().as_bytes())?;
+    let spec: Spec = posted::read(terms.to_string().as_bytes())?;
     if spec.account != Some(listed.account) {
         return Err(Problem::field("account", "a campaign stays with its account"));
     }
@@ -119,10 +118,7 @@ pub(super) async fn report(
     house.ads.flush().await;
     house.desk.store().flushed().await;
     let since = (house.desk.now().day() + 1).saturating_sub(days);
-    let rows = house.desk.store().campaign_days(listed.id, since).await.map_err(|error| {
-        tracing::error!(%error, "could not read a campaign's report");
-        Problem::internal()
-    })?;
+    let rows = house.desk.store().campaign_days(listed.id, since).await.map_err(Problem::unread)?;
     let total = rows.iter().fold(AdDay::default(), |sum, row| AdDay {
         day: 0,
         asked: 0,
@@ -151,7 +147,7 @@ struct Seen {
 
 /// `POST /api/ads/impressions`
 pub(super) async fn seen(State(house): Shared, Posted { body, .. }: Posted) -> Result<Json<Value>, Problem> {
-    let Seen { token } = plugins::read(&body)?;
+    let Seen { token } = posted::read(&body)?;
     let counted = house.ads.seen(&token).await.map_err(|refusal| match refusal {
         NotCounted::Token => Problem::field("token", "this relay has not made this token"),
         NotCounted::Over => {

@@ -57,7 +57,7 @@ pub(super) async fn revenue(
     caller::operator(&house, &headers)?;
     let days = asked?.0.days(Day(house.desk.now().day()))?;
     let revenue = house.desk.store().revenue(days).await;
-    Ok(Json(revenue.map_err(|error| Problem::unread(&error))?))
+    Ok(Json(revenue.map_err(Problem::unread)?))
 }
 
 /// `GET /api/analytics/usage`
@@ -73,7 +73,7 @@ pub(super) async fn usage(
     };
     let days = asked?.0.days(Day(house.desk.now().day()))?;
     let used = house.desk.store().used(days, whose).await;
-    Ok(Json(used.map_err(|error| Problem::unread(&error))?))
+    Ok(Json(used.map_err(Problem::unread)?))
 }
 
 #[cfg(test)]

@@ -19,7 +19,10 @@ use rekursing_protocol::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Problem, caller, once, plugins, posted::Posted};
+use super::{
+    Problem, caller, once, plugins,
+    posted::{self, Posted},
+};
 use crate::{
     chance,
     house::House,
@@ -44,7 +47,7 @@ pub(super) async fn register_upstream(
     Posted { body, .. }: Posted,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
     caller::operator(&house, &headers)?;
-    let spec: Spec = plugins::read(&body)?;
+    let spec: Spec = posted::read(&body)?;
     let spec = spec.check().map_err(|(field, message)| Problem::field(field, message))?;
     // The same address again is the same upstream with other settings; its earnings stay its own.
     let plugin_id = house.upstreams.at(&spec.url).unwrap_or_else(|| house.plugin_id());
@@ -79,7 +82,7 @@ pub(super) async fn grant(
     posted: Posted,
 ) -> Result<Response, Problem> {
     caller::operator(&house, &headers)?;
-    let Grant { account, amount, note } = posted.read()?;
+    let Grant { account, amount, note } = posted::read(&posted.body)?;
     let to = account.parse::<AccountId>().map_or_else(|_| account.parse(), |id| Ok(Account::Page(id)));
     let to = to.ok().filter(|to| Cause::Grant.joins(Account::Outside, *to)).ok_or_else(|| {
         Problem::field("account", "credit is given to acc_…, page:acc_…, advertiser:acc_… or free")
@@ -89,7 +92,7 @@ pub(super) async fn grant(
     }
     check_note("note", &note)?;
     if let Account::Page(id) = to
-        && !house.desk.store().has_account(id).await.map_err(unreadable)?
+        && !house.desk.store().has_account(id).await.map_err(Problem::unread)?
     {
         let message = format!("no key opens the account {id}");
         return Err(Problem::new(StatusCode::NOT_FOUND, "account_not_found", message));
@@ -127,7 +130,7 @@ pub(super) async fn correct(
     posted: Posted,
 ) -> Result<Response, Problem> {
     caller::operator(&house, &headers)?;
-    let Correction { entry, reason } = posted.read()?;
+    let Correction { entry, reason } = posted::read(&posted.body)?;
     check_note("reason", &reason)?;
     if reason.trim().is_empty() {
         return Err(Problem::field("reason", "a correction has a reason"));
@@ -140,7 +143,7 @@ pub(super) async fn correct(
 }
 
 async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result<Response, Problem> {
-    let (entry, before) = house.desk.store().correctable(id.clone()).await.map_err(unreadable)?;
+    let (entry, before) = house.desk.store().correctable(id.clone()).await.map_err(Problem::unread)?;
     let Some(entry) = entry else {
         let message = "there is no such entry in the ledger";
         return Err(Problem::new(StatusCode::NOT_FOUND, "entry_not_found", message));
@@ -196,7 +199,7 @@ pub(super) async fn log(
     let Query(Page { before, limit }) = page?;
     let limit = limit.unwrap_or(100).min(LINES_MAX);
     let lines = house.desk.store().operator_log(before.unwrap_or(u64::MAX), limit).await;
-    Ok(Json(json!({"log": lines.map_err(unreadable)?})))
+    Ok(Json(json!({"log": lines.map_err(Problem::unread)?})))
 }
 
 fn check_note(field: &'static str, note: &str) -> Result<(), Problem> {
@@ -209,9 +212,4 @@ fn check_note(field: &'static str, note: &str) -> Result<(), Problem> {
 /// Says from where the operator calls.
 pub(super) fn who(house: &House, headers: &HeaderMap, peer: SocketAddr) -> String {
     format!("http:{}", caller::address(house, headers, peer))
-}
-
-fn unreadable(error: anyhow::Error) -> Problem {
-    tracing::error!(%error, "could not read the store");
-    Problem::internal()
 }

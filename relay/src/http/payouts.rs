@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 
 use super::{
     Problem, caller, once, operator,
-    plugins::{self, owner},
-    posted::Posted,
+    plugins::owner,
+    posted::{self, Posted},
 };
 use crate::{
     house::House,
@@ -90,7 +90,7 @@ pub(super) async fn ask(
 ) -> Result<Response, Problem> {
     let Path(plugin) = plugin?;
     let owner = owner(&house, &plugin, &headers)?;
-    let Order { amount, accept } = plugins::read(&body)?;
+    let Order { amount, accept } = posted::read(&body)?;
     let wrong =
         || Problem::field("amount", "an amount is USD as a decimal text such as \"5.00\", or \"all\"");
     let amount = if amount == "all" { None } else { Some(amount.parse().map_err(|_| wrong())?) };
@@ -135,7 +135,7 @@ pub(super) async fn set_method(
 ) -> Result<Json<Value>, Problem> {
     let Path(plugin) = plugin?;
     let owner = owner(&house, &plugin, &headers)?;
-    let MethodWish { method, destination, threshold, schedule } = plugins::read(&body)?;
+    let MethodWish { method, destination, threshold, schedule } = posted::read(&body)?;
     if destination.len() > DESTINATION_BYTES_MAX {
         return Err(Problem::field("destination", "a destination has at most 200 characters"));
     }
@@ -215,7 +215,7 @@ pub(super) async fn refuse(
 ) -> Result<Json<Value>, Problem> {
     caller::operator(&house, &headers)?;
     let id = named(payout)?;
-    let Refusal { reason } = plugins::read(&body)?;
+    let Refusal { reason } = posted::read(&body)?;
     let reason = reason.unwrap_or_else(|| "cancelled by the operator".to_owned());
     if reason.chars().count() > REASON_MAX {
         return Err(Problem::field("reason", "a reason has at most 200 characters"));

@@ -21,11 +21,14 @@ use rekursing_protocol::{
     offer::OFFERS_MAX,
     register::{Registered, Registration},
 };
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use super::{Problem, caller, models::tokens_per_second, posted::Posted};
+use super::{
+    Problem, caller,
+    models::tokens_per_second,
+    posted::{self, Posted},
+};
 use crate::{
     chance,
     house::{House, Identity},
@@ -46,20 +49,11 @@ pub(super) async fn register(
     if !house.rates.registration(caller::address(&house, &headers, peer)) {
         return Err(Problem::rate_limited("too many registrations from this address; wait a minute"));
     }
-    let registration: Registration = read(&body)?;
+    let registration: Registration = posted::read(&body)?;
     check(&registration)?;
     let plugin_id = house.plugin_id();
     let secret = put(&house, plugin_id, &registration).await?;
     Ok((StatusCode::CREATED, Json(Registered { plugin_id, secret })))
-}
-
-/// Reads an object. A list is refused here, because serde takes one for an object of its fields.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Problem::bad_request("the body must be a JSON object"));
-    }
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))
 }
 
 /// Stores a plugin durably and lets it in from then on. Returns its secret.
@@ -159,7 +153,7 @@ pub(super) async fn earnings(
     let Path(id) = id?;
     let id = owner(&house, &id, &headers)?;
     let earnings = house.desk.store().earnings(house.desk.now(), id).await;
-    Ok(Json(earnings.map_err(|error| Problem::unread(&error))?))
+    Ok(Json(earnings.map_err(Problem::unread)?))
 }
 
 /// Checks that whoever calls has the secret of the plugin that the path names.

@@ -26,15 +26,14 @@ pub(super) struct Posted {
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
-impl Posted {
-    /// Reads an object. A list is refused here, because serde takes one for an object of its fields.
-    pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
-        if !self.body.trim_ascii_start().starts_with(b"{") {
-            return Err(Problem::bad_request("the body must be a JSON object"));
-        }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))
+/// Reads a body that is an object. A list is refused here, because serde takes one for an object of its
+/// fields.
+pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::bad_request("the body must be a JSON object"));
     }
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))
 }
 
 /// Longest body of a registration and of whatever is about ads.

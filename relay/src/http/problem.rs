@@ -71,7 +71,7 @@ impl Problem {
     }
 
     /// The store could not be read.
-    pub fn unread(error: &anyhow::Error) -> Problem {
+    pub fn unread(error: anyhow::Error) -> Problem {
         tracing::error!(error = format!("{error:#}"), "could not read the store");
         Problem::internal()
     }

@@ -73,7 +73,7 @@ pub(super) async fn index(
             .min(open),
         None => open,
     };
-    let hours = house.desk.store().served_hours(before).await.map_err(|error| Problem::unread(&error))?;
+    let hours = house.desk.store().served_hours(before).await.map_err(Problem::unread)?;
     let file = |(hour, jobs)| HourFile { hour, jobs, file: format!("/api/public/jobs/{hour}.csv") };
     Ok(Json(Hours { hours: hours.into_iter().map(file).collect() }))
 }
@@ -101,7 +101,7 @@ pub(super) async fn hour(
         return Err(Problem { retry_after: Some(60), ..problem });
     }
     let slice = store.served(hour, part?.0.after.unwrap_or(0)).await;
-    let slice = slice.map_err(|error| Problem::unread(&error))?.unwrap_or_default();
+    let slice = slice.map_err(Problem::unread)?.unwrap_or_default();
     Ok(respond(hour, &slice, &house.seal, &headers))
 }
 

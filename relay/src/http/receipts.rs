@@ -32,7 +32,7 @@ pub(super) async fn receipt(
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "job_not_found", "you have no such job");
     let reader = Reader::of(&house, &headers, peer).await?;
     let id: JobId = id.parse().map_err(|_| unknown())?;
-    let job = house.desk.store().job(id).await.map_err(|error| Problem::unread(&error))?;
+    let job = house.desk.store().job(id).await.map_err(Problem::unread)?;
     let job = job.filter(|job| reader.may_read(&house, job)).ok_or_else(unknown)?;
     let receipt = house.seal.receipt(&job).ok_or_else(Problem::internal)?;
     Ok(Json(house.seal.sign(receipt)))

@@ -43,7 +43,7 @@ pub(super) async fn of_owner(
     let plugin = plugins::owner(&house, &plugin, &headers)?;
     let month = self::month(&house, &month)?;
     let statement = house.desk.store().owner_statement(plugin, month).await;
-    let statement = statement.map_err(|error| Problem::unread(&error))?;
+    let statement = statement.map_err(Problem::unread)?;
     respond(&statement, &plugin.to_string(), form?.0, &headers)
 }
 

@@ -18,7 +18,7 @@ use super::{
     Problem,
     caller::{self, Caller},
     once,
-    posted::Posted,
+    posted::{self, Posted},
 };
 use crate::{
     chance,
@@ -47,7 +47,7 @@ pub(super) async fn open(
     let account = holder.account;
     let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
     let top_ups = set_up(&house)?;
-    let Wanted { amount } = posted.read()?;
+    let Wanted { amount } = posted::read(&posted.body)?;
     let [minimum, maximum] = top_ups.bounds();
     if amount < minimum || amount > maximum || amount.get() % CENT != 0 {
         let message = format!("a top-up is whole cents, from {minimum} to {maximum} USD");
