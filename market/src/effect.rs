@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{FailCode, JobId, Offer, PluginId, Price, SessionId, earnings::Receipt};
+use rekursing_protocol::{
+    AccountId, FailCode, JobId, Nanos, Offer, PluginId, Price, SessionId, earnings::Receipt,
+};
 
 use crate::{ledger::Entry, refusal::Refusal, tier::Tier};
 
@@ -51,6 +53,13 @@ pub enum Effect {
         job: JobId,
         /// How.
         end: End,
+    },
+    /// Store whether an account's premium goes on, and for how much at most.
+    Renewal {
+        /// The account.
+        account: AccountId,
+        /// The most that is paid for the next period; `None` when it is to end.
+        renews_for: Option<Nanos>,
     },
     /// Close the session; the market has already forgotten it.
     Close {

@@ -6,12 +6,13 @@
 mod answering;
 mod attendance;
 mod placing;
+mod premium;
 mod upkeep;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rekursing_protocol::{JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId};
+use rekursing_protocol::{AccountId, JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId};
 
 use crate::{
     effect::{Effect, End},
@@ -19,6 +20,7 @@ use crate::{
     job::{Job, Run, State},
     ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Reclaimed},
     meter::Usage,
+    premium::{Premium, Premiums},
     pricing,
     purse::{Purses, Taken},
     random::Random,
@@ -61,6 +63,7 @@ pub struct Market {
     volumes: Volumes,
     standings: Standings,
     held_back: HeldBack,
+    premiums: Premiums,
     /// What is asked for models of each class that somebody follows, and as of when.
     medians: HashMap<ShelfId, Price>,
     priced_at: Moment,
@@ -76,6 +79,8 @@ pub struct History {
     pub standings: Vec<(PluginId, Standing)>,
     /// What is held back of whom, and until when.
     pub held_back: Vec<(PluginId, Moment, Nanos)>,
+    /// Accounts whose premium lasts or has just ended.
+    pub premiums: Vec<(AccountId, Premium)>,
 }
 
 /// What happened since the start.
@@ -115,6 +120,7 @@ impl Market {
             volumes: Volumes::default(),
             standings: Standings::default(),
             held_back: HeldBack::default(),
+            premiums: Premiums::default(),
             medians: HashMap::new(),
             priced_at: Moment(0),
             tally: Tally::default(),
@@ -127,6 +133,9 @@ impl Market {
         self.standings.recall(history.standings);
         for (owner, release_at, amount) in history.held_back {
             self.held_back.add(release_at, owner, amount);
+        }
+        for (account, premium) in history.premiums {
+            self.premiums.put(account, premium);
         }
     }
 
@@ -265,10 +274,12 @@ impl Market {
         Ok(uncovered)
     }
 
-    /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored.
+    /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored. What a corrected
+    /// entry had paid for ends.
     pub fn correct(&mut self, now: Moment, entry: &Entry, reason: &str) -> Result<(), CorrectionRefusal> {
         let made = self.book.correct(now, entry, reason)?;
         made.into_iter().for_each(|entry| self.record(entry));
+        self.end_premium_of(entry);
         Ok(())
     }
 

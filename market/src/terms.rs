@@ -13,6 +13,10 @@ pub struct Terms {
     /// A page's discount, in thousandths of each cost, by what it has been charged this month. It is taken
     /// from the fee and never from the owner.
     pub discount: Steps,
+    /// What a page pays for a period without fee; `None` when none is sold.
+    pub premium_price: Option<Nanos>,
+    /// How long such a period is.
+    pub premium_period: Span,
     /// The part of a new owner's earnings that is held back, in thousandths.
     pub holdback_permille: u64,
     /// For how long it is held back.
@@ -98,6 +102,8 @@ impl Default for Terms {
         Terms {
             fee: Steps::new(50, dollars([(1_000, 40), (10_000, 30), (100_000, 20)])),
             discount: Steps::new(0, dollars([(100, 5), (1_000, 10), (10_000, 20)])),
+            premium_price: Some(Nanos::new(5 * Nanos::DOLLAR.get())),
+            premium_period: Span::secs(30 * 24 * 60 * 60),
             holdback_permille: 500,
             holdback: Span::secs(7 * 24 * 60 * 60),
             trusted_after: Span::secs(7 * 24 * 60 * 60),

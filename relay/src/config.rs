@@ -117,6 +117,11 @@ pub struct Money {
     pub fee_steps: Vec<Step>,
     /// A page's discount on each cost, taken from the fee, by what it has been charged this month.
     pub discount_steps: Vec<Step>,
+    /// USD that a page pays for a premium period, in which its jobs have no fee, as a decimal string;
+    /// 0 when none is sold.
+    pub premium_price: Nanos,
+    /// Days of such a period, at least 1.
+    pub premium_days: u64,
     /// The part of a new owner's earnings that is held back, in thousandths.
     pub holdback_permille: u64,
     /// Days for which it is held back.
@@ -277,6 +282,8 @@ impl Default for Money {
             fee_permille: terms.fee.base_permille(),
             fee_steps: Step::all(&terms.fee),
             discount_steps: Step::all(&terms.discount),
+            premium_price: terms.premium_price.unwrap_or_default(),
+            premium_days: terms.premium_period.0 / Span::DAY.0,
             holdback_permille: terms.holdback_permille,
             holdback_days: terms.holdback.0 / Span::DAY.0,
             trusted_days: terms.trusted_after.0 / Span::DAY.0,
@@ -379,6 +386,8 @@ impl Config {
         Terms {
             fee: Step::steps(self.money.fee_permille, &self.money.fee_steps),
             discount: Step::steps(0, &self.money.discount_steps),
+            premium_price: Some(self.money.premium_price).filter(|price| *price > Nanos::ZERO),
+            premium_period: days(self.money.premium_days.max(1)),
             holdback_permille: self.money.holdback_permille.min(1_000),
             holdback: days(self.money.holdback_days),
             trusted_after: days(self.money.trusted_days),

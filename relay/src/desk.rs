@@ -296,6 +296,7 @@ impl Desk {
                 self.settled(job, receipt, tier, session, complete, discrepancy);
             }
             Effect::Ended { job, end } => self.ended(job, end),
+            Effect::Renewal { account, renews_for } => self.shared.store.renew(account, renews_for),
             Effect::Close { session, reason } => {
                 let code = match reason {
                     CloseReason::Replaced => close::REPLACED,

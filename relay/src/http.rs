@@ -12,6 +12,7 @@ mod operator;
 mod payouts;
 mod plugins;
 mod posted;
+mod premium;
 mod problem;
 pub(crate) mod provider;
 mod public;

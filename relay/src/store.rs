@@ -18,6 +18,7 @@ mod keys;
 mod operator_log;
 mod payout_methods;
 mod payouts;
+mod premiums;
 mod queue;
 mod receipts;
 mod revenue;
@@ -209,6 +210,15 @@ impl Store {
         let (made, wait) = oneshot::channel();
         self.push(Write::Change(Change { make: Box::new(make), made }));
         wait.await.context("the store has ended")?.context("could not store a change")
+    }
+
+    /// Makes a change that nobody waits for, with whatever comes next. One that fails is logged and lost.
+    fn soon(&self, what: &'static str, make: impl FnOnce(&mut Sql) -> Result<()> + Send + 'static) {
+        let (made, _) = oneshot::channel();
+        let make = Box::new(move |sql: &mut Sql| {
+            make(sql).inspect_err(|error| tracing::error!(error = format!("{error:#}"), "could not {what}"))
+        });
+        self.shared.queue.push(Write::Change(Change { make, made }), false);
     }
 
     /// Makes a change that tells something, and waits until it is durable.

@@ -98,6 +98,14 @@ impl Page {
         self.stream_of(Method::PATCH, path, Bytes::from(body.to_string())).await?.whole().await
     }
 
+    /// Puts JSON under a path and reads the whole answer.
+    ///
+    /// # Errors
+    /// Fails when there is no HTTP answer.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.stream_of(Method::PUT, path, Bytes::from(body.to_string())).await?.whole().await
+    }
+
     /// Posts JSON and reads the whole answer.
     ///
     /// # Errors
@@ -151,7 +159,7 @@ impl Page {
         });
         let mut request =
             Request::builder().method(&method).uri(path).header("host", self.address.to_string());
-        if method == Method::POST || method == Method::PATCH {
+        if [Method::POST, Method::PUT, Method::PATCH].contains(&method) {
             request = request.header("content-type", "application/json");
         }
         for (name, value) in &self.headers {

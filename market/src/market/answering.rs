@@ -278,6 +278,7 @@ impl Market {
             answer_tokens: charged.answer_tokens,
             fee_permille: terms.fee.at(self.volumes.of(now, owner)),
             discount_permille: match job.request.payer {
+                Payer::Page(account) if self.premiums.of(now, account).is_some() => 1_000,
                 Payer::Page(_) => terms.discount.at(self.volumes.of(now, payer)),
                 Payer::Free { .. } => 0,
             },

@@ -9,5 +9,6 @@ mod invariants;
 mod matching;
 mod money;
 mod plans;
+mod premium;
 mod pricing;
 mod queue;

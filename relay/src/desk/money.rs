@@ -1,10 +1,10 @@
 //! Money at the desk that is no job's: what comes in, goes back or is put right, and what there is.
 
 use rekursing_market::{
-    Taken,
+    Premium, PremiumRefusal, Taken,
     ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Transfer},
 };
-use rekursing_protocol::{KeyId, Moment, Nanos};
+use rekursing_protocol::{AccountId, KeyId, Moment, Nanos};
 use tokio::sync::oneshot;
 
 use super::Desk;
@@ -103,6 +103,29 @@ impl Desk {
             // In front of the entries, which are queued when this is over.
             Ok(self.shared.store.log(now, act))
         })
+    }
+
+    /// Makes an account premium or lets it go on, see [`rekursing_market::Market::subscribe`], and waits until that is durable.
+    ///
+    /// # Errors
+    /// When none is sold, or the account has or agreed to less than it costs. Nothing moved.
+    pub async fn subscribe(&self, account: AccountId, price_max: Nanos) -> Result<Premium, PremiumRefusal> {
+        let premium = self.run(|market, now| market.subscribe(now, account, price_max))?;
+        self.shared.store.flushed().await;
+        Ok(premium)
+    }
+
+    /// Lets an account's premium end with its period, and waits until that is durable. Returns what is left
+    /// of it, if anything is.
+    pub async fn unsubscribe(&self, account: AccountId) -> Option<Premium> {
+        let premium = self.run(|market, now| market.unsubscribe(now, account));
+        self.shared.store.flushed().await;
+        premium
+    }
+
+    /// Returns an account's premium while it lasts.
+    pub fn premium(&self, account: AccountId) -> Option<Premium> {
+        self.shared.market.lock().premium(self.now(), account)
     }
 
     /// Returns an account's balance.

@@ -24,6 +24,7 @@ use super::{
     caller::{self, Caller},
     once,
     posted::{self, Posted},
+    premium,
     statements::{self, Form},
 };
 use crate::{
@@ -67,6 +68,7 @@ pub(super) async fn account(
     // What others of the account spend is no business of a key that was given away with a limit.
     if holder.spender.is_unlimited() {
         let (usage, spent) = store.account_usage(holder.account, since).await.map_err(Problem::unread)?;
+        view["premium"] = premium::view(&house, holder.account);
         view["held"] = json!(house.desk.held(purse));
         view["spent"] = json!(spent);
         view["usage"] = usage.iter().map(usage_view).collect();

@@ -17,7 +17,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
     Problem, account, ads, analytics, answers, caller, models, once, openapi, operator, payouts, plugins,
-    public, receipts, site, statements, status, top_ups,
+    premium, public, receipts, site, statements, status, top_ups,
 };
 use crate::{house::House, replay::REPLAYED};
 
@@ -95,6 +95,7 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/account/keys", get(account::keys))
         .route("/api/account/keys/{prefix}", delete(account::revoke_key))
         .route("/api/account/top-ups", post(top_ups::open))
+        .route("/api/account/premium", put(premium::put))
         .route("/v1/chat/completions", post(answers::chat))
         .route("/v1/completions", post(answers::completion))
         .route("/v1/embeddings", post(answers::embedding))

@@ -3,9 +3,8 @@
 
 use anyhow::Result;
 use rekursing_protocol::Moment;
-use tokio::sync::oneshot;
 
-use super::{Change, Sql, Store, Write};
+use super::{Sql, Store};
 use crate::replay::Call;
 
 /// What is known of a call.
@@ -37,12 +36,9 @@ impl Store {
 
     /// Forgets calls that were made before a moment. Nobody waits for it.
     pub fn forget_asked(&self, before: Moment) {
-        let make = move |sql: &mut Sql| {
-            sql.execute("DELETE FROM asked WHERE at < ?1", &[before.into()])?;
-            Ok(())
-        };
-        let (made, _) = oneshot::channel();
-        self.shared.queue.push(Write::Change(Change { make: Box::new(make), made }), false);
+        self.soon("forget calls", move |sql| {
+            sql.execute("DELETE FROM asked WHERE at < ?1", &[before.into()]).map(drop)
+        });
     }
 }
 

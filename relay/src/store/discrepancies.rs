@@ -1,9 +1,8 @@
 //! Discrepancies as rows: the latest of them, and no more.
 
 use anyhow::Result;
-use tokio::sync::oneshot;
 
-use super::{Change, Sql, Store, Write};
+use super::{Sql, Store};
 use crate::discrepancy::Discrepancy;
 
 /// Most rows that are kept.
@@ -13,14 +12,7 @@ impl Store {
     /// Keeps a discrepancy, in place of the oldest where there are many. It is stored with whatever comes
     /// next; one that cannot be is logged and lost.
     pub fn note(&self, discrepancy: Discrepancy) {
-        let make = move |sql: &mut Sql| {
-            insert(sql, &discrepancy, ROWS_MAX).inspect_err(|error| {
-                tracing::error!(error = format!("{error:#}"), "could not store a discrepancy");
-            })
-        };
-        // Nobody waits for it.
-        let (made, _) = oneshot::channel();
-        self.shared.queue.push(Write::Change(Change { make: Box::new(make), made }), false);
+        self.soon("store a discrepancy", move |sql| insert(sql, &discrepancy, ROWS_MAX));
     }
 }
 

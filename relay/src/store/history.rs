@@ -4,13 +4,18 @@ use anyhow::Result;
 use rekursing_market::{History, Standing, ledger::Account};
 use rekursing_protocol::{Moment, Nanos, PluginId, Span};
 
-use super::Sql;
+use super::{Sql, premiums};
 
 /// Reads it as of `now`.
 pub(super) fn read(sql: &mut Sql, now: Moment) -> Result<History> {
     let mut volumes = earned_volumes(sql, now)?;
     volumes.extend(spent_volumes(sql, now)?);
-    Ok(History { volumes, standings: standings(sql)?, held_back: held_back(sql)? })
+    Ok(History {
+        volumes,
+        standings: standings(sql)?,
+        held_back: held_back(sql)?,
+        premiums: premiums::read(sql, now)?,
+    })
 }
 
 fn earned_volumes(sql: &mut Sql, now: Moment) -> Result<Vec<(Account, Nanos)>> {

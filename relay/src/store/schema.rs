@@ -334,6 +334,14 @@ CREATE TABLE top_up (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX top_up_payment ON top_up (payment) WHERE payment IS NOT NULL;
 ",
+    "
+-- What premium accounts pay at most for their next period. Until when they have paid is in the entries.
+CREATE TABLE renewal (
+    account    TEXT PRIMARY KEY,
+    renews_for INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX entry_premium ON entry (account) WHERE kind = 'premium';
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -13,6 +13,7 @@ mod audits;
 mod keys;
 mod losses;
 mod place;
+mod premiums;
 mod random;
 mod sums;
 

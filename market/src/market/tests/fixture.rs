@@ -163,6 +163,7 @@ pub(super) fn names(effects: &[Effect]) -> Vec<&'static str> {
         Effect::Settled { .. } => "settled",
         Effect::Ended { .. } => "ended",
         Effect::Close { .. } => "close",
+        Effect::Renewal { .. } => "renewal",
     };
     effects.iter().map(name).collect()
 }

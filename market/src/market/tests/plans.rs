@@ -13,8 +13,8 @@ use rekursing_protocol::{
 
 use super::fixture::{NOW, PAGE, beat, offer, plugin, request, session};
 use crate::{
-    Account, Book, Effect, End, Entry, EntryKind, History, Market, Payer, Request, Standing, Steps, Terms,
-    Tier, Usage, Wish,
+    Account, Book, Effect, End, Entry, EntryKind, History, Market, Payer, Premium, Request, Standing, Steps,
+    Terms, Tier, Usage, Wish, premium::paid,
 };
 
 const POOR: AccountId = AccountId::from_bits(2);
@@ -53,6 +53,8 @@ enum Step {
     Stale { pick: usize, usage: Usage },
     Cancel { pick: usize, usage: Usage },
     Wait { millis: u64 },
+    Subscribe { payer: u8, price_max: i64 },
+    Unsubscribe { payer: u8 },
     Drain,
     Crash,
 }
@@ -117,6 +119,8 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (pick(), usages()).prop_map(|(pick, usage)| Step::Stale { pick, usage }),
         2 => (pick(), usages()).prop_map(|(pick, usage)| Step::Cancel { pick, usage }),
         4 => prop_oneof![8 => 0..2_000_u64, 8 => 0..40_000_u64, 1 => Just(Span::DAY.0)].prop_map(|millis| Step::Wait { millis }),
+        1 => (0..2_u8, 39_000..80_000_i64).prop_map(|(payer, price_max)| Step::Subscribe { payer, price_max }),
+        1 => (0..8_u8).prop_map(|payer| Step::Unsubscribe { payer }),
         1 => prop::bool::weighted(0.05).prop_map(|drain| if drain { Step::Drain } else { Step::Crash }),
     ]
 }
@@ -133,6 +137,7 @@ struct World {
     /// Jobs that were charged before their end.
     charged: BTreeSet<JobId>,
     stored: HashMap<String, Entry>,
+    renewals: HashMap<AccountId, Option<Nanos>>,
     balances: HashMap<Account, Nanos>,
     holds: BTreeMap<JobId, (Account, Nanos)>,
 }
@@ -143,6 +148,8 @@ fn terms() -> Terms {
         free_jobs_per_day: 10,
         free_visitors_max: 1,
         trust_permille_min: 0,
+        premium_price: Some(Nanos::new(40_000)),
+        premium_period: Span(30_000),
         trusted_jobs: 12,
         trusted_after: Span(30_000),
         holdback: Span(30_000),
@@ -166,6 +173,7 @@ impl World {
             live: BTreeMap::new(),
             charged: BTreeSet::new(),
             stored: HashMap::new(),
+            renewals: HashMap::new(),
             balances: HashMap::new(),
             holds: BTreeMap::new(),
         };
@@ -232,6 +240,10 @@ impl World {
                 self.now = self.now + Span(millis);
                 self.market.tick(self.now);
             }
+            Step::Subscribe { payer, price_max } => self.subscribe(payer, Nanos::new(price_max)),
+            Step::Unsubscribe { payer } => {
+                self.market.unsubscribe(self.now, page(payer));
+            }
             Step::Drain => self.market.drain(self.now),
             Step::Crash => self.crash(),
         }
@@ -247,9 +259,8 @@ impl World {
     fn submit(&mut self, ask: Ask) {
         self.jobs_made += 1;
         let payer = match ask.payer {
-            0 => Payer::Page(POOR),
             1 => Payer::Free { visitor: 1 },
-            _ => Payer::Page(PAGE),
+            payer => Payer::Page(page(payer)),
         };
         let request = Request {
             payer,
@@ -266,6 +277,21 @@ impl World {
         if self.market.submit(self.now, request).is_ok() {
             self.live.insert(job, 0);
         }
+    }
+
+    /// Premium costs what was agreed to at most, and nothing while it lasts.
+    fn subscribe(&mut self, payer: u8, price_max: Nanos) {
+        let (account, balance) = (page(payer), |market: &Market, payer| market.book().balance(payer));
+        let (before, had) = (balance(&self.market, Account::Page(account)), self.premium(account));
+        let bought = self.market.subscribe(self.now, account, price_max);
+        let paid = before.checked_sub(balance(&self.market, Account::Page(account))).unwrap();
+        let price = terms().premium_price.filter(|_| bought.is_ok() && had.is_none()).unwrap_or_default();
+        assert!(paid == price && paid <= price_max);
+        assert!(bought.is_err() || self.premium(account).is_some());
+    }
+
+    fn premium(&self, account: AccountId) -> Option<Premium> {
+        self.market.premium(self.now, account)
     }
 
     /// An old lease, or one that never was, changes nothing.
@@ -338,6 +364,9 @@ impl World {
             }
             Effect::Close { session, .. } => self.sessions.retain(|_, live| *live != session),
             Effect::Cancel { session, .. } => assert!(self.market.has_session(session)),
+            Effect::Renewal { account, renews_for } => {
+                self.renewals.insert(account, renews_for);
+            }
         }
     }
 
@@ -394,7 +423,21 @@ impl World {
             volumes: volumes.into_iter().collect(),
             standings: standings.into_iter().collect(),
             held_back: self.held_back(),
+            premiums: self.premiums(),
         }
+    }
+
+    fn premiums(&self) -> Vec<(AccountId, Premium)> {
+        let mut until: BTreeMap<AccountId, Moment> = BTreeMap::new();
+        for (account, end) in self.stored.values().filter_map(paid) {
+            let latest = until.entry(account).or_default();
+            *latest = end.max(*latest);
+        }
+        let renews_for = |account: &AccountId| self.renewals.get(account).copied().flatten();
+        until
+            .iter()
+            .map(|(one, until)| (*one, Premium { until: *until, renews_for: renews_for(one) }))
+            .collect()
     }
 
     /// Reads what is held back and not released yet.
@@ -439,6 +482,10 @@ impl World {
         assert_eq!(self.market.book().open_holds().len(), 0);
         assert_eq!(self.market.book().balance(Account::Escrow), Nanos::ZERO);
     }
+}
+
+fn page(payer: u8) -> AccountId {
+    if payer == 0 { POOR } else { PAGE }
 }
 
 fn stocked(shop: Shop) -> Inventory {
