@@ -5,6 +5,8 @@ use rekursing_protocol::{AccountId, PluginId, Price};
 use super::*;
 use crate::tier::Tier;
 
+mod reference;
+
 const PAGE: Account = Account::Page(AccountId::from_bits(1));
 const OWNER: PluginId = PluginId::from_bits(2);
 const JOB: JobId = JobId::from_bits(3);

@@ -34,7 +34,12 @@ fn life(place: &Place, now: Moment, change: impl FnOnce(&mut Market)) -> (Option
                 entries.push(entry);
             }
             Effect::Renewal { account, renews_for } => store.renew(account, renews_for),
-            other => panic!("{other:?}"),
+            Effect::Assign(_)
+            | Effect::Cancel { .. }
+            | Effect::Lost { .. }
+            | Effect::Settled { .. }
+            | Effect::Ended { .. }
+            | Effect::Close { .. } => panic!("no job is about"),
         }
     }
     store.stop();
