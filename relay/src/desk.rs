@@ -12,8 +12,8 @@ use std::{net::IpAddr, sync::Arc};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
-    Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
-    Tier, Usage,
+    Assignment, CloseReason, Counts, Effect, End, Entry, Market, ModelView, Payer, Refusal, Request,
+    SessionView, Tier, Usage,
 };
 use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
@@ -275,13 +275,19 @@ impl Desk {
             if effects.is_empty() {
                 return changed;
             }
+            // Entries that follow each other belong together.
+            let mut entries = Vec::new();
             for effect in effects {
-                self.execute(effect, &mut market, now);
+                if !matches!(effect, Effect::Record(_)) {
+                    self.shared.store.append(std::mem::take(&mut entries));
+                }
+                self.execute(effect, &mut entries, &mut market, now);
             }
+            self.shared.store.append(entries);
         }
     }
 
-    fn execute(&self, effect: Effect, market: &mut Market, now: Moment) {
+    fn execute(&self, effect: Effect, entries: &mut Vec<Entry>, market: &mut Market, now: Moment) {
         match effect {
             Effect::Assign(assignment) => self.assign(*assignment, now),
             Effect::Cancel { job, lease, session } => {
@@ -291,7 +297,7 @@ impl Desk {
                 let usage = self.stream(job).map(|stream| stream.usage()).unwrap_or_default();
                 market.fail(now, job, lease, FailCode::Cut, String::new(), usage);
             }
-            Effect::Record(entry) => self.shared.store.append(entry),
+            Effect::Record(entry) => entries.push(entry),
             Effect::Settled { job, receipt, tier, session, complete, discrepancy } => {
                 self.settled(job, receipt, tier, session, complete, discrepancy);
             }

@@ -70,8 +70,8 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the writer is handed, in order.
 enum Write {
-    /// A ledger entry.
-    Entry(Box<Entry>),
+    /// Ledger entries, all of them in one transaction.
+    Entries(Vec<Entry>),
     /// A change of identities, in the same transaction as its neighbours.
     Change(Change),
     /// Runs once everything before it is durable.
@@ -108,7 +108,7 @@ struct Shared {
 impl std::fmt::Debug for Write {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Write::Entry(_) => "Entry",
+            Write::Entries(_) => "Entries",
             Write::Change(_) => "Change",
             Write::Then(_) => "Then",
             Write::Stop => "Stop",
@@ -140,10 +140,12 @@ impl Store {
         Ok(Unstarted { location: location.clone(), sql })
     }
 
-    /// Queues a ledger entry. It is written with whatever comes next that somebody waits for, or a
-    /// moment later: what nobody waits for wakes no thread.
-    pub fn append(&self, entry: Entry) {
-        self.shared.queue.push(Write::Entry(Box::new(entry)), false);
+    /// Queues ledger entries that are stored together or not at all. They are written with whatever comes
+    /// next that somebody waits for, or a moment later: what nobody waits for wakes no thread.
+    pub fn append(&self, entries: Vec<Entry>) {
+        if !entries.is_empty() {
+            self.shared.queue.push(Write::Entries(entries), false);
+        }
     }
 
     /// Runs `then` once everything queued before is durable. It runs on the writer's thread and

@@ -31,10 +31,13 @@ impl Market {
                 amount,
                 note: String::new(),
             };
-            let id = format!("{owner}:{}", release_at.0);
-            // It was released before where the store's answer to the first time was lost.
-            if let Ok(entry) = self.book.transfer(now, &id, transfer) {
-                self.record(entry);
+            // Of what is due at one midnight a part may be released after the rest: a clock that was set
+            // back lets that midnight come again.
+            let id = format!("{owner}:{}:{}", release_at.0, now.0);
+            match self.book.transfer(now, &id, transfer) {
+                Ok(entry) => self.record(entry),
+                // It is due again later.
+                Err(_) => return self.held_back.add(release_at, owner, amount),
             }
         }
     }

@@ -25,7 +25,7 @@ impl Desk {
     pub fn post<T>(&self, change: impl FnOnce(&mut Book, Moment) -> (T, Vec<Entry>)) -> T {
         let mut market = self.shared.market.lock();
         let (changed, entries) = change(market.book_mut(), self.now());
-        entries.into_iter().for_each(|entry| self.shared.store.append(entry));
+        self.shared.store.append(entries);
         changed
     }
 
@@ -38,7 +38,7 @@ impl Desk {
     pub async fn transfer(&self, id: &str, transfer: Transfer) -> Result<(), BookRefusal> {
         let posted = self.run(|market, now| {
             let entry = market.book_mut().transfer(now, id, transfer)?;
-            self.shared.store.append(entry);
+            self.shared.store.append(vec![entry]);
             Ok(())
         });
         match posted {

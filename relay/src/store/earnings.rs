@@ -60,7 +60,7 @@ pub(super) fn balance(sql: &mut Sql, account: Account) -> Result<Nanos> {
 
 /// Tells when what is held is due. What was released or taken is what was due first, so that what is
 /// left is due last.
-fn releases(sql: &mut Sql, owner: &str, held: Nanos) -> Result<Vec<Release>> {
+pub(super) fn releases(sql: &mut Sql, owner: &str, held: Nanos) -> Result<Vec<Release>> {
     let latest = sql.list(RELEASES, &[owner.into(), RELEASES_MAX.into()], |row| {
         Ok(Release { at: row.moment(0)?, amount: row.nanos(1)? })
     })?;

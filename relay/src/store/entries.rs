@@ -50,8 +50,8 @@ impl Chain {
 pub(super) enum Stored {
     /// It is new.
     New,
-    /// The same is there already.
-    Exists,
+    /// The same is there already, under this number.
+    Exists(u64),
     /// Another one with its id is there, and stays.
     Different,
 }
@@ -79,16 +79,20 @@ fn insert(sql: &mut Sql, chain: &mut Chain, entry: &Entry) -> Result<Stored> {
         return Ok(Stored::New);
     }
     let known = sql.first(
-        concat!("SELECT ", columns!(), " FROM entry WHERE id = ?1"),
+        concat!("SELECT ", columns!(), ", seq FROM entry WHERE id = ?1"),
         &[entry.id.as_str().into()],
-        read,
+        |row| Ok((read(row)?, row.count(25)?)),
     )?;
-    Ok(if known.is_some_and(|known| known.kind == entry.kind) { Stored::Exists } else { Stored::Different })
+    Ok(match known {
+        Some((known, seq)) if known.kind == entry.kind => Stored::Exists(seq),
+        Some(_) | None => Stored::Different,
+    })
 }
 
-/// Appends entries to the chain and to the sums, all in one statement. `false` when some are there already:
-/// then none may stay, because the chain was made for all of them. Within [`Sql::write`].
-pub(super) fn append_all(sql: &mut Sql, entries: &[Entry]) -> Result<bool> {
+/// Appends entries to the chain and to the sums, all in one statement, and returns the numbers of the first
+/// and the last. `None` when some are there already: then none may stay, because the chain was made for all
+/// of them. Within [`Sql::write`].
+pub(super) fn append_all(sql: &mut Sql, entries: &[Entry]) -> Result<Option<(u64, u64)>> {
     let mut chain = Chain::end(sql)?;
     let first = chain.seq + 1;
     let mut rows = Vec::with_capacity(entries.len());
@@ -100,7 +104,7 @@ pub(super) fn append_all(sql: &mut Sql, entries: &[Entry]) -> Result<bool> {
     if are_new {
         Daily::of(entries, first).store(sql)?;
     }
-    Ok(are_new)
+    Ok(are_new.then_some((first, chain.seq)))
 }
 
 /// Writes an entry as its [`columns`], number and hash.
@@ -217,16 +221,16 @@ impl Store {
     }
 }
 
-/// Reads the transfers from outside that other processes have stored behind entry `seen`, up to `last`.
-pub(super) fn transfers_between(sql: &mut Sql, seen: u64, last: u64) -> Result<Vec<Entry>> {
+/// Reads the transfers from outside behind entry `seen`, up to `last`, with their numbers.
+pub(super) fn transfers_between(sql: &mut Sql, seen: u64, last: u64) -> Result<Vec<(u64, Entry)>> {
     sql.list(
         concat!(
             "SELECT ",
             columns!(),
-            " FROM entry WHERE seq > ?1 AND seq <= ?2 AND account = 'outside' ORDER BY seq"
+            ", seq FROM entry WHERE seq > ?1 AND seq <= ?2 AND account = 'outside' ORDER BY seq"
         ),
         &[seen.into(), last.into()],
-        read,
+        |row| Ok((row.count(25)?, read(row)?)),
     )
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use rekursing_market::{History, Standing, ledger::Account};
 use rekursing_protocol::{Moment, Nanos, PluginId, Span};
 
-use super::{Sql, premiums};
+use super::{Sql, earnings, premiums};
 
 /// Reads it as of `now`.
 pub(super) fn read(sql: &mut Sql, now: Moment) -> Result<History> {
@@ -42,15 +42,21 @@ fn standings(sql: &mut Sql) -> Result<Vec<(PluginId, Standing)>> {
     })
 }
 
+/// Reads what is held back, and until when: the balances by the ledger, however what was released or taken
+/// was called.
 fn held_back(sql: &mut Sql) -> Result<Vec<(PluginId, Moment, Nanos)>> {
-    sql.list(
-        "SELECT owner, release_at, CAST(SUM(held_back) AS BIGINT) FROM entry AS settle
-         WHERE release_at > 0 AND NOT EXISTS
-             (SELECT 1 FROM entry WHERE id = 'release:' || settle.owner || ':' || settle.release_at)
-         GROUP BY owner, release_at",
+    let held: Vec<(PluginId, Nanos)> = sql.list(
+        "SELECT substr(account, 6), CAST(SUM(credit - debit) AS BIGINT) FROM posted
+         WHERE account LIKE 'held:%' GROUP BY account HAVING SUM(credit) > SUM(debit) ORDER BY account",
         &[],
-        |row| Ok((row.parsed(0)?, row.moment(1)?, row.nanos(2)?)),
-    )
+        |row| Ok((row.parsed(0)?, row.nanos(1)?)),
+    )?;
+    let mut due = Vec::new();
+    for (owner, held) in held {
+        let releases = earnings::releases(sql, &owner.to_string(), held)?;
+        due.extend(releases.into_iter().map(|release| (owner, release.at, release.amount)));
+    }
+    Ok(due)
 }
 
 #[cfg(test)]
@@ -97,7 +103,7 @@ mod tests {
         let mut unstarted = Store::open(&location).unwrap();
         let last = unstarted.opening().unwrap().last;
         let store = unstarted.start(last, Box::new(|_| true)).unwrap();
-        entries.into_iter().for_each(|entry| store.append(entry));
+        entries.into_iter().for_each(|entry| store.append(vec![entry]));
         store.stop();
         let mut unstarted = Store::open(&location).unwrap();
         let history = unstarted.history(now).unwrap();
@@ -114,7 +120,7 @@ mod tests {
         let store = unstarted.start(last, Box::new(|_| true)).unwrap();
         for effect in market.drain_effects() {
             let rekursing_market::Effect::Record(entry) = effect else { panic!("{effect:?}") };
-            store.append(entry);
+            store.append(vec![entry]);
         }
         store.stop();
         let history = Store::open(&location).unwrap().history(release_at).unwrap();

@@ -15,7 +15,9 @@ use rekursing_protocol::{
 use super::fixture::{NOW, PAGE, beat, offer, plugin, request, session};
 use crate::{
     Account, Assignment, Book, Effect, End, Entry, EntryKind, History, Market, Payer, Premium, Request,
-    Standing, Steps, Terms, Tier, Usage, Wish, premium::paid,
+    Standing, Steps, Terms, Tier, Usage, Wish,
+    ledger::{Cause, Transfer},
+    premium::paid,
 };
 
 const POOR: AccountId = AccountId::from_bits(2);
@@ -43,21 +45,56 @@ struct Ask {
 /// One step of a plan. Jobs are picked by their place among the live ones.
 #[derive(Debug, Clone)]
 enum Step {
-    Join { plugin: u64, shop: Shop },
-    Leave { plugin: u64 },
-    Restock { plugin: u64, shop: Shop },
-    Beat { plugin: u64 },
+    Join {
+        plugin: u64,
+        shop: Shop,
+    },
+    Leave {
+        plugin: u64,
+    },
+    Restock {
+        plugin: u64,
+        shop: Shop,
+    },
+    Beat {
+        plugin: u64,
+    },
     Submit(Ask),
-    Began { pick: usize },
-    Finish { pick: usize, usage: Usage },
-    Fail { pick: usize, code: FailCode, usage: Usage },
-    Stale { pick: usize, usage: Usage },
-    Cancel { pick: usize, usage: Usage },
-    Wait { millis: u64 },
-    Subscribe { payer: u8, price_max: i64 },
-    Unsubscribe { payer: u8 },
+    Began {
+        pick: usize,
+    },
+    Finish {
+        pick: usize,
+        usage: Usage,
+    },
+    Fail {
+        pick: usize,
+        code: FailCode,
+        usage: Usage,
+    },
+    Stale {
+        pick: usize,
+        usage: Usage,
+    },
+    Cancel {
+        pick: usize,
+        usage: Usage,
+    },
+    Wait {
+        millis: u64,
+    },
+    Subscribe {
+        payer: u8,
+        price_max: i64,
+    },
+    Unsubscribe {
+        payer: u8,
+    },
     Drain,
-    Crash,
+    /// The process dies, and the clock of the next one is behind by so many milliseconds.
+    Crash {
+        back: u64,
+    },
 }
 
 fn shops() -> impl Strategy<Value = Shop> {
@@ -122,7 +159,8 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => prop_oneof![8 => 0..2_000_u64, 8 => 0..40_000_u64, 1 => Just(Span::DAY.0)].prop_map(|millis| Step::Wait { millis }),
         1 => (0..2_u8, 39_000..80_000_i64).prop_map(|(payer, price_max)| Step::Subscribe { payer, price_max }),
         1 => (0..8_u8).prop_map(|payer| Step::Unsubscribe { payer }),
-        1 => prop::bool::weighted(0.05).prop_map(|drain| if drain { Step::Drain } else { Step::Crash }),
+        1 => prop::bool::weighted(0.05).prop_map(|drain| if drain { Step::Drain } else { Step::Crash { back: 0 } }),
+        1 => (0..60_000_u64).prop_map(|back| Step::Crash { back }),
     ]
 }
 
@@ -246,7 +284,7 @@ impl World {
                 self.market.unsubscribe(self.now, page(payer));
             }
             Step::Drain => self.market.drain(self.now),
-            Step::Crash => self.crash(),
+            Step::Crash { back } => self.crash(back),
         }
         self.execute();
         self.check();
@@ -307,7 +345,8 @@ impl World {
     }
 
     /// The process dies; the store is all that is left.
-    fn crash(&mut self) {
+    fn crash(&mut self, back: u64) {
+        self.now = Moment(self.now.0.saturating_sub(back));
         let holds = self.holds.iter().map(|(job, (payer, amount))| (*job, *payer, *amount));
         let book = Book::restore(self.balances.clone(), holds);
         self.market = Market::new(terms(), book, self.jobs_made);
@@ -450,12 +489,20 @@ impl World {
         let mut held: BTreeMap<(PluginId, Moment), Nanos> = BTreeMap::new();
         for entry in self.stored.values() {
             let EntryKind::Settle(settle) = &entry.kind else { continue };
-            let release = format!("release:{}:{}", settle.owner, settle.release_at.0);
-            if settle.held_back > Nanos::ZERO && !self.stored.contains_key(&release) {
-                let sum = held.entry((settle.owner, settle.release_at)).or_default();
-                *sum = sum.checked_add(settle.held_back).unwrap();
-            }
+            let sum = held.entry((settle.owner, settle.release_at)).or_default();
+            *sum = sum.checked_add(settle.held_back).unwrap();
         }
+        for entry in self.stored.values() {
+            let EntryKind::Transfer(Transfer { cause: Cause::Release, from, amount, .. }) = &entry.kind
+            else {
+                continue;
+            };
+            let Account::Held(owner) = from else { panic!("{from}") };
+            let due = Moment(entry.id.split(':').nth(2).unwrap().parse().unwrap());
+            let sum = held.get_mut(&(*owner, due)).expect("what was held back is released");
+            *sum = sum.checked_sub(*amount).unwrap();
+        }
+        held.retain(|_, amount| *amount > Nanos::ZERO);
         held.into_iter().map(|((owner, at), amount)| (owner, at, amount)).collect()
     }
 

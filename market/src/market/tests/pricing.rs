@@ -118,7 +118,7 @@ fn half_of_a_new_owners_earnings_is_released_after_a_week() {
     assert_eq!(both(&market), [19_000, 0]);
     let released = effects(&mut market);
     let Effect::Record(entry) = &released[0] else { panic!("{released:?}") };
-    assert_eq!(entry.id, format!("release:{}:{}", plugin(1), settled.release_at.0));
+    assert_eq!(entry.id, format!("release:{}:{due}:{due}", plugin(1), due = settled.release_at.0));
     market.tick(settled.release_at + Span(1_000));
     assert_eq!(effects(&mut market), []);
 }

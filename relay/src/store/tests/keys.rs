@@ -84,8 +84,8 @@ fn what_a_key_has_spent_is_summed_for_itself_and_for_those_it_was_made_with(plac
         let mut entry = settle(job, 50_000);
         let EntryKind::Settle(settle) = &mut entry.kind else { panic!() };
         settle.api_key = key;
-        store.append(hold(job, 50_000));
-        store.append(entry);
+        store.append(vec![hold(job, 50_000)]);
+        store.append(vec![entry]);
     }
     now(store.flushed());
     let (usage, spent) = now(store.account_usage(account, 0)).unwrap();

@@ -30,7 +30,7 @@ fn life(place: &Place, now: Moment, change: impl FnOnce(&mut Market)) -> (Option
     for effect in market.drain_effects() {
         match effect {
             Effect::Record(entry) => {
-                store.append(entry.clone());
+                store.append(vec![entry.clone()]);
                 entries.push(entry);
             }
             Effect::Renewal { account, renews_for } => store.renew(account, renews_for),
@@ -49,7 +49,7 @@ fn life(place: &Place, now: Moment, change: impl FnOnce(&mut Market)) -> (Option
 fn premium_outlives_a_restart_and_what_was_taken_back_or_is_over_does_not(place: &Place) {
     let (price, period) = (Terms::default().premium_price.unwrap(), Terms::default().premium_period);
     let store = Store::open(&place.location).unwrap().start(0, Box::new(|_| true)).unwrap();
-    store.append(grant("grant:x", PAGE, price.get() * 3));
+    store.append(vec![grant("grant:x", PAGE, price.get() * 3)]);
     store.stop();
     let begun = Moment(1_000);
     life(place, begun, |market| {

@@ -100,7 +100,7 @@ proptest! {
         random.entries.iter().try_for_each(|entry| replay.apply(entry)).unwrap();
         let place = Place::sqlite();
         let store = start(&place);
-        random.entries.iter().cloned().for_each(|entry| store.append(entry));
+        random.entries.iter().cloned().for_each(|entry| store.append(vec![entry]));
         now(async {
             store.flushed().await;
             check(&random, &store).await;
@@ -112,16 +112,16 @@ proptest! {
 
 /// Stores jobs that were settled at these moments, with half of each earning held back for a week.
 fn sell(store: &Store, moments: &[Moment]) {
-    store.append(grant("grant:1", PAGE, 1_000_000_000));
+    store.append(vec![grant("grant:1", PAGE, 1_000_000_000)]);
     for (number, moment) in (10..).zip(moments) {
         let job = JobId::from_bits(number);
-        store.append(Entry { at: *moment, ..hold(job, 50_000) });
+        store.append(vec![Entry { at: *moment, ..hold(job, 50_000) }]);
         let mut entry = Entry { at: *moment, ..settle(job, 50_000) };
         if let EntryKind::Settle(settle) = &mut entry.kind {
             settle.held_back = Nanos::new(9_500);
             settle.release_at = *moment + Span(7 * Span::DAY.0);
         }
-        store.append(entry);
+        store.append(vec![entry]);
     }
 }
 
@@ -136,7 +136,11 @@ fn what_was_released_first_is_what_was_due_first(place: &Place) {
         amount: Nanos::new(20_000),
         note: String::new(),
     };
-    store.append(Entry { id: "release:1".to_owned(), at: on(107), kind: EntryKind::Transfer(transfer) });
+    store.append(vec![Entry {
+        id: "release:1".to_owned(),
+        at: on(107),
+        kind: EntryKind::Transfer(transfer),
+    }]);
     now(store.flushed());
     let earnings = now(store.earnings(on(107), OWNER)).unwrap();
     assert_eq!(earnings.held, Nanos::new(18_000));
@@ -183,13 +187,13 @@ fn a_long_hour_comes_in_parts(place: &Place) {
 fn the_entries_of_a_job_are_found_by_its_id(place: &Place) {
     let store = start(place);
     let [settled, void, open] = [10, 11, 12].map(JobId::from_bits);
-    store.append(grant("grant:1", PAGE, 1_000_000));
+    store.append(vec![grant("grant:1", PAGE, 1_000_000)]);
     for job in [settled, void, open] {
-        store.append(hold(job, 50_000));
+        store.append(vec![hold(job, 50_000)]);
     }
-    store.append(settle(settled, 50_000));
+    store.append(vec![settle(settled, 50_000)]);
     let kind = EntryKind::Void { job: void, payer: PAGE, amount: Nanos::new(50_000) };
-    store.append(Entry { id: format!("void:{void}"), at: Moment(6), kind });
+    store.append(vec![Entry { id: format!("void:{void}"), at: Moment(6), kind }]);
     now(store.flushed());
     let end = |job: Option<Job>| job.unwrap().end.map(|end| end.id);
     assert_eq!(end(now(store.job(settled)).unwrap()), Some(format!("settle:{settled}")));
