@@ -15,6 +15,7 @@ use rekursing_protocol::{JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, 
 
 use crate::{
     effect::{Effect, End},
+    free::Lengths,
     holdback::{HeldBack, Standing, Standings},
     job::{Job, Run, State},
     ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Reclaimed},
@@ -58,6 +59,9 @@ pub struct Market {
     /// Waiting jobs by their number, so oldest first.
     queue: BTreeMap<u64, JobId>,
     visitors: Visitors,
+    free_lengths: Lengths,
+    /// The UTC day in which what is kept for free answers was looked at last.
+    free_kept_on: Option<u64>,
     volumes: Volumes,
     standings: Standings,
     held_back: HeldBack,
@@ -112,6 +116,8 @@ impl Market {
             numbers: 0,
             queue: BTreeMap::new(),
             visitors: Visitors::default(),
+            free_lengths: Lengths::default(),
+            free_kept_on: None,
             volumes: Volumes::default(),
             standings: Standings::default(),
             held_back: HeldBack::default(),

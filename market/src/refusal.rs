@@ -143,12 +143,26 @@ pub enum Refusal {
         lowest: Price,
     },
     /// The operator's free budget does not cover the upper bound of the cheapest offer.
-    #[error("there is no budget for free answers now")]
+    #[error(
+        "free answers are not funded at the moment: this one may cost up to {needs} USD and {available} USD are \
+         there"
+    )]
     FreeBudgetEmpty {
         /// The least that must be set aside.
         needs: Nanos,
         /// What the budget has.
         available: Nanos,
+    },
+    /// Neither the answer's ad nor the operator pays for what the cheapest offer is expected to cost.
+    #[error(
+        "free answers are not funded at the moment: this one can be expected to cost {expected} USD, of which \
+         {covered} USD are covered"
+    )]
+    FreeNotCovered {
+        /// What the answer can be expected to cost.
+        expected: Nanos,
+        /// What its ad can be expected to bring and what the operator adds to an answer, together.
+        covered: Nanos,
     },
     /// Everybody who is left has paused.
     #[error("every provider of this model has paused")]
@@ -212,6 +226,7 @@ impl Refusal {
             Refusal::KeyModel { .. } => "key_model",
             Refusal::KeyPrice { .. } => "key_price",
             Refusal::FreeBudgetEmpty { .. } => "free_budget_empty",
+            Refusal::FreeNotCovered { .. } => "free_not_covered",
             Refusal::ProviderPaused => "provider_paused",
             Refusal::QueueFull { .. } => "queue_full",
             Refusal::QueueTimeout { .. } => "queue_timeout",
@@ -250,6 +265,7 @@ impl Refusal {
             | Refusal::KeyModel { .. }
             | Refusal::KeyPrice { .. }
             | Refusal::FreeBudgetEmpty { .. }
+            | Refusal::FreeNotCovered { .. }
             | Refusal::PageMistake { .. } => false,
         }
     }

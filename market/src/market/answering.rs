@@ -289,6 +289,9 @@ impl Market {
         if let EntryKind::Settle(settle) = &entry.kind {
             self.held_back.add(settle.release_at, settle.owner, settle.held_back);
         }
+        if let (Payer::Free { .. }, OfferKind::Text) = (job.request.payer, job.request.kind) {
+            self.free_lengths.note(&self.terms, charged.answer_tokens);
+        }
         self.volumes.add(now, owner, receipt.charge);
         self.volumes.add(now, payer, receipt.charge);
         let standing = self.standings.paid(now, run.plugin);

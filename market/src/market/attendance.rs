@@ -96,6 +96,7 @@ impl Market {
     pub fn tick(&mut self, now: Moment) {
         self.wake(now);
         self.release_due(now);
+        self.release_surplus(now);
         self.reprice(now);
         for at in 0..self.sessions.len() {
             let Some(session) = &self.sessions[at] else { continue };
