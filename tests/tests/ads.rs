@@ -97,6 +97,32 @@ async fn an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicke
 }
 
 #[tokio::test]
+async fn where_the_operator_adds_nothing_a_free_answer_begins_only_with_an_ad_that_covers_it() -> Result<()> {
+    const FLOAT: &str = "[free]\nbudget = \"1.00\"\nper_answer = \"0\"";
+    let (relay, key) = Relay::advertised(FLOAT, "5.00", "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    scene.script.always(Reply::text(&["one"]));
+    let (visitor, advertiser) = (scene.relay.visitor(), scene.relay.customer(&key));
+    let question = |text: &str, most: u64| json!({"prompt": text, "model": MODEL, "max_tokens": most});
+    let refused = visitor.post("/api/llm/inference", &question(QUESTION, 100)).await?;
+    assert_eq!((refused.status, refused.error_code()?.as_str()), (402, "free_not_covered"));
+    assert!(refused.json()?["error"]["message"].to_string().contains("raise free.per_answer"));
+
+    let made = advertiser.post("/api/ads/campaigns", &terms()).await?.expect(201)?;
+    let answered = visitor.post("/api/llm/inference", &question(QUESTION, 100)).await?.expect(200)?;
+    assert_eq!(answered["ad"]["title"], "Laptops that last");
+    // At the floors an ad is expected to bring 0.000075 USD; a thousand tokens cost 0.0001.
+    for (text, most) in [("Which laptop can I use during chemotherapy?", 100), (QUESTION, 1_000)] {
+        let refused = visitor.post("/api/llm/inference", &question(text, most)).await?;
+        assert_eq!((refused.status, refused.error_code()?.as_str()), (402, "free_not_covered"), "{text}");
+    }
+    let path = format!("/api/ads/campaigns/{}", made["id"].as_str().context("no id")?);
+    let campaign = advertiser.get(&path).await?.expect(200)?;
+    assert_eq!(campaign["reserved"], "0.0101", "only the ad that was shown is out");
+    scene.relay.audit().await
+}
+
+#[tokio::test]
 async fn no_ad_reaches_the_owner_the_model_a_paying_page_or_a_sensitive_question() -> Result<()> {
     let (scene, advertiser, _) = campaign(&terms()).await?;
     scene.script.always(Reply::text(&["one"]));

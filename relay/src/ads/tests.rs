@@ -56,9 +56,8 @@ async fn put(ads: &Ads, terms: &str) -> Result<(), NotTaken> {
 pub(crate) async fn ready(folder: &Path) -> (Arc<Ads>, Placing) {
     let ads = open(folder, 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
-    let (placed, wait) = tokio::sync::oneshot::channel();
-    placed.send(ads.place(LAPTOP, 7, None).unwrap()).unwrap();
-    (ads, Placing(Some(wait)))
+    let placing = Placing::chosen(ads.place(LAPTOP, 7, None).unwrap());
+    (ads, placing)
 }
 
 /// Sends one ad and returns its tokens.

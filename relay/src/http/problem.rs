@@ -185,9 +185,9 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         let status = match &refusal {
             Refusal::FreeQuotaUsed { .. } | Refusal::FreeVisitorsFull => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::InsufficientFunds { .. } | Refusal::FreeBudgetEmpty { .. } => {
-                StatusCode::PAYMENT_REQUIRED
-            }
+            Refusal::InsufficientFunds { .. }
+            | Refusal::FreeBudgetEmpty { .. }
+            | Refusal::FreeNotCovered { .. } => StatusCode::PAYMENT_REQUIRED,
             Refusal::KeyBudgetDay { .. } | Refusal::KeyBudgetTotal { .. } => StatusCode::PAYMENT_REQUIRED,
             Refusal::KeyModel { .. } | Refusal::KeyPrice { .. } => StatusCode::FORBIDDEN,
             Refusal::ModelNotFound { .. } => StatusCode::NOT_FOUND,
