@@ -24,7 +24,7 @@ use rekursing_market::{
     },
     ledger::{Book, Cause},
 };
-use rekursing_protocol::{AccountId, CampaignId, ImpressionId, Moment, Nanos, frame::Call};
+use rekursing_protocol::{AccountId, CampaignId, ImpressionId, JobId, Moment, Nanos, frame::Call};
 
 pub use placing::{Placement, Placing};
 pub use spec::{Spec, Wrong};
@@ -254,15 +254,16 @@ impl Ads {
         board
     }
 
-    /// Chooses an ad for a free answer to these fields of a request, or says why there is none. It takes
+    /// Chooses an ad for a job's free answer to these fields of a request, or says why there is none. It takes
     /// about as long as it takes to read the fields once.
     pub fn place(
         self: &Arc<Ads>,
+        job: JobId,
         fields: &str,
         visitor: u64,
         country: Option<Country>,
     ) -> Result<Placement, &'static str> {
-        self.choose(fields, visitor, country).map(|choice| Placement::new(Arc::clone(self), choice))
+        self.choose(fields, visitor, country).map(|choice| Placement::new(Arc::clone(self), job, choice))
     }
 
     fn choose(&self, fields: &str, visitor: u64, country: Option<Country>) -> Result<Choice, &'static str> {

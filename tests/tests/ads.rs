@@ -123,6 +123,33 @@ async fn where_the_operator_adds_nothing_a_free_answer_begins_only_with_an_ad_th
 }
 
 #[tokio::test]
+async fn the_receipt_of_a_free_answer_names_its_ad_and_none_of_its_words() -> Result<()> {
+    let (mut scene, advertiser, path) = campaign(&terms()).await?;
+    scene.script.always(Reply::text(&["one"]));
+    let asked = json!({"prompt": QUESTION, "model": MODEL});
+    let answered = scene.relay.visitor().post("/api/llm/inference", &asked).await?.expect(200)?;
+    assert_eq!(answered["ad"]["title"], "Laptops that last");
+    let receipt = format!("/api/jobs/{}/receipt", answered["jobId"].as_str().context("no job")?);
+    let owner = Page::bearing(scene.relay.address(), &scene.node.secret()?);
+    let before = eventually("the ad is kept", || async {
+        let receipt = owner.get(&receipt).await?.expect(200)?;
+        Ok((!receipt["settlement"]["ad"].is_null()).then_some(receipt))
+    })
+    .await?;
+    let ad = &before["settlement"]["ad"];
+    assert_eq!(ad["campaign"], advertiser.get(&path).await?.expect(200)?["id"]);
+    assert_eq!((&ad["perImpression"], &ad["perClick"]), (&json!("0.0001"), &json!("0.01")));
+    assert!(!before.to_string().contains("aptop"), "{before}");
+    let token = json!({"token": answered["ad"]["impressionToken"]});
+    scene.relay.visitor().post("/api/ads/impressions", &token).await?.expect(200)?;
+    scene.relay.kill().await?;
+    scene.relay.restart().await?;
+    let owner = Page::bearing(scene.relay.address(), &scene.node.secret()?);
+    assert_eq!(owner.get(&receipt).await?.expect(200)?, before, "it is the same ever after");
+    Ok(())
+}
+
+#[tokio::test]
 async fn no_ad_reaches_the_owner_the_model_a_paying_page_or_a_sensitive_question() -> Result<()> {
     let (scene, advertiser, _) = campaign(&terms()).await?;
     scene.script.always(Reply::text(&["one"]));

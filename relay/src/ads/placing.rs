@@ -7,7 +7,7 @@ use rekursing_market::{
     Payer,
     ads::{Choice, Country, Why},
 };
-use rekursing_protocol::Nanos;
+use rekursing_protocol::{JobId, Nanos, receipt};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -35,6 +35,7 @@ enum Stage {
 #[derive(Debug)]
 pub struct Placement {
     ads: Arc<Ads>,
+    job: JobId,
     choice: Choice,
     sent: bool,
 }
@@ -53,10 +54,12 @@ impl Placing {
         }
         let (ads, stream) = (Arc::clone(ads), Arc::clone(stream));
         let (placed, wait) = oneshot::channel();
-        tokio::task::spawn_blocking(move || match ads.place(&stream.work.fields, visitor, country) {
-            // Where nobody waits any more, the placement is dropped.
-            Ok(placement) => drop(placed.send(placement)),
-            Err(why) => telemetry::no_ad(why),
+        tokio::task::spawn_blocking(move || {
+            match ads.place(stream.job, &stream.work.fields, visitor, country) {
+                // Where nobody waits any more, the placement is dropped.
+                Ok(placement) => drop(placed.send(placement)),
+                Err(why) => telemetry::no_ad(why),
+            }
         });
         Placing(Stage::Choosing(wait))
     }
@@ -106,8 +109,8 @@ impl Placing {
 }
 
 impl Placement {
-    pub(super) const fn new(ads: Arc<Ads>, choice: Choice) -> Placement {
-        Placement { ads, choice, sent: false }
+    pub(super) const fn new(ads: Arc<Ads>, job: JobId, choice: Choice) -> Placement {
+        Placement { ads, job, choice, sent: false }
     }
 
     /// Returns what the ad can be expected to bring.
@@ -115,13 +118,20 @@ impl Placement {
         self.choice.expected
     }
 
-    /// Sends the ad: returns it as pages get it.
+    /// Sends the ad: returns it as pages get it, and keeps it for the answer's receipt.
     pub(super) fn send(mut self) -> Value {
         self.sent = true;
         let now = self.ads.desk.now();
         self.ads.tally.lock().sent(now, self.choice.campaign);
         telemetry::ad("sent", Nanos::ZERO);
-        let Choice { impression, campaign, creative, .. } = &self.choice;
+        let Choice { impression, campaign, creative, prices, .. } = &self.choice;
+        let ad = receipt::Ad {
+            impression: *impression,
+            campaign: *campaign,
+            per_impression: prices.impression,
+            per_click: prices.click,
+        };
+        self.ads.store().keep_ad(self.job, ad);
         let token = |to| self.ads.tokens.make(to, *impression, *campaign);
         json!({
             "title": creative.title(),
