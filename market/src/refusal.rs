@@ -185,8 +185,9 @@ pub enum Refusal {
         /// How the last one failed.
         code: FailCode,
     },
-    /// The server refused the request as wrong, which no other provider would see differently.
-    #[error("the model server refused the request{}{detail}", if detail.is_empty() { "" } else { ": " })]
+    /// The server refused the request as wrong, or its answer is too long, which no other provider would see
+    /// differently.
+    #[error("{}", mistake(*code, detail))]
     PageMistake {
         /// What is wrong with it.
         code: FailCode,
@@ -232,6 +233,7 @@ impl Refusal {
             Refusal::QueueTimeout { .. } => "queue_timeout",
             Refusal::ProviderFailed { .. } => "provider_failed",
             Refusal::PageMistake { code: FailCode::ContextOverflow, .. } => "context_too_long",
+            Refusal::PageMistake { code: FailCode::TooLarge, .. } => "answer_too_large",
             Refusal::PageMistake { .. } => "bad_request",
         }
     }
@@ -275,6 +277,17 @@ fn best_tier(best: Option<Tier>) -> String {
     best.map_or_else(String::new, |tier| format!("; the highest reached is `{tier}`"))
 }
 
+/// Returns what is wrong with a request, in words for a reader.
+fn mistake(code: FailCode, detail: &str) -> String {
+    match (code, detail) {
+        (FailCode::TooLarge, _) => {
+            "the answer is longer than a provider takes in; ask for less at once".to_owned()
+        }
+        (_, "") => "the model server refused the request".to_owned(),
+        (_, detail) => format!("the model server refused the request: {detail}"),
+    }
+}
+
 /// Returns what failed, in words for a reader.
 const fn fault(code: FailCode) -> &'static str {
     match code {
@@ -289,6 +302,7 @@ const fn fault(code: FailCode) -> &'static str {
         FailCode::Unauthorized => "the model server wants another token",
         FailCode::ServerError => "the model server reported an error",
         FailCode::Malformed => "the model server spoke nonsense",
+        FailCode::TooLarge => "the answer is too long",
         FailCode::Cut => "the answer broke off",
         FailCode::Stalled => "the answer stalled",
         FailCode::Empty => "the answer was empty",

@@ -33,7 +33,7 @@ enum Blame {
 
 const fn blame(code: FailCode, began: bool) -> Blame {
     match code {
-        FailCode::BadRequest | FailCode::ContextOverflow => Blame::Page,
+        FailCode::BadRequest | FailCode::ContextOverflow | FailCode::TooLarge => Blame::Page,
         FailCode::Busy | FailCode::Paused | FailCode::ModelLoading => Blame::NotNow,
         // The shell's own cancellations end by `cancel`: who says so unasked has dropped the job.
         FailCode::Refused | FailCode::Cancelled => Blame::Nobody,

@@ -211,6 +211,7 @@ impl From<Refusal> for Problem {
             | Refusal::QueueTimeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         let retry_after = refusal.is_temporary().then_some(5);
-        Problem { retry_after, ..Problem::new(status, refusal.code(), refusal.to_string()) }
+        let field = (refusal.code() == "answer_too_large").then_some("input");
+        Problem { retry_after, field, ..Problem::new(status, refusal.code(), refusal.to_string()) }
     }
 }
