@@ -3,13 +3,14 @@
 //! The TOML file has the same tables and keys as the structs here; what it leaves out keeps the
 //! default, and a key that does not exist is refused.
 
+mod free;
 mod payouts;
 mod tiers;
 mod top_ups;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rekursing_market::{
     Steps, Terms,
     ads::{AdTerms, Bid},
@@ -375,22 +376,6 @@ fn days(days: u64) -> Span {
     Span(days.min(365_000) * Span::DAY.0)
 }
 
-impl Free {
-    fn check(&self) -> Result<()> {
-        ensure!(!self.budget.is_negative(), "free.budget must not be below zero");
-        ensure!(
-            self.per_answer.is_none_or(|most| !most.is_negative()),
-            "free.per_answer must not be below zero"
-        );
-        // Else what the operator gives would be taken back at midnight.
-        ensure!(
-            self.keep.is_none_or(|keep| keep >= self.budget),
-            "free.keep must not be less than free.budget"
-        );
-        Ok(())
-    }
-}
-
 impl Config {
     /// Reads a config from TOML text.
     pub fn parse(text: &str) -> Result<Config> {
@@ -467,21 +452,5 @@ mod tests {
         assert_eq!(config.limits.queue, 3);
         assert!(Config::parse("[limits]\nqeue = 3").is_err());
         assert!(Config::parse("[free]\nbudget = 1.5").is_err());
-    }
-
-    #[test]
-    fn what_is_kept_for_free_answers_is_no_less_than_what_is_given_for_them() {
-        let terms =
-            Config::parse("[free]\nbudget = \"1\"\nper_answer = \"0\"\nkeep = \"1\"").unwrap().terms();
-        assert_eq!(terms.free_per_answer_max, Some(Nanos::ZERO));
-        assert_eq!(terms.free_keep_max, Some(Nanos::DOLLAR));
-        for (text, said) in [
-            ("budget = \"-1\"", "free.budget must not be below zero"),
-            ("per_answer = \"-0.1\"", "free.per_answer must not be below zero"),
-            ("budget = \"2\"\nkeep = \"1\"", "free.keep must not be less than free.budget"),
-        ] {
-            let refused = Config::parse(&format!("[free]\n{text}")).unwrap_err();
-            assert_eq!(refused.to_string(), said);
-        }
     }
 }
