@@ -7,6 +7,7 @@
 pub mod ads;
 mod breaker;
 pub mod effect;
+pub mod free;
 mod holdback;
 mod job;
 pub mod ledger;

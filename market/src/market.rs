@@ -16,6 +16,7 @@ use rekursing_protocol::{AccountId, JobId, KeyId, Moment, Nanos, PluginId, Price
 
 use crate::{
     effect::{Effect, End},
+    free::Lengths,
     holdback::{HeldBack, Standing, Standings},
     job::{Job, Run, State},
     ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Reclaimed},
@@ -60,6 +61,9 @@ pub struct Market {
     /// Waiting jobs by their number, so oldest first.
     queue: BTreeMap<u64, JobId>,
     visitors: Visitors,
+    free_lengths: Lengths,
+    /// The UTC day in which what is kept for free answers was looked at last.
+    free_kept_on: Option<u64>,
     volumes: Volumes,
     standings: Standings,
     held_back: HeldBack,
@@ -117,6 +121,8 @@ impl Market {
             numbers: 0,
             queue: BTreeMap::new(),
             visitors: Visitors::default(),
+            free_lengths: Lengths::default(),
+            free_kept_on: None,
             volumes: Volumes::default(),
             standings: Standings::default(),
             held_back: HeldBack::default(),

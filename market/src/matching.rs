@@ -3,6 +3,7 @@
 use rekursing_protocol::{Moment, Nanos, OfferKind, PluginId, Price};
 
 use crate::{
+    free::Cover,
     ledger::Quote,
     purse::{Room, Spender},
     quantization,
@@ -22,6 +23,8 @@ pub(crate) struct Need<'a> {
     pub(crate) excluded: &'a [PluginId],
     /// What the job may be bounded by: its hold, or else what the payer has.
     pub(crate) room: Room,
+    /// How many tokens a free answer can be expected to have.
+    pub(crate) free_tokens_expected: u64,
 }
 
 /// On what terms an offer fits.
@@ -51,6 +54,7 @@ pub(crate) enum Miss {
     OwnPlugin,
     Failed,
     Trust,
+    Uncovered(Cover),
     Funds(Nanos),
     Paused,
 }
@@ -97,6 +101,10 @@ pub(crate) fn fit(
     keep(!need.excluded.contains(&session.plugin), Miss::Failed)?;
     let trusted = session.reliability.success(terms, now) * 1_000.0 >= whole(terms.trust_permille_min);
     keep(trusted, Miss::Trust)?;
+    let tokens = need.free_tokens_expected.min(answer_tokens_max);
+    if let Some(cover) = Cover::of(terms, request, price, tokens).filter(|cover| !cover.is_enough()) {
+        return Err(Miss::Uncovered(cover));
+    }
     keep(cost <= need.room.left, Miss::Funds(cost))?;
     keep(!session.is_paused, Miss::Paused)?;
     Ok(Fit { price, answer_tokens_max, bound })
@@ -175,8 +183,9 @@ impl Miss {
             Miss::OwnPlugin => 10,
             Miss::Failed => 11,
             Miss::Trust => 12,
-            Miss::Funds(_) => 13,
-            Miss::Paused => 14,
+            Miss::Uncovered(_) => 13,
+            Miss::Funds(_) => 14,
+            Miss::Paused => 15,
         }
     }
 
@@ -193,6 +202,9 @@ impl Miss {
             (Miss::Price(one), Miss::Price(second)) => Miss::Price(lower(one, second)),
             (Miss::KeyPrice(one), Miss::KeyPrice(second)) => Miss::KeyPrice(lower(one, second)),
             (Miss::Cost(one), Miss::Cost(second)) => Miss::Cost(one.min(second)),
+            (Miss::Uncovered(one), Miss::Uncovered(second)) => {
+                Miss::Uncovered(if second.expected < one.expected { second } else { one })
+            }
             (Miss::Funds(one), Miss::Funds(second)) => Miss::Funds(one.min(second)),
             (Miss::Speed { millitokens: one }, Miss::Speed { millitokens: second }) => {
                 Miss::Speed { millitokens: one.max(second) }
@@ -238,6 +250,7 @@ impl Miss {
             // Matching a first time excludes nobody; a retry tells the failure itself.
             Miss::Failed => Refusal::NoProvider,
             Miss::Trust => Refusal::ProviderUntrusted,
+            Miss::Uncovered(cover) => cover.refusal(),
             Miss::Funds(needs) => match need.request.payer {
                 Payer::Page(_) => need.room.refusal(needs),
                 Payer::Free { .. } => Refusal::FreeBudgetEmpty { needs, available: need.room.left },

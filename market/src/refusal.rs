@@ -143,12 +143,26 @@ pub enum Refusal {
         lowest: Price,
     },
     /// The operator's free budget does not cover the upper bound of the cheapest offer.
-    #[error("there is no budget for free answers now")]
+    #[error(
+        "free answers are not funded at the moment: this one may cost up to {needs} USD and {available} USD are \
+         there"
+    )]
     FreeBudgetEmpty {
         /// The least that must be set aside.
         needs: Nanos,
         /// What the budget has.
         available: Nanos,
+    },
+    /// Neither the answer's ad nor the operator pays for what the cheapest offer is expected to cost.
+    #[error(
+        "free answers are not funded at the moment: this one can be expected to cost {expected} USD, of which \
+         {covered} USD are covered"
+    )]
+    FreeNotCovered {
+        /// What the answer can be expected to cost.
+        expected: Nanos,
+        /// What its ad can be expected to bring and what the operator adds to an answer, together.
+        covered: Nanos,
     },
     /// Everybody who is left has paused.
     #[error("every provider of this model has paused")]
@@ -171,8 +185,9 @@ pub enum Refusal {
         /// How the last one failed.
         code: FailCode,
     },
-    /// The server refused the request as wrong, which no other provider would see differently.
-    #[error("the model server refused the request{}{detail}", if detail.is_empty() { "" } else { ": " })]
+    /// The server refused the request as wrong, or its answer is too long, which no other provider would see
+    /// differently.
+    #[error("{}", mistake(*code, detail))]
     PageMistake {
         /// What is wrong with it.
         code: FailCode,
@@ -212,11 +227,13 @@ impl Refusal {
             Refusal::KeyModel { .. } => "key_model",
             Refusal::KeyPrice { .. } => "key_price",
             Refusal::FreeBudgetEmpty { .. } => "free_budget_empty",
+            Refusal::FreeNotCovered { .. } => "free_not_covered",
             Refusal::ProviderPaused => "provider_paused",
             Refusal::QueueFull { .. } => "queue_full",
             Refusal::QueueTimeout { .. } => "queue_timeout",
             Refusal::ProviderFailed { .. } => "provider_failed",
             Refusal::PageMistake { code: FailCode::ContextOverflow, .. } => "context_too_long",
+            Refusal::PageMistake { code: FailCode::TooLarge, .. } => "answer_too_large",
             Refusal::PageMistake { .. } => "bad_request",
         }
     }
@@ -250,6 +267,7 @@ impl Refusal {
             | Refusal::KeyModel { .. }
             | Refusal::KeyPrice { .. }
             | Refusal::FreeBudgetEmpty { .. }
+            | Refusal::FreeNotCovered { .. }
             | Refusal::PageMistake { .. } => false,
         }
     }
@@ -257,6 +275,17 @@ impl Refusal {
 
 fn best_tier(best: Option<Tier>) -> String {
     best.map_or_else(String::new, |tier| format!("; the highest reached is `{tier}`"))
+}
+
+/// Returns what is wrong with a request, in words for a reader.
+fn mistake(code: FailCode, detail: &str) -> String {
+    match (code, detail) {
+        (FailCode::TooLarge, _) => {
+            "the answer is longer than a provider takes in; ask for less at once".to_owned()
+        }
+        (_, "") => "the model server refused the request".to_owned(),
+        (_, detail) => format!("the model server refused the request: {detail}"),
+    }
 }
 
 /// Returns what failed, in words for a reader.
@@ -273,6 +302,7 @@ const fn fault(code: FailCode) -> &'static str {
         FailCode::Unauthorized => "the model server wants another token",
         FailCode::ServerError => "the model server reported an error",
         FailCode::Malformed => "the model server spoke nonsense",
+        FailCode::TooLarge => "the answer is too long",
         FailCode::Cut => "the answer broke off",
         FailCode::Stalled => "the answer stalled",
         FailCode::Empty => "the answer was empty",

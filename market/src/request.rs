@@ -72,6 +72,8 @@ pub struct Request {
     pub quantizations: Vec<String>,
     /// Whether the prompt holds images.
     pub needs_vision: bool,
+    /// What the ad beside the answer can be expected to bring; nothing where no ad was chosen yet.
+    pub ad_expected: Nanos,
     /// Whether the answer is streamed.
     pub stream: bool,
 }

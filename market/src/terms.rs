@@ -46,6 +46,16 @@ pub struct Terms {
     /// Highest price, after the tier, that the free budget pays, in micro-dollars per million tokens.
     /// Without it an owner could ask for the moon and spend the budget on himself.
     pub free_price_max: Price,
+    /// The most that one free answer may be expected to cost beyond what its ad is expected to bring. `None`:
+    /// as much as there is.
+    pub free_per_answer_max: Option<Nanos>,
+    /// The most that is kept for free answers over midnight UTC; what there is above it is ads' surplus and
+    /// becomes the platform's. `None`: all of it is kept.
+    pub free_keep_max: Option<Nanos>,
+    /// Free answers of the greatest length that are taken to have been before the first one.
+    pub free_answers_prior: u64,
+    /// Free answers after which older ones count half in how long one is expected to be.
+    pub free_answers_window: u64,
 
     /// Attempts at a job after the first one failed before its first piece.
     pub retries_max: u32,
@@ -117,6 +127,10 @@ impl Default for Terms {
             free_jobs_per_day: 50,
             free_visitors_max: 100_000,
             free_price_max: Price::new(2_000_000, 4_000_000),
+            free_per_answer_max: None,
+            free_keep_max: None,
+            free_answers_prior: 20,
+            free_answers_window: 20_000,
             retries_max: 2,
             queue_max: 1_000,
             queue_wait: Span::secs(30),

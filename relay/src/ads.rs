@@ -17,13 +17,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::{Context, Result};
 use parking_lot::{Mutex, MutexGuard};
 use rekursing_market::{
+    Payer,
     ads::{
         AdRefusal, Audience, Board, BoardRefusal, Campaign, Choice, Counted, Country, Happening, Silence,
         Spend, Topic,
     },
     ledger::{Book, Cause},
 };
-use rekursing_protocol::{AccountId, CampaignId, ImpressionId, Moment, Nanos};
+use rekursing_protocol::{AccountId, CampaignId, ImpressionId, JobId, Moment, Nanos, frame::Call};
 
 pub use placing::{Placement, Placing};
 pub use spec::{Spec, Wrong};
@@ -36,6 +37,7 @@ use crate::{
     desk::Desk,
     store::{Placed, Store, Unstarted},
     telemetry,
+    work::Work,
 };
 
 /// The ads of a relay.
@@ -252,15 +254,16 @@ impl Ads {
         board
     }
 
-    /// Chooses an ad for a free answer to these fields of a request, or says why there is none. It takes
+    /// Chooses an ad for a job's free answer to these fields of a request, or says why there is none. It takes
     /// about as long as it takes to read the fields once.
     pub fn place(
         self: &Arc<Ads>,
+        job: JobId,
         fields: &str,
         visitor: u64,
         country: Option<Country>,
     ) -> Result<Placement, &'static str> {
-        self.choose(fields, visitor, country).map(|choice| Placement::new(Arc::clone(self), choice))
+        self.choose(fields, visitor, country).map(|choice| Placement::new(Arc::clone(self), job, choice))
     }
 
     fn choose(&self, fields: &str, visitor: u64, country: Option<Country>) -> Result<Choice, &'static str> {
@@ -318,6 +321,13 @@ impl Ads {
         }
     }
 
+    /// Counts an answer beside which an ad may stand.
+    pub fn answers(&self, work: &Work) {
+        if may_stand_beside(work) {
+            self.tally.lock().asked(self.desk.now());
+        }
+    }
+
     /// Counts what no entry tells.
     fn note(&self, now: Moment, happening: &Happening) {
         let cost = happening.entry.as_ref().and_then(|entry| entry.postings().next());
@@ -334,6 +344,11 @@ impl Ads {
     fn store(&self) -> &Store {
         self.desk.store()
     }
+}
+
+/// Tells whether an ad may stand beside an answer: one that is free, and read by somebody.
+fn may_stand_beside(work: &Work) -> bool {
+    matches!(work.payer, Payer::Free { .. }) && work.call != Call::Embedding
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! The TOML file has the same tables and keys as the structs here; what it leaves out keeps the
 //! default, and a key that does not exist is refused.
 
+mod free;
 mod payouts;
+mod tiers;
 mod top_ups;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -19,6 +21,7 @@ use serde::Deserialize;
 pub use payouts::{Payouts, Paypal, Stripe, Usdc};
 
 use crate::store::Location;
+pub use tiers::{Tiers, Turned};
 pub use top_ups::TopUps;
 
 /// The id of the published extension, by its public key in `manifest.json`.
@@ -54,6 +57,8 @@ pub struct Config {
     pub ads: Ads,
     /// Prices and fee.
     pub money: Money,
+    /// What each tier costs and asks for.
+    pub tiers: Tiers,
     /// Payouts to owners.
     pub payouts: Payouts,
     /// Top-ups by card; none where the table is left out.
@@ -80,6 +85,12 @@ pub struct Free {
     pub input_max: u64,
     /// Highest ask of an owner who serves free answers: micro-dollars per million answer tokens.
     pub output_max: u64,
+    /// USD that one free answer may be expected to cost beyond what its ad is expected to bring, as a decimal
+    /// string; as much as there is where it is left out.
+    pub per_answer: Option<Nanos>,
+    /// USD above which what there is for free answers becomes the platform's at midnight UTC, as a decimal
+    /// string, no less than the budget; never where it is left out.
+    pub keep: Option<Nanos>,
 }
 
 /// Ads beside free answers.
@@ -236,6 +247,7 @@ impl Default for Config {
             free: Free::default(),
             ads: Ads::default(),
             money: Money::default(),
+            tiers: Tiers::default(),
             payouts: Payouts::default(),
             top_ups: None,
             limits: Limits::default(),
@@ -254,6 +266,8 @@ impl Default for Free {
             prompt_tokens: terms.free_prompt_tokens_max,
             input_max: terms.free_price_max.input,
             output_max: terms.free_price_max.output,
+            per_answer: terms.free_per_answer_max,
+            keep: terms.free_keep_max,
         }
     }
 }
@@ -372,7 +386,10 @@ fn days(days: u64) -> Span {
 impl Config {
     /// Reads a config from TOML text.
     pub fn parse(text: &str) -> Result<Config> {
-        toml::from_str(text).context("the config file does not hold")
+        let config: Config = toml::from_str(text).context("the config file does not hold")?;
+        config.free.check()?;
+        config.tiers.check()?;
+        Ok(config)
     }
 
     /// Returns where the database is.
@@ -393,11 +410,14 @@ impl Config {
             trusted_after: days(self.money.trusted_days),
             trusted_jobs: self.money.trusted_jobs,
             price_default: price,
+            tiers: self.tiers.table(),
             answer_tokens_default: self.money.answer_tokens_default,
             free_answer_tokens_max: self.free.answer_tokens,
             free_prompt_tokens_max: self.free.prompt_tokens,
             free_jobs_per_day: self.free.jobs_per_day,
             free_price_max: Price::new(self.free.input_max, self.free.output_max),
+            free_per_answer_max: self.free.per_answer,
+            free_keep_max: self.free.keep,
             queue_max: self.limits.queue,
             queue_wait: Span::millis(self.time.queue_ms),
             // One beat may be late by a quarter; after two that never came the session is gone.

@@ -13,7 +13,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Entry, Market, ModelView, Payer, Refusal, Request,
-    SessionView, Tier, Usage,
+    SessionView, Terms, Tier, Usage,
 };
 use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
@@ -42,6 +42,7 @@ pub struct Desk {
 #[derive(Debug)]
 struct Shared {
     market: Mutex<Market>,
+    terms: Terms,
     streams: DashMap<JobId, Arc<Stream>>,
     sessions: DashMap<SessionId, Face>,
     store: Store,
@@ -67,6 +68,7 @@ impl Desk {
     /// Sets up the desk over a market whose book is restored, and voids what died with the process before.
     pub fn new(market: Market, store: Store, clock: Clock, store_queue_max: usize) -> Desk {
         let shared = Shared {
+            terms: market.terms().clone(),
             market: Mutex::new(market),
             streams: DashMap::new(),
             sessions: DashMap::new(),
@@ -89,6 +91,11 @@ impl Desk {
     /// Returns the store.
     pub fn store(&self) -> &Store {
         &self.shared.store
+    }
+
+    /// Returns the market's terms.
+    pub fn terms(&self) -> &Terms {
+        &self.shared.terms
     }
 
     /// Lets a session in.

@@ -206,7 +206,19 @@ impl Stream {
         self.window
     }
 
-    /// Takes a piece of text from the plugin. Returns whether it is the attempt's first.
+    /// Lets the page see what an attempt delivers, from its first piece on. Called once the desk has noted
+    /// that the answer began: until then the job may go to somebody else, and the page must not have seen a
+    /// word of it.
+    pub fn began(&self, lease: u32) {
+        let mut state = self.state.lock();
+        if let Ok(attempt) = state.attempt(lease) {
+            attempt.begun = true;
+            state.wake();
+        }
+    }
+
+    /// Takes a piece of text from the plugin. Returns whether it is the attempt's first, which the page does
+    /// not see before [`Stream::began`].
     pub fn text(&self, lease: u32, n: u32, text: &str, now: Moment) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
@@ -219,11 +231,12 @@ impl Stream {
             Some(Piece::Text(waiting)) => waiting.push_str(text),
             _ => state.pieces.push_back(Piece::Text(text.to_owned())),
         }
-        state.wake(now);
+        state.arrived(now);
         Ok(first)
     }
 
-    /// Takes a piece that is more than text. Returns whether it is the attempt's first.
+    /// Takes a piece that is more than text. Returns whether it is the attempt's first, which the page does
+    /// not see before [`Stream::began`].
     pub fn choices(&self, lease: u32, n: u32, choices: &RawValue, now: Moment) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
@@ -241,7 +254,7 @@ impl Stream {
             return Err(Fault::OverCredit);
         }
         state.pieces.push_back(Piece::Choices(piece));
-        state.wake(now);
+        state.arrived(now);
         Ok(first)
     }
 
@@ -348,7 +361,7 @@ impl Stream {
     /// Takes what is new, for the page.
     pub fn poll_take(&self, context: &mut Context<'_>) -> Poll<Batch> {
         let mut state = self.state.lock();
-        if state.pieces.is_empty() && state.ending.is_none() {
+        if !state.is_to_be_seen() {
             if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
                 state.waker = Some(context.waker().clone());
             }
@@ -407,15 +420,34 @@ impl State {
         self.attempt.as_mut().filter(|attempt| attempt.assignment.lease == lease).ok_or(Fault::Stale)
     }
 
-    fn wake(&mut self, now: Moment) {
+    fn is_begun(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.begun)
+    }
+
+    /// Tells whether there is something for the page.
+    fn is_to_be_seen(&self) -> bool {
+        self.ending.is_some() || self.is_begun() && !self.pieces.is_empty()
+    }
+
+    fn arrived(&mut self, now: Moment) {
         self.untaken_since.get_or_insert(now);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+        if self.is_begun() {
+            self.wake();
         }
     }
 
     fn end(&mut self, ending: Ending) {
-        self.ending.get_or_insert(ending);
+        if self.ending.is_none() {
+            // What is neither begun nor charged was nobody's answer.
+            if !self.is_begun() && ending.is_fruitless() {
+                self.pieces.clear();
+            }
+            self.ending = Some(ending);
+        }
+        self.wake();
+    }
+
+    fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

@@ -56,6 +56,7 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         millitokens_per_second_min: 0,
         quantizations: Vec::new(),
         needs_vision: false,
+        ad_expected: Nanos::ZERO,
         stream: true,
     };
     let fields = String::new();

@@ -97,6 +97,59 @@ async fn an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicke
 }
 
 #[tokio::test]
+async fn where_the_operator_adds_nothing_a_free_answer_begins_only_with_an_ad_that_covers_it() -> Result<()> {
+    const FLOAT: &str = "[free]\nbudget = \"1.00\"\nper_answer = \"0\"";
+    let (relay, key) = Relay::advertised(FLOAT, "5.00", "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    scene.script.always(Reply::text(&["one"]));
+    let (visitor, advertiser) = (scene.relay.visitor(), scene.relay.customer(&key));
+    let question = |text: &str, most: u64| json!({"prompt": text, "model": MODEL, "max_tokens": most});
+    let refused = visitor.post("/api/llm/inference", &question(QUESTION, 100)).await?;
+    assert_eq!((refused.status, refused.error_code()?.as_str()), (402, "free_not_covered"));
+    assert!(refused.json()?["error"]["message"].to_string().contains("raise free.per_answer"));
+
+    let made = advertiser.post("/api/ads/campaigns", &terms()).await?.expect(201)?;
+    let answered = visitor.post("/api/llm/inference", &question(QUESTION, 100)).await?.expect(200)?;
+    assert_eq!(answered["ad"]["title"], "Laptops that last");
+    // At the floors an ad is expected to bring 0.000075 USD; a thousand tokens cost 0.0001.
+    for (text, most) in [("Which laptop can I use during chemotherapy?", 100), (QUESTION, 1_000)] {
+        let refused = visitor.post("/api/llm/inference", &question(text, most)).await?;
+        assert_eq!((refused.status, refused.error_code()?.as_str()), (402, "free_not_covered"), "{text}");
+    }
+    let path = format!("/api/ads/campaigns/{}", made["id"].as_str().context("no id")?);
+    let campaign = advertiser.get(&path).await?.expect(200)?;
+    assert_eq!(campaign["reserved"], "0.0101", "only the ad that was shown is out");
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn the_receipt_of_a_free_answer_names_its_ad_and_none_of_its_words() -> Result<()> {
+    let (mut scene, advertiser, path) = campaign(&terms()).await?;
+    scene.script.always(Reply::text(&["one"]));
+    let asked = json!({"prompt": QUESTION, "model": MODEL});
+    let answered = scene.relay.visitor().post("/api/llm/inference", &asked).await?.expect(200)?;
+    assert_eq!(answered["ad"]["title"], "Laptops that last");
+    let receipt = format!("/api/jobs/{}/receipt", answered["jobId"].as_str().context("no job")?);
+    let owner = Page::bearing(scene.relay.address(), &scene.node.secret()?);
+    let before = eventually("the ad is kept", || async {
+        let receipt = owner.get(&receipt).await?.expect(200)?;
+        Ok((!receipt["settlement"]["ad"].is_null()).then_some(receipt))
+    })
+    .await?;
+    let ad = &before["settlement"]["ad"];
+    assert_eq!(ad["campaign"], advertiser.get(&path).await?.expect(200)?["id"]);
+    assert_eq!((&ad["perImpression"], &ad["perClick"]), (&json!("0.0001"), &json!("0.01")));
+    assert!(!before.to_string().contains("aptop"), "{before}");
+    let token = json!({"token": answered["ad"]["impressionToken"]});
+    scene.relay.visitor().post("/api/ads/impressions", &token).await?.expect(200)?;
+    scene.relay.kill().await?;
+    scene.relay.restart().await?;
+    let owner = Page::bearing(scene.relay.address(), &scene.node.secret()?);
+    assert_eq!(owner.get(&receipt).await?.expect(200)?, before, "it is the same ever after");
+    Ok(())
+}
+
+#[tokio::test]
 async fn no_ad_reaches_the_owner_the_model_a_paying_page_or_a_sensitive_question() -> Result<()> {
     let (scene, advertiser, _) = campaign(&terms()).await?;
     scene.script.always(Reply::text(&["one"]));

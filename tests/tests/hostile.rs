@@ -404,6 +404,28 @@ async fn vectors_past_the_limit_are_refused_with_what_would_fit() -> Result<()> 
 }
 
 #[tokio::test]
+async fn vectors_that_a_provider_cannot_take_in_are_refused_in_a_sentence() -> Result<()> {
+    let relay = Relay::start().await?;
+    let plugin = Plugin::register(&relay).await?;
+    let mut embeds = offer(MODEL, 1);
+    embeds["kind"] = json!("embedding");
+    let mut link = Link::ready(&relay, &plugin, &embeds).await?;
+    let (page, question) = (relay.visitor(), json!({"input": ["a", "b"], "model": MODEL}));
+    let failing = async {
+        let start = link.frame("start").await?;
+        let fail = json!({"job": start["job"], "lease": start["lease"], "code": "too_large", "detail": ""});
+        link.send("fail", &fail).await
+    };
+    let (answer, ()) = tokio::try_join!(page.post("/v1/embeddings", &question), failing)?;
+    assert_eq!((answer.status, answer.error_code()?.as_str()), (400, "answer_too_large"));
+    let error = &answer.json()?["error"];
+    assert_eq!(error["param"], "input");
+    assert_eq!(error["message"], "the answer is longer than a provider takes in; ask for less at once");
+    assert_eq!(relay.resolved().await?.settlements()?.len(), 0, "nothing is charged");
+    relay.audit().await
+}
+
+#[tokio::test]
 async fn nobody_reads_what_an_owner_earns_without_the_secret() -> Result<()> {
     let relay = Relay::start().await?;
     let (one, other) = (Plugin::register(&relay).await?, Plugin::register(&relay).await?);

@@ -209,6 +209,8 @@ mod tests {
             (Cause::PayoutReturned, Account::PayoutRequested, owner, false),
             (Cause::Impression, advertiser, Account::Free, true),
             (Cause::Impression, advertiser, Account::Platform, false),
+            (Cause::Surplus, Account::Free, Account::Platform, true),
+            (Cause::Surplus, Account::Platform, Account::Free, false),
             (Cause::Correction, owner, page, true),
             (Cause::Correction, Account::Escrow, page, false),
             (Cause::Correction, page, page, false),

@@ -33,7 +33,7 @@ enum Blame {
 
 const fn blame(code: FailCode, began: bool) -> Blame {
     match code {
-        FailCode::BadRequest | FailCode::ContextOverflow => Blame::Page,
+        FailCode::BadRequest | FailCode::ContextOverflow | FailCode::TooLarge => Blame::Page,
         FailCode::Busy | FailCode::Paused | FailCode::ModelLoading => Blame::NotNow,
         // The shell's own cancellations end by `cancel`: who says so unasked has dropped the job.
         FailCode::Refused | FailCode::Cancelled => Blame::Nobody,
@@ -289,6 +289,9 @@ impl Market {
         let receipt = entry.receipt().expect("a settlement has a receipt");
         if let EntryKind::Settle(settle) = &entry.kind {
             self.held_back.add(settle.release_at, settle.owner, settle.held_back);
+        }
+        if let (Payer::Free { .. }, OfferKind::Text) = (job.request.payer, job.request.kind) {
+            self.free_lengths.note(&self.terms, charged.answer_tokens);
         }
         self.volumes.add(now, owner, receipt.charge);
         self.volumes.add(now, payer, receipt.charge);

@@ -100,7 +100,8 @@ impl Market {
             Some(held) => Room::of(held),
             None => self.purses.room(now, request.spender.as_deref(), balance()),
         };
-        Need { request, excluded: &job.excluded, room }
+        let free_tokens_expected = self.free_lengths.expected(&self.terms);
+        Need { request, excluded: &job.excluded, room, free_tokens_expected }
     }
 
     fn fits(&self, now: Moment, need: &Need<'_>, at: StockRef) -> Result<Fit, Miss> {

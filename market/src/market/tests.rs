@@ -5,6 +5,7 @@ mod budgets;
 mod failover;
 mod fixture;
 mod free;
+mod funding;
 mod invariants;
 mod matching;
 mod money;

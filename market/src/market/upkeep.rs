@@ -1,4 +1,4 @@
-//! Upkeep: what is held back is released, and who follows the market asks what it asks.
+//! Upkeep: what is held back is released, so is what ads bring too much, and who follows the market asks what it asks.
 
 use std::collections::{HashMap, HashSet};
 
@@ -39,6 +39,29 @@ impl Market {
                 // It is due again later.
                 Err(_) => return self.held_back.add(release_at, owner, amount),
             }
+        }
+    }
+
+    /// Gives the platform what ads have brought beyond what is kept for free answers, at midnight UTC.
+    pub(super) fn release_surplus(&mut self, now: Moment) {
+        let looked = self.free_kept_on.replace(now.day());
+        // On the day of a start it may have been done before.
+        let is_due = looked.is_some_and(|day| day < now.day());
+        let Some(keep) = self.terms.free_keep_max.filter(|_| is_due) else { return };
+        let amount = self.book.balance(Account::Free).checked_sub(keep).unwrap_or_default();
+        if amount <= Nanos::ZERO {
+            return;
+        }
+        let transfer = Transfer {
+            cause: Cause::Surplus,
+            from: Account::Free,
+            to: Account::Platform,
+            amount,
+            note: String::new(),
+        };
+        // A clock that was set back lets a midnight come again.
+        if let Ok(entry) = self.book.transfer(now, &now.0.to_string(), transfer) {
+            self.record(entry);
         }
     }
 

@@ -3,8 +3,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use rekursing_market::{Account, Market, Payer, Terms};
-use rekursing_protocol::{JobId, frame::Call};
+use rekursing_market::{Account, Market, Terms};
 
 use super::*;
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
 
 const ACCOUNT: AccountId = AccountId::from_bits(1);
 const CAMPAIGN: CampaignId = CampaignId::from_bits(2);
+const JOB: JobId = JobId::from_bits(3);
 const LAPTOP: &str = r#""messages":[{"role":"user","content":"Which laptop should I buy?"}]"#;
 
 /// A relay's ads over a database in this folder, in which the advertiser has so much.
@@ -56,14 +56,13 @@ async fn put(ads: &Ads, terms: &str) -> Result<(), NotTaken> {
 pub(crate) async fn ready(folder: &Path) -> (Arc<Ads>, Placing) {
     let ads = open(folder, 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
-    let (placed, wait) = tokio::sync::oneshot::channel();
-    placed.send(ads.place(LAPTOP, 7, None).unwrap()).unwrap();
-    (ads, Placing(Some(wait)))
+    let placing = Placing::chosen(ads.place(JOB, LAPTOP, 7, None).unwrap());
+    (ads, placing)
 }
 
 /// Sends one ad and returns its tokens.
 fn send(ads: &Arc<Ads>) -> (String, String) {
-    let sent = ads.place(LAPTOP, 7, None).unwrap().send();
+    let sent = ads.place(JOB, LAPTOP, 7, None).unwrap().send();
     let click = sent["link"].as_str().unwrap().strip_prefix("/ad/click/").unwrap();
     (sent["impressionToken"].as_str().unwrap().to_owned(), click.to_owned())
 }
@@ -133,7 +132,7 @@ async fn an_ad_that_nobody_takes_is_given_back() {
     let folder = tempfile::tempdir().unwrap();
     let ads = open(folder.path(), 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
-    let placement = ads.place(LAPTOP, 7, None).unwrap();
+    let placement = ads.place(JOB, LAPTOP, 7, None).unwrap();
     assert_eq!(placement.expected(), Nanos::new(50_000));
     assert!(spend(&ads).reserved > Nanos::ZERO);
     drop(placement);
@@ -151,7 +150,7 @@ async fn a_sensitive_or_unread_question_gets_no_ad() {
         (r#""messages":[{"role":"user","content":"Какой ноутбук купить?"}]"#, "unread"),
         (r#""messages":[{"role":"user","content":[{"type":"image_url"}]}]"#, "unread"),
     ] {
-        assert_eq!(ads.place(question, 7, None).unwrap_err(), why, "{question}");
+        assert_eq!(ads.place(JOB, question, 7, None).unwrap_err(), why, "{question}");
     }
     close(&ads);
 }
@@ -193,7 +192,7 @@ async fn sixty_four_racing_pages_never_overspend() {
     std::thread::scope(|scope| {
         for _ in 0..64 {
             scope.spawn(|| {
-                let Ok(placement) = ads.place(LAPTOP, 7, None) else { return };
+                let Ok(placement) = ads.place(JOB, LAPTOP, 7, None) else { return };
                 let sent = placement.send();
                 let token = sent["impressionToken"].as_str().unwrap();
                 let (impression, _) = ads.tokens.read(Use::Seen, token).unwrap();

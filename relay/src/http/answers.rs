@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use rekursing_market::{Payer, ads::Country};
+use rekursing_market::{Payer, Request, ads::Country, free::hangs_on_ad};
 use rekursing_protocol::JobId;
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::OwnedSemaphorePermit;
@@ -24,6 +24,7 @@ use crate::{
     ads::Placing,
     answer,
     ask::{Ask, Dialect},
+    desk::Denial,
     house::{House, READ_AT_ONCE_BYTES},
     reader::{Events, Reader},
     report::Report,
@@ -123,8 +124,7 @@ async fn answer(
     let streamed = request.stream;
     let work = Work { call, streamed, fields, prompt_tokens: request.prompt_tokens, tokenizer, payer, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
-    house.desk.submit(request, &stream).map_err(|denial| refuse(denial, payer))?;
-    let ad = Placing::begin(&house.ads, &stream, country);
+    let ad = submit(house, request, &stream, country).await.map_err(|denial| refuse(denial, payer))?;
     let reader = Reader::new(house.desk.clone(), stream);
     let report = Report::new(job, asked, streamed);
     if streamed {
@@ -132,6 +132,25 @@ async fn answer(
     } else {
         whole(house, dialect, reader, report, ad).await
     }
+}
+
+/// Hands a job to the desk. Its ad is chosen while it is answered, or before, where without the ad nobody
+/// pays for the answer.
+async fn submit(
+    house: &House,
+    mut request: Request,
+    stream: &Arc<Stream>,
+    country: Option<Country>,
+) -> Result<Placing, Denial> {
+    let hangs_on_ad = hangs_on_ad(house.desk.terms(), &request);
+    let mut ad = Placing::none();
+    if hangs_on_ad {
+        ad = Placing::begin(&house.ads, stream, country);
+        request.ad_expected = ad.expected().await;
+    }
+    house.desk.submit(request, stream)?;
+    house.ads.answers(&stream.work);
+    Ok(if hangs_on_ad { ad } else { Placing::begin(&house.ads, stream, country) })
 }
 
 /// Reads a request. To count a long prompt takes long enough to keep other streams waiting, so that is
@@ -155,11 +174,15 @@ async fn read(
 }
 
 /// A refusal for want of money names the way to get some.
-fn refuse(denial: crate::desk::Denial, payer: Payer) -> Problem {
+fn refuse(denial: Denial, payer: Payer) -> Problem {
     let mut problem = Problem::from(denial);
-    if problem.code == "free_budget_empty" && matches!(payer, Payer::Free { .. }) {
-        problem.message.push_str("; ask with an API key, or raise free.budget if this relay is yours");
-    }
+    let raise = match (payer, problem.code) {
+        (Payer::Free { .. }, "free_budget_empty") => "free.budget",
+        (Payer::Free { .. }, "free_not_covered") => "free.per_answer",
+        (Payer::Free { .. } | Payer::Page(_), _) => return problem,
+    };
+    let way = format!("; ask with an API key, or raise {raise} if this relay is yours");
+    problem.message.push_str(&way);
     problem
 }
 

@@ -342,6 +342,17 @@ CREATE TABLE renewal (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX entry_premium ON entry (account) WHERE kind = 'premium';
 ",
+    "
+-- The ad that was sent with an answer.
+CREATE TABLE job_ad (
+    job        TEXT PRIMARY KEY,
+    impression TEXT NOT NULL,
+    campaign   TEXT NOT NULL,
+    -- What it brings once it was seen, and once it was clicked.
+    seen       INTEGER NOT NULL CHECK (seen >= 0),
+    clicked    INTEGER NOT NULL CHECK (clicked >= 0)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

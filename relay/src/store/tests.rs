@@ -4,7 +4,7 @@ use rekursing_market::{
     Limits, Tier,
     ledger::{EntryKind, Quote, Settle},
 };
-use rekursing_protocol::{AccountId, PluginId, Price, Span};
+use rekursing_protocol::{AccountId, CampaignId, ImpressionId, PluginId, Price, Span, receipt::Ad};
 
 use super::*;
 use crate::discrepancy::Discrepancy;
@@ -33,6 +33,7 @@ on_both! {
     earnings_are_summed_by_day_and_model,
     what_is_asked_while_serving_is_found_by_an_index,
     only_the_latest_discrepancies_are_kept,
+    a_job_has_the_ad_that_was_sent_first,
     a_purse_tells_what_is_left_held_and_spent,
 }
 
@@ -305,6 +306,26 @@ fn only_the_latest_discrepancies_are_kept(place: &Place) {
     }
     let kept = store.sql.list("SELECT at FROM discrepancy ORDER BY seq", &[], |row| row.number(0)).unwrap();
     assert_eq!(kept, [3, 4, 5]);
+}
+
+fn a_job_has_the_ad_that_was_sent_first(place: &Place) {
+    let mut store = Store::open(&place.location).unwrap();
+    let [with, without] = [10, 11].map(JobId::from_bits);
+    let ad = |bits: u128| Ad {
+        impression: ImpressionId::from_bits(bits),
+        campaign: CampaignId::from_bits(2),
+        per_impression: Nanos::new(1_500_000),
+        per_click: Nanos::ZERO,
+    };
+    for job in [with, without] {
+        writer::insert(&mut store.sql, &[hold(job, 50_000)]).unwrap();
+    }
+    for bits in [1, 3] {
+        receipts::insert_ad(&mut store.sql, with, ad(bits)).unwrap();
+    }
+    let read = |store: &mut Unstarted, job| receipts::find(&mut store.sql, job).unwrap().unwrap().ad;
+    assert_eq!(read(&mut store, with), Some(ad(1)));
+    assert_eq!(read(&mut store, without), None);
 }
 
 fn a_purse_tells_what_is_left_held_and_spent(place: &Place) {

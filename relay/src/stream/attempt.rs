@@ -33,6 +33,8 @@ pub(super) struct Attempt {
     pub(super) body: String,
     pub(super) reason: String,
     pub(super) claimed: (Option<u64>, Option<u64>),
+    /// Whether the desk has noted that the answer began, so that nobody else can take the job over.
+    pub(super) begun: bool,
     pub(super) begun_at: Moment,
     pub(super) first_at: Option<Moment>,
     pub(super) last_at: Moment,
@@ -55,6 +57,7 @@ impl Attempt {
             body: String::new(),
             reason: String::new(),
             claimed: (None, None),
+            begun: false,
             begun_at: now,
             first_at: None,
             last_at: now,

@@ -1,7 +1,10 @@
-use std::task::Waker;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    task::{Wake, Waker},
+};
 
 use rekursing_market::{Payer, Request, Tier};
-use rekursing_protocol::{Offer, OfferKind, PluginId, Price, SessionId, frame::Call};
+use rekursing_protocol::{Nanos, Offer, OfferKind, PluginId, Price, SessionId, frame::Call};
 
 use super::{attempt::EMPTY_PIECES_MAX, *};
 use crate::{
@@ -40,7 +43,14 @@ fn assignment(lease: u32) -> Assignment {
     }
 }
 
+/// A stream of an attempt that has begun.
 fn stream(streamed: bool) -> (Arc<Stream>, Outbox) {
+    let (stream, outbox) = assigned(streamed);
+    stream.began(1);
+    (stream, outbox)
+}
+
+fn assigned(streamed: bool) -> (Arc<Stream>, Outbox) {
     let work = Work {
         call: Call::Chat,
         streamed,
@@ -54,6 +64,21 @@ fn stream(streamed: bool) -> (Arc<Stream>, Outbox) {
     let outbox = Outbox::new(10);
     stream.assign(assignment(1), outbox.clone(), Moment(0));
     (stream, outbox)
+}
+
+fn receipt() -> Receipt {
+    Receipt {
+        job_id: JobId::from_bits(1),
+        at: Moment(1),
+        model: "tiny".to_owned(),
+        prompt_tokens: 7,
+        answer_tokens: 1,
+        charge: Nanos::new(8),
+        fee: Nanos::ZERO,
+        earned: Nanos::new(8),
+        held_back: Nanos::ZERO,
+        release_at: None,
+    }
 }
 
 fn take(stream: &Stream) -> Option<Batch> {
@@ -123,7 +148,59 @@ fn what_an_earlier_attempt_left_is_not_read() {
     stream.assign(assignment(2), Outbox::new(10), Moment(5));
     assert!(take(&stream).is_none());
     assert_eq!(stream.text(2, 0, "new", Moment(6)), Ok(true));
+    stream.began(2);
     assert_eq!(texts(&take(&stream).unwrap()), ["new"]);
+}
+
+#[test]
+fn the_page_sees_no_piece_of_an_attempt_that_can_still_be_given_away() {
+    let (stream, _) = assigned(true);
+    assert_eq!(stream.text(1, 0, "old", Moment(1)), Ok(true));
+    // Another thread reads for the page, and a third one gives the job away, before the desk hears of it.
+    assert!(take(&stream).is_none());
+    stream.assign(assignment(2), Outbox::new(10), Moment(2));
+    stream.began(1);
+    assert!(take(&stream).is_none());
+    assert_eq!(stream.text(1, 1, "late", Moment(3)), Err(Fault::Stale));
+    assert_eq!(stream.text(2, 0, "new", Moment(3)), Ok(true));
+    assert!(take(&stream).is_none());
+    stream.began(2);
+    assert_eq!(texts(&take(&stream).unwrap()), ["new"]);
+}
+
+#[test]
+fn the_page_is_woken_by_the_first_piece_once_it_may_see_it() {
+    struct Woken(AtomicU32);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let woken = Arc::new(Woken(AtomicU32::new(0)));
+    let count = || woken.0.load(Ordering::Relaxed);
+    let (stream, _) = assigned(true);
+    let waker = Waker::from(Arc::clone(&woken));
+    assert!(stream.poll_take(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(stream.text(1, 0, "a", Moment(1)), Ok(true));
+    assert_eq!(count(), 0);
+    stream.began(1);
+    assert_eq!(count(), 1);
+}
+
+#[test]
+fn a_refusal_takes_along_what_had_not_begun_and_a_charge_does_not() {
+    let (refused, _) = assigned(true);
+    assert_eq!(refused.text(1, 0, "x", Moment(1)), Ok(true));
+    refused.refused(Refusal::Draining);
+    assert_eq!(texts(&take(&refused).unwrap()), [""; 0]);
+    let (charged, _) = assigned(true);
+    assert_eq!(charged.text(1, 0, "x", Moment(1)), Ok(true));
+    charged.settled(receipt(), Tier::Standard, false);
+    charged.failed(FailCode::Cut, String::new());
+    charged.began(1);
+    let batch = take(&charged).unwrap();
+    assert_eq!(texts(&batch), ["x"], "the page paid for it");
+    assert!(matches!(batch.ending, Some(Ending::Failed { receipt: Some(_), .. })));
 }
 
 #[test]

@@ -61,6 +61,7 @@ pub(super) fn request(number: u64) -> Request {
         millitokens_per_second_min: 0,
         quantizations: Vec::new(),
         needs_vision: false,
+        ad_expected: Nanos::ZERO,
         stream: true,
     }
 }
