@@ -6,6 +6,7 @@
 
 pub mod ads;
 mod breaker;
+mod demand;
 pub mod effect;
 pub mod free;
 mod holdback;

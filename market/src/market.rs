@@ -5,6 +5,7 @@
 
 mod answering;
 mod attendance;
+mod outlook;
 mod placing;
 mod premium;
 mod upkeep;
@@ -12,9 +13,12 @@ mod views;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rekursing_protocol::{AccountId, JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId};
+use rekursing_protocol::{
+    AccountId, JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId, outlook::Wanted,
+};
 
 use crate::{
+    demand::Demand,
     effect::{Effect, End},
     free::Lengths,
     holdback::{HeldBack, Standing, Standings},
@@ -68,6 +72,9 @@ pub struct Market {
     standings: Standings,
     held_back: HeldBack,
     premiums: Premiums,
+    demand: Demand,
+    /// The models on offer that were asked for most, as of the last look at the medians.
+    wanted: Vec<Wanted>,
     /// What is asked for models of each class that somebody follows, and as of when.
     medians: HashMap<ShelfId, Price>,
     priced_at: Moment,
@@ -127,6 +134,8 @@ impl Market {
             standings: Standings::default(),
             held_back: HeldBack::default(),
             premiums: Premiums::default(),
+            demand: Demand::default(),
+            wanted: Vec::new(),
             medians: HashMap::new(),
             priced_at: Moment(0),
             tally: Tally::default(),
@@ -187,6 +196,7 @@ impl Market {
             Payer::Page(_) => None,
             Payer::Free { visitor } => Some(self.visitors.take(&self.terms, now, visitor)?),
         };
+        self.demand.asked(now, &request);
         self.numbers += 1;
         let job = Job {
             number: self.numbers,
@@ -372,4 +382,4 @@ impl Market {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -19,6 +19,7 @@ use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
     earnings::Receipt,
     frame::{Cancel, Drain, Heartbeat, Inventory, Settled, close},
+    outlook::Outlook,
 };
 
 use crate::{
@@ -254,6 +255,12 @@ impl Desk {
     /// Returns the live sessions.
     pub fn sessions(&self) -> Vec<SessionView> {
         self.shared.market.lock().sessions()
+    }
+
+    /// Returns why jobs do not come to a plugin.
+    pub fn outlook(&self, plugin: PluginId) -> Outlook {
+        let now = self.now();
+        self.shared.market.lock().outlook(now, plugin)
     }
 
     /// Returns how much of everything there is.

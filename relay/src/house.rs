@@ -175,7 +175,11 @@ pub struct Rates {
     connects: DefaultKeyedRateLimiter<IpAddr>,
     free_requests: DefaultKeyedRateLimiter<IpAddr>,
     keys: DefaultKeyedRateLimiter<IpAddr>,
+    outlooks: DefaultKeyedRateLimiter<PluginId>,
 }
+
+/// How often a plugin may ask for its outlook.
+const OUTLOOKS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(12).unwrap();
 
 impl Rates {
     /// Sets up the limits of a config.
@@ -188,12 +192,18 @@ impl Rates {
             connects: per_minute(config.limits.connects_per_minute),
             free_requests: per_minute(config.limits.free_requests_per_minute),
             keys: per_minute(config.limits.keys_per_minute),
+            outlooks: RateLimiter::keyed(Quota::per_minute(OUTLOOKS_PER_MINUTE)),
         }
     }
 
     /// Counts a registration.
     pub fn registration(&self, address: IpAddr) -> bool {
         self.registrations.check_key(&address).is_ok()
+    }
+
+    /// Counts a plugin's look at its outlook.
+    pub fn outlook(&self, plugin: PluginId) -> bool {
+        self.outlooks.check_key(&plugin).is_ok()
     }
 
     /// Counts a plugin's connection.
@@ -211,11 +221,12 @@ impl Rates {
         self.keys.check_key(&address).is_ok()
     }
 
-    /// Forgets addresses that have been quiet.
+    /// Forgets addresses and plugins that have been quiet.
     pub fn tidy(&self) {
         for rate in [&self.registrations, &self.connects, &self.free_requests, &self.keys] {
             rate.retain_recent();
         }
+        self.outlooks.retain_recent();
     }
 }
 

@@ -293,6 +293,7 @@ impl Market {
         if let (Payer::Free { .. }, OfferKind::Text) = (job.request.payer, job.request.kind) {
             self.free_lengths.note(&self.terms, charged.answer_tokens);
         }
+        self.demand.paid(now, &run.offer.model, charged.prompt_tokens, charged.answer_tokens);
         self.volumes.add(now, owner, receipt.charge);
         self.volumes.add(now, payer, receipt.charge);
         let standing = self.standings.paid(now, run.plugin);

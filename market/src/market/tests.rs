@@ -3,12 +3,13 @@
 mod attendance;
 mod budgets;
 mod failover;
-mod fixture;
+pub(crate) mod fixture;
 mod free;
 mod funding;
 mod invariants;
 mod matching;
 mod money;
+mod outlook;
 mod plans;
 mod premium;
 mod pricing;

@@ -72,6 +72,7 @@ impl Market {
         }
         self.priced_at = now;
         self.medians = self.medians_of_followed();
+        self.wanted = self.most_wanted(now);
         for at in 0..self.sessions.len() {
             let Some(session) = &self.sessions[at] else { continue };
             let at = u32::try_from(at).expect("sessions stay below 2³²");

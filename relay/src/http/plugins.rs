@@ -19,6 +19,7 @@ use rekursing_protocol::{
     earnings::Earnings,
     name,
     offer::OFFERS_MAX,
+    outlook::Outlook,
     register::{Registered, Registration},
 };
 use serde_json::{Value, json};
@@ -154,6 +155,21 @@ pub(super) async fn earnings(
     let id = owner(&house, &id, &headers)?;
     let earnings = house.desk.store().earnings(house.desk.now(), id).await;
     Ok(Json(earnings.map_err(Problem::unread)?))
+}
+
+/// `GET /api/plugin/outlook/{pluginId}`
+pub(super) async fn outlook(
+    State(house): State<Arc<House>>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Outlook>, Problem> {
+    let Path(id) = id?;
+    let id = owner(&house, &id, &headers)?;
+    // It takes a look at every offer.
+    if !house.rates.outlook(id) {
+        return Err(Problem::rate_limited("this plugin has looked too often; wait a minute"));
+    }
+    Ok(Json(house.desk.outlook(id)))
 }
 
 /// Checks that whoever calls has the secret of the plugin that the path names.

@@ -82,6 +82,7 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/plugin/payouts/{plugin}", post(payouts::ask))
         .route("/api/plugin/payouts/{plugin}/method", get(payouts::method))
         .route("/api/plugin/payouts/{plugin}/method", put(payouts::set_method))
+        .route("/api/plugin/outlook/{plugin}", get(plugins::outlook))
         .route("/api/plugin/payouts/{plugin}/method", delete(payouts::remove_method))
         .route("/api/plugin/payouts/{plugin}/{payout}", delete(payouts::cancel));
 

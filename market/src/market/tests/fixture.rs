@@ -44,7 +44,7 @@ pub(super) fn inventory(offers: Vec<Offer>) -> Inventory {
     Inventory { offers, slots, paused: false }
 }
 
-pub(super) fn request(number: u64) -> Request {
+pub(crate) fn request(number: u64) -> Request {
     Request {
         job: job(number),
         payer: Payer::Page(PAGE),
