@@ -54,7 +54,7 @@ pub use identities::{Plugin, Upstream};
 pub use keys::{Holder, Key, LINE_MAX, Made, NewKey, Purse, Usage, descendants};
 pub use operator_log::{Act, Deed, LogLine};
 pub use payout_methods::PayoutMethod;
-pub use payouts::{PayoutRow, Submitted};
+pub use payouts::{Ending, PayoutRow, Submitted};
 use queue::Queue;
 pub use receipts::{Job, ReceiptKey};
 pub use revenue::{Cash, Revenue, RevenueDay, RevenueModel, Sources};

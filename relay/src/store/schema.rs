@@ -334,6 +334,10 @@ CREATE TABLE top_up (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX top_up_payment ON top_up (payment) WHERE payment IS NOT NULL;
 ",
+    "
+-- Whether the operator has said how a payout ended, and not its rail: then that is never asked again.
+ALTER TABLE payout ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.
