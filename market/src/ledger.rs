@@ -25,7 +25,7 @@ mod transfer;
 
 pub use account::{Account, BadAccount};
 pub use book::{Book, BookRefusal, Imbalance};
-pub use correction::{CorrectionRefusal, correction_id};
+pub use correction::{CorrectionRefusal, corrected_charge, correction_id};
 pub use entry::{Entry, EntryKind, Posting};
 pub use payments::{PaymentCost, Reclaimed};
 pub use quote::Quote;

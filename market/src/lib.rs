@@ -36,7 +36,7 @@ pub use holdback::Standing;
 pub use ledger::{Account, Book, Entry, EntryKind};
 pub use market::{History, Market};
 pub use meter::Usage;
-pub use purse::{Limits, Spender, Taken};
+pub use purse::{Charged, Limits, Spender, Taken};
 pub use refusal::Refusal;
 pub use request::{Payer, Request, Wish};
 pub use steps::Steps;

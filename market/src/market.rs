@@ -17,10 +17,10 @@ use crate::{
     effect::{Effect, End},
     holdback::{HeldBack, Standing, Standings},
     job::{Job, Run, State},
-    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Reclaimed},
+    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Posting, Reclaimed},
     meter::Usage,
     pricing,
-    purse::{Purses, Taken},
+    purse::{Charged, Purses, Taken},
     random::Random,
     refusal::Refusal,
     request::{Payer, Request},
@@ -265,9 +265,23 @@ impl Market {
         Ok(uncovered)
     }
 
-    /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored.
-    pub fn correct(&mut self, now: Moment, entry: &Entry, reason: &str) -> Result<(), CorrectionRefusal> {
+    /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored. What goes back of
+    /// a charge goes back to the budgets of the key that paid it.
+    pub fn correct(
+        &mut self,
+        now: Moment,
+        entry: &Entry,
+        charged: Option<&Charged>,
+        reason: &str,
+    ) -> Result<(), CorrectionRefusal> {
         let made = self.book.correct(now, entry, reason)?;
+        if let Some(charged) = charged {
+            let moved = made.iter().flat_map(Entry::postings).map(|Posting { debit, credit, amount }| {
+                let amount = amount.get();
+                i64::from(credit == charged.payer) * amount - i64::from(debit == charged.payer) * amount
+            });
+            self.purses.give_back(now, charged, Nanos::new(moved.sum()));
+        }
         made.into_iter().for_each(|entry| self.record(entry));
         Ok(())
     }

@@ -49,6 +49,7 @@ use tokio::sync::oneshot;
 pub use asked::Asked;
 pub use audit::{Audit, audit};
 pub use campaigns::{AdCount, AdDay, Placed};
+pub use entries::Correctable;
 pub use grants::{GRANT_MAX, grant_of};
 pub use identities::{Plugin, Upstream};
 pub use keys::{Holder, Key, LINE_MAX, Made, NewKey, Purse, Usage, descendants};

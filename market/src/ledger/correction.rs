@@ -33,6 +33,15 @@ pub fn correction_id(entry: &str, n: usize) -> String {
     format!("correction:{entry}:{n}")
 }
 
+/// Returns the id of the charge that an entry is, or that it takes back or gives again as a correction.
+pub fn corrected_charge(entry: &str) -> Option<&str> {
+    let mut id = entry;
+    while let Some(corrected) = id.strip_prefix("correction:") {
+        id = corrected.rsplit_once(':')?.0;
+    }
+    id.starts_with("settle:").then_some(id)
+}
+
 impl Entry {
     /// Returns what takes the entry back: its postings the other way around. What a settled job cost goes
     /// from those who were paid straight to the payer, and not through escrow.
@@ -166,6 +175,18 @@ mod tests {
         assert_eq!(book.correct(NOW, &grant, "x"), Err(short));
         assert_eq!(book.correct(NOW, &hold, "x"), Err(CorrectionRefusal::NotCorrectable));
         assert_eq!(book.audit(), Ok(()));
+    }
+
+    #[test]
+    fn the_charge_behind_a_correction_is_found_by_its_id() {
+        let charge = format!("settle:{JOB}");
+        let once = correction_id(&charge, 2);
+        for entry in [&charge, &once, &correction_id(&once, 0)] {
+            assert_eq!(corrected_charge(entry), Some(charge.as_str()));
+        }
+        for other in ["grant:x", "correction:grant:x:0", "correction:settle", "hold:settle:x"] {
+            assert_eq!(corrected_charge(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -85,7 +85,8 @@ async fn dies_everywhere(story: Story, end: End) {
         waits += 1;
         assert!(waits < 1_000, "it never comes to an end");
     }
-    assert!(waits > 5, "{waits} points are too few to be all of them");
+    // What is done before anybody looks is no point at which to die, so their number varies.
+    assert!(waits > 2, "{waits} points are too few to be all of them");
 }
 
 #[tokio::test]
