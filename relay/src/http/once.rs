@@ -260,7 +260,11 @@ fn record(mut response: Response, ticket: Ticket) -> Response {
     let fruitless = response.extensions_mut().remove::<Fruitless>().unwrap_or_default();
     let (head, inner) = response.into_parts();
     let answer = Answer { status: head.status, headers: head.headers.clone(), parts: Vec::new() };
-    let recorded = Recorded { inner, fruitless, recording: Some((answer, 0, ticket)) };
+    let mut recorded = Recorded { inner, fruitless, recording: Some((answer, 0, ticket)) };
+    // Nobody reads a body that is empty.
+    if recorded.inner.is_end_stream() {
+        recorded.end();
+    }
     Response::from_parts(head, Body::new(recorded))
 }
 
