@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rekursing_protocol::{FailCode, JobId, Offer, PluginId, Price, SessionId, earnings::Receipt};
 
-use crate::{ledger::Entry, refusal::Refusal, tier::Tier};
+use crate::{ledger::Entry, refusal::Refusal, tier::Tier, visitors::Visit};
 
 /// One thing for the shell to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub enum Effect {
     },
     /// Store the entry, in this order among all entries.
     Record(Entry),
+    /// Keep how many free answers a visitor has had, for the next start.
+    Visited(Visit),
     /// The job was charged. Follows its [`Effect::Record`].
     Settled {
         /// The job.

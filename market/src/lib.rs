@@ -43,3 +43,4 @@ pub use steps::Steps;
 pub use terms::Terms;
 pub use tier::Tier;
 pub use view::{Counts, ModelView, SessionView};
+pub use visitors::Visit;

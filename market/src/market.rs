@@ -27,7 +27,7 @@ use crate::{
     session::{Catalog, Departed, Session},
     shelf::{ShelfId, Shelves},
     terms::Terms,
-    visitors::Visitors,
+    visitors::{Visit, Visitors},
     volume::Volumes,
 };
 
@@ -149,6 +149,11 @@ impl Market {
         self.purses.restore(key, taken);
     }
 
+    /// Notes how many free answers a visitor had before the start.
+    pub fn restore_visit(&mut self, now: Moment, visit: Visit) {
+        self.visitors.restore(&self.terms, now, visit);
+    }
+
     /// Takes a page's request. When it is accepted, the job is assigned ([`Effect::Assign`]) or waits,
     /// and ends exactly once: by [`Effect::Settled`], [`Effect::Ended`], both in this order when the
     /// answer broke off, or by [`Market::cancel`].
@@ -168,7 +173,7 @@ impl Market {
         if self.jobs.contains_key(&request.job) || self.book.knows(request.job) {
             return Err(Refusal::DuplicateJob);
         }
-        let quota_day = match request.payer {
+        let visit = match request.payer {
             Payer::Page(_) => None,
             Payer::Free { visitor } => Some(self.visitors.take(&self.terms, now, visitor)?),
         };
@@ -177,7 +182,7 @@ impl Market {
             number: self.numbers,
             submitted: now,
             deadline: now + self.terms.queue_wait,
-            quota_day,
+            quota_day: visit.map(|visit| visit.day),
             held: None,
             lease: 0,
             retries: 0,
@@ -187,11 +192,18 @@ impl Market {
             state: State::Unplaced,
             request,
         };
-        self.place(now, job).map_err(|unplaced| {
-            let (job, refusal) = *unplaced;
-            self.give_quota_back(&job);
-            refusal
-        })
+        match self.place(now, job) {
+            Ok(()) => {
+                self.effects.extend(visit.map(Effect::Visited));
+                Ok(())
+            }
+            Err(unplaced) => {
+                let (_, refusal) = *unplaced;
+                // Nothing was kept of it.
+                visit.map(|Visit { day, visitor, .. }| self.visitors.give_back(day, visitor));
+                Err(refusal)
+            }
+        }
     }
 
     /// The page is gone: the session is told to stop, what was delivered is charged, and a hold for
@@ -341,7 +353,7 @@ impl Market {
 
     fn give_quota_back(&mut self, job: &Job) {
         if let (Some(day), Payer::Free { visitor }) = (job.quota_day, job.request.payer) {
-            self.visitors.give_back(day, visitor);
+            self.effects.extend(self.visitors.give_back(day, visitor).map(Effect::Visited));
         }
     }
 

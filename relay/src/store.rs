@@ -27,6 +27,7 @@ mod sql;
 mod statements;
 mod top_ups;
 mod usage;
+mod visits;
 mod writer;
 
 use std::{
@@ -40,7 +41,7 @@ use std::{
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use rekursing_market::{
-    History,
+    History, Visit,
     ledger::{Account, Entry},
 };
 use rekursing_protocol::{JobId, Moment, Nanos};
@@ -72,6 +73,8 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 enum Write {
     /// A ledger entry.
     Entry(Box<Entry>),
+    /// What a visitor has had, in the same transaction as the entries.
+    Visit(Visit),
     /// A change of identities, in the same transaction as its neighbours.
     Change(Change),
     /// Runs once everything before it is durable.
@@ -109,6 +112,7 @@ impl std::fmt::Debug for Write {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Write::Entry(_) => "Entry",
+            Write::Visit(_) => "Visit",
             Write::Change(_) => "Change",
             Write::Then(_) => "Then",
             Write::Stop => "Stop",

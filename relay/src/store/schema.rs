@@ -385,6 +385,15 @@ CREATE VIEW net_sold AS
     UNION ALL SELECT day, model, CASE WHEN account = 'free' THEN 1 ELSE 0 END, 0, 0, 0, -charge, -fee
         FROM given_back;
 ",
+    "
+-- How many free answers each visitor has had today, by a hash that is another every day.
+CREATE TABLE visit (
+    day     INTEGER NOT NULL,
+    visitor BLOB NOT NULL,
+    jobs    INTEGER NOT NULL,
+    PRIMARY KEY (day, visitor)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -9,12 +9,13 @@ use std::{
 };
 
 use anyhow::Result;
-use rekursing_market::ledger::Entry;
+use rekursing_market::{Visit, ledger::Entry};
 
 use super::{
     Change, OnForeign, Sql, Write,
     entries::{self, Chain, Stored},
     queue::Queue,
+    visits,
 };
 
 /// How long an entry that nobody waits for may wait for company.
@@ -88,13 +89,13 @@ impl Writer {
     /// Commits the rows, again and again until it succeeds: money that was promised is not dropped.
     /// Meanwhile the store is unhealthy and the relay takes no job.
     fn commit(&mut self, rows: Rows) {
-        if rows.entries.is_empty() && rows.changes.is_empty() {
+        if rows.entries.is_empty() && rows.changes.is_empty() && rows.visits.is_empty() {
             return;
         }
         self.mend();
         change(&mut self.sql, rows.changes);
         let mut failures = 0;
-        while let Err(error) = insert(&mut self.sql, &rows.entries) {
+        while let Err(error) = insert(&mut self.sql, &rows.entries, &rows.visits) {
             self.healthy.store(false, Ordering::Relaxed);
             tracing::error!(error = format!("{error:#}"), "could not store ledger entries; trying again");
             // A connection that was lost is made anew at once; whatever else it is takes its time.
@@ -142,6 +143,7 @@ impl Writer {
 #[derive(Default)]
 struct Rows {
     entries: Vec<Entry>,
+    visits: Vec<Visit>,
     changes: Vec<Change>,
 }
 
@@ -151,6 +153,7 @@ fn split(writes: Vec<Write>) -> (Rows, Vec<Rest>) {
     for write in writes {
         match write {
             Write::Entry(entry) => rows.entries.push(*entry),
+            Write::Visit(visit) => rows.visits.push(visit),
             Write::Change(change) => rows.changes.push(change),
             Write::Then(then) => rest.push(Rest::Then(then)),
             Write::Stop => rest.push(Rest::Stop),
@@ -183,9 +186,20 @@ fn change(sql: &mut Sql, changes: Vec<Change>) {
     }
 }
 
+/// Stores entries and visits, all of them or none.
+fn insert(sql: &mut Sql, entries: &[Entry], visits: &[Visit]) -> Result<()> {
+    if visits.is_empty() {
+        return append(sql, entries);
+    }
+    sql.write(|sql| {
+        visits::put(sql, visits)?;
+        append(sql, entries)
+    })
+}
+
 /// Stores entries, all in one statement; one by one when some are there already, as after a commit whose
 /// answer was lost.
-pub(super) fn insert(sql: &mut Sql, entries: &[Entry]) -> Result<()> {
+pub(super) fn append(sql: &mut Sql, entries: &[Entry]) -> Result<()> {
     if entries.is_empty() {
         return Ok(());
     }

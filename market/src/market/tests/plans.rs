@@ -338,6 +338,7 @@ impl World {
             }
             Effect::Close { session, .. } => self.sessions.retain(|_, live| *live != session),
             Effect::Cancel { session, .. } => assert!(self.market.has_session(session)),
+            Effect::Visited(_) => {}
         }
     }
 
