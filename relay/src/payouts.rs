@@ -5,9 +5,11 @@
 //! in the ledger; then it is done. So a relay that dies anywhere finds out where it was, and a rail is
 //! asked again for what it may have done, with the same bytes, and never for the same twice.
 //!
-//! `step.rs` takes one payout one step further, `work.rs` does so for as long as the relay runs, and
-//! `rails.rs` sets up the rails. What a payout costs and moves is `rekursing_market::payout`'s to say.
+//! `step.rs` takes one payout one step further, `work.rs` does so for as long as the relay runs,
+//! `by_hand.rs` ends one of which no rail can tell, and `rails.rs` sets up the rails. What a payout costs
+//! and moves is `rekursing_market::payout`'s to say.
 
+mod by_hand;
 mod rails;
 mod step;
 mod view;
@@ -18,7 +20,7 @@ use rekursing_market::{
     payout::{CHANGE_WAIT, Quote, QuoteRefusal, Schedule, State, Step, Tariff},
 };
 use rekursing_protocol::{Day, Moment, Nanos, PayoutId, PluginId, Span};
-use rekursing_rails::{BadDestination, Destination, Fate, Method, Prepared};
+use rekursing_rails::{BadDestination, Destination, Method};
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
@@ -304,56 +306,6 @@ impl Payouts {
         self.store().approve_payout(id, now).await?;
         self.wake.notify_waiters();
         self.known(id).await
-    }
-
-    /// Ends a payout of which its rail does not tell what became, as the operator has found out: confirmed
-    /// or returned. It is never looked at nor sent again. Where its rail still tells something, that has to
-    /// agree.
-    ///
-    /// # Errors
-    /// When it is not sent, or its rail says otherwise; and as with every change.
-    pub async fn settle(&self, id: PayoutId, end: Ending, now: Moment) -> Result<PayoutRow, Denial> {
-        let method = self.known(id).await?.method;
-        // The worker may be about to send it, or to read what became of it.
-        let _asking = self.asking(method).lock().await;
-        let payout = self.sent(id).await?;
-        let most = payout.quote.amount;
-        if end.cost.is_negative() || end.cost > most {
-            return Err(Denial::Cost { most });
-        }
-        self.agreed(&payout, end.outcome, now).await?;
-        let _turn = self.turn.lock().await;
-        self.sent(id).await?;
-        let act = end.act.map(|(at, act)| (at, Act { amount: Some(most), ..act }));
-        self.store().decide_payout(id, Ending { act, by_hand: true, ..end }).await?;
-        self.finish(id, now).await?;
-        self.known(id).await
-    }
-
-    /// Checks that a payout's rail, if there is one, does not say that it ended otherwise.
-    async fn agreed(&self, payout: &PayoutRow, outcome: State, now: Moment) -> Result<(), Denial> {
-        let bytes = payout.prepared.as_deref().filter(|_| payout.submitted != Submitted::No);
-        let (Some(bytes), Some(rail)) = (bytes, self.rails.rail(payout.method)) else { return Ok(()) };
-        let Ok(bytes) = Prepared::from_bytes(bytes) else { return Ok(()) };
-        let told = match (rail.look(&bytes, payout.name.as_deref(), now).await, outcome) {
-            (Ok(Fate::Confirmed { reference, .. }), State::Returned) => {
-                format!("it has arrived, as {reference}")
-            }
-            (Ok(Fate::Pending { note }), State::Returned) => format!("it is on its way: {note}"),
-            (Ok(Fate::Returned { reason, .. }), State::Confirmed) => format!("it came back: {reason}"),
-            _ => return Ok(()),
-        };
-        Err(Denial::RailDiffers { told })
-    }
-
-    /// Reads a payout that is sent, and of which nobody has decided how it ends.
-    async fn sent(&self, id: PayoutId) -> Result<PayoutRow, Denial> {
-        let payout = self.known(id).await?;
-        match payout.outcome.or(payout.state()) {
-            Some(State::Sent) => Ok(payout),
-            Some(state) => Err(Denial::NotSent { state }),
-            None => Err(Denial::NotFound),
-        }
     }
 
     fn asking(&self, method: Method) -> &Mutex<()> {
