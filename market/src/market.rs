@@ -23,18 +23,18 @@ use crate::{
     free::Lengths,
     holdback::{HeldBack, Standing, Standings},
     job::{Job, Run, State},
-    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Reclaimed},
+    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Posting, Reclaimed},
     meter::Usage,
     premium::{Premium, Premiums},
     pricing,
-    purse::{Purses, Taken},
+    purse::{Charged, Purses, Taken},
     random::Random,
     refusal::Refusal,
     request::{Payer, Request},
     session::{Catalog, Departed, Session},
     shelf::{ShelfId, Shelves},
     terms::Terms,
-    visitors::Visitors,
+    visitors::{Visit, Visitors},
     volume::Volumes,
 };
 
@@ -173,6 +173,11 @@ impl Market {
         self.purses.restore(key, taken);
     }
 
+    /// Notes how many free answers a visitor had before the start.
+    pub fn restore_visit(&mut self, now: Moment, visit: Visit) {
+        self.visitors.restore(&self.terms, now, visit);
+    }
+
     /// Takes a page's request. When it is accepted, the job is assigned ([`Effect::Assign`]) or waits,
     /// and ends exactly once: by [`Effect::Settled`], [`Effect::Ended`], both in this order when the
     /// answer broke off, or by [`Market::cancel`].
@@ -192,7 +197,7 @@ impl Market {
         if self.jobs.contains_key(&request.job) || self.book.knows(request.job) {
             return Err(Refusal::DuplicateJob);
         }
-        let quota_day = match request.payer {
+        let visit = match request.payer {
             Payer::Page(_) => None,
             Payer::Free { visitor } => Some(self.visitors.take(&self.terms, now, visitor)?),
         };
@@ -202,7 +207,7 @@ impl Market {
             number: self.numbers,
             submitted: now,
             deadline: now + self.terms.queue_wait,
-            quota_day,
+            quota_day: visit.map(|visit| visit.day),
             held: None,
             lease: 0,
             retries: 0,
@@ -212,11 +217,18 @@ impl Market {
             state: State::Unplaced,
             request,
         };
-        self.place(now, job).map_err(|unplaced| {
-            let (job, refusal) = *unplaced;
-            self.give_quota_back(&job);
-            refusal
-        })
+        match self.place(now, job) {
+            Ok(()) => {
+                self.effects.extend(visit.map(Effect::Visited));
+                Ok(())
+            }
+            Err(unplaced) => {
+                let (_, refusal) = *unplaced;
+                // Nothing was kept of it.
+                visit.map(|Visit { day, visitor, .. }| self.visitors.give_back(day, visitor));
+                Err(refusal)
+            }
+        }
     }
 
     /// The page is gone: the session is told to stop, what was delivered is charged, and a hold for
@@ -290,10 +302,23 @@ impl Market {
         Ok(uncovered)
     }
 
-    /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored. What a corrected
-    /// entry had paid for ends.
-    pub fn correct(&mut self, now: Moment, entry: &Entry, reason: &str) -> Result<(), CorrectionRefusal> {
+    /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored. What goes back of
+    /// a charge goes back to the budgets of the key that paid it; what a premium had paid for ends.
+    pub fn correct(
+        &mut self,
+        now: Moment,
+        entry: &Entry,
+        charged: Option<&Charged>,
+        reason: &str,
+    ) -> Result<(), CorrectionRefusal> {
         let made = self.book.correct(now, entry, reason)?;
+        if let Some(charged) = charged {
+            let moved = made.iter().flat_map(Entry::postings).map(|Posting { debit, credit, amount }| {
+                let amount = amount.get();
+                i64::from(credit == charged.payer) * amount - i64::from(debit == charged.payer) * amount
+            });
+            self.purses.give_back(now, charged, Nanos::new(moved.sum()));
+        }
         made.into_iter().for_each(|entry| self.record(entry));
         self.end_premium_of(entry);
         Ok(())
@@ -354,7 +379,7 @@ impl Market {
 
     fn give_quota_back(&mut self, job: &Job) {
         if let (Some(day), Payer::Free { visitor }) = (job.quota_day, job.request.payer) {
-            self.visitors.give_back(day, visitor);
+            self.effects.extend(self.visitors.give_back(day, visitor).map(Effect::Visited));
         }
     }
 

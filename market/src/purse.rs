@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use rekursing_protocol::{KeyId, Moment, Nanos, Price};
 
-use crate::{model_name, refusal::Refusal};
+use crate::{ledger::Account, model_name, refusal::Refusal};
 
 /// What a key may do with its account's money. Nothing is limited by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -137,6 +137,17 @@ impl Room {
     }
 }
 
+/// A charge that a key paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charged {
+    /// When.
+    pub at: Moment,
+    /// Out of which account.
+    pub payer: Account,
+    /// With which key.
+    pub spender: Arc<Spender>,
+}
+
 /// What one key and those made with it have taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Taken {
@@ -197,6 +208,19 @@ impl Purses {
             taken.held = taken.held.checked_sub(held).expect("what was held is part of all that is held");
             taken.spent = sum(taken.spent, charge);
             taken.spent_day = sum(taken.spent_day, charge);
+        });
+    }
+
+    /// Gives back a part of what was spent, to the day on which it was spent if that is not over.
+    pub(crate) fn give_back(&mut self, now: Moment, charged: &Charged, amount: Nanos) {
+        let is_today = charged.at.day() == now.day();
+        let less =
+            |sum: Nanos| sum.checked_sub(amount).expect("what was spent and what is given back fit 64 bits");
+        self.each(now, Some(&charged.spender), |taken| {
+            taken.spent = less(taken.spent);
+            if is_today {
+                taken.spent_day = less(taken.spent_day);
+            }
         });
     }
 

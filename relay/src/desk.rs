@@ -51,7 +51,7 @@ struct Shared {
     store_queue_max: usize,
     listed: Mutex<Option<(Moment, Arc<Vec<ModelView>>)>>,
     /// Makes visitors' hashes unguessable.
-    salt: [u8; 16],
+    visitors_key: [u8; 32],
 }
 
 /// A live session as others see it.
@@ -67,7 +67,19 @@ pub struct Face {
 
 impl Desk {
     /// Sets up the desk over a market whose book is restored, and voids what died with the process before.
+    /// Nobody is the same visitor again after a restart.
     pub fn new(market: Market, store: Store, clock: Clock, store_queue_max: usize) -> Desk {
+        Desk::with_key(market, store, clock, store_queue_max, crate::chance::bytes())
+    }
+
+    /// The same with the key by which visitors are told from each other, also after a restart.
+    pub fn with_key(
+        market: Market,
+        store: Store,
+        clock: Clock,
+        store_queue_max: usize,
+        visitors_key: [u8; 32],
+    ) -> Desk {
         let shared = Shared {
             terms: market.terms().clone(),
             market: Mutex::new(market),
@@ -77,7 +89,7 @@ impl Desk {
             clock,
             store_queue_max,
             listed: Mutex::default(),
-            salt: crate::chance::bytes(),
+            visitors_key,
         };
         let desk = Desk { shared: Arc::new(shared) };
         desk.run(|market, now| market.recover(now));
@@ -268,14 +280,27 @@ impl Desk {
         self.shared.market.lock().counts()
     }
 
-    /// Tells one visitor from another, without keeping the address.
+    /// Tells one visitor from another, without keeping the address. On another day he is another.
     pub fn visitor(&self, address: IpAddr) -> u64 {
+        self.visitor_on(self.now().day(), address)
+    }
+
+    /// Returns who a visitor was a day ago: what he asked then may still run.
+    pub fn visitor_yesterday(&self, address: IpAddr) -> u64 {
+        self.visitor_on(self.now().day().saturating_sub(1), address)
+    }
+
+    fn visitor_on(&self, day: u64, address: IpAddr) -> u64 {
         use sha2::{Digest, Sha256};
         let network = match address {
             IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
             IpAddr::V6(v6) => v6.octets(),
         };
-        let hash = Sha256::new().chain_update(self.shared.salt).chain_update(network).finalize();
+        let hash = Sha256::new()
+            .chain_update(self.shared.visitors_key)
+            .chain_update(day.to_le_bytes())
+            .chain_update(network)
+            .finalize();
         u64::from_le_bytes(std::array::from_fn(|at| hash[at]))
     }
 
@@ -312,6 +337,7 @@ impl Desk {
                 market.fail(now, job, lease, FailCode::Cut, String::new(), usage);
             }
             Effect::Record(entry) => entries.push(entry),
+            Effect::Visited(visit) => self.shared.store.visited(visit),
             Effect::Settled { job, receipt, tier, session, complete, discrepancy } => {
                 self.settled(job, receipt, tier, session, complete, discrepancy);
             }

@@ -94,6 +94,10 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         market.restore_key(key, taken);
     }
     market.recall(clock.now(), unstarted.history(clock.now())?);
+    for visit in unstarted.visits(clock.now(), market.terms().free_visitors_max)? {
+        market.restore_visit(clock.now(), visit);
+    }
+    let visitors_key = unstarted.relay_key("visitors", chance::bytes())?;
 
     // Other processes can change the database before the desk is there; the store then tells again.
     let desk_slot: Arc<OnceLock<Desk>> = Arc::default();
@@ -109,7 +113,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         })
     };
     let store = unstarted.start(opening.last, on_foreign)?;
-    let desk = Desk::new(market, store, clock, config.limits.store_queue);
+    let desk = Desk::with_key(market, store, clock, config.limits.store_queue, visitors_key);
     // The slot is this function's own, so it is empty.
     let _ = desk_slot.set(desk.clone());
 

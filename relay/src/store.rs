@@ -28,6 +28,7 @@ mod sql;
 mod statements;
 mod top_ups;
 mod usage;
+mod visits;
 mod writer;
 
 use std::{
@@ -41,7 +42,7 @@ use std::{
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use rekursing_market::{
-    History,
+    History, Visit,
     ledger::{Account, Entry},
 };
 use rekursing_protocol::{JobId, Moment, Nanos};
@@ -50,12 +51,13 @@ use tokio::sync::oneshot;
 pub use asked::Asked;
 pub use audit::{Audit, audit};
 pub use campaigns::{AdCount, AdDay, Placed};
+pub use entries::Correctable;
 pub use grants::{GRANT_MAX, grant_of};
 pub use identities::{Plugin, Upstream};
 pub use keys::{Holder, Key, LINE_MAX, Made, NewKey, Purse, Usage, descendants};
 pub use operator_log::{Act, Deed, LogLine};
 pub use payout_methods::PayoutMethod;
-pub use payouts::{PayoutRow, Submitted};
+pub use payouts::{Ending, PayoutRow, Submitted};
 use queue::Queue;
 pub use receipts::{Job, ReceiptKey};
 pub use revenue::{Cash, Revenue, RevenueDay, RevenueModel, Sources};
@@ -72,6 +74,8 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 enum Write {
     /// Ledger entries, all of them in one transaction.
     Entries(Vec<Entry>),
+    /// What a visitor has had, in the same transaction as the entries.
+    Visit(Visit),
     /// A change of identities, in the same transaction as its neighbours.
     Change(Change),
     /// Runs once everything before it is durable.
@@ -109,6 +113,7 @@ impl std::fmt::Debug for Write {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Write::Entries(_) => "Entries",
+            Write::Visit(_) => "Visit",
             Write::Change(_) => "Change",
             Write::Then(_) => "Then",
             Write::Stop => "Stop",

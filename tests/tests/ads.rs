@@ -71,7 +71,10 @@ async fn an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicke
     let visitor = scene.relay.visitor();
     let token = json!({"token": ad["impressionToken"]});
     let seen = |answer: Value| answer["counted"].clone();
-    assert_eq!(seen(visitor.post("/api/ads/impressions", &token).await?.expect(200)?), true);
+    let named = visitor.clone().with("idempotency-key", "k");
+    for _ in 0..2 {
+        assert_eq!(seen(named.post("/api/ads/impressions", &token).await?.expect(200)?), true);
+    }
     assert_eq!(seen(visitor.post("/api/ads/impressions", &token).await?.expect(200)?), false);
     let forged = json!({"token": ad["impressionToken"].as_str().context("no token")?.replace('s', "c")});
     assert_eq!(visitor.post("/api/ads/impressions", &forged).await?.status, 400);

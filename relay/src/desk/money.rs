@@ -1,7 +1,7 @@
 //! Money at the desk that is no job's: what comes in, goes back or is put right, and what there is.
 
 use rekursing_market::{
-    Premium, PremiumRefusal, Taken,
+    Charged, Premium, PremiumRefusal, Taken,
     ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Transfer},
 };
 use rekursing_protocol::{AccountId, KeyId, Moment, Nanos};
@@ -95,11 +95,12 @@ impl Desk {
     pub fn correct(
         &self,
         entry: &Entry,
+        charged: Option<&Charged>,
         reason: &str,
         act: Act,
     ) -> Result<oneshot::Receiver<anyhow::Result<()>>, CorrectionRefusal> {
         self.run(|market, now| {
-            market.correct(now, entry, reason)?;
+            market.correct(now, entry, charged, reason)?;
             // In front of the entries, which are queued when this is over.
             Ok(self.shared.store.log(now, act))
         })

@@ -81,16 +81,23 @@ pub(super) async fn cancel(
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
     job: Result<Path<String>, PathRejection>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     caller::origin(&house, &headers)?;
     let Path(job) = job?;
     // The provider knows the job's id too, so that alone is no right to cancel.
-    let payer = caller::caller(&house, &headers, peer).await?.payer;
-    let known = job.parse::<JobId>().is_ok_and(|job| house.desk.cancel_by_id(job, payer));
-    if known {
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    Err(Problem::new(StatusCode::NOT_FOUND, "job_not_found", "there is no such job under way"))
+    let caller = caller::caller(&house, &headers, peer).await?;
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "job_not_found", "there is no such job under way");
+    let job: JobId = job.parse().map_err(|_| unknown())?;
+    let named = once::named(&headers, &caller, "/api/llm/inference/cancel", &once::about(job, b""))?;
+    let cancelled = async {
+        let known = house.desk.cancel_by_id(job, caller.payer) || {
+            // At midnight a visitor becomes another.
+            let visitor = house.desk.visitor_yesterday(caller::address(&house, &headers, peer));
+            caller.holder.is_none() && house.desk.cancel_by_id(job, Payer::Free { visitor })
+        };
+        if known { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(unknown()) }
+    };
+    once::change(&house, named, job, cancelled).await
 }
 
 async fn ask(

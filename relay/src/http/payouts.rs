@@ -11,8 +11,8 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use rekursing_market::payout::Schedule;
-use rekursing_protocol::{Nanos, PayoutId};
+use rekursing_market::payout::{self, Schedule};
+use rekursing_protocol::{Nanos, PayoutId, name};
 use rekursing_rails::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     house::House,
-    payouts::{self, Asked, Denial, Wish},
-    store::{Act, Deed},
+    payouts::{self, Asked, By, Denial, Wish},
+    store::{Act, Deed, Ending, PayoutRow},
 };
 
 type Shared = State<Arc<House>>;
@@ -36,8 +36,8 @@ type Plugin = Result<Path<String>, PathRejection>;
 /// Longest destination that is looked at, in bytes.
 const DESTINATION_BYTES_MAX: usize = 200;
 
-/// Longest reason of the operator, in characters.
-const REASON_MAX: usize = 200;
+/// Longest text of the operator's, in characters.
+const TEXT_MAX: usize = 200;
 
 /// The body of `PUT /api/plugin/payouts/{pluginId}/method`.
 #[derive(Deserialize)]
@@ -68,6 +68,26 @@ struct Order {
 struct Refusal {
     #[serde(default)]
     reason: Option<String>,
+}
+
+/// The body of `POST /api/operator/payouts/{payoutId}/settle`: what became of it.
+#[derive(Deserialize)]
+#[serde(tag = "outcome", rename_all = "camelCase", deny_unknown_fields)]
+enum Settling {
+    /// It arrived.
+    Confirmed {
+        /// The rail's own name for the payment.
+        reference: String,
+        reason: String,
+        #[serde(default)]
+        cost: Nanos,
+    },
+    /// It did not, and cannot any more.
+    Returned {
+        reason: String,
+        #[serde(default)]
+        cost: Nanos,
+    },
 }
 
 /// `GET /api/plugin/payouts/{pluginId}`
@@ -102,7 +122,7 @@ pub(super) async fn ask(
     let answered = async {
         Ok(match asked.await? {
             Asked::Quoted(method, quote) => {
-                let quote = json!({ "quote": house.payouts.quote_view(&method, quote) });
+                let quote = json!({ "quote": house.payouts.quote_view(&method, quote, house.desk.now()) });
                 once::fruitless((StatusCode::OK, Json(quote)).into_response())
             }
             Asked::Made(payout) => {
@@ -168,15 +188,20 @@ pub(super) async fn cancel(
     State(house): Shared,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     caller::origin(&house, &headers)?;
     let Path((plugin, payout)) = path?;
     let owner = owner(&house, &plugin, &headers)?;
     let id: PayoutId = payout.parse().map_err(|_| Denial::NotFound)?;
+    let named = once::named_by_owner(&headers, owner, "/api/plugin/payouts/cancel", &once::about(id, b""))?;
     let cancelled = whole(&house, move |house| async move {
-        house.payouts.cancel(id, Some(owner), "cancelled by the owner", house.desk.now()).await
+        house.payouts.cancel(id, By::Owner(owner), "cancelled by the owner", house.desk.now()).await
     });
-    Ok(Json(json!({ "payout": house.payouts.payout_view(&cancelled.await?) })))
+    let answered = async {
+        let view = house.payouts.payout_view(&cancelled.await?);
+        Ok(Json(json!({ "payout": view })).into_response())
+    };
+    once::once(&house, named, entry(payout::State::Cancelled, id), answered).await
 }
 
 /// `GET /api/operator/payouts`
@@ -191,18 +216,19 @@ pub(super) async fn approve(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     payout: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-    _: Posted,
-) -> Result<Json<Value>, Problem> {
+    Posted { body, .. }: Posted,
+) -> Result<Response, Problem> {
     caller::operator(&house, &headers)?;
-    let id = named(payout)?;
+    let id = one(payout)?;
+    let about = once::about(id, &body);
+    let named = once::named_by_operator(&headers, "/api/operator/payouts/approve", &about)?;
     let who = operator::who(&house, &headers, peer);
     let approved = whole(&house, move |house| async move {
         let approved = house.payouts.approve(id, house.desk.now()).await?;
         log(&house, Act::of(&who, Deed::PayoutApproved, id, "")).await?;
         Ok(approved)
     });
-    let approved = approved.await?;
-    Ok(Json(json!({ "payout": house.payouts.operator_view(&approved, house.desk.now()) })))
+    once::change(&house, named, id, operators_answer(&house, approved)).await
 }
 
 /// `POST /api/operator/payouts/{payoutId}/cancel`
@@ -212,27 +238,80 @@ pub(super) async fn refuse(
     payout: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     caller::operator(&house, &headers)?;
-    let id = named(payout)?;
+    let id = one(payout)?;
     let Refusal { reason } = posted::read(&body)?;
     let reason = reason.unwrap_or_else(|| "cancelled by the operator".to_owned());
-    if reason.chars().count() > REASON_MAX {
-        return Err(Problem::field("reason", "a reason has at most 200 characters"));
-    }
-    let who = operator::who(&house, &headers, peer);
+    check_text("reason", &reason)?;
+    let about = once::about(id, &body);
+    let named = once::named_by_operator(&headers, "/api/operator/payouts/cancel", &about)?;
+    let act = Act::of(&operator::who(&house, &headers, peer), Deed::PayoutCancelled, id, &reason);
     let cancelled = whole(&house, move |house| async move {
-        let cancelled = house.payouts.cancel(id, None, &reason, house.desk.now()).await?;
-        log(&house, Act::of(&who, Deed::PayoutCancelled, id, &reason)).await?;
-        Ok(cancelled)
+        house.payouts.cancel(id, By::Operator(act), &reason, house.desk.now()).await
     });
-    let cancelled = cancelled.await?;
-    Ok(Json(json!({ "payout": house.payouts.operator_view(&cancelled, house.desk.now()) })))
+    once::once(&house, named, entry(payout::State::Cancelled, id), operators_answer(&house, cancelled)).await
 }
 
-fn named(payout: Result<Path<String>, PathRejection>) -> Result<PayoutId, Problem> {
+/// `POST /api/operator/payouts/{payoutId}/settle`
+pub(super) async fn settle(
+    State(house): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    payout: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    Posted { body, .. }: Posted,
+) -> Result<Response, Problem> {
+    caller::operator(&house, &headers)?;
+    let id = one(payout)?;
+    let (outcome, cost, reference, reason) = match posted::read(&body)? {
+        Settling::Confirmed { reference, reason, cost } => {
+            (payout::State::Confirmed, cost, Some(reference), reason)
+        }
+        Settling::Returned { reason, cost } => (payout::State::Returned, cost, None, reason),
+    };
+    for (field, text) in [("reference", reference.as_deref()), ("reason", Some(reason.as_str()))] {
+        let Some(text) = text else { continue };
+        check_text(field, text)?;
+        if text.trim().is_empty() {
+            return Err(Problem::field(field, "what is settled by hand is settled for a reason"));
+        }
+    }
+    let named = once::named_by_operator(&headers, "/api/operator/payouts/settle", &once::about(id, &body))?;
+    let who = operator::who(&house, &headers, peer);
+    let act = Act::of(&who, Deed::PayoutSettled, id, &format!("{outcome}: {reason}"));
+    let settled = whole(&house, move |house| async move {
+        let now = house.desk.now();
+        let end = Ending { cost, reference, act: Some((now, act)), ..Ending::of(outcome, &reason) };
+        house.payouts.settle(id, end, now).await
+    });
+    once::once(&house, named, entry(outcome, id), operators_answer(&house, settled)).await
+}
+
+/// Reads which payout a path names.
+fn one(payout: Result<Path<String>, PathRejection>) -> Result<PayoutId, Problem> {
     let Path(payout) = payout?;
     payout.parse().map_err(|_| Denial::NotFound.into())
+}
+
+/// Returns the id of the entry that brings a payout into a state.
+fn entry(state: payout::State, id: PayoutId) -> String {
+    format!("{}:{id}", state.cause())
+}
+
+fn check_text(field: &'static str, text: &str) -> Result<(), Problem> {
+    if text.chars().count() > TEXT_MAX || !name::is_plain(text) {
+        return Err(Problem::field(field, "at most 200 characters, all of them visible"));
+    }
+    Ok(())
+}
+
+/// Shows the operator a payout once something is done about it.
+async fn operators_answer(
+    house: &House,
+    done: impl Future<Output = Result<PayoutRow, Problem>>,
+) -> Result<Response, Problem> {
+    let view = house.payouts.operator_view(&done.await?, house.desk.now());
+    Ok(Json(json!({ "payout": view })).into_response())
 }
 
 /// Stores what the operator did, behind it.
@@ -268,9 +347,16 @@ impl From<Denial> for Problem {
             Denial::Quote(Insufficient { .. }) => {
                 Problem::new(StatusCode::PAYMENT_REQUIRED, "insufficient_funds", message)
             }
+            Denial::Held { left, .. } => Problem {
+                retry_after: Some(left.0.div_ceil(1_000)),
+                ..Problem::new(StatusCode::CONFLICT, "payout_held", message)
+            },
             Denial::TooMany { .. } => Problem::new(StatusCode::CONFLICT, "too_many_payouts", message),
             Denial::NotFound => Problem::new(StatusCode::NOT_FOUND, "payout_not_found", message),
             Denial::Late { .. } => Problem::new(StatusCode::CONFLICT, "payout_under_way", message),
+            Denial::NotSent { .. } => Problem::new(StatusCode::CONFLICT, "payout_not_sent", message),
+            Denial::RailDiffers { .. } => Problem::new(StatusCode::CONFLICT, "payout_rail_differs", message),
+            Denial::Cost { .. } => Problem::field("cost", &message),
             Denial::Store(error) => {
                 tracing::error!(error = format!("{error:#}"), "could not do something about payouts");
                 Problem::internal()

@@ -68,6 +68,7 @@ fn operators() -> Router<Arc<House>> {
         .route("/api/operator/payouts", get(payouts::under_way))
         .route("/api/operator/payouts/{payout}/approve", post(payouts::approve))
         .route("/api/operator/payouts/{payout}/cancel", post(payouts::refuse))
+        .route("/api/operator/payouts/{payout}/settle", post(payouts::settle))
         .route("/api/analytics/revenue", get(analytics::revenue))
 }
 
@@ -162,7 +163,7 @@ fn cors(house: &Arc<House>) -> CorsLayer {
     });
     CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, once::KEY])
         .expose_headers([RETRY_AFTER, REPLAYED, axum::http::HeaderName::from_static("x-rekursing-job")])
         .max_age(Duration::from_secs(3_600))

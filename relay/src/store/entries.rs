@@ -1,14 +1,17 @@
 //! Ledger entries as rows, each chained to the one before.
 
 use anyhow::{Context, Result, ensure};
-use rekursing_market::ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, Transfer, correction_id};
+use rekursing_market::{
+    Charged,
+    ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, Transfer, correction_id},
+};
 use rekursing_protocol::{Moment, Nanos, Price};
 use sha2::{Digest, Sha256};
 
 use super::{
     Store,
     daily::Daily,
-    grant_of,
+    grant_of, keys,
     sql::{Row, Sql, Value},
 };
 
@@ -207,18 +210,40 @@ pub(super) fn read(row: &Row) -> Result<Entry> {
     Ok(Entry { id: row.text(0)?.to_owned(), at: row.moment(1)?, kind })
 }
 
+/// An entry that may be taken back.
+#[derive(Debug)]
+pub struct Correctable {
+    /// The entry.
+    pub entry: Entry,
+    /// Whether it was taken back before.
+    pub before: bool,
+    /// Who paid, where it is a charge and a key did.
+    pub charged: Option<Charged>,
+}
+
 impl Store {
-    /// Reads an entry, and whether it was taken back before.
-    pub async fn correctable(&self, id: String) -> Result<(Option<Entry>, bool)> {
+    /// Reads an entry that is to be taken back.
+    pub async fn correctable(&self, id: String) -> Result<Option<Correctable>> {
         self.read(move |sql| {
-            let by_id = concat!("SELECT ", columns!(), " FROM entry WHERE id = ?1");
-            let entry = sql.first(by_id, &[id.as_str().into()], read)?;
+            let Some(entry) = by_id(sql, &id)? else { return Ok(None) };
             let before = "SELECT COUNT(*) FROM entry WHERE id = ?1";
-            let before = sql.number(before, &[correction_id(&id, 0).into()])?;
-            Ok((entry, before > 0))
+            let before = sql.number(before, &[correction_id(&id, 0).into()])? > 0;
+            let charged = charged(sql, &entry)?;
+            Ok(Some(Correctable { entry, before, charged }))
         })
         .await
     }
+}
+
+fn by_id(sql: &mut Sql, id: &str) -> Result<Option<Entry>> {
+    sql.first(concat!("SELECT ", columns!(), " FROM entry WHERE id = ?1"), &[id.into()], read)
+}
+
+/// Reads who paid a charge, where a key did.
+fn charged(sql: &mut Sql, entry: &Entry) -> Result<Option<Charged>> {
+    let EntryKind::Settle(settle) = &entry.kind else { return Ok(None) };
+    let Some(key) = settle.api_key else { return Ok(None) };
+    Ok(keys::spender(sql, key)?.map(|spender| Charged { at: entry.at, payer: settle.payer, spender }))
 }
 
 /// Reads the transfers from outside behind entry `seen`, up to `last`, with their numbers.

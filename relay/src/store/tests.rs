@@ -35,6 +35,7 @@ on_both! {
     only_the_latest_discrepancies_are_kept,
     a_job_has_the_ad_that_was_sent_first,
     a_purse_tells_what_is_left_held_and_spent,
+    what_visitors_have_had_comes_back_on_its_day_and_is_then_forgotten,
 }
 
 const PAGE: Account = Account::Page(AccountId::from_bits(1));
@@ -140,7 +141,7 @@ fn what_is_known_already_does_not_keep_its_neighbours_out(place: &Place) {
     let again =
         [grant("grant:1", PAGE, 1_000_000), hold(job, 50_000), hold(job, 50_000), settle(job, 50_000)];
     for batch in [&first[..], &again, &again] {
-        writer::insert(&mut unstarted.sql, batch).unwrap();
+        writer::append(&mut unstarted.sql, batch).unwrap();
     }
     let audit = audit(&place.location).unwrap();
     assert_eq!((audit.entries, audit.wrong), (3, None));
@@ -318,7 +319,7 @@ fn a_job_has_the_ad_that_was_sent_first(place: &Place) {
         per_click: Nanos::ZERO,
     };
     for job in [with, without] {
-        writer::insert(&mut store.sql, &[hold(job, 50_000)]).unwrap();
+        writer::append(&mut store.sql, &[hold(job, 50_000)]).unwrap();
     }
     for bits in [1, 3] {
         receipts::insert_ad(&mut store.sql, with, ad(bits)).unwrap();
@@ -326,6 +327,30 @@ fn a_job_has_the_ad_that_was_sent_first(place: &Place) {
     let read = |store: &mut Unstarted, job| receipts::find(&mut store.sql, job).unwrap().unwrap().ad;
     assert_eq!(read(&mut store, with), Some(ad(1)));
     assert_eq!(read(&mut store, without), None);
+}
+
+fn what_visitors_have_had_comes_back_on_its_day_and_is_then_forgotten(place: &Place) {
+    let visit = |day, visitor, jobs| Visit { day, visitor, jobs };
+    let visits = |most| {
+        let mut visits = Store::open(&place.location).unwrap().visits(Moment(Span::DAY.0 * 7), most).unwrap();
+        visits.sort_by_key(|visit| visit.visitor);
+        visits
+    };
+    let store = start(place);
+    store.append(vec![grant("grant:1", PAGE, 1_000_000)]);
+    for visit in [visit(7, 1, 1), visit(7, u64::MAX, 1), visit(7, 1, 2), visit(7, 3, 1), visit(7, 3, 0)] {
+        store.visited(visit);
+    }
+    now(store.flushed());
+    store.visited(visit(7, 1, 3));
+    store.stop();
+    assert_eq!(visits(9), [visit(7, 1, 3), visit(7, u64::MAX, 1)]);
+    assert_eq!(visits(1).len(), 1);
+    let store = start(place);
+    store.visited(visit(8, 1, 1));
+    store.stop();
+    assert_eq!(visits(9), []);
+    assert_eq!(audit(&place.location).unwrap().entries, 1);
 }
 
 fn a_purse_tells_what_is_left_held_and_spent(place: &Place) {

@@ -9,12 +9,13 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rekursing_market::ledger::Entry;
+use rekursing_market::{Visit, ledger::Entry};
 
 use super::{
     Change, OnForeign, Sql, Write,
     entries::{self, Chain, Stored},
     queue::Queue,
+    visits,
 };
 
 /// How long an entry that nobody waits for may wait for company.
@@ -120,7 +121,7 @@ impl Writer {
     /// Commits the rows, again and again until it succeeds: money that was promised is not dropped.
     /// Meanwhile the store is unhealthy and the relay takes no job.
     fn commit(&mut self, rows: Rows) {
-        if rows.entries.is_empty() && rows.changes.is_empty() {
+        if rows.entries.is_empty() && rows.changes.is_empty() && rows.visits.is_empty() {
             return;
         }
         self.mend();
@@ -129,7 +130,7 @@ impl Writer {
         }
         let mut failures = 0;
         loop {
-            match insert(&mut self.sql, &rows.entries) {
+            match insert(&mut self.sql, &rows.entries, &rows.visits) {
                 Ok(inserted) => {
                     self.torn |= inserted.are_torn;
                     inserted.runs.into_iter().for_each(|(first, last)| self.seen.note(first, last));
@@ -188,6 +189,7 @@ impl Writer {
 #[derive(Default)]
 struct Rows {
     entries: Vec<Entry>,
+    visits: Vec<Visit>,
     changes: Vec<Change>,
 }
 
@@ -197,6 +199,7 @@ fn split(writes: Vec<Write>) -> (Rows, Vec<Rest>) {
     for write in writes {
         match write {
             Write::Entries(entries) => rows.entries.extend(entries),
+            Write::Visit(visit) => rows.visits.push(visit),
             Write::Change(change) => rows.changes.push(change),
             Write::Then(then) => rest.push(Rest::Then(then)),
             Write::Stop => rest.push(Rest::Stop),
@@ -240,9 +243,20 @@ pub(super) struct Inserted {
     pub(super) are_torn: bool,
 }
 
+/// Stores entries and visits, all of them or none.
+fn insert(sql: &mut Sql, entries: &[Entry], visits: &[Visit]) -> Result<Inserted> {
+    if visits.is_empty() {
+        return append(sql, entries);
+    }
+    sql.write(|sql| {
+        visits::put(sql, visits)?;
+        append(sql, entries)
+    })
+}
+
 /// Stores entries, all in one statement; one by one when some are there already, as after a commit whose
 /// answer was lost.
-pub(super) fn insert(sql: &mut Sql, entries: &[Entry]) -> Result<Inserted> {
+pub(super) fn append(sql: &mut Sql, entries: &[Entry]) -> Result<Inserted> {
     if entries.is_empty() {
         return Ok(Inserted::default());
     }

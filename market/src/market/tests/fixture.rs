@@ -161,6 +161,7 @@ pub(super) fn names(effects: &[Effect]) -> Vec<&'static str> {
             "void" => "void",
             _ => "grant",
         }),
+        Effect::Visited(_) => "visited",
         Effect::Settled { .. } => "settled",
         Effect::Ended { .. } => "ended",
         Effect::Close { .. } => "close",

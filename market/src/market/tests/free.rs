@@ -4,7 +4,7 @@ use rekursing_protocol::{AccountId, FailCode, Nanos, Offer, OfferKind, Price, Sp
 
 use super::fixture::*;
 use crate::{
-    Account, Market, Payer, Refusal, Request, Terms, Usage,
+    Account, Effect, Market, Payer, Refusal, Request, Terms, Usage, Visit,
     free::hangs_on_ad,
     ledger::{Cause, Transfer},
 };
@@ -35,6 +35,26 @@ fn an_empty_budget_is_told() {
     let refusal = refused(&mut market, free(1, 1));
     assert_eq!(refusal, Refusal::FreeBudgetEmpty { needs: Nanos::new(30_000), available: Nanos::ZERO });
     assert_eq!(refusal.code(), "free_budget_empty");
+}
+
+#[test]
+fn what_a_visitor_has_had_is_told_to_be_kept_and_counts_at_the_next_start() {
+    let mut market = strict(2);
+    market.submit(NOW, free(1, 7)).unwrap();
+    let Some(Effect::Visited(visit)) = effects(&mut market).pop() else { panic!("nothing is to be kept") };
+    assert_eq!(visit, Visit { day: NOW.day(), visitor: 7, jobs: 1 });
+    market.submit(NOW, free(2, 7)).unwrap();
+    assert_eq!(names(&effects(&mut market)), ["visited"], "it waits");
+    market.cancel(NOW, job(2), Usage::default());
+    assert_eq!(effects(&mut market), [Effect::Visited(visit)], "a job that nobody took on is given back");
+    let unknown = Request { model: crate::Wish::Named("no".to_owned()), ..free(3, 7) };
+    refused(&mut market, unknown);
+    assert_eq!(effects(&mut market), [], "what was refused changes nothing");
+
+    let mut next = strict(1);
+    next.restore_visit(NOW, visit);
+    assert_eq!(refused(&mut next, free(1, 7)), Refusal::FreeQuotaUsed { jobs_per_day: 1 });
+    assert_eq!(next.submit(NOW, free(2, 8)), Ok(()));
 }
 
 #[test]

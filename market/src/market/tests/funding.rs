@@ -291,6 +291,7 @@ impl World {
             | Effect::Cancel { .. }
             | Effect::Lost { .. }
             | Effect::Renewal { .. }
+            | Effect::Visited(_)
             | Effect::Close { .. } => {}
         }
     }

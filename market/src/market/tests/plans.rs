@@ -407,6 +407,7 @@ impl World {
             Effect::Renewal { account, renews_for } => {
                 self.renewals.insert(account, renews_for);
             }
+            Effect::Visited(_) => {}
         }
     }
 

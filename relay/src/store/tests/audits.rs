@@ -84,7 +84,7 @@ fn an_audit_finds_a_sum_that_is_not_the_entries(place: &Place) {
 fn a_long_book_is_audited_to_its_end(place: &Place) {
     let mut unstarted = Store::open(&place.location).unwrap();
     let grants: Vec<Entry> = (1..=12_000).map(|number| grant(&format!("grant:{number}"), PAGE, 1)).collect();
-    writer::insert(&mut unstarted.sql, &grants).unwrap();
+    writer::append(&mut unstarted.sql, &grants).unwrap();
     let sound = audit(&place.location).unwrap();
     assert_eq!((sound.entries, sound.wrong), (12_000, None));
     tamper(place, "UPDATE entry SET note = 'x' WHERE seq = 11999");

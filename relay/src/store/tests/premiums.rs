@@ -37,6 +37,7 @@ fn life(place: &Place, now: Moment, change: impl FnOnce(&mut Market)) -> (Option
             Effect::Assign(_)
             | Effect::Cancel { .. }
             | Effect::Lost { .. }
+            | Effect::Visited(_)
             | Effect::Settled { .. }
             | Effect::Ended { .. }
             | Effect::Close { .. } => panic!("no job is about"),
@@ -61,7 +62,7 @@ fn premium_outlives_a_restart_and_what_was_taken_back_or_is_over_does_not(place:
     assert_eq!((known, renewed.len()), (None, 1));
     let second = Premium { until: first.until + period, ..first };
     let (known, corrected) = life(place, first.until, |market| {
-        market.correct(first.until, &renewed[0], "by mistake").unwrap();
+        market.correct(first.until, &renewed[0], None, "by mistake").unwrap();
     });
     assert_eq!((known, corrected.len()), (Some(second), 1));
     let (known, bought) = life(place, first.until, |market| {
