@@ -176,7 +176,11 @@ pub struct Rates {
     free_requests: DefaultKeyedRateLimiter<IpAddr>,
     keys: DefaultKeyedRateLimiter<IpAddr>,
     outlooks: DefaultKeyedRateLimiter<PluginId>,
+    payouts: DefaultKeyedRateLimiter<PluginId>,
 }
+
+/// How often a plugin may change something about its payouts: they are all changed in one line.
+const PAYOUT_CHANGES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
 
 /// How often a plugin may ask for its outlook.
 const OUTLOOKS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(12).unwrap();
@@ -193,12 +197,18 @@ impl Rates {
             free_requests: per_minute(config.limits.free_requests_per_minute),
             keys: per_minute(config.limits.keys_per_minute),
             outlooks: RateLimiter::keyed(Quota::per_minute(OUTLOOKS_PER_MINUTE)),
+            payouts: RateLimiter::keyed(Quota::per_minute(PAYOUT_CHANGES_PER_MINUTE)),
         }
     }
 
     /// Counts a registration.
     pub fn registration(&self, address: IpAddr) -> bool {
         self.registrations.check_key(&address).is_ok()
+    }
+
+    /// Counts a change of a plugin's payouts.
+    pub fn payout(&self, plugin: PluginId) -> bool {
+        self.payouts.check_key(&plugin).is_ok()
     }
 
     /// Counts a plugin's look at its outlook.
@@ -226,7 +236,9 @@ impl Rates {
         for rate in [&self.registrations, &self.connects, &self.free_requests, &self.keys] {
             rate.retain_recent();
         }
-        self.outlooks.retain_recent();
+        for rate in [&self.outlooks, &self.payouts] {
+            rate.retain_recent();
+        }
     }
 }
 

@@ -129,6 +129,59 @@ async fn a_payout_that_is_asked_for_again_by_its_name_is_the_same_one() {
     case.end().await;
 }
 
+/// Sends a call and hangs up at once, without reading a word.
+async fn hang_up(case: &Case, path: &str, name: &str, body: &Value) {
+    use tokio::io::AsyncWriteExt;
+    let address = case.url.strip_prefix("http://").unwrap();
+    let (secret, body) = (&case.secret, body.to_string());
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {secret}\r\ncontent-type: \
+         application/json\r\nidempotency-key: {name}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    socket.write_all(head.as_bytes()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_and_asks_again_by_the_same_name_has_one_payout() {
+    let case = Case::new("").await;
+    let wish = json!({"method": "paypal", "destination": "ada@example.com", "threshold": "5"});
+    assert_eq!(case.own(Method::PUT, "/method", wish).await.0, StatusCode::OK);
+    let path = format!("/api/plugin/payouts/{}", case.plugin);
+    let body = json!({"amount": "5", "accept": "0.25"});
+    for round in 1..=3 {
+        let name = format!("round {round}");
+        hang_up(&case, &path, &name, &body).await;
+        let answer = loop {
+            let call = case.named(Method::POST, &path, &case.secret, body.clone(), Some(&name));
+            let (status, answer) = call.await;
+            if code(&answer) != "idempotency_running" {
+                assert_eq!(status, StatusCode::CREATED, "{answer}");
+                break answer;
+            }
+        };
+        let (_, listed) = case.own(Method::GET, "", Value::Null).await;
+        let payouts = listed["payouts"].as_array().unwrap();
+        assert_eq!(payouts.len(), round, "{listed}");
+        assert!(payouts.iter().any(|payout| payout["id"] == answer["payout"]["id"]));
+    }
+    case.end().await;
+}
+
+#[tokio::test]
+async fn a_plugin_changes_its_payouts_so_often_and_no_more() {
+    let case = Case::new("").await;
+    let mut refused = 0;
+    for _ in 0..40 {
+        let (status, answer) = case.own(Method::DELETE, "/method", Value::Null).await;
+        refused += usize::from(status == StatusCode::TOO_MANY_REQUESTS && code(&answer) == "rate_limited");
+    }
+    assert!((1..=10).contains(&refused), "{refused}");
+    assert_eq!(case.own(Method::GET, "", Value::Null).await.0, StatusCode::OK, "looking is free");
+    case.end().await;
+}
+
 #[tokio::test]
 async fn what_is_done_about_a_payout_by_its_name_is_done_once_and_answered_alike() {
     let case = Case::new("[payouts]\napproval = true\napproval_above = \"6\"").await;

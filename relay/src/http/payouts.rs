@@ -1,7 +1,4 @@
 //! The routes of payouts: an owner's own, and the operator's over all.
-//!
-//! What changes something runs in a task of its own, so that a caller who hangs up leaves nothing half
-//! done.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -12,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_market::payout::{self, Schedule};
-use rekursing_protocol::{Nanos, PayoutId, name};
+use rekursing_protocol::{Nanos, PayoutId, PluginId, name};
 use rekursing_rails::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -109,18 +106,15 @@ pub(super) async fn ask(
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
     let Path(plugin) = plugin?;
-    let owner = owner(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers)?;
     let Order { amount, accept } = posted::read(&body)?;
     let wrong =
         || Problem::field("amount", "an amount is USD as a decimal text such as \"5.00\", or \"all\"");
     let amount = if amount == "all" { None } else { Some(amount.parse().map_err(|_| wrong())?) };
     let named = once::named_by_owner(&headers, owner, "/api/plugin/payouts", &body)?;
     let id = payouts::new_id(house.desk.now());
-    let asked = whole(&house, move |house| async move {
-        house.payouts.ask(id, owner, amount, accept, house.desk.now()).await
-    });
     let answered = async {
-        Ok(match asked.await? {
+        Ok(match house.payouts.ask(id, owner, amount, accept, house.desk.now()).await? {
             Asked::Quoted(method, quote) => {
                 let quote = json!({ "quote": house.payouts.quote_view(&method, quote, house.desk.now()) });
                 once::fruitless((StatusCode::OK, Json(quote)).into_response())
@@ -154,7 +148,7 @@ pub(super) async fn set_method(
     Posted { body, .. }: Posted,
 ) -> Result<Json<Value>, Problem> {
     let Path(plugin) = plugin?;
-    let owner = owner(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers)?;
     let MethodWish { method, destination, threshold, schedule } = posted::read(&body)?;
     if destination.len() > DESTINATION_BYTES_MAX {
         return Err(Problem::field("destination", "a destination has at most 200 characters"));
@@ -162,12 +156,8 @@ pub(super) async fn set_method(
     let schedule = schedule.map_or(Ok(Schedule::Manual), |text| text.parse());
     let schedule = schedule.map_err(|bad| Problem::field("schedule", &bad.to_string()))?;
     let wish = Wish { method, destination, threshold, schedule };
-    let set =
-        whole(
-            &house,
-            move |house| async move { house.payouts.set_method(owner, wish, house.desk.now()).await },
-        );
-    Ok(Json(house.payouts.method_view(&set.await?, house.desk.now())))
+    let set = house.payouts.set_method(owner, wish, house.desk.now()).await?;
+    Ok(Json(house.payouts.method_view(&set, house.desk.now())))
 }
 
 /// `DELETE /api/plugin/payouts/{pluginId}/method`
@@ -178,7 +168,7 @@ pub(super) async fn remove_method(
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let Path(plugin) = plugin?;
-    let owner = owner(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers)?;
     house.payouts.remove_method(owner, house.desk.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -191,14 +181,13 @@ pub(super) async fn cancel(
 ) -> Result<Response, Problem> {
     caller::origin(&house, &headers)?;
     let Path((plugin, payout)) = path?;
-    let owner = owner(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers)?;
     let id: PayoutId = payout.parse().map_err(|_| Denial::NotFound)?;
     let named = once::named_by_owner(&headers, owner, "/api/plugin/payouts/cancel", &once::about(id, b""))?;
-    let cancelled = whole(&house, move |house| async move {
-        house.payouts.cancel(id, By::Owner(owner), "cancelled by the owner", house.desk.now()).await
-    });
     let answered = async {
-        let view = house.payouts.payout_view(&cancelled.await?);
+        let by = By::Owner(owner);
+        let cancelled = house.payouts.cancel(id, by, "cancelled by the owner", house.desk.now()).await?;
+        let view = house.payouts.payout_view(&cancelled);
         Ok(Json(json!({ "payout": view })).into_response())
     };
     once::once(&house, named, entry(payout::State::Cancelled, id), answered).await
@@ -223,11 +212,11 @@ pub(super) async fn approve(
     let about = once::about(id, &body);
     let named = once::named_by_operator(&headers, "/api/operator/payouts/approve", &about)?;
     let who = operator::who(&house, &headers, peer);
-    let approved = whole(&house, move |house| async move {
+    let approved = async {
         let approved = house.payouts.approve(id, house.desk.now()).await?;
         log(&house, Act::of(&who, Deed::PayoutApproved, id, "")).await?;
         Ok(approved)
-    });
+    };
     once::change(&house, named, id, operators_answer(&house, approved)).await
 }
 
@@ -247,9 +236,7 @@ pub(super) async fn refuse(
     let about = once::about(id, &body);
     let named = once::named_by_operator(&headers, "/api/operator/payouts/cancel", &about)?;
     let act = Act::of(&operator::who(&house, &headers, peer), Deed::PayoutCancelled, id, &reason);
-    let cancelled = whole(&house, move |house| async move {
-        house.payouts.cancel(id, By::Operator(act), &reason, house.desk.now()).await
-    });
+    let cancelled = async { house.payouts.cancel(id, By::Operator(act), &reason, house.desk.now()).await };
     once::once(&house, named, entry(payout::State::Cancelled, id), operators_answer(&house, cancelled)).await
 }
 
@@ -279,12 +266,22 @@ pub(super) async fn settle(
     let named = once::named_by_operator(&headers, "/api/operator/payouts/settle", &once::about(id, &body))?;
     let who = operator::who(&house, &headers, peer);
     let act = Act::of(&who, Deed::PayoutSettled, id, &format!("{outcome}: {reason}"));
-    let settled = whole(&house, move |house| async move {
+    let settled = async {
         let now = house.desk.now();
         let end = Ending { cost, reference, act: Some((now, act)), ..Ending::of(outcome, &reason) };
         house.payouts.settle(id, end, now).await
-    });
+    };
     once::once(&house, named, entry(outcome, id), operators_answer(&house, settled)).await
+}
+
+/// Checks that an owner may change something now.
+fn changing(house: &House, plugin: &str, headers: &HeaderMap) -> Result<PluginId, Problem> {
+    let owner = owner(house, plugin, headers)?;
+    if house.rates.payout(owner) {
+        Ok(owner)
+    } else {
+        Err(Problem::rate_limited("this plugin's payouts were changed too often; wait a minute"))
+    }
 }
 
 /// Reads which payout a path names.
@@ -308,7 +305,7 @@ fn check_text(field: &'static str, text: &str) -> Result<(), Problem> {
 /// Shows the operator a payout once something is done about it.
 async fn operators_answer(
     house: &House,
-    done: impl Future<Output = Result<PayoutRow, Problem>>,
+    done: impl Future<Output = Result<PayoutRow, Denial>>,
 ) -> Result<Response, Problem> {
     let view = house.payouts.operator_view(&done.await?, house.desk.now());
     Ok(Json(json!({ "payout": view })).into_response())
@@ -319,20 +316,6 @@ async fn log(house: &House, act: Act) -> Result<(), Denial> {
     let stored = house.desk.store().log(house.desk.now(), act).await;
     stored.map_err(|_| anyhow::anyhow!("the store has ended"))??;
     Ok(())
-}
-
-/// Does something to its end, whether the caller waits or not.
-async fn whole<T, F>(
-    house: &Arc<House>,
-    work: impl FnOnce(Arc<House>) -> F + Send + 'static,
-) -> Result<T, Problem>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, Denial>> + Send + 'static,
-{
-    let house = Arc::clone(house);
-    let done = tokio::spawn(async move { work(house).await }).await;
-    Ok(done.map_err(|_| Problem::internal())??)
 }
 
 impl From<Denial> for Problem {
