@@ -10,6 +10,7 @@ mod event;
 mod jobs;
 pub mod limits;
 mod link;
+mod outlook;
 mod purse;
 mod random;
 mod record;
@@ -25,10 +26,11 @@ pub use config::{Config, Identity};
 pub use event::{Answer, Event};
 use jobs::Jobs;
 use link::Link;
+use outlook::Prospects;
 use purse::Purse;
 use random::Random;
 use record::Records;
-pub use state::{Connection, EarningsView, JobView, ModelView, Phase, Reason, ServerView, State, Why};
+pub use state::{Connection, EarningsView, Hint, JobView, ModelView, Phase, Reason, ServerView, State, Why};
 use watch::Watch;
 
 /// The owner's agent.
@@ -49,6 +51,7 @@ pub struct Agent {
     jobs: Jobs,
     records: Records,
     purse: Purse,
+    prospects: Prospects,
     commands: Vec<Command>,
     changed: bool,
 }
@@ -71,6 +74,7 @@ impl Agent {
             jobs: Jobs::default(),
             records: Records::default(),
             purse: Purse::default(),
+            prospects: Prospects::default(),
             commands: Vec::new(),
             changed: false,
         }
@@ -122,8 +126,11 @@ impl Agent {
             return None;
         }
         let link = self.link.wake_at(self.jobs.is_empty());
-        let purse = if self.link.is_ready() { self.purse.wake_at() } else { None };
-        [link, purse, self.watch.wake_at(), self.jobs.wake_at()].into_iter().flatten().min()
+        let asks = [self.purse.wake_at(), self.prospects.wake_at()].into_iter().flatten().min();
+        [link, asks.filter(|_| self.link.is_ready()), self.watch.wake_at(), self.jobs.wake_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what is due.
@@ -134,6 +141,7 @@ impl Agent {
         self.advance_watch(now);
         self.advance_link(now);
         self.advance_purse(now);
+        self.advance_prospects(now);
         self.jobs.abort_lingering(now, &mut self.commands);
     }
 
@@ -187,6 +195,8 @@ impl Agent {
             self.registered(answer, now);
         } else if self.purse.awaits(id) {
             self.purse_filled(answer, now);
+        } else if self.prospects.awaits(id) {
+            self.prospects_told(answer, now);
         }
     }
 

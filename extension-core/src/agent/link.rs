@@ -12,6 +12,7 @@ use rekursing_protocol::{
 use super::{
     Agent, Answer, Ask, AskId, Command, Identity, Phase, Why,
     limits::{self, MESSAGE_BYTES_MAX},
+    outlook,
 };
 
 /// How long the relay may take to open the socket, to greet and to say `ready`.
@@ -316,6 +317,7 @@ impl Agent {
         });
         self.changed = true;
         self.purse.ask_by(now);
+        self.prospects.ask_by(now + outlook::AFTER_READY);
         self.tell_inventory();
     }
 

@@ -1,0 +1,133 @@
+//! Why jobs do not come: asked of the relay now and then while none runs, and said in the owner's words.
+
+use rekursing_protocol::{
+    Moment, Span,
+    outlook::{Obstacle, Outlook, Wanted},
+};
+
+use super::{Agent, Answer, Ask, AskId, Command, Hint};
+
+/// How long after the link is there: the owner's first look finds it.
+pub(super) const AFTER_READY: Span = Span::secs(2);
+
+/// How often it is asked for.
+const EVERY: Span = Span::secs(60);
+
+/// What the relay has said.
+#[derive(Debug, Default)]
+pub(super) struct Prospects {
+    seen: Option<Outlook>,
+    asking: Option<AskId>,
+    next: Option<Moment>,
+}
+
+impl Prospects {
+    pub(super) fn awaits(&self, id: AskId) -> bool {
+        self.asking == Some(id)
+    }
+
+    pub(super) fn seen(&self) -> Option<&Outlook> {
+        self.seen.as_ref()
+    }
+
+    /// Asks at the latest then.
+    pub(super) fn ask_by(&mut self, at: Moment) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Moment> {
+        if self.asking.is_some() { None } else { self.next }
+    }
+}
+
+impl Agent {
+    /// Asks when it is due.
+    pub(super) fn advance_prospects(&mut self, now: Moment) {
+        if !self.link.is_ready() || self.prospects.wake_at().is_none_or(|at| now < at) {
+            return;
+        }
+        let (Some(relay), Some(identity)) = (&self.relay, self.identity()) else { return };
+        let url = format!("{}/api/plugin/outlook/{}", relay.http(), identity.plugin);
+        let bearer = Some(identity.secret.clone());
+        let id = AskId(self.fresh_id());
+        (self.prospects.asking, self.prospects.next) = (Some(id), None);
+        self.commands.push(Command::Ask(Ask {
+            id,
+            url,
+            bearer,
+            body: None,
+            timeout: Span::secs(10),
+            answer_bytes_max: 256 << 10,
+        }));
+    }
+
+    /// Takes in the answer. A relay that does not tell has no outlook.
+    pub(super) fn prospects_told(&mut self, answer: Answer<'_>, now: Moment) {
+        self.prospects.asking = None;
+        self.prospects.ask_by(now + EVERY);
+        let Answer::Reply { status: 200, body } = answer else { return };
+        let Ok(outlook) = serde_json::from_slice::<Outlook>(body) else { return };
+        self.changed |= self.prospects.seen.as_ref() != Some(&outlook);
+        self.prospects.seen = Some(outlook);
+    }
+
+    /// Returns why jobs do not come, the weightiest first. What the agent knows better itself is left out.
+    pub(super) fn hints(&self) -> Vec<Hint> {
+        let obstacles = self.prospects.seen().filter(|_| self.link.is_ready() && !self.config.paused);
+        let hints = obstacles.into_iter().flat_map(|outlook| &outlook.obstacles).filter_map(sentence);
+        hints.map(|(code, text)| Hint { code: code.to_owned(), text }).collect()
+    }
+}
+
+/// Says an obstacle in the owner's words, with what can be done about it.
+fn sentence(obstacle: &Obstacle) -> Option<(&'static str, String)> {
+    Some(match obstacle {
+        Obstacle::NotConnected | Obstacle::NoModel | Obstacle::Paused => return None,
+        Obstacle::Parked { .. } => (
+            "parked",
+            "Several jobs in a row failed, so you get none for some seconds. Check the model server."
+                .to_owned(),
+        ),
+        Obstacle::Untrusted { success_permille, .. } => (
+            "untrusted",
+            format!(
+                "Only {} % of your latest jobs went well. Check the model server; the record heals with time.",
+                success_permille / 10
+            ),
+        ),
+        Obstacle::NoDemand => ("no_demand", "Nobody has asked for anything today yet.".to_owned()),
+        Obstacle::NotWanted { model, instead: Wanted { model: other, requests } } => (
+            "not_wanted",
+            format!("Nobody has asked for {model} today. {other} was asked for {}.", times(*requests)),
+        ),
+        Obstacle::Dear { model, percent, .. } => (
+            "dear",
+            format!(
+                "Your price for {model} is {percent} % above what most others ask. Lower it or follow the market."
+            ),
+        ),
+        Obstacle::TooShort { model, context, permille } => (
+            "too_short",
+            format!(
+                "The context of {model}, {context} tokens, is too small for {} % of today's requests. Load it with \
+                 a larger one.",
+                permille / 10
+            ),
+        ),
+        Obstacle::Outranked { model, by } => (
+            "outranked",
+            format!("{by} others with room are well ahead for {model} in speed, success and price."),
+        ),
+        Obstacle::New { jobs_left, .. } => (
+            "new",
+            format!(
+                "You are new: after {jobs_left} more paid jobs and a week, the best-paid jobs come to you too and \
+                 nothing is held back."
+            ),
+        ),
+    })
+}
+
+fn times(number: u64) -> String {
+    if number == 1 { "once".to_owned() } else { format!("{number} times") }
+}
