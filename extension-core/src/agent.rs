@@ -7,6 +7,7 @@
 mod command;
 mod config;
 mod event;
+mod inquiry;
 mod jobs;
 pub mod limits;
 mod link;
@@ -126,7 +127,8 @@ impl Agent {
             return None;
         }
         let link = self.link.wake_at(self.jobs.is_empty());
-        let asks = [self.purse.wake_at(), self.prospects.wake_at()].into_iter().flatten().min();
+        let asks =
+            [self.purse.inquiry.wake_at(), self.prospects.inquiry.wake_at()].into_iter().flatten().min();
         [link, asks.filter(|_| self.link.is_ready()), self.watch.wake_at(), self.jobs.wake_at()]
             .into_iter()
             .flatten()
@@ -193,9 +195,9 @@ impl Agent {
             self.queue_told(answer);
         } else if self.link.awaits(id) {
             self.registered(answer, now);
-        } else if self.purse.awaits(id) {
+        } else if self.purse.inquiry.awaits(id) {
             self.purse_filled(answer, now);
-        } else if self.prospects.awaits(id) {
+        } else if self.prospects.inquiry.awaits(id) {
             self.prospects_told(answer, now);
         }
     }

@@ -316,8 +316,8 @@ impl Agent {
             leave: None,
         });
         self.changed = true;
-        self.purse.ask_by(now);
-        self.prospects.ask_by(now + outlook::AFTER_READY);
+        self.purse.inquiry.ask_by(now);
+        self.prospects.inquiry.ask_by(now + outlook::AFTER_READY);
         self.tell_inventory();
     }
 

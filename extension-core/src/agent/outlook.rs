@@ -5,66 +5,27 @@ use rekursing_protocol::{
     outlook::{Obstacle, Outlook, Wanted},
 };
 
-use super::{Agent, Answer, Ask, AskId, Command, Hint};
+use super::{Agent, Answer, Hint, inquiry::Inquiry};
 
-/// How long after the link is there: the owner's first look finds it.
+/// How long after the link is there it is asked for: the owner's first look finds it.
 pub(super) const AFTER_READY: Span = Span::secs(2);
-
-/// How often it is asked for.
-const EVERY: Span = Span::secs(60);
 
 /// What the relay has said.
 #[derive(Debug, Default)]
 pub(super) struct Prospects {
     seen: Option<Outlook>,
-    asking: Option<AskId>,
-    next: Option<Moment>,
-}
-
-impl Prospects {
-    pub(super) fn awaits(&self, id: AskId) -> bool {
-        self.asking == Some(id)
-    }
-
-    pub(super) fn seen(&self) -> Option<&Outlook> {
-        self.seen.as_ref()
-    }
-
-    /// Asks at the latest then.
-    pub(super) fn ask_by(&mut self, at: Moment) {
-        self.next = Some(self.next.map_or(at, |next| next.min(at)));
-    }
-
-    pub(super) fn wake_at(&self) -> Option<Moment> {
-        if self.asking.is_some() { None } else { self.next }
-    }
+    pub(super) inquiry: Inquiry,
 }
 
 impl Agent {
     /// Asks when it is due.
     pub(super) fn advance_prospects(&mut self, now: Moment) {
-        if !self.link.is_ready() || self.prospects.wake_at().is_none_or(|at| now < at) {
-            return;
-        }
-        let (Some(relay), Some(identity)) = (&self.relay, self.identity()) else { return };
-        let url = format!("{}/api/plugin/outlook/{}", relay.http(), identity.plugin);
-        let bearer = Some(identity.secret.clone());
-        let id = AskId(self.fresh_id());
-        (self.prospects.asking, self.prospects.next) = (Some(id), None);
-        self.commands.push(Command::Ask(Ask {
-            id,
-            url,
-            bearer,
-            body: None,
-            timeout: Span::secs(10),
-            answer_bytes_max: 256 << 10,
-        }));
+        self.inquire("outlook", |agent| &mut agent.prospects.inquiry, now);
     }
 
     /// Takes in the answer. A relay that does not tell has no outlook.
     pub(super) fn prospects_told(&mut self, answer: Answer<'_>, now: Moment) {
-        self.prospects.asking = None;
-        self.prospects.ask_by(now + EVERY);
+        self.prospects.inquiry.answered(now);
         let Answer::Reply { status: 200, body } = answer else { return };
         let Ok(outlook) = serde_json::from_slice::<Outlook>(body) else { return };
         self.changed |= self.prospects.seen.as_ref() != Some(&outlook);
@@ -73,7 +34,7 @@ impl Agent {
 
     /// Returns why jobs do not come, the weightiest first. What the agent knows better itself is left out.
     pub(super) fn hints(&self) -> Vec<Hint> {
-        let obstacles = self.prospects.seen().filter(|_| self.link.is_ready() && !self.config.paused);
+        let obstacles = self.prospects.seen.as_ref().filter(|_| self.link.is_ready() && !self.config.paused);
         let hints = obstacles.into_iter().flat_map(|outlook| &outlook.obstacles).filter_map(sentence);
         hints.map(|(code, text)| Hint { code: code.to_owned(), text }).collect()
     }
