@@ -98,10 +98,18 @@ impl Desk {
         &self.shared.terms
     }
 
-    /// Lets a session in.
-    pub fn join(&self, session: SessionId, plugin: PluginId, face: Face, inventory: Inventory) {
+    /// Lets a session in, whose visitors' number is [`Desk::visitor`] of where it comes from; `None` where that
+    /// is no visitor's network.
+    pub fn join(
+        &self,
+        session: SessionId,
+        plugin: PluginId,
+        network: Option<u64>,
+        face: Face,
+        inventory: Inventory,
+    ) {
         self.shared.sessions.insert(session, face);
-        self.run(|market, now| market.join(now, session, plugin, inventory));
+        self.run(|market, now| market.join_from(now, session, plugin, network, inventory));
     }
 
     /// Notes that a session offers something else.

@@ -146,21 +146,42 @@ struct Seen {
 }
 
 /// `POST /api/ads/impressions`
-pub(super) async fn seen(State(house): Shared, Posted { body, .. }: Posted) -> Result<Json<Value>, Problem> {
+pub(super) async fn seen(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+    Posted { body, .. }: Posted,
+) -> Result<Json<Value>, Problem> {
     let Seen { token } = posted::read(&body)?;
-    let counted = house.ads.seen(&token).await.map_err(|refusal| match refusal {
+    let visitor = caller::visitor(&house, &headers, peer);
+    let counted = house.ads.seen(&token, visitor).await.map_err(not_counted)?;
+    Ok(Json(json!({"counted": counted})))
+}
+
+fn not_counted(refusal: NotCounted) -> Problem {
+    match refusal {
         NotCounted::Token => Problem::field("token", "this relay has not made this token"),
-        NotCounted::Over => {
+        NotCounted::Over | NotCounted::ClicksUsed => {
             let message = "the ad was sent too long ago to count, or cannot be paid any more";
             Problem::new(StatusCode::GONE, "ad_over", message)
         }
-    })?;
-    Ok(Json(json!({"counted": counted})))
+        NotCounted::OtherVisitor => {
+            let message = "the ad was sent to somebody else; who asked for the answer confirms it";
+            Problem::new(StatusCode::FORBIDDEN, "other_visitor", message)
+        }
+        NotCounted::TooSoon { wait } => {
+            let message =
+                format!("an ad counts once it was visible for a second; tell it again in {} ms", wait.0);
+            let retry_after = Some(wait.0.div_ceil(1_000).max(1));
+            Problem { retry_after, ..Problem::new(StatusCode::CONFLICT, "ad_too_soon", message) }
+        }
+    }
 }
 
 /// `GET /ad/click/{token}`
 pub(super) async fn click(
     State(house): Shared,
+    ConnectInfo(peer): Peer,
     method: Method,
     headers: HeaderMap,
     token: Result<Path<String>, PathRejection>,
@@ -172,7 +193,7 @@ pub(super) async fn click(
     let looks_ahead = headers.contains_key("sec-purpose") || headers.contains_key("purpose");
     if method == Method::GET && !looks_ahead {
         // It leads there whether it counts or not.
-        let counted = house.ads.clicked(&token).await;
+        let counted = house.ads.clicked(&token, caller::visitor(&house, &headers, peer)).await;
         tracing::debug!(?counted, "an ad was clicked");
     }
     let mut response = StatusCode::FOUND.into_response();
