@@ -46,6 +46,9 @@ pub struct Config {
     pub extensions: Vec<String>,
     /// Whether a proxy stands in front, so that the last address of `X-Forwarded-For` is the visitor's.
     pub behind_proxy: bool,
+    /// Plugins that must have served a family of models in an hour for its jobs to be told with model, provider
+    /// and money in the public list of that hour.
+    pub public_providers_min: usize,
     /// SHA-256, in hex, of the operator's token. Without it the operator's routes are closed.
     pub operator_token_sha256: Option<String>,
     /// Address and port for the operator's routes alone, which are then on no other. None: they are with
@@ -249,6 +252,7 @@ impl Default for Config {
             origins: vec!["https://rekursing.com".to_owned(), "https://www.rekursing.com".to_owned()],
             extensions: Vec::new(),
             behind_proxy: false,
+            public_providers_min: 3,
             operator_token_sha256: None,
             operator_listen: None,
             free: Free::default(),

@@ -200,7 +200,6 @@ pub(super) async fn stats(State(house): State<Arc<House>>) -> Json<Value> {
                 "gpuClass": face.as_ref().map(|face| face.gpu.class),
                 "models": models,
                 "slots": session.slots,
-                "jobs": session.busy,
                 "paused": session.paused,
                 "successRate": tokens_per_second(session.success_permille * 1_000).map(|rate| rate / 1_000.0),
                 "uptimeSeconds": now.since(session.since).0 / 1_000,
