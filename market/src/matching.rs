@@ -97,7 +97,8 @@ pub(crate) fn fit(
     if !welcome.is_empty() && !welcome.iter().any(|name| name.eq_ignore_ascii_case(&offer.quantization)) {
         return Err(Miss::Quantization(vec![offer.quantization.clone()]));
     }
-    keep(request.owner_of_page != Some(session.plugin), Miss::OwnPlugin)?;
+    let visitor = request.payer.visitor();
+    keep(visitor.is_none() || visitor != session.network, Miss::OwnPlugin)?;
     keep(!need.excluded.contains(&session.plugin), Miss::Failed)?;
     let trusted = session.reliability.success(terms, now) * 1_000.0 >= whole(terms.trust_permille_min);
     keep(trusted, Miss::Trust)?;

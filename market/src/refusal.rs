@@ -85,8 +85,10 @@ pub enum Refusal {
         /// Those on offer, sorted.
         available: Vec<String>,
     },
-    /// Only the page's own plugin is left.
-    #[error("only your own plugin serves this, and nobody is served by himself")]
+    /// Only plugins of the visitor's own network are left, and nobody is paid for answering himself.
+    #[error(
+        "only a plugin of your own network serves this, and no free answer comes from there; ask with an API key"
+    )]
     OnlyOwnProvider,
     /// Everybody who is left has failed too often.
     #[error("every provider of this model has failed too often of late")]

@@ -24,7 +24,7 @@ use rekursing_market::{
     },
     ledger::{Book, Cause},
 };
-use rekursing_protocol::{AccountId, CampaignId, ImpressionId, JobId, Moment, Nanos, frame::Call};
+use rekursing_protocol::{AccountId, CampaignId, ImpressionId, JobId, Moment, Nanos, Span, frame::Call};
 
 pub use placing::{Placement, Placing};
 pub use spec::{Spec, Wrong};
@@ -44,14 +44,23 @@ use crate::{
 #[derive(Debug)]
 pub struct Ads {
     board: Mutex<Board>,
-    /// Ads that were chosen and not sent, until the board is free to take them back.
-    unsent: Mutex<Vec<ImpressionId>>,
+    /// What became of ads that were chosen, until the board is free to hear of it.
+    news: Mutex<Vec<News>>,
     specs: Mutex<BTreeMap<CampaignId, Spec>>,
     tally: Mutex<Tally>,
     tokens: Tokens,
     desk: Desk,
     /// Changes of campaigns, one after the other.
     changing: tokio::sync::Mutex<()>,
+}
+
+/// What became of an ad that was chosen.
+#[derive(Debug, Clone, Copy)]
+enum News {
+    /// It was sent to its page.
+    Sent(ImpressionId, Moment),
+    /// Nobody took it.
+    Unsent(ImpressionId),
 }
 
 /// What was stored of ads.
@@ -91,6 +100,15 @@ pub enum NotCounted {
     Token,
     /// The ad is not out any more.
     Over,
+    /// The ad was sent to another visitor.
+    OtherVisitor,
+    /// The ad has not been there long enough.
+    TooSoon {
+        /// How much longer it takes.
+        wait: Span,
+    },
+    /// As many of the visitor's clicks as may count today have counted.
+    ClicksUsed,
 }
 
 impl Kept {
@@ -121,7 +139,7 @@ impl Ads {
     pub fn new(kept: Kept, desk: Desk) -> Arc<Ads> {
         Arc::new(Ads {
             board: Mutex::new(kept.board),
-            unsent: Mutex::default(),
+            news: Mutex::default(),
             specs: Mutex::new(kept.specs),
             tally: Mutex::default(),
             tokens: Tokens::new(kept.key),
@@ -191,10 +209,12 @@ impl Ads {
         !self.specs.lock().is_empty()
     }
 
-    /// Counts an impression by its token, once, durably. `false` when it has been counted before.
-    pub async fn seen(self: &Arc<Ads>, token: &str) -> Result<bool, NotCounted> {
+    /// Counts an impression by its token, once, durably, for the visitor to whom it was sent. `false` when it
+    /// has been counted before.
+    pub async fn seen(self: &Arc<Ads>, token: &str, visitor: u64) -> Result<bool, NotCounted> {
         let (impression, _) = self.tokens.read(Use::Seen, token).ok_or(NotCounted::Token)?;
-        let counted = self.count(move |board, book, now| board.confirm(now, impression, book)).await?;
+        let counted =
+            self.count(move |board, book, now| board.confirm(now, impression, visitor, book)).await?;
         if counted {
             self.flush().await;
             self.store().flushed().await;
@@ -202,10 +222,10 @@ impl Ads {
         Ok(counted)
     }
 
-    /// Counts a click by its token, once.
-    pub async fn clicked(self: &Arc<Ads>, token: &str) -> Result<bool, NotCounted> {
+    /// Counts a click by its token, once, of the visitor to whom the ad was sent.
+    pub async fn clicked(self: &Arc<Ads>, token: &str, visitor: u64) -> Result<bool, NotCounted> {
         let (impression, _) = self.tokens.read(Use::Clicked, token).ok_or(NotCounted::Token)?;
-        self.count(move |board, book, now| board.click(now, impression, book)).await
+        self.count(move |board, book, now| board.click(now, impression, visitor, book)).await
     }
 
     /// Returns where a click with this token leads, also when it does not count any more.
@@ -230,27 +250,32 @@ impl Ads {
     pub fn tick(&self) {
         // Whoever holds the board lets time pass himself.
         if let Some(mut board) = self.board.try_lock() {
-            self.take_back(&mut board);
+            self.hear(&mut board);
             board.lapse(self.desk.now());
         }
     }
 
-    /// Takes back an ad that was not sent, at once or as soon as the board is free.
-    fn release(&self, impression: ImpressionId) {
-        self.unsent.lock().push(impression);
+    /// Tells the board what became of an ad, at once or as soon as it is free.
+    fn tell(&self, news: News) {
+        self.news.lock().push(news);
         if let Some(mut board) = self.board.try_lock() {
-            self.take_back(&mut board);
+            self.hear(&mut board);
         }
     }
 
-    fn take_back(&self, board: &mut Board) {
-        let unsent = std::mem::take(&mut *self.unsent.lock());
-        unsent.into_iter().for_each(|impression| board.release(impression));
+    fn hear(&self, board: &mut Board) {
+        let heard = std::mem::take(&mut *self.news.lock());
+        for news in heard {
+            match news {
+                News::Sent(impression, at) => board.sent(at, impression),
+                News::Unsent(impression) => board.release(impression),
+            }
+        }
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
         let mut board = self.board.lock();
-        self.take_back(&mut board);
+        self.hear(&mut board);
         board
     }
 
@@ -318,6 +343,9 @@ impl Ads {
             }
             Ok(Counted::Again) => Ok(false),
             Err(AdRefusal::NotOut | AdRefusal::Book(_)) => Err(NotCounted::Over),
+            Err(AdRefusal::OtherVisitor) => Err(NotCounted::OtherVisitor),
+            Err(AdRefusal::TooSoon { wait }) => Err(NotCounted::TooSoon { wait }),
+            Err(AdRefusal::ClicksUsed) => Err(NotCounted::ClicksUsed),
         }
     }
 

@@ -151,7 +151,6 @@ impl Ask {
             job,
             payer,
             spender: None,
-            owner_of_page: None,
             kind: if call == Call::Embedding { OfferKind::Embedding } else { OfferKind::Text },
             model: wish,
             tier: own.tier()?,

@@ -46,6 +46,9 @@ pub struct Config {
     pub extensions: Vec<String>,
     /// Whether a proxy stands in front, so that the last address of `X-Forwarded-For` is the visitor's.
     pub behind_proxy: bool,
+    /// Plugins that must have served a family of models in an hour for its jobs to be told with model, provider
+    /// and money in the public list of that hour.
+    pub public_providers_min: usize,
     /// SHA-256, in hex, of the operator's token. Without it the operator's routes are closed.
     pub operator_token_sha256: Option<String>,
     /// Address and port for the operator's routes alone, which are then on no other. None: they are with
@@ -103,7 +106,12 @@ pub struct Ads {
     pub floor_per_click: Nanos,
     /// Milliseconds from the choice of an ad until it must have been seen.
     pub seen_within_ms: u64,
-    /// Milliseconds from then until it must have been clicked.
+    /// Milliseconds from the sending of an ad until it can have been seen: a little less than the second that
+    /// it must be visible, because clocks differ.
+    pub seen_after_ms: u64,
+    /// Milliseconds from its being seen until it can have been clicked.
+    pub click_after_ms: u64,
+    /// Milliseconds from its being seen until it must have been clicked.
     pub click_within_ms: u64,
     /// Campaigns in all.
     pub campaigns: usize,
@@ -113,6 +121,8 @@ pub struct Ads {
     pub open: usize,
     /// Pairs of campaign and visitor that are counted per UTC day.
     pub visitors: usize,
+    /// Clicks of one visitor that count per UTC day, on all ads together.
+    pub clicks_per_visitor: u32,
     /// Header in which the proxy in front names the visitor's country by two letters. Without it, and
     /// without a proxy, ads for certain countries are shown to nobody.
     pub country_header: Option<String>,
@@ -242,6 +252,7 @@ impl Default for Config {
             origins: vec!["https://rekursing.com".to_owned(), "https://www.rekursing.com".to_owned()],
             extensions: Vec::new(),
             behind_proxy: false,
+            public_providers_min: 3,
             operator_token_sha256: None,
             operator_listen: None,
             free: Free::default(),
@@ -279,11 +290,14 @@ impl Default for Ads {
             floor_per_thousand: terms.floor.thousand,
             floor_per_click: terms.floor.click,
             seen_within_ms: terms.impression_within.0,
+            seen_after_ms: terms.impression_after.0,
+            click_after_ms: terms.click_after.0,
             click_within_ms: terms.click_within.0,
             campaigns: terms.campaigns_max,
             campaigns_per_account: terms.campaigns_per_account_max,
             open: terms.open_max,
             visitors: terms.pairs_max,
+            clicks_per_visitor: terms.clicks_per_visitor_day,
             country_header: None,
         }
     }
@@ -436,6 +450,9 @@ impl Config {
             campaigns_per_account_max: ads.campaigns_per_account,
             open_max: ads.open,
             pairs_max: ads.visitors,
+            clicks_per_visitor_day: ads.clicks_per_visitor,
+            impression_after: Span::millis(ads.seen_after_ms),
+            click_after: Span::millis(ads.click_after_ms),
             impression_within: Span::millis(ads.seen_within_ms),
             click_within: Span::millis(ads.click_within_ms),
             ..AdTerms::default()

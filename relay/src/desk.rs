@@ -111,10 +111,18 @@ impl Desk {
         &self.shared.terms
     }
 
-    /// Lets a session in.
-    pub fn join(&self, session: SessionId, plugin: PluginId, face: Face, inventory: Inventory) {
+    /// Lets a session in, whose visitors' number is [`Desk::visitor`] of where it comes from; `None` where that
+    /// is no visitor's network.
+    pub fn join(
+        &self,
+        session: SessionId,
+        plugin: PluginId,
+        network: Option<u64>,
+        face: Face,
+        inventory: Inventory,
+    ) {
         self.shared.sessions.insert(session, face);
-        self.run(|market, now| market.join(now, session, plugin, inventory));
+        self.run(|market, now| market.join_from(now, session, plugin, network, inventory));
     }
 
     /// Notes that a session offers something else.
@@ -280,27 +288,14 @@ impl Desk {
         self.shared.market.lock().counts()
     }
 
-    /// Tells one visitor from another, without keeping the address. On another day he is another.
+    /// Tells one visitor from another, without keeping the address.
     pub fn visitor(&self, address: IpAddr) -> u64 {
-        self.visitor_on(self.now().day(), address)
-    }
-
-    /// Returns who a visitor was a day ago: what he asked then may still run.
-    pub fn visitor_yesterday(&self, address: IpAddr) -> u64 {
-        self.visitor_on(self.now().day().saturating_sub(1), address)
-    }
-
-    fn visitor_on(&self, day: u64, address: IpAddr) -> u64 {
         use sha2::{Digest, Sha256};
         let network = match address {
             IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
             IpAddr::V6(v6) => v6.octets(),
         };
-        let hash = Sha256::new()
-            .chain_update(self.shared.visitors_key)
-            .chain_update(day.to_le_bytes())
-            .chain_update(network)
-            .finalize();
+        let hash = Sha256::new().chain_update(self.shared.visitors_key).chain_update(network).finalize();
         u64::from_le_bytes(std::array::from_fn(|at| hash[at]))
     }
 

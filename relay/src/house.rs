@@ -16,8 +16,8 @@ use rekursing_protocol::{CampaignId, JobId, PluginId, SessionId};
 use tokio::sync::Semaphore;
 
 use crate::{
-    ads::Ads, chance, config::Config, desk::Desk, payouts::Payouts, receipt::Seal, replay::Replays,
-    store::Holder, top_ups::TopUps, upstream::Upstreams,
+    ads::Ads, chance, config::Config, crowds::Crowds, desk::Desk, payouts::Payouts, receipt::Seal,
+    replay::Replays, store::Holder, top_ups::TopUps, upstream::Upstreams,
 };
 
 /// What every handler and session shares.
@@ -43,6 +43,8 @@ pub struct House {
     pub upstreams: Upstreams,
     /// What signs receipts.
     pub seal: Seal,
+    /// Which models the public list of served jobs names.
+    pub crowds: Crowds,
     /// Live sessions, counted.
     pub sessions: Places,
     /// Calls per address.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rekursing_protocol::{SUBPROTOCOL, VERSION, frame::close};
+use rekursing_protocol::{VERSION, frame::close};
 use rekursing_tests::{
     eventually,
     http::raw,
@@ -165,7 +165,7 @@ impl Idle {
 #[tokio::test]
 async fn a_foreign_origin_can_neither_connect_nor_read() -> Result<()> {
     let relay = Relay::start().await?;
-    let knock = |origin| Knock { subprotocol: Some(SUBPROTOCOL), origin };
+    let knock = |origin| Knock { origin, ..Knock::default() };
     for origin in ["https://evil.example", "chrome-extension://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "null"] {
         let refused = Link::knock(relay.address(), knock(Some(origin))).await?;
         assert_eq!(refused.err(), Some(403), "{origin}");
@@ -176,7 +176,7 @@ async fn a_foreign_origin_can_neither_connect_nor_read() -> Result<()> {
     assert!(Link::knock(relay.address(), knock(Some(ours))).await?.is_ok());
     let answer = relay.visitor().with("origin", "https://rekursing.com").get("/api/llm/models").await?;
     assert_eq!(answer.headers["access-control-allow-origin"], "https://rekursing.com");
-    let refused = Link::knock(relay.address(), Knock { subprotocol: None, origin: None }).await?;
+    let refused = Link::knock(relay.address(), Knock { subprotocol: None, ..Knock::default() }).await?;
     assert!(refused.is_err(), "a link without the subprotocol");
     Ok(())
 }

@@ -11,7 +11,7 @@ use rekursing_protocol::{JobId, Nanos, receipt};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Ads, Use, may_stand_beside};
+use super::{Ads, News, Use, may_stand_beside};
 use crate::{stream::Stream, telemetry};
 
 /// How long an answer that comes whole waits for its ad: the choice takes a thousandth of a second and
@@ -122,6 +122,7 @@ impl Placement {
     pub(super) fn send(mut self) -> Value {
         self.sent = true;
         let now = self.ads.desk.now();
+        self.ads.tell(News::Sent(self.choice.impression, now));
         self.ads.tally.lock().sent(now, self.choice.campaign);
         telemetry::ad("sent", Nanos::ZERO);
         let Choice { impression, campaign, creative, prices, .. } = &self.choice;
@@ -148,7 +149,7 @@ impl Placement {
 impl Drop for Placement {
     fn drop(&mut self) {
         if !self.sent {
-            self.ads.release(self.choice.impression);
+            self.ads.tell(News::Unsent(self.choice.impression));
         }
     }
 }

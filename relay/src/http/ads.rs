@@ -162,17 +162,11 @@ pub(super) async fn seen(
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
     let Seen { token } = posted::read(&body)?;
-    let visitor = house.desk.visitor(caller::address(&house, &headers, peer));
+    let visitor = caller::visitor(&house, &headers, peer);
     let caller = Caller { payer: Payer::Free { visitor }, holder: None };
     let named = once::named(&headers, &caller, "/api/ads/impressions", &body)?;
     let counted = async {
-        let counted = house.ads.seen(&token).await.map_err(|refusal| match refusal {
-            NotCounted::Token => Problem::field("token", "this relay has not made this token"),
-            NotCounted::Over => {
-                let message = "the ad was sent too long ago to count, or cannot be paid any more";
-                Problem::new(StatusCode::GONE, "ad_over", message)
-            }
-        })?;
+        let counted = house.ads.seen(&token, visitor).await.map_err(not_counted)?;
         let answer = Json(json!({"counted": counted})).into_response();
         Ok(if counted { answer } else { once::fruitless(answer) })
     };
@@ -180,9 +174,30 @@ pub(super) async fn seen(
     once::once(&house, named, String::new(), counted).await
 }
 
+fn not_counted(refusal: NotCounted) -> Problem {
+    match refusal {
+        NotCounted::Token => Problem::field("token", "this relay has not made this token"),
+        NotCounted::Over | NotCounted::ClicksUsed => {
+            let message = "the ad was sent too long ago to count, or cannot be paid any more";
+            Problem::new(StatusCode::GONE, "ad_over", message)
+        }
+        NotCounted::OtherVisitor => {
+            let message = "the ad was sent to somebody else; who asked for the answer confirms it";
+            Problem::new(StatusCode::FORBIDDEN, "other_visitor", message)
+        }
+        NotCounted::TooSoon { wait } => {
+            let message =
+                format!("an ad counts once it was visible for a second; tell it again in {} ms", wait.0);
+            let retry_after = Some(wait.0.div_ceil(1_000).max(1));
+            Problem { retry_after, ..Problem::new(StatusCode::CONFLICT, "ad_too_soon", message) }
+        }
+    }
+}
+
 /// `GET /ad/click/{token}`
 pub(super) async fn click(
     State(house): Shared,
+    ConnectInfo(peer): Peer,
     method: Method,
     headers: HeaderMap,
     token: Result<Path<String>, PathRejection>,
@@ -194,7 +209,7 @@ pub(super) async fn click(
     let looks_ahead = headers.contains_key("sec-purpose") || headers.contains_key("purpose");
     if method == Method::GET && !looks_ahead {
         // It leads there whether it counts or not.
-        let counted = house.ads.clicked(&token).await;
+        let counted = house.ads.clicked(&token, caller::visitor(&house, &headers, peer)).await;
         tracing::debug!(?counted, "an ad was clicked");
     }
     let mut response = StatusCode::FOUND.into_response();

@@ -90,12 +90,11 @@ pub(super) async fn cancel(
     let job: JobId = job.parse().map_err(|_| unknown())?;
     let named = once::named(&headers, &caller, "/api/llm/inference/cancel", &once::about(job, b""))?;
     let cancelled = async {
-        let known = house.desk.cancel_by_id(job, caller.payer) || {
-            // At midnight a visitor becomes another.
-            let visitor = house.desk.visitor_yesterday(caller::address(&house, &headers, peer));
-            caller.holder.is_none() && house.desk.cancel_by_id(job, Payer::Free { visitor })
-        };
-        if known { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(unknown()) }
+        if house.desk.cancel_by_id(job, caller.payer) {
+            Ok(StatusCode::NO_CONTENT.into_response())
+        } else {
+            Err(unknown())
+        }
     };
     once::change(&house, named, job, cancelled).await
 }

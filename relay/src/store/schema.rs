@@ -404,7 +404,7 @@ CREATE VIEW net_sold AS
         FROM given_back;
 ",
     "
--- How many free answers each visitor has had today, by a hash that is another every day.
+-- How many free answers each visitor has had today, by a hash of his address with a key of the relay's.
 CREATE TABLE visit (
     day     INTEGER NOT NULL,
     visitor BLOB NOT NULL,

@@ -49,7 +49,6 @@ pub(crate) fn request(number: u64) -> Request {
         job: job(number),
         payer: Payer::Page(PAGE),
         spender: None,
-        owner_of_page: None,
         kind: OfferKind::Text,
         model: Wish::Named(MODEL.to_owned()),
         tier: Tier::Standard,

@@ -29,6 +29,27 @@ fn the_budget_pays_the_owner() {
 }
 
 #[test]
+fn no_free_answer_comes_from_a_plugin_of_the_visitors_own_network() {
+    let mut market = market(terms());
+    market.join_from(NOW, session(1), plugin(1), Some(1), inventory(vec![offer(MODEL)]));
+    let refusal = refused(&mut market, free(1, 1));
+    assert_eq!((refusal.code(), &refusal), ("only_own_provider", &Refusal::OnlyOwnProvider));
+    // Whoever pays is answered by whom he likes, and so is a visitor from elsewhere.
+    let paid = assigned(&mut market, request(2));
+    answer(&mut market, NOW, &paid, 50);
+    assert_eq!(assigned(&mut market, free(3, 2)).session, session(1));
+    // The visitor of that network goes to somebody else, also when he has to wait for one.
+    market.join_from(NOW, session(2), plugin(2), Some(2), inventory(vec![offer(MODEL)]));
+    assert_eq!(assigned(&mut market, free(4, 1)).session, session(2));
+    market.submit(NOW, free(5, 1)).unwrap();
+    market.finish(NOW, job(3), 1, usage(10));
+    let waits = |effect: &Effect| !matches!(effect, Effect::Assign(_));
+    assert!(effects(&mut market).iter().all(waits));
+    market.finish(NOW, job(4), 1, usage(10));
+    assert_eq!(only_assignment(&mut market).session, session(2));
+}
+
+#[test]
 fn an_empty_budget_is_told() {
     let mut market = Market::new(Terms::default(), crate::Book::default(), 1);
     market.join(NOW, session(1), plugin(1), inventory(vec![offer(MODEL)]));

@@ -101,7 +101,14 @@ fn terms(rules: &Rules) -> Terms {
 
 fn board() -> Board {
     let floor = Bid { thousand: Nanos::new(1_000_000), click: Nanos::new(1_000) };
-    let mut board = Board::new(AdTerms { floor, ..AdTerms::default() });
+    // How soon and how often something counts is another test's.
+    let mut board = Board::new(AdTerms {
+        floor,
+        clicks_per_visitor_day: u32::MAX,
+        impression_after: Span(0),
+        click_after: Span(0),
+        ..AdTerms::default()
+    });
     for (bits, (account, thousand)) in (1..).zip([(0, 40_000_000), (1, 25_000_000), (0, 9_000_000)]) {
         let campaign = Campaign {
             account: ADVERTISERS[account],
@@ -237,10 +244,11 @@ impl World {
     fn count(&mut self, place: usize, cause: Cause) {
         let Some(place) = place.checked_rem(self.ads.len()) else { return };
         let (impression, book) = (self.ads[place], self.market.book_mut());
+        let visitor = u64::try_from(impression.bits()).unwrap() % 3;
         let counted = if cause == Cause::Click {
-            self.board.click(self.now, impression, book)
+            self.board.click(self.now, impression, visitor, book)
         } else {
-            self.board.confirm(self.now, impression, book)
+            self.board.confirm(self.now, impression, visitor, book)
         };
         let Ok(Counted::New(happenings)) = counted else { return };
         for Happening { entry, .. } in happenings {

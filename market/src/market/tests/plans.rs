@@ -32,10 +32,12 @@ struct Shop {
 }
 
 /// What a page asks.
+/// The one visitor without an account.
+const VISITOR: u64 = 1;
+
 #[derive(Debug, Clone)]
 struct Ask {
     payer: u8,
-    own_plugin: Option<u64>,
     model: Option<usize>,
     tier: Tier,
     prompt_tokens: u64,
@@ -109,15 +111,15 @@ fn shops() -> impl Strategy<Value = Shop> {
 fn asks() -> impl Strategy<Value = Ask> {
     let tier = prop::sample::select(Tier::ALL.to_vec());
     let model = prop::option::weighted(0.9, 0..MODELS.len());
-    (0..4_u8, prop::option::weighted(0.2, 0..5_u64), model, tier, 0..300_u64, prop::option::of(0..300_u64))
-        .prop_map(|(payer, own_plugin, model, tier, prompt_tokens, answer_tokens_max)| Ask {
+    (0..4_u8, model, tier, 0..300_u64, prop::option::of(0..300_u64)).prop_map(
+        |(payer, model, tier, prompt_tokens, answer_tokens_max)| Ask {
             payer,
-            own_plugin,
             model,
             tier,
             prompt_tokens,
             answer_tokens_max,
-        })
+        },
+    )
 }
 
 fn usages() -> impl Strategy<Value = Usage> {
@@ -169,6 +171,10 @@ struct World {
     market: Market,
     now: Moment,
     sessions: BTreeMap<PluginId, SessionId>,
+    /// Sessions in the free visitor's network.
+    neighbours: BTreeSet<SessionId>,
+    /// Jobs that the visitor does not pay for.
+    free: BTreeSet<JobId>,
     sessions_made: u64,
     jobs_made: u64,
     /// Live jobs, with the latest lease.
@@ -207,6 +213,8 @@ impl World {
             market: Market::new(terms(), Book::default(), 3),
             now: NOW,
             sessions: BTreeMap::new(),
+            neighbours: BTreeSet::new(),
+            free: BTreeSet::new(),
             sessions_made: 0,
             jobs_made: 0,
             live: BTreeMap::new(),
@@ -232,7 +240,10 @@ impl World {
             Step::Join { plugin: number, shop } => {
                 self.sessions_made += 1;
                 let id = session(1_000 + self.sessions_made);
-                self.market.join(self.now, id, plugin(number), stocked(shop));
+                if number % 3 == VISITOR {
+                    self.neighbours.insert(id);
+                }
+                self.market.join_from(self.now, id, plugin(number), Some(number % 3), stocked(shop));
                 self.sessions.insert(plugin(number), id);
             }
             Step::Leave { plugin: number } => {
@@ -298,12 +309,11 @@ impl World {
     fn submit(&mut self, ask: Ask) {
         self.jobs_made += 1;
         let payer = match ask.payer {
-            1 => Payer::Free { visitor: 1 },
+            1 => Payer::Free { visitor: VISITOR },
             payer => Payer::Page(page(payer)),
         };
         let request = Request {
             payer,
-            owner_of_page: ask.own_plugin.map(plugin),
             kind: if ask.model == Some(3) { OfferKind::Embedding } else { OfferKind::Text },
             model: ask.model.map_or(Wish::Any, |model| Wish::Named(MODELS[model].to_owned())),
             tier: ask.tier,
@@ -313,6 +323,7 @@ impl World {
             ..request(self.jobs_made)
         };
         let job = request.job;
+        self.free.extend(payer.visitor().map(|_| job));
         if self.market.submit(self.now, request).is_ok() {
             self.live.insert(job, 0);
         }
@@ -382,6 +393,9 @@ impl World {
                 assert_eq!(assignment.lease, *lease + 1);
                 *lease = assignment.lease;
                 assert!(self.holds.contains_key(&assignment.job), "held before it is assigned");
+                let is_own =
+                    self.free.contains(&assignment.job) && self.neighbours.contains(&assignment.session);
+                assert!(!is_own, "no free answer comes from the visitor's own network");
                 self.check_slots(&assignment);
             }
             Effect::Settled { job, receipt, complete, .. } => {

@@ -158,7 +158,7 @@ fn an_owner_who_follows_the_market_asks_the_median_of_the_others() {
     market.tick(NOW + Span::secs(10));
     let asks: Vec<_> = (1..=3)
         .map(|number| {
-            let one = Request { owner_of_page: None, price_max: None, ..request(number) };
+            let one = Request { price_max: None, ..request(number) };
             let assignment = assigned(&mut market, one);
             (assignment.session, assignment.price)
         })

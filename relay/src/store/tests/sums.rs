@@ -172,6 +172,8 @@ fn an_hour_has_its_own_jobs_and_no_others(place: &Place) {
     assert_eq!(now(store.served(Hour(6), 0)).unwrap().unwrap().jobs.len(), 1);
     assert_eq!(now(store.served(Hour(6), u64::MAX)).unwrap().unwrap().jobs, []);
     assert_eq!(now(store.served(Hour(7), 0)).unwrap(), None);
+    assert_eq!(now(store.served_by(Hour(5))).unwrap(), [("tiny".to_owned(), OWNER)]);
+    assert_eq!(now(store.served_by(Hour(7))).unwrap(), []);
     store.stop();
 }
 
@@ -253,6 +255,7 @@ fn nothing_that_an_owner_asks_reads_the_whole_ledger() {
         earnings::RECENT,
         served::HOURS,
         served::SLICE,
+        served::OWNERS,
     ] {
         let plan: &'static str = format!("EXPLAIN QUERY PLAN {read}").leak();
         let values: Vec<Value> = (0..read.matches('?').count()).map(|_| Value::Null).collect();
