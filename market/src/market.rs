@@ -4,6 +4,7 @@
 //! after each call takes the [`Effect`]s and executes them in their order.
 
 mod answering;
+mod asks;
 mod attendance;
 mod placing;
 mod premium;

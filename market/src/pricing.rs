@@ -46,6 +46,13 @@ pub(crate) fn median(prices: &mut [Price]) -> Option<Price> {
     Some(Price::new(side(prices, |price| price.input), side(prices, |price| price.output)))
 }
 
+/// Returns the least of each side. `None` of nothing.
+pub(crate) fn least(prices: &[Price]) -> Option<Price> {
+    let least =
+        |one: Price, other: &Price| Price::new(one.input.min(other.input), one.output.min(other.output));
+    prices.split_first().map(|(first, rest)| rest.iter().fold(*first, least))
+}
+
 /// Returns the tier that an answer was, when it was asked for in one: that tier if it kept the floor of
 /// speed and promptness, else the highest below whose floor it kept. An answer that its page slowed down,
 /// or that was too short to measure, is given the benefit of the doubt.

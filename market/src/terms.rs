@@ -27,6 +27,14 @@ pub struct Terms {
     pub trusted_jobs: u64,
     /// The ask of an owner who set no price, in micro-dollars per million tokens.
     pub price_default: Price,
+    /// How many times what is usual a page pays that names no highest price, see
+    /// [`Terms::price_unnamed_max`]. Up to so many times [`Terms::price_default`] is usual everywhere.
+    pub price_times_max: u64,
+    /// The highest ask that a page pays that names no highest price, whatever is usual, in micro-dollars per
+    /// million tokens.
+    pub price_unnamed_max: Price,
+    /// Paid jobs, by [`Terms::trusted_jobs`]'s count, from which on what an owner asks tells what is usual.
+    pub voice_jobs_min: u64,
     /// What each tier costs and asks for.
     pub tiers: TierTable,
 
@@ -109,6 +117,9 @@ impl Default for Terms {
             trusted_after: Span::secs(7 * 24 * 60 * 60),
             trusted_jobs: 100,
             price_default: Price::new(50_000, 100_000),
+            price_times_max: 4,
+            price_unnamed_max: Price::new(10_000_000, 20_000_000),
+            voice_jobs_min: 5,
             tiers: TierTable::default(),
             answer_tokens_default: 2_048,
             answer_tokens_room_min: 16,

@@ -134,6 +134,14 @@ pub struct Money {
     pub default_input: u64,
     /// The ask of owners who set none: micro-dollars per million answer tokens.
     pub default_output: u64,
+    /// How many times what is usual for a model a page pays that names no highest price.
+    pub usual_times: u64,
+    /// What such a page pays at most, whatever is usual: micro-dollars per million prompt tokens.
+    pub unnamed_input_max: u64,
+    /// What such a page pays at most, whatever is usual: micro-dollars per million answer tokens.
+    pub unnamed_output_max: u64,
+    /// Paid jobs from which on what an owner asks tells what is usual.
+    pub voice_jobs: u64,
     /// Longest answer when the page names no limit, in tokens.
     pub answer_tokens_default: u64,
 }
@@ -290,6 +298,10 @@ impl Default for Money {
             trusted_jobs: terms.trusted_jobs,
             default_input: terms.price_default.input,
             default_output: terms.price_default.output,
+            usual_times: terms.price_times_max,
+            unnamed_input_max: terms.price_unnamed_max.input,
+            unnamed_output_max: terms.price_unnamed_max.output,
+            voice_jobs: terms.voice_jobs_min,
             answer_tokens_default: terms.answer_tokens_default,
         }
     }
@@ -393,6 +405,9 @@ impl Config {
             trusted_after: days(self.money.trusted_days),
             trusted_jobs: self.money.trusted_jobs,
             price_default: price,
+            price_times_max: self.money.usual_times,
+            price_unnamed_max: Price::new(self.money.unnamed_input_max, self.money.unnamed_output_max),
+            voice_jobs_min: self.money.voice_jobs,
             answer_tokens_default: self.money.answer_tokens_default,
             free_answer_tokens_max: self.free.answer_tokens,
             free_prompt_tokens_max: self.free.prompt_tokens,
