@@ -1,12 +1,12 @@
 //! Pricing: what an owner asks, and which tier an answer was.
 
-use rekursing_protocol::{Price, Pricing};
+use rekursing_protocol::{Price, Pricing, Span};
 
 use crate::{
     meter::Usage,
     record::{Speed, rounded, whole},
     terms::Terms,
-    tier::Tier,
+    tier::{Floor, Tier},
 };
 
 /// Seconds in an hour.
@@ -54,11 +54,15 @@ pub(crate) fn least(prices: &[Price]) -> Option<Price> {
 }
 
 /// Returns the tier that an answer was, when it was asked for in one: that tier if it kept the floor of
-/// speed and promptness, else the highest below whose floor it kept. An answer that its page slowed down,
-/// or that was too short to measure, is given the benefit of the doubt.
+/// speed and promptness, else the highest below whose floor it kept. A whole answer kept both if it was there
+/// by when a streamed one that just keeps them ends. An answer that its page slowed down, or that was too
+/// short to measure, is given the benefit of the doubt.
 pub(crate) fn tier_got(terms: &Terms, asked: Tier, usage: &Usage) -> Tier {
     let kept = |tier: &Tier| {
         let floor = &terms.tiers.of(*tier).floor;
+        if usage.first_token == Span(0) {
+            return whole(usage.generation.0) <= longest(floor, usage.answer_tokens);
+        }
         let is_prompt = usage.first_token <= floor.first_token_max;
         let speed = Speed::of(terms, usage).filter(|_| !usage.throttled);
         let is_fast = speed.is_none_or(|speed| speed * 1_000.0 >= whole(floor.millitokens_per_second_min));
@@ -67,9 +71,19 @@ pub(crate) fn tier_got(terms: &Terms, asked: Tier, usage: &Usage) -> Tier {
     Tier::ALL.into_iter().rev().filter(|tier| *tier <= asked).find(kept).unwrap_or(Tier::Low)
 }
 
+/// Returns the longest that an answer of so many tokens takes that keeps a floor, in milliseconds.
+fn longest(floor: &Floor, answer_tokens: u64) -> f64 {
+    if floor.millitokens_per_second_min == 0 {
+        return f64::INFINITY;
+    }
+    // Tokens ÷ (thousandths of a token ÷ 1,000 × 1,000 milliseconds).
+    let generation = whole(answer_tokens) * 1_000_000.0 / whole(floor.millitokens_per_second_min);
+    whole(floor.first_token_max.0) + generation
+}
+
 #[cfg(test)]
 mod tests {
-    use rekursing_protocol::{Nanos, Span};
+    use rekursing_protocol::Nanos;
 
     use super::*;
 
@@ -129,6 +143,17 @@ mod tests {
                 got,
                 "{asked} {first} {generation}"
             );
+        }
+        // Whole answers: all that is known is when they were there.
+        for (tokens, took, got) in [
+            (300, 6_000, Tier::Ultra),
+            (300, 6_001, Tier::High),
+            (300, 12_000, Tier::High),
+            (300, 12_001, Tier::Standard),
+            (5, 2_000, Tier::High),
+            (5, 3_000, Tier::Standard),
+        ] {
+            assert_eq!(tier_got(&terms, Tier::Ultra, &usage(tokens, 0, took)), got, "{tokens} in {took}");
         }
         let slowed = Usage { throttled: true, ..usage(120, 900, 60_000) };
         assert_eq!(tier_got(&terms, Tier::Ultra, &slowed), Tier::Ultra, "the page was slow");

@@ -82,9 +82,9 @@ pub struct Finish {
     pub reason: String,
     /// The whole answer's JSON when it was not streamed, else empty.
     pub body: String,
-    /// Until the first token, from the start at the plugin.
+    /// Until the first token, from the start at the plugin; zero of a whole answer.
     pub first_token: Span,
-    /// From the first token to the last.
+    /// From the first token to the last; of a whole answer from the start to the end.
     pub generation: Span,
 }
 
@@ -297,7 +297,7 @@ impl Stream {
     pub fn usage(&self) -> Usage {
         let state = self.state.lock();
         let Some(attempt) = &state.attempt else { return Usage::default() };
-        let (first_token, generation) = attempt.speeds();
+        let (first_token, generation) = attempt.speeds(self.work.streamed);
         Usage {
             prompt_tokens: attempt.prompt_tokens.unwrap_or(self.work.prompt_tokens),
             answer_tokens: attempt.counter.total(),
@@ -313,7 +313,7 @@ impl Stream {
     pub fn settled(&self, receipt: Receipt, tier: Tier, complete: bool) {
         let mut state = self.state.lock();
         if complete && let Some(attempt) = &mut state.attempt {
-            let (first_token, generation) = attempt.speeds();
+            let (first_token, generation) = attempt.speeds(self.work.streamed);
             let finish = Finish {
                 receipt,
                 tier,

@@ -104,7 +104,12 @@ impl Attempt {
         }
     }
 
-    pub(super) fn speeds(&self) -> (Span, Span) {
+    /// Returns the time to the first token, and from it to the last. Of a whole answer, which comes at its
+    /// end, the first is not known and the second is the whole time.
+    pub(super) fn speeds(&self, streamed: bool) -> (Span, Span) {
+        if !streamed {
+            return (Span(0), self.last_at.since(self.begun_at));
+        }
         let first = self.first_at.unwrap_or(self.last_at);
         (first.since(self.begun_at), self.last_at.since(first))
     }

@@ -141,6 +141,15 @@ fn another_attempt_starts_afresh() {
 }
 
 #[test]
+fn a_whole_answer_takes_as_long_as_its_page_waits_for_it() {
+    let (stream, _) = stream(false);
+    assert_eq!(stream.body(1, 0, r#"{"choices":[{"message":"#, Moment(3_000), 1_000), Ok(false));
+    assert_eq!(stream.body(1, 1, r#"{"content":"four"}}]}"#, Moment(3_004), 1_000), Ok(false));
+    let usage = stream.usage();
+    assert_eq!((usage.first_token, usage.generation), (Span(0), Span(3_004)));
+}
+
+#[test]
 fn a_whole_answer_that_is_none_is_malformed() {
     let (stream, _) = stream(false);
     assert_eq!(stream.body(1, 0, "<html>", Moment(1), 1_000), Ok(false));

@@ -165,3 +165,17 @@ fn an_owner_who_follows_the_market_asks_the_median_of_the_others() {
         .collect();
     assert!(asks.contains(&(session(1), Price::new(10_000, 90_000))), "{asks:?}");
 }
+
+#[test]
+fn whole_answers_change_neither_what_a_steady_owner_asks_by_the_hour_nor_his_tier() {
+    let hourly = Offer { price: Some(Pricing::Hourly { per_hour: Nanos::DOLLAR }), ..offer(MODEL) };
+    let mut market = measured(terms(), hourly);
+    let asked = assigned(&mut market, request(1));
+    answer(&mut market, NOW, &asked, 100);
+    effects(&mut market);
+    for number in 2..=20 {
+        let whole = Usage { first_token: Span(0), generation: Span(2_000), ..usage(100) };
+        let settled = settle(&mut market, Request { tier: Tier::High, ..request(number) }, whole);
+        assert_eq!((settled.tier, settled.ask), (Tier::High, asked.price));
+    }
+}
