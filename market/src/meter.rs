@@ -24,8 +24,8 @@ pub struct Usage {
     /// Time from the first token to the last, of a whole answer from the assignment to its end; zero when
     /// it was not measured.
     pub generation: Span,
-    /// Whether the page read so slowly that the provider may have waited for it.
-    pub throttled: bool,
+    /// The part of the generation in which the provider may have waited for a page that did not read.
+    pub stalled: Span,
 }
 
 /// What is charged of an answer.

@@ -54,31 +54,31 @@ pub(crate) fn least(prices: &[Price]) -> Option<Price> {
 }
 
 /// Returns the tier that an answer was, when it was asked for in one: that tier if it kept the floor of
-/// speed and promptness, else the highest below whose floor it kept. A whole answer kept both if it was there
-/// by when a streamed one that just keeps them ends. An answer that its page slowed down, or that was too
-/// short to measure, is given the benefit of the doubt.
+/// speed and promptness, else the highest below whose floor it kept. A whole answer, or one of too few tokens
+/// to have a speed, kept both if it was there by when a streamed one that just keeps them ends. The time for
+/// which a provider may have waited for its page is not held against it.
 pub(crate) fn tier_got(terms: &Terms, asked: Tier, usage: &Usage) -> Tier {
+    let generation = usage.generation.0.saturating_sub(usage.stalled.0);
+    let has_speed = usage.first_token > Span(0) && usage.answer_tokens >= terms.measured_tokens_min;
     let kept = |tier: &Tier| {
         let floor = &terms.tiers.of(*tier).floor;
-        if usage.first_token == Span(0) {
-            return whole(usage.generation.0) <= longest(floor, usage.answer_tokens);
+        let (first_max, generation_max) =
+            (whole(floor.first_token_max.0), longest(floor, usage.answer_tokens));
+        if has_speed {
+            return whole(usage.first_token.0) <= first_max && whole(generation) <= generation_max;
         }
-        let is_prompt = usage.first_token <= floor.first_token_max;
-        let speed = Speed::of(terms, usage).filter(|_| !usage.throttled);
-        let is_fast = speed.is_none_or(|speed| speed * 1_000.0 >= whole(floor.millitokens_per_second_min));
-        is_prompt && is_fast
+        whole(usage.first_token.0.saturating_add(generation)) <= first_max + generation_max
     };
     Tier::ALL.into_iter().rev().filter(|tier| *tier <= asked).find(kept).unwrap_or(Tier::Low)
 }
 
-/// Returns the longest that an answer of so many tokens takes that keeps a floor, in milliseconds.
+/// Returns the longest that so many tokens take that keep a floor's speed, in milliseconds.
 fn longest(floor: &Floor, answer_tokens: u64) -> f64 {
     if floor.millitokens_per_second_min == 0 {
         return f64::INFINITY;
     }
-    // Tokens ÷ (thousandths of a token ÷ 1,000 × 1,000 milliseconds).
-    let generation = whole(answer_tokens) * 1_000_000.0 / whole(floor.millitokens_per_second_min);
-    whole(floor.first_token_max.0) + generation
+    // Tokens ÷ (thousandths of a token ÷ 1,000) × 1,000 milliseconds.
+    whole(answer_tokens) * 1_000_000.0 / whole(floor.millitokens_per_second_min)
 }
 
 #[cfg(test)]
@@ -135,8 +135,12 @@ mod tests {
             (Tier::High, 120, 2_500, 2_000, Tier::Standard),
             (Tier::Standard, 120, 90_000, 900_000, Tier::Standard),
             (Tier::Low, 120, 10, 100, Tier::Low),
-            // Three tokens say nothing of the speed.
-            (Tier::Ultra, 3, 900, 3_000, Tier::Ultra),
+            // Seven tokens have no speed, but an end.
+            (Tier::Ultra, 7, 900, 200, Tier::Ultra),
+            (Tier::Ultra, 7, 900, 1_000, Tier::High),
+            (Tier::High, 7, 50, 7_000, Tier::Standard),
+            // Held back and sent at once, behind the promised time to the first token.
+            (Tier::High, 120, 6_000, 5, Tier::Standard),
         ] {
             assert_eq!(
                 tier_got(&terms, asked, &usage(tokens, first, generation)),
@@ -155,7 +159,9 @@ mod tests {
         ] {
             assert_eq!(tier_got(&terms, Tier::Ultra, &usage(tokens, 0, took)), got, "{tokens} in {took}");
         }
-        let slowed = Usage { throttled: true, ..usage(120, 900, 60_000) };
-        assert_eq!(tier_got(&terms, Tier::Ultra, &slowed), Tier::Ultra, "the page was slow");
+        for (stalled, got) in [(58_000, Tier::Ultra), (56_000, Tier::High), (1_000, Tier::Standard)] {
+            let slowed = Usage { stalled: Span(stalled), ..usage(120, 900, 60_000) };
+            assert_eq!(tier_got(&terms, Tier::Ultra, &slowed), got, "the page slept for {stalled}");
+        }
     }
 }

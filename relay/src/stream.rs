@@ -210,10 +210,10 @@ impl Stream {
     pub fn text(&self, lease: u32, n: u32, text: &str, now: Moment) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
-        if !attempt.step(self, true, n, text.len())? {
+        if !attempt.step(self, true, n, text.len(), now)? {
             return Ok(false);
         }
-        attempt.counter.push(text);
+        attempt.count(now, |counter| counter.push(text));
         let first = attempt.arrived(now);
         match state.pieces.back_mut() {
             Some(Piece::Text(waiting)) => waiting.push_str(text),
@@ -232,10 +232,10 @@ impl Stream {
         if (1..CHOICES_BYTES_MIN).contains(&bytes) {
             return Err(Fault::TooSmall);
         }
-        if !attempt.step(self, true, n, bytes)? {
+        if !attempt.step(self, true, n, bytes, now)? {
             return Ok(false);
         }
-        answer::count_choices(choices.get(), &mut attempt.counter);
+        attempt.count(now, |counter| answer::count_choices(choices.get(), counter));
         let first = attempt.arrived(now);
         if state.pieces.len() >= (self.window / WINDOW_BYTES_PER_PIECE) as usize {
             return Err(Fault::OverCredit);
@@ -250,7 +250,7 @@ impl Stream {
     pub fn body(&self, lease: u32, n: u32, part: &str, now: Moment, bytes_max: usize) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
-        if !attempt.step(self, false, n, part.len())? {
+        if !attempt.step(self, false, n, part.len(), now)? {
             return Ok(false);
         }
         attempt.arrived(now);
@@ -305,7 +305,7 @@ impl Stream {
             claimed_answer: attempt.claimed.1,
             first_token,
             generation,
-            throttled: attempt.throttled,
+            stalled: attempt.stalled,
         }
     }
 
@@ -346,7 +346,7 @@ impl Stream {
     }
 
     /// Takes what is new, for the page.
-    pub fn poll_take(&self, context: &mut Context<'_>) -> Poll<Batch> {
+    pub fn poll_take(&self, context: &mut Context<'_>, now: Moment) -> Poll<Batch> {
         let mut state = self.state.lock();
         if state.pieces.is_empty() && state.ending.is_none() {
             if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -356,9 +356,10 @@ impl Stream {
         }
         let pieces = std::mem::take(&mut state.pieces);
         let ending = state.ending.take();
-        state.untaken_since = None;
+        let untaken_since = state.untaken_since.take();
         let taken: usize = pieces.iter().map(Piece::len).sum();
         if let Some(attempt) = state.attempt.as_mut().filter(|_| ending.is_none()) {
+            attempt.read(now, untaken_since.unwrap_or(now));
             attempt.take(self, taken);
         }
         Poll::Ready(Batch { pieces, ending })

@@ -41,6 +41,10 @@ fn assignment(lease: u32) -> Assignment {
 }
 
 fn stream(streamed: bool) -> (Arc<Stream>, Outbox) {
+    stream_of(streamed, WINDOW)
+}
+
+fn stream_of(streamed: bool, window: u32) -> (Arc<Stream>, Outbox) {
     let work = Work {
         call: Call::Chat,
         streamed,
@@ -50,14 +54,18 @@ fn stream(streamed: bool) -> (Arc<Stream>, Outbox) {
         payer: Payer::Free { visitor: 1 },
         room: None,
     };
-    let stream = Stream::new(JobId::from_bits(1), work, WINDOW);
+    let stream = Stream::new(JobId::from_bits(1), work, window);
     let outbox = Outbox::new(10);
     stream.assign(assignment(1), outbox.clone(), Moment(0));
     (stream, outbox)
 }
 
 fn take(stream: &Stream) -> Option<Batch> {
-    match stream.poll_take(&mut Context::from_waker(Waker::noop())) {
+    take_at(stream, Moment(0))
+}
+
+fn take_at(stream: &Stream, now: Moment) -> Option<Batch> {
+    match stream.poll_take(&mut Context::from_waker(Waker::noop()), now) {
         Poll::Ready(batch) => Some(batch),
         Poll::Pending => None,
     }
@@ -194,6 +202,82 @@ fn a_piece_without_anything_in_it_neither_begins_an_answer_nor_keeps_it_alive() 
         assert_eq!(stream.text(1, n, "", Moment(120)), Ok(false));
     }
     assert_eq!(stream.text(1, EMPTY_PIECES_MAX + 1, "", Moment(120)), Err(Fault::Empty));
+}
+
+/// A piece in which a model says nothing, at length.
+fn padding(bytes: usize) -> Box<RawValue> {
+    let padding = format!(r#"[{{"delta":{{"role":"assistant"}},"pad":"{}"}}]"#, "x".repeat(bytes));
+    RawValue::from_string(padding).unwrap()
+}
+
+#[test]
+fn padding_is_no_first_token() {
+    let (stream, _) = stream(true);
+    assert_eq!(stream.choices(1, 0, &padding(40), Moment(10)), Ok(true), "the page has something to read");
+    take_at(&stream, Moment(2_000)).unwrap();
+    assert_eq!(stream.text(1, 1, " \n", Moment(2_100)), Ok(false));
+    assert_eq!(stream.text(1, 2, "word", Moment(2_500)), Ok(false));
+    assert_eq!(stream.text(1, 3, " word", Moment(9_000)), Ok(false));
+    let usage = stream.usage();
+    assert_eq!((usage.first_token, usage.generation, usage.stalled), (Span(2_500), Span(6_500), Span(0)));
+}
+
+#[test]
+fn padding_makes_no_page_slow() {
+    let (stream, _) = stream_of(true, 64 * 1_024);
+    assert_eq!(stream.text(1, 0, "word", Moment(0)), Ok(true));
+    for second in 1..=10 {
+        let now = Moment(u64::from(second) * 1_000);
+        assert_eq!(stream.choices(1, 2 * second - 1, &padding(50_000), now), Ok(false));
+        take_at(&stream, now + Span(900)).unwrap();
+        assert_eq!(stream.text(1, 2 * second, " word", now + Span(950)), Ok(false));
+    }
+    assert_eq!((stream.usage().generation, stream.usage().stalled), (Span(10_950), Span(0)));
+}
+
+#[test]
+fn a_window_that_a_plugin_fills_is_no_slow_page() {
+    let (stream, _) = stream(true);
+    for (n, at) in [(0, 1_000), (1, 2_000), (2, 3_000)] {
+        assert_eq!(stream.text(1, n, &"word ".repeat(18), Moment(at)), Ok(n == 0));
+        take_at(&stream, Moment(at + 5)).unwrap();
+    }
+    assert_eq!(stream.usage().stalled, Span(0));
+}
+
+#[test]
+fn the_time_in_which_a_page_does_not_read_is_counted_once_more_tokens_come() {
+    let (stream, _) = stream(true);
+    assert_eq!(stream.text(1, 0, "word ", Moment(500)), Ok(true));
+    assert_eq!(stream.text(1, 1, &"word ".repeat(17), Moment(1_000)), Ok(false));
+    take_at(&stream, Moment(4_000)).unwrap();
+    assert_eq!(stream.usage().stalled, Span(0), "nothing came after it that was late");
+    assert_eq!(stream.text(1, 2, "word", Moment(4_100)), Ok(false));
+    let usage = stream.usage();
+    assert_eq!((usage.generation, usage.stalled), (Span(3_600), Span(3_000)));
+}
+
+#[test]
+fn a_page_that_leaves_bytes_while_there_is_room_slows_nobody() {
+    let (stream, _) = stream(true);
+    assert_eq!(stream.text(1, 0, "word", Moment(500)), Ok(true));
+    take_at(&stream, Moment(4_000)).unwrap();
+    assert_eq!(stream.text(1, 1, "word", Moment(4_100)), Ok(false));
+    assert_eq!(stream.usage().stalled, Span(0));
+}
+
+#[test]
+fn thoughts_and_calls_of_tools_are_tokens() {
+    for piece in [
+        r#"[{"index":0,"delta":{"reasoning_content":"hm"}}]"#,
+        r#"[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"moons"}}]}}]"#,
+    ] {
+        let (stream, _) = stream(true);
+        let piece = RawValue::from_string(piece.to_owned()).unwrap();
+        assert_eq!(stream.choices(1, 0, &piece, Moment(40)), Ok(true));
+        assert_eq!(stream.text(1, 1, "word", Moment(100)), Ok(false));
+        assert_eq!((stream.usage().first_token, stream.usage().generation), (Span(40), Span(60)));
+    }
 }
 
 #[test]

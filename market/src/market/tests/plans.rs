@@ -93,7 +93,7 @@ fn usages() -> impl Strategy<Value = Usage> {
             claimed_answer,
             first_token: Span(millis / 10),
             generation: Span(millis),
-            throttled: millis % 7 == 0,
+            stalled: Span(if millis % 7 == 0 { millis / 2 } else { 0 }),
         },
     )
 }

@@ -49,7 +49,7 @@ fn a_page_pays_the_tier_that_it_got() {
     let missed = settle(&mut market, high(2), slow);
     assert_eq!((missed.tier_asked, missed.tier), (Tier::High, Tier::Standard));
     assert_eq!(missed.price, Price::new(100_000, 200_000));
-    let slow_page = settle(&mut market, high(3), Usage { throttled: true, ..slow });
+    let slow_page = settle(&mut market, high(3), Usage { stalled: Span(8_000), ..slow });
     assert_eq!(slow_page.tier, Tier::High);
 }
 
