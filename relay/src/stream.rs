@@ -7,6 +7,7 @@
 mod attempt;
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -18,7 +19,7 @@ use rekursing_protocol::{FailCode, JobId, Moment, Span, earnings::Receipt};
 use serde_json::value::RawValue;
 
 use crate::{
-    answer::{self, Read, Unread},
+    answer::{self, Form, Read, Unread},
     outbox::Outbox,
     tokens::{Counter, Tokenizer},
     work::Work,
@@ -122,6 +123,7 @@ pub struct Stream {
     /// What to do.
     pub work: Work,
     window: u32,
+    form: Form,
     state: Mutex<State>,
 }
 
@@ -161,7 +163,8 @@ pub struct Patience {
 impl Stream {
     /// Makes a stream with `window` bytes between plugin and page.
     pub fn new(job: JobId, work: Work, window: u32) -> Arc<Stream> {
-        Arc::new(Stream { job, work, window, state: Mutex::default() })
+        let form = Form { call: work.call, streamed: work.streamed, tools: work.has_tools() };
+        Arc::new(Stream { job, work, window, form, state: Mutex::default() })
     }
 
     /// Notes who has the job. What an earlier attempt left is dropped: the page saw none of it.
@@ -223,19 +226,27 @@ impl Stream {
         Ok(first)
     }
 
-    /// Takes a piece that is more than text. Returns whether it is the attempt's first.
+    /// Takes a piece that is more than text, of which the page gets what it is shown. Returns whether it is
+    /// the attempt's first.
     pub fn choices(&self, lease: u32, n: u32, choices: &RawValue, now: Moment) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
         let piece = on_one_line(choices)?;
-        let bytes = if is_empty(&piece) { 0 } else { choices.get().len() };
-        if (1..CHOICES_BYTES_MIN).contains(&bytes) {
+        let shown = answer::shown(piece.get());
+        if shown.as_ref().is_some_and(|shown| shown.len() < CHOICES_BYTES_MIN) {
             return Err(Fault::TooSmall);
         }
+        let bytes = if is_empty(&piece) { 0 } else { choices.get().len() };
         if !attempt.step(self, true, n, bytes, now)? {
             return Ok(false);
         }
-        attempt.count(now, |counter| answer::count_choices(choices.get(), counter));
+        let Some(shown) = shown else { return attempt.hide(self, bytes).map(|()| false) };
+        attempt.take(self, bytes.saturating_sub(shown.len()));
+        let piece = match shown {
+            Cow::Borrowed(_) => piece,
+            Cow::Owned(shown) => RawValue::from_string(shown).map_err(|_| Fault::WrongKind)?,
+        };
+        attempt.count(now, |counter| answer::count_choices(piece.get(), self.form, counter));
         let first = attempt.arrived(now);
         if state.pieces.len() >= (self.window / WINDOW_BYTES_PER_PIECE) as usize {
             return Err(Fault::OverCredit);
@@ -281,7 +292,7 @@ impl Stream {
             return Ok(None);
         }
         let counter = std::mem::replace(&mut attempt.counter, Counter::new(Tokenizer::Rule));
-        Ok(Some(Unread { body: std::mem::take(&mut attempt.body), counter }))
+        Ok(Some(Unread { body: std::mem::take(&mut attempt.body), counter, form: self.form }))
     }
 
     /// Takes a whole answer back that was read.

@@ -9,7 +9,8 @@ use crate::{
     tokens::{Counter, Tokenizer},
 };
 
-/// Most pieces of an answer that may hold nothing. They cost no credit, so nothing else bounds them.
+/// Most pieces of an answer that may hold nothing for the page. They cost no credit in the end, so nothing else
+/// bounds them.
 pub(super) const EMPTY_PIECES_MAX: u32 = 1_000;
 
 /// Shortest time for which a page leaves bytes that says that it does not read. Any page's task may be late
@@ -29,7 +30,7 @@ pub(super) struct Attempt {
     pub(super) prompt_tokens: Option<u64>,
     outbox: Outbox,
     pub(super) next: u32,
-    /// Pieces without anything in them.
+    /// Pieces without anything in them for the page.
     empty: u32,
     /// Bytes that the plugin may still send.
     credit: u32,
@@ -104,11 +105,17 @@ impl Attempt {
             self.short_since.get_or_insert(now);
         }
         self.next += 1;
-        self.empty += u32::from(bytes == 0);
-        if self.empty > EMPTY_PIECES_MAX {
-            return Err(Fault::Empty);
+        if bytes == 0 {
+            self.hide(stream, 0)?;
         }
         Ok(bytes > 0)
+    }
+
+    /// Drops a piece of which the page is shown nothing.
+    pub(super) fn hide(&mut self, stream: &Stream, bytes: usize) -> Result<(), Fault> {
+        self.take(stream, bytes);
+        self.empty += 1;
+        if self.empty > EMPTY_PIECES_MAX { Err(Fault::Empty) } else { Ok(()) }
     }
 
     /// Notes that a piece came. Tells whether it is the first.

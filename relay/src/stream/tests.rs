@@ -45,19 +45,26 @@ fn stream(streamed: bool) -> (Arc<Stream>, Outbox) {
 }
 
 fn stream_of(streamed: bool, window: u32) -> (Arc<Stream>, Outbox) {
-    let work = Work {
+    let stream = Stream::new(JobId::from_bits(1), work(streamed, ""), window);
+    let outbox = Outbox::new(10);
+    stream.assign(assignment(1), outbox.clone(), Moment(0));
+    (stream, outbox)
+}
+
+fn streaming(fields: &str, window: u32) -> Arc<Stream> {
+    Stream::new(JobId::from_bits(1), work(true, fields), window)
+}
+
+fn work(streamed: bool, fields: &str) -> Work {
+    Work {
         call: Call::Chat,
         streamed,
-        fields: String::new(),
+        fields: fields.to_owned(),
         prompt_tokens: 7,
         tokenizer: Tokenizer::Rule,
         payer: Payer::Free { visitor: 1 },
         room: None,
-    };
-    let stream = Stream::new(JobId::from_bits(1), work, window);
-    let outbox = Outbox::new(10);
-    stream.assign(assignment(1), outbox.clone(), Moment(0));
-    (stream, outbox)
+    }
 }
 
 fn take(stream: &Stream) -> Option<Batch> {
@@ -272,11 +279,53 @@ fn thoughts_and_calls_of_tools_are_tokens() {
         r#"[{"index":0,"delta":{"reasoning_content":"hm"}}]"#,
         r#"[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"moons"}}]}}]"#,
     ] {
-        let (stream, _) = stream(true);
+        let stream = streaming(r#""tools":[]"#, WINDOW);
+        stream.assign(assignment(1), Outbox::new(1), Moment(0));
         let piece = RawValue::from_string(piece.to_owned()).unwrap();
         assert_eq!(stream.choices(1, 0, &piece, Moment(40)), Ok(true));
         assert_eq!(stream.text(1, 1, "word", Moment(100)), Ok(false));
         assert_eq!((stream.usage().first_token, stream.usage().generation), (Span(40), Span(60)));
+    }
+}
+
+#[test]
+fn a_page_neither_gets_nor_pays_another_choice_than_the_one_that_it_asked_for() {
+    let raw = |json: String| RawValue::from_string(json).unwrap();
+    let hidden = format!(r#"{{"index":1,"delta":{{"content":"{}"}}}}"#, "word ".repeat(10));
+    let (stream, outbox) = stream_of(true, 400);
+    assert_eq!(stream.text(1, 0, "Yes.", Moment(1)), Ok(true));
+    take(&stream).unwrap();
+    for n in 1..=9 {
+        assert_eq!(stream.choices(1, n, &raw(format!("[{hidden}]")), Moment(1)), Ok(false));
+        assert!(take(&stream).is_none());
+    }
+    assert!(!orders(&outbox).is_empty(), "what is dropped is not waited for");
+    let one = r#"{"index":0,"delta":{"a":1}}"#;
+    assert_eq!(stream.choices(1, 10, &raw(format!("[{one},{hidden}]")), Moment(2)), Ok(false));
+    let batch = take(&stream).unwrap();
+    assert!(matches!(batch.pieces.front(), Some(Piece::Choices(shown)) if shown.get() == format!("[{one}]")));
+    assert_eq!(stream.usage().answer_tokens, 1);
+    for n in 11..EMPTY_PIECES_MAX + 2 {
+        assert_eq!(stream.choices(1, n, &raw(format!("[{hidden}]")), Moment(2)), Ok(false));
+    }
+    assert_eq!(
+        stream.choices(1, EMPTY_PIECES_MAX + 2, &raw(format!("[{hidden}]")), Moment(2)),
+        Err(Fault::Empty)
+    );
+}
+
+#[test]
+fn only_a_page_that_gave_tools_pays_for_their_calls() {
+    let call = r#"[{"index":0,"delta":{"tool_calls":[{"function":{"name":"moons","arguments":"word"}}]}}]"#;
+    for (fields, tokens) in [
+        (r#""messages":[{"role":"user","content":"\"tools\":[]"}]"#, 0),
+        (r#""messages":[],"tools":[{"type":"function","function":{"name":"moons"}}]"#, 3),
+    ] {
+        let stream = streaming(fields, 200);
+        stream.assign(assignment(1), Outbox::new(1), Moment(0));
+        let call = RawValue::from_string(call.to_owned()).unwrap();
+        assert_eq!(stream.choices(1, 0, &call, Moment(1)), Ok(true));
+        assert_eq!(stream.usage().answer_tokens, tokens, "{fields}");
     }
 }
 
