@@ -17,7 +17,7 @@ use rekursing_protocol::{AccountId, JobId, KeyId, Moment, Nanos, PluginId, Price
 
 use crate::{
     effect::{Effect, End},
-    holdback::{HeldBack, Standing, Standings},
+    holdback::{HeldBack, Patronage, Standings},
     job::{Job, Run, State},
     ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Reclaimed},
     meter::Usage,
@@ -76,8 +76,8 @@ pub struct Market {
 pub struct History {
     /// Charges of this UTC month, by owner who earned them and by page that paid them.
     pub volumes: Vec<(Account, Nanos)>,
-    /// Since when and by how many paid jobs owners are known.
-    pub standings: Vec<(PluginId, Standing)>,
+    /// What pages have paid owners, as far as it counts for trust.
+    pub patronage: Vec<Patronage>,
     /// What is held back of whom, and until when.
     pub held_back: Vec<(PluginId, Moment, Nanos)>,
     /// Accounts whose premium lasts or has just ended.
@@ -131,7 +131,9 @@ impl Market {
     /// Takes over what a store knows of the time before. Called once, before anything else.
     pub fn recall(&mut self, now: Moment, history: History) {
         self.volumes.recall(now, history.volumes);
-        self.standings.recall(history.standings);
+        for paid in history.patronage {
+            self.standings.add(&self.terms, paid);
+        }
         for (owner, release_at, amount) in history.held_back {
             self.held_back.add(release_at, owner, amount);
         }

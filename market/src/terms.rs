@@ -23,8 +23,12 @@ pub struct Terms {
     pub holdback: Span,
     /// How long ago a trusted owner's first job was paid.
     pub trusted_after: Span,
-    /// How many jobs of a trusted owner were paid.
+    /// How many jobs of a trusted owner were paid, each with at least [`Terms::trusted_charge_min`].
     pub trusted_jobs: u64,
+    /// How many pages paid them.
+    pub trusted_pages: usize,
+    /// The least charge of a job that counts for trust; what is free never does.
+    pub trusted_charge_min: Nanos,
     /// The ask of an owner who set no price, in micro-dollars per million tokens.
     pub price_default: Price,
     /// How many times what is usual a page pays that names no highest price, see
@@ -116,6 +120,9 @@ impl Default for Terms {
             holdback: Span::secs(7 * 24 * 60 * 60),
             trusted_after: Span::secs(7 * 24 * 60 * 60),
             trusted_jobs: 100,
+            trusted_pages: 3,
+            // A hundred answer tokens at the default ask.
+            trusted_charge_min: Nanos::new(10_000),
             price_default: Price::new(50_000, 100_000),
             price_times_max: 4,
             price_unnamed_max: Price::new(10_000_000, 20_000_000),

@@ -130,6 +130,10 @@ pub struct Money {
     pub trusted_days: u64,
     /// Paid jobs of a trusted owner.
     pub trusted_jobs: u64,
+    /// Accounts that paid them.
+    pub trusted_accounts: usize,
+    /// USD that a job must have been charged to count for that, as a decimal string.
+    pub trusted_charge_min: Nanos,
     /// The ask of owners who set none: micro-dollars per million prompt tokens.
     pub default_input: u64,
     /// The ask of owners who set none: micro-dollars per million answer tokens.
@@ -296,6 +300,8 @@ impl Default for Money {
             holdback_days: terms.holdback.0 / Span::DAY.0,
             trusted_days: terms.trusted_after.0 / Span::DAY.0,
             trusted_jobs: terms.trusted_jobs,
+            trusted_accounts: terms.trusted_pages,
+            trusted_charge_min: terms.trusted_charge_min,
             default_input: terms.price_default.input,
             default_output: terms.price_default.output,
             usual_times: terms.price_times_max,
@@ -404,6 +410,8 @@ impl Config {
             holdback: days(self.money.holdback_days),
             trusted_after: days(self.money.trusted_days),
             trusted_jobs: self.money.trusted_jobs,
+            trusted_pages: self.money.trusted_accounts,
+            trusted_charge_min: self.money.trusted_charge_min,
             price_default: price,
             price_times_max: self.money.usual_times,
             price_unnamed_max: Price::new(self.money.unnamed_input_max, self.money.unnamed_output_max),

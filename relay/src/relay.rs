@@ -93,7 +93,8 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     for (key, taken) in taken {
         market.restore_key(key, taken);
     }
-    market.recall(clock.now(), unstarted.history(clock.now())?);
+    let charge_min = market.terms().trusted_charge_min;
+    market.recall(clock.now(), unstarted.history(clock.now(), charge_min)?);
 
     // Other processes can change the database before the desk is there; the store then tells again.
     let desk_slot: Arc<OnceLock<Desk>> = Arc::default();

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{KeyId, Nanos, Offer, PluginId, Price, Span};
+use rekursing_protocol::{KeyId, Nanos, Offer, Price, Span};
 
 use super::fixture::*;
 use crate::{
-    Effect, End, History, Limits, Market, Payer, Refusal, Request, Spender, Standing, Terms, Tier, Usage,
+    Effect, End, History, Limits, Market, Patronage, Payer, Refusal, Request, Spender, Terms, Tier, Usage,
     Wish,
 };
 
@@ -35,10 +35,9 @@ fn beside_a_busy_one(asks: &[Price]) -> Market {
 /// A market that knows these owners by enough paid jobs.
 fn knowing(owners: impl IntoIterator<Item = u64>) -> Market {
     let mut market = market(terms());
-    let standing = Standing { since: NOW, jobs: 5 };
-    let standings: Vec<(PluginId, Standing)> =
-        owners.into_iter().map(|number| (plugin(number), standing)).collect();
-    market.recall(NOW, History { standings, ..History::default() });
+    let paid = |number| Patronage { owner: plugin(number), page: PAGE, since: NOW, jobs: 5 };
+    let patronage = owners.into_iter().map(paid).collect();
+    market.recall(NOW, History { patronage, ..History::default() });
     market
 }
 

@@ -1,11 +1,11 @@
 //! Prices, fees, discounts and what is held back.
 
-use rekursing_protocol::{Moment, Nanos, Offer, Price, Pricing, Span};
+use rekursing_protocol::{AccountId, Moment, Nanos, Offer, Price, Pricing, Span};
 
 use super::fixture::*;
 use crate::{
-    Account, Effect, EntryKind, History, Market, Refusal, Request, Standing, Steps, Terms, Tier, Usage,
-    ledger::Settle,
+    Account, Effect, EntryKind, History, Market, Patronage, Payer, Refusal, Request, Steps, Terms, Tier,
+    Usage, ledger::Settle,
 };
 
 /// A market with one session that was measured at 50 tokens per second, many times.
@@ -68,7 +68,7 @@ fn the_highest_tier_wants_a_trusted_owner_and_many_bits() {
         refusal,
         "nobody knows the owner"
     );
-    let trusting = || Terms { trusted_jobs: 30, trusted_after: Span(0), ..terms() };
+    let trusting = || Terms { trusted_jobs: 30, trusted_pages: 1, trusted_after: Span(0), ..terms() };
     assert_eq!(refused(&mut measured(trusting(), offer(MODEL)), ultra.clone()), refusal, "Q4 is too coarse");
     assert_eq!(assigned(&mut measured(trusting(), fine), ultra).tier, Tier::Ultra);
 }
@@ -126,8 +126,13 @@ fn half_of_a_new_owners_earnings_is_released_after_a_week() {
 #[test]
 fn a_trusted_owner_gets_all_at_once_also_after_a_restart() {
     let mut market = market(Terms::default());
-    let standing = Standing { since: Moment(0), jobs: 100 };
-    let history = History { standings: vec![(plugin(1), standing)], ..History::default() };
+    let paid = |page| Patronage {
+        owner: plugin(1),
+        page: AccountId::from_bits(page),
+        since: Moment(0),
+        jobs: if page == 1 { 98 } else { 1 },
+    };
+    let history = History { patronage: (1..=3).map(paid).collect(), ..History::default() };
     let later = Moment(Terms::default().trusted_after.0);
     market.recall(later, history);
     market.join(later, session(1), plugin(1), inventory(vec![offer(MODEL)]));
@@ -177,5 +182,39 @@ fn whole_answers_change_neither_what_a_steady_owner_asks_by_the_hour_nor_his_tie
         let whole = Usage { first_token: Span(0), generation: Span(2_000), ..usage(100) };
         let settled = settle(&mut market, Request { tier: Tier::High, ..request(number) }, whole);
         assert_eq!((settled.tier, settled.ask), (Tier::High, asked.price));
+    }
+}
+
+/// Lets pages pay for jobs of one owner, and returns what is held back of each next one.
+fn held_back_after(payers: &[Payer], ask: Price) -> Nanos {
+    let terms = Terms { trusted_jobs: 6, trusted_after: Span(0), free_jobs_per_day: 100, ..Terms::default() };
+    let mut market = market(terms);
+    for page in 2..=3 {
+        let account = Account::Page(AccountId::from_bits(page));
+        market.book_mut().grant(NOW, &page.to_string(), account, Nanos::DOLLAR).unwrap();
+    }
+    market.join(
+        NOW,
+        session(1),
+        plugin(1),
+        inventory(vec![Offer { price: Some(ask.into()), ..offer(MODEL) }]),
+    );
+    for (number, payer) in (1..).zip(payers.iter().cycle().take(12)) {
+        settle(&mut market, Request { payer: *payer, ..request(number) }, usage(100));
+    }
+    market.restock(NOW, session(1), inventory(vec![offer(MODEL)]));
+    settle(&mut market, request(1_000), usage(100)).held_back
+}
+
+#[test]
+fn trust_is_earned_from_several_pages_that_pay_and_not_given_away() {
+    let pages = [1, 2, 3].map(|page| Payer::Page(AccountId::from_bits(page)));
+    let free = [1, 2, 3].map(|visitor| Payer::Free { visitor });
+    let (usual, nothing, little) = (Price::new(50_000, 100_000), Price::new(0, 0), Price::new(0, 90_000));
+    assert_eq!(held_back_after(&pages, usual), Nanos::ZERO);
+    for (payers, ask) in
+        [(&free[..], nothing), (&free, usual), (&pages, nothing), (&pages, little), (&pages[..2], usual)]
+    {
+        assert!(held_back_after(payers, ask) > Nanos::ZERO, "{payers:?} {ask:?}");
     }
 }
