@@ -46,6 +46,17 @@ pub(crate) fn median(prices: &mut [Price]) -> Option<Price> {
     Some(Price::new(side(prices, |price| price.input), side(prices, |price| price.output)))
 }
 
+/// Returns an ask that moves toward another, each side apart, by no more than the terms allow at once.
+pub(crate) fn toward(terms: &Terms, from: Price, to: Price) -> Price {
+    let side = |from: u64, to: u64, default: u64| {
+        // Of next to nothing a part is nothing: the default ask's part brings it up again.
+        let most = from.max(default).saturating_mul(terms.follow_step_permille) / 1_000;
+        to.clamp(from.saturating_sub(most.max(1)), from.saturating_add(most.max(1)))
+    };
+    let default = terms.price_default;
+    Price::new(side(from.input, to.input, default.input), side(from.output, to.output, default.output))
+}
+
 /// Returns the least of each side. `None` of nothing.
 pub(crate) fn least(prices: &[Price]) -> Option<Price> {
     let least =

@@ -39,6 +39,11 @@ pub struct Terms {
     pub price_unnamed_max: Price,
     /// Paid jobs, by [`Terms::trusted_jobs`]'s count, from which on what an owner asks tells what is usual.
     pub voice_jobs_min: u64,
+    /// Fewest such owners of a class that make a market of it.
+    pub voices_min: usize,
+    /// The most by which the ask of who follows the market changes at a look, which is every ten seconds, in
+    /// thousandths.
+    pub follow_step_permille: u64,
     /// What each tier costs and asks for.
     pub tiers: TierTable,
 
@@ -127,6 +132,8 @@ impl Default for Terms {
             price_times_max: 4,
             price_unnamed_max: Price::new(10_000_000, 20_000_000),
             voice_jobs_min: 5,
+            voices_min: 3,
+            follow_step_permille: 50,
             tiers: TierTable::default(),
             answer_tokens_default: 2_048,
             answer_tokens_room_min: 16,

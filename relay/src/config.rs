@@ -146,6 +146,10 @@ pub struct Money {
     pub unnamed_output_max: u64,
     /// Paid jobs from which on what an owner asks tells what is usual.
     pub voice_jobs: u64,
+    /// Such owners of models of a family from which on their median is usual, and is what others follow.
+    pub voices: usize,
+    /// The most by which who follows the market changes his ask in ten seconds, in thousandths.
+    pub follow_step_permille: u64,
     /// Longest answer when the page names no limit, in tokens.
     pub answer_tokens_default: u64,
 }
@@ -308,6 +312,8 @@ impl Default for Money {
             unnamed_input_max: terms.price_unnamed_max.input,
             unnamed_output_max: terms.price_unnamed_max.output,
             voice_jobs: terms.voice_jobs_min,
+            voices: terms.voices_min,
+            follow_step_permille: terms.follow_step_permille,
             answer_tokens_default: terms.answer_tokens_default,
         }
     }
@@ -416,6 +422,8 @@ impl Config {
             price_times_max: self.money.usual_times,
             price_unnamed_max: Price::new(self.money.unnamed_input_max, self.money.unnamed_output_max),
             voice_jobs_min: self.money.voice_jobs,
+            voices_min: self.money.voices.max(1),
+            follow_step_permille: self.money.follow_step_permille,
             answer_tokens_default: self.money.answer_tokens_default,
             free_answer_tokens_max: self.free.answer_tokens,
             free_prompt_tokens_max: self.free.prompt_tokens,

@@ -30,7 +30,7 @@ impl Market {
             return;
         }
         self.priced_at = now;
-        self.medians = self.medians_of_followed();
+        self.medians = self.medians_of_followed(now);
         for at in 0..self.sessions.len() {
             let Some(session) = &self.sessions[at] else { continue };
             let at = u32::try_from(at).expect("sessions stay below 2³²");
@@ -63,23 +63,32 @@ impl Market {
         pricing::ask(&self.terms, pricing, speed, median)
     }
 
-    /// Returns the medians of all classes that somebody follows.
-    fn medians_of_followed(&self) -> HashMap<ShelfId, Price> {
+    /// Returns what is asked in all classes that somebody follows: what it was, moved toward the median. A
+    /// class that has no market at this moment stays where it is.
+    fn medians_of_followed(&self, now: Moment) -> HashMap<ShelfId, Price> {
         let stocks = self.sessions.iter().flatten().flat_map(|session| &session.stocks);
         let followed: HashSet<ShelfId> =
             stocks.filter(|stock| stock.follows()).filter_map(|stock| stock.shelves[1]).collect();
-        followed.into_iter().filter_map(|class| Some((class, self.median_of(class)?))).collect()
+        let moved = |class| {
+            let before = self.medians.get(&class).copied();
+            let median = self.median_of(now, class);
+            let after = median
+                .map(|median| before.map_or(median, |before| pricing::toward(&self.terms, before, median)));
+            Some((class, after.or(before)?))
+        };
+        followed.into_iter().filter_map(moved).collect()
     }
 
-    /// Returns the median of what those ask who set a price of their own for models of a class and can be
-    /// asked. Who follows has no voice in it, or followers would follow each other.
-    fn median_of(&self, class: ShelfId) -> Option<Price> {
-        let asks = self.shelves.at(class).members.iter().filter_map(|place| {
-            let session = self.session(place.session);
-            let stock = &session.stocks[usize::from(place.stock)];
-            (!stock.follows() && !session.is_paused && !session.is_suspect).then_some(stock.ask)
+    /// Returns the median of what known owners ask on a shelf who set a price of their own; `None` where they
+    /// are too few. Who follows has no voice in it, or followers would follow each other.
+    fn median_of(&self, now: Moment, shelf: ShelfId) -> Option<Price> {
+        let mut voices = self.voices(now, shelf, |session, stock| {
+            !stock.follows() && session.standing.jobs >= self.terms.voice_jobs_min
         });
-        pricing::median(&mut asks.collect::<Vec<_>>())
+        if voices.len() < self.terms.voices_min {
+            return None;
+        }
+        pricing::median(&mut voices)
     }
 
     /// Returns the highest ask that a page pays that names no highest price.
@@ -107,16 +116,13 @@ impl Market {
     }
 
     /// Returns so many times what is usual for a shelf, within the terms. Usual is the median of known owners;
-    /// where there is none, the least that anybody asks, because plugins that nobody knows cost nothing and
+    /// where they are too few, the least that anybody asks, because plugins that nobody knows cost nothing and
     /// many of them can ask alike. An exact name is as dear as its class: whoever makes one up is alone with it.
     fn ceiling_of(&self, now: Moment, shelf: ShelfId) -> Price {
         let terms = &self.terms;
         let shelf = self.class_of(shelf);
-        let mut known = self.voices(now, shelf, |session, stock| {
-            !stock.follows() && session.standing.jobs >= terms.voice_jobs_min
-        });
-        let usual =
-            pricing::median(&mut known).or_else(|| pricing::least(&self.voices(now, shelf, |_, _| true)));
+        let least = || pricing::least(&self.voices(now, shelf, |_, _| true));
+        let usual = self.median_of(now, shelf).or_else(least);
         let Some(usual) = usual else { return terms.price_unnamed_max };
         let (least, most) = (self.usual_everywhere(), terms.price_unnamed_max);
         let side = |usual: u64, least: u64, most: u64| {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{KeyId, Nanos, Offer, Price, Span};
+use rekursing_protocol::{KeyId, Nanos, Offer, Price, Pricing, Span};
 
 use super::fixture::*;
 use crate::{
@@ -189,4 +189,103 @@ fn whoever_waits_is_not_served_by_a_far_dearer_one_that_becomes_free() {
     assert_eq!(names(&effects(&mut market)), ["settle", "settled"]);
     answer(&mut market, later, &running[0], 1);
     assert_eq!(only_assignment(&mut market).session, session(1));
+}
+
+#[test]
+fn one_known_owner_makes_nothing_usual_for_the_others() {
+    let mut market = knowing([2]);
+    join(&mut market, 1, vec![at(HONEST)]);
+    join(&mut market, 2, vec![at(DEAREST)]);
+    assert_eq!(assigned(&mut market, request(1)).session, session(1));
+    market.submit(NOW, request(2)).unwrap();
+    assert_eq!(effects(&mut market), []);
+}
+
+const FOLLOWER: u64 = 50;
+
+/// Lets a session follow the market, and looks at it.
+fn follow(market: &mut Market, floor: Price) {
+    let follower = Offer { price: Some(Pricing::Market { floor }), ..offer(MODEL) };
+    join(market, FOLLOWER, vec![follower]);
+    market.tick(NOW + Span::secs(10));
+}
+
+/// Looks again and again, ten seconds apart, and returns what the follower asks after each.
+fn looks(market: &mut Market, sessions: &[u64], first: u64, count: u64) -> Vec<Price> {
+    let look = |number| {
+        let now = NOW + Span::secs(10 * number);
+        for at in sessions.iter().chain(&[FOLLOWER]) {
+            market.heartbeat(now, session(*at), &beat(number));
+        }
+        market.tick(now);
+        market.followed()
+    };
+    (first..first + count).map(look).collect()
+}
+
+impl Market {
+    /// Returns what the follower asks.
+    fn followed(&self) -> Price {
+        let at = self.by_session[&session(FOLLOWER)];
+        self.session(at).stocks[0].ask
+    }
+}
+
+#[test]
+fn an_owner_who_follows_the_market_asks_the_median_of_known_owners() {
+    let mut market = knowing(1..=3);
+    for (number, output) in [(1, 20_000), (2, 60_000), (3, 90_000)] {
+        join(&mut market, number, vec![at(Price::new(output / 2, output))]);
+    }
+    follow(&mut market, Price::new(40_000, 0));
+    assert_eq!(market.followed(), Price::new(40_000, 60_000), "and never less than his floor");
+}
+
+#[test]
+fn newcomers_and_one_owner_with_many_offers_move_no_market() {
+    let mut market = knowing(1..=4);
+    for number in 1..=3 {
+        join(&mut market, number, vec![at(HONEST)]);
+    }
+    let many = |offer: Offer| -> Vec<Offer> {
+        (0..17).map(|number| Offer { model: format!("{MODEL}@q{number}"), ..offer.clone() }).collect()
+    };
+    join(&mut market, 4, many(at(Price::new(0, 0))));
+    for number in 10..=40 {
+        join(&mut market, number, many(at(Price::new(0, 0))));
+    }
+    follow(&mut market, Price::new(0, 0));
+    assert_eq!(market.followed(), HONEST);
+}
+
+#[test]
+fn fewer_than_three_known_owners_are_no_market_to_follow() {
+    let mut market = knowing(1..=2);
+    for number in 1..=5 {
+        join(&mut market, number, vec![at(DEAREST)]);
+    }
+    follow(&mut market, Price::new(0, 0));
+    assert_eq!(market.followed(), Terms::default().price_default);
+}
+
+#[test]
+fn who_follows_the_market_follows_it_step_by_step_and_stays_when_it_is_gone() {
+    let owners = [1, 2, 3];
+    let mut market = knowing(owners);
+    let ask = |market: &mut Market, price| owners.map(|number| join(market, number, vec![at(price)]));
+    ask(&mut market, Price::new(100_000, 1_000_000));
+    follow(&mut market, Price::new(0, 0));
+    for number in owners {
+        market.restock(NOW, session(number), inventory(vec![at(Price::new(100_000, 0))]));
+    }
+    let asks = looks(&mut market, &owners, 2, 3);
+    assert_eq!(asks.iter().map(|ask| ask.output).collect::<Vec<_>>(), [950_000, 902_500, 857_375]);
+    assert!(asks.iter().all(|ask| ask.input == 100_000));
+    for number in owners {
+        market.leave(NOW, session(number));
+    }
+    assert_eq!(looks(&mut market, &[], 5, 2), [asks[2]; 2]);
+    // From nothing it comes up again.
+    let down = crate::pricing::toward(market.terms(), Price::new(0, 0), HONEST);
+    assert_eq!(down, Price::new(2_500, 5_000));
 }

@@ -152,26 +152,6 @@ fn an_owner_who_asks_by_the_hour_asks_less_per_token_the_faster_he_is() {
 }
 
 #[test]
-fn an_owner_who_follows_the_market_asks_the_median_of_the_others() {
-    let mut market = with_sessions(0);
-    let follower = Offer { price: Some(Pricing::Market { floor: Price::new(0, 90_000) }), ..offer(MODEL) };
-    market.join(NOW, session(1), plugin(1), inventory(vec![follower]));
-    for (number, price) in [(2, Price::new(10_000, 20_000)), (3, Price::new(30_000, 60_000))] {
-        let priced = Offer { price: Some(price.into()), ..offer(MODEL) };
-        market.join(NOW, session(number), plugin(number), inventory(vec![priced]));
-    }
-    market.tick(NOW + Span::secs(10));
-    let asks: Vec<_> = (1..=3)
-        .map(|number| {
-            let one = Request { owner_of_page: None, price_max: None, ..request(number) };
-            let assignment = assigned(&mut market, one);
-            (assignment.session, assignment.price)
-        })
-        .collect();
-    assert!(asks.contains(&(session(1), Price::new(10_000, 90_000))), "{asks:?}");
-}
-
-#[test]
 fn whole_answers_change_neither_what_a_steady_owner_asks_by_the_hour_nor_his_tier() {
     let hourly = Offer { price: Some(Pricing::Hourly { per_hour: Nanos::DOLLAR }), ..offer(MODEL) };
     let mut market = measured(terms(), hourly);
