@@ -35,7 +35,7 @@ mod visitors;
 mod volume;
 
 pub use effect::{Assignment, CloseReason, Effect, End};
-pub use holdback::Standing;
+pub use holdback::Patronage;
 pub use ledger::{Account, Book, Entry, EntryKind};
 pub use market::{History, Market};
 pub use meter::Usage;

@@ -4,6 +4,7 @@
 //! after each call takes the [`Effect`]s and executes them in their order.
 
 mod answering;
+mod asks;
 mod attendance;
 mod outlook;
 mod placing;
@@ -21,7 +22,7 @@ use crate::{
     demand::Demand,
     effect::{Effect, End},
     free::Lengths,
-    holdback::{HeldBack, Standing, Standings},
+    holdback::{HeldBack, Patronage, Standings},
     job::{Job, Run, State},
     ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Posting, Reclaimed},
     meter::Usage,
@@ -86,8 +87,8 @@ pub struct Market {
 pub struct History {
     /// Charges of this UTC month, by owner who earned them and by page that paid them.
     pub volumes: Vec<(Account, Nanos)>,
-    /// Since when and by how many paid jobs owners are known.
-    pub standings: Vec<(PluginId, Standing)>,
+    /// What pages have paid owners, as far as it counts for trust.
+    pub patronage: Vec<Patronage>,
     /// What is held back of whom, and until when.
     pub held_back: Vec<(PluginId, Moment, Nanos)>,
     /// Accounts whose premium lasts or has just ended.
@@ -145,7 +146,9 @@ impl Market {
     /// Takes over what a store knows of the time before. Called once, before anything else.
     pub fn recall(&mut self, now: Moment, history: History) {
         self.volumes.recall(now, history.volumes);
-        self.standings.recall(history.standings);
+        for paid in history.patronage {
+            self.standings.add(&self.terms, paid);
+        }
         for (owner, release_at, amount) in history.held_back {
             self.held_back.add(release_at, owner, amount);
         }

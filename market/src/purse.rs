@@ -88,12 +88,10 @@ impl Spender {
         lists.min_by_key(|models| models.len()).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the highest price that the key pays, each side apart.
-    pub fn price_max(&self) -> Price {
+    /// Returns the highest price that the key pays, each side apart; `None` for any.
+    pub fn price_max(&self) -> Option<Price> {
         let prices = self.line().filter_map(|spender| spender.limits.price_max);
-        prices.fold(Price::new(u64::MAX, u64::MAX), |least, price| {
-            Price::new(least.input.min(price.input), least.output.min(price.output))
-        })
+        prices.reduce(|least, price| Price::new(least.input.min(price.input), least.output.min(price.output)))
     }
 }
 
@@ -292,7 +290,7 @@ mod tests {
         );
         assert_eq!([made.allows("a"), made.allows("b"), maker.allows("a")], [false, true, true]);
         assert_eq!(made.models(), ["b"]);
-        assert_eq!(made.price_max(), Price::new(10, 30));
+        assert_eq!(made.price_max(), Some(Price::new(10, 30)));
         assert_eq!([made.is_expired(Moment(99)), made.is_expired(Moment(100))], [false, true]);
         assert!(!key(Limits::default(), Some(&maker)).is_unlimited());
         assert!(key(Limits::default(), None).is_unlimited());

@@ -67,6 +67,16 @@ pub enum Refusal {
         /// The lowest price on offer, after the tier.
         lowest: Price,
     },
+    /// The page names no highest price, and everybody who is left asks for far more than is usual.
+    #[error(
+        "the lowest price on offer is {} USD per million prompt tokens and {} USD per million answer tokens, \
+         far above what is usual; name `maxPrice` to pay it",
+        dollars(lowest.input), dollars(lowest.output)
+    )]
+    PriceUnusual {
+        /// The lowest price on offer, after the tier.
+        lowest: Price,
+    },
     /// The answer could cost more than the page allows.
     #[error("the answer may cost up to {lowest} USD, which is more than allowed")]
     CostTooHigh {
@@ -217,7 +227,7 @@ impl Refusal {
             Refusal::ContextTooLong { .. } => "context_too_long",
             Refusal::VisionUnavailable => "vision_unavailable",
             Refusal::TierUnavailable { .. } => "tier_unavailable",
-            Refusal::PriceTooHigh { .. } => "price_too_high",
+            Refusal::PriceTooHigh { .. } | Refusal::PriceUnusual { .. } => "price_too_high",
             Refusal::CostTooHigh { .. } => "cost_too_high",
             Refusal::TooSlow { .. } => "too_slow",
             Refusal::QuantizationUnavailable { .. } => "quantization_unavailable",
@@ -259,6 +269,7 @@ impl Refusal {
             | Refusal::VisionUnavailable
             | Refusal::TierUnavailable { .. }
             | Refusal::PriceTooHigh { .. }
+            | Refusal::PriceUnusual { .. }
             | Refusal::CostTooHigh { .. }
             | Refusal::TooSlow { .. }
             | Refusal::QuantizationUnavailable { .. }

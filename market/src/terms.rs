@@ -23,10 +23,27 @@ pub struct Terms {
     pub holdback: Span,
     /// How long ago a trusted owner's first job was paid.
     pub trusted_after: Span,
-    /// How many jobs of a trusted owner were paid.
+    /// How many jobs of a trusted owner were paid, each with at least [`Terms::trusted_charge_min`].
     pub trusted_jobs: u64,
+    /// How many pages paid them.
+    pub trusted_pages: usize,
+    /// The least charge of a job that counts for trust; what is free never does.
+    pub trusted_charge_min: Nanos,
     /// The ask of an owner who set no price, in micro-dollars per million tokens.
     pub price_default: Price,
+    /// How many times what is usual a page pays that names no highest price, see
+    /// [`Terms::price_unnamed_max`]. Up to so many times [`Terms::price_default`] is usual everywhere.
+    pub price_times_max: u64,
+    /// The highest ask that a page pays that names no highest price, whatever is usual, in micro-dollars per
+    /// million tokens.
+    pub price_unnamed_max: Price,
+    /// Paid jobs, by [`Terms::trusted_jobs`]'s count, from which on what an owner asks tells what is usual.
+    pub voice_jobs_min: u64,
+    /// Fewest such owners of a class that make a market of it.
+    pub voices_min: usize,
+    /// The most by which the ask of who follows the market changes at a look, which is every ten seconds, in
+    /// thousandths.
+    pub follow_step_permille: u64,
     /// What each tier costs and asks for.
     pub tiers: TierTable,
 
@@ -118,7 +135,15 @@ impl Default for Terms {
             holdback: Span::secs(7 * 24 * 60 * 60),
             trusted_after: Span::secs(7 * 24 * 60 * 60),
             trusted_jobs: 100,
+            trusted_pages: 3,
+            // A hundred answer tokens at the default ask.
+            trusted_charge_min: Nanos::new(10_000),
             price_default: Price::new(50_000, 100_000),
+            price_times_max: 4,
+            price_unnamed_max: Price::new(10_000_000, 20_000_000),
+            voice_jobs_min: 5,
+            voices_min: 3,
+            follow_step_permille: 50,
             tiers: TierTable::default(),
             answer_tokens_default: 2_048,
             answer_tokens_room_min: 16,

@@ -151,10 +151,26 @@ pub struct Money {
     pub trusted_days: u64,
     /// Paid jobs of a trusted owner.
     pub trusted_jobs: u64,
+    /// Accounts that paid them.
+    pub trusted_accounts: usize,
+    /// USD that a job must have been charged to count for that, as a decimal string.
+    pub trusted_charge_min: Nanos,
     /// The ask of owners who set none: micro-dollars per million prompt tokens.
     pub default_input: u64,
     /// The ask of owners who set none: micro-dollars per million answer tokens.
     pub default_output: u64,
+    /// How many times what is usual for a model a page pays that names no highest price.
+    pub usual_times: u64,
+    /// What such a page pays at most, whatever is usual: micro-dollars per million prompt tokens.
+    pub unnamed_input_max: u64,
+    /// What such a page pays at most, whatever is usual: micro-dollars per million answer tokens.
+    pub unnamed_output_max: u64,
+    /// Paid jobs from which on what an owner asks tells what is usual.
+    pub voice_jobs: u64,
+    /// Such owners of models of a family from which on their median is usual, and is what others follow.
+    pub voices: usize,
+    /// The most by which who follows the market changes his ask in ten seconds, in thousandths.
+    pub follow_step_permille: u64,
     /// Longest answer when the page names no limit, in tokens.
     pub answer_tokens_default: u64,
 }
@@ -316,8 +332,16 @@ impl Default for Money {
             holdback_days: terms.holdback.0 / Span::DAY.0,
             trusted_days: terms.trusted_after.0 / Span::DAY.0,
             trusted_jobs: terms.trusted_jobs,
+            trusted_accounts: terms.trusted_pages,
+            trusted_charge_min: terms.trusted_charge_min,
             default_input: terms.price_default.input,
             default_output: terms.price_default.output,
+            usual_times: terms.price_times_max,
+            unnamed_input_max: terms.price_unnamed_max.input,
+            unnamed_output_max: terms.price_unnamed_max.output,
+            voice_jobs: terms.voice_jobs_min,
+            voices: terms.voices_min,
+            follow_step_permille: terms.follow_step_permille,
             answer_tokens_default: terms.answer_tokens_default,
         }
     }
@@ -423,8 +447,15 @@ impl Config {
             holdback: days(self.money.holdback_days),
             trusted_after: days(self.money.trusted_days),
             trusted_jobs: self.money.trusted_jobs,
+            trusted_pages: self.money.trusted_accounts,
+            trusted_charge_min: self.money.trusted_charge_min,
             price_default: price,
             tiers: self.tiers.table(),
+            price_times_max: self.money.usual_times,
+            price_unnamed_max: Price::new(self.money.unnamed_input_max, self.money.unnamed_output_max),
+            voice_jobs_min: self.money.voice_jobs,
+            voices_min: self.money.voices.max(1),
+            follow_step_permille: self.money.follow_step_permille,
             answer_tokens_default: self.money.answer_tokens_default,
             free_answer_tokens_max: self.free.answer_tokens,
             free_prompt_tokens_max: self.free.prompt_tokens,

@@ -94,7 +94,8 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     for (key, taken) in taken {
         market.restore_key(key, taken);
     }
-    market.recall(clock.now(), unstarted.history(clock.now())?);
+    let charge_min = market.terms().trusted_charge_min;
+    market.recall(clock.now(), unstarted.history(clock.now(), charge_min)?);
     for visit in unstarted.visits(clock.now(), market.terms().free_visitors_max)? {
         market.restore_visit(clock.now(), visit);
     }

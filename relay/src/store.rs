@@ -285,9 +285,10 @@ impl Unstarted {
         self.sql.view(audit::open)
     }
 
-    /// Reads what prices, fees and holding back depend on.
-    pub fn history(&mut self, now: Moment) -> Result<History> {
-        self.sql.view(|sql| history::read(sql, now)).context("could not read the history")
+    /// Reads what prices, fees and holding back depend on. Jobs that were charged less than
+    /// `trusted_charge_min` count for no trust.
+    pub fn history(&mut self, now: Moment, trusted_charge_min: Nanos) -> Result<History> {
+        self.sql.view(|sql| history::read(sql, now, trusted_charge_min)).context("could not read the history")
     }
 
     /// Starts the writer. `on_foreign` hears of what other processes change, and of money from outside

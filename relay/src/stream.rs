@@ -7,6 +7,7 @@
 mod attempt;
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -18,7 +19,7 @@ use rekursing_protocol::{FailCode, JobId, Moment, Span, earnings::Receipt};
 use serde_json::value::RawValue;
 
 use crate::{
-    answer::{self, Read, Unread},
+    answer::{self, Form, Read, Unread},
     outbox::Outbox,
     tokens::{Counter, Tokenizer},
     work::Work,
@@ -82,9 +83,9 @@ pub struct Finish {
     pub reason: String,
     /// The whole answer's JSON when it was not streamed, else empty.
     pub body: String,
-    /// Until the first token, from the start at the plugin.
+    /// Until the first token, from the start at the plugin; zero of a whole answer.
     pub first_token: Span,
-    /// From the first token to the last.
+    /// From the first token to the last; of a whole answer from the start to the end.
     pub generation: Span,
 }
 
@@ -122,6 +123,7 @@ pub struct Stream {
     /// What to do.
     pub work: Work,
     window: u32,
+    form: Form,
     state: Mutex<State>,
 }
 
@@ -161,7 +163,8 @@ pub struct Patience {
 impl Stream {
     /// Makes a stream with `window` bytes between plugin and page.
     pub fn new(job: JobId, work: Work, window: u32) -> Arc<Stream> {
-        Arc::new(Stream { job, work, window, state: Mutex::default() })
+        let form = Form { call: work.call, streamed: work.streamed, tools: work.has_tools() };
+        Arc::new(Stream { job, work, window, form, state: Mutex::default() })
     }
 
     /// Notes who has the job. What an earlier attempt left is dropped: the page saw none of it.
@@ -222,10 +225,10 @@ impl Stream {
     pub fn text(&self, lease: u32, n: u32, text: &str, now: Moment) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
-        if !attempt.step(self, true, n, text.len())? {
+        if !attempt.step(self, true, n, text.len(), now)? {
             return Ok(false);
         }
-        attempt.counter.push(text);
+        attempt.count(now, |counter| counter.push(text));
         let first = attempt.arrived(now);
         match state.pieces.back_mut() {
             Some(Piece::Text(waiting)) => waiting.push_str(text),
@@ -235,20 +238,27 @@ impl Stream {
         Ok(first)
     }
 
-    /// Takes a piece that is more than text. Returns whether it is the attempt's first, which the page does
-    /// not see before [`Stream::began`].
+    /// Takes a piece that is more than text, of which the page gets what it is shown. Returns whether it is
+    /// the attempt's first, which the page does not see before [`Stream::began`].
     pub fn choices(&self, lease: u32, n: u32, choices: &RawValue, now: Moment) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
         let piece = on_one_line(choices)?;
-        let bytes = if is_empty(&piece) { 0 } else { choices.get().len() };
-        if (1..CHOICES_BYTES_MIN).contains(&bytes) {
+        let shown = answer::shown(piece.get());
+        if shown.as_ref().is_some_and(|shown| shown.len() < CHOICES_BYTES_MIN) {
             return Err(Fault::TooSmall);
         }
-        if !attempt.step(self, true, n, bytes)? {
+        let bytes = if is_empty(&piece) { 0 } else { choices.get().len() };
+        if !attempt.step(self, true, n, bytes, now)? {
             return Ok(false);
         }
-        answer::count_choices(choices.get(), &mut attempt.counter);
+        let Some(shown) = shown else { return attempt.hide(self, bytes).map(|()| false) };
+        attempt.take(self, bytes.saturating_sub(shown.len()));
+        let piece = match shown {
+            Cow::Borrowed(_) => piece,
+            Cow::Owned(shown) => RawValue::from_string(shown).map_err(|_| Fault::WrongKind)?,
+        };
+        attempt.count(now, |counter| answer::count_choices(piece.get(), self.form, counter));
         let first = attempt.arrived(now);
         if state.pieces.len() >= (self.window / WINDOW_BYTES_PER_PIECE) as usize {
             return Err(Fault::OverCredit);
@@ -263,7 +273,7 @@ impl Stream {
     pub fn body(&self, lease: u32, n: u32, part: &str, now: Moment, bytes_max: usize) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
-        if !attempt.step(self, false, n, part.len())? {
+        if !attempt.step(self, false, n, part.len(), now)? {
             return Ok(false);
         }
         attempt.arrived(now);
@@ -294,7 +304,7 @@ impl Stream {
             return Ok(None);
         }
         let counter = std::mem::replace(&mut attempt.counter, Counter::new(Tokenizer::Rule));
-        Ok(Some(Unread { body: std::mem::take(&mut attempt.body), counter }))
+        Ok(Some(Unread { body: std::mem::take(&mut attempt.body), counter, form: self.form }))
     }
 
     /// Takes a whole answer back that was read.
@@ -310,7 +320,7 @@ impl Stream {
     pub fn usage(&self) -> Usage {
         let state = self.state.lock();
         let Some(attempt) = &state.attempt else { return Usage::default() };
-        let (first_token, generation) = attempt.speeds();
+        let (first_token, generation) = attempt.speeds(self.work.streamed);
         Usage {
             prompt_tokens: attempt.prompt_tokens.unwrap_or(self.work.prompt_tokens),
             answer_tokens: attempt.counter.total(),
@@ -318,7 +328,7 @@ impl Stream {
             claimed_answer: attempt.claimed.1,
             first_token,
             generation,
-            throttled: attempt.throttled,
+            stalled: attempt.stalled,
         }
     }
 
@@ -326,7 +336,7 @@ impl Stream {
     pub fn settled(&self, receipt: Receipt, tier: Tier, complete: bool) {
         let mut state = self.state.lock();
         if complete && let Some(attempt) = &mut state.attempt {
-            let (first_token, generation) = attempt.speeds();
+            let (first_token, generation) = attempt.speeds(self.work.streamed);
             let finish = Finish {
                 receipt,
                 tier,
@@ -359,7 +369,7 @@ impl Stream {
     }
 
     /// Takes what is new, for the page.
-    pub fn poll_take(&self, context: &mut Context<'_>) -> Poll<Batch> {
+    pub fn poll_take(&self, context: &mut Context<'_>, now: Moment) -> Poll<Batch> {
         let mut state = self.state.lock();
         if !state.is_to_be_seen() {
             if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -369,9 +379,10 @@ impl Stream {
         }
         let pieces = std::mem::take(&mut state.pieces);
         let ending = state.ending.take();
-        state.untaken_since = None;
+        let untaken_since = state.untaken_since.take();
         let taken: usize = pieces.iter().map(Piece::len).sum();
         if let Some(attempt) = state.attempt.as_mut().filter(|_| ending.is_none()) {
+            attempt.read(now, untaken_since.unwrap_or(now));
             attempt.take(self, taken);
         }
         Poll::Ready(Batch { pieces, ending })

@@ -1,5 +1,6 @@
 //! The market's promises, as calls and the effects that follow.
 
+mod asks;
 mod attendance;
 mod budgets;
 mod failover;

@@ -1,19 +1,9 @@
-//! Upkeep: what is held back is released, so is what ads bring too much, and who follows the market asks what it asks.
+//! Upkeep: what is held back is released, and so is what ads bring too much.
 
-use std::collections::{HashMap, HashSet};
-
-use rekursing_protocol::{Moment, Nanos, Price, Pricing, Span};
+use rekursing_protocol::{Moment, Nanos};
 
 use super::Market;
-use crate::{
-    ledger::{Account, Cause, Transfer},
-    pricing,
-    record::Speed,
-    shelf::ShelfId,
-};
-
-/// How often the medians are looked at: every offer is.
-const REPRICE: Span = Span::secs(10);
+use crate::ledger::{Account, Cause, Transfer};
 
 impl Market {
     /// Gives owners what was held back for long enough.
@@ -63,64 +53,5 @@ impl Market {
         if let Ok(entry) = self.book.transfer(now, &now.0.to_string(), transfer) {
             self.record(entry);
         }
-    }
-
-    /// Lets those who follow the market ask what it asks.
-    pub(super) fn reprice(&mut self, now: Moment) {
-        if now.since(self.priced_at) < REPRICE {
-            return;
-        }
-        self.priced_at = now;
-        self.medians = self.medians_of_followed();
-        self.wanted = self.most_wanted(now);
-        for at in 0..self.sessions.len() {
-            let Some(session) = &self.sessions[at] else { continue };
-            let at = u32::try_from(at).expect("sessions stay below 2³²");
-            let asks: Vec<(usize, Price)> = session
-                .stocks
-                .iter()
-                .enumerate()
-                .filter(|(_, stock)| stock.follows())
-                .map(|(number, stock)| (number, self.ask(stock.offer.price, &stock.speed, stock.shelves)))
-                .filter(|(number, ask)| session.stocks[*number].ask != *ask)
-                .collect();
-            for (number, ask) in &asks {
-                self.session_mut(at).stocks[*number].ask = *ask;
-            }
-            if !asks.is_empty() {
-                self.reindex(now, at);
-            }
-        }
-    }
-
-    /// Returns what an owner asks by the latest medians.
-    pub(super) fn ask(
-        &self,
-        pricing: Option<Pricing>,
-        speed: &Speed,
-        shelves: [Option<ShelfId>; 3],
-    ) -> Price {
-        let [_, class, _] = shelves;
-        let median = class.and_then(|class| self.medians.get(&class).copied());
-        pricing::ask(&self.terms, pricing, speed, median)
-    }
-
-    /// Returns the medians of all classes that somebody follows.
-    fn medians_of_followed(&self) -> HashMap<ShelfId, Price> {
-        let stocks = self.sessions.iter().flatten().flat_map(|session| &session.stocks);
-        let followed: HashSet<ShelfId> =
-            stocks.filter(|stock| stock.follows()).filter_map(|stock| stock.shelves[1]).collect();
-        followed.into_iter().filter_map(|class| Some((class, self.median_of(class)?))).collect()
-    }
-
-    /// Returns the median of what those ask who set a price of their own for models of a class and can be
-    /// asked. Who follows has no voice in it, or followers would follow each other.
-    fn median_of(&self, class: ShelfId) -> Option<Price> {
-        let asks = self.shelves.at(class).members.iter().filter_map(|place| {
-            let session = self.session(place.session);
-            let stock = &session.stocks[usize::from(place.stock)];
-            (!stock.follows() && !session.is_paused && !session.is_suspect).then_some(stock.ask)
-        });
-        pricing::median(&mut asks.collect::<Vec<_>>())
     }
 }

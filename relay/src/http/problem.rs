@@ -199,6 +199,7 @@ impl From<Refusal> for Problem {
             Refusal::ProviderFailed { .. } => StatusCode::BAD_GATEWAY,
             Refusal::TierUnavailable { .. }
             | Refusal::PriceTooHigh { .. }
+            | Refusal::PriceUnusual { .. }
             | Refusal::CostTooHigh { .. }
             | Refusal::TooSlow { .. }
             | Refusal::QuantizationUnavailable { .. }

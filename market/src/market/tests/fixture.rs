@@ -74,7 +74,7 @@ pub(super) fn usage(answer_tokens: u64) -> Usage {
         claimed_answer: None,
         first_token: Span(200),
         generation: Span(answer_tokens * 20),
-        throttled: false,
+        stalled: Span(0),
     }
 }
 

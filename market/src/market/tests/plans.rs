@@ -14,8 +14,8 @@ use rekursing_protocol::{
 
 use super::fixture::{NOW, PAGE, beat, offer, plugin, request, session};
 use crate::{
-    Account, Assignment, Book, Effect, End, Entry, EntryKind, History, Market, Payer, Premium, Request,
-    Standing, Steps, Terms, Tier, Usage, Wish,
+    Account, Assignment, Book, Effect, End, Entry, EntryKind, History, Market, Patronage, Payer, Premium,
+    Request, Steps, Terms, Tier, Usage, Wish,
     ledger::{Cause, Transfer},
     premium::paid,
 };
@@ -132,7 +132,7 @@ fn usages() -> impl Strategy<Value = Usage> {
             claimed_answer,
             first_token: Span(millis / 10),
             generation: Span(millis),
-            throttled: millis % 7 == 0,
+            stalled: Span(if millis % 7 == 0 { millis / 2 } else { 0 }),
         },
     )
 }
@@ -196,6 +196,7 @@ fn terms() -> Terms {
         premium_price: Some(Nanos::new(40_000)),
         premium_period: Span(30_000),
         trusted_jobs: 12,
+        trusted_pages: 1,
         trusted_after: Span(30_000),
         holdback: Span(30_000),
         fee: Steps::new(50, vec![(Nanos::new(100_000), 30)]),
@@ -465,12 +466,14 @@ impl World {
     /// Reads what a store would tell of the time before.
     fn history(&self) -> History {
         let mut volumes: BTreeMap<Account, Nanos> = BTreeMap::new();
-        let mut standings: BTreeMap<PluginId, Standing> = BTreeMap::new();
+        let mut patronage = Vec::new();
         for entry in self.stored.values() {
             let EntryKind::Settle(settle) = &entry.kind else { continue };
-            let standing = standings.entry(settle.owner).or_insert(Standing { since: entry.at, jobs: 0 });
-            standing.since = standing.since.min(entry.at);
-            standing.jobs += 1;
+            if let Account::Page(page) = settle.payer
+                && settle.charge >= terms().trusted_charge_min
+            {
+                patronage.push(Patronage { owner: settle.owner, page, since: entry.at, jobs: 1 });
+            }
             if entry.at.month() == self.now.month() {
                 for account in [Account::Owner(settle.owner), settle.payer] {
                     let sum = volumes.entry(account).or_default();
@@ -480,7 +483,7 @@ impl World {
         }
         History {
             volumes: volumes.into_iter().collect(),
-            standings: standings.into_iter().collect(),
+            patronage,
             held_back: self.held_back(),
             premiums: self.premiums(),
         }

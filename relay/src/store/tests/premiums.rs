@@ -22,7 +22,7 @@ fn life(place: &Place, now: Moment, change: impl FnOnce(&mut Market)) -> (Option
     let opening = unstarted.opening().unwrap();
     let book = rekursing_market::Book::restore(opening.balances, opening.holds);
     let mut market = Market::new(Terms::default(), book, 1);
-    market.recall(now, unstarted.history(now).unwrap());
+    market.recall(now, unstarted.history(now, Nanos::ZERO).unwrap());
     let known = market.premium(now, WHO);
     change(&mut market);
     let store = unstarted.start(opening.last, Box::new(|_| true)).unwrap();
