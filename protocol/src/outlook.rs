@@ -75,6 +75,8 @@ pub enum Obstacle {
     New {
         /// Jobs that have yet to be paid.
         jobs_left: u64,
+        /// Accounts that have yet to pay for one.
+        pages_left: u64,
         /// When it is known for long enough; `None` before its first paid job.
         known_at: Option<Moment>,
     },

@@ -79,16 +79,20 @@ fn sentence(obstacle: &Obstacle) -> Option<(&'static str, String)> {
             "outranked",
             format!("{by} others with room are well ahead for {model} in speed, success and price."),
         ),
-        Obstacle::New { jobs_left, .. } => (
-            "new",
-            format!(
-                "You are new: after {jobs_left} more paid jobs and a week, the best-paid jobs come to you too and \
-                 nothing is held back."
-            ),
-        ),
+        Obstacle::New { jobs_left, pages_left, .. } => ("new", newness(*jobs_left, *pages_left)),
     })
 }
 
 fn times(number: u64) -> String {
     if number == 1 { "once".to_owned() } else { format!("{number} times") }
+}
+
+fn newness(jobs: u64, pages: u64) -> String {
+    let missing = match (jobs, pages) {
+        (0, 0) => "a few days since your first paid job are missing".to_owned(),
+        (jobs, 0) => format!("{jobs} more paid jobs are missing"),
+        (0, pages) => format!("{pages} more accounts that pay you are missing"),
+        (jobs, pages) => format!("{jobs} more paid jobs are missing, from {pages} more accounts"),
+    };
+    format!("You are new: {missing}. Then the best-paid jobs come to you too, and nothing is held back.")
 }

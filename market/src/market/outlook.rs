@@ -115,7 +115,11 @@ impl Market {
             return None;
         }
         let known_at = (standing.jobs > 0).then(|| standing.since + self.terms.trusted_after);
-        Some(Obstacle::New { jobs_left: self.terms.trusted_jobs.saturating_sub(standing.jobs), known_at })
+        Some(Obstacle::New {
+            jobs_left: self.terms.trusted_jobs.saturating_sub(standing.jobs),
+            pages_left: self.terms.trusted_pages.saturating_sub(standing.pages) as u64,
+            known_at,
+        })
     }
 
     fn model_outlook(&self, now: Moment, at: u32, stock: &Stock) -> ModelOutlook {
