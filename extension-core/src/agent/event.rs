@@ -1,8 +1,9 @@
 //! What can happen to the agent.
 
-use rekursing_protocol::Gpu;
+use rekursing_protocol::{Gpu, Span};
 
-use super::{AskId, Config, FetchId, Identity};
+use super::{AskId, Config, FetchId, Identity, Memory};
+use crate::choices::Zone;
 
 /// How a short HTTP exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +19,28 @@ pub enum Answer<'a> {
     Failed,
 }
 
+/// What the shell notices around it. Until it says otherwise local time is UTC, the computer is in
+/// use and on mains power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Local time.
+    Zone(Zone),
+    /// Keyboard or mouse are used again.
+    Used,
+    /// Neither was used for [`IDLE_AFTER`].
+    Idle,
+    /// The screen is locked.
+    Locked,
+    /// Whether the computer runs on its battery.
+    Battery(bool),
+}
+
+/// How long nobody uses keyboard and mouse before a shell says [`Notice::Idle`].
+pub const IDLE_AFTER: Span = Span::secs(60);
+
 /// What happened.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large ones come once, and by value")]
 pub enum Event<'a> {
     /// The shell is up. The first event, and only once.
     Started {
@@ -27,13 +48,19 @@ pub enum Event<'a> {
         config: Config,
         /// What [`super::Command::Save`] kept of an earlier run.
         identity: Option<Identity>,
+        /// What [`super::Command::Remember`] kept of an earlier run.
+        memory: Memory,
         /// The GPU, as far as it is known.
         gpu: Gpu,
     },
     /// The owner changed the settings.
     Configured(Config),
+    /// What the rules of the settings look at has changed around the agent.
+    Noticed(Notice),
     /// The owner asks to try again now, also after a close that stopped the agent.
     Retry,
+    /// The owner asks to look at the model servers now.
+    Probe,
     /// [`super::Agent::wake_at`] has come. Harmless at any other time.
     Tick,
     /// The socket is open.

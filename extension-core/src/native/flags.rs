@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use rekursing_protocol::Price;
 
-use crate::{agent::Config, settings::micros};
+use crate::{
+    agent::{Config, ModelServer},
+    settings::micros,
+};
 
 /// Offers the models of a local model server on rekursing.com. Starting it is the owner's consent.
 #[derive(Clone, clap::Parser)]
@@ -68,10 +71,10 @@ impl From<Flags> for Config {
         let price = flags.price_input.zip(flags.price_output);
         Config {
             relay: flags.relay,
-            servers: flags.server,
+            servers: flags.server.iter().map(|address| ModelServer::at(address)).collect(),
             token: flags.server_token,
             name: flags.name,
-            price: price.map(|(input, output)| Price { input, output }),
+            price: price.map(|(input, output)| Price { input, output }.into()),
             slots: flags.slots,
             consent: true,
             ..Config::default()
@@ -98,9 +101,9 @@ mod tests {
         assert_eq!((config.relay.as_str(), config.slots, config.consent), ("ws://127.0.0.1:1", 7, true));
         assert_eq!(
             (config.servers, config.token),
-            (vec!["http://127.0.0.1:2".to_owned()], Some("t".to_owned()))
+            (vec![ModelServer::at("http://127.0.0.1:2")], Some("t".to_owned()))
         );
-        assert_eq!(config.price, Some(Price { input: 50_000, output: 2_000_000 }));
+        assert_eq!(config.price, Some(Price { input: 50_000, output: 2_000_000 }.into()));
         assert!(Flags::try_parse_from(["rekursing-node", "--price-input", "5"]).is_err());
     }
 
