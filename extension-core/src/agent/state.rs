@@ -167,8 +167,8 @@ impl Why {
             Why::OnBattery => "Waiting until the computer is plugged in.",
             Why::InUse => "Waiting until the computer is idle.",
             Why::OwnUse => "Your model server works for you. Jobs come again a minute after.",
-            Why::HourSpent => "The tokens of an hour are used up.",
-            Why::DaySpent => "Today's tokens are used up.",
+            Why::HourSpent => "The limit of tokens per hour is reached.",
+            Why::DaySpent => "Today's limit of tokens is reached.",
             Why::BadRelayAddress => {
                 "The relay's address is not a ws://, wss://, http:// or https:// address."
             }

@@ -38,7 +38,7 @@ impl Allowance {
         if tally.day(zone, now).saturating_add(running) < most {
             return None;
         }
-        let text = format!("Today's {most} tokens are used up. Jobs come again at midnight.");
+        let text = format!("Today's limit of tokens ({most}) is reached. Jobs come again at midnight.");
         Some(Closed::new(Why::DaySpent, text, Some(zone.midnight_after(now))))
     }
 
@@ -49,7 +49,7 @@ impl Allowance {
         }
         let until = tally.below_at(most.saturating_sub(running), now);
         let again = until.map(|at| format!(" Jobs come again at {}.", zone.clock(at))).unwrap_or_default();
-        let text = format!("The {most} tokens of an hour are used up.{again}");
+        let text = format!("The limit of tokens per hour ({most}) is reached.{again}");
         Some(Closed::new(Why::HourSpent, text, until))
     }
 }
@@ -75,7 +75,10 @@ mod tests {
         let closed = most.closed(&tally, 1, zone, at).unwrap();
         assert_eq!(closed.reason.code, Why::HourSpent);
         assert_eq!(closed.until, Some(Moment(NOON.0 + 60 * MINUTE)));
-        assert_eq!(closed.reason.text, "The 100 tokens of an hour are used up. Jobs come again at 13:00.");
+        assert_eq!(
+            closed.reason.text,
+            "The limit of tokens per hour (100) is reached. Jobs come again at 13:00."
+        );
         assert_eq!(most.closed(&tally, 1, zone, Moment(NOON.0 + 60 * MINUTE)), None);
     }
 

@@ -60,5 +60,5 @@ fn number(text: &str, least: u64, most: u64) -> Result<Option<u64>, String> {
         return Ok(None);
     }
     let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-    number.map(Some).ok_or_else(|| format!("Write a whole number from {least} to {most}, or nothing."))
+    number.map(Some).ok_or_else(|| format!("Write a whole number of tokens, at least {least}, or nothing."))
 }

@@ -1,0 +1,114 @@
+// The list of model servers: a row for each, with what the agent says of it.
+
+const KINDS = {
+  lm_studio: 'LM Studio',
+  lm_studio_v0: 'LM Studio',
+  ollama: 'Ollama',
+  llama_cpp: 'llama.cpp',
+  generic: 'A model server',
+};
+
+const list = document.getElementById('servers');
+const rows = () => [...list.children];
+
+let seen = [];
+/** When the last test began, by the agent's own clock of looks; `undefined` when none is under way. */
+let testing;
+
+export function show(servers) {
+  list.replaceChildren();
+  servers.forEach(add);
+  saved();
+}
+
+/** Adds a row and returns its first field. */
+export function add({ address, token }) {
+  const row = document.getElementById('server-row').content.cloneNode(true).firstElementChild;
+  list.append(row);
+  row.querySelector('.address').value = address;
+  row.querySelector('.token').value = token;
+  row.querySelector('.address').addEventListener('input', paintRows);
+  row.querySelector('.remove').addEventListener('click', () => {
+    row.remove();
+    if (rows().length === 0) add({ address: '', token: '' });
+    number();
+    list.querySelector('.address').focus();
+  });
+  number();
+  return row.querySelector('.address');
+}
+
+/** Gives every row the names by which labels and errors find it. */
+function number() {
+  rows().forEach((row, at) => {
+    const names = [row.querySelector('.address'), row.querySelector('.token')];
+    const labels = row.querySelectorAll('label');
+    const ids = [at === 0 ? 'server' : `server-${at}`, at === 0 ? 'token' : `token-${at}`];
+    names.forEach((field, side) => {
+      field.id = ids[side];
+      labels[side].htmlFor = ids[side];
+    });
+    row.querySelector('.error').id = `server-error-${at}`;
+    row.querySelector('.error').dataset.error = `server:${at}`;
+    names[0].dataset.field = `server:${at}`;
+    names[0].setAttribute('aria-describedby', `server-error-${at}`);
+    row.querySelector('.remove').setAttribute('aria-label', `Remove server ${at + 1}`);
+    row.querySelector('.remove').hidden = rows().length === 1;
+  });
+  paintRows();
+}
+
+export function written() {
+  return rows().map((row) => ({
+    address: row.querySelector('.address').value,
+    token: row.querySelector('.token').value,
+  }));
+}
+
+/** Notes that what is written is what the agent was told. */
+export function saved() {
+  for (const row of rows()) row.dataset.saved = row.querySelector('.address').value;
+  paintRows();
+}
+
+export function test() {
+  testing = seen.map(({ lookedAt }) => lookedAt);
+  paintRows();
+}
+
+export function paint({ servers }) {
+  seen = servers;
+  if (testing && servers.every(({ lookedAt }, at) => lookedAt !== testing[at])) testing = undefined;
+  paintRows();
+}
+
+function paintRows() {
+  const blank = rows().every((row) => row.querySelector('.address').value.trim() === '');
+  for (const row of rows()) {
+    const [tone, text] = health(row, blank);
+    const place = row.querySelector('.health');
+    place.dataset.tone = tone;
+    if (place.textContent !== text) place.textContent = text;
+  }
+}
+
+function health(row, blank) {
+  const address = row.querySelector('.address').value;
+  if (row.dataset.saved !== address) return ['idle', 'Not saved yet: only saved addresses are asked.'];
+  if (address === '' && !blank) return ['idle', ''];
+  if (testing) return ['busy', 'Testing'];
+  const server = address === '' ? seen[0] : seen.find((server) => server.address === origin(address));
+  if (!server) return ['idle', address === '' ? 'No server was found yet.' : 'Not asked yet.'];
+  if (server.reason) return [server.reason.code === 'looking' ? 'busy' : 'bad', server.reason.text];
+  const place = address === '' ? ` at ${server.address}` : '';
+  return ['good', `${KINDS[server.kind]}${place} has ${server.models.join(', ')}.`];
+}
+
+/** Returns an address as the agent writes it. */
+function origin(text) {
+  try {
+    return new URL(text.trim()).origin;
+  } catch {
+    return text;
+  }
+}
