@@ -96,7 +96,7 @@ impl Agent {
     pub fn handle(&mut self, event: Event<'_>, now: Moment) {
         match event {
             Event::Started { config, identity, memory, gpu } => {
-                (self.up, self.identity, self.memory, self.gpu) = (true, identity, memory, gpu);
+                (self.up, self.identity, self.memory, self.gpu) = (true, identity, *memory, gpu);
                 self.configure(config, now);
             }
             Event::Configured(config) => self.configure(config, now),

@@ -78,8 +78,8 @@ impl Shell {
         let Stored { config, identity, memory } = read(&stored);
         let inner = Rc::new(Inner::new(fence_of(&config), extension));
         let gpu = gpu::recognise().await;
-        inner.on(Event::Noticed(Notice::Zone(zone())));
-        inner.on(Event::Started { config, identity, memory, gpu });
+        inner.on(Event::Noticed(clock()));
+        inner.on(Event::Started { config, identity, memory: Box::new(memory), gpu });
         Shell(inner)
     }
 
@@ -234,6 +234,17 @@ fn now() -> Moment {
     let clock = window().performance().expect("a document has a clock");
     #[expect(clippy::cast_possible_truncation, reason = "far below 2^53")]
     Moment((clock.time_origin() + clock.now()) as u64)
+}
+
+/// Reads the clock on the wall, as milliseconds since the Unix epoch.
+fn wall() -> Moment {
+    #[expect(clippy::cast_possible_truncation, reason = "far below 2^53")]
+    Moment(js_sys::Date::now() as u64)
+}
+
+/// Tells the agent what the wall shows.
+fn clock() -> Notice {
+    Notice::Clock { wall: wall(), zone: zone() }
 }
 
 /// Reads how far local time is ahead of UTC.

@@ -110,6 +110,44 @@ async fn a_pause_and_an_idle_rule_keep_jobs_away_until_they_end() -> Result<()> 
 }
 
 #[tokio::test]
+async fn a_schedule_and_the_battery_keep_jobs_away() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    answered(&relay).await?;
+    tick(&options, "#hours", true).await?;
+    // Monday is the first row, and a day of Chrome's week 0 is Sunday: three days from here.
+    let later =
+        "document.querySelectorAll('.day')[(new Date().getDay() + 2) % 7].querySelector('.on').click()";
+    options.eval(later).await?;
+    save(&options).await?;
+    standing(&options, "Outside your schedule. Jobs come again at 22:00 in 3 days.").await?;
+    refused(&relay, "provider_paused").await?;
+    tick(&options, "#hours", false).await?;
+    tick(&options, "[data-path='when.mainsOnly']", true).await?;
+    save(&options).await?;
+    answered(&relay).await?;
+
+    let agent = owner.agent().await?;
+    let plugged = |charging: bool| {
+        let agent = agent.clone();
+        async move {
+            let change = format!(
+                "navigator.getBattery().then(battery => {{ Object.defineProperty(battery, 'charging', \
+                 {{value: {charging}, configurable: true}}); battery.dispatchEvent(new Event('chargingchange')); }})"
+            );
+            agent.eval(&change).await.map(|_| ())
+        }
+    };
+    plugged(false).await?;
+    standing(&options, "Waiting until the computer is plugged in.").await?;
+    refused(&relay, "provider_paused").await?;
+    plugged(true).await?;
+    answered(&relay).await
+}
+
+#[tokio::test]
 async fn limits_prices_and_models_are_offered_as_they_are_set() -> Result<()> {
     let script = Script::start(Dialect::LmStudio(2)).await?;
     let relay = Relay::start().await?;

@@ -1,6 +1,6 @@
 //! What can happen to the agent.
 
-use rekursing_protocol::{Gpu, Span};
+use rekursing_protocol::{Gpu, Moment, Span};
 
 use super::{AskId, Config, FetchId, Identity, Memory};
 use crate::choices::Zone;
@@ -19,12 +19,18 @@ pub enum Answer<'a> {
     Failed,
 }
 
-/// What the shell notices around it. Until it says otherwise local time is UTC, the computer is in
-/// use and on mains power.
+/// What the shell notices around it. Until it says otherwise the wall shows the agent's
+/// own time and UTC, and the computer is in use and on mains power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
-    /// Local time.
-    Zone(Zone),
+    /// What the clock on the wall shows. The agent's own clock never goes back and may stand still
+    /// while the computer sleeps; the owner's hours and days are those on the wall.
+    Clock {
+        /// The moment.
+        wall: Moment,
+        /// Local time.
+        zone: Zone,
+    },
     /// Keyboard or mouse are used again.
     Used,
     /// Neither was used for [`IDLE_AFTER`].
@@ -40,7 +46,6 @@ pub const IDLE_AFTER: Span = Span::secs(60);
 
 /// What happened.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the large ones come once, and by value")]
 pub enum Event<'a> {
     /// The shell is up. The first event, and only once.
     Started {
@@ -49,7 +54,7 @@ pub enum Event<'a> {
         /// What [`super::Command::Save`] kept of an earlier run.
         identity: Option<Identity>,
         /// What [`super::Command::Remember`] kept of an earlier run.
-        memory: Memory,
+        memory: Box<Memory>,
         /// The GPU, as far as it is known.
         gpu: Gpu,
     },

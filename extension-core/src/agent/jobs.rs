@@ -153,7 +153,7 @@ impl Agent {
         }
         match self.begin(start, piece_bytes_max, now) {
             Ok(()) => {
-                self.journal.note(Entry::Began { model: start.model.clone() }, now);
+                self.note(Entry::Began { model: start.model.clone() }, now);
                 self.changed = true;
             }
             Err(fault) => self.send(&ToRelay::Fail(Fail {
@@ -293,7 +293,7 @@ impl Agent {
         let answered = ending.answer_tokens.unwrap_or(measure.pieces());
         let tokens = ending.prompt_tokens.unwrap_or_default().saturating_add(answered);
         self.records.count(&job.model, measure, None);
-        self.journal.note(Entry::Done { model: job.model.clone(), pieces: measure.pieces() }, now);
+        self.note(Entry::Done { model: job.model.clone(), pieces: measure.pieces() }, now);
         self.count(&job.model, tokens, measure.millitokens_per_second(), now);
         self.changed = true;
         if !job.fetched {
@@ -311,7 +311,7 @@ impl Agent {
 
     fn close_failed(&mut self, fetch: FetchId, job: &Job, fault: Fault, now: Moment) {
         self.records.count(&job.model, job.reply.measure(), Some(fault.code));
-        self.journal.note(Entry::Failed { model: job.model.clone(), code: fault.code }, now);
+        self.note(Entry::Failed { model: job.model.clone(), code: fault.code }, now);
         self.count(&job.model, job.reply.measure().pieces(), None, now);
         self.changed = true;
         if !job.fetched {

@@ -43,16 +43,16 @@ pub(super) struct Standing {
     models: usize,
 }
 
-impl Journal {
-    pub(super) fn note(&mut self, entry: Entry, now: Moment) {
-        if self.entries.len() == ENTRIES_MAX {
-            self.entries.pop_front();
-        }
-        self.entries.push_back((now, entry));
-    }
-}
-
 impl Agent {
+    /// Notes what happened.
+    pub(super) fn note(&mut self, entry: Entry, now: Moment) {
+        let entries = &mut self.journal.entries;
+        if entries.len() == ENTRIES_MAX {
+            entries.pop_front();
+        }
+        entries.push_back((self.gate.wall(now), entry));
+    }
+
     /// Notes how the agent stands, if that is news.
     pub(super) fn note_standing(&mut self, now: Moment) {
         let standing = Standing {
@@ -64,7 +64,7 @@ impl Agent {
         };
         if self.journal.said.as_ref() != Some(&standing) {
             self.journal.said = Some(standing.clone());
-            self.journal.note(Entry::Standing(standing), now);
+            self.note(Entry::Standing(standing), now);
         }
     }
 

@@ -360,7 +360,7 @@ impl Agent {
         if !self.link.has_socket() {
             return;
         }
-        self.journal.note(Entry::Closed(code), now);
+        self.note(Entry::Closed(code), now);
         self.jobs.abort_all(&mut self.commands);
         match code {
             close::UNAUTHORIZED => self.stop(Why::RelayUnauthorized),

@@ -28,7 +28,7 @@ impl Agent {
     pub(super) fn count(&mut self, model: &str, tokens: u64, rate: Option<u64>, now: Moment) {
         let is_limited = self.config.allowance.counts();
         if is_limited {
-            self.memory.tally.count(tokens, self.gate.around().zone, now);
+            self.memory.tally.count(tokens, self.gate.around().zone, self.gate.wall(now));
         }
         let rate = rate.filter(|_| self.config.power.is_some());
         if let Some(rate) = rate {

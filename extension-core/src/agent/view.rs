@@ -16,7 +16,8 @@ impl Agent {
         let first = first.or_else(|| places.iter().find(|place| place.server.is_some()));
         let zone = self.gate.around().zone;
         let tally = &self.memory.tally;
-        let paused = self.config.paused.closed(zone, now);
+        let wall = self.gate.wall(now);
+        let paused = self.config.paused.closed(zone, wall);
         State {
             connection: self.connection(),
             plugin: self.identity().map(|identity| identity.plugin),
@@ -38,7 +39,7 @@ impl Agent {
                 Pause::Off | Pause::On => None,
             },
             closed: self.gate.closed().cloned().map(|Closed { reason, until }| ClosedView { reason, until }),
-            done: DoneView { hour_tokens: tally.hour(now), day_tokens: tally.day(zone, now) },
+            done: DoneView { hour_tokens: tally.hour(wall), day_tokens: tally.day(zone, wall) },
             consent: self.config.consent,
         }
     }

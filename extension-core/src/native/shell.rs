@@ -15,7 +15,7 @@ use super::{
     keep::Keep,
     socket::{LOST, Socket, Turn},
 };
-use crate::agent::{Agent, Answer, AskId, Command, Config, Event, FetchId, Memory, Phase, State};
+use crate::agent::{Agent, Answer, AskId, Command, Config, Event, FetchId, Phase, State};
 
 /// What the agent tells the relay it is.
 const NAME: &str = concat!("node/", env!("CARGO_PKG_VERSION"));
@@ -96,7 +96,7 @@ impl Shell {
         mut stop: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         let identity = self.keep.read()?;
-        self.handle(Event::Started { config, identity, memory: Memory::default(), gpu });
+        self.handle(Event::Started { config, identity, memory: Box::default(), gpu });
         self.execute().await?;
         loop {
             if self.socket.as_ref().is_some_and(Socket::is_stuck) {

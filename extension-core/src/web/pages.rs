@@ -8,7 +8,7 @@ use std::{
 use js_sys::Reflect;
 use wasm_bindgen::prelude::*;
 
-use super::{Inner, chrome, json, now, window, zone};
+use super::{Inner, chrome, json, now, wall, window, zone};
 use crate::{
     agent::Event,
     choices::{Pause, Rest},
@@ -61,7 +61,7 @@ pub(super) fn watch(inner: &Rc<Inner>, port: chrome::Port) {
 /// Keeps a pause for as long as the owner asks; the agent hears of it with the other settings.
 fn pause(rest: &str) {
     let Ok(rest) = serde_json::from_value::<Rest>(rest.into()) else { return };
-    chrome::keep("paused", &json(&Pause::asked(rest, zone(), now())));
+    chrome::keep("paused", &json(&Pause::asked(rest, zone(), wall())));
 }
 
 /// Forgets a page, in the next turn: its own listener is running.

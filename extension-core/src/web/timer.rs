@@ -5,8 +5,8 @@ use std::{cell::RefCell, rc::Rc};
 use rekursing_protocol::Moment;
 use wasm_bindgen::prelude::*;
 
-use super::{Inner, now, window, zone};
-use crate::agent::{Event, Notice};
+use super::{Inner, clock, now, window};
+use crate::agent::Event;
 
 #[derive(Debug, Default)]
 pub(super) struct Timer(RefCell<Option<Armed>>);
@@ -41,8 +41,8 @@ fn arm(inner: &Rc<Inner>, at: Moment) -> Option<Armed> {
             if let Some(armed) = inner.timer.0.borrow_mut().as_mut() {
                 armed.at = Moment(0);
             }
-            // Local time is put forward and back twice a year, and a traveller's more often.
-            inner.on(Event::Noticed(Notice::Zone(zone())));
+            // The computer may have slept, or its clock been set.
+            inner.on(Event::Noticed(clock()));
             inner.on(Event::Tick);
         })
     };

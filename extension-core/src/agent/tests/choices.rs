@@ -52,6 +52,21 @@ fn a_pause_for_a_time_ends_by_itself() {
 }
 
 #[test]
+fn a_pause_ends_by_the_clock_on_the_wall_though_the_computer_slept() {
+    let mut world = World::ready();
+    let hour = rekursing_protocol::Span::secs(3_600);
+    let paused = Config { paused: Pause::Until(world.now + hour), ..config() };
+    world.on(Event::Configured(paused));
+    let woken = Notice::Clock { wall: world.now + hour, zone: Zone::default() };
+    assert_eq!(told(&world.on(Event::Noticed(woken))), [true]);
+    // From there on moments of both clocks are told apart.
+    let again = Config { paused: Pause::Until(world.now + hour + hour), ..config() };
+    assert_eq!(told(&world.on(Event::Configured(again))), [false]);
+    assert!(told(&world.pass_acked(hour.0 - 1)).is_empty());
+    assert_eq!(told(&world.pass_acked(1)), [true]);
+}
+
+#[test]
 fn jobs_come_while_nobody_uses_the_computer() {
     let when = When { idle_minutes: Some(10), ..When::default() };
     let mut world = World::ready_with(Config { when, ..config() });
@@ -154,7 +169,7 @@ fn a_day_of_tokens_ends_at_local_midnight() {
     let mut tally = Tally::default();
     let zone = Zone::ahead(60);
     tally.count(1, zone, world.now);
-    world.on(Event::Noticed(Notice::Zone(zone)));
+    world.on(Event::Noticed(Notice::Clock { wall: world.now, zone }));
     world.start_with(Config { allowance, ..config() }, Memory { tally, ..Memory::default() });
     world.greet();
     assert_eq!(why(&world), Some(Why::DaySpent));

@@ -71,7 +71,7 @@ fn ready(attic: Says, cellar: Says) -> (World, Vec<Ask>) {
     let started = Event::Started {
         config: two(),
         identity: Some(identity()),
-        memory: crate::agent::Memory::default(),
+        memory: Box::default(),
         gpu: crate::gpu::recognise("Apple M2"),
     };
     world.agent.handle(started, world.now);

@@ -73,13 +73,13 @@ impl World {
 
     pub(super) fn start(&mut self, config: Config, identity: Option<Identity>) -> Vec<Command> {
         let gpu = crate::gpu::recognise("Apple M2");
-        self.on(Event::Started { config, identity, memory: Memory::default(), gpu })
+        self.on(Event::Started { config, identity, memory: Box::default(), gpu })
     }
 
     /// Starts an agent that is registered and remembers something.
     pub(super) fn start_with(&mut self, config: Config, memory: Memory) {
         let gpu = crate::gpu::recognise("Apple M2");
-        self.on(Event::Started { config, identity: Some(identity()), memory, gpu });
+        self.on(Event::Started { config, identity: Some(identity()), memory: Box::new(memory), gpu });
     }
 
     /// Opens the socket and goes through the greeting.
