@@ -57,9 +57,8 @@ const answers = {
   async erase() {
     await chrome.offscreen.closeDocument().catch(() => {});
     await chrome.storage.local.clear();
-    const { optional_host_permissions: optional, host_permissions: fixed } = chrome.runtime.getManifest();
     const { origins } = await chrome.permissions.getAll();
-    const granted = origins.filter((origin) => !fixed.includes(origin) || optional.includes(origin));
+    const granted = origins.filter((origin) => !chrome.runtime.getManifest().host_permissions.includes(origin));
     if (granted.length > 0) await chrome.permissions.remove({ origins: granted });
     await wake();
   },

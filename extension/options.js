@@ -109,7 +109,7 @@ function mark(errors) {
   for (const place of document.querySelectorAll('[data-error]')) {
     place.textContent = errors[place.dataset.error] ?? '';
   }
-  document.querySelector('[aria-invalid="true"]')?.focus();
+  [...document.querySelectorAll('[aria-invalid="true"]')].find((field) => field.offsetParent)?.focus();
 }
 
 function say(tone, sentence) {

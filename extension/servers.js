@@ -12,8 +12,10 @@ const list = document.getElementById('servers');
 const rows = () => [...list.children];
 
 let seen = [];
-/** When the last test began, by the agent's own clock of looks; `undefined` when none is under way. */
+/** When each server was looked at before the test that is under way; `undefined` without one. */
 let testing;
+/** Addresses that Chrome does not let the extension reach. */
+let forbidden = new Set();
 
 export function show(servers) {
   list.replaceChildren();
@@ -80,6 +82,18 @@ export function paint({ servers }) {
   seen = servers;
   if (testing && servers.every(({ lookedAt }, at) => lookedAt !== testing[at])) testing = undefined;
   paintRows();
+  if (servers.some(({ reason }) => reason?.code === 'server_silent')) ask(servers);
+}
+
+/** Finds out which silent servers are silent because the owner's permission is missing. */
+async function ask(servers) {
+  const missing = [];
+  for (const { address, reason } of servers) {
+    const origins = [`${address.replace(/:\d+$/, '')}/*`];
+    if (reason?.code === 'server_silent' && !(await chrome.permissions.contains({ origins }))) missing.push(address);
+  }
+  forbidden = new Set(missing);
+  paintRows();
 }
 
 function paintRows() {
@@ -99,6 +113,9 @@ function health(row, blank) {
   if (testing) return ['busy', 'Testing'];
   const server = address === '' ? seen[0] : seen.find((server) => server.address === origin(address));
   if (!server) return ['idle', address === '' ? 'No server was found yet.' : 'Not asked yet.'];
+  if (forbidden.has(server.address)) {
+    return ['bad', 'Chrome does not let the extension reach this address. Save again, and allow it when Chrome asks.'];
+  }
   if (server.reason) return [server.reason.code === 'looking' ? 'busy' : 'bad', server.reason.text];
   const place = address === '' ? ` at ${server.address}` : '';
   return ['good', `${KINDS[server.kind]}${place} has ${server.models.join(', ')}.`];

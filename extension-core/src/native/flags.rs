@@ -6,6 +6,7 @@ use rekursing_protocol::Price;
 
 use crate::{
     agent::{Config, ModelServer},
+    choices::Allowance,
     settings::micros,
 };
 
@@ -44,6 +45,14 @@ pub struct Flags {
     #[arg(long, env = "REKURSING_PRICE_OUTPUT", value_name = "DOLLARS", value_parser = micros, requires = "price_input")]
     pub price_output: Option<u64>,
 
+    /// Tokens of the longest answer; a longer one ends there.
+    #[arg(long, env = "REKURSING_ANSWER_TOKENS", value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub answer_tokens: Option<u32>,
+
+    /// Tokens of the largest context to offer a model with.
+    #[arg(long, env = "REKURSING_CONTEXT_TOKENS", value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub context_tokens: Option<u32>,
+
     /// A name that pages may see, at most 60 characters.
     #[arg(long, env = "REKURSING_NAME", default_value = "")]
     pub name: String,
@@ -76,6 +85,11 @@ impl From<Flags> for Config {
             name: flags.name,
             price: price.map(|(input, output)| Price { input, output }.into()),
             slots: flags.slots,
+            allowance: Allowance {
+                answer_tokens: flags.answer_tokens,
+                context_tokens: flags.context_tokens,
+                ..Allowance::default()
+            },
             consent: true,
             ..Config::default()
         }
@@ -96,7 +110,7 @@ mod tests {
     #[test]
     fn flags_become_settings_with_consent() {
         let line = "rekursing-node --relay ws://127.0.0.1:1 --server http://127.0.0.1:2 --slots 7 \
-                    --price-input 0.05 --price-output 2 --server-token t";
+                    --price-input 0.05 --price-output 2 --server-token t --answer-tokens 512 --context-tokens 8192";
         let config = Config::from(Flags::try_parse_from(line.split_whitespace()).unwrap());
         assert_eq!((config.relay.as_str(), config.slots, config.consent), ("ws://127.0.0.1:1", 7, true));
         assert_eq!(
@@ -104,7 +118,13 @@ mod tests {
             (vec![ModelServer::at("http://127.0.0.1:2")], Some("t".to_owned()))
         );
         assert_eq!(config.price, Some(Price { input: 50_000, output: 2_000_000 }.into()));
-        assert!(Flags::try_parse_from(["rekursing-node", "--price-input", "5"]).is_err());
+        assert_eq!(
+            (config.allowance.answer_tokens, config.allowance.context_tokens, config.allowance.counts()),
+            (Some(512), Some(8_192), false)
+        );
+        for wrong in [["--price-input", "5"], ["--answer-tokens", "0"], ["--context-tokens", "0"]] {
+            assert!(Flags::try_parse_from([&["rekursing-node"][..], &wrong].concat()).is_err());
+        }
     }
 
     #[test]
