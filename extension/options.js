@@ -56,10 +56,7 @@ async function watch() {
   for (const button of document.querySelectorAll('[data-rest]')) {
     button.onclick = () => port.postMessage({ type: 'pause', rest: button.dataset.rest });
   }
-  $('test-servers').onclick = () => {
-    servers.test();
-    port.postMessage({ type: 'probe' });
-  };
+  servers.ask(() => port.postMessage({ type: 'probe' }));
 }
 
 function paint(state) {

@@ -77,7 +77,7 @@ function paintStatus(state) {
 }
 
 /** Says in one line how things stand: what keeps jobs away comes before how far the link is. */
-function standing({ connection, server, consent, paused, jobs }) {
+function standing({ connection, server, consent, paused, closed, jobs }) {
   if (!consent) return ['idle', 'Off', ''];
   const [tone, title] = PHASES[connection.phase];
   const link = connection.reason?.text ?? '';
@@ -85,6 +85,7 @@ function standing({ connection, server, consent, paused, jobs }) {
   if (server.reason?.code === 'looking') return ['busy', 'Getting ready', server.reason.text];
   if (server.reason) return ['warn', 'No models to offer', server.reason.text];
   if (paused) return ['idle', 'Paused', link];
+  if (closed) return ['idle', 'Waiting', link];
   if (jobs.length > 0) return ['good', `Working on ${count(jobs.length, 'job')}`, link];
   return [tone, title, link];
 }

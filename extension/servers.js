@@ -12,7 +12,9 @@ const list = document.getElementById('servers');
 const rows = () => [...list.children];
 
 let seen = [];
-/** When each server was looked at before the test that is under way; `undefined` without one. */
+/** Asks the agent to look at the servers now. */
+let probe = () => {};
+/** The row that is being tested, with when its server was looked at before. */
 let testing;
 /** Addresses that Chrome does not let the extension reach. */
 let forbidden = new Set();
@@ -30,6 +32,7 @@ export function add({ address, token }) {
   row.querySelector('.address').value = address;
   row.querySelector('.token').value = token;
   row.querySelector('.address').addEventListener('input', paintRows);
+  row.querySelector('.test').addEventListener('click', () => test(row));
   row.querySelector('.remove').addEventListener('click', () => {
     row.remove();
     if (rows().length === 0) add({ address: '', token: '' });
@@ -54,6 +57,7 @@ function number() {
     row.querySelector('.error').dataset.error = `server:${at}`;
     names[0].dataset.field = `server:${at}`;
     names[0].setAttribute('aria-describedby', `server-error-${at}`);
+    row.querySelector('.test').setAttribute('aria-label', `Test server ${at + 1}`);
     row.querySelector('.remove').setAttribute('aria-label', `Remove server ${at + 1}`);
     row.querySelector('.remove').hidden = rows().length === 1;
   });
@@ -73,20 +77,32 @@ export function saved() {
   paintRows();
 }
 
-export function test() {
-  testing = seen.map(({ lookedAt }) => lookedAt);
+/** Says how the agent is asked to look. */
+export function ask(how) {
+  probe = how;
+}
+
+function test(row) {
+  testing = { row, before: server(row)?.lookedAt };
+  probe();
   paintRows();
+}
+
+/** Returns what the agent says of a row's server. */
+function server(row) {
+  const address = row.querySelector('.address').value;
+  return address === '' ? seen[0] : seen.find((server) => server.address === origin(address));
 }
 
 export function paint({ servers }) {
   seen = servers;
-  if (testing && servers.every(({ lookedAt }, at) => lookedAt !== testing[at])) testing = undefined;
+  if (testing && server(testing.row)?.lookedAt !== testing.before) testing = undefined;
   paintRows();
-  if (servers.some(({ reason }) => reason?.code === 'server_silent')) ask(servers);
+  if (servers.some(({ reason }) => reason?.code === 'server_silent')) findForbidden(servers);
 }
 
 /** Finds out which silent servers are silent because the owner's permission is missing. */
-async function ask(servers) {
+async function findForbidden(servers) {
   const missing = [];
   for (const { address, reason } of servers) {
     const origins = [`${address.replace(/:\d+$/, '')}/*`];
@@ -110,15 +126,15 @@ function health(row, blank) {
   const address = row.querySelector('.address').value;
   if (row.dataset.saved !== address) return ['idle', 'Not saved yet: only saved addresses are asked.'];
   if (address === '' && !blank) return ['idle', ''];
-  if (testing) return ['busy', 'Testing'];
-  const server = address === '' ? seen[0] : seen.find((server) => server.address === origin(address));
-  if (!server) return ['idle', address === '' ? 'No server was found yet.' : 'Not asked yet.'];
-  if (forbidden.has(server.address)) {
+  if (testing?.row === row) return ['busy', 'Testing'];
+  const found = server(row);
+  if (!found) return ['idle', address === '' ? 'No server was found yet.' : 'Not asked yet.'];
+  if (forbidden.has(found.address)) {
     return ['bad', 'Chrome does not let the extension reach this address. Save again, and allow it when Chrome asks.'];
   }
-  if (server.reason) return [server.reason.code === 'looking' ? 'busy' : 'bad', server.reason.text];
-  const place = address === '' ? ` at ${server.address}` : '';
-  return ['good', `${KINDS[server.kind]}${place} has ${server.models.join(', ')}.`];
+  if (found.reason) return [found.reason.code === 'looking' ? 'busy' : 'bad', found.reason.text];
+  const place = address === '' ? ` at ${found.address}` : '';
+  return ['good', `${KINDS[found.kind]}${place} has ${found.models.join(', ')}.`];
 }
 
 /** Returns an address as the agent writes it. */

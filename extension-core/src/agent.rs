@@ -102,7 +102,7 @@ impl Agent {
             Event::Configured(config) => self.configure(config, now),
             Event::Noticed(notice) => self.noticed(notice, now),
             Event::Retry => self.retry(now),
-            Event::Probe => self.watch.hurry(now),
+            Event::Probe => self.watch.probe(now),
             Event::Tick => self.jobs.tick(now),
             Event::SocketOpen => self.socket_open(now),
             Event::Frame(text) => self.frame(text, now),

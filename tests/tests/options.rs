@@ -205,6 +205,8 @@ async fn two_servers_share_the_jobs_and_each_says_how_it_is() -> Result<()> {
     };
     options.until(&health(0, "LM Studio has script-7b.")).await?;
     options.until(&health(1, "llama.cpp has script-7b.")).await?;
+    options.click("[aria-label='Test server 1']").await?;
+    options.until(&health(0, "LM Studio has script-7b.")).await?;
     for script in [&first, &second] {
         script.next(Reply::steps(vec![Step::token("here"), Step::Hold]));
     }
@@ -219,7 +221,7 @@ async fn two_servers_share_the_jobs_and_each_says_how_it_is() -> Result<()> {
     drop(streams);
 
     drop(second);
-    options.click("#test-servers").await?;
+    options.click("[aria-label='Test server 2']").await?;
     options.until(&health(1, "Nothing answers at the model server")).await?;
     answered(&relay).await?;
     Ok(())

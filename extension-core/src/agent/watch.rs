@@ -93,6 +93,11 @@ impl Watch {
         self.places.iter_mut().for_each(|place| place.hurry(now));
     }
 
+    /// Looks everywhere at once, for somebody who waits for what is found.
+    pub(super) fn probe(&mut self, now: Moment) {
+        self.places.iter_mut().for_each(|place| place.probe(now));
+    }
+
     /// Returns when a server was last seen at work for somebody else.
     pub(super) fn own_use(&self) -> Option<Moment> {
         self.places.iter().filter_map(|place| place.foreign_at).max()
@@ -215,7 +220,7 @@ impl Agent {
         self.changed |= self.watch.places[at].conclude(server, reason, now, now + every);
         self.ask_queue(at);
         if self.config.when.own_use_first {
-            self.watch.places[at].watch_load(now);
+            self.watch.places[at].begin_load(now);
         }
         self.tell_inventory();
     }
@@ -232,11 +237,9 @@ impl Agent {
     fn ask_load(&mut self, at: usize, now: Moment) {
         let found = self.watch.places[at].found().filter(|_| self.config.when.own_use_first);
         let asked = found.and_then(|(address, kind)| Some((address, load::path(kind)?)));
-        let place = &mut self.watch.places[at];
-        let Some((address, path)) = asked else { return place.leave_load() };
-        place.own.turn(self.jobs.at(&address));
-        place.watch_load(now + LOAD_EVERY);
-        self.watch.places[at].asking_load = Some(self.ask_server(at, &address, path));
+        let Some((address, path)) = asked else { return self.watch.places[at].leave_load() };
+        let asking = self.ask_server(at, &address, path);
+        self.watch.places[at].load_asked(asking, self.jobs.at(&address), now + LOAD_EVERY);
     }
 
     /// Asks the server for what it has under `path`.

@@ -2,8 +2,8 @@
 //!
 //! An hour of answering costs `watts / 1000 × price per kWh`. In it `tokens per second × 3600`
 //! tokens of answers are made, so a million of them cost
-//! `watts × price per kWh / (3.6 × tokens per second)`. The speed is that of one job alone:
-//! where several run at once, a token costs less. The time of reading the prompt is not in the
+//! `watts × price per kWh / (3.6 × tokens per second)`. The speed is that of single jobs:
+//! where several run at once, the machine makes more for the same power, and a token costs less. The time of reading the prompt is not in the
 //! measured speed and not in the cost.
 
 use rekursing_protocol::{Nanos, Price, Pricing};

@@ -142,6 +142,13 @@ fn a_test_looks_at_every_server_at_once() {
 }
 
 #[test]
+fn a_test_that_finds_nothing_new_is_told_all_the_same() {
+    let mut world = World::ready();
+    assert_eq!(world.on(Event::Probe), [Command::Changed]);
+    assert_eq!(world.pass_acked(14_000).iter().filter(|command| **command == Command::Changed).count(), 0);
+}
+
+#[test]
 fn a_server_that_stays_in_the_settings_is_not_looked_for_anew() {
     let (mut world, _) = ready(llama, llama);
     let one = Config { servers: vec![two().servers.remove(1)], ..two() };

@@ -10,18 +10,18 @@ use crate::bridge::server::Model;
 
 /// A server that has a model, and what a job needs to know of it.
 #[derive(Debug)]
-pub(in super::super) struct Having<'a> {
-    pub(in super::super) server: &'a Server,
-    pub(in super::super) model: &'a Model,
-    pub(in super::super) token: Option<&'a String>,
+pub(in crate::agent) struct Having<'a> {
+    pub(in crate::agent) server: &'a Server,
+    pub(in crate::agent) model: &'a Model,
+    pub(in crate::agent) token: Option<&'a String>,
     /// Slots of the model that are free.
-    pub(in super::super) free: usize,
+    pub(in crate::agent) free: usize,
 }
 
 impl Watch {
     /// Returns every model once. Of one that two servers have, what both can do is offered, and the
     /// slots of both.
-    pub(in super::super) fn offers(&self) -> Vec<Offer> {
+    pub(in crate::agent) fn offers(&self) -> Vec<Offer> {
         let mut offers: Vec<Offer> = Vec::new();
         for model in self.places.iter().flat_map(Place::models) {
             let here = &model.offer;
@@ -45,7 +45,7 @@ impl Watch {
 
     /// Returns the server for one more job of a model: the one with the most free slots, and the
     /// first of those.
-    pub(in super::super) fn server_for(&self, name: &str, jobs: &Jobs) -> Option<Having<'_>> {
+    pub(in crate::agent) fn server_for(&self, name: &str, jobs: &Jobs) -> Option<Having<'_>> {
         let having = self.places.iter().filter_map(|place| {
             let server = place.server.as_ref()?;
             let model = server.models.iter().find(|model| model.offer.model == name)?;
@@ -60,7 +60,7 @@ impl Watch {
 impl Agent {
     /// Returns how many requests wait at the servers: what each told, or the agent's own jobs beyond
     /// what it takes at once.
-    pub(in super::super) fn queue(&self) -> u16 {
+    pub(in crate::agent) fn queue(&self) -> u16 {
         let at = |place: &Place| {
             let beyond = |model: &Model| {
                 let address = place.address().map_or("", String::as_str);

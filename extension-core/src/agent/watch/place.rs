@@ -7,25 +7,25 @@ use crate::bridge::server::{Kind, Model, Probe};
 
 /// One place to look at.
 #[derive(Debug)]
-pub(in super::super) struct Place {
+pub(in crate::agent) struct Place {
     /// Where to look, in order, until a server has a model.
     pub(super) addresses: Vec<String>,
     /// The API token of whoever answers there.
-    pub(in super::super) token: Option<String>,
+    pub(in crate::agent) token: Option<String>,
     /// Whether the owner has set it.
     is_set: bool,
-    pub(in super::super) server: Option<Server>,
+    pub(in crate::agent) server: Option<Server>,
     /// Why no model can be offered; `None` when one can.
     pub(super) reason: Option<Why>,
     /// When a round was finished last.
-    pub(in super::super) looked_at: Option<Moment>,
+    pub(in crate::agent) looked_at: Option<Moment>,
     pub(super) round: Option<Round>,
     /// How many requests wait at the server, when it has told.
-    pub(in super::super) queue: Option<u16>,
+    pub(in crate::agent) queue: Option<u16>,
     /// The server is asked how many requests wait.
     pub(super) asking_queue: Option<AskId>,
     /// Requests of others that the server works on, when it has told.
-    pub(in super::super) foreign: Option<u16>,
+    pub(in crate::agent) foreign: Option<u16>,
     /// When it was last seen at work for others.
     pub(super) foreign_at: Option<Moment>,
     /// The server is asked what it works on.
@@ -33,14 +33,16 @@ pub(in super::super) struct Place {
     load_next: Option<Moment>,
     pub(super) own: Own,
     next: Moment,
+    /// Somebody waits to hear what the next round finds, news or not.
+    is_awaited: bool,
 }
 
 /// A model server that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Server {
-    pub(in super::super) address: String,
-    pub(in super::super) kind: Kind,
-    pub(in super::super) models: Vec<Model>,
+pub(in crate::agent) struct Server {
+    pub(in crate::agent) address: String,
+    pub(in crate::agent) kind: Kind,
+    pub(in crate::agent) models: Vec<Model>,
 }
 
 /// One look at all addresses, until one has a model.
@@ -72,7 +74,7 @@ impl Own {
     }
 
     /// Begins to count anew: a question is asked.
-    pub(super) fn turn(&mut self, running: usize) {
+    fn turn(&mut self, running: usize) {
         (self.earlier, self.since) = (self.since, running);
     }
 
@@ -99,6 +101,7 @@ impl Place {
             load_next: None,
             own: Own::default(),
             next: now,
+            is_awaited: false,
         }
     }
 
@@ -107,7 +110,7 @@ impl Place {
     }
 
     /// Returns where the server is: where it was found, or where the owner says it is.
-    pub(in super::super) fn address(&self) -> Option<&String> {
+    pub(in crate::agent) fn address(&self) -> Option<&String> {
         let found = self.server.as_ref().map(|server| &server.address);
         found.or_else(|| self.addresses.first().filter(|_| self.is_set))
     }
@@ -116,12 +119,12 @@ impl Place {
         self.server.as_ref().map(|server| (server.address.clone(), server.kind))
     }
 
-    pub(in super::super) fn models(&self) -> &[Model] {
+    pub(in crate::agent) fn models(&self) -> &[Model] {
         self.server.as_ref().map_or(&[], |server| &server.models)
     }
 
     /// Returns why it is of no use.
-    pub(in super::super) fn reason(&self) -> Option<Why> {
+    pub(in crate::agent) fn reason(&self) -> Option<Why> {
         if self.has_looked() { self.reason } else { Some(Why::Looking) }
     }
 
@@ -135,6 +138,12 @@ impl Place {
 
     pub(super) fn hurry(&mut self, now: Moment) {
         self.next = now;
+    }
+
+    /// Looks at once, and has what is found told, news or not.
+    pub(super) fn probe(&mut self, now: Moment) {
+        self.is_awaited = true;
+        self.hurry(now);
     }
 
     pub(super) fn is_round_due(&self, now: Moment) -> bool {
@@ -163,7 +172,7 @@ impl Place {
         }
     }
 
-    /// Ends a round, and tells whether it changed anything.
+    /// Ends a round, and tells whether somebody should hear of it.
     pub(super) fn conclude(
         &mut self,
         server: Option<Server>,
@@ -172,7 +181,8 @@ impl Place {
         next: Moment,
     ) -> bool {
         let is_new = self.server != server;
-        let changed = is_new || !self.has_looked() || self.reason != reason;
+        let is_awaited = std::mem::take(&mut self.is_awaited);
+        let changed = is_awaited || is_new || !self.has_looked() || self.reason != reason;
         if is_new {
             (self.queue, self.foreign) = (None, None);
         }
@@ -181,9 +191,15 @@ impl Place {
         changed
     }
 
-    /// Asks what the server works on at the latest then.
-    pub(super) fn watch_load(&mut self, at: Moment) {
-        self.load_next = Some(self.load_next.map_or(at, |next| next.max(at)));
+    /// Begins to ask what the server works on, unless that has begun.
+    pub(super) fn begin_load(&mut self, now: Moment) {
+        self.load_next.get_or_insert(now);
+    }
+
+    /// Asks again then; `running` of the agent's own jobs run at the server.
+    pub(super) fn load_asked(&mut self, asking: AskId, running: usize, next: Moment) {
+        self.own.turn(running);
+        (self.asking_load, self.load_next) = (Some(asking), Some(next));
     }
 
     /// Asks no more what the server works on.
