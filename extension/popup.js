@@ -61,7 +61,7 @@ function paint(state) {
       model.quantization,
       `${thousands(model.context)} context`,
       `${model.slots} at once`,
-      model.price ? `$${micros(model.price.input)} / $${micros(model.price.output)} per 1M` : 'relay’s price',
+      asked(model.pricing),
     ].filter(Boolean).join(' · '),
   ]);
   document.body.dataset.painted = performance.now();
@@ -136,6 +136,14 @@ function count(number, noun) {
 /** Prints a context as servers write it: 32768 is 32k. */
 function thousands(tokens) {
   return tokens < 1024 ? String(tokens) : `${Math.round(tokens / 1024)}k`;
+}
+
+/** Says how a model is priced. */
+function asked(pricing) {
+  if (!pricing) return 'relay’s price';
+  if (pricing.per_hour) return `$${cents(pricing.per_hour)} an hour`;
+  const { input, output } = pricing.floor ?? pricing;
+  return `${pricing.floor ? 'market, at least ' : ''}$${micros(input)} / $${micros(output)} per 1M`;
 }
 
 /** Prints millionths of a dollar as dollars. */

@@ -1,5 +1,7 @@
 //! The owner's choices, set in the settings page of a real Chromium and felt at the relay.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use rekursing_tests::{
     browser::{Tab, Window},
@@ -145,6 +147,26 @@ async fn a_schedule_and_the_battery_keep_jobs_away() -> Result<()> {
     refused(&relay, "provider_paused").await?;
     plugged(true).await?;
     answered(&relay).await
+}
+
+#[tokio::test]
+async fn the_owners_own_use_comes_first_and_running_jobs_are_given_back() -> Result<()> {
+    let script = Script::start(Dialect::LlamaCpp(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    tick(&options, "[data-path='when.ownUseFirst']", true).await?;
+    tick(&options, "[data-path='when.giveBack']", true).await?;
+    save(&options).await?;
+    script.next(Reply::steps(vec![Step::token("one"), Step::Hold]));
+    let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    stream.event("token").await?;
+    script.set_busy(2);
+    standing(&options, "Your model server works for you.").await?;
+    script.job(0).await?.left(Duration::from_secs(5)).await?;
+    // An answer that has begun cannot go to somebody else.
+    assert_eq!(stream.event("error").await?["code"], "provider_failed");
+    refused(&relay, "provider_paused").await
 }
 
 #[tokio::test]
