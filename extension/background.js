@@ -4,8 +4,9 @@
 // chrome.storage.local (docs/decisions/0002-extension-storage.md):
 //   config    the settings              written by options.js
 //   consent   {given, at}               written by popup.js and options.js
-//   paused    true while no jobs are taken, written by popup.js
+//   paused    true or {until} while no jobs are taken, written by popup.js and the agent
 //   identity  who the agent is to its relay, written by the agent
+//   memory    what the agent counted and measured, written by the agent
 //
 // Messages, all with a `type`:
 //   wake      page → worker: see to it that the agent's document is there; answered when it is
@@ -13,19 +14,30 @@
 //   fence     agent → worker {rules}: answered when these request rules stand and no others do
 //   keep      agent → worker {values}: write to storage
 //   restart   agent → worker: make the document anew
+//   idle      agent → worker: answered with what Chrome says of keyboard and mouse
+//   erase     page → worker: forget everything; answered when the extension is as just installed
 //   settings  worker → agent {stored}: the owner changed something
+//   input     worker → agent {state}: keyboard and mouse are used again, or no more
+//   journal   page → agent: answered with what the agent has been through, as text
 
 // Request rules do not stop a WebSocket of a worker. This one needs none, so it has none.
 delete globalThis.WebSocket;
 delete globalThis.WebSocketStream;
 
 const DOCUMENT = 'agent.html';
+// IDLE_AFTER of the agent.
+const IDLE_SECONDS = 60;
 const OWNERS_KEYS = ['config', 'consent', 'paused'];
 
 chrome.runtime.onInstalled.addListener(wake);
 chrome.runtime.onStartup.addListener(wake);
 chrome.alarms.onAlarm.addListener(wake);
 chrome.storage.local.onChanged.addListener(tell);
+chrome.idle.setDetectionInterval(IDLE_SECONDS);
+chrome.idle.onStateChanged.addListener((state) => {
+  // Without a document there is nobody to tell; a new one asks by itself.
+  chrome.runtime.sendMessage({ type: 'input', state }).catch(() => {});
+});
 chrome.runtime.onMessage.addListener((message, sender, answer) => {
   if (sender.id !== chrome.runtime.id || !Object.hasOwn(answers, message.type)) return false;
   answers[message.type](message).then(answer, (error) => console.error(message.type, error));
@@ -37,8 +49,17 @@ const answers = {
   boot: () => chrome.storage.local.get(),
   fence: ({ rules }) => fence(rules),
   keep: ({ values }) => chrome.storage.local.set(values),
+  idle: () => chrome.idle.queryState(IDLE_SECONDS),
   async restart() {
     await chrome.offscreen.closeDocument().catch(() => {});
+    await wake();
+  },
+  async erase() {
+    await chrome.offscreen.closeDocument().catch(() => {});
+    await chrome.storage.local.clear();
+    const { origins } = await chrome.permissions.getAll();
+    const granted = origins.filter((origin) => !chrome.runtime.getManifest().host_permissions.includes(origin));
+    if (granted.length > 0) await chrome.permissions.remove({ origins: granted });
     await wake();
   },
 };

@@ -61,7 +61,7 @@ function paint(state) {
       model.quantization,
       `${thousands(model.context)} context`,
       `${model.slots} at once`,
-      model.price ? `$${micros(model.price.input)} / $${micros(model.price.output)} per 1M` : 'relay’s price',
+      asked(model.pricing),
     ].filter(Boolean).join(' · '),
   ]);
   document.body.dataset.painted = performance.now();
@@ -77,7 +77,7 @@ function paintStatus(state) {
 }
 
 /** Says in one line how things stand: what keeps jobs away comes before how far the link is. */
-function standing({ connection, server, consent, paused, jobs }) {
+function standing({ connection, server, consent, paused, closed, jobs }) {
   if (!consent) return ['idle', 'Off', ''];
   const [tone, title] = PHASES[connection.phase];
   const link = connection.reason?.text ?? '';
@@ -85,6 +85,7 @@ function standing({ connection, server, consent, paused, jobs }) {
   if (server.reason?.code === 'looking') return ['busy', 'Getting ready', server.reason.text];
   if (server.reason) return ['warn', 'No models to offer', server.reason.text];
   if (paused) return ['idle', 'Paused', link];
+  if (closed) return ['idle', 'Waiting', link];
   if (jobs.length > 0) return ['good', `Working on ${count(jobs.length, 'job')}`, link];
   return [tone, title, link];
 }
@@ -135,6 +136,14 @@ function count(number, noun) {
 /** Prints a context as servers write it: 32768 is 32k. */
 function thousands(tokens) {
   return tokens < 1024 ? String(tokens) : `${Math.round(tokens / 1024)}k`;
+}
+
+/** Says how a model is priced. */
+function asked(pricing) {
+  if (!pricing) return 'relay’s price';
+  if (pricing.per_hour) return `$${cents(pricing.per_hour)} an hour`;
+  const { input, output } = pricing.floor ?? pricing;
+  return `${pricing.floor ? 'market, at least ' : ''}$${micros(input)} / $${micros(output)} per 1M`;
 }
 
 /** Prints millionths of a dollar as dollars. */

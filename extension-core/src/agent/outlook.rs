@@ -34,7 +34,8 @@ impl Agent {
 
     /// Returns why jobs do not come, the weightiest first. What the agent knows better itself is left out.
     pub(super) fn hints(&self) -> Vec<Hint> {
-        let obstacles = self.prospects.seen.as_ref().filter(|_| self.link.is_ready() && !self.config.paused);
+        let obstacles =
+            self.prospects.seen.as_ref().filter(|_| self.link.is_ready() && self.gate.closed().is_none());
         let hints = obstacles.into_iter().flat_map(|outlook| &outlook.obstacles).filter_map(sentence);
         hints.map(|(code, text)| Hint { code: code.to_owned(), text }).collect()
     }

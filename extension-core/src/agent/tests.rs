@@ -1,7 +1,9 @@
 //! The agent's life as events and the commands that follow, without a socket or a clock.
 
+mod choices;
 mod jobs;
 mod limits;
 mod link;
 mod server;
+mod servers;
 mod world;

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::world::{World, asks, config, identity, sent};
 use crate::agent::{Answer, Ask, Command, Config, Event, Phase, Why};
+use crate::choices::Pause;
 
 fn opens(commands: &[Command]) -> usize {
     commands.iter().filter(|command| matches!(command, Command::OpenSocket { .. })).count()
@@ -86,7 +87,7 @@ fn the_secret_of_one_relay_is_not_shown_to_another() {
 #[test]
 fn says_who_it_is_when_greeted() {
     let mut world = World::new();
-    let priced = Config { price: Some(Price::new(1, 2)), ..config() };
+    let priced = Config { price: Some(Price::new(1, 2).into()), ..config() };
     assert_eq!(opens(&world.start(priced, Some(identity()))), 1);
     assert_eq!(world.state().connection.phase, Phase::Connecting);
     let commands = world.greet();
@@ -306,7 +307,7 @@ fn why_no_job_comes_is_asked_for_every_minute_and_said_in_the_owners_words() {
     let answer = Answer::Reply { status: 429, body: b"{}" };
     world.on(Event::Answered { id: asked.id, answer });
     assert_eq!(world.state().outlook.len(), 3, "a relay that does not tell changes nothing");
-    world.on(Event::Configured(Config { paused: true, ..config() }));
+    world.on(Event::Configured(Config { paused: Pause::On, ..config() }));
     assert_eq!(world.state().outlook, []);
 }
 
