@@ -13,6 +13,7 @@ use rekursing_rails::{
     checkout::{Checkout, CheckoutError, Page, TopUp},
     webhook::{Event, Payment},
 };
+use tokio::sync::Mutex;
 
 use crate::{
     config,
@@ -26,6 +27,9 @@ pub struct TopUps {
     checkout: Checkout,
     webhook_secret: Secret,
     terms: config::TopUps,
+    /// Held from the look at what was booked before until the next is durable: two reports of one charge
+    /// would each see the other's part as missing.
+    booking: Mutex<()>,
 }
 
 /// What a page is about to pay.
@@ -49,7 +53,7 @@ impl TopUps {
         let file = terms.webhook_secret_file.as_deref();
         let webhook_secret = secret("webhook_secret_file", file, "REKURSING_STRIPE_WEBHOOK_SECRET")?;
         let checkout = Checkout::new(&terms.url, key, Duration::from_millis(terms.request_ms))?;
-        Ok(TopUps { checkout, webhook_secret, terms: terms.clone() })
+        Ok(TopUps { checkout, webhook_secret, terms: terms.clone(), booking: Mutex::default() })
     }
 
     /// Returns the secret with which Stripe signs its reports.
@@ -88,6 +92,7 @@ impl TopUps {
     /// # Errors
     /// When the store cannot be read or written: then Stripe has to report it again.
     pub async fn book(&self, desk: &Desk, event: Event) -> Result<()> {
+        let _alone = self.booking.lock().await;
         match event {
             Event::Paid(payment) => self.paid(desk, payment).await,
             Event::Refunded { charge, account, amount, .. } => {

@@ -147,3 +147,11 @@ pub fn paid(session: &str, account: &str, cents: u64, payment: &str) -> Value {
         "amount_total": cents, "currency": "usd", "metadata": {"account": account},
     })
 }
+
+/// Returns a charge of which so much went back in all.
+pub fn refunded(charge: &str, account: &str, cents: u64, payment: &str) -> Value {
+    json!({
+        "id": charge, "object": "charge", "payment_intent": payment, "amount_refunded": cents,
+        "currency": "usd", "metadata": {"account": account},
+    })
+}

@@ -19,6 +19,7 @@ const COMPLETED: &str = "checkout.session.completed";
 on_both! {
     a_payment_is_credited_once_less_the_cost_that_was_shown,
     what_goes_back_to_a_card_leaves_the_account_once,
+    refunds_that_are_reported_together_are_taken_once,
 }
 
 /// A relay that takes payments, a page of it without money, that page's account, and the folder of the
@@ -108,12 +109,8 @@ async fn what_goes_back_to_a_card_leaves_the_account_once(engine: Engine) -> Res
     tell(COMPLETED, stripe::paid("cs_1", &account, 2_000, "pi_1")).await?;
     tell(COMPLETED, stripe::paid("cs_2", &account, 1_000, "pi_2")).await?;
     assert_eq!(balance(&page).await?, nanos("28.53")?);
-    let refund = |cents: u64| {
-        json!({"id": "ch_1", "payment_intent": "pi_1", "amount_refunded": cents, "currency": "usd",
-            "metadata": {"account": account}})
-    };
     for (cents, left) in [(500, "23.53"), (500, "23.53"), (800, "20.53"), (500, "20.53")] {
-        tell("charge.refunded", refund(cents)).await?;
+        tell("charge.refunded", stripe::refunded("ch_1", &account, cents, "pi_1")).await?;
         assert_eq!(balance(&page).await?, nanos(left)?, "Stripe tells what went back in all");
     }
     let dispute = |id: &str, payment: &str, cents: u64| {
@@ -135,6 +132,24 @@ async fn what_goes_back_to_a_card_leaves_the_account_once(engine: Engine) -> Res
         (&json!("uncovered"), &json!("stripe"), &json!("1.47")),
         "what nobody has any more is told to the operator: {log}"
     );
+    relay.audit().await
+}
+
+async fn refunds_that_are_reported_together_are_taken_once(engine: Engine) -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (relay, page, account, _secrets) = relay(engine, &stripe).await?;
+    let visitor = relay.visitor();
+    stripe::report(&visitor, WEBHOOK_SECRET, COMPLETED, &stripe::paid("cs_1", &account, 10_000, "pi_1"))
+        .await?
+        .expect(200)?;
+    assert_eq!(balance(&page).await?, nanos("96.8")?);
+    let reports = (1..=8_u64).map(|dollars| {
+        let refund = stripe::refunded("ch_1", &account, dollars * 100, "pi_1");
+        let visitor = &visitor;
+        async move { stripe::report(visitor, WEBHOOK_SECRET, "charge.refunded", &refund).await?.expect(200) }
+    });
+    futures_util::future::try_join_all(reports).await?;
+    assert_eq!(balance(&page).await?, nanos("88.8")?, "eight dollars went back in all");
     relay.audit().await
 }
 
