@@ -43,8 +43,8 @@ pub struct Report {
     pub event: Event,
 }
 
-/// What happened to a top-up. Payments and charges without an account in their metadata, and what is not
-/// in dollars, are no top-ups: the operator may sell other things through the same account of Stripe.
+/// What happened to a top-up. Payments and charges without an account in their metadata, what is not in
+/// dollars, and what went back of a charge without a payment, are no top-ups: the operator may sell other things through the same account of Stripe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Somebody paid, at once or some days later.
@@ -58,9 +58,7 @@ pub enum Event {
         /// The charge, `ch_…`.
         charge: String,
         /// The payment that it belongs to, `pi_…`.
-        payment: Option<String>,
-        /// Whose top-up it was.
-        account: AccountId,
+        payment: String,
         /// All that went back of this charge until now, not only this time.
         amount: Nanos,
     },
@@ -68,10 +66,8 @@ pub enum Event {
     Disputed {
         /// The dispute, `dp_…`.
         dispute: String,
-        /// The charge.
-        charge: String,
-        /// The payment that it belongs to.
-        payment: Option<String>,
+        /// The payment that it is about.
+        payment: String,
         /// How much is disputed.
         amount: Nanos,
         /// Stripe's word for why, such as `fraudulent`.
@@ -184,7 +180,6 @@ struct Charge {
 #[derive(Deserialize)]
 struct Dispute {
     id: String,
-    charge: String,
     payment_intent: Option<String>,
     amount: i64,
     currency: String,
@@ -235,9 +230,9 @@ impl Session {
 
 impl Charge {
     fn refund(self) -> Option<Event> {
-        let account = account(&self.metadata)?;
+        account(&self.metadata)?;
         let amount = dollars(self.amount_refunded, &self.currency)?;
-        Some(Event::Refunded { charge: self.id, payment: self.payment_intent, account, amount })
+        Some(Event::Refunded { charge: self.id, payment: self.payment_intent?, amount })
     }
 }
 
@@ -246,8 +241,7 @@ impl Dispute {
         Some(Event::Disputed {
             amount: dollars(self.amount, &self.currency)?,
             dispute: self.id,
-            charge: self.charge,
-            payment: self.payment_intent,
+            payment: self.payment_intent?,
             reason: self.reason,
         })
     }

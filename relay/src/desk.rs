@@ -9,6 +9,8 @@ mod money;
 
 use std::{net::IpAddr, sync::Arc};
 
+pub use money::PaidIn;
+
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{

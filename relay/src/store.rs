@@ -28,6 +28,7 @@ mod sql;
 mod statements;
 mod top_ups;
 mod usage;
+mod went_back;
 mod writer;
 
 use std::{
@@ -64,6 +65,7 @@ pub use sql::{Location, Row, Sql, Value, must_exist};
 pub use statements::{Line, Sheet, Statement};
 pub use top_ups::OpenTopUp;
 pub use usage::{Days, Jobs, Used, UsedDay, UsedModel};
+pub use went_back::{Missing, WentBack};
 
 /// How often a database that another relay holds is asked for.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);

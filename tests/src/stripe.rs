@@ -155,3 +155,11 @@ pub fn refunded(charge: &str, account: &str, cents: u64, payment: &str) -> Value
         "currency": "usd", "metadata": {"account": account},
     })
 }
+
+/// Returns a dispute over so much of a payment.
+pub fn dispute(id: &str, cents: u64, payment: &str) -> Value {
+    json!({
+        "id": id, "object": "dispute", "charge": "ch_disputed", "payment_intent": payment, "amount": cents,
+        "currency": "usd", "reason": "fraudulent",
+    })
+}

@@ -104,8 +104,8 @@ fn refunds_and_disputes_name_the_charge_and_the_amount() {
         "payment_intent": "pi_1",
         "refunded": false,
     });
-    let (payment, amount) = (Some("pi_1".to_owned()), "10".parse().unwrap());
-    let refunded = Event::Refunded { charge: "ch_1".into(), payment: payment.clone(), account, amount };
+    let (payment, amount) = ("pi_1".to_owned(), "10".parse().unwrap());
+    let refunded = Event::Refunded { charge: "ch_1".into(), payment: payment.clone(), amount };
     assert_eq!(event_of("charge.refunded", charge), refunded);
     let dispute = json!({
         "id": "dp_1",
@@ -117,13 +117,7 @@ fn refunds_and_disputes_name_the_charge_and_the_amount() {
         "reason": "fraudulent",
         "status": "needs_response",
     });
-    let disputed = Event::Disputed {
-        dispute: "dp_1".into(),
-        charge: "ch_1".into(),
-        payment,
-        amount,
-        reason: "fraudulent".into(),
-    };
+    let disputed = Event::Disputed { dispute: "dp_1".into(), payment, amount, reason: "fraudulent".into() };
     assert_eq!(event_of("charge.dispute.created", dispute), disputed);
 }
 
