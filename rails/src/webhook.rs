@@ -62,17 +62,11 @@ pub enum Event {
         /// All that went back of this charge until now, not only this time.
         amount: Nanos,
     },
-    /// Somebody disputes a charge with their bank; Stripe has taken the money back.
-    Disputed {
-        /// The dispute, `dp_…`.
-        dispute: String,
-        /// The payment that it is about.
-        payment: String,
-        /// How much is disputed.
-        amount: Nanos,
-        /// Stripe's word for why, such as `fraudulent`.
-        reason: String,
-    },
+    /// Somebody disputes a payment with their bank, and Stripe has taken the money back. A dispute that is
+    /// only announced, or an inquiry, takes nothing.
+    Withdrawn(Dispute),
+    /// A dispute was won, and the money is here again.
+    Reinstated(Dispute),
     /// Something that does not concern top-ups.
     Other,
 }
@@ -88,6 +82,19 @@ pub struct Payment {
     pub account: AccountId,
     /// How much was charged.
     pub amount: Nanos,
+}
+
+/// A dispute over a payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispute {
+    /// Its id, `dp_…` or `du_…`.
+    pub id: String,
+    /// The payment that it is about.
+    pub payment: String,
+    /// How much is disputed.
+    pub amount: Nanos,
+    /// Stripe's word for why, such as `fraudulent`.
+    pub reason: String,
 }
 
 /// Reads a report, after its signature: `body` is what came, to the byte, `signature` the header
@@ -178,7 +185,7 @@ struct Charge {
 }
 
 #[derive(Deserialize)]
-struct Dispute {
+struct Disputed {
     id: String,
     payment_intent: Option<String>,
     amount: i64,
@@ -209,9 +216,13 @@ fn event(kind: &str, object: Value) -> Option<Event> {
             let charge = serde_json::from_value::<Charge>(object).ok()?;
             Some(charge.refund().unwrap_or(Event::Other))
         }
-        "charge.dispute.created" => {
-            let dispute = serde_json::from_value::<Dispute>(object).ok()?;
-            Some(dispute.event().unwrap_or(Event::Other))
+        "charge.dispute.funds_withdrawn" => {
+            let disputed = serde_json::from_value::<Disputed>(object).ok()?;
+            Some(disputed.dispute().map_or(Event::Other, Event::Withdrawn))
+        }
+        "charge.dispute.funds_reinstated" => {
+            let disputed = serde_json::from_value::<Disputed>(object).ok()?;
+            Some(disputed.dispute().map_or(Event::Other, Event::Reinstated))
         }
         _ => Some(Event::Other),
     }
@@ -236,12 +247,12 @@ impl Charge {
     }
 }
 
-impl Dispute {
-    fn event(self) -> Option<Event> {
-        Some(Event::Disputed {
-            amount: dollars(self.amount, &self.currency)?,
-            dispute: self.id,
+impl Disputed {
+    fn dispute(self) -> Option<Dispute> {
+        Some(Dispute {
+            id: self.id,
             payment: self.payment_intent?,
+            amount: dollars(self.amount, &self.currency)?,
             reason: self.reason,
         })
     }

@@ -12,7 +12,7 @@ use rekursing_protocol::{AccountId, Nanos};
 use rekursing_rails::{
     Secret,
     checkout::{Checkout, CheckoutError, Page, TopUp},
-    webhook::{Event, Payment},
+    webhook::{Dispute, Event, Payment},
 };
 use tokio::sync::Mutex;
 
@@ -97,11 +97,13 @@ impl TopUps {
         match event {
             Event::Paid(payment) => self.paid(desk, payment).await,
             Event::Refunded { charge, payment, amount } => {
-                went_back(desk, WentBack { id: charge, payment, amount, disputed: None }).await
+                went_back(desk, WentBack { id: charge, payment, amount, disputed: None, won: false }).await
             }
-            Event::Disputed { dispute, payment, amount, reason } => {
-                let disputed = Some(reason);
-                went_back(desk, WentBack { id: dispute, payment, amount, disputed }).await
+            Event::Withdrawn(Dispute { id, payment, amount, reason }) => {
+                went_back(desk, WentBack { id, payment, amount, disputed: Some(reason), won: false }).await
+            }
+            Event::Reinstated(Dispute { id, payment, amount, reason }) => {
+                went_back(desk, WentBack { id, payment, amount, disputed: Some(reason), won: true }).await
             }
             Event::Awaited(_) | Event::Failed(_) | Event::Other => Ok(()),
         }
@@ -137,12 +139,15 @@ async fn went_back(desk: &Desk, report: WentBack) -> Result<()> {
     Ok(())
 }
 
-/// Books what of a payment went back and is not in the book; done when that is durable. `false` when the
-/// payment itself is not there.
+/// Books what of a payment went back and is not in the book, and takes back what was booked of disputes
+/// that were won; done when that is durable. `false` when the payment itself is not there.
 async fn even_out(desk: &Desk, payment: &str) -> Result<bool> {
     let store = desk.store();
     let Some(account) = store.credited(payment.to_owned()).await? else { return Ok(false) };
     desk.pay_back(Account::Page(account), &store.missing(payment.to_owned()).await?)?;
+    for entry in store.won(payment.to_owned()).await? {
+        desk.restore(&entry, "the dispute was won")?;
+    }
     store.flushed().await;
     store.booked(payment.to_owned()).await?;
     Ok(true)

@@ -15,13 +15,15 @@ use tempfile::TempDir;
 
 const TOP_UPS: &str = "/api/account/top-ups";
 const COMPLETED: &str = "checkout.session.completed";
-const DISPUTED: &str = "charge.dispute.created";
+const WITHDRAWN: &str = "charge.dispute.funds_withdrawn";
+const REINSTATED: &str = "charge.dispute.funds_reinstated";
 
 on_both! {
     a_payment_is_credited_once_less_the_cost_that_was_shown,
     what_goes_back_to_a_card_leaves_the_account_once,
     refunds_that_are_reported_together_are_taken_once,
     what_went_back_before_it_was_credited_is_never_to_be_spent,
+    a_dispute_takes_what_stripe_took_and_gives_it_again_when_it_is_won,
 }
 
 /// A relay that takes payments, a page of it without money, that page's account, and the folder of the
@@ -116,12 +118,12 @@ async fn what_goes_back_to_a_card_leaves_the_account_once(engine: Engine) -> Res
         assert_eq!(balance(&page).await?, nanos(left)?, "Stripe tells what went back in all");
     }
     for _ in 0..2 {
-        tell(DISPUTED, stripe::dispute("dp_1", 1_000, "pi_2")).await?;
+        tell(WITHDRAWN, stripe::dispute("dp_1", 1_000, "pi_2")).await?;
         assert_eq!(balance(&page).await?, nanos("10.53")?);
     }
-    tell(DISPUTED, stripe::dispute("dp_2", 1_000, "pi_elsewhere")).await?;
+    tell(WITHDRAWN, stripe::dispute("dp_2", 1_000, "pi_elsewhere")).await?;
     assert_eq!(balance(&page).await?, nanos("10.53")?, "another's payment is none of ours");
-    tell(DISPUTED, stripe::dispute("dp_3", 1_200, "pi_1")).await?;
+    tell(WITHDRAWN, stripe::dispute("dp_3", 1_200, "pi_1")).await?;
     assert_eq!(balance(&page).await?, Nanos::ZERO);
     let log = relay.operate(&["log", "--json"]).await?;
     let log: Value = serde_json::from_str(&log)?;
@@ -162,7 +164,7 @@ async fn what_went_back_before_it_was_credited_is_never_to_be_spent(engine: Engi
     tell(&visitor, "charge.refunded", refund("ch_1", 2_000, "pi_1")).await?;
     tell(&visitor, "charge.refunded", refund("ch_2", 1_200, "pi_2")).await?;
     tell(&visitor, "charge.refunded", refund("ch_2", 500, "pi_2")).await?;
-    tell(&visitor, DISPUTED, stripe::dispute("dp_3", 1_000, "pi_3")).await?;
+    tell(&visitor, WITHDRAWN, stripe::dispute("dp_3", 1_000, "pi_3")).await?;
     assert_eq!(balance(&page).await?, Nanos::ZERO, "nothing is taken before there is anything");
     relay.kill().await?;
     relay.restart().await?;
@@ -179,10 +181,44 @@ async fn what_went_back_before_it_was_credited_is_never_to_be_spent(engine: Engi
         }
     }
     tell(&visitor, "charge.refunded", refund("ch_1", 2_000, "pi_1")).await?;
-    tell(&visitor, DISPUTED, stripe::dispute("dp_3", 1_000, "pi_3")).await?;
+    tell(&visitor, WITHDRAWN, stripe::dispute("dp_3", 1_000, "pi_3")).await?;
     assert_eq!(balance(&page).await?, nanos("10.505")?, "once, whatever is reported again");
     tell(&visitor, "charge.refunded", refund("ch_2", 1_500, "pi_2")).await?;
     assert_eq!(balance(&page).await?, nanos("7.505")?);
+    relay.audit().await
+}
+
+async fn a_dispute_takes_what_stripe_took_and_gives_it_again_when_it_is_won(engine: Engine) -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (mut relay, page, account, _secrets) = relay(engine, &stripe).await?;
+    let visitor = relay.visitor();
+    let tell = async |visitor: &Page, kind: &'static str, object: Value| {
+        stripe::report(visitor, WEBHOOK_SECRET, kind, &object).await?.expect(200)
+    };
+    tell(&visitor, COMPLETED, stripe::paid("cs_1", &account, 2_000, "pi_1")).await?;
+    let mut inquiry = stripe::dispute("dp_0", 2_000, "pi_1");
+    inquiry["status"] = json!("warning_needs_response");
+    for kind in ["charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"] {
+        tell(&visitor, kind, inquiry.clone()).await?;
+        assert_eq!(balance(&page).await?, nanos("19.12")?, "an inquiry takes nothing");
+    }
+    let dispute = || stripe::dispute("dp_1", 2_000, "pi_1");
+    for _ in 0..2 {
+        tell(&visitor, WITHDRAWN, dispute()).await?;
+        assert_eq!(balance(&page).await?, Nanos::ZERO);
+    }
+    for _ in 0..2 {
+        tell(&visitor, REINSTATED, dispute()).await?;
+        assert_eq!(balance(&page).await?, nanos("19.12")?, "the account has again what it had");
+        tell(&visitor, WITHDRAWN, dispute()).await?;
+        assert_eq!(balance(&page).await?, nanos("19.12")?, "a late report takes nothing");
+        relay.kill().await?;
+        relay.restart().await?;
+    }
+    let visitor = relay.visitor();
+    tell(&visitor, REINSTATED, stripe::dispute("dp_2", 500, "pi_1")).await?;
+    tell(&visitor, WITHDRAWN, stripe::dispute("dp_2", 500, "pi_1")).await?;
+    assert_eq!(balance(&page).await?, nanos("19.12")?, "reported the wrong way around");
     relay.audit().await
 }
 

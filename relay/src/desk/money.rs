@@ -112,6 +112,17 @@ impl Desk {
         Ok(())
     }
 
+    /// Takes back that a payment went back, unless that was done before: whoever paid for it has it again.
+    ///
+    /// # Errors
+    /// When the book refuses.
+    pub fn restore(&self, entry: &Entry, reason: &str) -> Result<(), CorrectionRefusal> {
+        match self.run(|market, now| market.correct(now, entry, reason)) {
+            Ok(()) | Err(CorrectionRefusal::Book(BookRefusal::Exists)) => Ok(()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
     /// Takes an entry back, and says so in the operator's log, at the latest together with it. Who waits for
     /// what is returned hears when the log has it.
     pub fn correct(

@@ -352,6 +352,8 @@ CREATE TABLE went_back (
     booked   INTEGER NOT NULL,
     -- Why somebody disputed the payment; nothing when it was refunded.
     disputed TEXT,
+    -- 1 when the dispute was won, and the money is here again.
+    won      INTEGER NOT NULL,
     at       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX went_back_payment ON went_back (payment);

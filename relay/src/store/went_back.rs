@@ -3,9 +3,13 @@
 //! A report can arrive before the payment that it is about. It is kept here until that is in the book.
 
 use anyhow::Result;
+use rekursing_market::ledger::Entry;
 use rekursing_protocol::{Moment, Nanos};
 
-use super::{Row, Sql, Store};
+use super::{
+    Row, Sql, Store,
+    entries::{self, columns},
+};
 
 /// Money that went back, as the payment service reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub struct WentBack {
     pub amount: Nanos,
     /// Why somebody disputed the payment; nothing when it was refunded.
     pub disputed: Option<String>,
+    /// Whether the dispute was won, and the money is here again.
+    pub won: bool,
 }
 
 /// A part of what went back that is not in the book.
@@ -46,19 +52,24 @@ impl WentBack {
 }
 
 impl Store {
-    /// Keeps a report; of two about the same, the one that tells of more.
+    /// Keeps a report; of two about the same, what tells of more. A dispute that is won stays so: that it was
+    /// lost before can be reported later.
     ///
     /// # Errors
     /// When it could not be made durable.
     pub async fn went_back(&self, now: Moment, report: WentBack) -> Result<()> {
         self.change(move |sql| {
-            let WentBack { id, payment, amount, disputed } = report;
+            let WentBack { id, payment, amount, disputed, won } = report;
             sql.execute(
-                "INSERT INTO went_back (id, payment, amount, disputed, booked, at) VALUES (?1, ?2, ?3, ?4, 0, ?5)
+                "INSERT INTO went_back (id, payment, amount, disputed, won, booked, at)
+                 VALUES (?1, ?2, ?3, ?4, 0, 0, ?5)
                  ON CONFLICT (id) DO UPDATE SET amount = excluded.amount
                  WHERE excluded.amount > went_back.amount",
-                &[id.into(), payment.into(), amount.into(), disputed.into(), now.into()],
+                &[id.as_str().into(), payment.into(), amount.into(), disputed.into(), now.into()],
             )?;
+            if won {
+                sql.execute("UPDATE went_back SET won = 1 WHERE id = ?1", &[id.into()])?;
+            }
             Ok(())
         })
         .await
@@ -69,10 +80,10 @@ impl Store {
         self.flushed().await;
         self.read(move |sql| {
             let reports = sql.list(
-                "SELECT id, payment, amount, disputed, booked FROM went_back
-                 WHERE payment = ?1 AND amount > booked ORDER BY at, id",
+                "SELECT id, payment, amount, disputed, won, booked FROM went_back
+                 WHERE payment = ?1 AND amount > booked AND won = 0 ORDER BY at, id",
                 &[payment.into()],
-                |row| Ok((read(row)?, row.nanos(4)?)),
+                |row| Ok((read(row)?, row.nanos(5)?)),
             )?;
             let mut missing = Vec::new();
             for (report, booked) in reports {
@@ -84,6 +95,29 @@ impl Store {
                 }
             }
             Ok(missing)
+        })
+        .await
+    }
+
+    /// Reads the entries by which a payment's money went back and that are to be taken back themselves,
+    /// because the dispute was won.
+    pub async fn won(&self, payment: String) -> Result<Vec<Entry>> {
+        self.flushed().await;
+        self.read(move |sql| {
+            sql.list(
+                concat!(
+                    "SELECT ",
+                    columns!(),
+                    " FROM entry JOIN (SELECT 'refund:' || id AS taken FROM went_back
+                          WHERE payment = ?1 AND disputed IS NOT NULL AND won = 1) AS back
+                      ON entry.id IN (taken, 'correction:' || taken)
+                      WHERE NOT EXISTS
+                          (SELECT 1 FROM entry AS other WHERE other.id = 'correction:' || entry.id || ':0')
+                      ORDER BY seq"
+                ),
+                &[payment.into()],
+                entries::read,
+            )
         })
         .await
     }
@@ -108,6 +142,7 @@ fn read(row: &Row) -> Result<WentBack> {
         payment: row.text(1)?.to_owned(),
         amount: row.nanos(2)?,
         disputed: if row.is_null(3)? { None } else { Some(row.text(3)?.to_owned()) },
+        won: row.number(4)? == 1,
     })
 }
 
