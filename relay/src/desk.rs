@@ -15,7 +15,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
-    Tier, Usage,
+    Spender, Tier, Usage,
 };
 use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
@@ -153,9 +153,14 @@ impl Desk {
     }
 
     /// Cancels a job at the word of whoever pays for it. Its stream ends with `cancelled`, behind the
-    /// charge for what was delivered. `false` when the payer has no such job.
-    pub fn cancel_by_id(&self, job: JobId, payer: Payer) -> bool {
+    /// charge for what was delivered. A limited key has the jobs that were asked with it and with those made
+    /// with it. `false` when the payer has no such job.
+    pub fn cancel_by_id(&self, job: JobId, payer: Payer, spender: Option<&Spender>) -> bool {
         let Some(stream) = self.stream(job).filter(|stream| stream.work.payer == payer) else { return false };
+        let limited = spender.filter(|spender| !spender.is_unlimited());
+        if limited.is_some_and(|own| !self.shared.market.lock().is_asked_with(job, own.key)) {
+            return false;
+        }
         self.cancel(&stream);
         self.shared.store.then(move || stream.failed(FailCode::Cancelled, String::new()));
         true

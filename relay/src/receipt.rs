@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use rekursing_market::ledger::{Account, Entry, EntryKind, Settle};
 use rekursing_protocol::{
-    Day, Moment, PluginId,
+    Day, KeyId, Moment, PluginId,
     receipt::{
         FullReceipt, Hold, PaidBy, PublicKey, PublicKeys, Settlement, Signature, SignedReceipt, State,
     },
@@ -199,8 +199,17 @@ pub fn is_of(job: &Job, account: Account) -> bool {
 
 /// Returns who served the job, once it is settled.
 pub fn owner(job: &Job) -> Option<PluginId> {
+    settle(job).map(|settle| settle.owner)
+}
+
+/// Returns the key that paid for the job, once it is settled.
+pub fn payer_key(job: &Job) -> Option<KeyId> {
+    settle(job).and_then(|settle| settle.api_key)
+}
+
+fn settle(job: &Job) -> Option<&Settle> {
     match job.end.as_ref().map(|end: &Entry| &end.kind) {
-        Some(EntryKind::Settle(settle)) => Some(settle.owner),
+        Some(EntryKind::Settle(settle)) => Some(settle),
         Some(EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_)) | None => None,
     }
 }

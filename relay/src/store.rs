@@ -64,7 +64,7 @@ pub use served::{HOURS_MAX, ServedJob, Slice};
 pub use sql::{Location, Row, Sql, Value, must_exist};
 pub use statements::{Line, Sheet, Statement};
 pub use top_ups::OpenTopUp;
-pub use usage::{Days, Jobs, Used, UsedDay, UsedModel};
+pub use usage::{Days, Jobs, Used, UsedDay, UsedModel, Whose};
 pub use went_back::{Missing, WentBack};
 
 /// How often a database that another relay holds is asked for.

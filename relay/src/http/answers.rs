@@ -84,8 +84,9 @@ pub(super) async fn cancel(
     caller::origin(&house, &headers)?;
     let Path(job) = job?;
     // The provider knows the job's id too, so that alone is no right to cancel.
-    let payer = caller::caller(&house, &headers, peer).await?.payer;
-    let known = job.parse::<JobId>().is_ok_and(|job| house.desk.cancel_by_id(job, payer));
+    let Caller { payer, holder } = caller::caller(&house, &headers, peer).await?;
+    let spender = holder.as_ref().map(|holder| &*holder.spender);
+    let known = job.parse::<JobId>().is_ok_and(|job| house.desk.cancel_by_id(job, payer, spender));
     if known {
         return Ok(StatusCode::NO_CONTENT);
     }

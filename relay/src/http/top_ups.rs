@@ -43,7 +43,8 @@ pub(super) async fn open(
     headers: HeaderMap,
     posted: Posted,
 ) -> Result<Response, Problem> {
-    let holder = caller::holder(&house, &headers, peer).await?;
+    // What is paid in can be disputed and then leaves the account, so that is no limited key's to begin.
+    let holder = caller::account(&house, &headers, peer).await?;
     let account = holder.account;
     let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
     let top_ups = set_up(&house)?;
