@@ -22,5 +22,6 @@ mod site;
 mod statements;
 mod status;
 mod top_ups;
+mod whole;
 
 pub use problem::Problem;

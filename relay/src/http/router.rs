@@ -8,6 +8,7 @@ use axum::{
         HeaderValue, Method, Request, StatusCode, Uri,
         header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
     },
+    middleware::from_fn,
     response::{IntoResponse, Response},
     routing::{delete, get, patch, post, put},
 };
@@ -17,7 +18,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
     Problem, account, ads, analytics, answers, caller, models, once, openapi, operator, payouts, plugins,
-    premium, public, receipts, site, statements, status, top_ups,
+    premium, public, receipts, site, statements, status, top_ups, whole,
 };
 use crate::{house::House, replay::REPLAYED};
 
@@ -69,9 +70,11 @@ fn operators() -> Router<Arc<House>> {
         .route("/api/operator/payouts/{payout}/approve", post(payouts::approve))
         .route("/api/operator/payouts/{payout}/cancel", post(payouts::refuse))
         .route("/api/analytics/revenue", get(analytics::revenue))
+        .route_layer(from_fn(whole::whole))
 }
 
-/// Everybody else's.
+/// Everybody else's. Who asks for an answer and leaves wants none any more; every other call that changes
+/// something is done whole.
 fn everyones() -> Router<Arc<House>> {
     let owners = Router::new()
         .route("/api/plugin/register", post(plugins::register))
@@ -85,8 +88,13 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/plugin/payouts/{plugin}/method", delete(payouts::remove_method))
         .route("/api/plugin/payouts/{plugin}/{payout}", delete(payouts::cancel));
 
-    let pages = Router::new()
+    let askers = Router::new()
         .route("/api/llm/inference", post(answers::inference))
+        .route("/v1/chat/completions", post(answers::chat))
+        .route("/v1/completions", post(answers::completion))
+        .route("/v1/embeddings", post(answers::embedding));
+
+    let pages = Router::new()
         .route("/api/llm/inference/{job}", delete(answers::cancel))
         .route("/api/llm/models", get(models::own))
         .route("/api/account/statements/{month}", get(account::statement))
@@ -96,9 +104,6 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/account/keys/{prefix}", delete(account::revoke_key))
         .route("/api/account/top-ups", post(top_ups::open))
         .route("/api/account/premium", put(premium::put))
-        .route("/v1/chat/completions", post(answers::chat))
-        .route("/v1/completions", post(answers::completion))
-        .route("/v1/embeddings", post(answers::embedding))
         .route("/v1/models", get(models::openai))
         .route("/v1/models/{*model}", get(models::openai_one));
 
@@ -130,7 +135,8 @@ fn everyones() -> Router<Arc<House>> {
         .route("/", get(site::index))
         .route("/{file}", get(site::file));
 
-    owners.merge(pages).merge(several).merge(advertisers).merge(readers).merge(anyone)
+    let others = owners.merge(pages).merge(several).merge(advertisers).merge(readers).merge(anyone);
+    others.route_layer(from_fn(whole::whole)).merge(askers)
 }
 
 /// Answers what is no route.
