@@ -146,10 +146,10 @@ fn id(key: &VerifyingKey) -> String {
 pub fn verify(json: &str, keys: &[String]) -> Result<FullReceipt> {
     let SignedReceipt { receipt, signature } =
         serde_json::from_str(json).context("this is no receipt of a relay")?;
-    let bytes: [u8; 64] = unhex(&signature.value).context("the signature is not 64 bytes in hex")?;
+    let bytes: [u8; 64] = chance::unhex(&signature.value).context("the signature is not 64 bytes in hex")?;
     let text = receipt.canonical();
     for key in keys {
-        let key: [u8; 32] = unhex(key).context("a key is 32 bytes in hex")?;
+        let key: [u8; 32] = chance::unhex(key).context("a key is 32 bytes in hex")?;
         let key = VerifyingKey::from_bytes(&key).ok().context("this is no key of Ed25519")?;
         if id(&key) == signature.key {
             let is_signed = key.verify_strict(text.as_bytes(), &ed25519_dalek::Signature::from_bytes(&bytes));
@@ -178,18 +178,6 @@ fn check(receipt: &FullReceipt) -> Result<()> {
     ensure!(receipt.charge <= amount, "the charge is more than was set aside");
     ensure!(settled.held_back <= settled.earned, "more is held back than was earned");
     Ok(())
-}
-
-/// Reads bytes from hex.
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != 2 * N || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 /// Tells whether the job was this account's.

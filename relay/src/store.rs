@@ -49,7 +49,7 @@ use rekursing_protocol::{JobId, Moment, Nanos};
 use tokio::sync::oneshot;
 
 pub use asked::Asked;
-pub use audit::{Audit, audit};
+pub use audit::{Audit, BadEnd, End, audit, audit_to_end};
 pub use campaigns::{AdCount, AdDay, Placed};
 pub use grants::{GRANT_MAX, grant_of};
 pub use identities::{Plugin, Upstream};

@@ -104,7 +104,7 @@ pub(super) fn append_all(sql: &mut Sql, entries: &[Entry]) -> Result<bool> {
 }
 
 /// Writes an entry as its [`columns`], number and hash.
-fn row(chain: Chain, entry: &Entry) -> Vec<Value> {
+pub(super) fn row(chain: Chain, entry: &Entry) -> Vec<Value> {
     let (kind, account, amount) = match &entry.kind {
         EntryKind::Hold { payer, quote, .. } => ("hold", payer, quote.amount()),
         EntryKind::Void { payer, amount, .. } => ("void", payer, *amount),
