@@ -88,6 +88,11 @@ impl Desk {
         self.shared.clock.now()
     }
 
+    /// Returns the wall clock's moment, see [`Clock::wall`].
+    pub fn wall(&self) -> Moment {
+        self.shared.clock.wall()
+    }
+
     /// Returns the store.
     pub fn store(&self) -> &Store {
         &self.shared.store
@@ -175,6 +180,7 @@ impl Desk {
 
     /// Lets time pass: deadlines of the queue, of sessions and of running jobs.
     pub fn tick(&self, patience: &Patience) {
+        self.shared.clock.follow();
         self.run(|market, now| market.tick(now));
         let now = self.now();
         let stuck: Vec<_> = self

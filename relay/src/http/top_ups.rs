@@ -93,7 +93,7 @@ pub(super) async fn webhook(
     let top_ups = set_up(&house)?;
     let signature = headers.get("stripe-signature").and_then(|text| text.to_str().ok()).unwrap_or_default();
     let secret = top_ups.webhook_secret();
-    let report = webhook::read(&body, signature, secret, house.desk.now()).map_err(|bad| {
+    let report = webhook::read(&body, signature, secret, house.desk.wall()).map_err(|bad| {
         tracing::warn!(%bad, "a report that is not believed to be Stripe's");
         Problem::new(StatusCode::BAD_REQUEST, "bad_signature", bad.to_string())
     })?;
