@@ -11,6 +11,7 @@ use rekursing_protocol::{
         FullReceipt, Hold, PaidBy, PublicKey, PublicKeys, Settlement, Signature, SignedReceipt, State,
     },
 };
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -142,10 +143,14 @@ fn id(key: &VerifyingKey) -> String {
 /// Returns it.
 ///
 /// # Errors
-/// When it is no receipt, when none of the keys signed it as it is, and when its figures do not add up.
+/// When it is no receipt, when it says anything that is not signed, when none of the keys signed it as it is, and when its figures do not add up.
 pub fn verify(json: &str, keys: &[String]) -> Result<FullReceipt> {
-    let SignedReceipt { receipt, signature } =
-        serde_json::from_str(json).context("this is no receipt of a relay")?;
+    let signed: SignedReceipt = serde_json::from_str(json).context("this is no receipt of a relay")?;
+    let (given, own) = (serde_json::from_str(json)?, serde_json::to_value(&signed)?);
+    if let Some(field) = unsigned(&given, &own) {
+        bail!("{field:?} is not what the relay has written, so nobody has signed it");
+    }
+    let SignedReceipt { receipt, signature } = signed;
     let bytes: [u8; 64] = chance::unhex(&signature.value).context("the signature is not 64 bytes in hex")?;
     let text = receipt.canonical();
     for key in keys {
@@ -159,6 +164,18 @@ pub fn verify(json: &str, keys: &[String]) -> Result<FullReceipt> {
         }
     }
     bail!("the receipt was signed by the key {}, which is none of those to check with", signature.key)
+}
+
+/// Returns the first field that is given and is not the relay's own, or is written in another way: the
+/// signature says nothing of it, and whoever reads the receipt would believe it.
+fn unsigned(given: &Value, own: &Value) -> Option<String> {
+    match (given, own) {
+        (Value::Object(given), Value::Object(own)) => given.iter().find_map(|(name, field)| {
+            let inner = own.get(name).map_or(Some(String::new()), |own| unsigned(field, own))?;
+            Some(if inner.is_empty() { name.clone() } else { format!("{name}.{inner}") })
+        }),
+        (given, own) => (given != own).then(String::new),
+    }
 }
 
 /// Works a receipt's figures out again.
