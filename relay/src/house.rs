@@ -12,7 +12,7 @@ use std::{
 use dashmap::DashMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rekursing_protocol::{CampaignId, JobId, PluginId, SessionId};
+use rekursing_protocol::{CampaignId, JobId, Moment, PluginId, SessionId, Span};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -168,6 +168,9 @@ impl Places {
     }
 }
 
+/// For how long no token of the operator's is looked at from where too many wrong ones came.
+const BARRED: Span = Span::secs(60);
+
 /// How often one address may do what.
 #[derive(Debug)]
 pub struct Rates {
@@ -175,6 +178,9 @@ pub struct Rates {
     connects: DefaultKeyedRateLimiter<IpAddr>,
     free_requests: DefaultKeyedRateLimiter<IpAddr>,
     keys: DefaultKeyedRateLimiter<IpAddr>,
+    wrong_tokens: DefaultKeyedRateLimiter<IpAddr>,
+    /// Until when no token is looked at from these addresses.
+    barred: DashMap<IpAddr, Moment>,
 }
 
 impl Rates {
@@ -188,6 +194,8 @@ impl Rates {
             connects: per_minute(config.limits.connects_per_minute),
             free_requests: per_minute(config.limits.free_requests_per_minute),
             keys: per_minute(config.limits.keys_per_minute),
+            wrong_tokens: per_minute(config.limits.wrong_tokens_per_minute),
+            barred: DashMap::new(),
         }
     }
 
@@ -211,11 +219,26 @@ impl Rates {
         self.keys.check_key(&address).is_ok()
     }
 
+    /// Counts a wrong token of the operator's. Of too many, the right one is not seen for a minute either:
+    /// else who guesses would learn it all the same.
+    pub fn wrong_token(&self, now: Moment, address: IpAddr) {
+        if self.wrong_tokens.check_key(&address).is_err() {
+            self.barred.insert(address, now + BARRED);
+        }
+    }
+
+    /// Tells whether no token is looked at from an address.
+    pub fn is_barred(&self, now: Moment, address: IpAddr) -> bool {
+        self.barred.get(&address).is_some_and(|until| now < *until)
+    }
+
     /// Forgets addresses that have been quiet.
-    pub fn tidy(&self) {
-        for rate in [&self.registrations, &self.connects, &self.free_requests, &self.keys] {
+    pub fn tidy(&self, now: Moment) {
+        let Rates { registrations, connects, free_requests, keys, wrong_tokens, barred } = self;
+        for rate in [registrations, connects, free_requests, keys, wrong_tokens] {
             rate.retain_recent();
         }
+        barred.retain(|_, until| now < *until);
     }
 }
 

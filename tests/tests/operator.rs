@@ -206,5 +206,30 @@ async fn the_operators_routes_are_his_alone_and_on_his_own_listener_if_he_has_on
         assert_eq!(elsewhere.get(path).await?.error_code()?, "not_found");
     }
     assert_eq!(elsewhere.post("/api/gpu/register", &json!({})).await?.error_code()?, "not_found");
+    let unknown = "/api/jobs/job_00000000000000000000000000/receipt";
+    let wrong = apart.customer("a wrong token");
+    for (path, status) in [("/api/analytics/usage", 200), ("/api/ads/campaigns", 200), (unknown, 404)] {
+        assert_eq!(operator.get(path).await?.status, status, "{path}");
+        let [right, wrong] = [elsewhere.get(path).await?, wrong.get(path).await?];
+        assert_eq!((right.status, &right.body), (401, &wrong.body), "{path} knows no token elsewhere");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_guesses_the_operators_token_is_not_answered_any_more_even_when_it_is_right() -> Result<()> {
+    for path in [LOG, "/api/analytics/usage", "/api/ads/campaigns"] {
+        let (relay, page, operator) = relay().await?;
+        operator.get(path).await?.expect(200)?;
+        let guess = relay.customer("a guess");
+        for _ in 0..=10 {
+            assert_eq!(guess.get(path).await?.status, 401);
+        }
+        for page in [&guess, &operator] {
+            assert_eq!(page.get(path).await?.error_code()?, "rate_limited", "{path}");
+        }
+        page.get("/api/analytics/usage").await?.expect(200)?;
+        page.get("/api/ads/campaigns").await?.expect(200)?;
+    }
     Ok(())
 }

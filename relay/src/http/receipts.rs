@@ -14,11 +14,8 @@ use rekursing_protocol::{
 };
 use subtle::ConstantTimeEq;
 
-use super::{Problem, account, caller};
+use super::{Problem, account, caller, plugins::SECRET_PREFIX};
 use crate::{chance, house::House, receipt, store::Job};
-
-/// What the secret of a plugin begins with.
-const SECRET_PREFIX: &str = "rps_";
 
 /// `GET /api/jobs/{jobId}/receipt`
 pub(super) async fn receipt(
