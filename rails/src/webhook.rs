@@ -43,8 +43,8 @@ pub struct Report {
     pub event: Event,
 }
 
-/// What happened to a top-up. Payments and charges without an account in their metadata, and what is not
-/// in dollars, are no top-ups: the operator may sell other things through the same account of Stripe.
+/// What happened to a top-up. Payments and charges without an account in their metadata, what is not in
+/// dollars, and what went back of a charge without a payment, are no top-ups: the operator may sell other things through the same account of Stripe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Somebody paid, at once or some days later.
@@ -58,25 +58,15 @@ pub enum Event {
         /// The charge, `ch_…`.
         charge: String,
         /// The payment that it belongs to, `pi_…`.
-        payment: Option<String>,
-        /// Whose top-up it was.
-        account: AccountId,
+        payment: String,
         /// All that went back of this charge until now, not only this time.
         amount: Nanos,
     },
-    /// Somebody disputes a charge with their bank; Stripe has taken the money back.
-    Disputed {
-        /// The dispute, `dp_…`.
-        dispute: String,
-        /// The charge.
-        charge: String,
-        /// The payment that it belongs to.
-        payment: Option<String>,
-        /// How much is disputed.
-        amount: Nanos,
-        /// Stripe's word for why, such as `fraudulent`.
-        reason: String,
-    },
+    /// Somebody disputes a payment with their bank, and Stripe has taken the money back. A dispute that is
+    /// only announced, or an inquiry, takes nothing.
+    Withdrawn(Dispute),
+    /// A dispute was won, and the money is here again.
+    Reinstated(Dispute),
     /// Something that does not concern top-ups.
     Other,
 }
@@ -92,6 +82,19 @@ pub struct Payment {
     pub account: AccountId,
     /// How much was charged.
     pub amount: Nanos,
+}
+
+/// A dispute over a payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispute {
+    /// Its id, `dp_…` or `du_…`.
+    pub id: String,
+    /// The payment that it is about.
+    pub payment: String,
+    /// How much is disputed.
+    pub amount: Nanos,
+    /// Stripe's word for why, such as `fraudulent`.
+    pub reason: String,
 }
 
 /// Reads a report, after its signature: `body` is what came, to the byte, `signature` the header
@@ -182,9 +185,8 @@ struct Charge {
 }
 
 #[derive(Deserialize)]
-struct Dispute {
+struct Disputed {
     id: String,
-    charge: String,
     payment_intent: Option<String>,
     amount: i64,
     currency: String,
@@ -214,9 +216,13 @@ fn event(kind: &str, object: Value) -> Option<Event> {
             let charge = serde_json::from_value::<Charge>(object).ok()?;
             Some(charge.refund().unwrap_or(Event::Other))
         }
-        "charge.dispute.created" => {
-            let dispute = serde_json::from_value::<Dispute>(object).ok()?;
-            Some(dispute.event().unwrap_or(Event::Other))
+        "charge.dispute.funds_withdrawn" => {
+            let disputed = serde_json::from_value::<Disputed>(object).ok()?;
+            Some(disputed.dispute().map_or(Event::Other, Event::Withdrawn))
+        }
+        "charge.dispute.funds_reinstated" => {
+            let disputed = serde_json::from_value::<Disputed>(object).ok()?;
+            Some(disputed.dispute().map_or(Event::Other, Event::Reinstated))
         }
         _ => Some(Event::Other),
     }
@@ -235,19 +241,18 @@ impl Session {
 
 impl Charge {
     fn refund(self) -> Option<Event> {
-        let account = account(&self.metadata)?;
+        account(&self.metadata)?;
         let amount = dollars(self.amount_refunded, &self.currency)?;
-        Some(Event::Refunded { charge: self.id, payment: self.payment_intent, account, amount })
+        Some(Event::Refunded { charge: self.id, payment: self.payment_intent?, amount })
     }
 }
 
-impl Dispute {
-    fn event(self) -> Option<Event> {
-        Some(Event::Disputed {
+impl Disputed {
+    fn dispute(self) -> Option<Dispute> {
+        Some(Dispute {
+            id: self.id,
+            payment: self.payment_intent?,
             amount: dollars(self.amount, &self.currency)?,
-            dispute: self.id,
-            charge: self.charge,
-            payment: self.payment_intent,
             reason: self.reason,
         })
     }

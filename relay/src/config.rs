@@ -220,6 +220,8 @@ pub struct Limits {
     pub replay_bytes: usize,
     /// Keys that pages make per minute from one address.
     pub keys_per_minute: u32,
+    /// Wrong tokens of the operator per minute from one address; behind them none is looked at for a minute.
+    pub wrong_tokens_per_minute: u32,
 }
 
 /// Deadlines, in milliseconds.
@@ -370,6 +372,7 @@ impl Default for Limits {
             keys_per_account: 100,
             replay_bytes: 64 * 1024 * 1024,
             keys_per_minute: 20,
+            wrong_tokens_per_minute: 10,
         }
     }
 }

@@ -9,11 +9,13 @@ mod money;
 
 use std::{net::IpAddr, sync::Arc};
 
+pub use money::PaidIn;
+
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
     Assignment, CloseReason, Counts, Effect, End, Entry, Market, ModelView, Payer, Refusal, Request,
-    SessionView, Terms, Tier, Usage,
+    SessionView, Spender, Terms, Tier, Usage,
 };
 use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
@@ -101,6 +103,11 @@ impl Desk {
         self.shared.clock.now()
     }
 
+    /// Returns the wall clock's moment, see [`Clock::wall`].
+    pub fn wall(&self) -> Moment {
+        self.shared.clock.wall()
+    }
+
     /// Returns the store.
     pub fn store(&self) -> &Store {
         &self.shared.store
@@ -179,9 +186,14 @@ impl Desk {
     }
 
     /// Cancels a job at the word of whoever pays for it. Its stream ends with `cancelled`, behind the
-    /// charge for what was delivered. `false` when the payer has no such job.
-    pub fn cancel_by_id(&self, job: JobId, payer: Payer) -> bool {
+    /// charge for what was delivered. A limited key has the jobs that were asked with it and with those made
+    /// with it. `false` when the payer has no such job.
+    pub fn cancel_by_id(&self, job: JobId, payer: Payer, spender: Option<&Spender>) -> bool {
         let Some(stream) = self.stream(job).filter(|stream| stream.work.payer == payer) else { return false };
+        let limited = spender.filter(|spender| !spender.is_unlimited());
+        if limited.is_some_and(|own| !self.shared.market.lock().is_asked_with(job, own.key)) {
+            return false;
+        }
         self.cancel(&stream);
         self.shared.store.then(move || stream.failed(FailCode::Cancelled, String::new()));
         true
@@ -196,6 +208,7 @@ impl Desk {
 
     /// Lets time pass: deadlines of the queue, of sessions and of running jobs.
     pub fn tick(&self, patience: &Patience) {
+        self.shared.clock.follow();
         self.run(|market, now| market.tick(now));
         let now = self.now();
         let stuck: Vec<_> = self

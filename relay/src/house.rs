@@ -12,7 +12,7 @@ use std::{
 use dashmap::DashMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rekursing_protocol::{CampaignId, JobId, PluginId, SessionId};
+use rekursing_protocol::{CampaignId, JobId, Moment, PluginId, SessionId, Span};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -170,6 +170,9 @@ impl Places {
     }
 }
 
+/// For how long no token of the operator's is looked at from where too many wrong ones came.
+const BARRED: Span = Span::secs(60);
+
 /// How often one address may do what.
 #[derive(Debug)]
 pub struct Rates {
@@ -179,6 +182,9 @@ pub struct Rates {
     keys: DefaultKeyedRateLimiter<IpAddr>,
     outlooks: DefaultKeyedRateLimiter<PluginId>,
     payouts: DefaultKeyedRateLimiter<PluginId>,
+    wrong_tokens: DefaultKeyedRateLimiter<IpAddr>,
+    /// Until when no token is looked at from these addresses.
+    barred: DashMap<IpAddr, Moment>,
 }
 
 /// How often a plugin may change something about its payouts: they are all changed in one line.
@@ -200,6 +206,8 @@ impl Rates {
             keys: per_minute(config.limits.keys_per_minute),
             outlooks: RateLimiter::keyed(Quota::per_minute(OUTLOOKS_PER_MINUTE)),
             payouts: RateLimiter::keyed(Quota::per_minute(PAYOUT_CHANGES_PER_MINUTE)),
+            wrong_tokens: per_minute(config.limits.wrong_tokens_per_minute),
+            barred: DashMap::new(),
         }
     }
 
@@ -233,14 +241,30 @@ impl Rates {
         self.keys.check_key(&address).is_ok()
     }
 
+    /// Counts a wrong token of the operator's. Of too many, the right one is not seen for a minute either:
+    /// else who guesses would learn it all the same.
+    pub fn wrong_token(&self, now: Moment, address: IpAddr) {
+        if self.wrong_tokens.check_key(&address).is_err() {
+            self.barred.insert(address, now + BARRED);
+        }
+    }
+
+    /// Tells whether no token is looked at from an address.
+    pub fn is_barred(&self, now: Moment, address: IpAddr) -> bool {
+        self.barred.get(&address).is_some_and(|until| now < *until)
+    }
+
     /// Forgets addresses and plugins that have been quiet.
-    pub fn tidy(&self) {
-        for rate in [&self.registrations, &self.connects, &self.free_requests, &self.keys] {
+    pub fn tidy(&self, now: Moment) {
+        let Rates { registrations, connects, free_requests, keys, outlooks, payouts, wrong_tokens, barred } =
+            self;
+        for rate in [registrations, connects, free_requests, keys, wrong_tokens] {
             rate.retain_recent();
         }
-        for rate in [&self.outlooks, &self.payouts] {
+        for rate in [outlooks, payouts] {
             rate.retain_recent();
         }
+        barred.retain(|_, until| now < *until);
     }
 }
 

@@ -5,7 +5,7 @@ mod ads;
 mod analytics;
 pub mod answers;
 pub mod caller;
-mod finish;
+mod door;
 mod models;
 pub(crate) mod once;
 mod openapi;
@@ -23,5 +23,6 @@ mod site;
 mod statements;
 mod status;
 mod top_ups;
+mod whole;
 
 pub use problem::Problem;

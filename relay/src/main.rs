@@ -15,7 +15,7 @@ use rekursing_relay::{
     clock::Clock,
     config::Config,
     example, keys, limits, receipt, relay,
-    store::{self, GRANT_MAX, Key, Location, Made, NewKey, Store, Unstarted},
+    store::{self, End, GRANT_MAX, Key, Location, Made, NewKey, Store, Unstarted},
 };
 
 #[global_allocator]
@@ -86,7 +86,11 @@ enum Task {
         json: bool,
     },
     /// Checks every rule of the ledger over the whole book; ends with 1 if one is broken
-    Audit,
+    Audit {
+        /// Where the ledger ended once, as an audit printed it: the entry's number, a colon, its hash
+        #[arg(long, value_name = "SEQ:HASH")]
+        expect: Option<End>,
+    },
     /// Checks receipts
     Receipt {
         #[command(subcommand)]
@@ -227,9 +231,9 @@ fn main() -> Result<()> {
             store::must_exist(&config.location())?;
             log(&config.location(), limit, json)
         }
-        Task::Audit => {
+        Task::Audit { expect } => {
             store::must_exist(&config.location())?;
-            audit(&config.location())
+            audit(&config.location(), expect)
         }
         Task::Receipt { task: ReceiptTask::Verify { file, key } } => {
             let keys = if key.is_empty() { known_keys(&config.location())? } else { key };
@@ -394,12 +398,13 @@ fn who() -> String {
     format!("cli:{}", name::plain(&user.unwrap_or_default(), keys::NAME_CHARS_MAX))
 }
 
-fn audit(location: &Location) -> Result<()> {
-    let audit = store::audit(location)?;
+fn audit(location: &Location, expected: Option<End>) -> Result<()> {
+    let (audit, end) = store::audit_to_end(location, expected)?;
     if let Some(wrong) = audit.wrong {
         bail!("{wrong}");
     }
-    say(&format!("{} entries, {} open holds, every rule holds", audit.entries, audit.open_holds))
+    say(&format!("{} entries, {} open holds, every rule holds", audit.entries, audit.open_holds))?;
+    say(&format!("the ledger ends with {end}"))
 }
 
 /// Reads the public keys of the relay whose database this is.

@@ -6,11 +6,12 @@ use anyhow::{Context, Result, bail, ensure};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use rekursing_market::ledger::{Account, Entry, EntryKind, Settle};
 use rekursing_protocol::{
-    Day, Moment, PluginId,
+    Day, KeyId, Moment, PluginId,
     receipt::{
         Ad, FullReceipt, Hold, PaidBy, PublicKey, PublicKeys, Settlement, Signature, SignedReceipt, State,
     },
 };
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -142,14 +143,18 @@ fn id(key: &VerifyingKey) -> String {
 /// Returns it.
 ///
 /// # Errors
-/// When it is no receipt, when none of the keys signed it as it is, and when its figures do not add up.
+/// When it is no receipt, when it says anything that is not signed, when none of the keys signed it as it is, and when its figures do not add up.
 pub fn verify(json: &str, keys: &[String]) -> Result<FullReceipt> {
-    let SignedReceipt { receipt, signature } =
-        serde_json::from_str(json).context("this is no receipt of a relay")?;
-    let bytes: [u8; 64] = unhex(&signature.value).context("the signature is not 64 bytes in hex")?;
+    let signed: SignedReceipt = serde_json::from_str(json).context("this is no receipt of a relay")?;
+    let (given, own) = (serde_json::from_str(json)?, serde_json::to_value(&signed)?);
+    if let Some(field) = unsigned(&given, &own) {
+        bail!("{field:?} is not what the relay has written, so nobody has signed it");
+    }
+    let SignedReceipt { receipt, signature } = signed;
+    let bytes: [u8; 64] = chance::unhex(&signature.value).context("the signature is not 64 bytes in hex")?;
     let text = receipt.canonical();
     for key in keys {
-        let key: [u8; 32] = unhex(key).context("a key is 32 bytes in hex")?;
+        let key: [u8; 32] = chance::unhex(key).context("a key is 32 bytes in hex")?;
         let key = VerifyingKey::from_bytes(&key).ok().context("this is no key of Ed25519")?;
         if id(&key) == signature.key {
             let is_signed = key.verify_strict(text.as_bytes(), &ed25519_dalek::Signature::from_bytes(&bytes));
@@ -159,6 +164,18 @@ pub fn verify(json: &str, keys: &[String]) -> Result<FullReceipt> {
         }
     }
     bail!("the receipt was signed by the key {}, which is none of those to check with", signature.key)
+}
+
+/// Returns the first field that is given and is not the relay's own, or is written in another way: the
+/// signature says nothing of it, and whoever reads the receipt would believe it.
+fn unsigned(given: &Value, own: &Value) -> Option<String> {
+    match (given, own) {
+        (Value::Object(given), Value::Object(own)) => given.iter().find_map(|(name, field)| {
+            let inner = own.get(name).map_or(Some(String::new()), |own| unsigned(field, own))?;
+            Some(if inner.is_empty() { name.clone() } else { format!("{name}.{inner}") })
+        }),
+        (given, own) => (given != own).then(String::new),
+    }
 }
 
 /// Works a receipt's figures out again.
@@ -182,18 +199,6 @@ fn check(receipt: &FullReceipt) -> Result<()> {
     Ok(())
 }
 
-/// Reads bytes from hex.
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != 2 * N || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
 /// Tells whether the job was this account's.
 pub fn is_of(job: &Job, account: Account) -> bool {
     matches!(&job.hold.kind, EntryKind::Hold { payer, .. } if *payer == account)
@@ -201,8 +206,17 @@ pub fn is_of(job: &Job, account: Account) -> bool {
 
 /// Returns who served the job, once it is settled.
 pub fn owner(job: &Job) -> Option<PluginId> {
+    settle(job).map(|settle| settle.owner)
+}
+
+/// Returns the key that paid for the job, once it is settled.
+pub fn payer_key(job: &Job) -> Option<KeyId> {
+    settle(job).and_then(|settle| settle.api_key)
+}
+
+fn settle(job: &Job) -> Option<&Settle> {
     match job.end.as_ref().map(|end: &Entry| &end.kind) {
-        Some(EntryKind::Settle(settle)) => Some(settle.owner),
+        Some(EntryKind::Settle(settle)) => Some(settle),
         Some(EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_)) | None => None,
     }
 }

@@ -264,7 +264,7 @@ async fn upkeep(house: Arc<House>) {
             house.ads.flush().await;
         }
         if ticks.is_multiple_of(240) {
-            house.rates.tidy();
+            house.rates.tidy(house.desk.now());
             house.replays.tidy(house.desk.now());
         }
         if ticks.is_multiple_of(2_400) {

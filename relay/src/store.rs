@@ -29,6 +29,7 @@ mod statements;
 mod top_ups;
 mod usage;
 mod visits;
+mod went_back;
 mod writer;
 
 use std::{
@@ -49,7 +50,7 @@ use rekursing_protocol::{JobId, Moment, Nanos};
 use tokio::sync::oneshot;
 
 pub use asked::Asked;
-pub use audit::{Audit, audit};
+pub use audit::{Audit, BadEnd, End, audit, audit_to_end};
 pub use campaigns::{AdCount, AdDay, Placed};
 pub use entries::Correctable;
 pub use grants::{GRANT_MAX, grant_of};
@@ -65,7 +66,8 @@ pub use served::{HOURS_MAX, ServedJob, Slice};
 pub use sql::{Location, Row, Sql, Value, must_exist};
 pub use statements::{Line, Sheet, Statement};
 pub use top_ups::OpenTopUp;
-pub use usage::{Days, Jobs, Used, UsedDay, UsedModel};
+pub use usage::{Days, Jobs, Used, UsedDay, UsedModel, Whose};
+pub use went_back::{Missing, WentBack};
 
 /// How often a database that another relay holds is asked for.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);

@@ -1,7 +1,8 @@
 //! Top-ups: pages pay in by Stripe Checkout, and what Stripe reports of it goes into the book.
 //!
 //! Opening a page to pay on moves no money. What Stripe reports moves it once, whatever is reported twice
-//! or out of order: the ids of the entries are made of Stripe's own.
+//! or out of order: the ids of the entries are made of Stripe's own, and what went back before its payment
+//! arrived is kept until then.
 
 use std::{path::Path, time::Duration};
 
@@ -11,13 +12,14 @@ use rekursing_protocol::{AccountId, Nanos};
 use rekursing_rails::{
     Secret,
     checkout::{Checkout, CheckoutError, Page, TopUp},
-    webhook::{Event, Payment},
+    webhook::{Dispute, Event, Payment},
 };
+use tokio::sync::Mutex;
 
 use crate::{
     config,
-    desk::Desk,
-    store::{Act, Deed, OpenTopUp},
+    desk::{Desk, PaidIn},
+    store::{OpenTopUp, WentBack},
 };
 
 /// Stripe, and what paying in costs.
@@ -26,6 +28,9 @@ pub struct TopUps {
     checkout: Checkout,
     webhook_secret: Secret,
     terms: config::TopUps,
+    /// Held from the look at what was booked before until the next is durable: two reports of one charge
+    /// would each see the other's part as missing.
+    booking: Mutex<()>,
 }
 
 /// What a page is about to pay.
@@ -49,7 +54,7 @@ impl TopUps {
         let file = terms.webhook_secret_file.as_deref();
         let webhook_secret = secret("webhook_secret_file", file, "REKURSING_STRIPE_WEBHOOK_SECRET")?;
         let checkout = Checkout::new(&terms.url, key, Duration::from_millis(terms.request_ms))?;
-        Ok(TopUps { checkout, webhook_secret, terms: terms.clone() })
+        Ok(TopUps { checkout, webhook_secret, terms: terms.clone(), booking: Mutex::default() })
     }
 
     /// Returns the secret with which Stripe signs its reports.
@@ -88,26 +93,17 @@ impl TopUps {
     /// # Errors
     /// When the store cannot be read or written: then Stripe has to report it again.
     pub async fn book(&self, desk: &Desk, event: Event) -> Result<()> {
+        let _alone = self.booking.lock().await;
         match event {
             Event::Paid(payment) => self.paid(desk, payment).await,
-            Event::Refunded { charge, account, amount, .. } => {
-                let before = desk.store().refunded(charge.clone()).await?;
-                let more = amount.checked_sub(before).unwrap_or_default();
-                let id = format!("{charge}:{}", amount.get());
-                back(desk, &id, account, more, "refunded by card").await
+            Event::Refunded { charge, payment, amount } => {
+                went_back(desk, WentBack { id: charge, payment, amount, disputed: None, won: false }).await
             }
-            Event::Disputed { dispute, payment, amount, reason, .. } => {
-                let account = match payment {
-                    Some(payment) => desk.store().payer(payment).await?,
-                    None => None,
-                };
-                match account {
-                    Some(account) => {
-                        back(desk, &dispute, account, amount, &format!("disputed: {reason}")).await
-                    }
-                    // The operator may sell other things through the same account of Stripe.
-                    None => Ok(()),
-                }
+            Event::Withdrawn(Dispute { id, payment, amount, reason }) => {
+                went_back(desk, WentBack { id, payment, amount, disputed: Some(reason), won: false }).await
+            }
+            Event::Reinstated(Dispute { id, payment, amount, reason }) => {
+                went_back(desk, WentBack { id, payment, amount, disputed: Some(reason), won: true }).await
             }
             Event::Awaited(_) | Event::Failed(_) | Event::Other => Ok(()),
         }
@@ -118,28 +114,43 @@ impl TopUps {
         let store = desk.store();
         // What was shown when the page was opened counts, and not what the config says since.
         let opened = store.paid(session.clone(), account, amount, self.quote(amount).cost, payment.clone());
-        let Some(OpenTopUp { cost }) = opened.await? else { return Ok(()) };
-        desk.pay_in(&session, Account::Page(account), amount, cost, payment.as_deref().unwrap_or_default())?;
-        store.flushed().await;
-        Ok(())
+        let opened = opened.await?;
+        let payment = payment.unwrap_or_default();
+        if let Some(OpenTopUp { cost }) = opened {
+            let to = Account::Page(account);
+            let paid = PaidIn { id: &session, to, amount, cost, note: &payment };
+            desk.pay_in(&paid, &store.missing(payment.clone()).await?)?;
+        }
+        even_out(desk, &payment).await.map(drop)
     }
 }
 
-/// Books money that went back, once. What neither the account nor the platform has is told to the operator.
-async fn back(desk: &Desk, id: &str, account: AccountId, amount: Nanos, note: &str) -> Result<()> {
-    if amount <= Nanos::ZERO || desk.store().went_back(id.to_owned()).await? {
-        return Ok(());
+/// Keeps what is reported to have gone back, and books it if its payment is in the book; otherwise the
+/// payment, when it comes, brings less.
+async fn went_back(desk: &Desk, report: WentBack) -> Result<()> {
+    let (id, payment) = (report.id.clone(), report.payment.clone());
+    // What a crash left undone has its entries under the amount that was reported until then.
+    even_out(desk, &payment).await?;
+    desk.store().went_back(desk.now(), report).await?;
+    if !even_out(desk, &payment).await? {
+        // The operator may sell other things through the same account of Stripe.
+        tracing::info!(id, payment, "money went back of a payment that is not in the book");
     }
-    let act = |uncovered: Nanos| Act {
-        who: "stripe".to_owned(),
-        deed: Deed::Uncovered,
-        about: Account::Page(account).to_string(),
-        amount: Some(uncovered),
-        note: format!("{id}: {note}"),
-    };
-    desk.pay_back(id, Account::Page(account), amount, note, act)?;
-    desk.store().flushed().await;
     Ok(())
+}
+
+/// Books what of a payment went back and is not in the book, and takes back what was booked of disputes
+/// that were won; done when that is durable. `false` when the payment itself is not there.
+async fn even_out(desk: &Desk, payment: &str) -> Result<bool> {
+    let store = desk.store();
+    let Some(account) = store.credited(payment.to_owned()).await? else { return Ok(false) };
+    desk.pay_back(Account::Page(account), &store.missing(payment.to_owned()).await?)?;
+    for entry in store.won(payment.to_owned()).await? {
+        desk.restore(&entry, "the dispute was won")?;
+    }
+    store.flushed().await;
+    store.booked(payment.to_owned()).await?;
+    Ok(true)
 }
 
 /// Reads a secret from the file that the config names, or from the environment.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rekursing_protocol::Nanos;
 use rekursing_tests_postgres::{Server, query};
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
@@ -63,6 +63,17 @@ impl Database {
             Database::File(path) => Ok(Connection::open(path)?.execute_batch(sql)?),
             Database::Postgres(url) => query(url, sql).map(drop),
         }
+    }
+
+    /// Keeps everybody from writing to SQLite until what is returned is dropped.
+    ///
+    /// # Errors
+    /// Fails when somebody writes to it for long, and on PostgreSQL.
+    pub fn block(&self) -> Result<impl Sized + use<>> {
+        let Database::File(path) = self else { bail!("only SQLite has one writer at a time") };
+        let connection = Connection::open(path)?;
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        Ok(connection)
     }
 }
 

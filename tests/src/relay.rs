@@ -170,6 +170,14 @@ impl Relay {
         Ledger::open(&self.program.database)
     }
 
+    /// Keeps the relay from writing to SQLite until what is returned is dropped.
+    ///
+    /// # Errors
+    /// Fails when the relay writes for long, and on PostgreSQL.
+    pub fn block(&self) -> Result<impl Sized + use<>> {
+        self.program.database.block()
+    }
+
     /// Changes the database behind the relay's back.
     ///
     /// # Errors

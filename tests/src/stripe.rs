@@ -147,3 +147,19 @@ pub fn paid(session: &str, account: &str, cents: u64, payment: &str) -> Value {
         "amount_total": cents, "currency": "usd", "metadata": {"account": account},
     })
 }
+
+/// Returns a charge of which so much went back in all.
+pub fn refunded(charge: &str, account: &str, cents: u64, payment: &str) -> Value {
+    json!({
+        "id": charge, "object": "charge", "payment_intent": payment, "amount_refunded": cents,
+        "currency": "usd", "metadata": {"account": account},
+    })
+}
+
+/// Returns a dispute over so much of a payment.
+pub fn dispute(id: &str, cents: u64, payment: &str) -> Value {
+    json!({
+        "id": id, "object": "dispute", "charge": "ch_disputed", "payment_intent": payment, "amount": cents,
+        "currency": "usd", "reason": "fraudulent",
+    })
+}

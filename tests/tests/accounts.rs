@@ -18,6 +18,7 @@ on_both! {
     a_key_makes_keys_that_spend_the_accounts_money_within_their_limits,
     of_many_jobs_at_once_a_budget_lets_run_what_it_covers_and_holds_after_kill_9,
     a_revoked_key_opens_nothing_and_neither_do_those_that_it_made,
+    a_limited_key_has_its_own_jobs_and_nothing_else_of_its_account,
 }
 
 const INFERENCE: &str = "/api/llm/inference";
@@ -205,6 +206,77 @@ async fn a_revoked_key_opens_nothing_and_neither_do_those_that_it_made(engine: E
     heir.delete(&format!("{KEYS}/{first}?made=keep")).await?.expect(200)?;
     assert_eq!(kept.get("/api/account").await?.status, 401);
     heir.get("/api/account").await?.expect(200)?;
+    Ok(())
+}
+
+async fn a_limited_key_has_its_own_jobs_and_nothing_else_of_its_account(engine: Engine) -> Result<()> {
+    let (scene, root) = Scripted::keeping(engine, "1.00").await?;
+    let relay = &scene.relay;
+    let (limited, _) = made(relay, &root, json!({"budgetTotal": "0.5"})).await?;
+    let (heir, _) = made(relay, &limited, json!({})).await?;
+    let campaigns = "/api/ads/campaigns";
+    let terms = json!({
+        "title": "Laptops", "text": "Laptops that last.", "link": "https://shop.example.com",
+        "bidPerThousand": "2", "budget": "1", "ends": 9_000_000_000_000_u64,
+    });
+    let made = root.post(campaigns, &terms).await?.expect(201)?;
+    let campaign = format!("{campaigns}/{}", made["id"].as_str().context("an id")?);
+    for key in [&limited, &heir] {
+        for refused in [
+            key.get(campaigns).await?,
+            key.post(campaigns, &terms).await?,
+            key.get(&campaign).await?,
+            key.patch(&campaign, &json!({"link": "https://elsewhere.example.com"})).await?,
+            key.get(&format!("{campaign}/report")).await?,
+            key.get("/api/account/statements/2026-01").await?,
+            key.post("/api/account/top-ups", &json!({"amount": "20"})).await?,
+            key.put("/api/account/premium", &json!({"renews": true, "price": "5"})).await?,
+        ] {
+            assert_eq!((refused.status, refused.error_code()?), (403, "key_has_limits".to_owned()));
+        }
+    }
+    assert_eq!(root.get(&campaign).await?.expect(200)?["link"], "https://shop.example.com");
+
+    let [of_root, of_limited, of_heir] = {
+        let job = async |page: &Page| -> Result<String> {
+            let answer = page.post(INFERENCE, &short(10)).await?.expect(200)?;
+            Ok(format!("/api/jobs/{}/receipt", answer["jobId"].as_str().context("a job")?))
+        };
+        [job(&root).await?, job(&limited).await?, job(&heir).await?]
+    };
+    for (page, jobs, seen, unseen) in [
+        (&root, 3, vec![&of_root, &of_limited, &of_heir], vec![]),
+        (&limited, 2, vec![&of_limited, &of_heir], vec![&of_root]),
+        (&heir, 1, vec![&of_heir], vec![&of_root, &of_limited]),
+    ] {
+        for path in seen {
+            page.get(path).await?.expect(200)?;
+        }
+        for path in unseen {
+            assert_eq!(page.get(path).await?.error_code()?, "job_not_found");
+        }
+        let used = page.get("/api/analytics/usage").await?.expect(200)?;
+        assert_eq!((&used["jobs"], &used["days"][0]["jobs"]), (&json!(jobs), &json!(jobs)));
+        assert_eq!(used["models"][0]["jobs"], jobs);
+    }
+    relay.audit().await
+}
+
+#[tokio::test]
+async fn a_limited_key_stops_its_own_jobs_and_no_others() -> Result<()> {
+    let (scene, root) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
+    let (limited, _) = made(&scene.relay, &root, json!({"budgetTotal": "0.5"})).await?;
+    for (asker, stopped) in [(&root, 404), (&limited, 204)] {
+        let gate = Gate::default();
+        scene.script.next(Reply::gated(&["one", " two"], &gate));
+        gate.open(1);
+        let mut stream = asker.stream(INFERENCE, &gated(10)).await?;
+        let start = stream.next().await?.context("a start")?;
+        let start: Value = serde_json::from_str(&start.data)?;
+        let path = format!("{INFERENCE}/{}", start["jobId"].as_str().context("a job")?);
+        assert_eq!(limited.delete(&path).await?.status, stopped);
+        assert_eq!(root.delete(&path).await?.status, if stopped == 204 { 404 } else { 204 });
+    }
     Ok(())
 }
 

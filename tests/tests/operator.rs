@@ -3,12 +3,14 @@
 use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
 use rekursing_tests::{
+    eventually,
     http::Page,
     relay::Relay,
     scene::Scripted,
     script::{Dialect, MODEL},
 };
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 const TOKEN: &str = "a token of the operator's";
 const SHA256: &str =
@@ -26,6 +28,62 @@ async fn relay() -> Result<(Relay, Page, Page)> {
 
 async fn account(page: &Page) -> Result<Value> {
     page.get("/api/account").await?.expect(200)
+}
+
+#[tokio::test]
+async fn who_hangs_up_leaves_nothing_half_done() -> Result<()> {
+    let (relay, key) = Relay::funded(SHA256, "0").await?;
+    let page = relay.customer(&key);
+    let id = account(&page).await?["account"].clone();
+    let made = page.post("/api/account/keys", &json!({})).await?.expect(201)?;
+    let child = relay.customer(made["key"].as_str().context("a key")?);
+    account(&child).await?;
+    let revoked = format!("/api/account/keys/{}", made["prefix"].as_str().context("a prefix")?);
+    // The relay has looked for changes of other processes, and finds no more of them below.
+    let id_text = id.as_str().context("an account")?;
+    relay.operate(&["key", "create", "--name", "other", "--account", id_text, "--balance", "1"]).await?;
+    eventually("what another process gave", || async {
+        Ok((account(&page).await?["balance"] == "1").then_some(()))
+    })
+    .await?;
+    // Both calls are in the middle when their callers leave.
+    let blocked = relay.block()?;
+    let call = async |head: &str, token: &str, body: &str| -> Result<TcpStream> {
+        let mut socket = TcpStream::connect(relay.address()).await?;
+        let length = body.len();
+        let request = format!(
+            "{head} HTTP/1.1\r\nhost: relay\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        socket.write_all(request.as_bytes()).await?;
+        Ok(socket)
+    };
+    let grant = json!({"account": id, "amount": "7"}).to_string();
+    let calls = [
+        call("POST /api/operator/grants", TOKEN, &grant).await?,
+        call(&format!("DELETE {revoked}"), &key, "").await?,
+    ];
+    eventually("both wait for the store", || async {
+        let metrics = relay.visitor().get("/metrics").await?;
+        let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+        Ok(metrics.contains("rekursing_store_waiting 2").then_some(()))
+    })
+    .await?;
+    drop(calls);
+    // Long enough for the relay to see that they have left.
+    for _ in 0..50 {
+        relay.visitor().get("/healthz").await?.expect(200)?;
+    }
+    drop(blocked);
+    eventually("the credit can be spent", || async {
+        Ok((account(&page).await?["balance"] == "8").then_some(()))
+    })
+    .await?;
+    eventually("the key opens nothing", || async {
+        Ok((child.get("/api/account").await?.status == 401).then_some(()))
+    })
+    .await?;
+    relay.audit().await
 }
 
 #[tokio::test]
@@ -178,5 +236,30 @@ async fn the_operators_routes_are_his_alone_and_on_his_own_listener_if_he_has_on
         assert_eq!(elsewhere.get(path).await?.error_code()?, "not_found");
     }
     assert_eq!(elsewhere.post("/api/gpu/register", &json!({})).await?.error_code()?, "not_found");
+    let unknown = "/api/jobs/job_00000000000000000000000000/receipt";
+    let wrong = apart.customer("a wrong token");
+    for (path, status) in [("/api/analytics/usage", 200), ("/api/ads/campaigns", 200), (unknown, 404)] {
+        assert_eq!(operator.get(path).await?.status, status, "{path}");
+        let [right, wrong] = [elsewhere.get(path).await?, wrong.get(path).await?];
+        assert_eq!((right.status, &right.body), (401, &wrong.body), "{path} knows no token elsewhere");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_guesses_the_operators_token_is_not_answered_any_more_even_when_it_is_right() -> Result<()> {
+    for path in [LOG, "/api/analytics/usage", "/api/ads/campaigns"] {
+        let (relay, page, operator) = relay().await?;
+        operator.get(path).await?.expect(200)?;
+        let guess = relay.customer("a guess");
+        for _ in 0..=10 {
+            assert_eq!(guess.get(path).await?.status, 401);
+        }
+        for page in [&guess, &operator] {
+            assert_eq!(page.get(path).await?.error_code()?, "rate_limited", "{path}");
+        }
+        page.get("/api/analytics/usage").await?.expect(200)?;
+        page.get("/api/ads/campaigns").await?.expect(200)?;
+    }
     Ok(())
 }

@@ -15,10 +15,15 @@ use tempfile::TempDir;
 
 const TOP_UPS: &str = "/api/account/top-ups";
 const COMPLETED: &str = "checkout.session.completed";
+const WITHDRAWN: &str = "charge.dispute.funds_withdrawn";
+const REINSTATED: &str = "charge.dispute.funds_reinstated";
 
 on_both! {
     a_payment_is_credited_once_less_the_cost_that_was_shown,
     what_goes_back_to_a_card_leaves_the_account_once,
+    refunds_that_are_reported_together_are_taken_once,
+    what_went_back_before_it_was_credited_is_never_to_be_spent,
+    a_dispute_takes_what_stripe_took_and_gives_it_again_when_it_is_won,
 }
 
 /// A relay that takes payments, a page of it without money, that page's account, and the folder of the
@@ -108,25 +113,17 @@ async fn what_goes_back_to_a_card_leaves_the_account_once(engine: Engine) -> Res
     tell(COMPLETED, stripe::paid("cs_1", &account, 2_000, "pi_1")).await?;
     tell(COMPLETED, stripe::paid("cs_2", &account, 1_000, "pi_2")).await?;
     assert_eq!(balance(&page).await?, nanos("28.53")?);
-    let refund = |cents: u64| {
-        json!({"id": "ch_1", "payment_intent": "pi_1", "amount_refunded": cents, "currency": "usd",
-            "metadata": {"account": account}})
-    };
     for (cents, left) in [(500, "23.53"), (500, "23.53"), (800, "20.53"), (500, "20.53")] {
-        tell("charge.refunded", refund(cents)).await?;
+        tell("charge.refunded", stripe::refunded("ch_1", &account, cents, "pi_1")).await?;
         assert_eq!(balance(&page).await?, nanos(left)?, "Stripe tells what went back in all");
     }
-    let dispute = |id: &str, payment: &str, cents: u64| {
-        json!({"id": id, "charge": "ch_2", "payment_intent": payment, "amount": cents, "currency": "usd",
-            "reason": "fraudulent"})
-    };
     for _ in 0..2 {
-        tell("charge.dispute.created", dispute("dp_1", "pi_2", 1_000)).await?;
+        tell(WITHDRAWN, stripe::dispute("dp_1", 1_000, "pi_2")).await?;
         assert_eq!(balance(&page).await?, nanos("10.53")?);
     }
-    tell("charge.dispute.created", dispute("dp_2", "pi_elsewhere", 1_000)).await?;
+    tell(WITHDRAWN, stripe::dispute("dp_2", 1_000, "pi_elsewhere")).await?;
     assert_eq!(balance(&page).await?, nanos("10.53")?, "another's payment is none of ours");
-    tell("charge.dispute.created", dispute("dp_3", "pi_1", 1_200)).await?;
+    tell(WITHDRAWN, stripe::dispute("dp_3", 1_200, "pi_1")).await?;
     assert_eq!(balance(&page).await?, Nanos::ZERO);
     let log = relay.operate(&["log", "--json"]).await?;
     let log: Value = serde_json::from_str(&log)?;
@@ -135,6 +132,93 @@ async fn what_goes_back_to_a_card_leaves_the_account_once(engine: Engine) -> Res
         (&json!("uncovered"), &json!("stripe"), &json!("1.47")),
         "what nobody has any more is told to the operator: {log}"
     );
+    relay.audit().await
+}
+
+async fn refunds_that_are_reported_together_are_taken_once(engine: Engine) -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (relay, page, account, _secrets) = relay(engine, &stripe).await?;
+    let visitor = relay.visitor();
+    stripe::report(&visitor, WEBHOOK_SECRET, COMPLETED, &stripe::paid("cs_1", &account, 10_000, "pi_1"))
+        .await?
+        .expect(200)?;
+    assert_eq!(balance(&page).await?, nanos("96.8")?);
+    let reports = (1..=8_u64).map(|dollars| {
+        let refund = stripe::refunded("ch_1", &account, dollars * 100, "pi_1");
+        let visitor = &visitor;
+        async move { stripe::report(visitor, WEBHOOK_SECRET, "charge.refunded", &refund).await?.expect(200) }
+    });
+    futures_util::future::try_join_all(reports).await?;
+    assert_eq!(balance(&page).await?, nanos("88.8")?, "eight dollars went back in all");
+    relay.audit().await
+}
+
+async fn what_went_back_before_it_was_credited_is_never_to_be_spent(engine: Engine) -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (mut relay, page, account, _secrets) = relay(engine, &stripe).await?;
+    let visitor = relay.visitor();
+    let tell = async |visitor: &Page, kind: &'static str, object: Value| {
+        stripe::report(visitor, WEBHOOK_SECRET, kind, &object).await?.expect(200)
+    };
+    let refund = |charge: &str, cents: u64, payment: &str| stripe::refunded(charge, &account, cents, payment);
+    tell(&visitor, "charge.refunded", refund("ch_1", 2_000, "pi_1")).await?;
+    tell(&visitor, "charge.refunded", refund("ch_2", 1_200, "pi_2")).await?;
+    tell(&visitor, "charge.refunded", refund("ch_2", 500, "pi_2")).await?;
+    tell(&visitor, WITHDRAWN, stripe::dispute("dp_3", 1_000, "pi_3")).await?;
+    assert_eq!(balance(&page).await?, Nanos::ZERO, "nothing is taken before there is anything");
+    relay.kill().await?;
+    relay.restart().await?;
+    let visitor = relay.visitor();
+    // Of each payment, what went back of it is missing, and what it cost is not the platform's to lose.
+    for (session, payment, cents, left) in [
+        ("cs_2", "pi_2", 2_000, "7.12"),
+        ("cs_3", "pi_3", 1_500, "11.385"),
+        ("cs_1", "pi_1", 2_000, "10.505"),
+    ] {
+        for _ in 0..2 {
+            tell(&visitor, COMPLETED, stripe::paid(session, &account, cents, payment)).await?;
+            assert_eq!(balance(&page).await?, nanos(left)?, "{payment}");
+        }
+    }
+    tell(&visitor, "charge.refunded", refund("ch_1", 2_000, "pi_1")).await?;
+    tell(&visitor, WITHDRAWN, stripe::dispute("dp_3", 1_000, "pi_3")).await?;
+    assert_eq!(balance(&page).await?, nanos("10.505")?, "once, whatever is reported again");
+    tell(&visitor, "charge.refunded", refund("ch_2", 1_500, "pi_2")).await?;
+    assert_eq!(balance(&page).await?, nanos("7.505")?);
+    relay.audit().await
+}
+
+async fn a_dispute_takes_what_stripe_took_and_gives_it_again_when_it_is_won(engine: Engine) -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (mut relay, page, account, _secrets) = relay(engine, &stripe).await?;
+    let visitor = relay.visitor();
+    let tell = async |visitor: &Page, kind: &'static str, object: Value| {
+        stripe::report(visitor, WEBHOOK_SECRET, kind, &object).await?.expect(200)
+    };
+    tell(&visitor, COMPLETED, stripe::paid("cs_1", &account, 2_000, "pi_1")).await?;
+    let mut inquiry = stripe::dispute("dp_0", 2_000, "pi_1");
+    inquiry["status"] = json!("warning_needs_response");
+    for kind in ["charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"] {
+        tell(&visitor, kind, inquiry.clone()).await?;
+        assert_eq!(balance(&page).await?, nanos("19.12")?, "an inquiry takes nothing");
+    }
+    let dispute = || stripe::dispute("dp_1", 2_000, "pi_1");
+    for _ in 0..2 {
+        tell(&visitor, WITHDRAWN, dispute()).await?;
+        assert_eq!(balance(&page).await?, Nanos::ZERO);
+    }
+    for _ in 0..2 {
+        tell(&visitor, REINSTATED, dispute()).await?;
+        assert_eq!(balance(&page).await?, nanos("19.12")?, "the account has again what it had");
+        tell(&visitor, WITHDRAWN, dispute()).await?;
+        assert_eq!(balance(&page).await?, nanos("19.12")?, "a late report takes nothing");
+        relay.kill().await?;
+        relay.restart().await?;
+    }
+    let visitor = relay.visitor();
+    tell(&visitor, REINSTATED, stripe::dispute("dp_2", 500, "pi_1")).await?;
+    tell(&visitor, WITHDRAWN, stripe::dispute("dp_2", 500, "pi_1")).await?;
+    assert_eq!(balance(&page).await?, nanos("19.12")?, "reported the wrong way around");
     relay.audit().await
 }
 

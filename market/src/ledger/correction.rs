@@ -45,7 +45,7 @@ impl Entry {
         let payer = match &self.kind {
             EntryKind::Hold { .. } | EntryKind::Void { .. } => return Err(CorrectionRefusal::NotCorrectable),
             EntryKind::Settle(settle) => Some(settle.payer),
-            EntryKind::Transfer(transfer) if transfer.cause.is_correctable() => None,
+            EntryKind::Transfer(transfer) if transfer.cause.is_correctable() || is_loss(transfer) => None,
             EntryKind::Transfer(_) => return Err(CorrectionRefusal::NotCorrectable),
         };
         let back = self.postings().filter(|posting| Some(posting.credit) != payer);
@@ -58,6 +58,12 @@ impl Entry {
             .collect();
         if back.is_empty() { Err(CorrectionRefusal::Nothing) } else { Ok(back) }
     }
+}
+
+/// Tells whether the platform paid for a payment that went back. A dispute that is won brings it again.
+fn is_loss(transfer: &Transfer) -> bool {
+    let Transfer { cause, from, to, .. } = transfer;
+    (*cause, *from, *to) == (Cause::Correction, Account::Platform, Account::Outside)
 }
 
 impl Book {

@@ -1,6 +1,6 @@
 //! What the market shows of itself.
 
-use rekursing_protocol::{KeyId, Moment, Price};
+use rekursing_protocol::{JobId, KeyId, Moment, Price};
 
 use super::Market;
 use crate::{
@@ -12,6 +12,12 @@ use crate::{
 };
 
 impl Market {
+    /// Tells whether a job was asked with a key, or with one that was made with it.
+    pub fn is_asked_with(&self, job: JobId, key: KeyId) -> bool {
+        let spender = self.jobs.get(&job).and_then(|job| job.request.spender.as_ref());
+        spender.is_some_and(|spender| spender.line().any(|spender| spender.key == key))
+    }
+
     /// Returns every model that can be asked for, by name, in time that grows with the number of offers.
     /// Paused sessions and those that may be gone do not count.
     pub fn models(&self, now: Moment) -> Vec<ModelView> {

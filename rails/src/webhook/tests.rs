@@ -104,8 +104,8 @@ fn refunds_and_disputes_name_the_charge_and_the_amount() {
         "payment_intent": "pi_1",
         "refunded": false,
     });
-    let (payment, amount) = (Some("pi_1".to_owned()), "10".parse().unwrap());
-    let refunded = Event::Refunded { charge: "ch_1".into(), payment: payment.clone(), account, amount };
+    let (payment, amount) = ("pi_1".to_owned(), "10".parse().unwrap());
+    let refunded = Event::Refunded { charge: "ch_1".into(), payment: payment.clone(), amount };
     assert_eq!(event_of("charge.refunded", charge), refunded);
     let dispute = json!({
         "id": "dp_1",
@@ -117,14 +117,13 @@ fn refunds_and_disputes_name_the_charge_and_the_amount() {
         "reason": "fraudulent",
         "status": "needs_response",
     });
-    let disputed = Event::Disputed {
-        dispute: "dp_1".into(),
-        charge: "ch_1".into(),
-        payment,
-        amount,
-        reason: "fraudulent".into(),
-    };
-    assert_eq!(event_of("charge.dispute.created", dispute), disputed);
+    let disputed = Dispute { id: "dp_1".into(), payment, amount, reason: "fraudulent".into() };
+    let event = |end: &str| event_of(&format!("charge.dispute.{end}"), dispute.clone());
+    assert_eq!(event("funds_withdrawn"), Event::Withdrawn(disputed.clone()));
+    assert_eq!(event("funds_reinstated"), Event::Reinstated(disputed));
+    for end in ["created", "updated", "closed"] {
+        assert_eq!(event(end), Event::Other, "{end}: no money moves");
+    }
 }
 
 #[test]

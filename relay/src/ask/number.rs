@@ -19,7 +19,7 @@ pub(super) fn within(name: &'static str, raw: Option<&RawValue>, low: f64, high:
 pub(crate) fn dollars(name: &'static str, raw: &RawValue) -> Result<Nanos, Problem> {
     let text = raw.get().trim_matches('"');
     let plain = match text.parse::<f64>() {
-        Ok(number) if text.contains(['e', 'E']) => format!("{number:.9}"),
+        Ok(number) if text.contains(['e', 'E']) && number.is_sign_positive() => format!("{number:.9}"),
         _ if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => text.to_owned(),
         _ => String::new(),
     };

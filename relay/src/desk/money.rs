@@ -1,14 +1,29 @@
 //! Money at the desk that is no job's: what comes in, goes back or is put right, and what there is.
 
 use rekursing_market::{
-    Charged, Premium, PremiumRefusal, Taken,
+    Charged, Market, Premium, PremiumRefusal, Taken,
     ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Transfer},
 };
 use rekursing_protocol::{AccountId, KeyId, Moment, Nanos};
 use tokio::sync::oneshot;
 
 use super::Desk;
-use crate::store::Act;
+use crate::store::{Act, Missing};
+
+/// A payment that came in.
+#[derive(Debug, Clone, Copy)]
+pub struct PaidIn<'a> {
+    /// What the ids of its entries end with.
+    pub id: &'a str,
+    /// Whose balance grows.
+    pub to: Account,
+    /// What was paid.
+    pub amount: Nanos,
+    /// What of it the payment cost.
+    pub cost: Nanos,
+    /// What a reader of the book should know.
+    pub note: &'a str,
+}
 
 impl Desk {
     /// Adds a grant that is stored already, by this process or another one.
@@ -50,42 +65,60 @@ impl Desk {
         }
     }
 
-    /// Credits a payment, less what it cost, unless that was done before.
-    pub fn pay_in(
-        &self,
-        id: &str,
-        to: Account,
-        amount: Nanos,
-        cost: Nanos,
-        note: &str,
-    ) -> Result<(), BookRefusal> {
-        match self.run(|market, now| market.pay_in(now, id, to, amount, cost, note)) {
-            Ok(()) | Err(BookRefusal::Exists) => Ok(()),
-            Err(refusal) => Err(refusal),
-        }
+    /// Credits a payment, less what it cost, unless that was done before, and takes what of it went back
+    /// meanwhile: nobody can spend that in between.
+    ///
+    /// # Errors
+    /// When the book refuses.
+    pub fn pay_in(&self, paid: &PaidIn<'_>, back: &[Missing]) -> Result<(), BookRefusal> {
+        self.run(|market, now| {
+            let PaidIn { id, to, amount, cost, note } = *paid;
+            match market.pay_in(now, id, to, amount, cost, note) {
+                Ok(()) | Err(BookRefusal::Exists) => {}
+                Err(refusal) => return Err(refusal),
+            }
+            back.iter().try_for_each(|back| self.take_back(market, now, to, back))
+        })
     }
 
-    /// Gives a payment back that is gone already, unless that was done before. What nobody has for it goes
-    /// into the operator's log.
-    pub fn pay_back(
+    /// Gives parts of a payment back that are gone already, unless that was done before. What nobody has for
+    /// them goes into the operator's log.
+    ///
+    /// # Errors
+    /// When the book refuses.
+    pub fn pay_back(&self, from: Account, back: &[Missing]) -> Result<(), BookRefusal> {
+        self.run(|market, now| back.iter().try_for_each(|back| self.take_back(market, now, from, back)))
+    }
+
+    fn take_back(
         &self,
-        id: &str,
+        market: &mut Market,
+        now: Moment,
         from: Account,
-        amount: Nanos,
-        note: &str,
-        act: impl FnOnce(Nanos) -> Act,
+        back: &Missing,
     ) -> Result<(), BookRefusal> {
-        let back = self.run(|market, now| {
-            let uncovered = market.pay_back(now, id, from, amount, note)?;
-            if uncovered > Nanos::ZERO {
-                tracing::error!(id, account = %from, %uncovered, "money went back that nobody has any more");
-                // Nobody waits for it: it is stored with the entries.
-                drop(self.shared.store.log(now, act(uncovered)));
-            }
-            Ok(())
-        });
-        match back {
-            Ok(()) | Err(BookRefusal::Exists) => Ok(()),
+        let Missing { id, amount, note } = back;
+        let uncovered = match market.pay_back(now, id, from, *amount, note) {
+            Ok(uncovered) => uncovered,
+            Err(BookRefusal::Exists) => return Ok(()),
+            Err(refusal) => return Err(refusal),
+        };
+        if uncovered > Nanos::ZERO {
+            tracing::error!(id, account = %from, %uncovered, "money went back that nobody has any more");
+            // Nobody waits for it: it is stored with the entries.
+            let act = Act::uncovered("stripe", from, uncovered, format!("{id}: {note}"));
+            drop(self.shared.store.log(now, act));
+        }
+        Ok(())
+    }
+
+    /// Takes back that a payment went back, unless that was done before: whoever paid for it has it again.
+    ///
+    /// # Errors
+    /// When the book refuses.
+    pub fn restore(&self, entry: &Entry, reason: &str) -> Result<(), CorrectionRefusal> {
+        match self.run(|market, now| market.correct(now, entry, None, reason)) {
+            Ok(()) | Err(CorrectionRefusal::Book(BookRefusal::Exists)) => Ok(()),
             Err(refusal) => Err(refusal),
         }
     }

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_market::{Account, Limits, Payer, Spender};
-use rekursing_protocol::{AccountId, KeyId, Moment, Nanos, Price, Span};
+use rekursing_protocol::{KeyId, Moment, Nanos, Price, Span};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -163,17 +163,12 @@ pub(super) async fn statement(
     form: Result<Query<Form>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let account = of(&house, &headers, peer).await?;
+    let account = caller::account(&house, &headers, peer).await?.account;
     let Path(month) = month?;
     let month = statements::month(&house, &month)?;
     let statement = house.desk.store().page_statement(account, month).await;
     let statement = statement.map_err(Problem::unread)?;
     statements::respond(&statement, &account.to_string(), form?.0, &headers)
-}
-
-/// Finds out whose account a call is about; a visitor has none.
-pub(super) async fn of(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<AccountId, Problem> {
-    Ok(caller::holder(house, headers, peer).await?.account)
 }
 
 impl Wanted<'_> {
@@ -274,7 +269,7 @@ pub(super) async fn revoke_key(
 }
 
 /// Reads the keys that a key manages.
-async fn managed(house: &House, holder: &Holder) -> Result<Vec<Key>, Problem> {
+pub(super) async fn managed(house: &House, holder: &Holder) -> Result<Vec<Key>, Problem> {
     let mut keys = house.desk.store().account_keys(holder.account).await.map_err(Problem::unread)?;
     if !holder.spender.is_unlimited() {
         let own = descendants(&keys, holder.spender.key);

@@ -10,10 +10,10 @@ use axum::{
 use rekursing_protocol::Day;
 use serde::Deserialize;
 
-use super::{Problem, account, caller};
+use super::{Problem, caller};
 use crate::{
     house::House,
-    store::{Days, Revenue, Used},
+    store::{Days, Holder, Revenue, Used, Whose},
 };
 
 /// Most days that are told at once.
@@ -68,8 +68,12 @@ pub(super) async fn usage(
     headers: HeaderMap,
 ) -> Result<Json<Used>, Problem> {
     let whose = match caller::operator(&house, &headers) {
-        Ok(()) => None,
-        Err(_) => Some(account::of(&house, &headers, peer).await?),
+        Ok(()) => Whose::Everyones,
+        Err(_) => {
+            let holder = caller::holder(&house, &headers, peer).await?;
+            let Holder { account, spender } = &holder;
+            if spender.is_unlimited() { Whose::Account(*account) } else { Whose::Key(spender.key) }
+        }
     };
     let days = asked?.0.days(Day(house.desk.now().day()))?;
     let used = house.desk.store().used(days, whose).await;

@@ -86,11 +86,12 @@ pub(super) async fn cancel(
     let Path(job) = job?;
     // The provider knows the job's id too, so that alone is no right to cancel.
     let caller = caller::caller(&house, &headers, peer).await?;
+    let spender = caller.holder.as_ref().map(|holder| &*holder.spender);
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "job_not_found", "there is no such job under way");
     let job: JobId = job.parse().map_err(|_| unknown())?;
     let named = once::named(&headers, &caller, "/api/llm/inference/cancel", &once::about(job, b""))?;
     let cancelled = async {
-        if house.desk.cancel_by_id(job, caller.payer) {
+        if house.desk.cancel_by_id(job, caller.payer, spender) {
             Ok(StatusCode::NO_CONTENT.into_response())
         } else {
             Err(unknown())

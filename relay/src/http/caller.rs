@@ -35,11 +35,11 @@ pub enum Advertiser {
     Account(AccountId),
 }
 
-/// Finds out who asks about campaigns: an account by its API key, or the operator by his token.
+/// Finds out who asks about campaigns: an account by an API key without limits, or the operator by his token.
 pub async fn advertiser(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Advertiser, Problem> {
     match bearer(headers)? {
         Some(key) if key.starts_with("rk_") => {
-            Ok(Advertiser::Account(holder(house, headers, peer).await?.account))
+            Ok(Advertiser::Account(account(house, headers, peer).await?.account))
         }
         Some(_) => operator(house, headers).map(|()| Advertiser::Operator),
         None => {
@@ -74,6 +74,17 @@ pub async fn holder(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Res
         let message = "this route needs an API key, as `Authorization: Bearer rk_…`";
         Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     })
+}
+
+/// Finds out whose account is asked about, on routes that are about all of it: a key that was given away
+/// with a limit does not stand for it.
+pub async fn account(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Holder, Problem> {
+    let holder = holder(house, headers, peer).await?;
+    if holder.spender.is_unlimited() {
+        return Ok(holder);
+    }
+    let message = "only a key without limits stands for its account, and this one has some";
+    Err(Problem::new(StatusCode::FORBIDDEN, "key_has_limits", message))
 }
 
 /// Reads the key that was shown, if there is one.

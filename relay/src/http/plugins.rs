@@ -37,6 +37,9 @@ use crate::{
     store::Plugin,
 };
 
+/// What the secret of a plugin begins with.
+pub(super) const SECRET_PREFIX: &str = "rps_";
+
 /// Longest name of a plugin, in characters.
 const NAME_MAX: usize = 60;
 
@@ -59,7 +62,7 @@ pub(super) async fn register(
 
 /// Stores a plugin durably and lets it in from then on. Returns its secret.
 pub(super) async fn put(house: &House, id: PluginId, registration: &Registration) -> Result<String, Problem> {
-    let secret = chance::secret("rps_");
+    let secret = chance::secret(SECRET_PREFIX);
     let secret_hash = chance::digest(&secret);
     let gpu = session::bounded(registration.gpu.clone());
     let name = name::plain(&registration.name, NAME_MAX);

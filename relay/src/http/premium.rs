@@ -36,11 +36,7 @@ pub(super) async fn put(
     headers: HeaderMap,
     posted: Posted,
 ) -> Result<Response, Problem> {
-    let holder = caller::holder(&house, &headers, peer).await?;
-    if !holder.spender.is_unlimited() {
-        let message = "only a key without limits makes its account premium";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "key_has_limits", message));
-    }
+    let holder = caller::account(&house, &headers, peer).await?;
     let account = holder.account;
     let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
     let wanted: Wanted = posted::read(&posted.body)?;

@@ -1,6 +1,6 @@
 //! Receipts of jobs, for whoever paid, whoever served and the operator; and the keys to check them with.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
 use axum::{
     Json,
@@ -9,16 +9,13 @@ use axum::{
 };
 use rekursing_market::ledger::Account;
 use rekursing_protocol::{
-    JobId,
+    JobId, KeyId,
     receipt::{PublicKeys, SignedReceipt},
 };
 use subtle::ConstantTimeEq;
 
-use super::{Problem, account, caller};
+use super::{Problem, account, caller, plugins::SECRET_PREFIX};
 use crate::{chance, house::House, receipt, store::Job};
-
-/// What the secret of a plugin begins with.
-const SECRET_PREFIX: &str = "rps_";
 
 /// `GET /api/jobs/{jobId}/receipt`
 pub(super) async fn receipt(
@@ -47,6 +44,8 @@ pub(super) async fn keys(State(house): State<Arc<House>>) -> Json<PublicKeys> {
 enum Reader {
     Operator,
     Page(Account),
+    /// A limited key of this account, with all that were made with it.
+    Limited(Account, HashSet<KeyId>),
     /// Whoever has this secret, by its hash.
     Owner([u8; 32]),
 }
@@ -58,7 +57,15 @@ impl Reader {
         }
         match caller::bearer(headers)? {
             Some(secret) if secret.starts_with(SECRET_PREFIX) => Ok(Reader::Owner(chance::digest(secret))),
-            _ => Ok(Reader::Page(Account::Page(account::of(house, headers, peer).await?))),
+            _ => {
+                let holder = caller::holder(house, headers, peer).await?;
+                let purse = Account::Page(holder.account);
+                if holder.spender.is_unlimited() {
+                    return Ok(Reader::Page(purse));
+                }
+                let managed = account::managed(house, &holder).await?;
+                Ok(Reader::Limited(purse, managed.into_iter().map(|key| key.id).collect()))
+            }
         }
     }
 
@@ -66,6 +73,10 @@ impl Reader {
         match self {
             Reader::Operator => true,
             Reader::Page(account) => receipt::is_of(job, *account),
+            Reader::Limited(account, keys) => {
+                receipt::is_of(job, *account)
+                    && receipt::payer_key(job).is_some_and(|key| keys.contains(&key))
+            }
             Reader::Owner(given) => receipt::owner(job)
                 .and_then(|owner| house.plugins.get(&owner).map(|known| known.secret_hash))
                 .is_some_and(|known| bool::from(given.ct_eq(&known))),

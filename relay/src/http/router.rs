@@ -8,7 +8,7 @@ use axum::{
         HeaderValue, Method, Request, StatusCode, Uri,
         header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
     },
-    middleware::from_fn,
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{delete, get, patch, post, put},
 };
@@ -17,8 +17,8 @@ use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
-    Problem, account, ads, analytics, answers, caller, finish, models, once, openapi, operator, payouts,
-    plugins, premium, public, receipts, site, statements, status, top_ups,
+    Problem, account, ads, analytics, answers, caller, door, models, once, openapi, operator, payouts,
+    plugins, premium, public, receipts, site, statements, status, top_ups, whole,
 };
 use crate::{house::House, replay::REPLAYED};
 
@@ -32,14 +32,19 @@ pub struct Routes {
 impl Routes {
     /// Builds every route, without the operator's if he has a listener of his own.
     pub fn new(house: Arc<House>) -> Routes {
-        let everyones = everyones();
-        let apart = house.config.operator_listen.is_some();
-        Routes::of(house, if apart { everyones } else { everyones.merge(operators()) })
+        let routes = if house.config.operator_listen.is_some() {
+            let elsewhere = from_fn_with_state(Arc::clone(&house), door::elsewhere);
+            everyones().merge(shared().route_layer(elsewhere))
+        } else {
+            everyones().merge(operators(&house))
+        };
+        Routes::of(house, routes)
     }
 
     /// Builds the operator's routes.
     pub fn operator(house: Arc<House>) -> Routes {
-        Routes::of(house, operators())
+        let routes = operators(&house);
+        Routes::of(house, routes)
     }
 
     fn of(house: Arc<House>, routes: Router<Arc<House>>) -> Routes {
@@ -59,9 +64,9 @@ impl Routes {
     }
 }
 
-/// The operator's routes.
-fn operators() -> Router<Arc<House>> {
-    Router::new()
+/// The operator's routes, with those that others have too.
+fn operators(house: &Arc<House>) -> Router<Arc<House>> {
+    let own = Router::new()
         .route("/api/gpu/register", post(operator::register_upstream))
         .route("/api/operator/grants", post(operator::grant))
         .route("/api/operator/corrections", post(operator::correct))
@@ -71,10 +76,26 @@ fn operators() -> Router<Arc<House>> {
         .route("/api/operator/payouts/{payout}/cancel", post(payouts::refuse))
         .route("/api/operator/payouts/{payout}/settle", post(payouts::settle))
         .route("/api/analytics/revenue", get(analytics::revenue))
-        .route_layer(from_fn(finish::to_its_end))
+        .route_layer(from_fn(whole::whole))
+        .route_layer(from_fn_with_state(Arc::clone(house), door::own));
+    own.merge(shared().route_layer(from_fn_with_state(Arc::clone(house), door::shared)))
 }
 
-/// Everybody else's.
+/// Routes of the operator's and of others, each of whom sees what is its own.
+fn shared() -> Router<Arc<House>> {
+    Router::new()
+        .route("/api/jobs/{job}/receipt", get(receipts::receipt))
+        .route("/api/analytics/usage", get(analytics::usage))
+        .route("/api/ads/campaigns", get(ads::list))
+        .route("/api/ads/campaigns", post(ads::create))
+        .route("/api/ads/campaigns/{id}", get(ads::one))
+        .route("/api/ads/campaigns/{id}", patch(ads::change))
+        .route("/api/ads/campaigns/{id}/report", get(ads::report))
+        .route_layer(from_fn(whole::whole))
+}
+
+/// Everybody else's. Who asks for an answer and leaves wants none any more; every other call that changes
+/// something is done whole.
 fn everyones() -> Router<Arc<House>> {
     let owners = Router::new()
         .route("/api/plugin/register", post(plugins::register))
@@ -89,7 +110,7 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/plugin/payouts/{plugin}/method", delete(payouts::remove_method))
         .route("/api/plugin/payouts/{plugin}/{payout}", delete(payouts::cancel));
 
-    let answers = Router::new()
+    let askers = Router::new()
         .route("/api/llm/inference", post(answers::inference))
         .route("/v1/chat/completions", post(answers::chat))
         .route("/v1/completions", post(answers::completion))
@@ -108,18 +129,6 @@ fn everyones() -> Router<Arc<House>> {
         .route("/v1/models", get(models::openai))
         .route("/v1/models/{*model}", get(models::openai_one));
 
-    // Each of them sees what is its own.
-    let several = Router::new()
-        .route("/api/jobs/{job}/receipt", get(receipts::receipt))
-        .route("/api/analytics/usage", get(analytics::usage));
-
-    let advertisers = Router::new()
-        .route("/api/ads/campaigns", get(ads::list))
-        .route("/api/ads/campaigns", post(ads::create))
-        .route("/api/ads/campaigns/{id}", get(ads::one))
-        .route("/api/ads/campaigns/{id}", patch(ads::change))
-        .route("/api/ads/campaigns/{id}/report", get(ads::report));
-
     let readers = Router::new()
         .route("/api/ads/impressions", post(ads::seen))
         .route("/ad/click/{token}", get(ads::click));
@@ -136,9 +145,8 @@ fn everyones() -> Router<Arc<House>> {
         .route("/", get(site::index))
         .route("/{file}", get(site::file));
 
-    // What is asked for is given up when nobody waits for it; what is changed is changed.
-    let others = owners.merge(pages).merge(several).merge(advertisers).merge(readers).merge(anyone);
-    answers.merge(others.route_layer(from_fn(finish::to_its_end)))
+    let others = owners.merge(pages).merge(readers).merge(anyone);
+    others.route_layer(from_fn(whole::whole)).merge(askers)
 }
 
 /// Answers what is no route.

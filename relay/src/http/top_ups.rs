@@ -43,7 +43,8 @@ pub(super) async fn open(
     headers: HeaderMap,
     posted: Posted,
 ) -> Result<Response, Problem> {
-    let holder = caller::holder(&house, &headers, peer).await?;
+    // What is paid in can be disputed and then leaves the account, so that is no limited key's to begin.
+    let holder = caller::account(&house, &headers, peer).await?;
     let account = holder.account;
     let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
     let top_ups = set_up(&house)?;
@@ -92,7 +93,7 @@ pub(super) async fn webhook(
     let top_ups = set_up(&house)?;
     let signature = headers.get("stripe-signature").and_then(|text| text.to_str().ok()).unwrap_or_default();
     let secret = top_ups.webhook_secret();
-    let report = webhook::read(&body, signature, secret, house.desk.now()).map_err(|bad| {
+    let report = webhook::read(&body, signature, secret, house.desk.wall()).map_err(|bad| {
         tracing::warn!(%bad, "a report that is not believed to be Stripe's");
         Problem::new(StatusCode::BAD_REQUEST, "bad_signature", bad.to_string())
     })?;

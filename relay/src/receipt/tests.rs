@@ -94,6 +94,26 @@ fn no_figure_of_a_receipt_can_be_changed() {
     }
 }
 
+#[test]
+fn nothing_can_be_added_to_a_receipt() {
+    let json = serde_json::to_value(signed()).unwrap();
+    for (place, field) in
+        [("", "refunded"), ("/settlement", "tierPromised"), ("/hold", "refunded"), ("/signature", "by")]
+    {
+        let mut more = json.clone();
+        more.pointer_mut(place).unwrap()[field] = "1".into();
+        let refused = verify(&more.to_string(), &public_keys()).unwrap_err().to_string();
+        let path = format!("{place}/{field}")[1..].replace('/', ".");
+        assert!(refused.starts_with(&format!("{path:?} is not")), "{refused}");
+    }
+    let text = json.to_string();
+    let twice = text.replacen("\"charge\"", "\"charge\":\"99\",\"charge\"", 1);
+    let longer = text.replacen("\"charge\":\"", "\"charge\":\"0", 1);
+    for json in [twice, longer] {
+        assert!(verify(&json, &public_keys()).is_err(), "{json}");
+    }
+}
+
 fn collect(value: &serde_json::Value, path: String, leaves: &mut Vec<String>) {
     let Some(fields) = value.as_object() else {
         leaves.push(path);

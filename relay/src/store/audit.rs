@@ -1,5 +1,7 @@
 //! The audit: the whole book read again, entry by entry, against every rule of the ledger.
 
+use std::{fmt, str::FromStr};
+
 use anyhow::{Context, Result, bail};
 use rekursing_market::ledger::{EntryKind, Replay};
 
@@ -9,6 +11,7 @@ use super::{
     schema,
     sql::{Location, Sql},
 };
+use crate::chance;
 
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,22 +24,64 @@ pub struct Audit {
     pub wrong: Option<String>,
 }
 
+/// Where the ledger ends, or ended once: whoever keeps it elsewhere sees when what was before it is not the
+/// same any more, though every hash of the chain fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// The last entry's number; 0 when there is none.
+    pub seq: u64,
+    /// Its hash, which is made of all entries up to it; zeros when there is none.
+    pub hash: [u8; 32],
+}
+
+/// Why a text is no end of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the end of a ledger is a number, a colon and 64 digits in hex")]
+pub struct BadEnd;
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.seq, chance::hex(&self.hash))
+    }
+}
+
+impl FromStr for End {
+    type Err = BadEnd;
+
+    fn from_str(text: &str) -> Result<End, BadEnd> {
+        let (seq, hash) = text.trim().split_once(':').ok_or(BadEnd)?;
+        let seq = seq.parse().map_err(|_| BadEnd)?;
+        Ok(End { seq, hash: chance::unhex(hash).ok_or(BadEnd)? })
+    }
+}
+
+/// Writes the query that compares a table of sums by day and model with the settlements, group by group.
+macro_rules! sums_of_jobs {
+    ($of:literal, $table:literal) => {
+        concat!(
+            "SELECT ",
+            $of,
+            " FROM (SELECT ",
+            $of,
+            ", day, model, jobs, prompt_tokens, answer_tokens, charge, fee FROM ",
+            $table,
+            " UNION ALL SELECT ",
+            $of,
+            ", at / 86400000, model, -1, -prompt_tokens, -answer_tokens, -charge, -fee FROM entry
+                  WHERE kind = 'settle' AND ",
+            $of,
+            " IS NOT NULL) AS both_sides GROUP BY ",
+            $of,
+            ", day, model HAVING SUM(jobs) <> 0 OR SUM(prompt_tokens) <> 0 OR SUM(answer_tokens) <> 0
+                  OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1"
+        )
+    };
+}
+
 /// Sums that are kept beside the entries, with the query of those that are not the entries'.
 const SUMS: [(&str, &str); 9] = [
-    (
-        "the sums of what is earned are those of the entries",
-        "SELECT owner FROM (
-             SELECT owner, jobs, charge, fee FROM earned
-             UNION ALL SELECT owner, -1, -charge, -fee FROM entry WHERE kind = 'settle') AS both_sides
-         GROUP BY owner HAVING SUM(jobs) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
-    ),
-    (
-        "the sums of what is spent are those of the entries",
-        "SELECT account FROM (
-             SELECT account, jobs, charge, fee FROM spent
-             UNION ALL SELECT account, -1, -charge, -fee FROM entry WHERE kind = 'settle') AS both_sides
-         GROUP BY account HAVING SUM(jobs) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
-    ),
+    ("the sums of what is earned are those of the entries", sums_of_jobs!("owner", "earned")),
+    ("the sums of what is spent are those of the entries", sums_of_jobs!("account", "spent")),
     (
         "the sums of postings are those of the entries",
         "SELECT account FROM (
@@ -65,10 +110,10 @@ const SUMS: [(&str, &str); 9] = [
     (
         "the sums of what is held back are those of the entries",
         "SELECT owner FROM (
-             SELECT owner, day, amount FROM withheld
-             UNION ALL SELECT owner, release_at / 86400000, -held_back FROM entry
-                 WHERE kind = 'settle' AND held_back > 0) AS both_sides
-         GROUP BY owner, day HAVING SUM(amount) <> 0 LIMIT 1",
+             SELECT owner, day, amount, release_at FROM withheld
+             UNION ALL SELECT owner, release_at / 86400000, -SUM(held_back), -MAX(release_at) FROM entry
+                 WHERE kind = 'settle' AND held_back > 0 GROUP BY owner, release_at / 86400000) AS both_sides
+         GROUP BY owner, day HAVING SUM(amount) <> 0 OR SUM(release_at) <> 0 LIMIT 1",
     ),
     (
         "the sums of what is sold are those of what is spent",
@@ -87,13 +132,7 @@ const SUMS: [(&str, &str); 9] = [
                  WHERE kind = 'settle' GROUP BY at / 3600000) AS both_sides
          GROUP BY hour HAVING SUM(jobs) <> 0 OR SUM(first_seq) <> 0 OR SUM(last_seq) <> 0 LIMIT 1",
     ),
-    (
-        "the sums of what each key has spent are those of the entries",
-        "SELECT api_key FROM (
-             SELECT api_key, jobs, charge, fee FROM used
-             UNION ALL SELECT api_key, -1, -charge, -fee FROM entry WHERE api_key IS NOT NULL) AS both_sides
-         GROUP BY api_key HAVING SUM(jobs) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
-    ),
+    ("the sums of what each key has spent are those of the entries", sums_of_jobs!("api_key", "used")),
     (
         "the sums of what was given back are those of the corrections",
         "SELECT account FROM (
@@ -109,9 +148,32 @@ const PAGE: u64 = 5_000;
 
 /// Checks the whole book, in one view of it, also while a relay writes.
 pub fn audit(location: &Location) -> Result<Audit> {
+    Ok(audit_to_end(location, None)?.0)
+}
+
+/// Checks the whole book like [`audit`], and that it is the one that ended so once. Returns where it ends.
+pub fn audit_to_end(location: &Location, expected: Option<End>) -> Result<(Audit, End)> {
     let mut sql = Sql::connect(location)?;
     schema::migrate(&mut sql)?;
-    sql.view(look)
+    sql.view(|sql| {
+        let (book, mut wrong) = read(sql)?;
+        if let Some(expected) = expected.filter(|_| wrong.is_none()) {
+            wrong = differs(sql, expected)?;
+        }
+        let Chain { seq, hash } = book.chain;
+        Ok((Audit { entries: seq, open_holds: book.replay.open_holds(), wrong }, End { seq, hash }))
+    })
+}
+
+/// Says what is wrong when the ledger did not end so at that entry.
+fn differs(sql: &mut Sql, End { seq, hash }: End) -> Result<Option<String>> {
+    let known = sql.first("SELECT hash FROM entry WHERE seq = ?1", &[seq.into()], |row| row.hash(0))?;
+    Ok(match known {
+        Some(known) if known == hash => None,
+        None if seq == 0 => None,
+        Some(_) => Some(format!("entry {seq}: its hash is not the one that is expected")),
+        None => Some(format!("entry {seq}: it is expected and missing")),
+    })
 }
 
 /// Reads what the book starts from, out of an audit of all of it.
@@ -180,6 +242,9 @@ impl Book {
         let (seq, hash) = (row.count(25)?, row.hash(26)?);
         anyhow::ensure!(seq == next.seq, "{}: its number is {seq}, so one before it is missing", entry.id);
         anyhow::ensure!(hash == next.hash, "{}: its hash is not that of the chain", entry.id);
+        // The hash is made of what the entry says. What its kind does not use could say anything.
+        let is_own = row.holds(&entries::row(next, &entry));
+        anyhow::ensure!(is_own, "{}: a column holds what is not its own", entry.id);
         self.replay.apply(&entry).with_context(|| entry.id.clone())?;
         if let EntryKind::Settle(settle) = &entry.kind {
             anyhow::ensure!(settle.lease > 0, "{}: it was paid under no lease", entry.id);

@@ -111,7 +111,7 @@ pub(super) fn append_all(sql: &mut Sql, entries: &[Entry]) -> Result<Option<(u64
 }
 
 /// Writes an entry as its [`columns`], number and hash.
-fn row(chain: Chain, entry: &Entry) -> Vec<Value> {
+pub(super) fn row(chain: Chain, entry: &Entry) -> Vec<Value> {
     let (kind, account, amount) = match &entry.kind {
         EntryKind::Hold { payer, quote, .. } => ("hold", payer, quote.amount()),
         EntryKind::Void { payer, amount, .. } => ("void", payer, *amount),

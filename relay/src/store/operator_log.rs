@@ -69,6 +69,12 @@ impl Act {
         Act { who, deed: Deed::Grant, about: to.to_string(), amount: Some(amount), note }
     }
 
+    /// Says that money went back that nobody has any more.
+    pub fn uncovered(who: &str, from: Account, amount: Nanos, note: String) -> Act {
+        let about = from.to_string();
+        Act { who: who.to_owned(), deed: Deed::Uncovered, about, amount: Some(amount), note }
+    }
+
     /// Says that something was done that moves no money.
     pub fn of(who: &str, deed: Deed, about: impl ToString, note: &str) -> Act {
         Act { who: who.to_owned(), deed, about: about.to_string(), amount: None, note: note.to_owned() }

@@ -412,6 +412,22 @@ CREATE TABLE visit (
     PRIMARY KEY (day, visitor)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- What is reported of payments that went back, by the payment service's name for the charge or the dispute.
+CREATE TABLE went_back (
+    id       TEXT PRIMARY KEY,
+    payment  TEXT NOT NULL,
+    -- All that went back until now, and what of it is in the book.
+    amount   INTEGER NOT NULL,
+    booked   INTEGER NOT NULL,
+    -- Why somebody disputed the payment; nothing when it was refunded.
+    disputed TEXT,
+    -- 1 when the dispute was won, and the money is here again.
+    won      INTEGER NOT NULL,
+    at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX went_back_payment ON went_back (payment);
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use rekursing_protocol::{AccountId, Moment, Nanos};
 
-use super::{Sql, Store};
+use super::Store;
 
 /// A top-up that waits to be booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,44 +76,14 @@ impl Store {
         .await
     }
 
-    /// Reads whose top-up a payment was.
-    pub async fn payer(&self, payment: String) -> Result<Option<AccountId>> {
+    /// Reads whose top-up a payment is, once that is in the book.
+    pub async fn credited(&self, payment: String) -> Result<Option<AccountId>> {
+        self.flushed().await;
         self.read(move |sql| {
-            let account = "SELECT account FROM top_up WHERE payment IS NOT NULL AND payment = ?1";
+            let account = "SELECT account FROM top_up WHERE payment IS NOT NULL AND payment = ?1
+                           AND EXISTS (SELECT 1 FROM entry WHERE id = 'top_up:' || session)";
             sql.first(account, &[payment.into()], |row| row.parsed(0))
         })
         .await
     }
-
-    /// Sums what went back of a charge, as far as it is in the book.
-    pub async fn refunded(&self, charge: String) -> Result<Nanos> {
-        self.flushed().await;
-        self.read(move |sql| {
-            let sums = ["refund:", "correction:refund:"].map(|cause| went_back_of(sql, cause, &charge));
-            let [refunds, losses] = sums;
-            Ok(Nanos::new(refunds? + losses?))
-        })
-        .await
-    }
-
-    /// Tells whether money that went back is in the book already.
-    pub async fn went_back(&self, id: String) -> Result<bool> {
-        self.flushed().await;
-        self.read(move |sql| {
-            let known =
-                "SELECT COUNT(*) FROM entry WHERE id IN ('refund:' || ?1, 'correction:refund:' || ?1)";
-            Ok(sql.number(known, &[id.into()])? > 0)
-        })
-        .await
-    }
-}
-
-/// Sums the entries of a cause that are about a charge: their ids are `cause:charge:…`.
-fn went_back_of(sql: &mut Sql, cause: &str, charge: &str) -> Result<i64> {
-    let (first, last) = (format!("{cause}{charge}:"), format!("{cause}{charge};"));
-    // `;` follows `:`, so that the index on ids finds all that begin so.
-    sql.number(
-        "SELECT CAST(SUM(amount) AS BIGINT) FROM entry WHERE id >= ?1 AND id < ?2",
-        &[first.into(), last.into()],
-    )
 }

@@ -1,8 +1,8 @@
-//! Usage by UTC day and model, of one account or of all, out of the sums that are kept beside the entries.
+//! Usage by UTC day and model, of one key, of one account or of all, out of the sums that are kept beside the entries.
 
 use anyhow::Result;
 use rekursing_market::ledger::Account;
-use rekursing_protocol::{AccountId, Day, Nanos};
+use rekursing_protocol::{AccountId, Day, KeyId, Nanos};
 use serde::Serialize;
 
 use super::{Sql, Store, Value, sql::Row};
@@ -33,7 +33,7 @@ pub struct Jobs {
     pub charge: Nanos,
 }
 
-/// What was asked for and what it cost, of one account or of all.
+/// What was asked for and what it cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Used {
     /// Which days.
@@ -68,13 +68,25 @@ pub struct UsedModel {
     pub jobs: Jobs,
 }
 
+/// Whose usage is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// That of all together.
+    Everyones,
+    /// An account's.
+    Account(AccountId),
+    /// A key's, with that of the keys that were made with it.
+    Key(KeyId),
+}
+
 impl Store {
-    /// Reads what an account has used; without one, what all have.
-    pub async fn used(&self, span: Days, account: Option<AccountId>) -> Result<Used> {
+    /// Reads what was used.
+    pub async fn used(&self, span: Days, whose: Whose) -> Result<Used> {
         self.read(move |sql| {
-            sql.view(|sql| match account {
-                Some(account) => used_by(sql, span, account),
-                None => used_by_all(sql, span),
+            sql.view(|sql| match whose {
+                Whose::Account(account) => used_by(sql, span, account),
+                Whose::Key(key) => used_with(sql, span, key),
+                Whose::Everyones => used_by_all(sql, span),
             })
         })
         .await
@@ -98,6 +110,43 @@ fn used_by(sql: &mut Sql, span: Days, account: AccountId) -> Result<Used> {
          FROM net_spent WHERE account = ?1 AND day BETWEEN ?2 AND ?3
          GROUP BY model ORDER BY paid DESC, model LIMIT ?4",
         &[account, from, to, MODELS_MAX.into()],
+        read_model,
+    )?;
+    Ok(Used { span, total: total(&days), days, models })
+}
+
+/// The keys that were made with one, itself among them.
+macro_rules! line {
+    () => {
+        "WITH RECURSIVE line (prefix) AS (
+             SELECT prefix FROM api_key WHERE prefix = ?1
+             UNION ALL SELECT api_key.prefix FROM line JOIN api_key ON api_key.maker = line.prefix) "
+    };
+}
+
+fn used_with(sql: &mut Sql, span: Days, key: KeyId) -> Result<Used> {
+    let values: [Value; 3] = [key.to_string().into(), span.from.0.into(), span.to.0.into()];
+    let days = sql.list(
+        concat!(
+            line!(),
+            "SELECT day, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
+                 CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge) AS BIGINT)
+             FROM used JOIN line ON used.api_key = line.prefix
+             WHERE day BETWEEN ?2 AND ?3 GROUP BY day ORDER BY day"
+        ),
+        &values,
+        read_day,
+    )?;
+    let [key, from, to] = values;
+    let models = sql.list(
+        concat!(
+            line!(),
+            "SELECT model, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
+                 CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge) AS BIGINT) AS paid
+             FROM used JOIN line ON used.api_key = line.prefix
+             WHERE day BETWEEN ?2 AND ?3 GROUP BY model ORDER BY paid DESC, model LIMIT ?4"
+        ),
+        &[key, from, to, MODELS_MAX.into()],
         read_model,
     )?;
     Ok(Used { span, total: total(&days), days, models })

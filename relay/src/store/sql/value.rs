@@ -80,6 +80,11 @@ impl Row {
         self.0.get(index).with_context(|| format!("a row without column {index}"))
     }
 
+    /// Tells whether it has these values and no others.
+    pub fn holds(&self, values: &[Value]) -> bool {
+        self.0 == values
+    }
+
     /// Reads a number.
     pub fn number(&self, index: usize) -> Result<i64> {
         match self.at(index)? {

@@ -1,11 +1,15 @@
 //! Audits of books that are right, wrong and long.
 
+use rekursing_protocol::KeyId;
+
 use super::*;
 
 on_both! {
     an_audit_names_the_first_wrong_row,
     an_audit_finds_an_entry_that_was_changed_behind_our_back,
     an_audit_finds_a_sum_that_is_not_the_entries,
+    an_audit_finds_a_column_that_a_hold_does_not_use,
+    an_audit_finds_a_book_that_was_made_anew,
     a_long_book_is_audited_to_its_end,
     nobody_is_served_from_a_wrong_book,
     an_audit_keeps_neither_the_writer_nor_a_reader_waiting,
@@ -52,6 +56,11 @@ fn an_audit_finds_an_entry_that_was_changed_behind_our_back(place: &Place) {
             "entry 1: grant:1: its hash is not that of the chain",
         ),
         ("DELETE FROM entry WHERE seq = 2", "entry 2: grant:3: its number is 3, so one before it is missing"),
+        ("UPDATE entry SET lease = 7 WHERE seq = 2", "entry 2: grant:2: a column holds what is not its own"),
+        (
+            "UPDATE entry SET tier = 'ultra', release_at = 1 WHERE seq = 3",
+            "entry 3: grant:3: a column holds what is not its own",
+        ),
         (
             "UPDATE entry SET kind = 'gift' WHERE seq = 3",
             "entry 3: an entry of kind \"gift\": money does not move for this",
@@ -70,14 +79,83 @@ fn an_audit_finds_an_entry_that_was_changed_behind_our_back(place: &Place) {
 
 fn an_audit_finds_a_sum_that_is_not_the_entries(place: &Place) {
     let (store, job) = (start(place), JobId::from_bits(10));
-    for entry in [grant("grant:1", PAGE, 1_000_000), hold(job, 50_000), settle(job, 50_000)] {
+    let mut paid = settle(job, 50_000);
+    if let EntryKind::Settle(settle) = &mut paid.kind {
+        settle.api_key = Some(KeyId::from_bits(9));
+        settle.held_back = Nanos::new(1_000);
+        settle.release_at = Moment(Span::DAY.0 * 10);
+    }
+    for entry in [grant("grant:1", PAGE, 1_000_000), hold(job, 50_000), paid] {
         store.append(vec![entry]);
     }
     store.stop();
     assert_eq!(audit(&place.location).unwrap().wrong, None);
-    tamper(place, "UPDATE spent SET charge = charge + 1");
-    let wrong = audit(&place.location).unwrap().wrong.unwrap();
-    assert_eq!(wrong, format!("the sums of what is spent are those of the entries: {PAGE}"));
+    for (change, back, found) in [
+        ("UPDATE spent SET charge = charge + 1", "UPDATE spent SET charge = charge - 1", "what is spent"),
+        (
+            "UPDATE spent SET day = day - 1; UPDATE sold SET day = day - 1",
+            "UPDATE spent SET day = day + 1; UPDATE sold SET day = day + 1",
+            "what is spent",
+        ),
+        ("UPDATE earned SET day = day - 31", "UPDATE earned SET day = day + 31", "what is earned"),
+        (
+            "UPDATE earned SET prompt_tokens = prompt_tokens + answer_tokens, answer_tokens = 0",
+            "UPDATE earned SET prompt_tokens = 10, answer_tokens = 5",
+            "what is earned",
+        ),
+        ("UPDATE earned SET model = 'other'", "UPDATE earned SET model = 'tiny'", "what is earned"),
+        ("UPDATE used SET day = day - 1", "UPDATE used SET day = day + 1", "what each key has spent"),
+        (
+            "UPDATE withheld SET release_at = release_at + 1",
+            "UPDATE withheld SET release_at = release_at - 1",
+            "what is held back",
+        ),
+    ] {
+        let sql = |text: &str| Sql::connect(&place.location).unwrap().batch(text).unwrap();
+        sql(change);
+        let wrong = audit(&place.location).unwrap().wrong.unwrap_or_default();
+        assert!(wrong.starts_with(&format!("the sums of {found} ")), "{change}: {wrong}");
+        sql(back);
+        assert_eq!(audit(&place.location).unwrap().wrong, None, "{back}");
+    }
+}
+
+fn an_audit_finds_a_column_that_a_hold_does_not_use(place: &Place) {
+    for column in
+        ["note = 'x'", "release_at = 1", "held_back = 0", "lease = 1", "tier = 'low'", "api_key = 'rk_1'"]
+    {
+        let place = place.another();
+        let store = start(&place);
+        store.append(vec![grant("grant:1", PAGE, 1_000_000)]);
+        store.append(vec![hold(JobId::from_bits(10), 50_000)]);
+        store.stop();
+        tamper(&place, &format!("UPDATE entry SET {column} WHERE seq = 2"));
+        let wrong = audit(&place.location).unwrap().wrong.unwrap();
+        assert!(wrong.ends_with("a column holds what is not its own"), "{column}: {wrong}");
+    }
+}
+
+/// Whoever can write all of it can also make a chain whose hashes fit.
+fn an_audit_finds_a_book_that_was_made_anew(place: &Place) {
+    let book = |amount: i64, count: usize| {
+        let place = place.another();
+        let store = start(&place);
+        for id in ["grant:1", "grant:2", "grant:3"].into_iter().take(count) {
+            store.append(vec![grant(id, PAGE, amount)]);
+        }
+        store.stop();
+        place
+    };
+    let (original, grown, anew, shorter) = (book(100, 2), book(100, 3), book(99, 3), book(100, 1));
+    let (_, end) = audit_to_end(&original.location, None).unwrap();
+    assert_eq!(end.to_string().parse(), Ok(end));
+    let expecting = |place: &Place| audit_to_end(&place.location, Some(end)).unwrap().0.wrong;
+    assert_eq!([expecting(&original), expecting(&grown)], [None, None]);
+    assert_eq!(expecting(&anew).unwrap(), "entry 2: its hash is not the one that is expected");
+    assert_eq!(expecting(&shorter).unwrap(), "entry 2: it is expected and missing");
+    for text in ["", "2", "2:00", ":", "-1:"] {
+        assert_eq!(text.parse::<End>(), Err(BadEnd), "{text}");
+    }
 }
 
 /// Longer than what is read at once.

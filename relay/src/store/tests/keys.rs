@@ -155,7 +155,7 @@ fn what_was_taken_back_of_a_charge_was_not_spent(place: &Place) {
         let (by_key, sums) = now(store.keys_usage(account, 0)).unwrap();
         let by_key: Vec<i64> = by_key.iter().map(|usage| usage.spent.get()).collect();
         let span = Days { from: Day(0), to: Day(9) };
-        let used = now(store.used(span, Some(account))).unwrap().total;
+        let used = now(store.used(span, crate::store::Whose::Account(account))).unwrap().total;
         assert_eq!((usage.len(), usage[0].jobs, usage[0].spent, used.charge), (1, 2, spent, spent));
         (spent.get(), by_key, sums[&made.id].get())
     };

@@ -79,7 +79,7 @@ async fn check(random: &Random, store: &Store) {
         cash.outside,
     ];
     assert_eq!(everything.iter().map(|amount| amount.get()).sum::<i64>(), 0, "{cash:?}");
-    let used = store.used(span, None).await.unwrap();
+    let used = store.used(span, Whose::Everyones).await.unwrap();
     assert_eq!(used.total.jobs, revenue.total.jobs);
     for number in 1..4 {
         let (_, spent) = store.account_usage(AccountId::from_bits(number), 0).await.unwrap();
@@ -88,7 +88,7 @@ async fn check(random: &Random, store: &Store) {
     let of_pages = [1, 2, 3].map(AccountId::from_bits);
     let mut by_pages = 0;
     for account in of_pages {
-        by_pages += store.used(span, Some(account)).await.unwrap().total.charge.get();
+        by_pages += store.used(span, Whose::Account(account)).await.unwrap().total.charge.get();
     }
     assert_eq!(by_pages + revenue.total.free_cost.get(), used.total.charge.get());
 }

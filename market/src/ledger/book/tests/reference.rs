@@ -293,7 +293,9 @@ impl Twin {
         let number = self.recent();
         let Some(transfer) = self.model.transfers.get(&number).cloned() else { return };
         let (from, to, amount) = (transfer.from, transfer.to, i128::from(transfer.amount.get()));
-        let is_correctable = transfer.cause.is_correctable();
+        let is_loss = (transfer.cause, transfer.from, transfer.to)
+            == (Cause::Correction, Account::Platform, Account::Outside);
+        let is_correctable = transfer.cause.is_correctable() || is_loss;
         let id = format!("{}:{number}", transfer.cause);
         let entry = Entry { id, at: Moment(number), kind: EntryKind::Transfer(transfer) };
         let made = self.book.correct(Moment(self.now), &entry, "random");
