@@ -15,12 +15,13 @@ mod random;
 mod record;
 mod state;
 mod view;
+mod wants;
 mod watch;
 
 use rekursing_protocol::{FailCode, Gpu, Moment, Pricing, frame::Inventory};
 
 use crate::address::Address;
-pub use command::{Ask, AskId, Command, FetchId, Post};
+pub use command::{Ask, AskId, Command, Errand, FetchId, Method, Post};
 pub use config::{Config, Identity};
 pub use event::{Answer, Event};
 use jobs::Jobs;
@@ -29,6 +30,7 @@ use purse::Purse;
 use random::Random;
 use record::Records;
 pub use state::{Connection, EarningsView, JobView, ModelView, Phase, Reason, ServerView, State, Why};
+use wants::Wants;
 use watch::Watch;
 
 /// The owner's agent.
@@ -49,6 +51,7 @@ pub struct Agent {
     jobs: Jobs,
     records: Records,
     purse: Purse,
+    wants: Wants,
     commands: Vec<Command>,
     changed: bool,
 }
@@ -71,6 +74,7 @@ impl Agent {
             jobs: Jobs::default(),
             records: Records::default(),
             purse: Purse::default(),
+            wants: Wants::default(),
             commands: Vec::new(),
             changed: false,
         }
@@ -85,6 +89,8 @@ impl Agent {
             }
             Event::Configured(config) => self.configure(config, now),
             Event::Retry => self.retry(now),
+            Event::Look => self.look(now),
+            Event::Wanted { page, text } => self.wanted(page, text),
             Event::Tick => self.jobs.tick(now),
             Event::SocketOpen => self.socket_open(now),
             Event::Frame(text) => self.frame(text, now),
@@ -119,7 +125,7 @@ impl Agent {
     /// Returns when [`Event::Tick`] is due, if nothing else happens before.
     pub fn wake_at(&self) -> Option<Moment> {
         if !self.is_active() {
-            return None;
+            return self.look_wakes_at();
         }
         let link = self.link.wake_at(self.jobs.is_empty());
         let purse = if self.link.is_ready() { self.purse.wake_at() } else { None };
@@ -129,7 +135,7 @@ impl Agent {
     /// Does what is due.
     fn advance(&mut self, now: Moment) {
         if !self.is_active() {
-            return;
+            return self.advance_look(now);
         }
         self.advance_watch(now);
         self.advance_link(now);
@@ -150,6 +156,9 @@ impl Agent {
         self.changed = true;
         if old.consent && !self.config.consent {
             return self.shut();
+        }
+        if self.config.consent {
+            self.wants.stop_looking();
         }
         if old.relay != self.config.relay {
             self.leave_relay();
@@ -174,6 +183,7 @@ impl Agent {
     fn shut(&mut self) {
         self.leave_relay();
         self.watch = Watch::default();
+        self.wants.stop_looking();
         self.changed = true;
     }
 
@@ -187,6 +197,8 @@ impl Agent {
             self.registered(answer, now);
         } else if self.purse.awaits(id) {
             self.purse_filled(answer, now);
+        } else if self.wants.awaits(id) {
+            self.want_answered(id, answer);
         }
     }
 

@@ -34,6 +34,15 @@ pub enum Event<'a> {
     Configured(Config),
     /// The owner asks to try again now, also after a close that stopped the agent.
     Retry,
+    /// The owner asks to look for model servers, perhaps before saying yes.
+    Look,
+    /// A page of the owner's wants something of the relay.
+    Wanted {
+        /// The shell's name for the page.
+        page: u64,
+        /// What, as a JSON text.
+        text: &'a str,
+    },
     /// [`super::Agent::wake_at`] has come. Harmless at any other time.
     Tick,
     /// The socket is open.

@@ -204,6 +204,10 @@ pub struct JobView {
 pub struct EarningsView {
     /// Earned since midnight UTC.
     pub today: Nanos,
+    /// Earned today and in the six days before.
+    pub week: Nanos,
+    /// What each of these seven days earned, oldest first.
+    pub days: [Nanos; 7],
     /// Earned in all.
     pub total: Nanos,
     /// What can be paid out.
@@ -212,6 +216,8 @@ pub struct EarningsView {
     pub held: Nanos,
     /// When the last of it is due, if nobody trusts the owner before.
     pub held_until: Option<Moment>,
+    /// What has arrived by payouts.
+    pub paid: Nanos,
     /// Jobs paid in all.
     pub jobs: u64,
 }

@@ -4,4 +4,5 @@ mod jobs;
 mod limits;
 mod link;
 mod server;
+mod wants;
 mod world;

@@ -37,7 +37,11 @@ impl Agent {
     }
 
     fn server_reason(&self) -> Option<Why> {
-        if self.config.consent { self.watch.reason() } else { Some(Why::NoConsent) }
+        if self.config.consent || self.wants.is_looking() {
+            self.watch.reason()
+        } else {
+            Some(Why::NoConsent)
+        }
     }
 
     fn models(&self) -> Vec<ModelView> {

@@ -232,6 +232,8 @@ impl Shell {
                     self.keep.write(&identity).context("could not keep the identity")?;
                 }
                 Command::Changed => self.unseen = true,
+                // Pages want things, and none looks on here.
+                Command::Errand(_) | Command::Tell { .. } => {}
             }
         }
         if let Some(farewell) = farewell {

@@ -1,4 +1,4 @@
-//! Pages of the extension that look on: popup and options.
+//! Pages of the extension that look on, ask the agent to act, and want answers of the relay.
 
 use std::{
     cell::{Cell, RefCell},
@@ -41,8 +41,11 @@ pub(super) fn watch(inner: &Rc<Inner>, port: chrome::Port) {
         let inner = Rc::clone(inner);
         Closure::<dyn FnMut(JsValue)>::new(move |message: JsValue| {
             let kind = Reflect::get(&message, &"type".into()).ok().and_then(|kind| kind.as_string());
-            if kind.as_deref() == Some("retry") {
-                inner.on(Event::Retry);
+            match kind.as_deref() {
+                Some("retry") => inner.on(Event::Retry),
+                Some("look") => inner.on(Event::Look),
+                Some("want") => inner.on(Event::Wanted { page: id, text: &chrome::text(&message) }),
+                Some(_) | None => {}
             }
         })
     };
@@ -73,6 +76,13 @@ pub(super) fn changed(inner: &Rc<Inner>) {
     }
     if !state.jobs.is_empty() && !inner.pages.due.replace(true) {
         later(inner);
+    }
+}
+
+/// Sends a page this JSON text, if the page is still there.
+pub(super) fn tell(inner: &Rc<Inner>, id: u64, text: &str) {
+    if let Some(page) = inner.pages.open.borrow().iter().find(|page| page.id == id) {
+        let _ = page.port.post_message(&chrome::value(text));
     }
 }
 
