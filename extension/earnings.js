@@ -1,7 +1,7 @@
 // Shows what the relay's ledger says was earned: balances, days, models and jobs with their receipts.
 
 import init, { verdict } from './pkg/agent.js';
-import { date, draw, isNothing, lastDays, make, micros, moment, usd, utcDay, write } from './figures.js';
+import { date, draw, isNothing, lastDays, make, micros, moment, usd, utcDay, write, writeUsd } from './figures.js';
 import { wantJson, watch } from './line.js';
 import { showPayouts } from './payouts.js';
 
@@ -57,7 +57,7 @@ function paint() {
   const { available, held, inPayout, paid, total, releases, jobs } = loaded;
   for (const [id, amount] of Object.entries({ available, held, 'in-payout': inPayout, paid, total })) {
     $(id).dataset.usd = amount;
-    write($(id), usd(amount));
+    writeUsd($(id), amount);
   }
   const sentences = releases.map(({ at, amount }) => make('li', '', `${usd(amount)} is available at the latest on ${date(at)}.`));
   $('releases').replaceChildren(...sentences);

@@ -49,6 +49,14 @@ export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Writes an amount with what is less than a cent in small digits. */
+export function writeUsd(element, text) {
+  const whole = usd(text);
+  if (element.textContent === whole) return;
+  const cents = whole.indexOf('.') + 3;
+  element.replaceChildren(whole.slice(0, cents), make('small', '', whole.slice(cents)));
+}
+
 /** Makes an element with a class and a text. */
 export function make(tag, name = '', text = '') {
   const element = document.createElement(tag);

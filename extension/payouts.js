@@ -75,9 +75,9 @@ function hint() {
 function row(payout) {
   const line = make('tr');
   line.append(Object.assign(make('th', '', moment(payout.requestedAt)), { scope: 'row' }));
-  line.append(make('td', '', `${WAYS[payout.method]?.[0] ?? payout.method}, ${payout.destination}`));
+  line.append(make('td', 'long', `${WAYS[payout.method]?.[0] ?? payout.method}, ${payout.destination}`));
   for (const amount of [payout.amount, payout.cost, payout.arrives]) line.append(make('td', '', usd(amount)));
-  const state = make('td', '', STATES[payout.state] ?? payout.state);
+  const state = make('td', 'long', STATES[payout.state] ?? payout.state);
   if (payout.reason) state.append(make('div', 'quiet', payout.reason));
   if (payout.reference) state.append(make('div', 'quiet', payout.reference));
   if (payout.state === 'requested') {

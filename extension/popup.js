@@ -1,6 +1,6 @@
 // Paints the agent's state and passes on what the owner clicks.
 
-import { count, date, draw, lastDays, micros, isNothing, thousands, usd, utcDay, write } from './figures.js';
+import { count, date, draw, isNothing, lastDays, micros, thousands, usd, utcDay, write, writeUsd } from './figures.js';
 import { tell, watch } from './line.js';
 import { REMEDIES, SERVERS, remedy, standing } from './standing.js';
 
@@ -76,7 +76,8 @@ function paintStatus(state) {
 
 function paintEarnings(earnings) {
   for (const span of ['today', 'week', 'total']) {
-    write($(`earned-${span}`), earnings ? usd(earnings[span]) : '–');
+    if (earnings) writeUsd($(`earned-${span}`), earnings[span]);
+    else write($(`earned-${span}`), '–');
     $(`earned-${span}`).dataset.usd = earnings?.[span] ?? '';
   }
   paintSpark(earnings?.days ?? []);

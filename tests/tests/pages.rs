@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rekursing_tests::{
     browser::{Tab, Window},
     built,
@@ -44,10 +44,11 @@ async fn look(page: &str, cases: Vec<Case>) -> Result<()> {
         for width in [360, 800] {
             for scheme in ["light", "dark"] {
                 tab.prefer(scheme).await?;
-                tab.resize(width, 600).await?;
-                let height = tab.eval("document.documentElement.scrollHeight").await?;
-                tab.resize(width, height.as_u64().and_then(|height| height.try_into().ok()).unwrap_or(600))
-                    .await?;
+                // The window becomes as high as what is in it.
+                tab.resize(width, 4_000).await?;
+                let height = tab.eval("document.documentElement.offsetHeight").await?;
+                let height = height.as_u64().and_then(|height| height.try_into().ok());
+                tab.resize(width, height.context("a page without a height")?).await?;
                 let file = folder.join(format!("{page}-{name}-{width}-{scheme}.png"));
                 tab.screenshot(&file).await?;
                 for found in faults(&tab).await? {
