@@ -111,8 +111,8 @@ async function show({ badge, color, title, worked, paid, needs }) {
   const notify = (id, message) =>
     notices[id] !== false &&
     chrome.notifications.create(id, { type: 'basic', iconUrl: 'icons/128.png', title: 'Rekursing', message });
-  if (told.worked === false && next.worked) notify('first', 'Your GPU has done its first job and earned money.');
-  if (Number(next.paid) > Number(told.paid)) notify('paid', `A payout has arrived. Paid out in all: $${next.paid}.`);
-  if (needs && needs !== told.needs) notify('needs', needs);
-  if (!needs) chrome.notifications.clear('needs');
+  if (told.worked === false && next.worked) await notify('first', 'Your GPU has done its first job and earned money.');
+  if (Number(next.paid) > Number(told.paid)) await notify('paid', `A payout has arrived. Paid out in all: $${next.paid}.`);
+  if (needs && needs !== told.needs) await notify('needs', needs);
+  if (!needs) await chrome.notifications.clear('needs');
 }
