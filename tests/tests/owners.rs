@@ -141,9 +141,18 @@ async fn a_payout_is_made_once_its_cost_is_accepted_and_can_be_taken_back() -> R
     page.fill("#destination", "nobody").await?;
     page.click("#method [type=submit]").await?;
     page.until("document.querySelector('#payouts-notice').dataset.tone === 'bad'").await?;
-    for format in ["csv", "json"] {
+    let folder = tempfile::tempdir()?;
+    owner.browser().save_to(folder.path()).await?;
+    let month = page.eval("document.querySelector('#month').value").await?;
+    let month = month.as_str().context("no month")?;
+    for (format, line) in [
+        ("csv", format!("{month},available,closing,,,,{before}")),
+        ("json", format!("\"closing\":\"{before}\"")),
+    ] {
         page.click(&format!("#{format}")).await?;
-        shows(&page, "#statement-notice", &format!(".{format} was saved")).await?;
+        let file = folder.path().join(format!("rekursing-{month}.{format}"));
+        let saved = || async { Ok(std::fs::read_to_string(&file).ok().filter(|text| text.contains(&line))) };
+        eventually("the statement is saved with the balance in it", saved).await?;
     }
     relay.audit().await
 }
