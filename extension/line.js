@@ -16,7 +16,7 @@ export function watch(paint) {
   });
 }
 
-/** Tells the agent to `retry` the link or to `look` for model servers. */
+/** Tells the agent to `retry` the link, to `look` for model servers, or to `try` the model. */
 export function tell(type) {
   port.postMessage({ type });
 }

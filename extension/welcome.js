@@ -14,6 +14,7 @@ let latest;
 
 watch(paint);
 $('look').addEventListener('click', look);
+$('try').addEventListener('click', () => tell('try'));
 $('options').addEventListener('click', () => chrome.runtime.openOptionsPage());
 $('allow').addEventListener('click', allow);
 $('agree').addEventListener('change', (event) => {
@@ -37,6 +38,7 @@ async function paint(state) {
   latest = state;
   paintMachine(state);
   paintModels(state.models);
+  paintTrial(state);
   paintConsent(state);
   await paintTrouble(state);
   mark($('step-server'), state.models.length > 0);
@@ -108,6 +110,20 @@ function paintModels(models) {
     return row;
   });
   $('models').replaceChildren(...rows);
+}
+
+function paintTrial({ trial, models }) {
+  $('trial').hidden = !models.some(({ kind }) => kind === 'text');
+  $('try').disabled = trial?.running ?? false;
+  write($('tried'), trial ? tried(trial) : 'One short answer, on this computer alone.');
+}
+
+function tried({ model, running, tokensPerSecond, firstTokenMs, failed }) {
+  if (running) return `${model} is answering.`;
+  if (failed) return failed;
+  const speed = tokensPerSecond === null ? 'answered' : `${tokensPerSecond} tokens per second`;
+  const first = firstTokenMs === null ? '' : `, the first after ${(firstTokenMs / 1000).toLocaleString()} s`;
+  return `${model}: ${speed}${first}.`;
 }
 
 function paintConsent(state) {

@@ -14,13 +14,14 @@ mod purse;
 mod random;
 mod record;
 mod state;
+mod trial;
 mod view;
 mod wants;
 mod watch;
 
 use rekursing_protocol::{FailCode, Gpu, Moment, Pricing, frame::Inventory};
 
-use crate::address::Address;
+use crate::{address::Address, bridge::reply::Reply};
 pub use command::{Ask, AskId, Command, Errand, FetchId, Method, Post};
 pub use config::{Config, Identity};
 pub use event::{Answer, Event};
@@ -29,7 +30,10 @@ use link::Link;
 use purse::Purse;
 use random::Random;
 use record::Records;
-pub use state::{Connection, EarningsView, JobView, ModelView, Phase, Reason, ServerView, State, Why};
+pub use state::{
+    Connection, EarningsView, JobView, ModelView, Phase, Reason, ServerView, State, TrialView, Why,
+};
+use trial::Trial;
 use wants::Wants;
 use watch::Watch;
 
@@ -52,6 +56,7 @@ pub struct Agent {
     records: Records,
     purse: Purse,
     wants: Wants,
+    trial: Trial,
     commands: Vec<Command>,
     changed: bool,
 }
@@ -75,6 +80,7 @@ impl Agent {
             records: Records::default(),
             purse: Purse::default(),
             wants: Wants::default(),
+            trial: Trial::default(),
             commands: Vec::new(),
             changed: false,
         }
@@ -90,6 +96,7 @@ impl Agent {
             Event::Configured(config) => self.configure(config, now),
             Event::Retry => self.retry(now),
             Event::Look => self.look(now),
+            Event::TryOut => self.try_out(now),
             Event::Wanted { page, text } => self.wanted(page, text),
             Event::Tick => self.jobs.tick(now),
             Event::SocketOpen => self.socket_open(now),
@@ -99,11 +106,25 @@ impl Agent {
             Event::Answered { id, answer } => self.answered(id, answer, now),
             // The answers of jobs are what happens most; nothing else depends on them.
             Event::FetchHead { id, status, content_type } => {
-                return self.jobs.with(id, |reply| reply.head(status, content_type, now));
+                if !self.trial.with(id, |reply| reply.head(status, content_type, now)) {
+                    return self.jobs.with(id, |reply| reply.head(status, content_type, now));
+                }
             }
-            Event::FetchBytes { id, bytes } => return self.jobs.with(id, |reply| reply.feed(bytes, now)),
-            Event::FetchEnd { id } => self.jobs.fetch_ended(id, now),
-            Event::FetchFailed { id } => self.jobs.fetch_broke(id),
+            Event::FetchBytes { id, bytes } => {
+                if !self.trial.with(id, |reply| reply.feed(bytes, now)) {
+                    return self.jobs.with(id, |reply| reply.feed(bytes, now));
+                }
+            }
+            Event::FetchEnd { id } => {
+                if !self.trial.with(id, |reply| reply.end(now)) {
+                    self.jobs.fetch_ended(id, now);
+                }
+            }
+            Event::FetchFailed { id } => {
+                if !self.trial.with(id, Reply::broke) {
+                    self.jobs.fetch_broke(id);
+                }
+            }
             Event::Stopped => {
                 self.shut();
                 self.up = false;
@@ -125,15 +146,19 @@ impl Agent {
     /// Returns when [`Event::Tick`] is due, if nothing else happens before.
     pub fn wake_at(&self) -> Option<Moment> {
         if !self.is_active() {
-            return self.look_wakes_at();
+            return [self.look_wakes_at(), self.trial.wake_at()].into_iter().flatten().min();
         }
         let link = self.link.wake_at(self.jobs.is_empty());
         let purse = if self.link.is_ready() { self.purse.wake_at() } else { None };
-        [link, purse, self.watch.wake_at(), self.jobs.wake_at()].into_iter().flatten().min()
+        [link, purse, self.watch.wake_at(), self.jobs.wake_at(), self.trial.wake_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what is due.
     fn advance(&mut self, now: Moment) {
+        self.advance_trial(now);
         if !self.is_active() {
             return self.advance_look(now);
         }
@@ -184,6 +209,7 @@ impl Agent {
         self.leave_relay();
         self.watch = Watch::default();
         self.wants.stop_looking();
+        self.stop_trial();
         self.changed = true;
     }
 

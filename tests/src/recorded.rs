@@ -48,7 +48,7 @@ impl Recorded {
                 "available": "3.10", "held": "0.643920007", "heldUntil": 1_764_230_400_000_u64, "paid": "8.5",
                 "jobs": 120,
             },
-            "slots": 4, "paused": false, "consent": true,
+            "trial": null, "slots": 4, "paused": false, "consent": true,
         });
         let answers = json!({
             "earnings": [200, earnings()], "payouts": [200, payouts()],

@@ -70,6 +70,9 @@ async fn the_first_run_goes_from_install_to_ready_by_clicks_and_nothing_connects
     shows(&welcome, "#server", "LM Studio").await?;
     shows(&welcome, "#models", MODEL).await?;
     assert!(script.jobs().is_empty());
+    welcome.click("#try").await?;
+    shows(&welcome, "#tried", "tokens per second, the first after").await?;
+    assert_eq!(script.jobs().len(), 1);
     assert_eq!(relay.stats().await?["plugins"], 0);
 
     welcome.click("#agree").await?;

@@ -12,7 +12,12 @@ use rekursing_tests::{
 use serde_json::{Value, json};
 
 const NO_SERVER: &str = "No model server was found. Start LM Studio, Ollama or llama.cpp.";
+const SILENT: &str =
+    "Nothing answers at the model server's address. Start the server, or set another address.";
+const TOKEN: &str = "The model server wants an API token. Set it in the options.";
+const NO_MODEL: &str = "The model server has no model loaded. Load one.";
 const UNREACHABLE: &str = "The relay cannot be reached. Trying again.";
+const OLD: &str = "The relay speaks another version. Update to go on.";
 
 /// The earnings page has everything.
 const FULL: &str = "document.querySelector('#made').children.length > 0";
@@ -86,7 +91,7 @@ async fn the_popup_can_be_read_by_everybody_in_every_state() -> Result<()> {
     let paused = json!({"phase": "ready", "reason": {"code": "paused", "text": "No new jobs are taken."}});
     let outlook = json!([
         {"code": "price", "text": "Your price is 40 % above the median for this model."},
-        {"code": "demand", "text": "Nobody has asked for qwen2.5-7b-instruct today. llama-3.1-8b was asked for 214 times."},
+        {"code": "demand", "text": "Nobody has asked for qwen2.5-7b-instruct today."},
     ]);
     look(
         "popup",
@@ -118,10 +123,7 @@ async fn the_popup_can_be_read_by_everybody_in_every_state() -> Result<()> {
             ),
             case("no-server", ready().without_server("no_server", NO_SERVER)),
             case("no-relay", ready().without_link("waiting", "relay_unreachable", UNREACHABLE)),
-            case(
-                "old",
-                ready().without_link("off", "version", "The relay speaks another version. Update to go on."),
-            ),
+            case("old", ready().without_link("off", "version", OLD)),
             Case {
                 name: "notifications",
                 recorded: ready(),
@@ -135,18 +137,25 @@ async fn the_popup_can_be_read_by_everybody_in_every_state() -> Result<()> {
 #[tokio::test]
 async fn the_welcome_page_can_be_read_by_everybody_in_every_state() -> Result<()> {
     let ready = || Recorded::ready().with("jobs", json!([]));
-    let found = || Recorded::undecided().with("server", ready().state["server"].clone());
+    let undecided = Recorded::undecided;
+    let models = ready().state["models"].clone();
+    let trial = json!({
+        "model": "qwen2.5-7b-instruct", "running": false, "tokensPerSecond": 61, "firstTokenMs": 210,
+        "failed": null,
+    });
+    let found = || undecided().with("server", ready().state["server"].clone());
     look(
         "welcome",
         vec![
-            case("fresh", Recorded::undecided()),
-            case("no-server", Recorded::undecided().without_server("no_server", NO_SERVER)),
-            case("silent", Recorded::undecided().without_server("server_silent", "Nothing answers at the model server's address. Start the server, or set another address.")),
-            case("token", Recorded::undecided().without_server("token_wanted", "The model server wants an API token. Set it in the options.")),
-            case("no-model", Recorded::undecided().without_server("no_model", "The model server has no model loaded. Load one.")),
-            case("found", found().with("models", ready().state["models"].clone())),
+            case("fresh", undecided()),
+            case("no-server", undecided().without_server("no_server", NO_SERVER)),
+            case("silent", undecided().without_server("server_silent", SILENT)),
+            case("token", undecided().without_server("token_wanted", TOKEN)),
+            case("no-model", undecided().without_server("no_model", NO_MODEL)),
+            case("found", found().with("models", models.clone())),
+            case("tested", found().with("models", models).with("trial", trial)),
             case("no-relay", ready().without_link("waiting", "relay_unreachable", UNREACHABLE)),
-            case("old", ready().without_link("off", "version", "The relay speaks another version. Update to go on.")),
+            case("old", ready().without_link("off", "version", OLD)),
             case("ready", ready()),
         ],
     )

@@ -36,6 +36,8 @@ pub enum Event<'a> {
     Retry,
     /// The owner asks to look for model servers, perhaps before saying yes.
     Look,
+    /// The owner asks for a self-test of the model, perhaps before saying yes.
+    TryOut,
     /// A page of the owner's wants something of the relay.
     Wanted {
         /// The shell's name for the page.

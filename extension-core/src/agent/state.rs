@@ -26,6 +26,8 @@ pub struct State {
     pub jobs: Vec<JobView>,
     /// What was earned, once the relay has told.
     pub earnings: Option<EarningsView>,
+    /// The last self-test, once there was one.
+    pub trial: Option<TrialView>,
     /// Jobs at once, as the owner set it.
     pub slots: u16,
     /// Whether the owner takes no new jobs.
@@ -196,6 +198,22 @@ pub struct JobView {
     pub tokens: u64,
     /// Tokens per second since the first.
     pub tokens_per_second: u32,
+}
+
+/// A self-test: one short job of the owner's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrialView {
+    /// The model.
+    pub model: String,
+    /// Whether it still runs.
+    pub running: bool,
+    /// Tokens per second.
+    pub tokens_per_second: Option<u32>,
+    /// Milliseconds to the first token.
+    pub first_token_ms: Option<u32>,
+    /// Why it failed, in a sentence for the owner.
+    pub failed: Option<String>,
 }
 
 /// What was earned, by the relay's ledger.

@@ -4,5 +4,6 @@ mod jobs;
 mod limits;
 mod link;
 mod server;
+mod trial;
 mod wants;
 mod world;

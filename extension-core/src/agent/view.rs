@@ -21,6 +21,7 @@ impl Agent {
             models: self.models(),
             jobs: self.jobs.iter().map(|job| view(job, now)).collect(),
             earnings: self.purse.seen().cloned(),
+            trial: self.trial.seen().cloned(),
             slots: self.config.slots,
             paused: self.config.paused,
             consent: self.config.consent,

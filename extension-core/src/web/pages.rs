@@ -44,6 +44,7 @@ pub(super) fn watch(inner: &Rc<Inner>, port: chrome::Port) {
             match kind.as_deref() {
                 Some("retry") => inner.on(Event::Retry),
                 Some("look") => inner.on(Event::Look),
+                Some("try") => inner.on(Event::TryOut),
                 Some("want") => inner.on(Event::Wanted { page: id, text: &chrome::text(&message) }),
                 Some(_) | None => {}
             }
