@@ -31,6 +31,8 @@ export const REMEDIES = {
   relay_stuck: ['Try now', 'retry'],
   no_server: ['Show me how', 'welcome'],
   server_silent: ['Show me how', 'welcome'],
+  not_a_server: ['Change the address', 'options'],
+  none_chosen: ['Choose models', 'options'],
   token_wanted: ['Enter the token', 'options'],
   no_model: ['Show me how', 'welcome'],
 };
@@ -47,7 +49,7 @@ const BADGES = {
 };
 
 /** Says how things stand: what keeps jobs away comes before how far the link is. */
-export function standing({ connection, server, consent, paused, pausedUntil, jobs }) {
+export function standing({ connection, server, consent, paused, pausedUntil, closed, jobs }) {
   if (!consent) return { tone: 'idle', title: 'Off', text: '', code: 'no_consent' };
   const [tone, title] = PHASES[connection.phase];
   const { code, text = '' } = connection.reason ?? {};
@@ -56,6 +58,8 @@ export function standing({ connection, server, consent, paused, pausedUntil, job
   if (of?.code === 'looking') return { tone: 'busy', title: 'Getting ready', text: of.text, code: of.code };
   if (of) return { tone: 'warn', title: 'No models to offer', text: of.text, code: of.code };
   if (paused) return { tone: 'idle', title: 'Paused', text: pausedUntil ? until(pausedUntil) : text, code };
+  // The owner's own rules: hours, idle, battery, limits.
+  if (closed) return { tone: 'idle', title: 'Waiting', text: closed.reason.text, code: closed.reason.code };
   if (jobs.length > 0) return { tone: 'good', title: `Working on ${jobs.length} job${jobs.length === 1 ? '' : 's'}`, text, code };
   return { tone, title, text, code };
 }
@@ -64,9 +68,9 @@ export function standing({ connection, server, consent, paused, pausedUntil, job
 export function sign(state) {
   const { tone, title, text, code } = standing(state);
   const [badge, color] = BADGES[tone];
-  const paused = state.consent && state.paused && tone === 'idle';
+  const rests = state.consent && tone === 'idle';
   return {
-    badge: paused ? 'II' : tone === 'good' && state.jobs.length > 0 ? String(state.jobs.length) : badge,
+    badge: rests ? 'II' : tone === 'good' && state.jobs.length > 0 ? String(state.jobs.length) : badge,
     color,
     title: `Rekursing: ${title}${text ? `. ${text}` : ''}`,
     worked: state.earnings ? state.earnings.jobs > 0 : null,

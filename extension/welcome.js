@@ -81,7 +81,8 @@ async function paintTrouble(state) {
 /** Gives the pattern of the owner's server where Chrome lacks the permission for it. */
 async function forbidden() {
   const { config } = await chrome.storage.local.get('config');
-  const address = config?.servers?.[0];
+  const [first] = config?.servers ?? [];
+  const address = first?.address ?? first;
   if (!address || !URL.canParse(address)) return undefined;
   const { protocol, hostname } = new URL(address);
   const origin = `${protocol}//${hostname}/*`;

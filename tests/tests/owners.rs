@@ -27,7 +27,8 @@ async fn shows(tab: &Tab, selector: &str, words: &str) -> Result<()> {
     Ok(())
 }
 
-/// A relay whose page has 100 dollars, and an owner who wants a cent for each token and has had two jobs of some dollars.
+/// A relay whose page has 100 dollars, and an owner who wants a cent for each token and has had two
+/// jobs of some dollars.
 async fn earning() -> Result<(Script, Relay, Owner)> {
     let script = Script::start(Dialect::LmStudio(2)).await?;
     // It tells no usage, so the relay's own count of the prompt is what is paid.
@@ -102,9 +103,9 @@ async fn the_earnings_page_shows_the_relays_figures_and_checks_its_receipts() ->
     }
     shows(&page, "#models", MODEL).await?;
     shows(&page, "#reading", "2 jobs").await?;
-    page.eval("document.querySelector('#day').focus()").await?;
-    page.eval("document.querySelector('#day').stepDown(); document.querySelector('#day').dispatchEvent(new Event('input'))")
-        .await?;
+    let back =
+        "(day => { day.stepDown(); day.dispatchEvent(new Event('input')); })(document.querySelector('#day'))";
+    page.eval(back).await?;
     shows(&page, "#reading", "0 jobs").await?;
 
     page.click("#recent button").await?;
