@@ -7,8 +7,12 @@ const shell = start();
 
 chrome.runtime.onConnect.addListener(async (port) => (await shell).watch(port));
 
-chrome.runtime.onMessage.addListener((message) => {
+chrome.runtime.onMessage.addListener((message, sender, answer) => {
   if (message.type === 'settings') change(message.stored);
+  if (message.type === 'input') shell.then((agent) => agent.input(message.state));
+  if (message.type !== 'journal') return false;
+  shell.then((agent) => answer(agent.journal()));
+  return true;
 });
 
 // A panic leaves the agent unusable; the worker's alarm makes a new document within half a minute.
@@ -25,7 +29,17 @@ async function start() {
   meta.content = policy;
   document.head.append(meta);
   await chrome.runtime.sendMessage({ type: 'fence', rules });
-  return Shell.start(stored, chrome.runtime.id);
+  const agent = await Shell.start(stored, chrome.runtime.id);
+  agent.input(await chrome.runtime.sendMessage({ type: 'idle' }));
+  watchBattery(agent);
+  return agent;
+}
+
+async function watchBattery(agent) {
+  const battery = await navigator.getBattery?.();
+  const tell = () => agent.battery(!battery.charging);
+  battery?.addEventListener('chargingchange', tell);
+  if (battery) tell();
 }
 
 async function change(stored) {

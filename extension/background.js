@@ -5,10 +5,11 @@
 // chrome.storage.local (docs/decisions/0002-extension-storage.md):
 //   config    the settings              written by options.js
 //   consent   {given, at}               written by popup.js and options.js
-//   paused    true while no jobs are taken, {until} for a time; written by popup.js
+//   paused    true or {until} while no jobs are taken, written by popup.js and the agent
 //   notices   {first, paid, needs}: false for a kind that is switched off; written by popup.js
 //   told      what the last notifications were about, written by this worker
 //   identity  who the agent is to its relay, written by the agent
+//   memory    what the agent counted and measured, written by the agent
 //
 // Messages, all with a `type`:
 //   wake      page → worker: see to it that the agent's document is there; answered when it is
@@ -17,13 +18,19 @@
 //   keep      agent → worker {values}: write to storage
 //   restart   agent → worker: make the document anew
 //   sign      agent → worker {sign}: show this in the toolbar, and notify of what is new in it
+//   idle      agent → worker: answered with what Chrome says of keyboard and mouse
+//   erase     page → worker: forget everything; answered when the extension is as just installed
 //   settings  worker → agent {stored}: the owner changed something
+//   input     worker → agent {state}: keyboard and mouse are used again, or no more
+//   journal   page → agent: answered with what the agent has been through, as text
 
 // Request rules do not stop a WebSocket of a worker. This one needs none, so it has none.
 delete globalThis.WebSocket;
 delete globalThis.WebSocketStream;
 
 const DOCUMENT = 'agent.html';
+// IDLE_AFTER of the agent.
+const IDLE_SECONDS = 60;
 const OWNERS_KEYS = ['config', 'consent', 'paused'];
 /** Where a click on a notification leads. */
 const PAGES = { first: 'earnings.html', paid: 'earnings.html', needs: 'welcome.html' };
@@ -39,6 +46,11 @@ chrome.notifications.onClicked.addListener((id) => {
   chrome.notifications.clear(id);
   chrome.tabs.create({ url: PAGES[id] });
 });
+chrome.idle.setDetectionInterval(IDLE_SECONDS);
+chrome.idle.onStateChanged.addListener((state) => {
+  // Without a document there is nobody to tell; a new one asks by itself.
+  chrome.runtime.sendMessage({ type: 'input', state }).catch(() => {});
+});
 chrome.runtime.onMessage.addListener((message, sender, answer) => {
   if (sender.id !== chrome.runtime.id || !Object.hasOwn(answers, message.type)) return false;
   answers[message.type](message).then(answer, (error) => console.error(message.type, error));
@@ -51,8 +63,17 @@ const answers = {
   fence: ({ rules }) => fence(rules),
   keep: ({ values }) => chrome.storage.local.set(values),
   sign: ({ sign }) => (signing = signing.catch(() => {}).then(() => show(sign))),
+  idle: () => chrome.idle.queryState(IDLE_SECONDS),
   async restart() {
     await chrome.offscreen.closeDocument().catch(() => {});
+    await wake();
+  },
+  async erase() {
+    await chrome.offscreen.closeDocument().catch(() => {});
+    await chrome.storage.local.clear();
+    const { origins } = await chrome.permissions.getAll();
+    const granted = origins.filter((origin) => !chrome.runtime.getManifest().host_permissions.includes(origin));
+    if (granted.length > 0) await chrome.permissions.remove({ origins: granted });
     await wake();
   },
 };
@@ -104,7 +125,7 @@ async function show({ badge, color, title, worked, paid, needs }) {
     chrome.action.setBadgeTextColor({ color: '#ffffff' }),
     chrome.action.setTitle({ title }),
   ]);
-  const { told = {}, notices = {} } = await chrome.storage.local.get(['told', 'notices']);
+  const { told = { needs: '' }, notices = {} } = await chrome.storage.local.get(['told', 'notices']);
   const next = { worked: worked ?? told.worked, paid: paid ?? told.paid, needs };
   if (JSON.stringify(next) === JSON.stringify(told)) return;
   await chrome.storage.local.set({ told: next });

@@ -16,9 +16,9 @@ export function watch(paint) {
   });
 }
 
-/** Tells the agent to `retry` the link, to `look` for model servers, or to `try` the model. */
-export function tell(type) {
-  port.postMessage({ type });
+/** Tells the agent to `retry` the link, to `look` for model servers, to `try` the model, or to `pause`. */
+export function tell(type, fields = {}) {
+  port.postMessage({ type, ...fields });
 }
 
 /**

@@ -1,14 +1,21 @@
 // Shows the settings as a form and keeps them. What is right and wrong is checked by the agent's wasm.
 
 import init, { check, form } from './pkg/agent.js';
+import * as archive from './archive.js';
+import * as days from './days.js';
+import * as prices from './prices.js';
+import * as servers from './servers.js';
 
 const $ = (id) => document.getElementById(id);
-const FIELDS = ['server', 'token', 'slots', 'name', 'relay'];
+const fields = () => document.querySelectorAll('[data-path]');
 
 await init({ module_or_path: 'pkg/agent_bg.wasm' });
 await show();
+archive.listen();
 watch();
 $('form').addEventListener('submit', save);
+$('form').addEventListener('change', open);
+$('add-server').addEventListener('click', () => servers.add({ address: '', token: '' }).focus());
 $('withdraw').addEventListener('click', () => {
   chrome.storage.local.set({ consent: { given: false, at: Date.now() } });
 });
@@ -17,73 +24,65 @@ chrome.storage.local.onChanged.addListener(({ consent }) => consent && showConse
 async function show() {
   const stored = await chrome.storage.local.get();
   const texts = JSON.parse(form(JSON.stringify(stored)));
-  for (const field of FIELDS) $(field).value = texts[field];
-  addPrice('', 'Every model', texts.price);
-  for (const [model, price] of Object.entries(texts.prices)) addPrice(model, model, price);
+  for (const field of fields()) {
+    const value = field.dataset.path.split('.').reduce((part, key) => part[key], texts);
+    if (field.type === 'checkbox') field.checked = value;
+    else field.value = value;
+  }
+  servers.show(texts.servers);
+  days.show(texts.when.days);
+  prices.show(texts);
+  open();
   showConsent(stored.consent);
+}
+
+/** Shows what belongs to a box while it is ticked. */
+function open() {
+  for (const box of document.querySelectorAll('[data-opens]')) $(box.dataset.opens).hidden = !box.checked;
 }
 
 function showConsent(consent) {
   $('given').hidden = !consent?.given;
+  $('now').hidden = !consent?.given;
   if (consent?.given) $('given-at').textContent = `You agreed on ${new Date(consent.at).toLocaleString()}.`;
 }
 
-/** Adds a row for each model that the agent finds. */
+/** Follows the agent: how things stand, what the servers say, which models there are. */
 async function watch() {
   await chrome.runtime.sendMessage({ type: 'wake' });
   const port = chrome.runtime.connect({ name: 'state' });
-  port.onMessage.addListener(({ models }) => {
-    for (const { model } of models) if (!row(model)) addPrice(model, model, { input: '', output: '' });
-  });
+  port.onMessage.addListener(paint);
   port.onDisconnect.addListener(() => setTimeout(watch, 500));
-}
-
-function rows() {
-  return [...$('prices').querySelectorAll('tr[data-model]')];
-}
-
-function row(model) {
-  return rows().find((row) => row.dataset.model === model);
-}
-
-function addPrice(model, name, price) {
-  const line = document.createElement('tr');
-  line.dataset.model = model;
-  const head = line.appendChild(document.createElement('th'));
-  head.scope = 'row';
-  for (const side of ['input', 'output']) {
-    const input = line.appendChild(document.createElement('td')).appendChild(document.createElement('input'));
-    input.dataset.side = side;
-    input.inputMode = 'decimal';
-    input.autocomplete = 'off';
-    input.placeholder = model ? 'as above' : 'relay’s';
-    input.value = price[side];
+  for (const button of document.querySelectorAll('[data-rest]')) {
+    button.onclick = () => port.postMessage({ type: 'pause', rest: button.dataset.rest });
   }
-  label(line, name);
-  const wrong = document.createElement('tr');
-  const error = wrong.appendChild(document.createElement('td'));
-  error.className = 'error';
-  error.colSpan = 3;
-  $('prices').append(line, wrong);
-  label(row(''), rows().length > 1 ? 'Every other model' : 'Every model');
+  servers.ask(() => port.postMessage({ type: 'probe' }));
 }
 
-function label(row, name) {
-  row.querySelector('th').textContent = name;
-  for (const input of row.querySelectorAll('input')) {
-    const what = input.dataset.side === 'input' ? 'prompts' : 'answers';
-    input.setAttribute('aria-label', `${name}: dollars per million tokens of ${what}`);
-  }
+function paint(state) {
+  servers.paint(state);
+  prices.paint(state);
+  write($('standing'), state.closed?.reason.text ?? 'New jobs are taken.');
+  $('pauses').hidden = state.paused;
+  $('resume').hidden = !state.paused;
+  const { hour, day } = { hour: $('hour').value, day: $('day').value };
+  write($('hour-done'), hour && `${state.done.hourTokens.toLocaleString()} in the last hour`);
+  write($('day-done'), day && `${state.done.dayTokens.toLocaleString()} today`);
 }
 
 function written() {
-  const prices = Object.fromEntries(rows().map((row) => [row.dataset.model, price(row)]));
-  const { '': other, ...single } = prices;
-  return { ...Object.fromEntries(FIELDS.map((field) => [field, $(field).value])), price: other, prices: single };
-}
-
-function price(row) {
-  return Object.fromEntries([...row.querySelectorAll('input')].map((input) => [input.dataset.side, input.value]));
+  const texts = { power: {}, when: {}, limits: {}, models: {} };
+  for (const field of fields()) {
+    const path = field.dataset.path.split('.');
+    const key = path.pop();
+    const part = path.reduce((part, key) => part[key], texts);
+    part[key] = field.type === 'checkbox' ? field.checked : field.value;
+  }
+  texts.servers = servers.written();
+  texts.when.days = days.written();
+  const { price, prices: single, said } = prices.written();
+  texts.models.said = said;
+  return { ...texts, price, prices: single };
 }
 
 async function save(event) {
@@ -95,23 +94,27 @@ async function save(event) {
   const allowed = origins.length === 0 || (await chrome.permissions.request({ origins }));
   if (!allowed) return say('bad', 'Nothing was saved: without your permission this address cannot be reached.');
   await chrome.storage.local.set({ config });
+  servers.saved();
   say('good', 'Saved.');
 }
 
+/** Puts each sentence below its field, and goes to the first that is wrong. */
 function mark(errors) {
-  for (const field of FIELDS) {
-    $(field).setAttribute('aria-invalid', field in errors);
-    if ($(`${field}-error`)) $(`${field}-error`).textContent = errors[field] ?? '';
+  for (const field of document.querySelectorAll('[data-field]')) {
+    field.setAttribute('aria-invalid', field.dataset.field in errors);
   }
-  for (const row of rows()) {
-    const sentence = errors[row.dataset.model ? `price:${row.dataset.model}` : 'price'] ?? '';
-    for (const input of row.querySelectorAll('input')) input.setAttribute('aria-invalid', sentence !== '');
-    row.nextSibling.firstChild.textContent = sentence;
+  for (const place of document.querySelectorAll('[data-error]')) {
+    place.textContent = errors[place.dataset.error] ?? '';
   }
-  document.querySelector('[aria-invalid="true"]')?.focus();
+  [...document.querySelectorAll('[aria-invalid="true"]')].find((field) => field.offsetParent)?.focus();
 }
 
 function say(tone, sentence) {
   $('outcome').dataset.tone = tone;
   $('outcome').textContent = sentence;
+}
+
+/** Writes only what differs, so that a screen reader is not told the same thing again. */
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }

@@ -12,18 +12,18 @@ $('settings').addEventListener('click', () => chrome.runtime.openOptionsPage());
 $('agree').addEventListener('change', (event) => {
   chrome.storage.local.set({ consent: { given: event.target.checked, at: Date.now() } });
 });
-$('taking').addEventListener('change', (event) => pause(!event.target.checked));
-$('pause-hour').addEventListener('click', () => pause({ until: Date.now() + 3_600_000 }));
-$('pause-day').addEventListener('click', () => pause({ until: new Date().setHours(32, 0, 0, 0) }));
-$('pause-on').addEventListener('click', () => pause(true));
+$('taking').addEventListener('change', (event) => pause(event.target.checked ? 'none' : 'said'));
+$('pause-hour').addEventListener('click', () => pause('hour'));
+$('pause-day').addEventListener('click', () => pause('tomorrow'));
+$('pause-on').addEventListener('click', () => pause('said'));
 $('remedy-button').addEventListener('click', (event) => remedy(event.target.dataset.act, tell));
 $('notices').addEventListener('change', () => {
   const boxes = [...$('notices').querySelectorAll('input')];
   chrome.storage.local.set({ notices: Object.fromEntries(boxes.map((box) => [box.name, box.checked])) });
 });
 
-function pause(paused) {
-  chrome.storage.local.set({ paused });
+function pause(rest) {
+  tell('pause', { rest });
   // The buttons go away with the pause, and the keyboard must not be left nowhere.
   $('taking').focus();
 }
@@ -57,7 +57,7 @@ function paint(state) {
       model.quantization,
       `${thousands(model.context)} context`,
       `${model.slots} at once`,
-      model.price ? `${micros(model.price.input)} / ${micros(model.price.output)} per 1M` : 'relay’s price',
+      asked(model.pricing),
     ].filter(Boolean).join(' · '),
   ]);
   document.body.dataset.painted ??= performance.now();
@@ -137,4 +137,12 @@ function paintRows(list, items, texts) {
     list.append(row);
   }
   items.forEach((item, at) => texts(item).forEach((text, part) => write(list.children[at].children[part], text)));
+}
+
+/** Says how a model is priced. */
+function asked(pricing) {
+  if (!pricing) return 'relay’s price';
+  if (pricing.per_hour) return `${usd(pricing.per_hour)} an hour`;
+  const { input, output } = pricing.floor ?? pricing;
+  return `${pricing.floor ? 'market, at least ' : ''}${micros(input)} / ${micros(output)} per 1M`;
 }

@@ -81,8 +81,7 @@ async function paintTrouble(state) {
 /** Gives the pattern of the owner's server where Chrome lacks the permission for it. */
 async function forbidden() {
   const { config } = await chrome.storage.local.get('config');
-  const [first] = config?.servers ?? [];
-  const address = first?.address ?? first;
+  const address = config?.servers?.[0]?.address;
   if (!address || !URL.canParse(address)) return undefined;
   const { protocol, hostname } = new URL(address);
   const origin = `${protocol}//${hostname}/*`;

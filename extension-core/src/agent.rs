@@ -7,9 +7,12 @@
 mod command;
 mod config;
 mod event;
+mod gate;
 mod jobs;
+mod journal;
 pub mod limits;
 mod link;
+mod memory;
 mod purse;
 mod random;
 mod record;
@@ -23,15 +26,19 @@ use rekursing_protocol::{FailCode, Gpu, Moment, Pricing, frame::Inventory};
 
 use crate::{address::Address, bridge::reply::Reply};
 pub use command::{Ask, AskId, Command, Errand, FetchId, Method, Post};
-pub use config::{Config, Identity};
-pub use event::{Answer, Event};
+pub use config::{Config, Identity, Memory, ModelServer};
+pub use event::{Answer, Event, IDLE_AFTER, Notice};
+use gate::Gate;
 use jobs::Jobs;
+use journal::Journal;
 use link::Link;
+use memory::Keeping;
 use purse::Purse;
 use random::Random;
 use record::Records;
 pub use state::{
-    Connection, EarningsView, JobView, ModelView, Phase, Reason, ServerView, State, TrialView, Why,
+    ClosedView, Connection, DoneView, EarningsView, JobView, ModelView, Phase, Reason, ServerView, State,
+    TrialView, Why,
 };
 use trial::Trial;
 use wants::Wants;
@@ -51,9 +58,13 @@ pub struct Agent {
     identity: Option<Identity>,
     gpu: Gpu,
     link: Link,
+    gate: Gate,
     watch: Watch,
     jobs: Jobs,
     records: Records,
+    memory: Memory,
+    keeping: Keeping,
+    journal: Journal,
     purse: Purse,
     wants: Wants,
     trial: Trial,
@@ -75,9 +86,13 @@ impl Agent {
             identity: None,
             gpu: Gpu::default(),
             link: Link::default(),
+            gate: Gate::default(),
             watch: Watch::default(),
             jobs: Jobs::default(),
             records: Records::default(),
+            memory: Memory::default(),
+            keeping: Keeping::default(),
+            journal: Journal::default(),
             purse: Purse::default(),
             wants: Wants::default(),
             trial: Trial::default(),
@@ -89,15 +104,17 @@ impl Agent {
     /// Takes in what happened at `now`. Commands that follow wait for [`Agent::commands`].
     pub fn handle(&mut self, event: Event<'_>, now: Moment) {
         match event {
-            Event::Started { config, identity, gpu } => {
-                (self.up, self.identity, self.gpu) = (true, identity, gpu);
+            Event::Started { config, identity, memory, gpu } => {
+                (self.up, self.identity, self.memory, self.gpu) = (true, identity, *memory, gpu);
                 self.configure(config, now);
             }
             Event::Configured(config) => self.configure(config, now),
+            Event::Noticed(notice) => self.noticed(notice, now),
             Event::Retry => self.retry(now),
             Event::Look => self.look(now),
             Event::TryOut => self.try_out(now),
             Event::Wanted { page, text } => self.wanted(page, text),
+            Event::Probe => self.watch.probe(now),
             Event::Tick => self.jobs.tick(now),
             Event::SocketOpen => self.socket_open(now),
             Event::Frame(text) => self.frame(text, now),
@@ -126,11 +143,15 @@ impl Agent {
                 }
             }
             Event::Stopped => {
+                self.keep();
                 self.shut();
                 self.up = false;
             }
         }
         self.advance(now);
+        if self.changed {
+            self.note_standing(now);
+        }
     }
 
     /// Hands out the commands to execute, in order. A shell under load calls [`Agent::handle`]
@@ -150,10 +171,8 @@ impl Agent {
         }
         let link = self.link.wake_at(self.jobs.is_empty());
         let purse = if self.link.is_ready() { self.purse.wake_at() } else { None };
-        [link, purse, self.watch.wake_at(), self.jobs.wake_at(), self.trial.wake_at()]
-            .into_iter()
-            .flatten()
-            .min()
+        let own = [self.gate.wake_at(), self.keeping.wake_at(), self.watch.wake_at(), self.jobs.wake_at()];
+        own.into_iter().chain([link, purse, self.trial.wake_at()]).flatten().min()
     }
 
     /// Does what is due.
@@ -163,6 +182,8 @@ impl Agent {
             return self.advance_look(now);
         }
         self.advance_watch(now);
+        self.advance_gate(now);
+        self.advance_keeping(now);
         self.advance_link(now);
         self.advance_purse(now);
         self.jobs.abort_lingering(now, &mut self.commands);
@@ -188,9 +209,8 @@ impl Agent {
         if old.relay != self.config.relay {
             self.leave_relay();
         }
-        if old.servers != self.config.servers || old.token != self.config.token {
-            self.watch.forget(now);
-        }
+        self.watch.set(&self.config, now);
+        self.advance_gate(now);
         self.tell_inventory();
     }
 
@@ -215,11 +235,10 @@ impl Agent {
 
     /// Takes in how a short exchange ended, if anybody still waits for it.
     fn answered(&mut self, id: AskId, answer: Answer<'_>, now: Moment) {
-        if self.watch.awaits(id) {
-            self.watched(answer, now);
-        } else if self.watch.awaits_queue(id) {
-            self.queue_told(answer);
-        } else if self.link.awaits(id) {
+        if self.watched(id, answer, now) {
+            return;
+        }
+        if self.link.awaits(id) {
             self.registered(answer, now);
         } else if self.purse.awaits(id) {
             self.purse_filled(answer, now);
@@ -242,14 +261,22 @@ impl Agent {
 
     /// Returns what is offered at this moment.
     fn inventory(&self) -> Inventory {
-        let offers = self.watch.models().iter().map(|model| {
-            let mut offer = model.offer.clone();
+        let mut offers = self.watch.offers();
+        offers.retain(|offer| self.config.models.offers(&offer.model));
+        for offer in &mut offers {
             offer.slots = offer.slots.min(self.config.slots);
-            offer.price =
-                self.config.prices.get(&offer.model).copied().or(self.config.price).map(Pricing::Fixed);
-            offer
-        });
-        Inventory { offers: offers.collect(), slots: self.config.slots, paused: self.config.paused }
+            offer.context =
+                offer.context.min(self.config.allowance.context_tokens.unwrap_or(u32::MAX)).max(1);
+            offer.price = self.asked(&offer.model);
+        }
+        Inventory { offers, slots: self.config.slots, paused: self.gate.closed().is_some() }
+    }
+
+    /// Returns what the owner asks for a model, not below the cost of power where the owner wants that.
+    fn asked(&self, model: &str) -> Option<Pricing> {
+        let set = self.config.prices.get(model).copied().or(self.config.price)?;
+        let speed = self.memory.speeds.get(model).copied();
+        Some(self.config.power.map_or(set, |power| power.raise(set, speed)))
     }
 
     /// Looks at the model server again at once when a job's failure says that it has changed.

@@ -6,6 +6,7 @@
 
 pub mod chunk;
 pub mod fault;
+pub mod load;
 pub mod queue;
 pub mod reply;
 pub mod request;

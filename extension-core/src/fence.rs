@@ -46,8 +46,8 @@ impl Fence {
     }
 
     /// Returns the rules for `chrome.declarativeNetRequest`, in its own form. All places may be
-    /// looked at by `GET`; jobs go to the server that was found there, or to the only place there is.
-    pub fn rules(&self, extension: &str, found: Option<&str>) -> Value {
+    /// looked at by `GET`; jobs go to the servers that were found there, or to the only place there is.
+    pub fn rules(&self, extension: &str, found: &[String]) -> Value {
         let mut rules = Rules { extension, list: Vec::new() };
         rules.add(1, json!({"type": "block"}), None, &KINDS, &[]);
         if let Some(relay) = &self.relay {
@@ -58,7 +58,7 @@ impl Fence {
         for server in &self.servers {
             rules.add(2, json!({"type": "allow"}), Some(server.http()), &["xmlhttprequest"], &["get"]);
         }
-        if let Some(server) = self.chosen(found) {
+        for server in self.chosen(found) {
             rules.add(2, json!({"type": "allow"}), Some(server.http()), &["xmlhttprequest"], &["post"]);
             // Ollama answers 403 to an `Origin` that it does not know, and only a `POST` carries one.
             // A change of headers counts only above the rule that allows the request.
@@ -71,12 +71,12 @@ impl Fence {
         Value::Array(rules.list)
     }
 
-    fn chosen(&self, found: Option<&str>) -> Option<&Address> {
+    fn chosen(&self, found: &[String]) -> Vec<&Address> {
         if let [only] = self.servers.as_slice() {
-            return Some(only);
+            return vec![only];
         }
-        let found = Address::parse(found?).ok()?;
-        self.servers.iter().find(|server| **server == found)
+        let found: Vec<Address> = found.iter().filter_map(|text| Address::parse(text).ok()).collect();
+        self.servers.iter().filter(|server| found.contains(server)).collect()
     }
 
     /// Returns the content security policy for the agent's document.
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn everything_is_blocked_but_the_relay_and_the_one_server() {
         assert_eq!(
-            short(&fence(&[LM_STUDIO, "nonsense"]).rules("abc", None)),
+            short(&fence(&[LM_STUDIO, "nonsense"]).rules("abc", &[])),
             [
                 "1 block  everything",
                 "2 allow get+post+put+delete |https://relay.example/",
@@ -167,19 +167,22 @@ mod tests {
     }
 
     #[test]
-    fn jobs_go_only_to_the_server_that_was_found() {
-        let posts = |found| {
-            let rules = short(&fence(&[LM_STUDIO, OLLAMA]).rules("abc", found));
+    fn jobs_go_only_to_servers_that_were_found() {
+        let posts = |found: &[&str]| {
+            let found: Vec<String> = found.iter().map(|address| (*address).to_owned()).collect();
+            let rules = short(&fence(&[LM_STUDIO, OLLAMA]).rules("abc", &found));
             rules.into_iter().filter(|rule| rule.starts_with("2 allow post")).collect::<Vec<_>>()
         };
-        assert!(posts(None).is_empty());
-        assert_eq!(posts(Some(OLLAMA)), ["2 allow post |http://127.0.0.1:11434/"]);
-        assert!(posts(Some("http://127.0.0.1:22")).is_empty());
+        let [lm_studio, ollama] = [LM_STUDIO, OLLAMA].map(|address| format!("2 allow post |{address}/"));
+        assert!(posts(&[]).is_empty());
+        assert_eq!(posts(&[OLLAMA]), [ollama.as_str()]);
+        assert_eq!(posts(&[OLLAMA, LM_STUDIO]), [lm_studio, ollama]);
+        assert!(posts(&["http://127.0.0.1:22"]).is_empty());
     }
 
     #[test]
     fn without_an_address_the_usual_places_are_looked_at() {
-        let rules = short(&fence(&[]).rules("abc", None));
+        let rules = short(&fence(&[]).rules("abc", &[]));
         let looked_at = rules.iter().filter(|rule| rule.starts_with("2 allow get |")).count();
         assert_eq!(looked_at, USUAL_ADDRESSES.len());
     }
@@ -196,6 +199,6 @@ mod tests {
     fn an_address_that_is_none_opens_nothing() {
         let fence = Fence::new("*", &["http://*".to_owned()]);
         assert_eq!(fence.policy(), "connect-src 'self'");
-        assert_eq!(short(&fence.rules("abc", Some("http://*"))), ["1 block  everything"]);
+        assert_eq!(short(&fence.rules("abc", &["http://*".to_owned()])), ["1 block  everything"]);
     }
 }

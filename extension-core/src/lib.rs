@@ -6,6 +6,7 @@
 pub mod address;
 pub mod agent;
 pub mod bridge;
+pub mod choices;
 pub mod fence;
 pub mod gpu;
 #[cfg(all(feature = "native", not(target_arch = "wasm32")))]

@@ -25,10 +25,11 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::{
-    agent::{Agent, Command, Config, Event, FetchId},
+    agent::{Agent, Command, Config, Event, FetchId, Notice},
+    choices::Zone,
     fence::Fence,
     receipt::Verdict,
-    settings::{Form, Stored},
+    settings::{Form, Stored, without_secrets},
 };
 
 /// What the agent tells the relay it is.
@@ -43,7 +44,7 @@ fn begin() {
 #[wasm_bindgen]
 pub fn fence(stored: &str, extension: &str) -> String {
     let fence = fence_of(&read(stored).config);
-    serde_json::json!({"policy": fence.policy(), "rules": fence.rules(extension, None)}).to_string()
+    serde_json::json!({"policy": fence.policy(), "rules": fence.rules(extension, &[])}).to_string()
 }
 
 /// Shows the settings of storage as a form, JSON to JSON.
@@ -65,6 +66,14 @@ pub fn verdict(receipt: &str, keys: &str) -> String {
     Verdict::of(receipt, keys).name().to_owned()
 }
 
+/// Returns what storage holds as a text for its owner to keep, with secrets or without.
+#[wasm_bindgen]
+pub fn archive(stored: &str, secrets: bool) -> String {
+    let stored: serde_json::Value = serde_json::from_str(stored).unwrap_or_default();
+    let archive = if secrets { stored } else { without_secrets(stored) };
+    serde_json::to_string_pretty(&archive).expect("maps with text keys always print")
+}
+
 /// The agent in its document.
 #[wasm_bindgen]
 #[derive(Debug)]
@@ -74,10 +83,11 @@ pub struct Shell(Rc<Inner>);
 impl Shell {
     /// Starts the agent of this extension on what storage holds. The fence must stand.
     pub async fn start(stored: String, extension: String) -> Shell {
-        let Stored { config, identity } = read(&stored);
+        let Stored { config, identity, memory } = read(&stored);
         let inner = Rc::new(Inner::new(fence_of(&config), extension));
         let gpu = gpu::recognise().await;
-        inner.on(Event::Started { config, identity, gpu });
+        inner.on(Event::Noticed(clock()));
+        inner.on(Event::Started { config, identity, memory: Box::new(memory), gpu });
         Shell(inner)
     }
 
@@ -93,6 +103,25 @@ impl Shell {
         false
     }
 
+    /// Takes in what Chrome says of keyboard and mouse: `active`, `idle` or `locked`.
+    pub fn input(&self, state: &str) {
+        self.0.on(Event::Noticed(match state {
+            "idle" => Notice::Idle,
+            "locked" => Notice::Locked,
+            _ => Notice::Used,
+        }));
+    }
+
+    /// Takes in whether the computer runs on its battery.
+    pub fn battery(&self, is_used: bool) {
+        self.0.on(Event::Noticed(Notice::Battery(is_used)));
+    }
+
+    /// Returns what the agent has been through, without a word of any prompt or answer.
+    pub fn journal(&self) -> String {
+        self.0.agent.borrow().journal()
+    }
+
     /// Sends the agent's state to a page of the extension until the page goes.
     pub fn watch(&self, port: chrome::Port) {
         pages::watch(&self.0, port);
@@ -104,8 +133,8 @@ struct Inner {
     agent: RefCell<Agent>,
     fence: Fence,
     extension: String,
-    /// The address of the model server that the fence lets jobs go to.
-    found: RefCell<Option<String>>,
+    /// The addresses of the model servers that the fence lets jobs go to.
+    found: RefCell<Vec<String>>,
     socket: RefCell<Option<socket::Socket>>,
     fetches: RefCell<BTreeMap<FetchId, Rc<fetch::Fetch>>>,
     pages: pages::Pages,
@@ -168,6 +197,7 @@ impl Inner {
                 self.fetches.borrow_mut().remove(&id).into_iter().for_each(|fetch| fetch.abort());
             }
             Command::Save(identity) => chrome::keep("identity", &json(&identity)),
+            Command::Remember(memory) => chrome::keep("memory", &json(&memory)),
             Command::Changed => {
                 self.open_fence();
                 pages::changed(self);
@@ -175,13 +205,13 @@ impl Inner {
         }
     }
 
-    /// Lets jobs through to the model server that the agent has found, and to no other.
+    /// Lets jobs through to the model servers that the agent has found, and to no others.
     fn open_fence(&self) {
-        let address = self.agent.borrow().state(now()).server.address;
-        if address.is_some() && *self.found.borrow() != address {
-            let rules = self.fence.rules(&self.extension, address.as_deref());
+        let found = self.agent.borrow().servers();
+        if !found.is_empty() && *self.found.borrow() != found {
+            let rules = self.fence.rules(&self.extension, &found);
             chrome::fence(&json(&rules));
-            self.found.replace(address);
+            self.found.replace(found);
         }
     }
 
@@ -197,7 +227,8 @@ fn read(stored: &str) -> Stored {
 }
 
 fn fence_of(config: &Config) -> Fence {
-    Fence::new(&config.relay, &config.servers)
+    let servers: Vec<String> = config.servers.iter().map(|server| server.address.clone()).collect();
+    Fence::new(&config.relay, &servers)
 }
 
 fn json(value: &impl serde::Serialize) -> String {
@@ -213,6 +244,23 @@ fn now() -> Moment {
     let clock = window().performance().expect("a document has a clock");
     #[expect(clippy::cast_possible_truncation, reason = "far below 2^53")]
     Moment((clock.time_origin() + clock.now()) as u64)
+}
+
+/// Reads the clock on the wall, as milliseconds since the Unix epoch.
+fn wall() -> Moment {
+    #[expect(clippy::cast_possible_truncation, reason = "far below 2^53")]
+    Moment(js_sys::Date::now() as u64)
+}
+
+/// Tells the agent what the wall shows.
+fn clock() -> Notice {
+    Notice::Clock { wall: wall(), zone: zone() }
+}
+
+/// Reads how far local time is ahead of UTC.
+fn zone() -> Zone {
+    #[expect(clippy::cast_possible_truncation, reason = "at most a day in minutes")]
+    Zone::ahead(-js_sys::Date::new_0().get_timezone_offset() as i16)
 }
 
 fn seed() -> u64 {

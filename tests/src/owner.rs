@@ -74,13 +74,22 @@ impl Owner {
     /// # Errors
     /// Fails when the settings are refused.
     pub async fn set(&self, relay: &str, server: &str) -> Result<()> {
-        let options = self.open("options.html").await?;
-        options.until("document.querySelector('#prices tr') !== null").await?;
+        let options = self.options().await?;
         options.fill("#relay", relay).await?;
         options.fill("#server", server).await?;
         options.click("button[type=submit]").await?;
         options.until("document.querySelector('#outcome').dataset.tone === 'good'").await?;
         options.close().await
+    }
+
+    /// Opens the settings and waits until they are shown.
+    ///
+    /// # Errors
+    /// Fails when they are not.
+    pub async fn options(&self) -> Result<Tab> {
+        let options = self.open("options.html").await?;
+        options.until("document.querySelector('#prices .price') !== null").await?;
+        Ok(options)
     }
 
     /// Opens the popup and says yes.

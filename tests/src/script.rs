@@ -45,6 +45,8 @@ pub struct Script {
 struct State {
     dialect: Dialect,
     loaded: AtomicBool,
+    /// Slots that work for somebody else.
+    busy: AtomicUsize,
     book: Mutex<Book>,
 }
 
@@ -95,7 +97,8 @@ impl Script {
         let address = listener.local_addr()?;
         let always = Reply::text(&["one", " two", " three"]);
         let book = Book { always, next: VecDeque::new(), jobs: Vec::new(), paths: Vec::new() };
-        let state = Arc::new(State { dialect, loaded: AtomicBool::new(true), book: Mutex::new(book) });
+        let (loaded, busy) = (AtomicBool::new(true), AtomicUsize::new(0));
+        let state = Arc::new(State { dialect, loaded, busy, book: Mutex::new(book) });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, state.clone()));
         Ok(Script { address, state, _tasks: tasks })
@@ -119,6 +122,11 @@ impl Script {
     /// Has its model loaded, or not, from here on; only LM Studio tells.
     pub fn set_loaded(&self, loaded: bool) {
         self.state.loaded.store(loaded, Ordering::Relaxed);
+    }
+
+    /// Works on so many requests of somebody else from here on; only llama.cpp tells.
+    pub fn set_busy(&self, slots: usize) {
+        self.state.busy.store(slots, Ordering::Relaxed);
     }
 
     /// Returns the jobs so far.
@@ -191,7 +199,8 @@ async fn exchange(socket: TcpStream, state: &State) -> Result<()> {
     state.book().paths.push(format!("{method} {path}"));
     if method == "GET" || state.dialect.refuses(&head) {
         let loaded = state.loaded.load(Ordering::Relaxed);
-        let (status, json) = state.dialect.answer(&path, &head, loaded);
+        let busy = state.busy.load(Ordering::Relaxed);
+        let (status, json) = state.dialect.answer(&path, &head, loaded, busy);
         return whole(&mut output, status, "application/json", json.to_string().as_bytes()).await;
     }
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);

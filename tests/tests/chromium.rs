@@ -98,9 +98,8 @@ async fn the_settings_call_a_price_by_the_models_that_it_is_for() -> Result<()> 
     let relay = Relay::start().await?;
     let owner = Owner::undecided(Window::Headless).await?;
     owner.set(&relay.url("http"), &script.url()).await?;
-    let settings = format!("chrome-extension://{}/options.html", owner.extension());
-    let options = owner.browser().open(&settings).await?;
-    let names = "[...document.querySelectorAll('tbody th')].map(name => name.textContent).join()";
+    let options = owner.options().await?;
+    let names = "[...document.querySelectorAll('#prices .price')].map(row => row.ariaLabel).join()";
     options.until(&format!("{names} === 'Every model'")).await?;
     owner.agree().await?;
     options.until(&format!("{names} === 'Every other model,script-7b'")).await?;

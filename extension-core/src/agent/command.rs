@@ -2,7 +2,7 @@
 
 use rekursing_protocol::Span;
 
-use super::Identity;
+use super::{Identity, Memory};
 
 /// Names one exchange of [`Ask`]; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,6 +102,8 @@ pub enum Command {
     Abort(FetchId),
     /// Keep the identity where it survives a restart and nobody else reads it.
     Save(Identity),
+    /// Keep this in the place of any earlier one, where it survives a restart.
+    Remember(Memory),
     /// [`super::Agent::state`] has changed in more than speeds and times.
     Changed,
 }

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use rekursing_protocol::{PluginId, Price};
-use serde::{Deserialize, Serialize};
+use rekursing_protocol::{PluginId, Pricing};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::choices::{Allowance, Models, Pause, Power, Tally, When};
 
 /// The owner's settings. Every field has a default, so that a settings page may leave out any.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,20 +13,28 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// The relay: `wss://…`, `ws://…`, `https://…` or `http://…`.
     pub relay: String,
-    /// Addresses where a model server may be, tried in order; empty for the usual ones.
-    pub servers: Vec<String>,
-    /// The model server's API token. It is sent nowhere else.
+    /// The owner's model servers; empty for one that is looked for at the usual addresses.
+    pub servers: Vec<ModelServer>,
+    /// The API token of every model server without its own. It is sent nowhere else.
     pub token: Option<String>,
     /// A name that pages may see; empty for none.
     pub name: String,
     /// Prices of single models by their names.
-    pub prices: BTreeMap<String, Price>,
+    pub prices: BTreeMap<String, Pricing>,
     /// The price of every other model; without one the relay's default ask holds.
-    pub price: Option<Price>,
+    pub price: Option<Pricing>,
     /// Jobs at once over all models, from 1 to [`super::limits::JOBS_MAX`].
     pub slots: u16,
+    /// How much is done at most.
+    pub allowance: Allowance,
+    /// When jobs are taken.
+    pub when: When,
+    /// Which models are offered.
+    pub models: Models,
+    /// What the power costs, where the owner has said.
+    pub power: Option<Power>,
     /// No new jobs now.
-    pub paused: bool,
+    pub paused: Pause,
     /// The owner has said yes. Without it the agent sends nothing to anybody.
     pub consent: bool,
 }
@@ -39,9 +49,51 @@ impl Default for Config {
             prices: BTreeMap::new(),
             price: None,
             slots: 4,
-            paused: false,
+            allowance: Allowance::default(),
+            when: When::default(),
+            models: Models::default(),
+            power: None,
+            paused: Pause::Off,
             consent: false,
         }
+    }
+}
+
+/// One of the owner's model servers. In JSON an object, or its address alone.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct ModelServer {
+    /// Where it is: `http://…` or `https://…`.
+    pub address: String,
+    /// Its API token. It is sent nowhere else.
+    pub token: Option<String>,
+}
+
+impl ModelServer {
+    /// Makes one without a token of its own.
+    pub fn at(address: &str) -> ModelServer {
+        ModelServer { address: address.to_owned(), token: None }
+    }
+}
+
+impl<'de> Deserialize<'de> for ModelServer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ModelServer, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Address(String),
+            Whole { address: String, token: Option<String> },
+        }
+        Ok(match Form::deserialize(deserializer)? {
+            Form::Address(address) => ModelServer { address, token: None },
+            Form::Whole { address, token } => ModelServer { address, token },
+        })
+    }
+}
+
+impl fmt::Debug for ModelServer {
+    /// Prints the address alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
     }
 }
 
@@ -57,6 +109,16 @@ impl fmt::Debug for Config {
             .field("consent", &self.consent)
             .finish_non_exhaustive()
     }
+}
+
+/// What the agent remembers over a restart: what it counted and measured.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// Tokens that were done.
+    pub tally: Tally,
+    /// Thousandths of tokens per second, by model.
+    pub speeds: BTreeMap<String, u64>,
 }
 
 /// Who the agent is to one relay.

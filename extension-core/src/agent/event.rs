@@ -1,8 +1,9 @@
 //! What can happen to the agent.
 
-use rekursing_protocol::Gpu;
+use rekursing_protocol::{Gpu, Moment, Span};
 
-use super::{AskId, Config, FetchId, Identity};
+use super::{AskId, Config, FetchId, Identity, Memory};
+use crate::choices::Zone;
 
 /// How a short HTTP exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,31 @@ pub enum Answer<'a> {
     Failed,
 }
 
+/// What the shell notices around it. Until it says otherwise the wall shows the agent's
+/// own time and UTC, and the computer is in use and on mains power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// What the clock on the wall shows. The agent's own clock never goes back and may stand still
+    /// while the computer sleeps; the owner's hours and days are those on the wall.
+    Clock {
+        /// The moment.
+        wall: Moment,
+        /// Local time.
+        zone: Zone,
+    },
+    /// Keyboard or mouse are used again.
+    Used,
+    /// Neither was used for [`IDLE_AFTER`].
+    Idle,
+    /// The screen is locked.
+    Locked,
+    /// Whether the computer runs on its battery.
+    Battery(bool),
+}
+
+/// How long nobody uses keyboard and mouse before a shell says [`Notice::Idle`].
+pub const IDLE_AFTER: Span = Span::secs(60);
+
 /// What happened.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -27,11 +53,15 @@ pub enum Event<'a> {
         config: Config,
         /// What [`super::Command::Save`] kept of an earlier run.
         identity: Option<Identity>,
+        /// What [`super::Command::Remember`] kept of an earlier run.
+        memory: Box<Memory>,
         /// The GPU, as far as it is known.
         gpu: Gpu,
     },
     /// The owner changed the settings.
     Configured(Config),
+    /// What the rules of the settings look at has changed around the agent.
+    Noticed(Notice),
     /// The owner asks to try again now, also after a close that stopped the agent.
     Retry,
     /// The owner asks to look for model servers, perhaps before saying yes.
@@ -45,6 +75,8 @@ pub enum Event<'a> {
         /// What, as a JSON text.
         text: &'a str,
     },
+    /// The owner asks to look at the model servers now.
+    Probe,
     /// [`super::Agent::wake_at`] has come. Harmless at any other time.
     Tick,
     /// The socket is open.

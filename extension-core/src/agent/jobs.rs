@@ -10,7 +10,9 @@ use rekursing_protocol::{
 
 use super::{
     Agent, Command, FetchId, Post,
+    journal::Entry,
     limits::{Granted, REQUEST_BYTES_MAX},
+    watch::Having,
 };
 use crate::bridge::{
     fault::Fault,
@@ -38,6 +40,8 @@ pub(super) struct Job {
     pub(super) id: JobId,
     lease: u32,
     pub(super) model: String,
+    /// Where the server is that answers it.
+    address: String,
     pub(super) reply: Reply,
     /// The number of the next piece.
     n: u32,
@@ -55,9 +59,24 @@ impl Jobs {
         self.running.len()
     }
 
-    /// Counts the jobs of a model.
-    pub(super) fn of(&self, model: &str) -> usize {
-        self.running.values().filter(|job| job.model == model).count()
+    /// Counts the jobs of a model at one server.
+    pub(super) fn of(&self, address: &str, model: &str) -> usize {
+        self.running.values().filter(|job| job.address == address && job.model == model).count()
+    }
+
+    /// Counts the jobs at one server.
+    pub(super) fn at(&self, address: &str) -> usize {
+        self.running.values().filter(|job| job.address == address).count()
+    }
+
+    /// Counts the pieces that came so far, about one a token.
+    pub(super) fn tokens(&self) -> u64 {
+        self.running.values().map(|job| job.reply.measure().pieces()).sum()
+    }
+
+    /// Returns the fetches of all jobs.
+    pub(super) fn fetches(&self) -> Vec<FetchId> {
+        self.running.keys().copied().collect()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
@@ -133,7 +152,10 @@ impl Agent {
             return;
         }
         match self.begin(start, piece_bytes_max, now) {
-            Ok(()) => self.changed = true,
+            Ok(()) => {
+                self.note(Entry::Began { model: start.model.clone() }, now);
+                self.changed = true;
+            }
             Err(fault) => self.send(&ToRelay::Fail(Fail {
                 job: start.job,
                 lease: start.lease,
@@ -144,27 +166,33 @@ impl Agent {
     }
 
     fn begin(&mut self, start: &Start, piece_bytes_max: usize, now: Moment) -> Result<(), Fault> {
-        if self.config.paused {
+        self.advance_gate(now);
+        if self.gate.closed().is_some() {
             return Err(Fault::of(FailCode::Paused));
         }
         if self.jobs.len() >= usize::from(self.config.slots) {
             return Err(Fault::of(FailCode::Busy));
         }
-        let server = self.watch.server().ok_or_else(|| Fault::of(FailCode::Unreachable))?;
-        let model = server.models.iter().find(|model| model.offer.model == start.model);
-        let model = model.ok_or_else(|| Fault::of(FailCode::ModelMissing))?;
-        if self.jobs.of(&start.model) >= usize::from(model.offer.slots) {
+        if self.watch.places().iter().all(|place| place.server.is_none()) {
+            return Err(Fault::of(FailCode::Unreachable));
+        }
+        let having = self.watch.server_for(&start.model, &self.jobs);
+        let having = having.filter(|_| self.config.models.offers(&start.model));
+        let Having { server, model, token, free } =
+            having.ok_or_else(|| Fault::of(FailCode::ModelMissing))?;
+        if free == 0 {
             return Err(Fault::of(FailCode::Busy));
         }
         if start.body.get().len() > REQUEST_BYTES_MAX {
             return Err(Fault::of(FailCode::Refused));
         }
-        let request =
-            request::build(start.call, &model.id, start.stream, start.body.get()).map_err(|refusal| {
-                let code = refusal.code();
-                let detail = if code.is_pages_mistake() { refusal.to_string() } else { String::new() };
-                Fault { code, detail }
-            })?;
+        let longest = self.config.allowance.answer_tokens;
+        let request = request::build_within(start.call, &model.id, start.stream, start.body.get(), longest)
+            .map_err(|refusal| {
+            let code = refusal.code();
+            let detail = if code.is_pages_mistake() { refusal.to_string() } else { String::new() };
+            Fault { code, detail }
+        })?;
         let Granted { credit, first_token, idle, total } = Granted::of(start);
         let terms = Terms {
             call: start.call,
@@ -176,33 +204,36 @@ impl Agent {
             idle,
             total,
         };
-        let url = format!("{}{}", server.address, request.path);
+        let (address, bearer) = (server.address.clone(), token.cloned());
+        let url = format!("{address}{}", request.path);
         let id = FetchId(self.fresh_id());
-        self.commands.push(Command::Post(Post {
-            id,
-            url,
-            bearer: self.config.token.clone(),
-            body: request.body,
-        }));
+        self.commands.push(Command::Post(Post { id, url, bearer, body: request.body }));
         let job = Job {
             id: start.job,
             lease: start.lease,
             model: start.model.clone(),
+            address,
             reply: Reply::new(terms, now),
             n: 0,
             fetched: false,
             dirty: false,
         };
+        let running = self.jobs.at(&job.address) + 1;
+        self.watch.note_jobs(&job.address, running);
         self.jobs.running.insert(id, job);
         Ok(())
     }
 
     /// Stops a job: nobody waits for it.
-    pub(super) fn cancel(&mut self, cancel: &Cancel) {
+    pub(super) fn cancel(&mut self, cancel: &Cancel, now: Moment) {
         let Some(fetch) = self.jobs.find(cancel.job, cancel.lease) else { return };
-        let fault = Fault::of(FailCode::Cancelled);
+        self.fail(fetch, Fault::of(FailCode::Cancelled), now);
+    }
+
+    /// Ends a job with this fault.
+    pub(super) fn fail(&mut self, fetch: FetchId, fault: Fault, now: Moment) {
         if let Some(job) = self.jobs.running.remove(&fetch) {
-            self.close_failed(fetch, &job, fault);
+            self.close_failed(fetch, &job, fault, now);
         }
     }
 
@@ -239,7 +270,7 @@ impl Agent {
                 }
                 Step::Failed(fault) => {
                     self.suspect(fault.code, now);
-                    self.close_failed(fetch, job, fault);
+                    self.close_failed(fetch, job, fault, now);
                     return false;
                 }
             }
@@ -258,7 +289,12 @@ impl Agent {
     }
 
     fn close_done(&mut self, fetch: FetchId, job: &Job, ending: &Ending, now: Moment) {
-        self.records.count(&job.model, job.reply.measure(), None);
+        let measure = job.reply.measure();
+        let answered = ending.answer_tokens.unwrap_or(measure.pieces());
+        let tokens = ending.prompt_tokens.unwrap_or_default().saturating_add(answered);
+        self.records.count(&job.model, measure, None);
+        self.note(Entry::Done { model: job.model.clone(), pieces: measure.pieces() }, now);
+        self.count(&job.model, tokens, measure.millitokens_per_second(), now);
         self.changed = true;
         if !job.fetched {
             self.jobs.lingering.push((fetch, now + LINGER));
@@ -273,8 +309,10 @@ impl Agent {
         }));
     }
 
-    fn close_failed(&mut self, fetch: FetchId, job: &Job, fault: Fault) {
+    fn close_failed(&mut self, fetch: FetchId, job: &Job, fault: Fault, now: Moment) {
         self.records.count(&job.model, job.reply.measure(), Some(fault.code));
+        self.note(Entry::Failed { model: job.model.clone(), code: fault.code }, now);
+        self.count(&job.model, job.reply.measure().pieces(), None, now);
         self.changed = true;
         if !job.fetched {
             self.commands.push(Command::Abort(fetch));

@@ -11,6 +11,7 @@ use rekursing_protocol::{
 
 use super::{
     Agent, Answer, Ask, AskId, Command, Identity, Phase, Why,
+    journal::Entry,
     limits::{self, MESSAGE_BYTES_MAX},
 };
 
@@ -251,7 +252,7 @@ impl Agent {
                 let piece_bytes_max = session.piece_bytes_max;
                 self.start(&start, piece_bytes_max, now);
             }
-            (ToPlugin::Cancel(cancel), Stage::Ready(_)) => self.cancel(&cancel),
+            (ToPlugin::Cancel(cancel), Stage::Ready(_)) => self.cancel(&cancel, now),
             (ToPlugin::Credit(credit), Stage::Ready(_)) => self.credit(&credit, now),
             (ToPlugin::Settled(_), Stage::Ready(_)) => self.purse.settled(now),
             (ToPlugin::Drain(drain), Stage::Ready(session)) => {
@@ -359,6 +360,7 @@ impl Agent {
         if !self.link.has_socket() {
             return;
         }
+        self.note(Entry::Closed(code), now);
         self.jobs.abort_all(&mut self.commands);
         match code {
             close::UNAUTHORIZED => self.stop(Why::RelayUnauthorized),

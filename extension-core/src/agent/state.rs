@@ -1,7 +1,7 @@
 //! How the agent stands, as a popup or a terminal shows it: figures and reasons, no word of any
 //! prompt or answer.
 
-use rekursing_protocol::{Gpu, JobId, Moment, Nanos, OfferKind, PluginId, Price};
+use rekursing_protocol::{Gpu, JobId, Moment, Nanos, OfferKind, PluginId, Price, Pricing};
 use serde::{Deserialize, Serialize};
 
 use crate::bridge::server::Kind;
@@ -18,10 +18,14 @@ pub struct State {
     pub relay: String,
     /// The GPU.
     pub gpu: Gpu,
-    /// The model server.
+    /// The first model server that has models, or the one that is nearest to it.
     pub server: ServerView,
-    /// The models it has loaded.
+    /// Every model server that is looked at: those of the settings, or the one that was found.
+    pub servers: Vec<ServerView>,
+    /// The models that are offered.
     pub models: Vec<ModelView>,
+    /// Models that are loaded and, as the owner wants it, not offered.
+    pub withheld: Vec<String>,
     /// The jobs that run, oldest first.
     pub jobs: Vec<JobView>,
     /// What was earned, once the relay has told.
@@ -32,8 +36,34 @@ pub struct State {
     pub slots: u16,
     /// Whether the owner takes no new jobs.
     pub paused: bool,
+    /// When the pause ends, if it does so by itself.
+    pub paused_until: Option<Moment>,
+    /// Why no new jobs are taken by the owner's own choice, a pause included.
+    pub closed: Option<ClosedView>,
+    /// Tokens that were done in the last sixty minutes and today.
+    pub done: DoneView,
     /// Whether the owner has said yes.
     pub consent: bool,
+}
+
+/// Why no new jobs are taken by the owner's own choice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClosedView {
+    /// Which choice.
+    pub reason: Reason,
+    /// When it ends, where that is known.
+    pub until: Option<Moment>,
+}
+
+/// What was done, in tokens of prompts and answers. Counted only where the settings limit it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DoneView {
+    /// In the last sixty minutes.
+    pub hour_tokens: u64,
+    /// Since local midnight.
+    pub day_tokens: u64,
 }
 
 /// How the link stands.
@@ -79,6 +109,18 @@ pub enum Why {
     NoConsent,
     /// The owner paused.
     Paused,
+    /// It is not one of the hours that the owner has set.
+    OutOfHours,
+    /// The computer runs on its battery.
+    OnBattery,
+    /// Somebody uses the computer.
+    InUse,
+    /// The model server works for somebody else.
+    OwnUse,
+    /// The tokens of an hour are spent.
+    HourSpent,
+    /// The tokens of the day are spent.
+    DaySpent,
     /// The relay's address is none.
     BadRelayAddress,
     /// The relay does not answer.
@@ -107,6 +149,10 @@ pub enum Why {
     NoServer,
     /// Nothing that serves models answers at the addresses that the owner has set.
     ServerSilent,
+    /// Something else than a model server answers at the address that the owner has set.
+    NotAServer,
+    /// Models are loaded, and the owner offers none of them.
+    NoneChosen,
     /// The server wants an API token, or refuses the one that is set.
     TokenWanted,
     /// The server runs and has no model loaded.
@@ -119,6 +165,12 @@ impl Why {
         match self {
             Why::NoConsent => "Nothing is offered until you agree.",
             Why::Paused => "No new jobs are taken.",
+            Why::OutOfHours => "Outside your schedule.",
+            Why::OnBattery => "Waiting until the computer is plugged in.",
+            Why::InUse => "Waiting until the computer is idle.",
+            Why::OwnUse => "Your model server works for you. Jobs come again a minute after.",
+            Why::HourSpent => "The limit of tokens per hour is reached.",
+            Why::DaySpent => "Today's limit of tokens is reached.",
             Why::BadRelayAddress => {
                 "The relay's address is not a ws://, wss://, http:// or https:// address."
             }
@@ -137,6 +189,10 @@ impl Why {
             Why::ServerSilent => {
                 "Nothing answers at the model server's address. Start the server, or set another address."
             }
+            Why::NotAServer => {
+                "Something answers at this address, but it is no model server. Check the port."
+            }
+            Why::NoneChosen => "None of the loaded models is offered. Choose one in the options.",
             Why::TokenWanted => "The model server wants an API token. Set it in the options.",
             Why::NoModel => "The model server has no model loaded. Load one.",
         }
@@ -158,6 +214,12 @@ pub struct ServerView {
     pub address: Option<String>,
     /// Why it is of no use now.
     pub reason: Option<Reason>,
+    /// The models that it has loaded.
+    pub models: Vec<String>,
+    /// When it was looked at last.
+    pub looked_at: Option<Moment>,
+    /// Requests of others that it works on, where it tells.
+    pub foreign: Option<u16>,
 }
 
 /// One model.
@@ -174,8 +236,14 @@ pub struct ModelView {
     pub context: u32,
     /// Jobs at once.
     pub slots: u16,
-    /// The owner's price.
+    /// The owner's price, where it is a fixed one.
     pub price: Option<Price>,
+    /// How the owner prices it.
+    pub pricing: Option<Pricing>,
+    /// What the power for a million tokens of answers costs, in micro-dollars, once it is known.
+    pub cost: Option<u64>,
+    /// Whether the price does not cover the power.
+    pub below_cost: bool,
     /// Measured tokens per second, once a job was done.
     pub tokens_per_second: Option<u32>,
     /// Measured milliseconds to the first token, once a job was done.

@@ -1,9 +1,11 @@
 //! The agent's life as events and the commands that follow, without a socket or a clock.
 
+mod choices;
 mod jobs;
 mod limits;
 mod link;
 mod server;
+mod servers;
 mod trial;
 mod wants;
 mod world;

@@ -5,7 +5,7 @@
 use rekursing_protocol::{FailCode, Moment, OfferKind, Span, frame::Call};
 use serde_json::json;
 
-use super::{Agent, Command, FetchId, Post, TrialView};
+use super::{Agent, Command, FetchId, Post, TrialView, watch::Having};
 use crate::bridge::{
     fault::Fault,
     reply::{CREDIT_BYTES_MAX, Reply, Step, Terms},
@@ -53,9 +53,16 @@ impl Trial {
 impl Agent {
     /// Begins a self-test of the first model that writes text, unless one runs.
     pub(super) fn try_out(&mut self, now: Moment) {
-        let Some(server) = self.watch.server().filter(|_| self.trial.running.is_none()) else { return };
-        let mut models = server.models.iter();
-        let Some(model) = models.find(|model| model.offer.kind == OfferKind::Text) else { return };
+        if self.trial.running.is_some() {
+            return;
+        }
+        let Some(offer) = self.watch.offers().into_iter().find(|offer| offer.kind == OfferKind::Text) else {
+            return;
+        };
+        let Some(Having { server, model, token, .. }) = self.watch.server_for(&offer.model, &self.jobs)
+        else {
+            return;
+        };
         let fields = json!({
             "messages": [{"role": "user", "content": QUESTION}], "max_tokens": ANSWER_TOKENS_MAX, "temperature": 0,
         });
@@ -70,13 +77,12 @@ impl Agent {
             idle: IDLE,
             total: TOTAL,
         };
-        let (url, name) = (format!("{}{}", server.address, request.path), model.offer.model.clone());
+        let (url, bearer) = (format!("{}{}", server.address, request.path), token.cloned());
         let id = FetchId(self.fresh_id());
-        let bearer = self.config.token.clone();
         self.commands.push(Command::Post(Post { id, url, bearer, body: request.body }));
         self.trial.running = Some((id, Reply::new(terms, now)));
         self.trial.seen = Some(TrialView {
-            model: name,
+            model: offer.model,
             running: true,
             tokens_per_second: None,
             first_token_ms: None,

@@ -1,69 +1,114 @@
 //! Shows how the agent stands.
 
-use rekursing_protocol::{Moment, Pricing};
+use rekursing_protocol::{Moment, Offer, Pricing};
 
-use super::{Agent, Connection, JobView, ModelView, Phase, ServerView, State, Why, jobs::Job};
+use super::{
+    Agent, ClosedView, Connection, DoneView, JobView, ModelView, Phase, ServerView, State, Why, jobs::Job,
+    watch::Place,
+};
+use crate::choices::{Closed, Pause};
 
 impl Agent {
     /// Returns how the agent stands, for a reader. It holds no word of any prompt or answer.
     pub fn state(&self, now: Moment) -> State {
-        let server = self.watch.server();
+        let places = self.watch.places();
+        let first = places.iter().find(|place| !place.models().is_empty());
+        let first = first.or_else(|| places.iter().find(|place| place.server.is_some()));
+        let zone = self.gate.around().zone;
+        let tally = &self.memory.tally;
+        let wall = self.gate.wall(now);
+        let paused = self.config.paused.closed(zone, wall);
         State {
             connection: self.connection(),
             plugin: self.identity().map(|identity| identity.plugin),
             relay: self.config.relay.clone(),
             gpu: self.gpu.clone(),
             server: ServerView {
-                kind: server.map(|server| server.kind),
-                address: server.map(|server| server.address.clone()),
                 reason: self.server_reason().map(Why::reason),
+                ..first.map(server).unwrap_or_default()
             },
-            models: self.models(),
+            servers: places.iter().filter(|place| place.address().is_some()).map(server).collect(),
+            models: self.inventory().offers.into_iter().map(|offer| self.model(offer)).collect(),
+            withheld: self.withheld(),
             jobs: self.jobs.iter().map(|job| view(job, now)).collect(),
             earnings: self.purse.seen().cloned(),
             trial: self.trial.seen().cloned(),
             slots: self.config.slots,
-            paused: self.config.paused,
+            paused: paused.is_some(),
+            paused_until: match self.config.paused {
+                Pause::Until(until) => Some(until).filter(|_| paused.is_some()),
+                Pause::Off | Pause::On => None,
+            },
+            closed: self.gate.closed().cloned().map(|Closed { reason, until }| ClosedView { reason, until }),
+            done: DoneView { hour_tokens: tally.hour(wall), day_tokens: tally.day(zone, wall) },
             consent: self.config.consent,
         }
+    }
+
+    /// Returns where the model servers are that were found: jobs go there and nowhere else.
+    pub fn servers(&self) -> Vec<String> {
+        self.watch.addresses()
     }
 
     fn connection(&self) -> Connection {
         if !self.config.consent {
             return Connection { phase: Phase::Off, reason: Some(Why::NoConsent.reason()) };
         }
-        let paused = self.config.paused.then_some(Why::Paused);
-        let why = self.link.reason().or(paused).or(self.server_reason());
-        Connection { phase: self.link.phase(), reason: why.map(Why::reason) }
+        let link = self.link.reason().map(Why::reason);
+        let closed = || self.gate.closed().map(|closed| closed.reason.clone());
+        let reason = link.or_else(closed).or_else(|| self.server_reason().map(Why::reason));
+        Connection { phase: self.link.phase(), reason }
     }
 
     fn server_reason(&self) -> Option<Why> {
-        if self.config.consent || self.wants.is_looking() {
-            self.watch.reason()
-        } else {
-            Some(Why::NoConsent)
+        if !self.config.consent && !self.wants.is_looking() {
+            return Some(Why::NoConsent);
         }
+        let withheld = || {
+            let offers = self.watch.offers();
+            let chosen = offers.iter().any(|offer| self.config.models.offers(&offer.model));
+            (!offers.is_empty() && !chosen).then_some(Why::NoneChosen)
+        };
+        self.watch.reason().or_else(withheld)
     }
 
-    fn models(&self) -> Vec<ModelView> {
-        let offers = self.inventory().offers.into_iter();
-        let views = offers.map(|offer| {
-            let record = self.records.of(&offer.model);
-            let rate = record.and_then(|record| record.rate).map(|rate| rate / 1_000);
-            let first = record.and_then(|record| record.first);
-            ModelView {
-                kind: offer.kind,
-                quantization: offer.quantization,
-                context: offer.context,
-                slots: offer.slots,
-                price: offer.price.and_then(Pricing::fixed),
-                tokens_per_second: rate.and_then(|rate| u32::try_from(rate).ok()),
-                first_token_ms: first.and_then(|first| u32::try_from(first).ok()),
-                done: record.map_or(0, |record| record.done_in_all),
-                model: offer.model,
-            }
-        });
-        views.collect()
+    fn withheld(&self) -> Vec<String> {
+        let models = self.watch.offers().into_iter().map(|offer| offer.model);
+        models.filter(|model| !self.config.models.offers(model)).collect()
+    }
+
+    fn model(&self, offer: Offer) -> ModelView {
+        let record = self.records.of(&offer.model);
+        let rate = record.and_then(|record| record.rate).map(|rate| rate / 1_000);
+        let first = record.and_then(|record| record.first);
+        let speed = self.memory.speeds.get(&offer.model).copied();
+        let power = self.config.power;
+        let is_above = |pricing| power.is_some_and(|power| power.is_above(pricing, speed));
+        ModelView {
+            kind: offer.kind,
+            quantization: offer.quantization,
+            context: offer.context,
+            slots: offer.slots,
+            price: offer.price.and_then(Pricing::fixed),
+            pricing: offer.price,
+            cost: power.zip(speed).and_then(|(power, speed)| power.million_tokens(speed)),
+            below_cost: offer.price.is_some_and(is_above),
+            tokens_per_second: rate.and_then(|rate| u32::try_from(rate).ok()),
+            first_token_ms: first.and_then(|first| u32::try_from(first).ok()),
+            done: record.map_or(0, |record| record.done_in_all),
+            model: offer.model,
+        }
+    }
+}
+
+fn server(place: &Place) -> ServerView {
+    ServerView {
+        kind: place.server.as_ref().map(|server| server.kind),
+        address: place.address().cloned(),
+        reason: place.reason().map(Why::reason),
+        models: place.models().iter().map(|model| model.offer.model.clone()).collect(),
+        looked_at: place.looked_at,
+        foreign: place.foreign,
     }
 }
 

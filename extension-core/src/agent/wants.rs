@@ -142,6 +142,7 @@ impl Agent {
         if !self.config.consent {
             self.wants.look_until = Some(now + LOOK_FOR);
         }
+        self.watch.set(&self.config, now);
         self.watch.hurry(now);
         self.changed = true;
     }

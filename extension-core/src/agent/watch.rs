@@ -1,16 +1,22 @@
-//! Keeps an eye on the model server: where it is, what it has loaded, what waits there, or why
-//! there is none.
+//! Keeps an eye on the model servers: where they are, what they have loaded, what waits and works
+//! there, or why there is none.
+
+mod offers;
+mod place;
 
 use rekursing_protocol::{Moment, Span};
 
-use super::{Agent, Answer, Ask, AskId, Command, Why};
+use super::{Agent, Answer, Ask, AskId, Command, Config, Why};
 use crate::{
     address::Address,
     bridge::{
-        queue,
-        server::{Kind, Model, Outcome, Probe, USUAL_ADDRESSES},
+        load, queue,
+        server::{Outcome, Probe, USUAL_ADDRESSES},
     },
 };
+pub(super) use offers::Having;
+use place::Round;
+pub(super) use place::{Place, Server};
 
 /// How often a server that has models is looked at.
 const WHILE_PRESENT: Span = Span::secs(15);
@@ -18,221 +24,243 @@ const WHILE_PRESENT: Span = Span::secs(15);
 /// How often one that is not there, or has no model, is looked for.
 const WHILE_ABSENT: Span = Span::secs(5);
 
+/// How often a server is asked what it works on, while the owner's own use comes first.
+const LOAD_EVERY: Span = Span::secs(3);
+
 /// How long one question may take. A server that is busy with a prompt answers late.
 const PATIENCE: Span = Span::secs(2);
 
-/// What is known of the model server.
+/// What is known of the model servers: a place for each that the owner has set, or the one place
+/// that stands for all the usual addresses, until one of them has a model.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    server: Option<Server>,
-    /// Why no model can be offered; `None` when one can.
-    reason: Option<Why>,
-    /// Whether a round was ever finished.
-    looked: bool,
-    round: Option<Round>,
-    /// How many requests wait at the server, when it has told.
-    queue: Option<u16>,
-    /// The server is asked how many requests wait.
-    asking_queue: Option<AskId>,
-    next: Moment,
-}
-
-/// A model server that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Server {
-    pub(super) address: String,
-    pub(super) kind: Kind,
-    pub(super) models: Vec<Model>,
-}
-
-/// One look at all addresses, until one has a model.
-#[derive(Debug)]
-struct Round {
-    /// Addresses that are still to be looked at, the next one last.
-    left: Vec<String>,
-    address: String,
-    probe: Probe,
-    asking: AskId,
-    /// A server that has no model loaded, unless a better one is found.
-    spare: Option<Server>,
-    token_wanted: bool,
+    places: Vec<Place>,
 }
 
 impl Watch {
-    pub(super) fn awaits(&self, id: AskId) -> bool {
-        self.round.as_ref().is_some_and(|round| round.asking == id)
+    /// Returns where to look by the settings. A place that was there before stays as it is.
+    pub(super) fn set(&mut self, config: &Config, now: Moment) {
+        let mut before = std::mem::take(&mut self.places);
+        let mut add = |addresses: Vec<String>, token: Option<String>, is_set| {
+            let known = before.iter().position(|place| place.is_of(&addresses, token.as_ref(), is_set));
+            self.places.push(match known {
+                Some(at) => before.swap_remove(at),
+                None => Place::new(addresses, token, is_set, now),
+            });
+        };
+        if config.servers.is_empty() {
+            let usual = USUAL_ADDRESSES.iter().map(|address| (*address).to_owned()).collect();
+            return add(usual, config.token.clone(), false);
+        }
+        for server in &config.servers {
+            let token = server.token.clone().or_else(|| config.token.clone());
+            let address = Address::parse(&server.address).ok().map(|address| address.http());
+            add(address.into_iter().collect(), token, true);
+        }
     }
 
-    pub(super) fn awaits_queue(&self, id: AskId) -> bool {
-        self.asking_queue == Some(id)
-    }
-
-    pub(super) fn server(&self) -> Option<&Server> {
-        self.server.as_ref()
-    }
-
-    pub(super) fn models(&self) -> &[Model] {
-        self.server.as_ref().map_or(&[], |server| &server.models)
+    pub(super) fn places(&self) -> &[Place] {
+        &self.places
     }
 
     /// Returns why no model can be offered.
     pub(super) fn reason(&self) -> Option<Why> {
-        if self.looked { self.reason } else { Some(Why::Looking) }
+        if self.places.iter().any(|place| place.reason().is_none()) {
+            return None;
+        }
+        if !self.has_looked() {
+            return Some(Why::Looking);
+        }
+        // What is nearest to serving comes first.
+        let reasons = || self.places.iter().filter_map(Place::reason);
+        let nearest = [Why::NoModel, Why::TokenWanted, Why::NotAServer];
+        nearest.into_iter().find(|why| reasons().any(|reason| reason == *why)).or_else(|| reasons().next())
+    }
+
+    /// Returns where the servers are that were found.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let servers = self.places.iter().filter_map(|place| place.server.as_ref());
+        servers.map(|server| server.address.clone()).collect()
     }
 
     /// Tells whether it is known by now what there is.
     pub(super) fn has_looked(&self) -> bool {
-        self.looked
+        self.places.iter().all(Place::has_looked)
     }
 
-    /// Looks at once.
+    /// Looks everywhere at once.
     pub(super) fn hurry(&mut self, now: Moment) {
-        self.next = now;
+        self.places.iter_mut().for_each(|place| place.hurry(now));
     }
 
-    /// Begins anew: the addresses or the token are others.
-    pub(super) fn forget(&mut self, now: Moment) {
-        *self = Watch { next: now, ..Watch::default() };
+    /// Looks everywhere at once, for somebody who waits for what is found.
+    pub(super) fn probe(&mut self, now: Moment) {
+        self.places.iter_mut().for_each(|place| place.probe(now));
+    }
+
+    /// Returns when a server was last seen at work for somebody else.
+    pub(super) fn own_use(&self) -> Option<Moment> {
+        self.places.iter().filter_map(|place| place.foreign_at).max()
+    }
+
+    /// Notes how many of the agent's jobs run at a server.
+    pub(super) fn note_jobs(&mut self, address: &str, running: usize) {
+        let here = self
+            .places
+            .iter_mut()
+            .filter(|place| place.server.as_ref().is_some_and(|server| server.address == address));
+        here.for_each(|place| place.own.note(running));
     }
 
     pub(super) fn wake_at(&self) -> Option<Moment> {
-        if self.round.is_some() { None } else { Some(self.next) }
+        self.places.iter().filter_map(Place::wake_at).min()
     }
 }
 
 impl Agent {
-    /// Begins a round when it is due.
+    /// Begins what is due at every place.
     pub(super) fn advance_watch(&mut self, now: Moment) {
-        if self.watch.wake_at().is_none_or(|at| now < at) {
-            return;
-        }
-        let known = self.watch.server.as_ref();
-        let known_address = known.map(|server| server.address.clone());
-        let set = self.config.servers.iter().filter_map(|text| Some(Address::parse(text).ok()?.http()));
-        let mut left: Vec<String> = if self.config.servers.is_empty() {
-            USUAL_ADDRESSES.iter().map(|address| (*address).to_owned()).collect()
-        } else {
-            set.collect()
-        };
-        left.retain(|address| Some(address) != known_address.as_ref());
-        left.reverse();
-        let probe = Probe::new(known.map(|server| server.kind));
-        match known_address.or_else(|| left.pop()) {
-            Some(address) => {
-                let asking = self.ask_server(&address, probe.path());
-                self.watch.round =
-                    Some(Round { left, address, probe, asking, spare: None, token_wanted: false });
+        for at in 0..self.watch.places.len() {
+            if self.watch.places[at].is_round_due(now) {
+                self.begin_round(at, now);
             }
-            None => self.conclude(None, Some(self.nobody()), now),
+            if self.watch.places[at].is_load_due(now) {
+                self.ask_load(at, now);
+            }
         }
     }
 
-    /// Takes in one answer of the round.
-    pub(super) fn watched(&mut self, answer: Answer<'_>, now: Moment) {
-        let Some(mut round) = self.watch.round.take() else { return };
+    /// Takes in an answer that a place waits for, and tells whether one did.
+    pub(super) fn watched(&mut self, id: AskId, answer: Answer<'_>, now: Moment) -> bool {
+        let places = &self.watch.places;
+        if let Some(at) = places.iter().position(|place| place.awaits(id)) {
+            self.probed(at, answer, now);
+        } else if let Some(at) = places.iter().position(|place| place.asking_queue == Some(id)) {
+            let place = &mut self.watch.places[at];
+            place.asking_queue = None;
+            // A server that does not answer has not told.
+            place.queue = told(answer, queue::read);
+        } else if let Some(at) = places.iter().position(|place| place.asking_load == Some(id)) {
+            let place = &mut self.watch.places[at];
+            place.asking_load = None;
+            place.loaded(told(answer, load::read), now);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn begin_round(&mut self, at: usize, now: Moment) {
+        let place = &self.watch.places[at];
+        let known = place.server.as_ref();
+        let known_address = known.map(|server| server.address.clone());
+        let probe = Probe::new(known.map(|server| server.kind));
+        let mut left = place.addresses.clone();
+        left.retain(|address| Some(address) != known_address.as_ref());
+        left.reverse();
+        match known_address.or_else(|| left.pop()) {
+            Some(address) => {
+                let asking = self.ask_server(at, &address, probe.path());
+                self.watch.places[at].round =
+                    Some(Round { left, address, probe, asking, spare: None, nearest: None });
+            }
+            None => self.conclude(at, None, Some(Why::ServerSilent), now),
+        }
+    }
+
+    /// Takes in one answer of a round.
+    fn probed(&mut self, at: usize, answer: Answer<'_>, now: Moment) {
+        let Some(mut round) = self.watch.places[at].round.take() else { return };
         let outcome = match answer {
             Answer::Failed => Some(Outcome::Nothing),
             Answer::Reply { status, body } => round.probe.answered(status, body),
         };
         match outcome {
-            None => return self.ask_on(round),
+            None => return self.ask_on(at, round),
             Some(Outcome::Found { kind, models }) => {
                 let is_empty = models.is_empty();
                 let server = Server { address: round.address.clone(), kind, models };
                 if !is_empty {
-                    return self.conclude(Some(server), None, now);
+                    return self.conclude(at, Some(server), None, now);
                 }
                 round.spare.get_or_insert(server);
             }
             // A server that is at work may be too busy to answer in time.
-            Some(Outcome::Nothing) if !self.jobs.is_empty() && self.is_known(&round.address) => {
-                let (known, reason) = (self.watch.server.take(), self.watch.reason);
-                return self.conclude(known, reason, now);
+            Some(Outcome::Nothing) if self.is_at_work(at, &round.address) => {
+                let place = &mut self.watch.places[at];
+                let (known, reason) = (place.server.take(), place.reason);
+                return self.conclude(at, known, reason, now);
             }
-            Some(Outcome::TokenWanted) => round.token_wanted = true,
-            Some(Outcome::Foreign | Outcome::Nothing) => {}
+            Some(Outcome::TokenWanted) => round.nearest = Some(Why::TokenWanted),
+            Some(Outcome::Foreign) => round.nearest = round.nearest.or(Some(Why::NotAServer)),
+            Some(Outcome::Nothing) => {}
         }
         let Some(address) = round.left.pop() else {
-            let why = match (&round.spare, round.token_wanted) {
-                (Some(_), _) => Why::NoModel,
-                (None, true) => Why::TokenWanted,
-                (None, false) => self.nobody(),
-            };
-            return self.conclude(round.spare, Some(why), now);
+            let why = self.watch.places[at].verdict(&round);
+            return self.conclude(at, round.spare, Some(why), now);
         };
         (round.address, round.probe) = (address, Probe::new(None));
-        self.ask_on(round);
-    }
-
-    /// Says that nobody serves models, in words that fit what the owner has set.
-    fn nobody(&self) -> Why {
-        if self.config.servers.is_empty() { Why::NoServer } else { Why::ServerSilent }
+        self.ask_on(at, round);
     }
 
     /// Asks the round's next question.
-    fn ask_on(&mut self, mut round: Round) {
-        round.asking = self.ask_server(&round.address, round.probe.path());
-        self.watch.round = Some(round);
+    fn ask_on(&mut self, at: usize, mut round: Round) {
+        round.asking = self.ask_server(at, &round.address, round.probe.path());
+        self.watch.places[at].round = Some(round);
     }
 
-    fn is_known(&self, address: &str) -> bool {
-        self.watch.server.as_ref().is_some_and(|server| server.address == address)
+    fn is_at_work(&self, at: usize, address: &str) -> bool {
+        let known = self.watch.places[at].server.as_ref();
+        known.is_some_and(|server| server.address == address) && self.jobs.at(address) > 0
     }
 
-    /// Ends the round with what it found.
-    fn conclude(&mut self, server: Option<Server>, reason: Option<Why>, now: Moment) {
+    /// Ends a place's round with what it found.
+    fn conclude(&mut self, at: usize, server: Option<Server>, reason: Option<Why>, now: Moment) {
         let every = if reason.is_none() { WHILE_PRESENT } else { WHILE_ABSENT };
-        let watch = &mut self.watch;
-        let is_new = watch.server != server;
-        self.changed |= !watch.looked || is_new || watch.reason != reason;
-        let queue = watch.queue.filter(|_| !is_new);
-        let next = now + every;
-        *watch = Watch { server, reason, looked: true, round: None, queue, asking_queue: None, next };
-        self.ask_queue();
+        self.changed |= self.watch.places[at].conclude(server, reason, now, now + every);
+        self.ask_queue(at);
+        if self.config.when.own_use_first {
+            self.watch.places[at].begin_load(now);
+        }
         self.tell_inventory();
     }
 
     /// Asks the server how many requests wait, if it is of a kind that may tell. The round does not
     /// wait for the answer, because no offer depends on it.
-    fn ask_queue(&mut self) {
-        let Some(server) = self.watch.server() else { return };
-        let Some(path) = queue::path(server.kind) else { return };
-        let address = server.address.clone();
-        self.watch.asking_queue = Some(self.ask_server(&address, path));
+    fn ask_queue(&mut self, at: usize) {
+        let Some((address, kind)) = self.watch.places[at].found() else { return };
+        let Some(path) = queue::path(kind) else { return };
+        self.watch.places[at].asking_queue = Some(self.ask_server(at, &address, path));
     }
 
-    /// Takes in how many requests wait at the server. A server that does not answer has not told.
-    pub(super) fn queue_told(&mut self, answer: Answer<'_>) {
-        self.watch.asking_queue = None;
-        self.watch.queue = match answer {
-            Answer::Failed => None,
-            Answer::Reply { status, body } => queue::read(status, body),
-        };
-    }
-
-    /// Returns how many requests wait at the server: what it told, or the agent's own jobs beyond
-    /// what it takes at once.
-    pub(super) fn queue(&self) -> u16 {
-        self.watch.queue.unwrap_or_else(|| {
-            let beyond = |model: &Model| {
-                let running = self.jobs.of(&model.offer.model);
-                running.saturating_sub(usize::from(model.offer.slots))
-            };
-            u16::try_from(self.watch.models().iter().map(beyond).sum::<usize>()).unwrap_or(u16::MAX)
-        })
+    /// Asks the server what it works on, if it is of a kind that may tell.
+    fn ask_load(&mut self, at: usize, now: Moment) {
+        let found = self.watch.places[at].found().filter(|_| self.config.when.own_use_first);
+        let asked = found.and_then(|(address, kind)| Some((address, load::path(kind)?)));
+        let Some((address, path)) = asked else { return self.watch.places[at].leave_load() };
+        let asking = self.ask_server(at, &address, path);
+        self.watch.places[at].load_asked(asking, self.jobs.at(&address), now + LOAD_EVERY);
     }
 
     /// Asks the server for what it has under `path`.
-    fn ask_server(&mut self, address: &str, path: &str) -> AskId {
+    fn ask_server(&mut self, at: usize, address: &str, path: &str) -> AskId {
         let id = AskId(self.fresh_id());
         self.commands.push(Command::Ask(Ask {
             id,
             url: format!("{address}{path}"),
-            bearer: self.config.token.clone(),
+            bearer: self.watch.places[at].token.clone(),
             body: None,
             timeout: PATIENCE,
             answer_bytes_max: 4 << 20,
         }));
         id
+    }
+}
+
+/// Reads an answer, if there is one.
+fn told(answer: Answer<'_>, read: impl FnOnce(u16, &[u8]) -> Option<u16>) -> Option<u16> {
+    match answer {
+        Answer::Failed => None,
+        Answer::Reply { status, body } => read(status, body),
     }
 }

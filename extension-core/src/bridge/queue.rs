@@ -20,13 +20,18 @@ pub fn path(kind: Kind) -> Option<&'static str> {
 /// Reads the answer: how many requests wait, whoever sent them. `None` when it does not say.
 pub fn read(status: u16, body: &[u8]) -> Option<u16> {
     let text = if status == 200 { std::str::from_utf8(body).ok()? } else { return None };
-    let waiting = text.lines().filter_map(figure).reduce(u64::saturating_add)?;
-    Some(u16::try_from(waiting).unwrap_or(u16::MAX))
+    sum(text, &FIGURES)
 }
 
-/// Reads one line, `name value` or `name{labels} value`, if it counts what waits.
-fn figure(line: &str) -> Option<u64> {
-    let name = line.split(['{', ' ']).next().filter(|name| FIGURES.contains(name))?;
+/// Adds up the figures of these names; `None` when there is none of them.
+pub(super) fn sum(text: &str, names: &[&str]) -> Option<u16> {
+    let sum = text.lines().filter_map(|line| figure(line, names)).reduce(u64::saturating_add)?;
+    Some(u16::try_from(sum).unwrap_or(u16::MAX))
+}
+
+/// Reads one line, `name value` or `name{labels} value`, if it is of one of these names.
+fn figure(line: &str, names: &[&str]) -> Option<u64> {
+    let name = line.split(['{', ' ']).next().filter(|name| names.contains(name))?;
     // A label's value may hold spaces and braces; what follows the last brace is the figure.
     let rest = line.rsplit_once('}').map_or(&line[name.len()..], |(_, rest)| rest);
     let value = rest.split_ascii_whitespace().next()?;

@@ -79,6 +79,18 @@ pub fn path(call: Call) -> &'static str {
 
 /// Builds the request for `model`, which is its name at the server, out of a job's `fields`.
 pub fn build(call: Call, model: &str, stream: bool, fields: &str) -> Result<Request, Refusal> {
+    build_within(call, model, stream, fields, None)
+}
+
+/// Does what [`build`] does, and lets no answer become longer than so many tokens: a longer one
+/// ends there with the reason `length`, whatever the page has asked for.
+pub fn build_within(
+    call: Call,
+    model: &str,
+    stream: bool,
+    fields: &str,
+    answer_tokens_max: Option<u32>,
+) -> Result<Request, Refusal> {
     let mut object = Object::with_capacity(fields.len() + 128);
     object.raw("model", &text(model));
     if call != Call::Embedding {
@@ -87,8 +99,25 @@ pub fn build(call: Call, model: &str, stream: bool, fields: &str) -> Result<Requ
             object.raw("stream_options", r#"{"include_usage":true}"#);
         }
     }
-    copy(call, fields, &[], &mut object)?;
+    match answer_tokens_max.filter(|_| call != Call::Embedding) {
+        None => copy(call, fields, &[], &mut object)?,
+        Some(most) => {
+            copy(call, fields, &LENGTHS, &mut object)?;
+            let asked = asked_length(fields).map_or(u64::from(most), |asked| asked.min(most.into()));
+            object.raw("max_tokens", &asked.to_string());
+        }
+    }
     Ok(Request { path: path(call), body: object.finish() })
+}
+
+/// The fields with which a page limits an answer: two names for one thing.
+const LENGTHS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+
+/// Returns the shorter of the lengths that a page has asked for.
+fn asked_length(fields: &str) -> Option<u64> {
+    let Fields(fields) = serde_json::from_str(fields).ok()?;
+    let lengths = fields.iter().filter(|(key, _)| LENGTHS.contains(&key.as_ref()));
+    lengths.filter_map(|(_, value)| value.get().parse().ok()).min()
 }
 
 /// Returns what [`build`] would take out of `given`, as fields without braces, and leaves out those

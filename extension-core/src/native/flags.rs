@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use rekursing_protocol::Price;
 
-use crate::{agent::Config, settings::micros};
+use crate::{
+    agent::{Config, ModelServer},
+    choices::Allowance,
+    settings::micros,
+};
 
 /// Offers the models of a local model server on rekursing.com. Starting it is the owner's consent.
 #[derive(Clone, clap::Parser)]
@@ -41,6 +45,14 @@ pub struct Flags {
     #[arg(long, env = "REKURSING_PRICE_OUTPUT", value_name = "DOLLARS", value_parser = micros, requires = "price_input")]
     pub price_output: Option<u64>,
 
+    /// Tokens of the longest answer; a longer one ends there.
+    #[arg(long, env = "REKURSING_ANSWER_TOKENS", value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub answer_tokens: Option<u32>,
+
+    /// Tokens of the largest context to offer a model with.
+    #[arg(long, env = "REKURSING_CONTEXT_TOKENS", value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub context_tokens: Option<u32>,
+
     /// A name that pages may see, at most 60 characters.
     #[arg(long, env = "REKURSING_NAME", default_value = "")]
     pub name: String,
@@ -68,11 +80,16 @@ impl From<Flags> for Config {
         let price = flags.price_input.zip(flags.price_output);
         Config {
             relay: flags.relay,
-            servers: flags.server,
+            servers: flags.server.iter().map(|address| ModelServer::at(address)).collect(),
             token: flags.server_token,
             name: flags.name,
-            price: price.map(|(input, output)| Price { input, output }),
+            price: price.map(|(input, output)| Price { input, output }.into()),
             slots: flags.slots,
+            allowance: Allowance {
+                answer_tokens: flags.answer_tokens,
+                context_tokens: flags.context_tokens,
+                ..Allowance::default()
+            },
             consent: true,
             ..Config::default()
         }
@@ -93,15 +110,21 @@ mod tests {
     #[test]
     fn flags_become_settings_with_consent() {
         let line = "rekursing-node --relay ws://127.0.0.1:1 --server http://127.0.0.1:2 --slots 7 \
-                    --price-input 0.05 --price-output 2 --server-token t";
+                    --price-input 0.05 --price-output 2 --server-token t --answer-tokens 512 --context-tokens 8192";
         let config = Config::from(Flags::try_parse_from(line.split_whitespace()).unwrap());
         assert_eq!((config.relay.as_str(), config.slots, config.consent), ("ws://127.0.0.1:1", 7, true));
         assert_eq!(
             (config.servers, config.token),
-            (vec!["http://127.0.0.1:2".to_owned()], Some("t".to_owned()))
+            (vec![ModelServer::at("http://127.0.0.1:2")], Some("t".to_owned()))
         );
-        assert_eq!(config.price, Some(Price { input: 50_000, output: 2_000_000 }));
-        assert!(Flags::try_parse_from(["rekursing-node", "--price-input", "5"]).is_err());
+        assert_eq!(config.price, Some(Price { input: 50_000, output: 2_000_000 }.into()));
+        assert_eq!(
+            (config.allowance.answer_tokens, config.allowance.context_tokens, config.allowance.counts()),
+            (Some(512), Some(8_192), false)
+        );
+        for wrong in [["--price-input", "5"], ["--answer-tokens", "0"], ["--context-tokens", "0"]] {
+            assert!(Flags::try_parse_from([&["rekursing-node"][..], &wrong].concat()).is_err());
+        }
     }
 
     #[test]

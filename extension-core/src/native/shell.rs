@@ -96,7 +96,7 @@ impl Shell {
         mut stop: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         let identity = self.keep.read()?;
-        self.handle(Event::Started { config, identity, gpu });
+        self.handle(Event::Started { config, identity, memory: Box::default(), gpu });
         self.execute().await?;
         loop {
             if self.socket.as_ref().is_some_and(Socket::is_stuck) {
@@ -231,6 +231,8 @@ impl Shell {
                 Command::Save(identity) => {
                     self.keep.write(&identity).context("could not keep the identity")?;
                 }
+                // No flag limits tokens or asks for the cost of power, so nothing is counted.
+                Command::Remember(_) => {}
                 Command::Changed => self.unseen = true,
                 // Pages want things, and none looks on here.
                 Command::Errand(_) | Command::Tell { .. } => {}

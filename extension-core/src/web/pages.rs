@@ -8,8 +8,11 @@ use std::{
 use js_sys::Reflect;
 use wasm_bindgen::prelude::*;
 
-use super::{Inner, chrome, json, now, window};
-use crate::agent::Event;
+use super::{Inner, chrome, json, now, wall, window, zone};
+use crate::{
+    agent::Event,
+    choices::{Pause, Rest},
+};
 
 /// How often figures that change all the time are sent, in milliseconds.
 const EVERY_MS: i32 = 500;
@@ -40,12 +43,14 @@ pub(super) fn watch(inner: &Rc<Inner>, port: chrome::Port) {
     let on_message = {
         let inner = Rc::clone(inner);
         Closure::<dyn FnMut(JsValue)>::new(move |message: JsValue| {
-            let kind = Reflect::get(&message, &"type".into()).ok().and_then(|kind| kind.as_string());
-            match kind.as_deref() {
+            let word = |key: &str| Reflect::get(&message, &key.into()).ok().and_then(|word| word.as_string());
+            match word("type").as_deref() {
                 Some("retry") => inner.on(Event::Retry),
                 Some("look") => inner.on(Event::Look),
                 Some("try") => inner.on(Event::TryOut),
                 Some("want") => inner.on(Event::Wanted { page: id, text: &chrome::text(&message) }),
+                Some("probe") => inner.on(Event::Probe),
+                Some("pause") => pause(&word("rest").unwrap_or_default()),
                 Some(_) | None => {}
             }
         })
@@ -54,6 +59,12 @@ pub(super) fn watch(inner: &Rc<Inner>, port: chrome::Port) {
     port.on_message().add_listener(on_message.as_ref());
     inner.pages.open.borrow_mut().push(Page { id, port, _on_gone: on_gone, _on_message: on_message });
     changed(inner);
+}
+
+/// Keeps a pause for as long as the owner asks; the agent hears of it with the other settings.
+fn pause(rest: &str) {
+    let Ok(rest) = serde_json::from_value::<Rest>(rest.into()) else { return };
+    chrome::keep("paused", &json(&Pause::asked(rest, zone(), wall())));
 }
 
 /// Forgets a page, in the next turn: its own listener is running.

@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use rekursing_protocol::Moment;
 use wasm_bindgen::prelude::*;
 
-use super::{Inner, now, window};
+use super::{Inner, clock, now, window};
 use crate::agent::Event;
 
 #[derive(Debug, Default)]
@@ -41,6 +41,8 @@ fn arm(inner: &Rc<Inner>, at: Moment) -> Option<Armed> {
             if let Some(armed) = inner.timer.0.borrow_mut().as_mut() {
                 armed.at = Moment(0);
             }
+            // The computer may have slept, or its clock been set.
+            inner.on(Event::Noticed(clock()));
             inner.on(Event::Tick);
         })
     };

@@ -32,13 +32,14 @@ impl Dialect {
     }
 
     /// Answers a question about the server.
-    pub(super) fn answer(self, path: &str, head: &str, loaded: bool) -> (u16, Value) {
+    pub(super) fn answer(self, path: &str, head: &str, loaded: bool, busy: usize) -> (u16, Value) {
         if self.refuses(head) {
             return (403, json!({"error": "forbidden origin"}));
         }
         let found = match (self, path) {
             (Dialect::LlamaCpp(slots), "/props") => Some(props(slots, false)),
             (Dialect::LlamaCppVision(slots), "/props") => Some(props(slots, true)),
+            (Dialect::LlamaCpp(slots), "/slots") => Some(slots_of(slots, busy)),
             (Dialect::LlamaCpp(_) | Dialect::LlamaCppVision(_), "/health") => Some(json!({"status": "ok"})),
             (Dialect::LlamaCpp(_) | Dialect::LlamaCppVision(_), "/v1/models") => Some(llama_models()),
             (Dialect::LmStudio(parallel), "/api/v1/models") => Some(lm_studio(parallel, loaded)),
@@ -64,6 +65,12 @@ fn props(slots: u16, vision: bool) -> Value {
         "model_path": "/models/script-7b-Q4_K_M.gguf", "chat_template": "", "modalities": {"vision": vision},
         "build_info": "b1-script", "is_sleeping": false,
     })
+}
+
+/// Lists the slots, of which the first `busy` work.
+fn slots_of(slots: u16, busy: usize) -> Value {
+    let slot = |id: u16| json!({"id": id, "n_ctx": 4096, "is_processing": usize::from(id) < busy});
+    (0..slots).map(slot).collect()
 }
 
 fn llama_models() -> Value {

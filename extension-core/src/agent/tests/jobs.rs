@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::world::{STREAM, World, config, job_id, posts, sent, start};
-use crate::agent::{Command, Config, Event};
+use crate::{
+    agent::{Command, Config, Event},
+    choices::Pause,
+};
 
 fn fail(number: u128, code: &str) -> Vec<Value> {
     vec![json!({"fail": {"job": job_id(number), "lease": 1, "code": code, "detail": ""}})]
@@ -84,7 +87,7 @@ fn no_more_jobs_run_than_the_owner_allows() {
 
 #[test]
 fn jobs_that_cannot_be_done_are_refused_with_their_code() {
-    let mut paused = World::ready_with(Config { paused: true, ..config() });
+    let mut paused = World::ready_with(Config { paused: Pause::On, ..config() });
     assert_eq!(sent(&paused.frame(&start(1))), fail(1, "paused"));
 
     let mut world = World::ready();

@@ -86,7 +86,7 @@ fn the_secret_of_one_relay_is_not_shown_to_another() {
 #[test]
 fn says_who_it_is_when_greeted() {
     let mut world = World::new();
-    let priced = Config { price: Some(Price::new(1, 2)), ..config() };
+    let priced = Config { price: Some(Price::new(1, 2).into()), ..config() };
     assert_eq!(opens(&world.start(priced, Some(identity()))), 1);
     assert_eq!(world.state().connection.phase, Phase::Connecting);
     let commands = world.greet();

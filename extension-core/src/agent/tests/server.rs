@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::world::{LLAMA_METRICS, LLAMA_MODELS, World, config, identity, sent, start};
 use crate::{
-    agent::{Command, Config, Event, Phase, Why},
+    agent::{Command, Config, Event, ModelServer, Phase, Why},
     bridge::server::Kind,
+    choices::Pause,
 };
 
 /// Lets two heartbeats pass, and returns how many requests wait by the last of them.
@@ -91,11 +92,11 @@ fn a_job_that_finds_nobody_makes_the_agent_look_again() {
 #[test]
 fn settings_change_what_is_offered_at_once() {
     let mut world = World::ready();
-    let paused = Config { paused: true, slots: 5, ..config() };
+    let paused = Config { paused: Pause::On, slots: 5, ..config() };
     let told = inventories(&world.on(Event::Configured(paused.clone())));
     assert_eq!((&told[0]["paused"], &told[0]["slots"]), (&json!(true), &json!(5)));
     assert_eq!(world.state().connection.reason.unwrap().code, Why::Paused);
-    let prices = [("tiny-chat".to_owned(), rekursing_protocol::Price::new(3, 4))].into();
+    let prices = [("tiny-chat".to_owned(), rekursing_protocol::Price::new(3, 4).into())].into();
     let told = inventories(&world.on(Event::Configured(Config { prices, ..paused })));
     assert_eq!(told[0]["offers"][0]["price"], json!({"input": 3, "output": 4}));
 }
@@ -103,7 +104,7 @@ fn settings_change_what_is_offered_at_once() {
 #[test]
 fn another_server_is_looked_for_at_once() {
     let mut world = World::ready();
-    let elsewhere = Config { servers: vec!["http://127.0.0.1:9".to_owned()], ..config() };
+    let elsewhere = Config { servers: vec![ModelServer::at("http://127.0.0.1:9")], ..config() };
     world.on(Event::Configured(elsewhere));
     assert_eq!(world.state().server.reason.unwrap().code, Why::ServerSilent);
     world.on(Event::Configured(Config { servers: Vec::new(), ..config() }));

@@ -155,6 +155,15 @@ fn servers_are_looked_for_before_consent_only_when_the_owner_asks_and_for_a_minu
 }
 
 #[test]
+fn servers_are_looked_for_also_after_the_consent_was_withdrawn() {
+    let mut world = World::ready();
+    world.on(Event::Configured(Config { consent: false, ..config() }));
+    world.on(Event::Look);
+    assert_eq!(world.state().models[0].model, "tiny-chat");
+    assert_eq!(world.state().connection.phase, Phase::Off);
+}
+
+#[test]
 fn what_was_found_before_consent_is_offered_as_soon_as_it_is_given() {
     let mut world = World::new();
     world.start(Config { consent: false, ..config() }, Some(identity()));

@@ -3,7 +3,9 @@
 use rekursing_protocol::{JobId, Moment, PluginId, frame::Call};
 use serde_json::{Value, json};
 
-use crate::agent::{Agent, Answer, Ask, Command, Config, Event, FetchId, Identity, Post, State};
+use crate::agent::{
+    Agent, Answer, Ask, Command, Config, Event, FetchId, Identity, Memory, ModelServer, Post, State,
+};
 
 pub(super) const LLAMA_PROPS: &str = include_str!("../../../tests/fixtures/llama-cpp-props.json");
 pub(super) const LLAMA_MODELS: &str = include_str!("../../../tests/fixtures/llama-cpp-models.json");
@@ -19,12 +21,16 @@ pub(super) struct World {
     pub(super) props: String,
     /// What `/metrics` says, if anything.
     pub(super) metrics: Option<String>,
+    /// How many slots work, if `/slots` says so.
+    pub(super) busy_slots: Option<usize>,
+    /// Every address that the model server was asked for.
+    pub(super) asked: Vec<String>,
 }
 
 pub(super) fn config() -> Config {
     Config {
         relay: "ws://relay:3002".to_owned(),
-        servers: vec!["http://127.0.0.1:8080".to_owned()],
+        servers: vec![ModelServer::at("http://127.0.0.1:8080")],
         slots: 2,
         consent: true,
         ..Config::default()
@@ -48,6 +54,8 @@ impl World {
             models: Some(LLAMA_MODELS.to_owned()),
             props: LLAMA_PROPS.to_owned(),
             metrics: None,
+            busy_slots: None,
+            asked: Vec::new(),
         }
     }
 
@@ -64,7 +72,14 @@ impl World {
     }
 
     pub(super) fn start(&mut self, config: Config, identity: Option<Identity>) -> Vec<Command> {
-        self.on(Event::Started { config, identity, gpu: crate::gpu::recognise("Apple M2") })
+        let gpu = crate::gpu::recognise("Apple M2");
+        self.on(Event::Started { config, identity, memory: Box::default(), gpu })
+    }
+
+    /// Starts an agent that is registered and remembers something.
+    pub(super) fn start_with(&mut self, config: Config, memory: Memory) {
+        let gpu = crate::gpu::recognise("Apple M2");
+        self.on(Event::Started { config, identity: Some(identity()), memory: Box::new(memory), gpu });
     }
 
     /// Opens the socket and goes through the greeting.
@@ -106,10 +121,15 @@ impl World {
     }
 
     fn serve(&mut self, ask: &Ask) {
+        self.asked.push(ask.url.clone());
         let body = match (&self.models, ask.url.strip_prefix("http://127.0.0.1:8080")) {
             (Some(_), Some("/props")) => self.props.clone(),
             (Some(models), Some("/v1/models")) => models.clone(),
             (Some(_), Some("/metrics")) if let Some(metrics) = &self.metrics => metrics.clone(),
+            (Some(_), Some("/slots")) if let Some(busy) = self.busy_slots => {
+                let slots: Vec<Value> = (0..4).map(|slot| json!({"is_processing": slot < busy})).collect();
+                json!(slots).to_string()
+            }
             (Some(_), Some(_)) => {
                 let answer = Answer::Reply { status: 404, body: b"no" };
                 return self.agent.handle(Event::Answered { id: ask.id, answer }, self.now);

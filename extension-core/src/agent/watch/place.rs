@@ -1,0 +1,217 @@
+//! One place where a model server may be, and what is known of it.
+
+use rekursing_protocol::Moment;
+
+use super::super::{AskId, Why};
+use crate::bridge::server::{Kind, Model, Probe};
+
+/// One place to look at.
+#[derive(Debug)]
+pub(in crate::agent) struct Place {
+    /// Where to look, in order, until a server has a model.
+    pub(super) addresses: Vec<String>,
+    /// The API token of whoever answers there.
+    pub(in crate::agent) token: Option<String>,
+    /// Whether the owner has set it.
+    is_set: bool,
+    pub(in crate::agent) server: Option<Server>,
+    /// Why no model can be offered; `None` when one can.
+    pub(super) reason: Option<Why>,
+    /// When a round was finished last.
+    pub(in crate::agent) looked_at: Option<Moment>,
+    pub(super) round: Option<Round>,
+    /// How many requests wait at the server, when it has told.
+    pub(in crate::agent) queue: Option<u16>,
+    /// The server is asked how many requests wait.
+    pub(super) asking_queue: Option<AskId>,
+    /// Requests of others that the server works on, when it has told.
+    pub(in crate::agent) foreign: Option<u16>,
+    /// When it was last seen at work for others.
+    pub(super) foreign_at: Option<Moment>,
+    /// The server is asked what it works on.
+    pub(super) asking_load: Option<AskId>,
+    load_next: Option<Moment>,
+    pub(super) own: Own,
+    next: Moment,
+    /// Somebody waits to hear what the next round finds, news or not.
+    is_awaited: bool,
+}
+
+/// A model server that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::agent) struct Server {
+    pub(in crate::agent) address: String,
+    pub(in crate::agent) kind: Kind,
+    pub(in crate::agent) models: Vec<Model>,
+}
+
+/// One look at all addresses, until one has a model.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// Addresses that are still to be looked at, the next one last.
+    pub(super) left: Vec<String>,
+    pub(super) address: String,
+    pub(super) probe: Probe,
+    pub(super) asking: AskId,
+    /// A server that has no model loaded, unless a better one is found.
+    pub(super) spare: Option<Server>,
+    /// What else answered that is nearly a model server.
+    pub(super) nearest: Option<Why>,
+}
+
+/// The most of the agent's own jobs that a server can have been working on when it told: since the
+/// question before the last one, because a server notices late that a job was dropped.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    earlier: usize,
+    since: usize,
+}
+
+impl Own {
+    /// Notes how many run.
+    pub(super) fn note(&mut self, running: usize) {
+        self.since = self.since.max(running);
+    }
+
+    /// Begins to count anew: a question is asked.
+    fn turn(&mut self, running: usize) {
+        (self.earlier, self.since) = (self.since, running);
+    }
+
+    fn most(&self) -> u16 {
+        u16::try_from(self.earlier.max(self.since)).unwrap_or(u16::MAX)
+    }
+}
+
+impl Place {
+    pub(super) fn new(addresses: Vec<String>, token: Option<String>, is_set: bool, now: Moment) -> Place {
+        Place {
+            addresses,
+            token,
+            is_set,
+            server: None,
+            reason: None,
+            looked_at: None,
+            round: None,
+            queue: None,
+            asking_queue: None,
+            foreign: None,
+            foreign_at: None,
+            asking_load: None,
+            load_next: None,
+            own: Own::default(),
+            next: now,
+            is_awaited: false,
+        }
+    }
+
+    pub(super) fn is_of(&self, addresses: &[String], token: Option<&String>, is_set: bool) -> bool {
+        self.addresses == addresses && self.token.as_ref() == token && self.is_set == is_set
+    }
+
+    /// Returns where the server is: where it was found, or where the owner says it is.
+    pub(in crate::agent) fn address(&self) -> Option<&String> {
+        let found = self.server.as_ref().map(|server| &server.address);
+        found.or_else(|| self.addresses.first().filter(|_| self.is_set))
+    }
+
+    pub(super) fn found(&self) -> Option<(String, Kind)> {
+        self.server.as_ref().map(|server| (server.address.clone(), server.kind))
+    }
+
+    pub(in crate::agent) fn models(&self) -> &[Model] {
+        self.server.as_ref().map_or(&[], |server| &server.models)
+    }
+
+    /// Returns why it is of no use.
+    pub(in crate::agent) fn reason(&self) -> Option<Why> {
+        if self.has_looked() { self.reason } else { Some(Why::Looking) }
+    }
+
+    pub(super) fn has_looked(&self) -> bool {
+        self.looked_at.is_some()
+    }
+
+    pub(super) fn awaits(&self, id: AskId) -> bool {
+        self.round.as_ref().is_some_and(|round| round.asking == id)
+    }
+
+    pub(super) fn hurry(&mut self, now: Moment) {
+        self.next = now;
+    }
+
+    /// Looks at once, and has what is found told, news or not.
+    pub(super) fn probe(&mut self, now: Moment) {
+        self.is_awaited = true;
+        self.hurry(now);
+    }
+
+    pub(super) fn is_round_due(&self, now: Moment) -> bool {
+        self.round.is_none() && now >= self.next
+    }
+
+    pub(super) fn is_load_due(&self, now: Moment) -> bool {
+        self.asking_load.is_none() && self.load_next.is_some_and(|at| now >= at)
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Moment> {
+        let round = self.round.is_none().then_some(self.next);
+        let load = self.load_next.filter(|_| self.asking_load.is_none());
+        round.into_iter().chain(load).min()
+    }
+
+    /// Says what is the matter here when a round has found no model.
+    pub(super) fn verdict(&self, round: &Round) -> Why {
+        match (&round.spare, round.nearest) {
+            (Some(_), _) => Why::NoModel,
+            (None, Some(Why::TokenWanted)) => Why::TokenWanted,
+            // At a usual address anything may answer.
+            (None, Some(why)) if self.is_set => why,
+            (None, _) if self.is_set => Why::ServerSilent,
+            (None, _) => Why::NoServer,
+        }
+    }
+
+    /// Ends a round, and tells whether somebody should hear of it.
+    pub(super) fn conclude(
+        &mut self,
+        server: Option<Server>,
+        reason: Option<Why>,
+        now: Moment,
+        next: Moment,
+    ) -> bool {
+        let is_new = self.server != server;
+        let is_awaited = std::mem::take(&mut self.is_awaited);
+        let changed = is_awaited || is_new || !self.has_looked() || self.reason != reason;
+        if is_new {
+            (self.queue, self.foreign) = (None, None);
+        }
+        (self.server, self.reason) = (server, reason);
+        (self.looked_at, self.round, self.asking_queue, self.next) = (Some(now), None, None, next);
+        changed
+    }
+
+    /// Begins to ask what the server works on, unless that has begun.
+    pub(super) fn begin_load(&mut self, now: Moment) {
+        self.load_next.get_or_insert(now);
+    }
+
+    /// Asks again then; `running` of the agent's own jobs run at the server.
+    pub(super) fn load_asked(&mut self, asking: AskId, running: usize, next: Moment) {
+        self.own.turn(running);
+        (self.asking_load, self.load_next) = (Some(asking), Some(next));
+    }
+
+    /// Asks no more what the server works on.
+    pub(super) fn leave_load(&mut self) {
+        (self.load_next, self.foreign, self.foreign_at) = (None, None, None);
+    }
+
+    /// Takes in how many requests the server works on.
+    pub(super) fn loaded(&mut self, running: Option<u16>, now: Moment) {
+        self.foreign = running.map(|running| running.saturating_sub(self.own.most()));
+        if self.foreign.is_some_and(|foreign| foreign > 0) {
+            self.foreign_at = Some(now);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! How many requests a model server works on at this moment, where it tells.
+//!
+//! llama.cpp's server lists its slots unless it was started with `--no-slots`, and vLLM counts for
+//! Prometheus. LM Studio and Ollama tell nothing of it over HTTP.
+
+use serde::Deserialize;
+
+use super::{queue, server::Kind};
+
+/// vLLM's figure, one for each of its engines.
+const RUNNING: &str = "vllm:num_requests_running";
+
+/// Returns the path to `GET`, if this kind of server may tell.
+pub fn path(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::LlamaCpp => Some("/slots"),
+        Kind::Generic => Some("/metrics"),
+        Kind::LmStudio | Kind::LmStudioV0 | Kind::Ollama => None,
+    }
+}
+
+/// Reads the answer: how many requests are worked on, whoever sent them. `None` when it does not say.
+pub fn read(status: u16, body: &[u8]) -> Option<u16> {
+    #[derive(Deserialize)]
+    struct Slot {
+        is_processing: bool,
+    }
+    if status != 200 {
+        return None;
+    }
+    if let Ok(slots) = serde_json::from_slice::<Vec<Slot>>(body) {
+        let busy = slots.iter().filter(|slot| slot.is_processing).count();
+        return Some(u16::try_from(busy).unwrap_or(u16::MAX));
+    }
+    queue::sum(std::str::from_utf8(body).ok()?, &[RUNNING])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_and_engines_that_work_are_counted() {
+        let slots = r#"[{"id":0,"id_task":135,"n_ctx":4096,"is_processing":true,"params":{}},
+                        {"id":1,"id_task":-1,"n_ctx":4096,"is_processing":false}]"#;
+        assert_eq!(read(200, slots.as_bytes()), Some(1));
+        let vllm =
+            "vllm:num_requests_running{engine=\"0\"} 2.0\nvllm:num_requests_running{engine=\"1\"} 1.0\n";
+        assert_eq!(read(200, vllm.as_bytes()), Some(3));
+    }
+
+    #[test]
+    fn what_is_not_told_is_not_made_up() {
+        for (status, body) in [
+            (501, "[]"),
+            (404, "no"),
+            (200, "<html>"),
+            (200, r#"[{"id":0}]"#),
+            (200, "vllm:num_requests_waiting 3\n"),
+        ] {
+            assert_eq!(read(status, body.as_bytes()), None, "{status} {body}");
+        }
+        assert_eq!(read(200, b"[]"), Some(0));
+    }
+}

@@ -1,0 +1,39 @@
+//! What an owner may choose, as pure rules: when jobs come, how much is done, which models are
+//! offered, what power costs. Values and the present moment go in, rulings come out.
+
+mod allowance;
+mod hours;
+mod models;
+mod pause;
+mod power;
+mod tally;
+mod when;
+mod zone;
+
+pub use allowance::Allowance;
+pub use hours::{Hours, Week};
+pub use models::Models;
+pub use pause::{Pause, Rest};
+pub use power::Power;
+pub use tally::Tally;
+pub use when::{Input, OWN_USE_REST, Surroundings, When};
+pub use zone::Zone;
+
+use rekursing_protocol::Moment;
+
+use crate::agent::{Reason, Why};
+
+/// Why no new jobs are taken, by the owner's own choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// The code with its sentence.
+    pub reason: Reason,
+    /// When it ends, where that is known.
+    pub until: Option<Moment>,
+}
+
+impl Closed {
+    fn new(code: Why, text: String, until: Option<Moment>) -> Closed {
+        Closed { reason: Reason { code, text }, until }
+    }
+}

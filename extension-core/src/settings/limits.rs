@@ -1,0 +1,64 @@
+//! The limits of the form.
+
+use serde::{Deserialize, Serialize};
+
+use super::form::{Errors, note};
+use crate::choices::Allowance;
+
+/// Most tokens that any field takes: more than a machine does in a year.
+const TOKENS_MAX: u64 = 1_000_000_000_000;
+
+/// Smallest context and shortest answer that are worth offering.
+const CONTEXT_MIN: u32 = 256;
+
+/// Largest context: no model has a longer one.
+const CONTEXT_MAX: u32 = 100_000_000;
+
+/// How much is done at most, as texts; an empty one is no limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LimitsForm {
+    /// Tokens in any sixty minutes.
+    pub hour: String,
+    /// Tokens of a day.
+    pub day: String,
+    /// Tokens of one answer.
+    pub answer: String,
+    /// Tokens of context.
+    pub context: String,
+}
+
+impl LimitsForm {
+    pub(super) fn show(allowance: &Allowance) -> LimitsForm {
+        let wide = |tokens: Option<u64>| tokens.map(|tokens| tokens.to_string()).unwrap_or_default();
+        LimitsForm {
+            hour: wide(allowance.hour_tokens),
+            day: wide(allowance.day_tokens),
+            answer: wide(allowance.answer_tokens.map(u64::from)),
+            context: wide(allowance.context_tokens.map(u64::from)),
+        }
+    }
+
+    pub(super) fn read(&self, errors: &mut Errors) -> Allowance {
+        let mut field = |name: &str, text: &str, least: u64, most: u64| {
+            note(errors, name, number(text, least, most)).flatten()
+        };
+        let narrow = |tokens: Option<u64>| tokens.and_then(|tokens| u32::try_from(tokens).ok());
+        let context_max = CONTEXT_MAX.into();
+        Allowance {
+            hour_tokens: field("hour", &self.hour, 1, TOKENS_MAX),
+            day_tokens: field("day", &self.day, 1, TOKENS_MAX),
+            answer_tokens: narrow(field("answer", &self.answer, 1, context_max)),
+            context_tokens: narrow(field("context", &self.context, CONTEXT_MIN.into(), context_max)),
+        }
+    }
+}
+
+fn number(text: &str, least: u64, most: u64) -> Result<Option<u64>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.map(Some).ok_or_else(|| format!("Write a whole number of tokens, at least {least}, or nothing."))
+}

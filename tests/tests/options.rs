@@ -1,0 +1,337 @@
+//! The owner's choices, set in the settings page of a real Chromium and felt at the relay.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rekursing_tests::{
+    browser::{Tab, Window},
+    eventually,
+    owner::Owner,
+    relay::Relay,
+    scene::{ask, text},
+    script::{Dialect, MODEL, Reply, Script, Step},
+};
+use serde_json::{Value, json};
+
+/// Ticks or unticks a box and tells the page.
+async fn tick(options: &Tab, selector: &str, on: bool) -> Result<()> {
+    let change = format!(
+        "(() => {{ const e = document.querySelector({}); if (e.checked !== {on}) e.click(); }})()",
+        json!(selector)
+    );
+    options.eval(&change).await.map(|_| ())
+}
+
+/// Chooses how a model is priced.
+async fn choose(options: &Tab, model: &str, way: &str) -> Result<()> {
+    let change = format!(
+        "(() => {{ const e = document.querySelector('[data-model=\"{model}\"] select'); e.value = '{way}'; \
+         e.dispatchEvent(new Event('change', {{bubbles: true}})); }})()"
+    );
+    options.eval(&change).await.map(|_| ())
+}
+
+async fn save(options: &Tab) -> Result<()> {
+    options.eval("document.querySelector('#outcome').textContent = ''").await?;
+    options.click("button[type=submit]").await?;
+    options.until("document.querySelector('#outcome').textContent === 'Saved.'").await.map(|_| ())
+}
+
+/// Asks until the relay refuses with this code.
+async fn refused(relay: &Relay, code: &str) -> Result<()> {
+    let page = relay.visitor();
+    let look = || async {
+        let answer = page.post("/api/llm/inference", &ask("go")).await?;
+        Ok((answer.status != 200 && answer.error_code()? == code).then_some(()))
+    };
+    eventually(&format!("jobs are refused with {code}"), look).await
+}
+
+/// Asks until an answer comes.
+async fn answered(relay: &Relay) -> Result<()> {
+    let page = relay.visitor();
+    let question = json!({"prompt": "go", "model": MODEL});
+    let look = || async {
+        let answer = page.post("/api/llm/inference", &question).await?;
+        Ok((answer.status == 200).then_some(()))
+    };
+    eventually("a job is answered", look).await
+}
+
+async fn standing(options: &Tab, says: &str) -> Result<()> {
+    let says = format!("document.querySelector('#standing').textContent.includes({})", json!(says));
+    options.until(&says).await.map(|_| ())
+}
+
+async fn offer(relay: &Relay) -> Result<Option<Value>> {
+    let models = relay.visitor().get("/api/llm/models").await?.expect(200)?;
+    let list = models["models"].as_array().context("no list of models")?;
+    Ok(list.iter().find(|model| model["model"] == MODEL || model["id"] == MODEL).cloned())
+}
+
+#[tokio::test]
+async fn a_pause_and_an_idle_rule_keep_jobs_away_until_they_end() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    answered(&relay).await?;
+    options.click("[data-rest=hour]").await?;
+    standing(&options, "No new jobs are taken until ").await?;
+    refused(&relay, "provider_paused").await?;
+    let kept = options
+        .eval("chrome.storage.local.get('paused').then(kept => kept.paused.until > Date.now())")
+        .await?;
+    assert_eq!(kept, true);
+    options.click("#resume").await?;
+    standing(&options, "New jobs are taken.").await?;
+    answered(&relay).await?;
+
+    tick(&options, "#idle", true).await?;
+    options.fill("#idle-minutes", "1").await?;
+    let input = |state: &str| {
+        let tell =
+            format!("chrome.runtime.sendMessage({{type: 'input', state: '{state}'}}).catch(() => {{}})");
+        let options = options.clone();
+        async move { options.eval(&tell).await.map(|_| ()) }
+    };
+    input("active").await?;
+    save(&options).await?;
+    standing(&options, "Waiting until the computer is idle for 1 minute.").await?;
+    refused(&relay, "provider_paused").await?;
+    input("idle").await?;
+    standing(&options, "New jobs are taken.").await?;
+    answered(&relay).await?;
+    input("active").await?;
+    refused(&relay, "provider_paused").await?;
+    let popup = owner.popup().await?;
+    let shown =
+        "document.querySelector('#status').textContent.includes('Waiting until the computer is idle')";
+    popup.until(shown).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_schedule_and_the_battery_keep_jobs_away() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    answered(&relay).await?;
+    tick(&options, "#hours", true).await?;
+    // Monday is the first row, and a day of Chrome's week 0 is Sunday: three days from here.
+    let later =
+        "document.querySelectorAll('.day')[(new Date().getDay() + 2) % 7].querySelector('.on').click()";
+    options.eval(later).await?;
+    save(&options).await?;
+    standing(&options, "Outside your schedule. Jobs come again at 22:00 in 3 days.").await?;
+    refused(&relay, "provider_paused").await?;
+    tick(&options, "#hours", false).await?;
+    tick(&options, "[data-path='when.mainsOnly']", true).await?;
+    save(&options).await?;
+    answered(&relay).await?;
+
+    let agent = owner.agent().await?;
+    let plugged = |charging: bool| {
+        let agent = agent.clone();
+        async move {
+            let change = format!(
+                "navigator.getBattery().then(battery => {{ Object.defineProperty(battery, 'charging', \
+                 {{value: {charging}, configurable: true}}); battery.dispatchEvent(new Event('chargingchange')); }})"
+            );
+            agent.eval(&change).await.map(|_| ())
+        }
+    };
+    plugged(false).await?;
+    standing(&options, "Waiting until the computer is plugged in.").await?;
+    refused(&relay, "provider_paused").await?;
+    plugged(true).await?;
+    answered(&relay).await
+}
+
+#[tokio::test]
+async fn the_owners_own_use_comes_first_and_running_jobs_are_given_back() -> Result<()> {
+    let script = Script::start(Dialect::LlamaCpp(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    tick(&options, "[data-path='when.ownUseFirst']", true).await?;
+    tick(&options, "[data-path='when.giveBack']", true).await?;
+    save(&options).await?;
+    script.next(Reply::steps(vec![Step::token("one"), Step::Hold]));
+    let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    stream.event("token").await?;
+    script.set_busy(2);
+    standing(&options, "Your model server works for you.").await?;
+    script.job(0).await?.left(Duration::from_secs(5)).await?;
+    // An answer that has begun cannot go to somebody else.
+    assert_eq!(stream.event("error").await?["code"], "provider_failed");
+    refused(&relay, "provider_paused").await
+}
+
+#[tokio::test]
+async fn limits_prices_and_models_are_offered_as_they_are_set() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    options.until(&format!("document.querySelector('[data-model=\"{MODEL}\"]') !== null")).await?;
+    choose(&options, MODEL, "fixed").await?;
+    options.fill(&format!("[data-model=\"{MODEL}\"] [data-side=input] input"), "0.25").await?;
+    options.fill(&format!("[data-model=\"{MODEL}\"] [data-side=output] input"), "0.75").await?;
+    options.fill("#context", "2048").await?;
+    options.fill("#answer", "7").await?;
+    save(&options).await?;
+    let offered = || async {
+        let model = offer(&relay).await?.unwrap_or_default().to_string();
+        Ok((model.contains("0.75") && model.contains("2048")).then_some(()))
+    };
+    eventually("the relay lists the price and the context", offered).await?;
+    let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    assert_eq!(text(&stream.events().await?), "one two three");
+    assert_eq!(script.job(0).await?.body["max_tokens"], 7);
+
+    // A day's tokens are spent with the first answer.
+    options.fill("#day", "1").await?;
+    save(&options).await?;
+    answered(&relay).await?;
+    standing(&options, "Today's limit of tokens (1) is reached.").await?;
+    refused(&relay, "provider_paused").await?;
+    options.fill("#day", "").await?;
+    save(&options).await?;
+    answered(&relay).await?;
+
+    tick(&options, &format!("[data-model=\"{MODEL}\"] .offered input"), false).await?;
+    save(&options).await?;
+    let withdrawn = || async { Ok(offer(&relay).await?.is_none().then_some(())) };
+    eventually("the model is offered no more", withdrawn).await?;
+    let popup = owner.popup().await?;
+    popup
+        .until("document.querySelector('#status').textContent.includes('None of the loaded models')")
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_servers_share_the_jobs_and_each_says_how_it_is() -> Result<()> {
+    let (first, second) =
+        tokio::try_join!(Script::start(Dialect::LmStudio(1)), Script::start(Dialect::LlamaCpp(1)))?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &first.url()).await?;
+    let options = owner.options().await?;
+    options.click("#add-server").await?;
+    options.fill("#server-1", &second.url()).await?;
+    save(&options).await?;
+    let health = |at: usize, says: &str| {
+        format!("document.querySelectorAll('.health')[{at}].textContent.includes({})", json!(says))
+    };
+    options.until(&health(0, "LM Studio has script-7b.")).await?;
+    options.until(&health(1, "llama.cpp has script-7b.")).await?;
+    options.click("[aria-label='Test server 1']").await?;
+    options.until(&health(0, "LM Studio has script-7b.")).await?;
+    for script in [&first, &second] {
+        script.next(Reply::steps(vec![Step::token("here"), Step::Hold]));
+    }
+    let page = relay.visitor();
+    let mut streams = Vec::new();
+    for prompt in ["one", "two"] {
+        let mut stream = page.stream("/api/llm/inference", &ask(prompt)).await?;
+        stream.event("token").await?;
+        streams.push(stream);
+    }
+    assert_eq!((first.jobs().len(), second.jobs().len()), (1, 1));
+    drop(streams);
+
+    drop(second);
+    options.click("[aria-label='Test server 2']").await?;
+    options.until(&health(1, "Nothing answers at the model server")).await?;
+    answered(&relay).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_field_is_marked_and_nothing_is_saved() -> Result<()> {
+    let owner = Owner::undecided(Window::Headless).await?;
+    let options = owner.options().await?;
+    tick(&options, "#hours", true).await?;
+    options.fill("#watts", "much").await?;
+    options.fill("#server", "localhost").await?;
+    choose(&options, "", "hour").await?;
+    options.click("button[type=submit]").await?;
+    options.until("document.querySelector('#outcome').dataset.tone === 'bad'").await?;
+    let wrong = options
+        .eval("[...document.querySelectorAll('[data-error]')].filter(e => e.textContent).map(e => e.dataset.error).sort().join()")
+        .await?;
+    assert_eq!(wrong, "hours,kwh,price,server:0,watts");
+    // The first wrong field has the focus, and its sentence belongs to it.
+    let told = options
+        .eval("document.getElementById(document.activeElement.getAttribute('aria-describedby')).textContent")
+        .await?;
+    assert_eq!(told, "Begin the address with http:// or https://.");
+    let kept = options.eval("chrome.storage.local.get('config').then(kept => 'config' in kept)").await?;
+    assert_eq!(kept, false);
+    for width in [320, 380, 900] {
+        options.resize(width, 800).await?;
+        let overflow = options.eval("document.documentElement.scrollWidth - innerWidth").await?;
+        assert!(overflow.as_i64().context("a width")? <= 0, "{overflow} pixels too wide at {width}");
+    }
+    let nameless = options
+        .eval(
+            "[...document.querySelectorAll('main input, main select, main button')].filter(e => e.offsetParent \
+             && !e.labels?.length && !e.ariaLabel && !e.textContent.trim()).map(e => e.outerHTML)",
+        )
+        .await?;
+    assert_eq!(nameless, json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_owner_takes_the_data_along_shows_the_log_and_deletes_everything() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let mut stream = relay.visitor().stream("/api/llm/inference", &ask("the-secret-prompt")).await?;
+    assert_eq!(text(&stream.events().await?), "one two three");
+    let options = owner.options().await?;
+    let journal = options.eval("chrome.runtime.sendMessage({type: 'journal'})").await?;
+    let journal = journal.as_str().context("no journal")?;
+    assert!(journal.contains("job done model=script-7b") && journal.contains(" ready models=1"), "{journal}");
+    assert!(!journal.contains("the-secret-prompt") && !journal.contains("127.0.0.1"), "{journal}");
+
+    // What would be saved as a file is caught on its way.
+    options
+        .eval(
+            "globalThis.saved = []; const make = URL.createObjectURL; \
+             URL.createObjectURL = (blob) => { blob.text().then(text => saved.push(text)); return make(blob); }; \
+             HTMLAnchorElement.prototype.click = function () { saved.name = this.download; };",
+        )
+        .await?;
+    options.click("#export").await?;
+    options.until("saved.length === 1").await?;
+    tick(&options, "#secrets", true).await?;
+    options.click("#export").await?;
+    options.until("saved.length === 2").await?;
+    let without = options.eval("JSON.parse(saved[0])").await?;
+    let with = options.eval("JSON.parse(saved[1])").await?;
+    let secret = with["identity"]["secret"].as_str().context("no secret")?;
+    assert!(!without.to_string().contains(secret));
+    assert_eq!(without["config"]["servers"][0]["address"], script.url());
+
+    options.click("#erase").await?;
+    options.click("#sure button[value=erase]").await?;
+    let gone = || async { Ok((relay.stats().await?["plugins"] == 0).then_some(())) };
+    eventually("the relay sees the plugin leave", gone).await?;
+    let first_run = || async {
+        let kept = owner.options().await?;
+        let keys = kept.eval("chrome.storage.local.get().then(kept => Object.keys(kept).join())").await?;
+        let state = kept
+            .eval("document.querySelector('#given').hidden && document.querySelector('#server').value")
+            .await?;
+        kept.close().await?;
+        Ok((keys == "" && state == "").then_some(()))
+    };
+    eventually("nothing is kept", first_run).await?;
+    let popup = owner.popup().await?;
+    popup.until("document.querySelector('#title').textContent === 'Off'").await?;
+    Ok(())
+}
