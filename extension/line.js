@@ -18,7 +18,7 @@ export function watch(paint) {
 
 /** Tells the agent to `retry` the link, to `look` for model servers, to `try` the model, or to `pause`. */
 export function tell(type, fields = {}) {
-  port.postMessage({ type, ...fields });
+  post({ type, ...fields });
 }
 
 /**
@@ -29,7 +29,7 @@ export function want(what, fields = {}) {
   const id = ++last;
   return new Promise((resolve) => {
     waiting.set(id, resolve);
-    port.postMessage({ type: 'want', id, what, ...fields });
+    if (!post({ type: 'want', id, what, ...fields })) got({ id, status: 0, body: LOST });
   });
 }
 
@@ -43,6 +43,16 @@ export async function wantJson(what, fields) {
 }
 
 const LOST = JSON.stringify({ error: { code: 'agent_gone', message: 'The extension is starting again. Try again in a moment.' } });
+
+/** Tells whether the message left: between two agents the line is cut, and a message would be lost. */
+function post(message) {
+  try {
+    port.postMessage(message);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function got({ id, status, body }) {
   waiting.get(id)?.({ status, body });

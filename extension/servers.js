@@ -12,6 +12,7 @@ const list = document.getElementById('servers');
 const rows = () => [...list.children];
 
 let seen = [];
+let agreed = false;
 /** Asks the agent to look at the servers now. */
 let probe = () => {};
 /** The row that is being tested, with when its server was looked at before. */
@@ -83,6 +84,8 @@ export function ask(how) {
 }
 
 function test(row) {
+  // Before the owner has agreed nobody is asked anything.
+  if (!agreed || !server(row)) return;
   testing = { row, before: server(row)?.lookedAt };
   probe();
   paintRows();
@@ -94,8 +97,9 @@ function server(row) {
   return address === '' ? seen[0] : seen.find((server) => server.address === origin(address));
 }
 
-export function paint({ servers }) {
+export function paint({ servers, consent }) {
   seen = servers;
+  agreed = consent;
   if (testing && server(testing.row)?.lookedAt !== testing.before) testing = undefined;
   paintRows();
   if (servers.some(({ reason }) => reason?.code === 'server_silent')) findForbidden(servers);

@@ -25,8 +25,8 @@ chrome.permissions.onAdded.addListener(() => tell('look'));
 
 /** Looks at once, and goes on for as long as this page is open. */
 function look() {
-  tell('look');
   looking ??= setInterval(() => document.hidden || tell('look'), LOOK_EVERY);
+  tell('look');
 }
 
 /** Chrome asks the owner only while the click is fresh, so nothing is awaited before this. */
@@ -36,6 +36,8 @@ function allow() {
 
 async function paint(state) {
   latest = state;
+  // An agent that was made anew meanwhile knows nothing of the look.
+  if (looking && state.server.reason?.code === 'no_consent' && !document.hidden) tell('look');
   paintMachine(state);
   paintModels(state.models);
   paintTrial(state);

@@ -8,11 +8,13 @@ mod command;
 mod config;
 mod event;
 mod gate;
+mod inquiry;
 mod jobs;
 mod journal;
 pub mod limits;
 mod link;
 mod memory;
+mod outlook;
 mod purse;
 mod random;
 mod record;
@@ -33,12 +35,13 @@ use jobs::Jobs;
 use journal::Journal;
 use link::Link;
 use memory::Keeping;
+use outlook::Prospects;
 use purse::Purse;
 use random::Random;
 use record::Records;
 pub use state::{
-    ClosedView, Connection, DoneView, EarningsView, JobView, ModelView, Phase, Reason, ServerView, State,
-    TrialView, Why,
+    ClosedView, Connection, DoneView, EarningsView, Hint, JobView, ModelView, Phase, Reason, ServerView,
+    State, TrialView, Why,
 };
 use trial::Trial;
 use wants::Wants;
@@ -66,6 +69,7 @@ pub struct Agent {
     keeping: Keeping,
     journal: Journal,
     purse: Purse,
+    prospects: Prospects,
     wants: Wants,
     trial: Trial,
     commands: Vec<Command>,
@@ -94,6 +98,7 @@ impl Agent {
             keeping: Keeping::default(),
             journal: Journal::default(),
             purse: Purse::default(),
+            prospects: Prospects::default(),
             wants: Wants::default(),
             trial: Trial::default(),
             commands: Vec::new(),
@@ -170,9 +175,10 @@ impl Agent {
             return [self.look_wakes_at(), self.trial.wake_at()].into_iter().flatten().min();
         }
         let link = self.link.wake_at(self.jobs.is_empty());
-        let purse = if self.link.is_ready() { self.purse.wake_at() } else { None };
+        let asks = [self.purse.inquiry.wake_at(), self.prospects.inquiry.wake_at()];
+        let asks = asks.into_iter().flatten().min().filter(|_| self.link.is_ready());
         let own = [self.gate.wake_at(), self.keeping.wake_at(), self.watch.wake_at(), self.jobs.wake_at()];
-        own.into_iter().chain([link, purse, self.trial.wake_at()]).flatten().min()
+        own.into_iter().chain([link, asks, self.trial.wake_at()]).flatten().min()
     }
 
     /// Does what is due.
@@ -186,6 +192,7 @@ impl Agent {
         self.advance_keeping(now);
         self.advance_link(now);
         self.advance_purse(now);
+        self.advance_prospects(now);
         self.jobs.abort_lingering(now, &mut self.commands);
     }
 
@@ -240,8 +247,10 @@ impl Agent {
         }
         if self.link.awaits(id) {
             self.registered(answer, now);
-        } else if self.purse.awaits(id) {
+        } else if self.purse.inquiry.awaits(id) {
             self.purse_filled(answer, now);
+        } else if self.prospects.inquiry.awaits(id) {
+            self.prospects_told(answer, now);
         } else if self.wants.awaits(id) {
             self.want_answered(id, answer);
         }

@@ -98,7 +98,7 @@ mod tests {
             ("\"lease\": 1", "\"lease\": 2"),
             ("0.00032547", "0.00032548"),
             ("3f76ae", "3f76af"),
-            ("\"ad\": null", "\"ad\": \"x\""),
+            ("\"tier\": \"standard\"", "\"tier\": \"low\""),
         ] {
             assert!(receipt.contains(from));
             assert_eq!(Verdict::of(&receipt.replace(from, to), &keys), Verdict::Broken, "{from}");

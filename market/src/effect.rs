@@ -6,7 +6,7 @@ use rekursing_protocol::{
     AccountId, FailCode, JobId, Nanos, Offer, PluginId, Price, SessionId, earnings::Receipt,
 };
 
-use crate::{ledger::Entry, refusal::Refusal, tier::Tier};
+use crate::{ledger::Entry, refusal::Refusal, tier::Tier, visitors::Visit};
 
 /// One thing for the shell to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,8 @@ pub enum Effect {
     },
     /// Store the entry, in this order among all entries.
     Record(Entry),
+    /// Keep how many free answers a visitor has had, for the next start.
+    Visited(Visit),
     /// The job was charged. Follows its [`Effect::Record`].
     Settled {
         /// The job.

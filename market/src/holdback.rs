@@ -2,46 +2,77 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rekursing_protocol::{Moment, Nanos, PluginId, Span};
+use rekursing_protocol::{AccountId, Moment, Nanos, PluginId, Span};
 
 use crate::terms::Terms;
 
-/// How well an owner is known: since when, and by how many paid jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Standing {
+/// What one page has paid one owner, as far as it counts for trust: jobs of at least
+/// [`Terms::trusted_charge_min`] each, out of the page's own account. Free answers count for nothing, or an
+/// owner could ask himself as often as he likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patronage {
+    /// Who earned.
+    pub owner: PluginId,
+    /// Who paid.
+    pub page: AccountId,
     /// When the first job was paid.
     pub since: Moment,
     /// Jobs that were paid.
     pub jobs: u64,
 }
 
+/// How well an owner is known: since when, and by how many paid jobs of how many pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Standing {
+    /// When the first job was paid.
+    pub(crate) since: Moment,
+    /// Jobs that were paid.
+    pub(crate) jobs: u64,
+    /// Pages that paid them, as far as they are counted.
+    pub(crate) pages: usize,
+}
+
 impl Standing {
-    /// Tells whether the owner is trusted: known for long enough, by enough paid jobs.
+    /// Tells whether the owner is trusted: known for long enough, by enough paid jobs of enough pages.
     pub(crate) fn is_trusted(&self, terms: &Terms, now: Moment) -> bool {
-        self.jobs >= terms.trusted_jobs && now.since(self.since) >= terms.trusted_after
+        self.jobs >= terms.trusted_jobs
+            && self.pages >= terms.trusted_pages
+            && now.since(self.since) >= terms.trusted_after
     }
 }
 
 /// Every owner's standing.
 #[derive(Debug, Default)]
-pub(crate) struct Standings(HashMap<PluginId, Standing>);
+pub(crate) struct Standings(HashMap<PluginId, Record>);
+
+#[derive(Debug)]
+struct Record {
+    since: Moment,
+    jobs: u64,
+    /// The pages that paid, up to as many as trust takes.
+    pages: Vec<AccountId>,
+}
 
 impl Standings {
-    /// Takes over what a store knows.
-    pub(crate) fn recall(&mut self, known: impl IntoIterator<Item = (PluginId, Standing)>) {
-        self.0.extend(known);
-    }
-
     /// Returns an owner's standing.
     pub(crate) fn of(&self, owner: PluginId) -> Standing {
-        self.0.get(&owner).copied().unwrap_or_default()
+        let known = self.0.get(&owner);
+        known.map_or_else(Standing::default, |Record { since, jobs, pages }| Standing {
+            since: *since,
+            jobs: *jobs,
+            pages: pages.len(),
+        })
     }
 
-    /// Counts a paid job, and returns the standing after it.
-    pub(crate) fn paid(&mut self, now: Moment, owner: PluginId) -> Standing {
-        let standing = self.0.entry(owner).or_insert(Standing { since: now, jobs: 0 });
-        standing.jobs += 1;
-        *standing
+    /// Counts what a page paid.
+    pub(crate) fn add(&mut self, terms: &Terms, paid: Patronage) {
+        let Patronage { owner, page, since, jobs } = paid;
+        let record = self.0.entry(owner).or_insert(Record { since, jobs: 0, pages: Vec::new() });
+        record.since = record.since.min(since);
+        record.jobs += jobs;
+        if record.pages.len() < terms.trusted_pages && !record.pages.contains(&page) {
+            record.pages.push(page);
+        }
     }
 }
 
@@ -78,16 +109,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trust_takes_both_time_and_jobs() {
-        let terms = Terms { trusted_after: Span(100), trusted_jobs: 2, ..Terms::default() };
-        let (owner, now) = (PluginId::from_bits(1), Moment(1_000));
-        let mut standings = Standings::default();
-        assert!(!standings.of(owner).is_trusted(&terms, now));
-        assert!(!standings.paid(now, owner).is_trusted(&terms, now + Span(100)), "one job is too few");
-        let standing = standings.paid(now, owner);
-        assert_eq!(standings.of(owner), standing);
-        assert!(!standing.is_trusted(&terms, now + Span(99)), "too soon");
-        assert!(standing.is_trusted(&terms, now + Span(100)));
+    fn trust_takes_time_jobs_and_pages() {
+        let terms = Terms { trusted_after: Span(100), trusted_jobs: 3, trusted_pages: 2, ..Terms::default() };
+        let (owner, then) = (PluginId::from_bits(1), Moment(1_000));
+        let is_trusted = |jobs: &[(u128, u64)], now| {
+            let mut standings = Standings::default();
+            for (page, jobs) in jobs {
+                let paid = Patronage { owner, page: AccountId::from_bits(*page), since: then, jobs: *jobs };
+                standings.add(&terms, paid);
+            }
+            standings.of(owner).is_trusted(&terms, now)
+        };
+        let later = then + Span(100);
+        assert!(!is_trusted(&[], later));
+        assert!(!is_trusted(&[(1, 1_000)], later), "one page is too few");
+        assert!(!is_trusted(&[(1, 1_000), (1, 1_000)], later), "it is the same page");
+        assert!(!is_trusted(&[(1, 1), (2, 1)], later), "two jobs are too few");
+        assert!(!is_trusted(&[(1, 2), (2, 1)], then + Span(99)), "too soon");
+        assert!(is_trusted(&[(1, 2), (2, 1)], later));
+        assert!(is_trusted(&[(1, 1), (2, 1), (3, 1)], later));
     }
 
     #[test]

@@ -6,7 +6,9 @@
 
 pub mod ads;
 mod breaker;
+mod demand;
 pub mod effect;
+pub mod free;
 mod holdback;
 mod job;
 pub mod ledger;
@@ -33,15 +35,16 @@ mod visitors;
 mod volume;
 
 pub use effect::{Assignment, CloseReason, Effect, End};
-pub use holdback::Standing;
+pub use holdback::Patronage;
 pub use ledger::{Account, Book, Entry, EntryKind};
 pub use market::{History, Market};
 pub use meter::Usage;
 pub use premium::{Premium, PremiumRefusal};
-pub use purse::{Limits, Spender, Taken};
+pub use purse::{Charged, Limits, Spender, Taken};
 pub use refusal::Refusal;
 pub use request::{Payer, Request, Wish};
 pub use steps::Steps;
 pub use terms::Terms;
 pub use tier::Tier;
 pub use view::{Counts, ModelView, SessionView};
+pub use visitors::Visit;

@@ -4,7 +4,9 @@
 //! after each call takes the [`Effect`]s and executes them in their order.
 
 mod answering;
+mod asks;
 mod attendance;
+mod outlook;
 mod placing;
 mod premium;
 mod upkeep;
@@ -12,24 +14,28 @@ mod views;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rekursing_protocol::{AccountId, JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId};
+use rekursing_protocol::{
+    AccountId, JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId, outlook::Wanted,
+};
 
 use crate::{
+    demand::Demand,
     effect::{Effect, End},
-    holdback::{HeldBack, Standing, Standings},
+    free::Lengths,
+    holdback::{HeldBack, Patronage, Standings},
     job::{Job, Run, State},
-    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Reclaimed},
+    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Posting, Reclaimed},
     meter::Usage,
     premium::{Premium, Premiums},
     pricing,
-    purse::{Purses, Taken},
+    purse::{Charged, Purses, Taken},
     random::Random,
     refusal::Refusal,
     request::{Payer, Request},
     session::{Catalog, Departed, Session},
     shelf::{ShelfId, Shelves},
     terms::Terms,
-    visitors::Visitors,
+    visitors::{Visit, Visitors},
     volume::Volumes,
 };
 
@@ -60,10 +66,16 @@ pub struct Market {
     /// Waiting jobs by their number, so oldest first.
     queue: BTreeMap<u64, JobId>,
     visitors: Visitors,
+    free_lengths: Lengths,
+    /// The UTC day in which what is kept for free answers was looked at last.
+    free_kept_on: Option<u64>,
     volumes: Volumes,
     standings: Standings,
     held_back: HeldBack,
     premiums: Premiums,
+    demand: Demand,
+    /// The models on offer that were asked for most, as of the last look at the medians.
+    wanted: Vec<Wanted>,
     /// What is asked for models of each class that somebody follows, and as of when.
     medians: HashMap<ShelfId, Price>,
     priced_at: Moment,
@@ -75,8 +87,8 @@ pub struct Market {
 pub struct History {
     /// Charges of this UTC month, by owner who earned them and by page that paid them.
     pub volumes: Vec<(Account, Nanos)>,
-    /// Since when and by how many paid jobs owners are known.
-    pub standings: Vec<(PluginId, Standing)>,
+    /// What pages have paid owners, as far as it counts for trust.
+    pub patronage: Vec<Patronage>,
     /// What is held back of whom, and until when.
     pub held_back: Vec<(PluginId, Moment, Nanos)>,
     /// Accounts whose premium lasts or has just ended.
@@ -117,10 +129,14 @@ impl Market {
             numbers: 0,
             queue: BTreeMap::new(),
             visitors: Visitors::default(),
+            free_lengths: Lengths::default(),
+            free_kept_on: None,
             volumes: Volumes::default(),
             standings: Standings::default(),
             held_back: HeldBack::default(),
             premiums: Premiums::default(),
+            demand: Demand::default(),
+            wanted: Vec::new(),
             medians: HashMap::new(),
             priced_at: Moment(0),
             tally: Tally::default(),
@@ -130,7 +146,9 @@ impl Market {
     /// Takes over what a store knows of the time before. Called once, before anything else.
     pub fn recall(&mut self, now: Moment, history: History) {
         self.volumes.recall(now, history.volumes);
-        self.standings.recall(history.standings);
+        for paid in history.patronage {
+            self.standings.add(&self.terms, paid);
+        }
         for (owner, release_at, amount) in history.held_back {
             self.held_back.add(release_at, owner, amount);
         }
@@ -158,6 +176,11 @@ impl Market {
         self.purses.restore(key, taken);
     }
 
+    /// Notes how many free answers a visitor had before the start.
+    pub fn restore_visit(&mut self, now: Moment, visit: Visit) {
+        self.visitors.restore(&self.terms, now, visit);
+    }
+
     /// Takes a page's request. When it is accepted, the job is assigned ([`Effect::Assign`]) or waits,
     /// and ends exactly once: by [`Effect::Settled`], [`Effect::Ended`], both in this order when the
     /// answer broke off, or by [`Market::cancel`].
@@ -177,16 +200,17 @@ impl Market {
         if self.jobs.contains_key(&request.job) || self.book.knows(request.job) {
             return Err(Refusal::DuplicateJob);
         }
-        let quota_day = match request.payer {
+        let visit = match request.payer {
             Payer::Page(_) => None,
             Payer::Free { visitor } => Some(self.visitors.take(&self.terms, now, visitor)?),
         };
+        self.demand.asked(now, &request);
         self.numbers += 1;
         let job = Job {
             number: self.numbers,
             submitted: now,
             deadline: now + self.terms.queue_wait,
-            quota_day,
+            quota_day: visit.map(|visit| visit.day),
             held: None,
             lease: 0,
             retries: 0,
@@ -196,11 +220,18 @@ impl Market {
             state: State::Unplaced,
             request,
         };
-        self.place(now, job).map_err(|unplaced| {
-            let (job, refusal) = *unplaced;
-            self.give_quota_back(&job);
-            refusal
-        })
+        match self.place(now, job) {
+            Ok(()) => {
+                self.effects.extend(visit.map(Effect::Visited));
+                Ok(())
+            }
+            Err(unplaced) => {
+                let (_, refusal) = *unplaced;
+                // Nothing was kept of it.
+                visit.map(|Visit { day, visitor, .. }| self.visitors.give_back(day, visitor));
+                Err(refusal)
+            }
+        }
     }
 
     /// The page is gone: the session is told to stop, what was delivered is charged, and a hold for
@@ -274,10 +305,23 @@ impl Market {
         Ok(uncovered)
     }
 
-    /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored. What a corrected
-    /// entry had paid for ends.
-    pub fn correct(&mut self, now: Moment, entry: &Entry, reason: &str) -> Result<(), CorrectionRefusal> {
+    /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored. What goes back of
+    /// a charge goes back to the budgets of the key that paid it; what a premium had paid for ends.
+    pub fn correct(
+        &mut self,
+        now: Moment,
+        entry: &Entry,
+        charged: Option<&Charged>,
+        reason: &str,
+    ) -> Result<(), CorrectionRefusal> {
         let made = self.book.correct(now, entry, reason)?;
+        if let Some(charged) = charged {
+            let moved = made.iter().flat_map(Entry::postings).map(|Posting { debit, credit, amount }| {
+                let amount = amount.get();
+                i64::from(credit == charged.payer) * amount - i64::from(debit == charged.payer) * amount
+            });
+            self.purses.give_back(now, charged, Nanos::new(moved.sum()));
+        }
         made.into_iter().for_each(|entry| self.record(entry));
         self.end_premium_of(entry);
         Ok(())
@@ -338,7 +382,7 @@ impl Market {
 
     fn give_quota_back(&mut self, job: &Job) {
         if let (Some(day), Payer::Free { visitor }) = (job.quota_day, job.request.payer) {
-            self.visitors.give_back(day, visitor);
+            self.effects.extend(self.visitors.give_back(day, visitor).map(Effect::Visited));
         }
     }
 
@@ -366,4 +410,4 @@ impl Market {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,6 +3,7 @@
 use rekursing_protocol::{Moment, Nanos, OfferKind, PluginId, Price};
 
 use crate::{
+    free::Cover,
     ledger::Quote,
     purse::{Room, Spender},
     quantization,
@@ -22,6 +23,10 @@ pub(crate) struct Need<'a> {
     pub(crate) excluded: &'a [PluginId],
     /// What the job may be bounded by: its hold, or else what the payer has.
     pub(crate) room: Room,
+    /// How many tokens a free answer can be expected to have.
+    pub(crate) free_tokens_expected: u64,
+    /// The highest ask that is taken of a page that names no highest price, see [`Terms::price_times_max`].
+    pub(crate) ceiling: Price,
 }
 
 /// On what terms an offer fits.
@@ -45,12 +50,14 @@ pub(crate) enum Miss {
     Tier { reached: Option<Tier> },
     Price(Price),
     KeyPrice(Price),
+    Unusual(Price),
     Cost(Nanos),
     Speed { millitokens: u64 },
     Quantization(Vec<String>),
     OwnPlugin,
     Failed,
     Trust,
+    Uncovered(Cover),
     Funds(Nanos),
     Paused,
 }
@@ -79,8 +86,10 @@ pub(crate) fn fit(
     let permille = terms.tiers.of(request.tier).price_permille;
     let price = stock.ask.scaled(permille);
     keep(is_within(price, price_max(terms, request)), Miss::Price(price))?;
-    let most = spender.map_or(Price::new(u64::MAX, u64::MAX), Spender::price_max);
-    keep(is_within(price, most), Miss::KeyPrice(price))?;
+    let most = spender.and_then(Spender::price_max);
+    keep(most.is_none_or(|most| is_within(price, most)), Miss::KeyPrice(price))?;
+    let is_named = request.price_max.or(most).is_some();
+    keep(is_named || is_within(stock.ask, need.ceiling), Miss::Unusual(price))?;
     let Some(bound) = Quote::new(price, request.prompt_tokens_max, answer_tokens_max) else {
         return Err(Miss::Cost(Nanos::MAX));
     };
@@ -93,10 +102,15 @@ pub(crate) fn fit(
     if !welcome.is_empty() && !welcome.iter().any(|name| name.eq_ignore_ascii_case(&offer.quantization)) {
         return Err(Miss::Quantization(vec![offer.quantization.clone()]));
     }
-    keep(request.owner_of_page != Some(session.plugin), Miss::OwnPlugin)?;
+    let visitor = request.payer.visitor();
+    keep(visitor.is_none() || visitor != session.network, Miss::OwnPlugin)?;
     keep(!need.excluded.contains(&session.plugin), Miss::Failed)?;
     let trusted = session.reliability.success(terms, now) * 1_000.0 >= whole(terms.trust_permille_min);
     keep(trusted, Miss::Trust)?;
+    let tokens = need.free_tokens_expected.min(answer_tokens_max);
+    if let Some(cover) = Cover::of(terms, request, price, tokens).filter(|cover| !cover.is_enough()) {
+        return Err(Miss::Uncovered(cover));
+    }
     keep(cost <= need.room.left, Miss::Funds(cost))?;
     keep(!session.is_paused, Miss::Paused)?;
     Ok(Fit { price, answer_tokens_max, bound })
@@ -169,14 +183,16 @@ impl Miss {
             Miss::Tier { .. } => 4,
             Miss::Price(_) => 5,
             Miss::KeyPrice(_) => 6,
-            Miss::Cost(_) => 7,
-            Miss::Speed { .. } => 8,
-            Miss::Quantization(_) => 9,
-            Miss::OwnPlugin => 10,
-            Miss::Failed => 11,
-            Miss::Trust => 12,
-            Miss::Funds(_) => 13,
-            Miss::Paused => 14,
+            Miss::Unusual(_) => 7,
+            Miss::Cost(_) => 8,
+            Miss::Speed { .. } => 9,
+            Miss::Quantization(_) => 10,
+            Miss::OwnPlugin => 11,
+            Miss::Failed => 12,
+            Miss::Trust => 13,
+            Miss::Uncovered(_) => 14,
+            Miss::Funds(_) => 15,
+            Miss::Paused => 16,
         }
     }
 
@@ -192,7 +208,11 @@ impl Miss {
             }
             (Miss::Price(one), Miss::Price(second)) => Miss::Price(lower(one, second)),
             (Miss::KeyPrice(one), Miss::KeyPrice(second)) => Miss::KeyPrice(lower(one, second)),
+            (Miss::Unusual(one), Miss::Unusual(second)) => Miss::Unusual(lower(one, second)),
             (Miss::Cost(one), Miss::Cost(second)) => Miss::Cost(one.min(second)),
+            (Miss::Uncovered(one), Miss::Uncovered(second)) => {
+                Miss::Uncovered(if second.expected < one.expected { second } else { one })
+            }
             (Miss::Funds(one), Miss::Funds(second)) => Miss::Funds(one.min(second)),
             (Miss::Speed { millitokens: one }, Miss::Speed { millitokens: second }) => {
                 Miss::Speed { millitokens: one.max(second) }
@@ -228,9 +248,10 @@ impl Miss {
             }
             Miss::Price(lowest) => Refusal::PriceTooHigh { lowest },
             Miss::KeyPrice(lowest) => {
-                let most = need.request.spender.as_deref().map(Spender::price_max).unwrap_or_default();
+                let most = need.request.spender.as_deref().and_then(Spender::price_max).unwrap_or_default();
                 Refusal::KeyPrice { most, lowest }
             }
+            Miss::Unusual(lowest) => Refusal::PriceUnusual { lowest },
             Miss::Cost(lowest) => Refusal::CostTooHigh { lowest },
             Miss::Speed { millitokens } => Refusal::TooSlow { fastest: millitokens },
             Miss::Quantization(available) => Refusal::QuantizationUnavailable { available },
@@ -238,6 +259,7 @@ impl Miss {
             // Matching a first time excludes nobody; a retry tells the failure itself.
             Miss::Failed => Refusal::NoProvider,
             Miss::Trust => Refusal::ProviderUntrusted,
+            Miss::Uncovered(cover) => cover.refusal(),
             Miss::Funds(needs) => match need.request.payer {
                 Payer::Page(_) => need.room.refusal(needs),
                 Payer::Free { .. } => Refusal::FreeBudgetEmpty { needs, available: need.room.left },

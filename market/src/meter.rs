@@ -18,12 +18,14 @@ pub struct Usage {
     pub claimed_prompt: Option<u64>,
     /// Answer tokens that the server claims; zero says nothing.
     pub claimed_answer: Option<u64>,
-    /// Time from the assignment to the first piece; zero when it was not measured.
+    /// Time from the assignment to the first token; zero when it was not measured, as of a whole answer,
+    /// which comes at its end.
     pub first_token: Span,
-    /// Time from the first piece to the last; zero when it was not measured.
+    /// Time from the first token to the last, of a whole answer from the assignment to its end; zero when
+    /// it was not measured.
     pub generation: Span,
-    /// Whether the page read so slowly that the provider may have waited for it.
-    pub throttled: bool,
+    /// The part of the generation in which the provider may have waited for a page that did not read.
+    pub stalled: Span,
 }
 
 /// What is charged of an answer.

@@ -18,7 +18,7 @@ pub use tariff::{Quote, QuoteRefusal, Tariff};
 
 use crate::ledger::Cause;
 
-/// How long automatic payouts wait after their destination has changed: the owner's time to notice that
+/// How long nothing is paid out after the destination has changed: the owner's time to notice that
 /// somebody else did it.
 pub const CHANGE_WAIT: Span = Span::DAY;
 

@@ -1,12 +1,12 @@
 //! Pricing: what an owner asks, and which tier an answer was.
 
-use rekursing_protocol::{Price, Pricing};
+use rekursing_protocol::{Price, Pricing, Span};
 
 use crate::{
     meter::Usage,
     record::{Speed, rounded, whole},
     terms::Terms,
-    tier::Tier,
+    tier::{Floor, Tier},
 };
 
 /// Seconds in an hour.
@@ -46,23 +46,55 @@ pub(crate) fn median(prices: &mut [Price]) -> Option<Price> {
     Some(Price::new(side(prices, |price| price.input), side(prices, |price| price.output)))
 }
 
+/// Returns an ask that moves toward another, each side apart, by no more than the terms allow at once.
+pub(crate) fn toward(terms: &Terms, from: Price, to: Price) -> Price {
+    let side = |from: u64, to: u64, default: u64| {
+        // Of next to nothing a part is nothing: the default ask's part brings it up again.
+        let most = from.max(default).saturating_mul(terms.follow_step_permille) / 1_000;
+        to.clamp(from.saturating_sub(most.max(1)), from.saturating_add(most.max(1)))
+    };
+    let default = terms.price_default;
+    Price::new(side(from.input, to.input, default.input), side(from.output, to.output, default.output))
+}
+
+/// Returns the least of each side. `None` of nothing.
+pub(crate) fn least(prices: &[Price]) -> Option<Price> {
+    let least =
+        |one: Price, other: &Price| Price::new(one.input.min(other.input), one.output.min(other.output));
+    prices.split_first().map(|(first, rest)| rest.iter().fold(*first, least))
+}
+
 /// Returns the tier that an answer was, when it was asked for in one: that tier if it kept the floor of
-/// speed and promptness, else the highest below whose floor it kept. An answer that its page slowed down,
-/// or that was too short to measure, is given the benefit of the doubt.
+/// speed and promptness, else the highest below whose floor it kept. A whole answer, or one of too few tokens
+/// to have a speed, kept both if it was there by when a streamed one that just keeps them ends. The time for
+/// which a provider may have waited for its page is not held against it.
 pub(crate) fn tier_got(terms: &Terms, asked: Tier, usage: &Usage) -> Tier {
+    let generation = usage.generation.0.saturating_sub(usage.stalled.0);
+    let has_speed = usage.first_token > Span(0) && usage.answer_tokens >= terms.measured_tokens_min;
     let kept = |tier: &Tier| {
         let floor = &terms.tiers.of(*tier).floor;
-        let is_prompt = usage.first_token <= floor.first_token_max;
-        let speed = Speed::of(terms, usage).filter(|_| !usage.throttled);
-        let is_fast = speed.is_none_or(|speed| speed * 1_000.0 >= whole(floor.millitokens_per_second_min));
-        is_prompt && is_fast
+        let (first_max, generation_max) =
+            (whole(floor.first_token_max.0), longest(floor, usage.answer_tokens));
+        if has_speed {
+            return whole(usage.first_token.0) <= first_max && whole(generation) <= generation_max;
+        }
+        whole(usage.first_token.0.saturating_add(generation)) <= first_max + generation_max
     };
     Tier::ALL.into_iter().rev().filter(|tier| *tier <= asked).find(kept).unwrap_or(Tier::Low)
 }
 
+/// Returns the longest that so many tokens take that keep a floor's speed, in milliseconds.
+fn longest(floor: &Floor, answer_tokens: u64) -> f64 {
+    if floor.millitokens_per_second_min == 0 {
+        return f64::INFINITY;
+    }
+    // Tokens ÷ (thousandths of a token ÷ 1,000) × 1,000 milliseconds.
+    whole(answer_tokens) * 1_000_000.0 / whole(floor.millitokens_per_second_min)
+}
+
 #[cfg(test)]
 mod tests {
-    use rekursing_protocol::{Nanos, Span};
+    use rekursing_protocol::Nanos;
 
     use super::*;
 
@@ -114,8 +146,12 @@ mod tests {
             (Tier::High, 120, 2_500, 2_000, Tier::Standard),
             (Tier::Standard, 120, 90_000, 900_000, Tier::Standard),
             (Tier::Low, 120, 10, 100, Tier::Low),
-            // Three tokens say nothing of the speed.
-            (Tier::Ultra, 3, 900, 3_000, Tier::Ultra),
+            // Seven tokens have no speed, but an end.
+            (Tier::Ultra, 7, 900, 200, Tier::Ultra),
+            (Tier::Ultra, 7, 900, 1_000, Tier::High),
+            (Tier::High, 7, 50, 7_000, Tier::Standard),
+            // Held back and sent at once, behind the promised time to the first token.
+            (Tier::High, 120, 6_000, 5, Tier::Standard),
         ] {
             assert_eq!(
                 tier_got(&terms, asked, &usage(tokens, first, generation)),
@@ -123,7 +159,20 @@ mod tests {
                 "{asked} {first} {generation}"
             );
         }
-        let slowed = Usage { throttled: true, ..usage(120, 900, 60_000) };
-        assert_eq!(tier_got(&terms, Tier::Ultra, &slowed), Tier::Ultra, "the page was slow");
+        // Whole answers: all that is known is when they were there.
+        for (tokens, took, got) in [
+            (300, 6_000, Tier::Ultra),
+            (300, 6_001, Tier::High),
+            (300, 12_000, Tier::High),
+            (300, 12_001, Tier::Standard),
+            (5, 2_000, Tier::High),
+            (5, 3_000, Tier::Standard),
+        ] {
+            assert_eq!(tier_got(&terms, Tier::Ultra, &usage(tokens, 0, took)), got, "{tokens} in {took}");
+        }
+        for (stalled, got) in [(58_000, Tier::Ultra), (56_000, Tier::High), (1_000, Tier::Standard)] {
+            let slowed = Usage { stalled: Span(stalled), ..usage(120, 900, 60_000) };
+            assert_eq!(tier_got(&terms, Tier::Ultra, &slowed), got, "the page slept for {stalled}");
+        }
     }
 }

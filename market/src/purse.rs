@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use rekursing_protocol::{KeyId, Moment, Nanos, Price};
 
-use crate::{model_name, refusal::Refusal};
+use crate::{ledger::Account, model_name, refusal::Refusal};
 
 /// What a key may do with its account's money. Nothing is limited by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -88,12 +88,10 @@ impl Spender {
         lists.min_by_key(|models| models.len()).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the highest price that the key pays, each side apart.
-    pub fn price_max(&self) -> Price {
+    /// Returns the highest price that the key pays, each side apart; `None` for any.
+    pub fn price_max(&self) -> Option<Price> {
         let prices = self.line().filter_map(|spender| spender.limits.price_max);
-        prices.fold(Price::new(u64::MAX, u64::MAX), |least, price| {
-            Price::new(least.input.min(price.input), least.output.min(price.output))
-        })
+        prices.reduce(|least, price| Price::new(least.input.min(price.input), least.output.min(price.output)))
     }
 }
 
@@ -135,6 +133,17 @@ impl Room {
             Bound::Total(key) => Refusal::KeyBudgetTotal { key, needs, available },
         }
     }
+}
+
+/// A charge that a key paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charged {
+    /// When.
+    pub at: Moment,
+    /// Out of which account.
+    pub payer: Account,
+    /// With which key.
+    pub spender: Arc<Spender>,
 }
 
 /// What one key and those made with it have taken.
@@ -197,6 +206,19 @@ impl Purses {
             taken.held = taken.held.checked_sub(held).expect("what was held is part of all that is held");
             taken.spent = sum(taken.spent, charge);
             taken.spent_day = sum(taken.spent_day, charge);
+        });
+    }
+
+    /// Gives back a part of what was spent, to the day on which it was spent if that is not over.
+    pub(crate) fn give_back(&mut self, now: Moment, charged: &Charged, amount: Nanos) {
+        let is_today = charged.at.day() == now.day();
+        let less =
+            |sum: Nanos| sum.checked_sub(amount).expect("what was spent and what is given back fit 64 bits");
+        self.each(now, Some(&charged.spender), |taken| {
+            taken.spent = less(taken.spent);
+            if is_today {
+                taken.spent_day = less(taken.spent_day);
+            }
         });
     }
 
@@ -268,7 +290,7 @@ mod tests {
         );
         assert_eq!([made.allows("a"), made.allows("b"), maker.allows("a")], [false, true, true]);
         assert_eq!(made.models(), ["b"]);
-        assert_eq!(made.price_max(), Price::new(10, 30));
+        assert_eq!(made.price_max(), Some(Price::new(10, 30)));
         assert_eq!([made.is_expired(Moment(99)), made.is_expired(Moment(100))], [false, true]);
         assert!(!key(Limits::default(), Some(&maker)).is_unlimited());
         assert!(key(Limits::default(), None).is_unlimited());

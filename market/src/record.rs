@@ -7,6 +7,10 @@ use crate::{meter::Usage, terms::Terms};
 /// Weight of the latest answer in an average: about the last ten answers matter.
 const LATEST: f64 = 0.2;
 
+/// The least part of an answer's whole time that counts as its generation. No answer is measured at more than
+/// a quarter above its tokens over all of its time, so that whoever holds tokens back gains next to nothing.
+const TIME_SHARE_MIN: f64 = 0.8;
+
 /// How reliable a plugin was.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Reliability {
@@ -90,10 +94,13 @@ impl Speed {
         if self.first_token > 0.0 { f64::from(self.first_token) } else { seconds(terms.first_token_prior) }
     }
 
-    /// Returns the tokens per second of one answer; `None` when it was too short to say something.
-    pub(crate) fn of(terms: &Terms, usage: &Usage) -> Option<f64> {
-        let is_measured = usage.answer_tokens >= terms.measured_tokens_min && usage.generation > Span(0);
-        is_measured.then(|| whole(usage.answer_tokens) / seconds(usage.generation))
+    /// Returns the tokens per second of one answer; `None` when it was too short to say something. An answer
+    /// that was held back and came in a burst was made in the time before it too.
+    fn of(terms: &Terms, usage: &Usage) -> Option<f64> {
+        let (first_token, generation) = (seconds(usage.first_token), seconds(usage.generation));
+        let time = generation.max((first_token + generation) * TIME_SHARE_MIN);
+        let is_measured = usage.answer_tokens >= terms.measured_tokens_min && time > 0.0;
+        is_measured.then(|| whole(usage.answer_tokens) / time)
     }
 
     /// Takes in an answer that was long enough to say something.
@@ -102,8 +109,8 @@ impl Speed {
             self.first_token = average(self.first_token, seconds(usage.first_token));
         }
         let Some(speed) = Speed::of(terms, usage) else { return };
-        // A page that reads slowly says nothing against the provider.
-        if usage.throttled && speed < f64::from(self.tokens_per_second) {
+        // A page that does not read says nothing against the provider.
+        if usage.stalled > Span(0) && speed < f64::from(self.tokens_per_second) {
             return;
         }
         self.tokens_per_second = average(self.tokens_per_second, speed);
@@ -167,7 +174,6 @@ mod tests {
             ..Usage::default()
         };
         speed.measure(&terms, &answer(3, Span(1)));
-        speed.measure(&terms, &answer(100, Span(0)));
         assert_eq!((speed.answers(), speed.millitokens_per_second()), (0, 0));
         assert!((speed.tokens_per_second(&terms) - 20.0).abs() < 1e-6);
         assert!((speed.first_token(&terms) - 0.25).abs() < 1e-6);
@@ -175,6 +181,42 @@ mod tests {
         assert_eq!((speed.answers(), speed.millitokens_per_second()), (1, 100_000));
         speed.measure(&terms, &answer(50, Span::secs(1)));
         assert_eq!(speed.millitokens_per_second(), 90_000);
+    }
+
+    #[test]
+    fn an_answer_that_was_held_back_is_measured_by_the_time_that_it_took() {
+        let terms = Terms::default();
+        // 100 tokens in ten seconds, whatever of it precedes the first token.
+        for (first, generation, most) in
+            [(10_000, 0, 12_500), (9_990, 10, 12_500), (8_000, 2_000, 12_500), (2_000, 8_000, 12_500)]
+        {
+            let mut speed = Speed::default();
+            let usage = Usage {
+                answer_tokens: 100,
+                first_token: Span(first),
+                generation: Span(generation),
+                ..Usage::default()
+            };
+            speed.measure(&terms, &usage);
+            assert_eq!(speed.millitokens_per_second(), most, "{first} {generation}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_does_not_read_lowers_no_speed_and_raises_none() {
+        let (mut speed, terms) = (Speed::default(), Terms::default());
+        let answer = |generation, stalled| Usage {
+            answer_tokens: 100,
+            first_token: Span(100),
+            generation: Span(generation),
+            stalled: Span(stalled),
+            ..Usage::default()
+        };
+        speed.measure(&terms, &answer(2_000, 0));
+        for _ in 0..10 {
+            speed.measure(&terms, &answer(20_000, 19_900));
+        }
+        assert_eq!(speed.millitokens_per_second(), 50_000);
     }
 
     #[test]

@@ -67,6 +67,16 @@ pub enum Refusal {
         /// The lowest price on offer, after the tier.
         lowest: Price,
     },
+    /// The page names no highest price, and everybody who is left asks for far more than is usual.
+    #[error(
+        "the lowest price on offer is {} USD per million prompt tokens and {} USD per million answer tokens, \
+         far above what is usual; name `maxPrice` to pay it",
+        dollars(lowest.input), dollars(lowest.output)
+    )]
+    PriceUnusual {
+        /// The lowest price on offer, after the tier.
+        lowest: Price,
+    },
     /// The answer could cost more than the page allows.
     #[error("the answer may cost up to {lowest} USD, which is more than allowed")]
     CostTooHigh {
@@ -85,8 +95,10 @@ pub enum Refusal {
         /// Those on offer, sorted.
         available: Vec<String>,
     },
-    /// Only the page's own plugin is left.
-    #[error("only your own plugin serves this, and nobody is served by himself")]
+    /// Only plugins of the visitor's own network are left, and nobody is paid for answering himself.
+    #[error(
+        "only a plugin of your own network serves this, and no free answer comes from there; ask with an API key"
+    )]
     OnlyOwnProvider,
     /// Everybody who is left has failed too often.
     #[error("every provider of this model has failed too often of late")]
@@ -143,12 +155,26 @@ pub enum Refusal {
         lowest: Price,
     },
     /// The operator's free budget does not cover the upper bound of the cheapest offer.
-    #[error("there is no budget for free answers now")]
+    #[error(
+        "free answers are not funded at the moment: this one may cost up to {needs} USD and {available} USD are \
+         there"
+    )]
     FreeBudgetEmpty {
         /// The least that must be set aside.
         needs: Nanos,
         /// What the budget has.
         available: Nanos,
+    },
+    /// Neither the answer's ad nor the operator pays for what the cheapest offer is expected to cost.
+    #[error(
+        "free answers are not funded at the moment: this one can be expected to cost {expected} USD, of which \
+         {covered} USD are covered"
+    )]
+    FreeNotCovered {
+        /// What the answer can be expected to cost.
+        expected: Nanos,
+        /// What its ad can be expected to bring and what the operator adds to an answer, together.
+        covered: Nanos,
     },
     /// Everybody who is left has paused.
     #[error("every provider of this model has paused")]
@@ -171,8 +197,9 @@ pub enum Refusal {
         /// How the last one failed.
         code: FailCode,
     },
-    /// The server refused the request as wrong, which no other provider would see differently.
-    #[error("the model server refused the request{}{detail}", if detail.is_empty() { "" } else { ": " })]
+    /// The server refused the request as wrong, or its answer is too long, which no other provider would see
+    /// differently.
+    #[error("{}", mistake(*code, detail))]
     PageMistake {
         /// What is wrong with it.
         code: FailCode,
@@ -200,7 +227,7 @@ impl Refusal {
             Refusal::ContextTooLong { .. } => "context_too_long",
             Refusal::VisionUnavailable => "vision_unavailable",
             Refusal::TierUnavailable { .. } => "tier_unavailable",
-            Refusal::PriceTooHigh { .. } => "price_too_high",
+            Refusal::PriceTooHigh { .. } | Refusal::PriceUnusual { .. } => "price_too_high",
             Refusal::CostTooHigh { .. } => "cost_too_high",
             Refusal::TooSlow { .. } => "too_slow",
             Refusal::QuantizationUnavailable { .. } => "quantization_unavailable",
@@ -212,11 +239,13 @@ impl Refusal {
             Refusal::KeyModel { .. } => "key_model",
             Refusal::KeyPrice { .. } => "key_price",
             Refusal::FreeBudgetEmpty { .. } => "free_budget_empty",
+            Refusal::FreeNotCovered { .. } => "free_not_covered",
             Refusal::ProviderPaused => "provider_paused",
             Refusal::QueueFull { .. } => "queue_full",
             Refusal::QueueTimeout { .. } => "queue_timeout",
             Refusal::ProviderFailed { .. } => "provider_failed",
             Refusal::PageMistake { code: FailCode::ContextOverflow, .. } => "context_too_long",
+            Refusal::PageMistake { code: FailCode::TooLarge, .. } => "answer_too_large",
             Refusal::PageMistake { .. } => "bad_request",
         }
     }
@@ -240,6 +269,7 @@ impl Refusal {
             | Refusal::VisionUnavailable
             | Refusal::TierUnavailable { .. }
             | Refusal::PriceTooHigh { .. }
+            | Refusal::PriceUnusual { .. }
             | Refusal::CostTooHigh { .. }
             | Refusal::TooSlow { .. }
             | Refusal::QuantizationUnavailable { .. }
@@ -250,6 +280,7 @@ impl Refusal {
             | Refusal::KeyModel { .. }
             | Refusal::KeyPrice { .. }
             | Refusal::FreeBudgetEmpty { .. }
+            | Refusal::FreeNotCovered { .. }
             | Refusal::PageMistake { .. } => false,
         }
     }
@@ -257,6 +288,17 @@ impl Refusal {
 
 fn best_tier(best: Option<Tier>) -> String {
     best.map_or_else(String::new, |tier| format!("; the highest reached is `{tier}`"))
+}
+
+/// Returns what is wrong with a request, in words for a reader.
+fn mistake(code: FailCode, detail: &str) -> String {
+    match (code, detail) {
+        (FailCode::TooLarge, _) => {
+            "the answer is longer than a provider takes in; ask for less at once".to_owned()
+        }
+        (_, "") => "the model server refused the request".to_owned(),
+        (_, detail) => format!("the model server refused the request: {detail}"),
+    }
 }
 
 /// Returns what failed, in words for a reader.
@@ -273,6 +315,7 @@ const fn fault(code: FailCode) -> &'static str {
         FailCode::Unauthorized => "the model server wants another token",
         FailCode::ServerError => "the model server reported an error",
         FailCode::Malformed => "the model server spoke nonsense",
+        FailCode::TooLarge => "the answer is too long",
         FailCode::Cut => "the answer broke off",
         FailCode::Stalled => "the answer stalled",
         FailCode::Empty => "the answer was empty",

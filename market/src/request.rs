@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{AccountId, JobId, Nanos, OfferKind, PluginId, Price};
+use rekursing_protocol::{AccountId, JobId, Nanos, OfferKind, Price};
 
 use crate::{ledger::Account, purse::Spender, tier::Tier};
 
@@ -35,6 +35,14 @@ impl Payer {
             Payer::Free { .. } => Account::Free,
         }
     }
+
+    /// Returns the visitor whose answer is free.
+    pub const fn visitor(self) -> Option<u64> {
+        match self {
+            Payer::Page(_) => None,
+            Payer::Free { visitor } => Some(visitor),
+        }
+    }
 }
 
 /// What a page asks for and what it is ready to pay.
@@ -47,8 +55,6 @@ pub struct Request {
     /// The key that spends a page's money; `None` where nothing limits what is spent and nobody asks by
     /// which key.
     pub spender: Option<Arc<Spender>>,
-    /// The page's own plugin, which never serves it: nobody trades with himself.
-    pub owner_of_page: Option<PluginId>,
     /// Text or embeddings.
     pub kind: OfferKind,
     /// The model.
@@ -72,6 +78,8 @@ pub struct Request {
     pub quantizations: Vec<String>,
     /// Whether the prompt holds images.
     pub needs_vision: bool,
+    /// What the ad beside the answer can be expected to bring; nothing where no ad was chosen yet.
+    pub ad_expected: Nanos,
     /// Whether the answer is streamed.
     pub stream: bool,
 }

@@ -21,6 +21,8 @@ use crate::{
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) plugin: PluginId,
+    /// The visitor for whom a page of its own network would be taken.
+    pub(crate) network: Option<u64>,
     pub(crate) since: Moment,
     /// Counts sessions in the order in which they came.
     pub(crate) arrival: u64,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use rekursing_protocol::OfferKind;
+use rekursing_protocol::{Moment, OfferKind, Price};
 
 use crate::{model_name, request::Wish};
 
@@ -67,6 +67,8 @@ pub(crate) struct Shelf {
     pub(crate) open: BTreeSet<Place>,
     /// Jobs that wait, by their number in the order of submission.
     pub(crate) waiting: BTreeSet<u64>,
+    /// The highest ask that a page pays that names no highest price, and as of when.
+    pub(crate) ceiling: Option<(Moment, Price)>,
 }
 
 /// All shelves.
@@ -115,6 +117,7 @@ impl Shelves {
         if !shelf.members.is_empty() || !shelf.waiting.is_empty() {
             return;
         }
+        shelf.ceiling = None;
         if let Some(label) = label.take() {
             self.by_label.remove(&label);
             self.free.push(id);

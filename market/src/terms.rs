@@ -23,10 +23,27 @@ pub struct Terms {
     pub holdback: Span,
     /// How long ago a trusted owner's first job was paid.
     pub trusted_after: Span,
-    /// How many jobs of a trusted owner were paid.
+    /// How many jobs of a trusted owner were paid, each with at least [`Terms::trusted_charge_min`].
     pub trusted_jobs: u64,
+    /// How many pages paid them.
+    pub trusted_pages: usize,
+    /// The least charge of a job that counts for trust; what is free never does.
+    pub trusted_charge_min: Nanos,
     /// The ask of an owner who set no price, in micro-dollars per million tokens.
     pub price_default: Price,
+    /// How many times what is usual a page pays that names no highest price, see
+    /// [`Terms::price_unnamed_max`]. Up to so many times [`Terms::price_default`] is usual everywhere.
+    pub price_times_max: u64,
+    /// The highest ask that a page pays that names no highest price, whatever is usual, in micro-dollars per
+    /// million tokens.
+    pub price_unnamed_max: Price,
+    /// Paid jobs, by [`Terms::trusted_jobs`]'s count, from which on what an owner asks tells what is usual.
+    pub voice_jobs_min: u64,
+    /// Fewest such owners of a class that make a market of it.
+    pub voices_min: usize,
+    /// The most by which the ask of who follows the market changes at a look, which is every ten seconds, in
+    /// thousandths.
+    pub follow_step_permille: u64,
     /// What each tier costs and asks for.
     pub tiers: TierTable,
 
@@ -46,6 +63,16 @@ pub struct Terms {
     /// Highest price, after the tier, that the free budget pays, in micro-dollars per million tokens.
     /// Without it an owner could ask for the moon and spend the budget on himself.
     pub free_price_max: Price,
+    /// The most that one free answer may be expected to cost beyond what its ad is expected to bring. `None`:
+    /// as much as there is.
+    pub free_per_answer_max: Option<Nanos>,
+    /// The most that is kept for free answers over midnight UTC; what there is above it is ads' surplus and
+    /// becomes the platform's. `None`: all of it is kept.
+    pub free_keep_max: Option<Nanos>,
+    /// Free answers of the greatest length that are taken to have been before the first one.
+    pub free_answers_prior: u64,
+    /// Free answers after which older ones count half in how long one is expected to be.
+    pub free_answers_window: u64,
 
     /// Attempts at a job after the first one failed before its first piece.
     pub retries_max: u32,
@@ -108,7 +135,15 @@ impl Default for Terms {
             holdback: Span::secs(7 * 24 * 60 * 60),
             trusted_after: Span::secs(7 * 24 * 60 * 60),
             trusted_jobs: 100,
+            trusted_pages: 3,
+            // A hundred answer tokens at the default ask.
+            trusted_charge_min: Nanos::new(10_000),
             price_default: Price::new(50_000, 100_000),
+            price_times_max: 4,
+            price_unnamed_max: Price::new(10_000_000, 20_000_000),
+            voice_jobs_min: 5,
+            voices_min: 3,
+            follow_step_permille: 50,
             tiers: TierTable::default(),
             answer_tokens_default: 2_048,
             answer_tokens_room_min: 16,
@@ -117,6 +152,10 @@ impl Default for Terms {
             free_jobs_per_day: 50,
             free_visitors_max: 100_000,
             free_price_max: Price::new(2_000_000, 4_000_000),
+            free_per_answer_max: None,
+            free_keep_max: None,
+            free_answers_prior: 20,
+            free_answers_window: 20_000,
             retries_max: 2,
             queue_max: 1_000,
             queue_wait: Span::secs(30),

@@ -42,8 +42,6 @@ pub struct SessionView {
     pub since: Moment,
     /// Jobs at once over all models.
     pub slots: u16,
-    /// Jobs running.
-    pub busy: u16,
     /// Whether the owner takes no new jobs.
     pub paused: bool,
     /// Whether no heartbeat has come for long.

@@ -28,6 +28,8 @@ pub enum FailCode {
     ServerError,
     /// The server's answer is not what such a server says: wrong content type, malformed chunk, overlong line.
     Malformed,
+    /// The answer is longer than the plugin takes in, which the page has chosen: so many vectors.
+    TooLarge,
     /// The answer ended before its end.
     Cut,
     /// Nothing came for too long.
@@ -44,6 +46,9 @@ impl FailCode {
     /// Tells whether the page's own request is at fault, so that no other provider would do better
     /// and nobody's record suffers.
     pub fn is_pages_mistake(self) -> bool {
-        matches!(self, FailCode::BadRequest | FailCode::ContextOverflow | FailCode::Cancelled)
+        matches!(
+            self,
+            FailCode::BadRequest | FailCode::ContextOverflow | FailCode::TooLarge | FailCode::Cancelled
+        )
     }
 }

@@ -13,6 +13,7 @@ pub mod key;
 pub mod money;
 pub mod name;
 pub mod offer;
+pub mod outlook;
 pub mod receipt;
 pub mod register;
 pub mod time;

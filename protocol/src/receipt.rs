@@ -7,7 +7,7 @@ use std::fmt::{Display, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{JobId, Moment, Nanos, Price};
+use crate::{CampaignId, ImpressionId, JobId, Moment, Nanos, Price};
 
 /// The first line of what is signed.
 const TITLE: &str = "rekursing-receipt-v1";
@@ -103,8 +103,23 @@ pub struct Settlement {
     pub held_back: Nanos,
     /// When what is held back is due; `None` when nothing is.
     pub release_at: Option<Moment>,
-    /// The ad that came with the answer, by its impression's id.
-    pub ad: Option<String>,
+    /// The ad that was sent with a free answer.
+    pub ad: Option<Ad>,
+}
+
+/// An ad beside an answer, with what was agreed when it was chosen. Whether it was seen is another matter:
+/// then the ledger has an entry `impression:` or `click:` with its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ad {
+    /// This one showing of it.
+    pub impression: ImpressionId,
+    /// The campaign that it is of.
+    pub campaign: CampaignId,
+    /// What it brings once it was seen.
+    pub per_impression: Nanos,
+    /// What it brings once it was clicked.
+    pub per_click: Nanos,
 }
 
 /// A receipt with the relay's signature.
@@ -185,8 +200,15 @@ impl FullReceipt {
         of("earned", &|of| of.earned.to_string());
         of("heldBack", &|of| of.held_back.to_string());
         of("releaseAt", &|of| or_empty(of.release_at.map(|at| at.0)));
-        of("ad", &|of| of.ad.clone().unwrap_or_default());
+        of("ad", &|of| of.ad.map(Ad::canonical).unwrap_or_default());
         text
+    }
+}
+
+impl Ad {
+    fn canonical(self) -> String {
+        let Ad { impression, campaign, per_impression, per_click } = self;
+        format!("{impression}/{campaign}/{per_impression}/{per_click}")
     }
 }
 

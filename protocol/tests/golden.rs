@@ -83,6 +83,7 @@ fn the_codes_of_a_failure_keep_their_names() {
         (FailCode::Unauthorized, "unauthorized"),
         (FailCode::ServerError, "server_error"),
         (FailCode::Malformed, "malformed"),
+        (FailCode::TooLarge, "too_large"),
         (FailCode::Cut, "cut"),
         (FailCode::Stalled, "stalled"),
         (FailCode::Empty, "empty"),

@@ -17,13 +17,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::{Context, Result};
 use parking_lot::{Mutex, MutexGuard};
 use rekursing_market::{
+    Payer,
     ads::{
         AdRefusal, Audience, Board, BoardRefusal, Campaign, Choice, Counted, Country, Happening, Silence,
         Spend, Topic,
     },
     ledger::{Book, Cause},
 };
-use rekursing_protocol::{AccountId, CampaignId, ImpressionId, Moment, Nanos};
+use rekursing_protocol::{AccountId, CampaignId, ImpressionId, JobId, Moment, Nanos, Span, frame::Call};
 
 pub use placing::{Placement, Placing};
 pub use spec::{Spec, Wrong};
@@ -36,20 +37,30 @@ use crate::{
     desk::Desk,
     store::{Placed, Store, Unstarted},
     telemetry,
+    work::Work,
 };
 
 /// The ads of a relay.
 #[derive(Debug)]
 pub struct Ads {
     board: Mutex<Board>,
-    /// Ads that were chosen and not sent, until the board is free to take them back.
-    unsent: Mutex<Vec<ImpressionId>>,
+    /// What became of ads that were chosen, until the board is free to hear of it.
+    news: Mutex<Vec<News>>,
     specs: Mutex<BTreeMap<CampaignId, Spec>>,
     tally: Mutex<Tally>,
     tokens: Tokens,
     desk: Desk,
     /// Changes of campaigns, one after the other.
     changing: tokio::sync::Mutex<()>,
+}
+
+/// What became of an ad that was chosen.
+#[derive(Debug, Clone, Copy)]
+enum News {
+    /// It was sent to its page.
+    Sent(ImpressionId, Moment),
+    /// Nobody took it.
+    Unsent(ImpressionId),
 }
 
 /// What was stored of ads.
@@ -89,6 +100,15 @@ pub enum NotCounted {
     Token,
     /// The ad is not out any more.
     Over,
+    /// The ad was sent to another visitor.
+    OtherVisitor,
+    /// The ad has not been there long enough.
+    TooSoon {
+        /// How much longer it takes.
+        wait: Span,
+    },
+    /// As many of the visitor's clicks as may count today have counted.
+    ClicksUsed,
 }
 
 impl Kept {
@@ -119,7 +139,7 @@ impl Ads {
     pub fn new(kept: Kept, desk: Desk) -> Arc<Ads> {
         Arc::new(Ads {
             board: Mutex::new(kept.board),
-            unsent: Mutex::default(),
+            news: Mutex::default(),
             specs: Mutex::new(kept.specs),
             tally: Mutex::default(),
             tokens: Tokens::new(kept.key),
@@ -189,10 +209,12 @@ impl Ads {
         !self.specs.lock().is_empty()
     }
 
-    /// Counts an impression by its token, once, durably. `false` when it has been counted before.
-    pub async fn seen(self: &Arc<Ads>, token: &str) -> Result<bool, NotCounted> {
+    /// Counts an impression by its token, once, durably, for the visitor to whom it was sent. `false` when it
+    /// has been counted before.
+    pub async fn seen(self: &Arc<Ads>, token: &str, visitor: u64) -> Result<bool, NotCounted> {
         let (impression, _) = self.tokens.read(Use::Seen, token).ok_or(NotCounted::Token)?;
-        let counted = self.count(move |board, book, now| board.confirm(now, impression, book)).await?;
+        let counted =
+            self.count(move |board, book, now| board.confirm(now, impression, visitor, book)).await?;
         if counted {
             self.flush().await;
             self.store().flushed().await;
@@ -200,10 +222,10 @@ impl Ads {
         Ok(counted)
     }
 
-    /// Counts a click by its token, once.
-    pub async fn clicked(self: &Arc<Ads>, token: &str) -> Result<bool, NotCounted> {
+    /// Counts a click by its token, once, of the visitor to whom the ad was sent.
+    pub async fn clicked(self: &Arc<Ads>, token: &str, visitor: u64) -> Result<bool, NotCounted> {
         let (impression, _) = self.tokens.read(Use::Clicked, token).ok_or(NotCounted::Token)?;
-        self.count(move |board, book, now| board.click(now, impression, book)).await
+        self.count(move |board, book, now| board.click(now, impression, visitor, book)).await
     }
 
     /// Returns where a click with this token leads, also when it does not count any more.
@@ -228,39 +250,45 @@ impl Ads {
     pub fn tick(&self) {
         // Whoever holds the board lets time pass himself.
         if let Some(mut board) = self.board.try_lock() {
-            self.take_back(&mut board);
+            self.hear(&mut board);
             board.lapse(self.desk.now());
         }
     }
 
-    /// Takes back an ad that was not sent, at once or as soon as the board is free.
-    fn release(&self, impression: ImpressionId) {
-        self.unsent.lock().push(impression);
+    /// Tells the board what became of an ad, at once or as soon as it is free.
+    fn tell(&self, news: News) {
+        self.news.lock().push(news);
         if let Some(mut board) = self.board.try_lock() {
-            self.take_back(&mut board);
+            self.hear(&mut board);
         }
     }
 
-    fn take_back(&self, board: &mut Board) {
-        let unsent = std::mem::take(&mut *self.unsent.lock());
-        unsent.into_iter().for_each(|impression| board.release(impression));
+    fn hear(&self, board: &mut Board) {
+        let heard = std::mem::take(&mut *self.news.lock());
+        for news in heard {
+            match news {
+                News::Sent(impression, at) => board.sent(at, impression),
+                News::Unsent(impression) => board.release(impression),
+            }
+        }
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
         let mut board = self.board.lock();
-        self.take_back(&mut board);
+        self.hear(&mut board);
         board
     }
 
-    /// Chooses an ad for a free answer to these fields of a request, or says why there is none. It takes
+    /// Chooses an ad for a job's free answer to these fields of a request, or says why there is none. It takes
     /// about as long as it takes to read the fields once.
     pub fn place(
         self: &Arc<Ads>,
+        job: JobId,
         fields: &str,
         visitor: u64,
         country: Option<Country>,
     ) -> Result<Placement, &'static str> {
-        self.choose(fields, visitor, country).map(|choice| Placement::new(Arc::clone(self), choice))
+        self.choose(fields, visitor, country).map(|choice| Placement::new(Arc::clone(self), job, choice))
     }
 
     fn choose(&self, fields: &str, visitor: u64, country: Option<Country>) -> Result<Choice, &'static str> {
@@ -315,6 +343,16 @@ impl Ads {
             }
             Ok(Counted::Again) => Ok(false),
             Err(AdRefusal::NotOut | AdRefusal::Book(_)) => Err(NotCounted::Over),
+            Err(AdRefusal::OtherVisitor) => Err(NotCounted::OtherVisitor),
+            Err(AdRefusal::TooSoon { wait }) => Err(NotCounted::TooSoon { wait }),
+            Err(AdRefusal::ClicksUsed) => Err(NotCounted::ClicksUsed),
+        }
+    }
+
+    /// Counts an answer beside which an ad may stand.
+    pub fn answers(&self, work: &Work) {
+        if may_stand_beside(work) {
+            self.tally.lock().asked(self.desk.now());
         }
     }
 
@@ -334,6 +372,11 @@ impl Ads {
     fn store(&self) -> &Store {
         self.desk.store()
     }
+}
+
+/// Tells whether an ad may stand beside an answer: one that is free, and read by somebody.
+fn may_stand_beside(work: &Work) -> bool {
+    matches!(work.payer, Payer::Free { .. }) && work.call != Call::Embedding
 }
 
 #[cfg(test)]

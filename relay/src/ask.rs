@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use rekursing_extension_core::bridge::request;
 use rekursing_market::{Payer, Request, Tier, Wish};
-use rekursing_protocol::{JobId, OfferKind, frame::Call, offer::MODEL_NAME_BYTES_MAX};
+use rekursing_protocol::{JobId, Nanos, OfferKind, frame::Call, offer::MODEL_NAME_BYTES_MAX};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -151,7 +151,6 @@ impl Ask {
             job,
             payer,
             spender: None,
-            owner_of_page: None,
             kind: if call == Call::Embedding { OfferKind::Embedding } else { OfferKind::Text },
             model: wish,
             tier: own.tier()?,
@@ -163,6 +162,7 @@ impl Ask {
             millitokens_per_second_min: own.min_tps.map_or(Ok(0), number::millitokens)?,
             quantizations: own.quantizations()?,
             needs_vision: prompt.images > 0,
+            ad_expected: Nanos::ZERO,
             stream: own.stream.unwrap_or(false) && call != Call::Embedding,
         };
         Ok(Ask { include_usage, call, fields, tokenizer, request })

@@ -3,7 +3,9 @@
 //! The TOML file has the same tables and keys as the structs here; what it leaves out keeps the
 //! default, and a key that does not exist is refused.
 
+mod free;
 mod payouts;
+mod tiers;
 mod top_ups;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -19,6 +21,7 @@ use serde::Deserialize;
 pub use payouts::{Payouts, Paypal, Stripe, Usdc};
 
 use crate::store::Location;
+pub use tiers::{Tiers, Turned};
 pub use top_ups::TopUps;
 
 /// The id of the published extension, by its public key in `manifest.json`.
@@ -43,6 +46,9 @@ pub struct Config {
     pub extensions: Vec<String>,
     /// Whether a proxy stands in front, so that the last address of `X-Forwarded-For` is the visitor's.
     pub behind_proxy: bool,
+    /// Plugins that must have served a family of models in an hour for its jobs to be told with model, provider
+    /// and money in the public list of that hour.
+    pub public_providers_min: usize,
     /// SHA-256, in hex, of the operator's token. Without it the operator's routes are closed.
     pub operator_token_sha256: Option<String>,
     /// Address and port for the operator's routes alone, which are then on no other. None: they are with
@@ -54,6 +60,8 @@ pub struct Config {
     pub ads: Ads,
     /// Prices and fee.
     pub money: Money,
+    /// What each tier costs and asks for.
+    pub tiers: Tiers,
     /// Payouts to owners.
     pub payouts: Payouts,
     /// Top-ups by card; none where the table is left out.
@@ -80,6 +88,12 @@ pub struct Free {
     pub input_max: u64,
     /// Highest ask of an owner who serves free answers: micro-dollars per million answer tokens.
     pub output_max: u64,
+    /// USD that one free answer may be expected to cost beyond what its ad is expected to bring, as a decimal
+    /// string; as much as there is where it is left out.
+    pub per_answer: Option<Nanos>,
+    /// USD above which what there is for free answers becomes the platform's at midnight UTC, as a decimal
+    /// string, no less than the budget; never where it is left out.
+    pub keep: Option<Nanos>,
 }
 
 /// Ads beside free answers.
@@ -92,7 +106,12 @@ pub struct Ads {
     pub floor_per_click: Nanos,
     /// Milliseconds from the choice of an ad until it must have been seen.
     pub seen_within_ms: u64,
-    /// Milliseconds from then until it must have been clicked.
+    /// Milliseconds from the sending of an ad until it can have been seen: a little less than the second that
+    /// it must be visible, because clocks differ.
+    pub seen_after_ms: u64,
+    /// Milliseconds from its being seen until it can have been clicked.
+    pub click_after_ms: u64,
+    /// Milliseconds from its being seen until it must have been clicked.
     pub click_within_ms: u64,
     /// Campaigns in all.
     pub campaigns: usize,
@@ -102,6 +121,8 @@ pub struct Ads {
     pub open: usize,
     /// Pairs of campaign and visitor that are counted per UTC day.
     pub visitors: usize,
+    /// Clicks of one visitor that count per UTC day, on all ads together.
+    pub clicks_per_visitor: u32,
     /// Header in which the proxy in front names the visitor's country by two letters. Without it, and
     /// without a proxy, ads for certain countries are shown to nobody.
     pub country_header: Option<String>,
@@ -130,10 +151,26 @@ pub struct Money {
     pub trusted_days: u64,
     /// Paid jobs of a trusted owner.
     pub trusted_jobs: u64,
+    /// Accounts that paid them.
+    pub trusted_accounts: usize,
+    /// USD that a job must have been charged to count for that, as a decimal string.
+    pub trusted_charge_min: Nanos,
     /// The ask of owners who set none: micro-dollars per million prompt tokens.
     pub default_input: u64,
     /// The ask of owners who set none: micro-dollars per million answer tokens.
     pub default_output: u64,
+    /// How many times what is usual for a model a page pays that names no highest price.
+    pub usual_times: u64,
+    /// What such a page pays at most, whatever is usual: micro-dollars per million prompt tokens.
+    pub unnamed_input_max: u64,
+    /// What such a page pays at most, whatever is usual: micro-dollars per million answer tokens.
+    pub unnamed_output_max: u64,
+    /// Paid jobs from which on what an owner asks tells what is usual.
+    pub voice_jobs: u64,
+    /// Such owners of models of a family from which on their median is usual, and is what others follow.
+    pub voices: usize,
+    /// The most by which who follows the market changes his ask in ten seconds, in thousandths.
+    pub follow_step_permille: u64,
     /// Longest answer when the page names no limit, in tokens.
     pub answer_tokens_default: u64,
 }
@@ -231,11 +268,13 @@ impl Default for Config {
             origins: vec!["https://rekursing.com".to_owned(), "https://www.rekursing.com".to_owned()],
             extensions: Vec::new(),
             behind_proxy: false,
+            public_providers_min: 3,
             operator_token_sha256: None,
             operator_listen: None,
             free: Free::default(),
             ads: Ads::default(),
             money: Money::default(),
+            tiers: Tiers::default(),
             payouts: Payouts::default(),
             top_ups: None,
             limits: Limits::default(),
@@ -254,6 +293,8 @@ impl Default for Free {
             prompt_tokens: terms.free_prompt_tokens_max,
             input_max: terms.free_price_max.input,
             output_max: terms.free_price_max.output,
+            per_answer: terms.free_per_answer_max,
+            keep: terms.free_keep_max,
         }
     }
 }
@@ -265,11 +306,14 @@ impl Default for Ads {
             floor_per_thousand: terms.floor.thousand,
             floor_per_click: terms.floor.click,
             seen_within_ms: terms.impression_within.0,
+            seen_after_ms: terms.impression_after.0,
+            click_after_ms: terms.click_after.0,
             click_within_ms: terms.click_within.0,
             campaigns: terms.campaigns_max,
             campaigns_per_account: terms.campaigns_per_account_max,
             open: terms.open_max,
             visitors: terms.pairs_max,
+            clicks_per_visitor: terms.clicks_per_visitor_day,
             country_header: None,
         }
     }
@@ -288,8 +332,16 @@ impl Default for Money {
             holdback_days: terms.holdback.0 / Span::DAY.0,
             trusted_days: terms.trusted_after.0 / Span::DAY.0,
             trusted_jobs: terms.trusted_jobs,
+            trusted_accounts: terms.trusted_pages,
+            trusted_charge_min: terms.trusted_charge_min,
             default_input: terms.price_default.input,
             default_output: terms.price_default.output,
+            usual_times: terms.price_times_max,
+            unnamed_input_max: terms.price_unnamed_max.input,
+            unnamed_output_max: terms.price_unnamed_max.output,
+            voice_jobs: terms.voice_jobs_min,
+            voices: terms.voices_min,
+            follow_step_permille: terms.follow_step_permille,
             answer_tokens_default: terms.answer_tokens_default,
         }
     }
@@ -372,7 +424,10 @@ fn days(days: u64) -> Span {
 impl Config {
     /// Reads a config from TOML text.
     pub fn parse(text: &str) -> Result<Config> {
-        toml::from_str(text).context("the config file does not hold")
+        let config: Config = toml::from_str(text).context("the config file does not hold")?;
+        config.free.check()?;
+        config.tiers.check()?;
+        Ok(config)
     }
 
     /// Returns where the database is.
@@ -392,12 +447,22 @@ impl Config {
             holdback: days(self.money.holdback_days),
             trusted_after: days(self.money.trusted_days),
             trusted_jobs: self.money.trusted_jobs,
+            trusted_pages: self.money.trusted_accounts,
+            trusted_charge_min: self.money.trusted_charge_min,
             price_default: price,
+            tiers: self.tiers.table(),
+            price_times_max: self.money.usual_times,
+            price_unnamed_max: Price::new(self.money.unnamed_input_max, self.money.unnamed_output_max),
+            voice_jobs_min: self.money.voice_jobs,
+            voices_min: self.money.voices.max(1),
+            follow_step_permille: self.money.follow_step_permille,
             answer_tokens_default: self.money.answer_tokens_default,
             free_answer_tokens_max: self.free.answer_tokens,
             free_prompt_tokens_max: self.free.prompt_tokens,
             free_jobs_per_day: self.free.jobs_per_day,
             free_price_max: Price::new(self.free.input_max, self.free.output_max),
+            free_per_answer_max: self.free.per_answer,
+            free_keep_max: self.free.keep,
             queue_max: self.limits.queue,
             queue_wait: Span::millis(self.time.queue_ms),
             // One beat may be late by a quarter; after two that never came the session is gone.
@@ -416,6 +481,9 @@ impl Config {
             campaigns_per_account_max: ads.campaigns_per_account,
             open_max: ads.open,
             pairs_max: ads.visitors,
+            clicks_per_visitor_day: ads.clicks_per_visitor,
+            impression_after: Span::millis(ads.seen_after_ms),
+            click_after: Span::millis(ads.click_after_ms),
             impression_within: Span::millis(ads.seen_within_ms),
             click_within: Span::millis(ads.click_within_ms),
             ..AdTerms::default()

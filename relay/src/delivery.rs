@@ -104,9 +104,13 @@ impl Delivery<'_> {
     }
 
     fn begun(self, first: bool) -> Result<(), Fault> {
-        if first && !self.house.desk.began(self.stream.job, self.lease) {
+        if !first {
+            return Ok(());
+        }
+        if !self.house.desk.began(self.stream.job, self.lease) {
             return Err(Fault::Stale);
         }
+        self.stream.began(self.lease);
         Ok(())
     }
 }

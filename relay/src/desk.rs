@@ -12,13 +12,14 @@ use std::{net::IpAddr, sync::Arc};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
-    Assignment, CloseReason, Counts, Effect, End, Market, ModelView, Payer, Refusal, Request, SessionView,
-    Tier, Usage,
+    Assignment, CloseReason, Counts, Effect, End, Entry, Market, ModelView, Payer, Refusal, Request,
+    SessionView, Terms, Tier, Usage,
 };
 use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
     earnings::Receipt,
     frame::{Cancel, Drain, Heartbeat, Inventory, Settled, close},
+    outlook::Outlook,
 };
 
 use crate::{
@@ -42,6 +43,7 @@ pub struct Desk {
 #[derive(Debug)]
 struct Shared {
     market: Mutex<Market>,
+    terms: Terms,
     streams: DashMap<JobId, Arc<Stream>>,
     sessions: DashMap<SessionId, Face>,
     store: Store,
@@ -49,7 +51,7 @@ struct Shared {
     store_queue_max: usize,
     listed: Mutex<Option<(Moment, Arc<Vec<ModelView>>)>>,
     /// Makes visitors' hashes unguessable.
-    salt: [u8; 16],
+    visitors_key: [u8; 32],
 }
 
 /// A live session as others see it.
@@ -65,8 +67,21 @@ pub struct Face {
 
 impl Desk {
     /// Sets up the desk over a market whose book is restored, and voids what died with the process before.
+    /// Nobody is the same visitor again after a restart.
     pub fn new(market: Market, store: Store, clock: Clock, store_queue_max: usize) -> Desk {
+        Desk::with_key(market, store, clock, store_queue_max, crate::chance::bytes())
+    }
+
+    /// The same with the key by which visitors are told from each other, also after a restart.
+    pub fn with_key(
+        market: Market,
+        store: Store,
+        clock: Clock,
+        store_queue_max: usize,
+        visitors_key: [u8; 32],
+    ) -> Desk {
         let shared = Shared {
+            terms: market.terms().clone(),
             market: Mutex::new(market),
             streams: DashMap::new(),
             sessions: DashMap::new(),
@@ -74,7 +89,7 @@ impl Desk {
             clock,
             store_queue_max,
             listed: Mutex::default(),
-            salt: crate::chance::bytes(),
+            visitors_key,
         };
         let desk = Desk { shared: Arc::new(shared) };
         desk.run(|market, now| market.recover(now));
@@ -91,10 +106,23 @@ impl Desk {
         &self.shared.store
     }
 
-    /// Lets a session in.
-    pub fn join(&self, session: SessionId, plugin: PluginId, face: Face, inventory: Inventory) {
+    /// Returns the market's terms.
+    pub fn terms(&self) -> &Terms {
+        &self.shared.terms
+    }
+
+    /// Lets a session in, whose visitors' number is [`Desk::visitor`] of where it comes from; `None` where that
+    /// is no visitor's network.
+    pub fn join(
+        &self,
+        session: SessionId,
+        plugin: PluginId,
+        network: Option<u64>,
+        face: Face,
+        inventory: Inventory,
+    ) {
         self.shared.sessions.insert(session, face);
-        self.run(|market, now| market.join(now, session, plugin, inventory));
+        self.run(|market, now| market.join_from(now, session, plugin, network, inventory));
     }
 
     /// Notes that a session offers something else.
@@ -249,6 +277,12 @@ impl Desk {
         self.shared.market.lock().sessions()
     }
 
+    /// Returns why jobs do not come to a plugin.
+    pub fn outlook(&self, plugin: PluginId) -> Outlook {
+        let now = self.now();
+        self.shared.market.lock().outlook(now, plugin)
+    }
+
     /// Returns how much of everything there is.
     pub fn counts(&self) -> Counts {
         self.shared.market.lock().counts()
@@ -261,7 +295,7 @@ impl Desk {
             IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
             IpAddr::V6(v6) => v6.octets(),
         };
-        let hash = Sha256::new().chain_update(self.shared.salt).chain_update(network).finalize();
+        let hash = Sha256::new().chain_update(self.shared.visitors_key).chain_update(network).finalize();
         u64::from_le_bytes(std::array::from_fn(|at| hash[at]))
     }
 
@@ -275,13 +309,19 @@ impl Desk {
             if effects.is_empty() {
                 return changed;
             }
+            // Entries that follow each other belong together.
+            let mut entries = Vec::new();
             for effect in effects {
-                self.execute(effect, &mut market, now);
+                if !matches!(effect, Effect::Record(_)) {
+                    self.shared.store.append(std::mem::take(&mut entries));
+                }
+                self.execute(effect, &mut entries, &mut market, now);
             }
+            self.shared.store.append(entries);
         }
     }
 
-    fn execute(&self, effect: Effect, market: &mut Market, now: Moment) {
+    fn execute(&self, effect: Effect, entries: &mut Vec<Entry>, market: &mut Market, now: Moment) {
         match effect {
             Effect::Assign(assignment) => self.assign(*assignment, now),
             Effect::Cancel { job, lease, session } => {
@@ -291,7 +331,8 @@ impl Desk {
                 let usage = self.stream(job).map(|stream| stream.usage()).unwrap_or_default();
                 market.fail(now, job, lease, FailCode::Cut, String::new(), usage);
             }
-            Effect::Record(entry) => self.shared.store.append(entry),
+            Effect::Record(entry) => entries.push(entry),
+            Effect::Visited(visit) => self.shared.store.visited(visit),
             Effect::Settled { job, receipt, tier, session, complete, discrepancy } => {
                 self.settled(job, receipt, tier, session, complete, discrepancy);
             }

@@ -16,8 +16,8 @@ use rekursing_protocol::{CampaignId, JobId, PluginId, SessionId};
 use tokio::sync::Semaphore;
 
 use crate::{
-    ads::Ads, chance, config::Config, desk::Desk, payouts::Payouts, receipt::Seal, replay::Replays,
-    store::Holder, top_ups::TopUps, upstream::Upstreams,
+    ads::Ads, chance, config::Config, crowds::Crowds, desk::Desk, payouts::Payouts, receipt::Seal,
+    replay::Replays, store::Holder, top_ups::TopUps, upstream::Upstreams,
 };
 
 /// What every handler and session shares.
@@ -43,6 +43,8 @@ pub struct House {
     pub upstreams: Upstreams,
     /// What signs receipts.
     pub seal: Seal,
+    /// Which models the public list of served jobs names.
+    pub crowds: Crowds,
     /// Live sessions, counted.
     pub sessions: Places,
     /// Calls per address.
@@ -175,7 +177,15 @@ pub struct Rates {
     connects: DefaultKeyedRateLimiter<IpAddr>,
     free_requests: DefaultKeyedRateLimiter<IpAddr>,
     keys: DefaultKeyedRateLimiter<IpAddr>,
+    outlooks: DefaultKeyedRateLimiter<PluginId>,
+    payouts: DefaultKeyedRateLimiter<PluginId>,
 }
+
+/// How often a plugin may change something about its payouts: they are all changed in one line.
+const PAYOUT_CHANGES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
+
+/// How often a plugin may ask for its outlook.
+const OUTLOOKS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(12).unwrap();
 
 impl Rates {
     /// Sets up the limits of a config.
@@ -188,12 +198,24 @@ impl Rates {
             connects: per_minute(config.limits.connects_per_minute),
             free_requests: per_minute(config.limits.free_requests_per_minute),
             keys: per_minute(config.limits.keys_per_minute),
+            outlooks: RateLimiter::keyed(Quota::per_minute(OUTLOOKS_PER_MINUTE)),
+            payouts: RateLimiter::keyed(Quota::per_minute(PAYOUT_CHANGES_PER_MINUTE)),
         }
     }
 
     /// Counts a registration.
     pub fn registration(&self, address: IpAddr) -> bool {
         self.registrations.check_key(&address).is_ok()
+    }
+
+    /// Counts a change of a plugin's payouts.
+    pub fn payout(&self, plugin: PluginId) -> bool {
+        self.payouts.check_key(&plugin).is_ok()
+    }
+
+    /// Counts a plugin's look at its outlook.
+    pub fn outlook(&self, plugin: PluginId) -> bool {
+        self.outlooks.check_key(&plugin).is_ok()
     }
 
     /// Counts a plugin's connection.
@@ -211,9 +233,12 @@ impl Rates {
         self.keys.check_key(&address).is_ok()
     }
 
-    /// Forgets addresses that have been quiet.
+    /// Forgets addresses and plugins that have been quiet.
     pub fn tidy(&self) {
         for rate in [&self.registrations, &self.connects, &self.free_requests, &self.keys] {
+            rate.retain_recent();
+        }
+        for rate in [&self.outlooks, &self.payouts] {
             rate.retain_recent();
         }
     }

@@ -5,6 +5,7 @@ mod ads;
 mod analytics;
 pub mod answers;
 pub mod caller;
+mod finish;
 mod models;
 pub(crate) mod once;
 mod openapi;

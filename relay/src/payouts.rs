@@ -5,9 +5,11 @@
 //! in the ledger; then it is done. So a relay that dies anywhere finds out where it was, and a rail is
 //! asked again for what it may have done, with the same bytes, and never for the same twice.
 //!
-//! `step.rs` takes one payout one step further, `work.rs` does so for as long as the relay runs, and
-//! `rails.rs` sets up the rails. What a payout costs and moves is `rekursing_market::payout`'s to say.
+//! `step.rs` takes one payout one step further, `work.rs` does so for as long as the relay runs,
+//! `by_hand.rs` ends one of which no rail can tell, and `rails.rs` sets up the rails. What a payout costs
+//! and moves is `rekursing_market::payout`'s to say.
 
+mod by_hand;
 mod rails;
 mod step;
 mod view;
@@ -17,7 +19,7 @@ use rekursing_market::{
     Account,
     payout::{CHANGE_WAIT, Quote, QuoteRefusal, Schedule, State, Step, Tariff},
 };
-use rekursing_protocol::{Moment, Nanos, PayoutId, PluginId, Span};
+use rekursing_protocol::{Day, Moment, Nanos, PayoutId, PluginId, Span};
 use rekursing_rails::{BadDestination, Destination, Method};
 use tokio::sync::{Mutex, Notify};
 
@@ -25,7 +27,7 @@ use crate::{
     chance,
     config::Config,
     desk::Desk,
-    store::{PayoutMethod, PayoutRow, Store, Submitted},
+    store::{Act, Ending, PayoutMethod, PayoutRow, Store, Submitted},
     telemetry,
 };
 
@@ -41,6 +43,9 @@ pub struct Payouts {
     rules: Rules,
     /// Held while a state is read, decided on and posted: two who decide at once could both be right.
     turn: Mutex<()>,
+    /// Held while something is asked of a method's rail, in the order of [`Method::ALL`]; taken before the
+    /// turn.
+    asking: [Mutex<()>; 3],
     /// Wakes the workers.
     wake: Notify,
 }
@@ -71,6 +76,15 @@ pub struct Wish {
     pub schedule: Schedule,
 }
 
+/// Who takes a payout back.
+#[derive(Debug)]
+pub enum By {
+    /// An owner, who may do so with his own alone.
+    Owner(PluginId),
+    /// The operator, with what his log says of it.
+    Operator(Act),
+}
+
 /// What asking for a payout came to.
 #[derive(Debug)]
 pub enum Asked {
@@ -98,6 +112,14 @@ pub enum Denial {
     /// The amount does not hold.
     #[error(transparent)]
     Quote(#[from] QuoteRefusal),
+    /// The destination was changed a moment ago, perhaps by somebody else than the owner.
+    #[error("the destination was changed: nothing is paid out to it before {} UTC", minute(*until))]
+    Held {
+        /// Until when.
+        until: Moment,
+        /// How long that is.
+        left: Span,
+    },
     /// The owner has as many under way as he may.
     #[error("{most} payouts are under way already; wait until one of them has ended")]
     TooMany {
@@ -112,6 +134,24 @@ pub enum Denial {
     Late {
         /// Where it stands.
         state: State,
+    },
+    /// It is not under way at its rail.
+    #[error("the payout is {state}, and only one that is sent can be settled by hand")]
+    NotSent {
+        /// Where it stands.
+        state: State,
+    },
+    /// The rail knows better.
+    #[error("the payout's rail says otherwise: {told}")]
+    RailDiffers {
+        /// What it says.
+        told: String,
+    },
+    /// More than the whole payout is said to have gone as cost.
+    #[error("a rail takes at most the payout, {most} USD")]
+    Cost {
+        /// The payout.
+        most: Nanos,
     },
     /// The store failed.
     #[error("the store does not do it")]
@@ -143,7 +183,8 @@ impl Rules {
 impl Payouts {
     /// Sets payouts up over a desk whose store has forgotten what the ledger never had.
     pub fn new(desk: Desk, rails: Rails, rules: Rules) -> Payouts {
-        Payouts { desk, rails, rules, turn: Mutex::default(), wake: Notify::new() }
+        let (turn, asking) = Default::default();
+        Payouts { desk, rails, rules, turn, asking, wake: Notify::new() }
     }
 
     /// Returns how an owner wants to be paid, if he has said so.
@@ -151,7 +192,7 @@ impl Payouts {
         Ok(self.store().payout_method(owner).await?.filter(|method| !method.removed))
     }
 
-    /// Sets how an owner wants to be paid. Another destination than before makes automatic payouts wait.
+    /// Sets how an owner wants to be paid. Another destination than before makes payouts wait.
     pub async fn set_method(&self, owner: PluginId, wish: Wish, now: Moment) -> Result<PayoutMethod, Denial> {
         let Wish { method, destination, threshold, schedule } = wish;
         let destination = match self.rails.rail(method) {
@@ -191,7 +232,7 @@ impl Payouts {
     }
 
     /// Asks for a payout of an amount, or of everything. Nothing happens unless the cost that was
-    /// `accepted` is what it costs.
+    /// `accepted` is what it costs, and the destination is not a new one.
     pub async fn ask(
         &self,
         id: PayoutId,
@@ -205,6 +246,10 @@ impl Payouts {
         let quote = self.rules.tariff(method.method).quote(amount, self.available(owner))?;
         if accepted != Some(quote.cost) {
             return Ok(Asked::Quoted(method, quote));
+        }
+        let until = method.held_until;
+        if until > now {
+            return Err(Denial::Held { until, left: until.since(now) });
         }
         let most = self.rules.under_way_max;
         if self.store().payouts_under_way_of(owner).await? >= most {
@@ -238,22 +283,18 @@ impl Payouts {
         Ok(())
     }
 
-    /// Gives a payout that was not sent back to its owner; `owner` is `None` for the operator, who may do
-    /// so with everybody's.
-    pub async fn cancel(
-        &self,
-        id: PayoutId,
-        owner: Option<PluginId>,
-        reason: &str,
-        now: Moment,
-    ) -> Result<PayoutRow, Denial> {
+    /// Gives a payout that was not sent back to its owner.
+    pub async fn cancel(&self, id: PayoutId, by: By, reason: &str, now: Moment) -> Result<PayoutRow, Denial> {
         let _turn = self.turn.lock().await;
         let payout = self.known(id).await?;
-        if owner.is_some_and(|owner| owner != payout.owner) {
-            return Err(Denial::NotFound);
-        }
+        let act = match by {
+            By::Owner(owner) if owner != payout.owner => return Err(Denial::NotFound),
+            By::Owner(_) => None,
+            By::Operator(act) => Some((now, act)),
+        };
         requested_only(&payout)?;
-        self.decide(&payout, State::Cancelled, Nanos::ZERO, None, Some(reason.to_owned())).await?;
+        let end = Ending { act, ..Ending::of(State::Cancelled, reason) };
+        self.store().decide_payout(id, end).await?;
         self.finish(id, now).await?;
         self.known(id).await
     }
@@ -265,6 +306,10 @@ impl Payouts {
         self.store().approve_payout(id, now).await?;
         self.wake.notify_waiters();
         self.known(id).await
+    }
+
+    fn asking(&self, method: Method) -> &Mutex<()> {
+        &self.asking[method as usize]
     }
 
     fn store(&self) -> &Store {
@@ -300,6 +345,7 @@ impl Payouts {
             tries: 0,
             due: now,
             closed: None,
+            by_hand: false,
             reached: [None; 5],
         }
     }
@@ -327,6 +373,12 @@ fn requested_only(payout: &PayoutRow) -> Result<(), Denial> {
         Some(state) => Err(Denial::Late { state }),
         None => Err(Denial::NotFound),
     }
+}
+
+/// Writes the minute in which something will have happened.
+fn minute(at: Moment) -> String {
+    let minutes = at.0.div_ceil(60_000);
+    format!("{} {:02}:{:02}", Day(minutes / 1_440), minutes / 60 % 24, minutes % 60)
 }
 
 /// Makes an id for a payout.

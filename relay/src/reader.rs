@@ -69,7 +69,7 @@ impl Reader {
         if let Some(batch) = self.waiting.take() {
             return Poll::Ready(batch);
         }
-        self.stream.poll_take(context).map(|batch| {
+        self.stream.poll_take(context, self.desk.now()).map(|batch| {
             self.ended |= batch.ending.is_some();
             batch
         })

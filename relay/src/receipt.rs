@@ -8,7 +8,7 @@ use rekursing_market::ledger::{Account, Entry, EntryKind, Settle};
 use rekursing_protocol::{
     Day, Moment, PluginId,
     receipt::{
-        FullReceipt, Hold, PaidBy, PublicKey, PublicKeys, Settlement, Signature, SignedReceipt, State,
+        Ad, FullReceipt, Hold, PaidBy, PublicKey, PublicKeys, Settlement, Signature, SignedReceipt, State,
     },
 };
 use sha2::{Digest, Sha256};
@@ -78,11 +78,11 @@ impl Seal {
             },
             charge: settled.map(|settle| settle.charge).unwrap_or_default(),
             ended_at,
-            settlement: settled.map(|settle| self.settlement(settle, ended_at.unwrap_or_default())),
+            settlement: settled.map(|settle| self.settlement(settle, ended_at.unwrap_or_default(), job.ad)),
         })
     }
 
-    fn settlement(&self, settle: &Settle, at: Moment) -> Settlement {
+    fn settlement(&self, settle: &Settle, at: Moment, ad: Option<Ad>) -> Settlement {
         let month = Day(at.day()).month().to_string();
         Settlement {
             model: settle.model.clone(),
@@ -99,7 +99,7 @@ impl Seal {
             earned: settle.earned(),
             held_back: settle.held_back,
             release_at: settle.release_at(),
-            ad: None,
+            ad,
         }
     }
 
@@ -177,6 +177,8 @@ fn check(receipt: &FullReceipt) -> Result<()> {
     ensure!(parts == Some(receipt.charge), "fee and earning are not the charge");
     ensure!(receipt.charge <= amount, "the charge is more than was set aside");
     ensure!(settled.held_back <= settled.earned, "more is held back than was earned");
+    let is_free = receipt.paid_by == PaidBy::Free;
+    ensure!(is_free || settled.ad.is_none(), "an ad beside an answer that was paid for");
     Ok(())
 }
 

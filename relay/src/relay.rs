@@ -27,6 +27,7 @@ use crate::{
     chance,
     clock::Clock,
     config::Config,
+    crowds::Crowds,
     desk::Desk,
     house::{House, Identity, Keys, Places, Rates},
     http::router::Routes,
@@ -93,7 +94,12 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     for (key, taken) in taken {
         market.restore_key(key, taken);
     }
-    market.recall(clock.now(), unstarted.history(clock.now())?);
+    let charge_min = market.terms().trusted_charge_min;
+    market.recall(clock.now(), unstarted.history(clock.now(), charge_min)?);
+    for visit in unstarted.visits(clock.now(), market.terms().free_visitors_max)? {
+        market.restore_visit(clock.now(), visit);
+    }
+    let visitors_key = unstarted.relay_key("visitors", chance::bytes())?;
 
     // Other processes can change the database before the desk is there; the store then tells again.
     let desk_slot: Arc<OnceLock<Desk>> = Arc::default();
@@ -109,7 +115,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         })
     };
     let store = unstarted.start(opening.last, on_foreign)?;
-    let desk = Desk::new(market, store, clock, config.limits.store_queue);
+    let desk = Desk::with_key(market, store, clock, config.limits.store_queue, visitors_key);
     // The slot is this function's own, so it is empty.
     let _ = desk_slot.set(desk.clone());
 
@@ -133,6 +139,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         room: Arc::new(Semaphore::new(config.limits.requests_bytes / 1_024)),
         long_reads: Semaphore::new(2),
         top_ups,
+        crowds: Crowds::new(config.public_providers_min),
         replays: Replays::new(config.limits.replay_bytes, Span::millis(config.time.replay_ms)),
         config,
         ads: Ads::new(kept, desk.clone()),

@@ -62,7 +62,7 @@ impl Report {
         let (tokens, ms) = if self.streamed {
             (tokens.saturating_sub(1), finish.generation.0)
         } else {
-            (tokens, finish.first_token.0 + finish.generation.0)
+            (tokens, finish.generation.0)
         };
         if tokens > 0 && ms > 0 {
             // Tokens and milliseconds of one answer stay far below 2⁵³.

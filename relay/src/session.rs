@@ -42,10 +42,10 @@ impl From<Closing> for Exit {
     }
 }
 
-/// Runs a session to its end.
-pub async fn run(house: Arc<House>, mut socket: Box<WebSocket>) {
+/// Runs a session to its end. Its network is that of [`crate::desk::Desk::join`].
+pub async fn run(house: Arc<House>, network: Option<u64>, mut socket: Box<WebSocket>) {
     // Boxed, because a session is mostly idle and its task is as large as its largest step.
-    let exit = match Box::pin(greet(&house, &mut socket)).await {
+    let exit = match Box::pin(greet(&house, network, &mut socket)).await {
         Ok((session, face)) => {
             let frames = Frames::new(Arc::clone(&house), session);
             let exit = Box::pin(serve(&house, &mut socket, face.outbox, frames)).await;
@@ -75,7 +75,11 @@ async fn farewell(socket: &mut WebSocket, frame: Message) {
 }
 
 /// Says hello and finds out who is there.
-async fn greet(house: &Arc<House>, socket: &mut WebSocket) -> Result<(SessionId, crate::desk::Face), Exit> {
+async fn greet(
+    house: &Arc<House>,
+    network: Option<u64>,
+    socket: &mut WebSocket,
+) -> Result<(SessionId, crate::desk::Face), Exit> {
     if !house.sessions.enter(house.config.limits.sessions) {
         return Err(Closing { code: close::OVERLOADED, why: "as many sessions as there may be" }.into());
     }
@@ -89,7 +93,7 @@ async fn greet(house: &Arc<House>, socket: &mut WebSocket) -> Result<(SessionId,
     let text = tokio::time::timeout(patience, next_text(socket))
         .await
         .map_err(|_| Closing { code: close::NOT_IDENTIFIED, why: "nobody said who they are" })??;
-    let (session, face) = identify::admit(house, &text)?;
+    let (session, face) = identify::admit(house, network, &text)?;
     let ready = send(house, socket, &ToPlugin::Ready(Ready { session })).await;
     if let Err(exit) = ready {
         house.desk.leave(session);

@@ -28,6 +28,7 @@ mod sql;
 mod statements;
 mod top_ups;
 mod usage;
+mod visits;
 mod writer;
 
 use std::{
@@ -41,7 +42,7 @@ use std::{
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use rekursing_market::{
-    History,
+    History, Visit,
     ledger::{Account, Entry},
 };
 use rekursing_protocol::{JobId, Moment, Nanos};
@@ -50,12 +51,13 @@ use tokio::sync::oneshot;
 pub use asked::Asked;
 pub use audit::{Audit, audit};
 pub use campaigns::{AdCount, AdDay, Placed};
+pub use entries::Correctable;
 pub use grants::{GRANT_MAX, grant_of};
 pub use identities::{Plugin, Upstream};
 pub use keys::{Holder, Key, LINE_MAX, Made, NewKey, Purse, Usage, descendants};
 pub use operator_log::{Act, Deed, LogLine};
 pub use payout_methods::PayoutMethod;
-pub use payouts::{PayoutRow, Submitted};
+pub use payouts::{Ending, PayoutRow, Submitted};
 use queue::Queue;
 pub use receipts::{Job, ReceiptKey};
 pub use revenue::{Cash, Revenue, RevenueDay, RevenueModel, Sources};
@@ -70,8 +72,10 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the writer is handed, in order.
 enum Write {
-    /// A ledger entry.
-    Entry(Box<Entry>),
+    /// Ledger entries, all of them in one transaction.
+    Entries(Vec<Entry>),
+    /// What a visitor has had, in the same transaction as the entries.
+    Visit(Visit),
     /// A change of identities, in the same transaction as its neighbours.
     Change(Change),
     /// Runs once everything before it is durable.
@@ -108,7 +112,8 @@ struct Shared {
 impl std::fmt::Debug for Write {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Write::Entry(_) => "Entry",
+            Write::Entries(_) => "Entries",
+            Write::Visit(_) => "Visit",
             Write::Change(_) => "Change",
             Write::Then(_) => "Then",
             Write::Stop => "Stop",
@@ -140,10 +145,12 @@ impl Store {
         Ok(Unstarted { location: location.clone(), sql })
     }
 
-    /// Queues a ledger entry. It is written with whatever comes next that somebody waits for, or a
-    /// moment later: what nobody waits for wakes no thread.
-    pub fn append(&self, entry: Entry) {
-        self.shared.queue.push(Write::Entry(Box::new(entry)), false);
+    /// Queues ledger entries that are stored together or not at all. They are written with whatever comes
+    /// next that somebody waits for, or a moment later: what nobody waits for wakes no thread.
+    pub fn append(&self, entries: Vec<Entry>) {
+        if !entries.is_empty() {
+            self.shared.queue.push(Write::Entries(entries), false);
+        }
     }
 
     /// Runs `then` once everything queued before is durable. It runs on the writer's thread and
@@ -278,9 +285,10 @@ impl Unstarted {
         self.sql.view(audit::open)
     }
 
-    /// Reads what prices, fees and holding back depend on.
-    pub fn history(&mut self, now: Moment) -> Result<History> {
-        self.sql.view(|sql| history::read(sql, now)).context("could not read the history")
+    /// Reads what prices, fees and holding back depend on. Jobs that were charged less than
+    /// `trusted_charge_min` count for no trust.
+    pub fn history(&mut self, now: Moment, trusted_charge_min: Nanos) -> Result<History> {
+        self.sql.view(|sql| history::read(sql, now, trusted_charge_min)).context("could not read the history")
     }
 
     /// Starts the writer. `on_foreign` hears of what other processes change, and of money from outside

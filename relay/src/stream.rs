@@ -7,6 +7,7 @@
 mod attempt;
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -18,7 +19,7 @@ use rekursing_protocol::{FailCode, JobId, Moment, Span, earnings::Receipt};
 use serde_json::value::RawValue;
 
 use crate::{
-    answer::{self, Read, Unread},
+    answer::{self, Form, Read, Unread},
     outbox::Outbox,
     tokens::{Counter, Tokenizer},
     work::Work,
@@ -82,9 +83,9 @@ pub struct Finish {
     pub reason: String,
     /// The whole answer's JSON when it was not streamed, else empty.
     pub body: String,
-    /// Until the first token, from the start at the plugin.
+    /// Until the first token, from the start at the plugin; zero of a whole answer.
     pub first_token: Span,
-    /// From the first token to the last.
+    /// From the first token to the last; of a whole answer from the start to the end.
     pub generation: Span,
 }
 
@@ -122,6 +123,7 @@ pub struct Stream {
     /// What to do.
     pub work: Work,
     window: u32,
+    form: Form,
     state: Mutex<State>,
 }
 
@@ -161,7 +163,8 @@ pub struct Patience {
 impl Stream {
     /// Makes a stream with `window` bytes between plugin and page.
     pub fn new(job: JobId, work: Work, window: u32) -> Arc<Stream> {
-        Arc::new(Stream { job, work, window, state: Mutex::default() })
+        let form = Form { call: work.call, streamed: work.streamed, tools: work.has_tools() };
+        Arc::new(Stream { job, work, window, form, state: Mutex::default() })
     }
 
     /// Notes who has the job. What an earlier attempt left is dropped: the page saw none of it.
@@ -206,42 +209,62 @@ impl Stream {
         self.window
     }
 
-    /// Takes a piece of text from the plugin. Returns whether it is the attempt's first.
+    /// Lets the page see what an attempt delivers, from its first piece on. Called once the desk has noted
+    /// that the answer began: until then the job may go to somebody else, and the page must not have seen a
+    /// word of it.
+    pub fn began(&self, lease: u32) {
+        let mut state = self.state.lock();
+        if let Ok(attempt) = state.attempt(lease) {
+            attempt.begun = true;
+            state.wake();
+        }
+    }
+
+    /// Takes a piece of text from the plugin. Returns whether it is the attempt's first, which the page does
+    /// not see before [`Stream::began`].
     pub fn text(&self, lease: u32, n: u32, text: &str, now: Moment) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
-        if !attempt.step(self, true, n, text.len())? {
+        if !attempt.step(self, true, n, text.len(), now)? {
             return Ok(false);
         }
-        attempt.counter.push(text);
+        attempt.count(now, |counter| counter.push(text));
         let first = attempt.arrived(now);
         match state.pieces.back_mut() {
             Some(Piece::Text(waiting)) => waiting.push_str(text),
             _ => state.pieces.push_back(Piece::Text(text.to_owned())),
         }
-        state.wake(now);
+        state.arrived(now);
         Ok(first)
     }
 
-    /// Takes a piece that is more than text. Returns whether it is the attempt's first.
+    /// Takes a piece that is more than text, of which the page gets what it is shown. Returns whether it is
+    /// the attempt's first, which the page does not see before [`Stream::began`].
     pub fn choices(&self, lease: u32, n: u32, choices: &RawValue, now: Moment) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
         let piece = on_one_line(choices)?;
-        let bytes = if is_empty(&piece) { 0 } else { choices.get().len() };
-        if (1..CHOICES_BYTES_MIN).contains(&bytes) {
+        let shown = answer::shown(piece.get());
+        if shown.as_ref().is_some_and(|shown| shown.len() < CHOICES_BYTES_MIN) {
             return Err(Fault::TooSmall);
         }
-        if !attempt.step(self, true, n, bytes)? {
+        let bytes = if is_empty(&piece) { 0 } else { choices.get().len() };
+        if !attempt.step(self, true, n, bytes, now)? {
             return Ok(false);
         }
-        answer::count_choices(choices.get(), &mut attempt.counter);
+        let Some(shown) = shown else { return attempt.hide(self, bytes).map(|()| false) };
+        attempt.take(self, bytes.saturating_sub(shown.len()));
+        let piece = match shown {
+            Cow::Borrowed(_) => piece,
+            Cow::Owned(shown) => RawValue::from_string(shown).map_err(|_| Fault::WrongKind)?,
+        };
+        attempt.count(now, |counter| answer::count_choices(piece.get(), self.form, counter));
         let first = attempt.arrived(now);
         if state.pieces.len() >= (self.window / WINDOW_BYTES_PER_PIECE) as usize {
             return Err(Fault::OverCredit);
         }
         state.pieces.push_back(Piece::Choices(piece));
-        state.wake(now);
+        state.arrived(now);
         Ok(first)
     }
 
@@ -250,7 +273,7 @@ impl Stream {
     pub fn body(&self, lease: u32, n: u32, part: &str, now: Moment, bytes_max: usize) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
-        if !attempt.step(self, false, n, part.len())? {
+        if !attempt.step(self, false, n, part.len(), now)? {
             return Ok(false);
         }
         attempt.arrived(now);
@@ -281,7 +304,7 @@ impl Stream {
             return Ok(None);
         }
         let counter = std::mem::replace(&mut attempt.counter, Counter::new(Tokenizer::Rule));
-        Ok(Some(Unread { body: std::mem::take(&mut attempt.body), counter }))
+        Ok(Some(Unread { body: std::mem::take(&mut attempt.body), counter, form: self.form }))
     }
 
     /// Takes a whole answer back that was read.
@@ -297,7 +320,7 @@ impl Stream {
     pub fn usage(&self) -> Usage {
         let state = self.state.lock();
         let Some(attempt) = &state.attempt else { return Usage::default() };
-        let (first_token, generation) = attempt.speeds();
+        let (first_token, generation) = attempt.speeds(self.work.streamed);
         Usage {
             prompt_tokens: attempt.prompt_tokens.unwrap_or(self.work.prompt_tokens),
             answer_tokens: attempt.counter.total(),
@@ -305,7 +328,7 @@ impl Stream {
             claimed_answer: attempt.claimed.1,
             first_token,
             generation,
-            throttled: attempt.throttled,
+            stalled: attempt.stalled,
         }
     }
 
@@ -313,7 +336,7 @@ impl Stream {
     pub fn settled(&self, receipt: Receipt, tier: Tier, complete: bool) {
         let mut state = self.state.lock();
         if complete && let Some(attempt) = &mut state.attempt {
-            let (first_token, generation) = attempt.speeds();
+            let (first_token, generation) = attempt.speeds(self.work.streamed);
             let finish = Finish {
                 receipt,
                 tier,
@@ -346,9 +369,9 @@ impl Stream {
     }
 
     /// Takes what is new, for the page.
-    pub fn poll_take(&self, context: &mut Context<'_>) -> Poll<Batch> {
+    pub fn poll_take(&self, context: &mut Context<'_>, now: Moment) -> Poll<Batch> {
         let mut state = self.state.lock();
-        if state.pieces.is_empty() && state.ending.is_none() {
+        if !state.is_to_be_seen() {
             if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
                 state.waker = Some(context.waker().clone());
             }
@@ -356,9 +379,10 @@ impl Stream {
         }
         let pieces = std::mem::take(&mut state.pieces);
         let ending = state.ending.take();
-        state.untaken_since = None;
+        let untaken_since = state.untaken_since.take();
         let taken: usize = pieces.iter().map(Piece::len).sum();
         if let Some(attempt) = state.attempt.as_mut().filter(|_| ending.is_none()) {
+            attempt.read(now, untaken_since.unwrap_or(now));
             attempt.take(self, taken);
         }
         Poll::Ready(Batch { pieces, ending })
@@ -407,15 +431,34 @@ impl State {
         self.attempt.as_mut().filter(|attempt| attempt.assignment.lease == lease).ok_or(Fault::Stale)
     }
 
-    fn wake(&mut self, now: Moment) {
+    fn is_begun(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.begun)
+    }
+
+    /// Tells whether there is something for the page.
+    fn is_to_be_seen(&self) -> bool {
+        self.ending.is_some() || self.is_begun() && !self.pieces.is_empty()
+    }
+
+    fn arrived(&mut self, now: Moment) {
         self.untaken_since.get_or_insert(now);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+        if self.is_begun() {
+            self.wake();
         }
     }
 
     fn end(&mut self, ending: Ending) {
-        self.ending.get_or_insert(ending);
+        if self.ending.is_none() {
+            // What is neither begun nor charged was nobody's answer.
+            if !self.is_begun() && ending.is_fruitless() {
+                self.pieces.clear();
+            }
+            self.ending = Some(ending);
+        }
+        self.wake();
+    }
+
+    fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

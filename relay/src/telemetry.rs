@@ -171,6 +171,7 @@ fn name(code: FailCode) -> &'static str {
         FailCode::Unauthorized => "unauthorized",
         FailCode::ServerError => "server_error",
         FailCode::Malformed => "malformed",
+        FailCode::TooLarge => "too_large",
         FailCode::Cut => "cut",
         FailCode::Stalled => "stalled",
         FailCode::Empty => "empty",

@@ -155,17 +155,20 @@ pub struct Counter {
     /// The last place in `gathered` where a word surely begins; 0 when there is none.
     boundary: usize,
     bytes: u64,
+    words: u64,
 }
 
 impl Counter {
     /// Begins to count.
     pub fn new(tokenizer: Tokenizer) -> Counter {
-        Counter { tokenizer, counted: 0, gathered: String::new(), boundary: 0, bytes: 0 }
+        Counter { tokenizer, counted: 0, gathered: String::new(), boundary: 0, bytes: 0, words: 0 }
     }
 
     /// Takes the next piece.
     pub fn push(&mut self, piece: &str) {
         self.bytes += piece.len() as u64;
+        self.words +=
+            u64::from(piece.contains(|letter: char| !letter.is_whitespace() && !letter.is_control()));
         let Tokenizer::Family(vocabulary) = self.tokenizer else { return };
         let mut rest = piece;
         while !rest.is_empty() {
@@ -198,6 +201,11 @@ impl Counter {
             Tokenizer::Family(vocabulary) => self.counted + vocabulary.count(&self.gathered) as u64,
             Tokenizer::Rule => self.bytes.div_ceil(BYTES_PER_TOKEN),
         }
+    }
+
+    /// Returns how many pieces so far hold more than white space.
+    pub fn words(&self) -> u64 {
+        self.words
     }
 
     /// Returns the bytes of all pieces so far.

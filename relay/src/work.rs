@@ -36,6 +36,12 @@ impl Work {
         prompt::recount(self.call, &self.fields, tokenizer).unwrap_or(self.prompt_tokens)
     }
 
+    /// Tells whether the page gave tools. It may say so of a request in which something else has that name;
+    /// within a text the name would stand between escaped quotes.
+    pub fn has_tools(&self) -> bool {
+        self.fields.contains("\"tools\":")
+    }
+
     /// Returns the request's object with the limit of tokens that the hold covers; 0 for none.
     ///
     /// # Panics

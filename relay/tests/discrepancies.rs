@@ -33,7 +33,7 @@ fn join(house: &House, models: &[&str]) {
     let face = Face { outbox: Outbox::new(100), name: "".into(), gpu: Arc::new(Gpu::default()) };
     let offers = models.iter().map(|model| offer(model)).collect();
     let inventory = Inventory { offers, slots: 1, paused: false };
-    house.desk.join(SessionId::from_bits(1), PluginId::from_bits(2), face, inventory);
+    house.desk.join(SessionId::from_bits(1), PluginId::from_bits(2), None, face, inventory);
 }
 
 /// Asks a model for an answer, which is `one`; the server says that it took so many tokens.
@@ -44,7 +44,6 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         job,
         payer,
         spender: None,
-        owner_of_page: None,
         kind: OfferKind::Text,
         model: Wish::Named(model.to_owned()),
         tier: Tier::Standard,
@@ -56,6 +55,7 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         millitokens_per_second_min: 0,
         quantizations: Vec::new(),
         needs_vision: false,
+        ad_expected: Nanos::ZERO,
         stream: true,
     };
     let fields = String::new();

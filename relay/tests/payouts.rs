@@ -74,7 +74,20 @@ impl Case {
     }
 
     async fn call(&self, method: Method, path: &str, bearer: &str, body: Value) -> (StatusCode, Value) {
+        self.named(method, path, bearer, body, None).await
+    }
+
+    /// The same with an `Idempotency-Key`.
+    async fn named(
+        &self,
+        method: Method,
+        path: &str,
+        bearer: &str,
+        body: Value,
+        name: Option<&str>,
+    ) -> (StatusCode, Value) {
         let request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(bearer);
+        let request = name.into_iter().fold(request, |request, name| request.header("idempotency-key", name));
         let request = if body.is_null() {
             request
         } else {
@@ -102,14 +115,8 @@ async fn a_payout_that_is_asked_for_again_by_its_name_is_the_same_one() {
     let case = Case::new("").await;
     let wish = json!({"method": "paypal", "destination": "ada@example.com", "threshold": "10"});
     assert_eq!(case.own(Method::PUT, "/method", wish).await.0, StatusCode::OK);
-    let ask = async |body: Value| {
-        let url = format!("{}/api/plugin/payouts/{}", case.url, case.plugin);
-        let request = case.client.post(url).bearer_auth(&case.secret).header("idempotency-key", "one");
-        let request = request.header("content-type", "application/json").body(body.to_string());
-        let response = request.send().await.unwrap();
-        let status = response.status();
-        (status, serde_json::from_slice::<Value>(&response.bytes().await.unwrap()).unwrap())
-    };
+    let path = format!("/api/plugin/payouts/{}", case.plugin);
+    let ask = async |body: Value| case.named(Method::POST, &path, &case.secret, body, Some("one")).await;
     let accepted = json!({"amount": "5", "accept": "0.25"});
     assert_eq!(ask(json!({"amount": "5"})).await.0, StatusCode::OK, "a quote makes nothing");
     let (status, first) = ask(accepted.clone()).await;
@@ -119,6 +126,157 @@ async fn a_payout_that_is_asked_for_again_by_its_name_is_the_same_one() {
     assert_eq!((status, code(&other)), (StatusCode::CONFLICT, "idempotency_key_reused"));
     let (_, all) = case.own(Method::GET, "", Value::Null).await;
     assert_eq!(all["payouts"].as_array().unwrap().len(), 1);
+    case.end().await;
+}
+
+/// Sends a call and hangs up at once, without reading a word.
+async fn hang_up(case: &Case, path: &str, name: &str, body: &Value) {
+    use tokio::io::AsyncWriteExt;
+    let address = case.url.strip_prefix("http://").unwrap();
+    let (secret, body) = (&case.secret, body.to_string());
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {secret}\r\ncontent-type: \
+         application/json\r\nidempotency-key: {name}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    socket.write_all(head.as_bytes()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_and_asks_again_by_the_same_name_has_one_payout() {
+    let case = Case::new("").await;
+    let wish = json!({"method": "paypal", "destination": "ada@example.com", "threshold": "5"});
+    assert_eq!(case.own(Method::PUT, "/method", wish).await.0, StatusCode::OK);
+    let path = format!("/api/plugin/payouts/{}", case.plugin);
+    let body = json!({"amount": "5", "accept": "0.25"});
+    for round in 1..=3 {
+        let name = format!("round {round}");
+        hang_up(&case, &path, &name, &body).await;
+        let answer = loop {
+            let call = case.named(Method::POST, &path, &case.secret, body.clone(), Some(&name));
+            let (status, answer) = call.await;
+            if code(&answer) != "idempotency_running" {
+                assert_eq!(status, StatusCode::CREATED, "{answer}");
+                break answer;
+            }
+        };
+        let (_, listed) = case.own(Method::GET, "", Value::Null).await;
+        let payouts = listed["payouts"].as_array().unwrap();
+        assert_eq!(payouts.len(), round, "{listed}");
+        assert!(payouts.iter().any(|payout| payout["id"] == answer["payout"]["id"]));
+    }
+    case.end().await;
+}
+
+#[tokio::test]
+async fn a_plugin_changes_its_payouts_so_often_and_no_more() {
+    let case = Case::new("").await;
+    let mut refused = 0;
+    for _ in 0..40 {
+        let (status, answer) = case.own(Method::DELETE, "/method", Value::Null).await;
+        refused += usize::from(status == StatusCode::TOO_MANY_REQUESTS && code(&answer) == "rate_limited");
+    }
+    assert!((1..=10).contains(&refused), "{refused}");
+    assert_eq!(case.own(Method::GET, "", Value::Null).await.0, StatusCode::OK, "looking is free");
+    case.end().await;
+}
+
+#[tokio::test]
+async fn what_is_done_about_a_payout_by_its_name_is_done_once_and_answered_alike() {
+    let case = Case::new("[payouts]\napproval = true\napproval_above = \"6\"").await;
+    let wish = json!({"method": "paypal", "destination": "ada@example.com"});
+    case.own(Method::PUT, "/method", wish).await;
+    let mut ids = Vec::new();
+    for amount in ["7", "8"] {
+        let (_, made) = case.own(Method::POST, "", json!({"amount": amount, "accept": "0.25"})).await;
+        ids.push(made["payout"]["payoutId"].as_str().unwrap().to_owned());
+    }
+    let [first, second] = [0, 1].map(|at| format!("/api/operator/payouts/{}", ids[at]));
+    let own = format!("/api/plugin/payouts/{}/{}", case.plugin, ids[0]);
+    let why = json!({"reason": "under review"});
+    for (method, path, bearer, body, other) in [
+        (Method::POST, format!("{first}/approve"), TOKEN, json!({}), format!("{second}/approve")),
+        (Method::POST, format!("{second}/cancel"), TOKEN, why, format!("{first}/cancel")),
+        (Method::DELETE, own.clone(), case.secret.as_str(), Value::Null, own.replace(&ids[0], &ids[1])),
+    ] {
+        let call = async |path: &str| case.named(method.clone(), path, bearer, body.clone(), Some("k")).await;
+        let done = call(&path).await;
+        assert_eq!(done.0, StatusCode::OK, "{path} {done:?}");
+        assert_eq!(call(&path).await, done, "{path}");
+        let (status, refused) = call(&other).await;
+        assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "idempotency_key_reused"), "{other}");
+    }
+    let (_, log) = case.call(Method::GET, "/api/operator/log", TOKEN, Value::Null).await;
+    assert_eq!(log["log"].as_array().unwrap().len(), 2);
+    assert_eq!(case.own(Method::GET, "", Value::Null).await.1["available"], "20");
+    case.end().await;
+}
+
+#[tokio::test]
+async fn a_changed_destination_is_not_paid_to_for_a_day_and_the_owner_is_told() {
+    let case = Case::new("").await;
+    let wish = |destination: &str| json!({"method": "paypal", "destination": destination});
+    case.own(Method::PUT, "/method", wish("ada@example.com")).await;
+    let (_, changed) = case.own(Method::PUT, "/method", wish("eve@example.com")).await;
+    let (_, all) = case.own(Method::GET, "", Value::Null).await;
+    assert!(changed["heldUntil"].is_u64(), "{changed}");
+    assert_eq!(all["method"]["heldUntil"], changed["heldUntil"]);
+    let (status, quoted) = case.own(Method::POST, "", json!({"amount": "5"})).await;
+    assert_eq!((status, &quoted["quote"]["heldUntil"]), (StatusCode::OK, &changed["heldUntil"]));
+    let (status, refused) = case.own(Method::POST, "", json!({"amount": "5", "accept": "0.25"})).await;
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "payout_held"));
+    assert!(refused["error"]["message"].as_str().unwrap().ends_with(" UTC"), "{refused}");
+    case.end().await;
+}
+
+#[tokio::test]
+async fn the_operator_settles_what_no_rail_tells_of_once_and_for_a_reason() {
+    let case = Case::new("").await;
+    let wish = json!({"method": "paypal", "destination": "ada@example.com"});
+    case.own(Method::PUT, "/method", wish).await;
+    let (_, made) = case.own(Method::POST, "", json!({"amount": "7", "accept": "0.25"})).await;
+    let id = made["payout"]["payoutId"].as_str().unwrap();
+    let path = format!("/api/operator/payouts/{id}/settle");
+    let settle = async |body: Value| case.named(Method::POST, &path, TOKEN, body, Some("k")).await;
+    let arrived = |cost: &str| json!({"outcome": "confirmed", "reference": "8AELMXH8UB2P8", "cost": cost, "reason": "PayPal's report"});
+    let (status, refused) = settle(arrived("0")).await;
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "payout_not_sent"));
+
+    let payout = case.house.desk.store().payout(id.parse().unwrap()).await.unwrap().unwrap();
+    let sent = payout.moves().sent();
+    case.house.desk.transfer(&sent.id, sent.transfer).await.unwrap();
+    for (body, field) in [
+        (json!({"outcome": "confirmed", "reference": " ", "reason": "x"}), "reference"),
+        (json!({"outcome": "returned", "reason": ""}), "reason"),
+        (arrived("7.01"), "cost"),
+    ] {
+        let (status, refused) = settle(body).await;
+        assert_eq!((status, &refused["error"]["field"]), (StatusCode::BAD_REQUEST, &json!(field)));
+    }
+    for body in [
+        json!({"outcome": "confirmed", "reason": "x"}),
+        json!({"outcome": "returned", "reference": "TX", "reason": "x"}),
+        json!({"outcome": "sent", "reason": "x"}),
+    ] {
+        assert_eq!(settle(body).await.0, StatusCode::BAD_REQUEST);
+    }
+    let first = settle(arrived("0.25")).await;
+    assert_eq!((first.0, &first.1["payout"]["state"]), (StatusCode::OK, &json!("confirmed")), "{first:?}");
+    assert_eq!(first.1["payout"]["reference"], "8AELMXH8UB2P8");
+    assert_eq!(settle(arrived("0.25")).await, first);
+    let (status, refused) = settle(json!({"outcome": "returned", "reason": "x"})).await;
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "idempotency_key_reused"));
+    let returned = json!({"outcome": "returned", "reason": "x"});
+    let (status, refused) = case.call(Method::POST, &path, TOKEN, returned).await;
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "payout_not_sent"));
+    let (_, log) = case.call(Method::GET, "/api/operator/log", TOKEN, Value::Null).await;
+    let line = &log["log"][0];
+    assert_eq!(
+        json!([line["what"], line["about"], line["amount"], line["note"]]),
+        json!(["payout_settled", id, "7", "confirmed: PayPal's report"])
+    );
+    assert_eq!(case.own(Method::GET, "", Value::Null).await.1["available"], "13");
     case.end().await;
 }
 
@@ -230,6 +388,7 @@ async fn nobody_else_sees_or_moves_an_owners_money() {
         (Method::GET, "/api/operator/payouts"),
         (Method::POST, "/api/operator/payouts/pay_00000000000000000000000000/approve"),
         (Method::POST, "/api/operator/payouts/pay_00000000000000000000000000/cancel"),
+        (Method::POST, "/api/operator/payouts/pay_00000000000000000000000000/settle"),
     ] {
         let body = if method == Method::GET { Value::Null } else { json!({}) };
         let (status, _) = case.call(method, path, &case.secret, body.clone()).await;

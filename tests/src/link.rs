@@ -52,11 +52,13 @@ pub struct Knock<'a> {
     pub subprotocol: Option<&'a str>,
     /// The origin, if any.
     pub origin: Option<&'a str>,
+    /// Where a proxy in front says that it comes from, if there is one.
+    pub from: Option<&'a str>,
 }
 
 impl Default for Knock<'_> {
     fn default() -> Self {
-        Knock { subprotocol: Some(SUBPROTOCOL), origin: None }
+        Knock { subprotocol: Some(SUBPROTOCOL), origin: None, from: None }
     }
 }
 
@@ -81,7 +83,15 @@ impl Link {
     /// # Errors
     /// Fails when the relay refuses.
     pub async fn open(relay: &Relay) -> Result<Link> {
-        let knocked = Link::knock(relay.address(), Knock::default()).await?;
+        Link::open_as(relay, Knock::default()).await
+    }
+
+    /// Connects so and reads the relay's `hello`.
+    ///
+    /// # Errors
+    /// Fails when the relay refuses.
+    pub async fn open_as(relay: &Relay, knock: Knock<'_>) -> Result<Link> {
+        let knocked = Link::knock(relay.address(), knock).await?;
         let mut link = knocked.map_err(|status| anyhow!("the relay refused the link with {status}"))?;
         link.frame("hello").await?;
         Ok(link)
@@ -99,6 +109,9 @@ impl Link {
         }
         if let Some(origin) = knock.origin {
             headers.insert("origin", HeaderValue::from_str(origin)?);
+        }
+        if let Some(from) = knock.from {
+            headers.insert("x-forwarded-for", HeaderValue::from_str(from)?);
         }
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;

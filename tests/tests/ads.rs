@@ -6,6 +6,7 @@ use rekursing_tests::{
     browser::Browser,
     eventually,
     http::{Page, Stream},
+    link::{Knock, Link, Plugin, identify, offer},
     relay::{FREE, Relay},
     scene::{Scripted, ask, hear},
     script::{Dialect, Gate, MODEL, Reply},
@@ -26,12 +27,16 @@ fn terms() -> Value {
     })
 }
 
-/// A scene with a campaign: the advertiser's page and the campaign's path.
-async fn campaign(terms: &Value) -> Result<(Scripted, Page, String)> {
-    let (relay, key) = Relay::advertised(FREE, "5.00", "1.00").await?;
+/// Ads that count as soon as they are sent.
+const AT_ONCE: &str = "[ads]\nseen_after_ms = 0\nclick_after_ms = 0\n";
+
+/// A scene with a campaign, where these ads beside free answers are: the advertiser's page and the campaign's
+/// path.
+async fn campaign(ads: &str) -> Result<(Scripted, Page, String)> {
+    let (relay, key) = Relay::advertised(&format!("{FREE}{ads}"), "5.00", "1.00").await?;
     let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
     let advertiser = scene.relay.customer(&key);
-    let made = advertiser.post("/api/ads/campaigns", terms).await?.expect(201)?;
+    let made = advertiser.post("/api/ads/campaigns", &terms()).await?.expect(201)?;
     let path = format!("/api/ads/campaigns/{}", made["id"].as_str().context("no id")?);
     Ok((scene, advertiser, path))
 }
@@ -58,7 +63,7 @@ fn dollars(value: &Value) -> Result<Nanos> {
 
 #[tokio::test]
 async fn an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicked() -> Result<()> {
-    let (scene, advertiser, path) = campaign(&terms()).await?;
+    let (scene, advertiser, path) = campaign(AT_ONCE).await?;
     let mut stream = begun(&scene, &advertiser, &path).await?;
     let ad = stream.event("ad").await?;
     assert_eq!((&ad["title"], &ad["label"]), (&json!("Laptops that last"), &json!("Sponsored")));
@@ -71,7 +76,10 @@ async fn an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicke
     let visitor = scene.relay.visitor();
     let token = json!({"token": ad["impressionToken"]});
     let seen = |answer: Value| answer["counted"].clone();
-    assert_eq!(seen(visitor.post("/api/ads/impressions", &token).await?.expect(200)?), true);
+    let named = visitor.clone().with("idempotency-key", "k");
+    for _ in 0..2 {
+        assert_eq!(seen(named.post("/api/ads/impressions", &token).await?.expect(200)?), true);
+    }
     assert_eq!(seen(visitor.post("/api/ads/impressions", &token).await?.expect(200)?), false);
     let forged = json!({"token": ad["impressionToken"].as_str().context("no token")?.replace('s', "c")});
     assert_eq!(visitor.post("/api/ads/impressions", &forged).await?.status, 400);
@@ -97,8 +105,110 @@ async fn an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicke
 }
 
 #[tokio::test]
+async fn an_ad_counts_for_the_visitor_who_asked_and_not_before_anybody_can_have_seen_it() -> Result<()> {
+    let config = format!("behind_proxy = true\n{FREE}[ads]\nseen_after_ms = 600_000\n");
+    let (relay, key) = Relay::advertised(&config, "5.00", "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    scene.script.always(Reply::text(&["one"]));
+    scene.relay.customer(&key).post("/api/ads/campaigns", &terms()).await?.expect(201)?;
+    let from = |address: &str| scene.relay.visitor().with("x-forwarded-for", address);
+    let (visitor, other) = (from("2001:db8:7::1"), from("2001:db8:8::1"));
+    let asked = json!({"prompt": QUESTION, "model": MODEL});
+    let ad = visitor.post("/api/llm/inference", &asked).await?.expect(200)?["ad"].clone();
+    let token = json!({"token": ad["impressionToken"]});
+    let refused = other.post("/api/ads/impressions", &token).await?;
+    assert_eq!((refused.status, refused.error_code()?.as_str()), (403, "other_visitor"));
+    // Another address of the same subscriber.
+    let early = from("2001:db8:7:ffff::2").post("/api/ads/impressions", &token).await?;
+    assert_eq!((early.status, early.error_code()?.as_str()), (409, "ad_too_soon"));
+    assert!(early.headers.contains_key("retry-after"));
+    for page in [&visitor, &other] {
+        let click = page.get(ad["link"].as_str().context("no link")?).await?;
+        assert_eq!(click.status, 302, "it leads there all the same");
+    }
+    assert_eq!(scene.relay.resolved().await?.balance("advertiser:")?, "1".parse()?);
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn no_owner_is_paid_for_free_answers_to_his_own_network() -> Result<()> {
+    let relay = Relay::with(&format!("behind_proxy = true\n{FREE}")).await?;
+    let (plugin, offer) = (Plugin::register(&relay).await?, offer(MODEL, 4));
+    let knock = Knock { from: Some("2001:db8:7::1"), ..Knock::default() };
+    let mut link = Link::open_as(&relay, knock).await?;
+    link.send("identify", &identify(&plugin, &offer)).await?;
+    link.frame("ready").await?;
+    let from = |address: &str| relay.visitor().with("x-forwarded-for", address);
+    let refused = from("2001:db8:7:ffff::2").post("/api/llm/inference", &ask(QUESTION)).await?;
+    assert_eq!((refused.status, refused.error_code()?.as_str()), (503, "only_own_provider"));
+    let serve = async {
+        let start = link.frame("start").await?;
+        let (job, lease) = (&start["job"], &start["lease"]);
+        link.send("text", &json!({"job": job, "lease": lease, "n": 0, "text": "fine"})).await?;
+        link.send("done", &json!({"job": job, "lease": lease, "n": 1, "finish": "stop"})).await
+    };
+    let (stranger, asked) = (from("2001:db8:8::1"), ask(QUESTION));
+    let (answer, ()) = tokio::try_join!(stranger.stream("/api/llm/inference", &asked), serve)?;
+    assert_eq!(answer.status, 200);
+    relay.audit().await
+}
+
+#[tokio::test]
+async fn where_the_operator_adds_nothing_a_free_answer_begins_only_with_an_ad_that_covers_it() -> Result<()> {
+    const FLOAT: &str = "[free]\nbudget = \"1.00\"\nper_answer = \"0\"";
+    let (relay, key) = Relay::advertised(FLOAT, "5.00", "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    scene.script.always(Reply::text(&["one"]));
+    let (visitor, advertiser) = (scene.relay.visitor(), scene.relay.customer(&key));
+    let question = |text: &str, most: u64| json!({"prompt": text, "model": MODEL, "max_tokens": most});
+    let refused = visitor.post("/api/llm/inference", &question(QUESTION, 100)).await?;
+    assert_eq!((refused.status, refused.error_code()?.as_str()), (402, "free_not_covered"));
+    assert!(refused.json()?["error"]["message"].to_string().contains("raise free.per_answer"));
+
+    let made = advertiser.post("/api/ads/campaigns", &terms()).await?.expect(201)?;
+    let answered = visitor.post("/api/llm/inference", &question(QUESTION, 100)).await?.expect(200)?;
+    assert_eq!(answered["ad"]["title"], "Laptops that last");
+    // At the floors an ad is expected to bring 0.000075 USD; a thousand tokens cost 0.0001.
+    for (text, most) in [("Which laptop can I use during chemotherapy?", 100), (QUESTION, 1_000)] {
+        let refused = visitor.post("/api/llm/inference", &question(text, most)).await?;
+        assert_eq!((refused.status, refused.error_code()?.as_str()), (402, "free_not_covered"), "{text}");
+    }
+    let path = format!("/api/ads/campaigns/{}", made["id"].as_str().context("no id")?);
+    let campaign = advertiser.get(&path).await?.expect(200)?;
+    assert_eq!(campaign["reserved"], "0.0101", "only the ad that was shown is out");
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn the_receipt_of_a_free_answer_names_its_ad_and_none_of_its_words() -> Result<()> {
+    let (mut scene, advertiser, path) = campaign(AT_ONCE).await?;
+    scene.script.always(Reply::text(&["one"]));
+    let asked = json!({"prompt": QUESTION, "model": MODEL});
+    let answered = scene.relay.visitor().post("/api/llm/inference", &asked).await?.expect(200)?;
+    assert_eq!(answered["ad"]["title"], "Laptops that last");
+    let receipt = format!("/api/jobs/{}/receipt", answered["jobId"].as_str().context("no job")?);
+    let owner = Page::bearing(scene.relay.address(), &scene.node.secret()?);
+    let before = eventually("the ad is kept", || async {
+        let receipt = owner.get(&receipt).await?.expect(200)?;
+        Ok((!receipt["settlement"]["ad"].is_null()).then_some(receipt))
+    })
+    .await?;
+    let ad = &before["settlement"]["ad"];
+    assert_eq!(ad["campaign"], advertiser.get(&path).await?.expect(200)?["id"]);
+    assert_eq!((&ad["perImpression"], &ad["perClick"]), (&json!("0.0001"), &json!("0.01")));
+    assert!(!before.to_string().contains("aptop"), "{before}");
+    let token = json!({"token": answered["ad"]["impressionToken"]});
+    scene.relay.visitor().post("/api/ads/impressions", &token).await?.expect(200)?;
+    scene.relay.kill().await?;
+    scene.relay.restart().await?;
+    let owner = Page::bearing(scene.relay.address(), &scene.node.secret()?);
+    assert_eq!(owner.get(&receipt).await?.expect(200)?, before, "it is the same ever after");
+    Ok(())
+}
+
+#[tokio::test]
 async fn no_ad_reaches_the_owner_the_model_a_paying_page_or_a_sensitive_question() -> Result<()> {
-    let (scene, advertiser, _) = campaign(&terms()).await?;
+    let (scene, advertiser, _) = campaign(AT_ONCE).await?;
     scene.script.always(Reply::text(&["one"]));
     let question = |text: &str| json!({"model": MODEL, "messages": [{"role": "user", "content": text}]});
     let visitor = scene.relay.visitor();
@@ -118,7 +228,7 @@ async fn no_ad_reaches_the_owner_the_model_a_paying_page_or_a_sensitive_question
 
 #[tokio::test]
 async fn a_campaign_is_its_advertisers_alone_and_what_it_spent_outlives_a_crash() -> Result<()> {
-    let (mut scene, advertiser, path) = campaign(&terms()).await?;
+    let (mut scene, advertiser, path) = campaign(AT_ONCE).await?;
     let mut stream = begun(&scene, &advertiser, &path).await?;
     let token = json!({"token": stream.event("ad").await?["impressionToken"]});
     scene.relay.visitor().post("/api/ads/impressions", &token).await?.expect(200)?;
@@ -154,7 +264,7 @@ async fn a_campaign_is_its_advertisers_alone_and_what_it_spent_outlives_a_crash(
 
 #[tokio::test]
 async fn the_chat_page_shows_an_ad_apart_and_counts_it_once_it_was_seen() -> Result<()> {
-    let (scene, advertiser, path) = campaign(&terms()).await?;
+    let (scene, advertiser, path) = campaign("").await?;
     let gate = Gate::default();
     scene.script.always(Reply::gated(&["one", " two"], &gate));
     let browser = Browser::start().await?;

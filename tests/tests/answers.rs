@@ -66,6 +66,29 @@ async fn an_openai_client_is_answered_streamed_and_whole() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn every_route_tells_the_tier_streamed_and_whole() -> Result<()> {
+    let scene = Scripted::start().await?;
+    scene.script.always(Reply::text(&["one"]));
+    let page = scene.relay.visitor();
+    let own = json!({"prompt": "go", "model": MODEL, "quality": "low"});
+    let whole = page.post("/api/llm/inference", &own).await?.expect(200)?;
+    assert_eq!(whole["tier"], "low", "{whole}");
+    let streamed = json!({"prompt": "go", "model": MODEL, "quality": "low", "stream": true});
+    let mut stream = page.stream("/api/llm/inference", &streamed).await?;
+    assert_eq!(stream.event("done").await?["tier"], "low");
+
+    let messages = json!([{"role": "user", "content": "go"}]);
+    let mut chat = json!({"messages": messages, "model": MODEL, "quality": "low"});
+    let whole = page.post("/v1/chat/completions", &chat).await?.expect(200)?;
+    assert_eq!(whole["rekursing"]["tier"], "low", "{whole}");
+    chat["stream"] = json!(true);
+    let chunks = chunks(&mut page.stream("/v1/chat/completions", &chat).await?).await?;
+    let last = chunks.last().context("no chunk")?;
+    assert_eq!(last["rekursing"]["tier"], "low", "{last}");
+    Ok(())
+}
+
 /// Reads a `/v1` stream to its `[DONE]`.
 async fn chunks(stream: &mut Stream) -> Result<Vec<Value>> {
     let events = stream.events().await?;

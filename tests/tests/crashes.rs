@@ -18,8 +18,8 @@ use rekursing_tests::{
     link::{Link, Plugin, Received, offer},
     on_both,
     relay::{FREE, Relay},
-    scene::ask,
-    script::MODEL,
+    scene::{Scripted, ask},
+    script::{Dialect, MODEL},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -36,6 +36,26 @@ const BALANCE: &str = "1000.00";
 
 on_both! {
     a_relay_that_is_killed_again_and_again_charges_every_answer_once_and_exactly,
+    what_a_visitor_has_had_today_outlives_kill_9,
+}
+
+async fn what_a_visitor_has_had_today_outlives_kill_9(engine: Engine) -> Result<()> {
+    let config = FREE.replace("jobs_per_day = 1000000", "jobs_per_day = 2");
+    let (relay, _) = Relay::keeping(engine, &config, "0").await?;
+    let mut scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let question = json!({"prompt": "go", "model": MODEL});
+    let asked = async |scene: &Scripted| scene.relay.visitor().post("/api/llm/inference", &question).await;
+    asked(&scene).await?.expect(200)?;
+    scene.relay.kill().await?;
+    scene.relay.restart().await?;
+    eventually("the owner is back", || async {
+        let answer = asked(&scene).await?;
+        Ok((answer.status == 200).then_some(()))
+    })
+    .await?;
+    assert_eq!(asked(&scene).await?.error_code()?, "free_quota_used");
+    assert_eq!(scene.script.jobs().len(), 2);
+    scene.relay.audit().await
 }
 
 async fn a_relay_that_is_killed_again_and_again_charges_every_answer_once_and_exactly(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rekursing_protocol::{SUBPROTOCOL, VERSION, frame::close};
+use rekursing_protocol::{VERSION, frame::close};
 use rekursing_tests::{
     eventually,
     http::raw,
@@ -165,7 +165,7 @@ impl Idle {
 #[tokio::test]
 async fn a_foreign_origin_can_neither_connect_nor_read() -> Result<()> {
     let relay = Relay::start().await?;
-    let knock = |origin| Knock { subprotocol: Some(SUBPROTOCOL), origin };
+    let knock = |origin| Knock { origin, ..Knock::default() };
     for origin in ["https://evil.example", "chrome-extension://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "null"] {
         let refused = Link::knock(relay.address(), knock(Some(origin))).await?;
         assert_eq!(refused.err(), Some(403), "{origin}");
@@ -176,7 +176,7 @@ async fn a_foreign_origin_can_neither_connect_nor_read() -> Result<()> {
     assert!(Link::knock(relay.address(), knock(Some(ours))).await?.is_ok());
     let answer = relay.visitor().with("origin", "https://rekursing.com").get("/api/llm/models").await?;
     assert_eq!(answer.headers["access-control-allow-origin"], "https://rekursing.com");
-    let refused = Link::knock(relay.address(), Knock { subprotocol: None, origin: None }).await?;
+    let refused = Link::knock(relay.address(), Knock { subprotocol: None, ..Knock::default() }).await?;
     assert!(refused.is_err(), "a link without the subprotocol");
     Ok(())
 }
@@ -399,6 +399,28 @@ async fn vectors_past_the_limit_are_refused_with_what_would_fit() -> Result<()> 
     let error = &answer.json()?["error"];
     assert_eq!(error["param"], "input");
     assert!(error["message"].as_str().is_some_and(|said| said.contains("1000 bytes")), "{error}");
+    assert_eq!(relay.resolved().await?.settlements()?.len(), 0, "nothing is charged");
+    relay.audit().await
+}
+
+#[tokio::test]
+async fn vectors_that_a_provider_cannot_take_in_are_refused_in_a_sentence() -> Result<()> {
+    let relay = Relay::start().await?;
+    let plugin = Plugin::register(&relay).await?;
+    let mut embeds = offer(MODEL, 1);
+    embeds["kind"] = json!("embedding");
+    let mut link = Link::ready(&relay, &plugin, &embeds).await?;
+    let (page, question) = (relay.visitor(), json!({"input": ["a", "b"], "model": MODEL}));
+    let failing = async {
+        let start = link.frame("start").await?;
+        let fail = json!({"job": start["job"], "lease": start["lease"], "code": "too_large", "detail": ""});
+        link.send("fail", &fail).await
+    };
+    let (answer, ()) = tokio::try_join!(page.post("/v1/embeddings", &question), failing)?;
+    assert_eq!((answer.status, answer.error_code()?.as_str()), (400, "answer_too_large"));
+    let error = &answer.json()?["error"];
+    assert_eq!(error["param"], "input");
+    assert_eq!(error["message"], "the answer is longer than a provider takes in; ask for less at once");
     assert_eq!(relay.resolved().await?.settlements()?.len(), 0, "nothing is charged");
     relay.audit().await
 }

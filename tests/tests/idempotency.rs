@@ -17,6 +17,7 @@ on_both! {
     after_kill_9_what_was_charged_is_not_charged_again,
     after_kill_9_in_the_middle_the_call_may_be_made_again_and_is_charged_once,
     a_page_that_left_in_the_middle_learns_which_job_it_was_charged_for,
+    a_campaign_is_made_and_changed_once_by_its_name_also_after_kill_9,
 }
 
 const INFERENCE: &str = "/api/llm/inference";
@@ -108,6 +109,60 @@ async fn while_the_first_call_runs_the_next_one_is_told_to_wait() -> Result<()> 
     drop(first);
     assert_eq!(page.post(INFERENCE, &question).await?.status, 200);
     assert_eq!(scene.script.jobs().len(), 1);
+    Ok(())
+}
+
+async fn a_campaign_is_made_and_changed_once_by_its_name_also_after_kill_9(engine: Engine) -> Result<()> {
+    let (mut relay, key) = Relay::keeping(engine, FREE, "1.00").await?;
+    let page = relay.customer(&key);
+    let named = keyed(&page, "k");
+    let terms = |title: &str| {
+        json!({
+            "title": title, "text": "Five years of spare parts.", "link": "https://shop.example.com/",
+            "categories": ["technology"], "bidPerThousand": "2", "budget": "1", "ends": 9_000_000_000_000_u64,
+        })
+    };
+    let campaigns = "/api/ads/campaigns";
+    let made = named.post(campaigns, &terms("One")).await?.expect(201)?;
+    assert_eq!(named.post(campaigns, &terms("One")).await?.expect(201)?, made);
+    assert_eq!(named.post(campaigns, &terms("Two")).await?.error_code()?, "idempotency_key_reused");
+    let path = format!("{campaigns}/{}", made["id"].as_str().context("an id")?);
+    let paused = named.patch(&path, &json!({"paused": true})).await?.expect(200)?;
+    assert_eq!(paused["paused"], true);
+    page.patch(&path, &json!({"paused": false})).await?.expect(200)?;
+    assert_eq!(named.patch(&path, &json!({"paused": true})).await?.expect(200)?, paused);
+    let other = named.patch(&path, &json!({"paused": false})).await?;
+    assert_eq!(other.error_code()?, "idempotency_key_reused");
+
+    relay.kill().await?;
+    relay.restart().await?;
+    let id = made["id"].as_str().context("an id")?;
+    is_gone(&named.post(campaigns, &terms("One")).await?, id)?;
+    is_gone(&named.patch(&path, &json!({"paused": true})).await?, id)?;
+    assert_eq!(named.patch(&path, &json!({"paused": false})).await?.error_code()?, "idempotency_key_reused");
+    assert_eq!(page.get(&path).await?.expect(200)?["paused"], false, "what came between stays");
+    let all = page.get(campaigns).await?.expect(200)?;
+    assert_eq!(all["campaigns"].as_array().map(Vec::len), Some(1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_was_stopped_by_its_name_is_told_so_again() -> Result<()> {
+    let (scene, page) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
+    let gate = Gate::default();
+    for (page, key) in [(page, "of a page"), (scene.relay.visitor(), "of a visitor")] {
+        scene.script.next(Reply::gated(&["one", " two"], &gate));
+        gate.open(1);
+        let mut stream = page.stream(INFERENCE, &ask("go")).await?;
+        let job = stream.event("start").await?["jobId"].clone();
+        hear(&mut stream, "one").await?;
+        let path = format!("{INFERENCE}/{}", job.as_str().context("a job")?);
+        let named = keyed(&page, key);
+        for _ in 0..2 {
+            assert_eq!(named.delete(&path).await?.status, 204);
+        }
+        assert_eq!(page.delete(&path).await?.error_code()?, "job_not_found");
+    }
     Ok(())
 }
 

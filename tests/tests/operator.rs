@@ -96,6 +96,36 @@ async fn a_correction_gives_a_charge_back_once_and_never_takes_what_is_not_there
 }
 
 #[tokio::test]
+async fn what_is_taken_back_of_a_charge_is_the_keys_to_spend_again_also_after_kill_9() -> Result<()> {
+    let (relay, key) = Relay::funded(SHA256, "1.00").await?;
+    let mut scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let (page, operator) = (scene.relay.customer(&key), scene.relay.customer(TOKEN));
+    let limited = json!({"name": "limited", "budgetPerDay": "0.5", "budgetTotal": "0.7"});
+    let limited = page.post("/api/account/keys", &limited).await?.expect(201)?;
+    let limited = scene.relay.customer(limited["key"].as_str().context("a key")?);
+    let question = json!({"prompt": "go", "model": MODEL});
+    let answer = limited.post("/api/llm/inference", &question).await?.expect(200)?;
+    let left = |account: &Value| {
+        let key = &account["key"];
+        json!([key["spent"], key["leftToday"], key["leftTotal"], account["usageByKey"][0]["spent"]])
+    };
+    let whole = json!(["0", "0.5", "0.7", "0"]);
+    assert_ne!(left(&account(&limited).await?), whole);
+    let entry = format!("settle:{}", answer["jobId"].as_str().context("a job")?);
+    operator.post(CORRECTIONS, &json!({"entry": entry, "reason": "it was empty"})).await?.expect(201)?;
+    assert_eq!(left(&account(&limited).await?), whole);
+    scene.relay.kill().await?;
+    scene.relay.restart().await?;
+    assert_eq!(left(&account(&limited).await?), whole);
+    let all = account(&page).await?;
+    assert_eq!(
+        [&all["balance"], &all["spent"], &all["usage"][0]["jobs"]],
+        [&json!("1"), &json!("0"), &json!(1)]
+    );
+    scene.relay.audit().await
+}
+
+#[tokio::test]
 async fn everything_that_the_operator_does_stands_in_the_log_without_secrets() -> Result<()> {
     let (relay, page, operator) = relay().await?;
     let view = account(&page).await?;

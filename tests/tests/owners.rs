@@ -41,8 +41,10 @@ async fn earning() -> Result<(Script, Relay, Owner)> {
     popup.eval(dear).await?;
     shows(&popup, "#models", "$10000.00").await?;
     let page = relay.customer(&key);
+    let mut question = ask(&"hello ".repeat(600));
+    question["maxPrice"] = json!(10_000);
     for _ in 0..2 {
-        let mut stream = page.stream("/api/llm/inference", &ask(&"hello ".repeat(600))).await?;
+        let mut stream = page.stream("/api/llm/inference", &question).await?;
         assert_eq!(text(&stream.events().await?), "well");
     }
     let paid = || async { Ok((owner.earnings(&relay).await?.jobs == 2).then_some(())) };

@@ -131,6 +131,8 @@ async fn anyone_may_read_what_was_served_in_hours_that_are_over() -> Result<()> 
     let visitor = scene.relay.visitor();
     let hours = visitor.get("/api/public/jobs").await?.expect(200)?;
     assert_eq!(hours["hours"], Value::Array(Vec::new()), "this hour is not over");
+    let live = scene.relay.stats().await?["sessions"][0].clone();
+    assert_eq!((live["slots"].is_u64(), &live["jobs"]), (true, &Value::Null), "nor who is at work");
     let file = |hour: &str| format!("/api/public/jobs/{hour}.csv");
     let past = visitor.get(&file("2024-02-29T23")).await?;
     assert_eq!((past.status, past.body.split(|byte| *byte == b'\n').count()), (200, 2));

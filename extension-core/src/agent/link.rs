@@ -13,6 +13,7 @@ use super::{
     Agent, Answer, Ask, AskId, Command, Identity, Phase, Why,
     journal::Entry,
     limits::{self, MESSAGE_BYTES_MAX},
+    outlook,
 };
 
 /// How long the relay may take to open the socket, to greet and to say `ready`.
@@ -316,7 +317,8 @@ impl Agent {
             leave: None,
         });
         self.changed = true;
-        self.purse.ask_by(now);
+        self.purse.inquiry.ask_by(now);
+        self.prospects.inquiry.ask_by(now + outlook::AFTER_READY);
         self.tell_inventory();
     }
 

@@ -5,10 +5,7 @@ use rekursing_protocol::{
     earnings::{DayEarnings, Earnings},
 };
 
-use super::{Agent, Answer, Ask, AskId, Command, EarningsView};
-
-/// How often it is asked for when nothing happens.
-const EVERY: Span = Span::secs(60);
+use super::{Agent, Answer, EarningsView, inquiry::Inquiry};
 
 /// How long after a settlement it is asked for, so that many together cause one question.
 const AFTER_SETTLEMENT: Span = Span::secs(1);
@@ -17,59 +14,29 @@ const AFTER_SETTLEMENT: Span = Span::secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Purse {
     seen: Option<EarningsView>,
-    asking: Option<AskId>,
-    next: Option<Moment>,
+    pub(super) inquiry: Inquiry,
 }
 
 impl Purse {
-    pub(super) fn awaits(&self, id: AskId) -> bool {
-        self.asking == Some(id)
-    }
-
     pub(super) fn seen(&self) -> Option<&EarningsView> {
         self.seen.as_ref()
     }
 
-    /// Asks at the latest then.
-    pub(super) fn ask_by(&mut self, at: Moment) {
-        self.next = Some(self.next.map_or(at, |next| next.min(at)));
-    }
-
     /// Asks soon: a job was settled.
     pub(super) fn settled(&mut self, now: Moment) {
-        self.ask_by(now + AFTER_SETTLEMENT);
-    }
-
-    pub(super) fn wake_at(&self) -> Option<Moment> {
-        if self.asking.is_some() { None } else { self.next }
+        self.inquiry.ask_by(now + AFTER_SETTLEMENT);
     }
 }
 
 impl Agent {
     /// Asks when it is due.
     pub(super) fn advance_purse(&mut self, now: Moment) {
-        if !self.link.is_ready() || self.purse.wake_at().is_none_or(|at| now < at) {
-            return;
-        }
-        let (Some(relay), Some(identity)) = (&self.relay, self.identity()) else { return };
-        let url = format!("{}/api/plugin/earnings/{}", relay.http(), identity.plugin);
-        let bearer = Some(identity.secret.clone());
-        let id = AskId(self.fresh_id());
-        (self.purse.asking, self.purse.next) = (Some(id), None);
-        self.commands.push(Command::Ask(Ask {
-            id,
-            url,
-            bearer,
-            body: None,
-            timeout: Span::secs(10),
-            answer_bytes_max: 256 << 10,
-        }));
+        self.inquire("earnings", |agent| &mut agent.purse.inquiry, now);
     }
 
     /// Takes in the answer.
     pub(super) fn purse_filled(&mut self, answer: Answer<'_>, now: Moment) {
-        self.purse.asking = None;
-        self.purse.ask_by(now + EVERY);
+        self.purse.inquiry.answered(now);
         let Answer::Reply { status: 200, body } = answer else { return };
         let Ok(earnings) = serde_json::from_slice::<Earnings>(body) else { return };
         let seen = EarningsView {

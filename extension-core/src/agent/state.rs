@@ -30,6 +30,8 @@ pub struct State {
     pub jobs: Vec<JobView>,
     /// What was earned, once the relay has told.
     pub earnings: Option<EarningsView>,
+    /// Why jobs do not come, the weightiest first, by the relay.
+    pub outlook: Vec<Hint>,
     /// The last self-test, once there was one.
     pub trial: Option<TrialView>,
     /// Jobs at once, as the owner set it.
@@ -202,6 +204,15 @@ impl Why {
     pub fn reason(self) -> Reason {
         Reason { code: self, text: self.sentence().to_owned() }
     }
+}
+
+/// Something that keeps jobs away: a stable code, and a sentence for the owner with what can be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The code, see `GET /api/plugin/outlook/{pluginId}` in `docs/http.md`.
+    pub code: String,
+    /// The sentence.
+    pub text: String,
 }
 
 /// The model server.

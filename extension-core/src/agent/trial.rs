@@ -145,6 +145,7 @@ fn sentence(code: FailCode) -> &'static str {
         | FailCode::Malformed
         | FailCode::Cut
         | FailCode::Refused
+        | FailCode::TooLarge
         | FailCode::Cancelled => "The model server failed. Its own log may say why.",
     }
 }

@@ -27,11 +27,12 @@ impl Agent {
                 reason: self.server_reason().map(Why::reason),
                 ..first.map(server).unwrap_or_default()
             },
-            servers: places.iter().filter(|place| place.address().is_some()).map(server).collect(),
+            servers: self.servers_seen(),
             models: self.inventory().offers.into_iter().map(|offer| self.model(offer)).collect(),
             withheld: self.withheld(),
             jobs: self.jobs.iter().map(|job| view(job, now)).collect(),
             earnings: self.purse.seen().cloned(),
+            outlook: self.hints(),
             trial: self.trial.seen().cloned(),
             slots: self.config.slots,
             paused: paused.is_some(),
@@ -70,6 +71,15 @@ impl Agent {
             (!offers.is_empty() && !chosen).then_some(Why::NoneChosen)
         };
         self.watch.reason().or_else(withheld)
+    }
+
+    fn servers_seen(&self) -> Vec<ServerView> {
+        let mut servers: Vec<ServerView> =
+            self.watch.places().iter().filter(|place| place.address().is_some()).map(server).collect();
+        if !self.config.consent && !self.wants.is_looking() {
+            servers.iter_mut().for_each(|server| server.reason = Some(Why::NoConsent.reason()));
+        }
+        servers
     }
 
     fn withheld(&self) -> Vec<String> {

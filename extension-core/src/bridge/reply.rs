@@ -171,7 +171,12 @@ impl Reply {
             }
             Source::Whole(body) => {
                 if body.len() + bytes.len() > WHOLE_BYTES_MAX {
-                    return self.fail(Fault::of(FailCode::Malformed));
+                    // How many vectors there are is the page's own choice; no text is that long.
+                    let code = match self.terms.call {
+                        Call::Embedding => FailCode::TooLarge,
+                        Call::Chat | Call::Completion => FailCode::Malformed,
+                    };
+                    return self.fail(Fault::of(code));
                 }
                 body.extend_from_slice(bytes);
             }

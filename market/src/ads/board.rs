@@ -5,11 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use rekursing_protocol::{AccountId, CampaignId, ImpressionId, Moment, Nanos};
+use rekursing_protocol::{AccountId, CampaignId, ImpressionId, Moment, Nanos, Span};
 
 use super::{
     AdRefusal, AdTerms, Audience, BoardRefusal, Campaign, Choice, Counted, Happening, Prices, Spend,
     auction::{self, Entrant},
+    campaign::Bid,
     caps::Caps,
     rates::{SeenRate, clicks_ppm},
     spend::{Open, Stage, plus},
@@ -30,7 +31,10 @@ pub struct Board {
     open: HashMap<ImpressionId, Open>,
     deadlines: BTreeSet<(Moment, ImpressionId)>,
     reserved: HashMap<AccountId, Nanos>,
-    caps: Caps,
+    /// Ads given, by campaign and visitor.
+    caps: Caps<(CampaignId, u64)>,
+    /// Clicks counted, by visitor.
+    clicks: Caps<u64>,
     seen: SeenRate,
 }
 
@@ -140,8 +144,8 @@ impl Board {
         let account = campaign.account;
         let deadline = now + self.terms.impression_within;
         let (visitor, day) = (audience.visitor, now.day());
-        let open =
-            Open { campaign: winner.campaign, account, visitor, day, deadline, prices, stage: Stage::Chosen };
+        let (campaign, stage) = (winner.campaign, Stage::Chosen);
+        let open = Open { campaign, account, visitor, day, since: now, deadline, prices, stage };
         self.caps.take(now, (winner.campaign, visitor));
         self.reserve(&open, open.reserved());
         self.deadlines.insert((deadline, impression));
@@ -149,45 +153,60 @@ impl Board {
         Some(choice)
     }
 
+    /// Notes that an ad was sent: nobody can have seen it before.
+    pub fn sent(&mut self, now: Moment, impression: ImpressionId) {
+        if let Some(open) = self.open.get_mut(&impression).filter(|open| open.stage == Stage::Chosen) {
+            open.since = now;
+        }
+    }
+
     /// Counts an impression, once, and charges it.
     ///
     /// # Errors
-    /// When the ad is not out, or its account was emptied meanwhile; then it is out no longer.
+    /// When the ad is not out, was another visitor's or was sent too short a time ago; or when its account was
+    /// emptied meanwhile, and then it is out no longer.
     pub fn confirm(
         &mut self,
         now: Moment,
         impression: ImpressionId,
+        visitor: u64,
         book: &mut Book,
     ) -> Result<Counted, AdRefusal> {
         self.lapse(now);
-        let open = self.open.get(&impression).ok_or(AdRefusal::NotOut)?;
+        let open = self.shown_to(visitor, impression)?;
         if open.stage != Stage::Chosen {
             return Ok(Counted::Again);
         }
+        open.has_stood(now, self.terms.impression_after)?;
         let happening = self.see(now, impression, book)?;
         Ok(Counted::New(vec![happening]))
     }
 
     /// Counts a click, once, and charges it. What was clicked has been seen, so an impression that nobody
-    /// has confirmed counts with it.
+    /// has confirmed counts with it, once the ad has been there for as long as both take.
     ///
     /// # Errors
-    /// As [`Board::confirm`].
+    /// As [`Board::confirm`], and when no more clicks of the visitor count today.
     pub fn click(
         &mut self,
         now: Moment,
         impression: ImpressionId,
+        visitor: u64,
         book: &mut Book,
     ) -> Result<Counted, AdRefusal> {
         self.lapse(now);
-        let open = self.open.get(&impression).ok_or(AdRefusal::NotOut)?;
+        let open = self.shown_to(visitor, impression)?;
+        let AdTerms { impression_after, click_after, .. } = self.terms;
         let mut happenings = Vec::with_capacity(2);
         match open.stage {
             Stage::Clicked => return Ok(Counted::Again),
-            Stage::Chosen => happenings.push(self.see(now, impression, book)?),
-            Stage::Seen => {}
+            Stage::Chosen => {
+                open.has_stood(now, Span(impression_after.0.saturating_add(click_after.0)))?;
+                happenings.push(self.see(now, impression, book)?);
+            }
+            Stage::Seen => open.has_stood(now, click_after)?,
         }
-        match self.charge(now, impression, Cause::Click, book) {
+        match self.follow(now, impression, visitor, book) {
             Ok(happening) => happenings.push(happening),
             Err(refusal) if happenings.is_empty() => return Err(refusal),
             // The impression was paid for and counts without its click.
@@ -214,6 +233,16 @@ impl Board {
             }
             self.forget(impression);
         }
+    }
+
+    fn shown_to(&self, visitor: u64, impression: ImpressionId) -> Result<&Open, AdRefusal> {
+        let open = self.open.get(&impression).ok_or(AdRefusal::NotOut)?;
+        if open.visitor == visitor { Ok(open) } else { Err(AdRefusal::OtherVisitor) }
+    }
+
+    /// Tells whether one more click of a visitor would count.
+    fn may_click(&self, now: Moment, visitor: u64) -> bool {
+        self.clicks.allow(now, &visitor, self.terms.clicks_per_visitor_day, self.terms.pairs_max)
     }
 
     /// Returns the best ad that its account can pay, and the score of the next one of another account.
@@ -251,11 +280,17 @@ impl Board {
         Running { campaign, spend }: &Running,
         audience: &Audience,
     ) -> Option<Entrant> {
-        let Campaign { bid, budget, targets, .. } = campaign;
+        let Campaign { budget, targets, .. } = campaign;
         let runs = !campaign.paused && campaign.starts <= now && now < campaign.ends;
         let is_there = targets.countries.is_empty()
             || audience.country.is_some_and(|country| targets.countries.contains(&country));
         if !runs || !is_there || !self.is_enough(campaign) {
+            return None;
+        }
+        // A click that would not count is worth nothing.
+        let click = if self.may_click(now, audience.visitor) { campaign.bid.click } else { Nanos::ZERO };
+        let bid = Bid { click, ..campaign.bid };
+        if bid.whole() == Nanos::ZERO {
             return None;
         }
         let whole = plus(spend.reserved, bid.whole());
@@ -264,11 +299,11 @@ impl Board {
         }
         let (permille, _) = auction::relevance(&self.terms, targets, &audience.topic)?;
         let pair = (*id, audience.visitor);
-        if !self.caps.allow(now, pair, campaign.per_visitor_day, self.terms.pairs_max) {
+        if !self.caps.allow(now, &pair, campaign.per_visitor_day, self.terms.pairs_max) {
             return None;
         }
         let clicks = clicks_ppm(&self.terms, spend.impressions, spend.clicks);
-        Some(Entrant { campaign: *id, bid: *bid, score: auction::score(permille, *bid, clicks) })
+        Some(Entrant { campaign: *id, bid, score: auction::score(permille, bid, clicks) })
     }
 
     /// Tells whether a bid is at the floor or above, in each part that it has.
@@ -298,9 +333,26 @@ impl Board {
         self.seen.note(&self.terms, 1);
         if let Some(open) = self.open.get_mut(&impression) {
             self.deadlines.remove(&(open.deadline, impression));
+            open.since = now;
             open.deadline = now + self.terms.click_within;
             self.deadlines.insert((open.deadline, impression));
         }
+        Ok(happening)
+    }
+
+    /// Counts and charges a click, if one more of the visitor counts.
+    fn follow(
+        &mut self,
+        now: Moment,
+        impression: ImpressionId,
+        visitor: u64,
+        book: &mut Book,
+    ) -> Result<Happening, AdRefusal> {
+        if !self.may_click(now, visitor) {
+            return Err(AdRefusal::ClicksUsed);
+        }
+        let happening = self.charge(now, impression, Cause::Click, book)?;
+        self.clicks.take(now, visitor);
         Ok(happening)
     }
 
@@ -350,7 +402,7 @@ impl Board {
         self.deadlines.remove(&(open.deadline, impression));
         self.unreserve(&open, open.reserved());
         if open.stage == Stage::Chosen {
-            self.caps.give_back(open.day, (open.campaign, open.visitor));
+            self.caps.give_back(open.day, &(open.campaign, open.visitor));
         }
     }
 

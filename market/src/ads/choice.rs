@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{CampaignId, ImpressionId, Nanos};
+use rekursing_protocol::{CampaignId, ImpressionId, Nanos, Span};
 
 use super::{Country, Creative, Prices, Topic, Why};
 use crate::ledger::{BookRefusal, Cause, Entry};
@@ -61,6 +61,18 @@ pub enum AdRefusal {
     /// There is no such ad out: it was never chosen, or too long ago.
     #[error("this ad is not out")]
     NotOut,
+    /// It is another visitor's.
+    #[error("this ad was shown to somebody else")]
+    OtherVisitor,
+    /// Nobody can have seen it, or read it, in so short a time.
+    #[error("this ad has not been there long enough")]
+    TooSoon {
+        /// How much longer it takes.
+        wait: Span,
+    },
+    /// As many of the visitor's clicks as may count today have counted.
+    #[error("no more clicks of this visitor count today")]
+    ClicksUsed,
     /// The ledger moves no money for it.
     #[error("the ledger refuses the ad's price")]
     Book(#[source] BookRefusal),

@@ -1,8 +1,8 @@
 //! Spending: what a campaign has brought and cost, and what is set aside for an ad that is out.
 
-use rekursing_protocol::{AccountId, CampaignId, Moment, Nanos};
+use rekursing_protocol::{AccountId, CampaignId, Moment, Nanos, Span};
 
-use super::Prices;
+use super::{AdRefusal, Prices};
 
 /// What a campaign has brought and cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +41,8 @@ pub(super) struct Open {
     pub(super) account: AccountId,
     pub(super) visitor: u64,
     pub(super) day: u64,
+    /// When it was chosen, sent or seen, whichever came last.
+    pub(super) since: Moment,
     pub(super) deadline: Moment,
     pub(super) prices: Prices,
     pub(super) stage: Stage,
@@ -54,6 +56,12 @@ pub(super) enum Stage {
 }
 
 impl Open {
+    /// Refuses what comes sooner than this after the step before.
+    pub(super) fn has_stood(&self, now: Moment, least: Span) -> Result<(), AdRefusal> {
+        let stood = now.since(self.since);
+        if stood >= least { Ok(()) } else { Err(AdRefusal::TooSoon { wait: Span(least.0 - stood.0) }) }
+    }
+
     /// Returns what is still set aside for it.
     pub(super) const fn reserved(&self) -> Nanos {
         match self.stage {

@@ -15,8 +15,15 @@ pub struct AdTerms {
     pub campaigns_per_account_max: usize,
     /// Ads that may wait to be seen or clicked; beyond it no ad is chosen.
     pub open_max: usize,
-    /// Pairs of a campaign and a visitor that are counted per UTC day; beyond it a new pair gets no ad.
+    /// Pairs of a campaign and a visitor that are counted per UTC day; beyond it a new pair gets no ad. As many
+    /// visitors' clicks are counted.
     pub pairs_max: usize,
+    /// Clicks of one visitor that count per UTC day, on all ads together.
+    pub clicks_per_visitor_day: u32,
+    /// How long after it was sent an ad counts as seen, at the earliest.
+    pub impression_after: Span,
+    /// How long after it was seen a click counts, at the earliest.
+    pub click_after: Span,
     /// How long after its choice an ad may be seen. Then what was reserved for it is free again.
     pub impression_within: Span,
     /// How long after it was seen an ad may be clicked.
@@ -44,6 +51,10 @@ impl Default for AdTerms {
             campaigns_per_account_max: 100,
             open_max: 100_000,
             pairs_max: 200_000,
+            clicks_per_visitor_day: 5,
+            // A second, less what two clocks may differ by.
+            impression_after: Span::millis(900),
+            click_after: Span::millis(900),
             impression_within: Span::secs(15 * 60),
             click_within: Span::secs(60 * 60),
             relevance_permille_min: 100,

@@ -7,8 +7,13 @@ use super::{Account, Book, BookRefusal, Cause, Entry, EntryKind, Posting, Transf
 /// Why an entry is not taken back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CorrectionRefusal {
-    /// A hold or a void: what is set aside for a job is resolved by the job alone.
-    #[error("a hold and its void are resolved by their job and are not corrected")]
+    /// Something else depends on it: a hold and its void are their job's, a payout's entries are its states,
+    /// a release is what its owner has waited for, what an ad brought is counted by its campaign, and a
+    /// correction has put right what it is about.
+    #[error(
+        "only charges, grants, payments and premium are taken back; holds, payouts, releases, ads and \
+         corrections are not"
+    )]
     NotCorrectable,
     /// An entry that moved nothing.
     #[error("the entry has moved nothing")]
@@ -40,7 +45,8 @@ impl Entry {
         let payer = match &self.kind {
             EntryKind::Hold { .. } | EntryKind::Void { .. } => return Err(CorrectionRefusal::NotCorrectable),
             EntryKind::Settle(settle) => Some(settle.payer),
-            EntryKind::Transfer(_) => None,
+            EntryKind::Transfer(transfer) if transfer.cause.is_correctable() => None,
+            EntryKind::Transfer(_) => return Err(CorrectionRefusal::NotCorrectable),
         };
         let back = self.postings().filter(|posting| Some(posting.credit) != payer);
         let back: Vec<Posting> = back
@@ -169,11 +175,19 @@ mod tests {
     }
 
     #[test]
-    fn a_correction_is_an_entry_and_can_be_corrected() {
+    fn what_something_else_depends_on_is_not_taken_back() {
         let (mut book, [_, _, settle]) = charged();
         let made = book.correct(NOW, &settle, "x").unwrap();
-        let again = book.correct(NOW, &made[0], "it was right").unwrap();
-        assert_eq!(again[0].id, format!("correction:correction:{}:0:0", settle.id));
-        assert_eq!(book.balance(Account::Owner(OWNER)), Nanos::new(475));
+        assert_eq!(book.correct(NOW, &made[0], "it was right"), Err(CorrectionRefusal::NotCorrectable));
+        let (mut book, _) = charged();
+        let payout = Transfer {
+            cause: Cause::PayoutRequested,
+            from: Account::Owner(OWNER),
+            to: Account::PayoutRequested,
+            amount: Nanos::new(1),
+            note: String::new(),
+        };
+        let asked = book.transfer(NOW, "1", payout).unwrap();
+        assert_eq!(book.correct(NOW, &asked, "x"), Err(CorrectionRefusal::NotCorrectable));
     }
 }

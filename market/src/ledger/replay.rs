@@ -4,13 +4,22 @@ use std::collections::HashMap;
 
 use rekursing_protocol::{JobId, Nanos};
 
-use super::{Account, Entry, EntryKind, Settle, settle::less};
+use super::{Account, Cause, Entry, EntryKind, Settle, Transfer, settle::less};
 
 /// A book that is read again from its first entry.
 #[derive(Debug, Default)]
 pub struct Replay {
     balances: HashMap<Account, Nanos>,
     holds: HashMap<JobId, (Account, Nanos)>,
+    /// Payouts under way, by what their entries' ids have in common.
+    payouts: HashMap<String, Payout>,
+}
+
+/// What of a payout is where.
+#[derive(Debug, Clone, Copy)]
+enum Payout {
+    Requested(Nanos),
+    Sent(Nanos),
 }
 
 /// Which rule an entry breaks.
@@ -34,6 +43,9 @@ pub enum Flaw {
     /// Money does not go this way for its cause.
     #[error("money does not go this way for its cause")]
     NotJoined,
+    /// Its payout is not where the entry takes it from, or of another amount.
+    #[error("its payout is not where it is taken from, or of another amount")]
+    Payout,
     /// It takes what the account does not have.
     #[error("{0} does not have what it takes")]
     Negative(Account),
@@ -70,6 +82,7 @@ impl Replay {
                 if !is_joined || transfer.amount <= Nanos::ZERO {
                     return Err(Flaw::NotJoined);
                 }
+                self.pay_out(&entry.id, transfer)?;
             }
         }
         self.post(entry)
@@ -88,6 +101,42 @@ impl Replay {
     /// Returns every open hold: its job, whose money it is and how much.
     pub fn holds(&self) -> impl Iterator<Item = (JobId, Account, Nanos)> {
         self.holds.iter().map(|(job, (payer, amount))| (*job, *payer, *amount))
+    }
+
+    /// Follows a payout, so that none takes what another one has asked for.
+    fn pay_out(&mut self, id: &str, transfer: &Transfer) -> Result<(), Flaw> {
+        let Transfer { cause, from, amount, .. } = *transfer;
+        let Some(payout) = id.split(':').nth(1) else { return Err(Flaw::Id) };
+        let known = self.payouts.get(payout).copied();
+        let next = match (cause, from, known) {
+            (Cause::PayoutRequested, _, None) => Some(Payout::Requested(amount)),
+            (Cause::PayoutSent, _, Some(Payout::Requested(asked))) if asked == amount => {
+                Some(Payout::Sent(amount))
+            }
+            (Cause::PayoutCancelled, _, Some(Payout::Requested(asked))) if asked == amount => None,
+            (
+                Cause::PayoutCost | Cause::PayoutConfirmed | Cause::PayoutReturned,
+                Account::PayoutSent,
+                Some(Payout::Sent(left)),
+            ) if amount <= left => Some(Payout::Sent(less(left, amount))).filter(|_| amount < left),
+            (
+                Cause::PayoutRequested
+                | Cause::PayoutSent
+                | Cause::PayoutCancelled
+                | Cause::PayoutCost
+                | Cause::PayoutConfirmed
+                | Cause::PayoutReturned,
+                from,
+                _,
+            ) if !matches!(from, Account::Platform | Account::Outside) => return Err(Flaw::Payout),
+            // Beyond what was sent: what a rail took of the platform, or gave back after all.
+            _ => return Ok(()),
+        };
+        match next {
+            Some(next) => self.payouts.insert(payout.to_owned(), next),
+            None => self.payouts.remove(payout),
+        };
+        Ok(())
     }
 
     fn resolve(&mut self, job: JobId, payer: Account, amount: Nanos) -> Result<(), Flaw> {
@@ -206,5 +255,44 @@ mod tests {
         assert_eq!(changed(|settle| settle.fee = Nanos::new(2_000)), Flaw::Parts);
         assert_eq!(changed(|settle| settle.held_back = Nanos::new(951)), Flaw::Parts);
         assert_eq!(changed(|settle| settle.held = Nanos::new(1)), Flaw::NoHold);
+    }
+
+    #[test]
+    fn a_payout_takes_what_it_has_asked_for_and_nothing_of_another() {
+        let owner = Account::Owner(PluginId::from_bits(2));
+        let step = |cause, payout: &str, from, to, amount| Entry {
+            id: format!("{cause}:{payout}"),
+            at: Moment(1),
+            kind: EntryKind::Transfer(Transfer {
+                cause,
+                from,
+                to,
+                amount: Nanos::new(amount),
+                note: String::new(),
+            }),
+        };
+        let (asked, gone, out) = (Account::PayoutRequested, Account::PayoutSent, Account::Outside);
+        let request = |payout, amount| step(Cause::PayoutRequested, payout, owner, asked, amount);
+        let send = |payout, amount| step(Cause::PayoutSent, payout, asked, gone, amount);
+        let cancel = |payout, amount| step(Cause::PayoutCancelled, payout, asked, owner, amount);
+        let confirm = |payout, amount| step(Cause::PayoutConfirmed, payout, gone, out, amount);
+        let cost = |payout, amount| step(Cause::PayoutCost, payout, gone, out, amount);
+        let back = |payout, amount| step(Cause::PayoutReturned, payout, out, owner, amount);
+        let run = |steps: &[Entry]| {
+            let mut replay = Replay::default();
+            replay.balances.insert(owner, Nanos::new(100));
+            steps.iter().try_for_each(|entry| replay.apply(entry)).map(|()| replay.payouts.len())
+        };
+        let sent = [request("a", 10), request("b", 10), send("a", 10)];
+        assert_eq!(run(&sent), Ok(2));
+        let then = |step: Entry| run(&[&sent[..], &[step]].concat());
+        assert_eq!(then(cancel("b", 10)), Ok(1));
+        for step in [cancel("a", 10), cancel("b", 9), send("a", 10), send("c", 10), request("b", 10)] {
+            assert_eq!(then(step.clone()), Err(Flaw::Payout), "{step:?}");
+        }
+        assert_eq!(then(confirm("b", 10)), Err(Flaw::Payout));
+        assert_eq!(then(confirm("a", 11)), Err(Flaw::Payout));
+        let whole = [&sent[..], &[cost("a", 1), confirm("a", 9), back("a", 9)]].concat();
+        assert_eq!(run(&whole), Ok(1));
     }
 }

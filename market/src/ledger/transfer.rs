@@ -106,6 +106,24 @@ impl Cause {
         }
     }
 
+    /// Tells whether a transfer for this cause may be taken back: nothing else is known by it.
+    pub(crate) const fn is_correctable(self) -> bool {
+        match self {
+            Cause::Grant | Cause::TopUp | Cause::TopUpCost | Cause::Refund | Cause::Premium => true,
+            Cause::Release
+            | Cause::PayoutRequested
+            | Cause::PayoutCancelled
+            | Cause::PayoutSent
+            | Cause::PayoutConfirmed
+            | Cause::PayoutCost
+            | Cause::PayoutReturned
+            | Cause::Impression
+            | Cause::Click
+            | Cause::Surplus
+            | Cause::Correction => false,
+        }
+    }
+
     /// Tells whether money may go this way for this cause.
     pub fn joins(self, from: Account, to: Account) -> bool {
         use Account::{
@@ -191,6 +209,8 @@ mod tests {
             (Cause::PayoutReturned, Account::PayoutRequested, owner, false),
             (Cause::Impression, advertiser, Account::Free, true),
             (Cause::Impression, advertiser, Account::Platform, false),
+            (Cause::Surplus, Account::Free, Account::Platform, true),
+            (Cause::Surplus, Account::Platform, Account::Free, false),
             (Cause::Correction, owner, page, true),
             (Cause::Correction, Account::Escrow, page, false),
             (Cause::Correction, page, page, false),

@@ -1,11 +1,11 @@
 //! Answering: what becomes of a job once a session has it.
 
-use rekursing_protocol::{FailCode, JobId, Moment, OfferKind, Price};
+use rekursing_protocol::{FailCode, JobId, Moment, Nanos, OfferKind, Price};
 
 use super::Market;
 use crate::{
     effect::{Effect, End},
-    holdback::release_at,
+    holdback::{Patronage, release_at},
     job::{Job, Run, State},
     ledger::{Account, EntryKind, Settlement},
     meter::{Metered, Usage, metered},
@@ -33,7 +33,7 @@ enum Blame {
 
 const fn blame(code: FailCode, began: bool) -> Blame {
     match code {
-        FailCode::BadRequest | FailCode::ContextOverflow => Blame::Page,
+        FailCode::BadRequest | FailCode::ContextOverflow | FailCode::TooLarge => Blame::Page,
         FailCode::Busy | FailCode::Paused | FailCode::ModelLoading => Blame::NotNow,
         // The shell's own cancellations end by `cancel`: who says so unasked has dropped the job.
         FailCode::Refused | FailCode::Cancelled => Blame::Nobody,
@@ -290,9 +290,18 @@ impl Market {
         if let EntryKind::Settle(settle) = &entry.kind {
             self.held_back.add(settle.release_at, settle.owner, settle.held_back);
         }
+        if let (Payer::Free { .. }, OfferKind::Text) = (job.request.payer, job.request.kind) {
+            self.free_lengths.note(&self.terms, charged.answer_tokens);
+        }
+        self.demand.paid(now, &run.offer.model, charged.prompt_tokens, charged.answer_tokens);
         self.volumes.add(now, owner, receipt.charge);
         self.volumes.add(now, payer, receipt.charge);
-        let standing = self.standings.paid(now, run.plugin);
+        if let Payer::Page(page) = job.request.payer
+            && receipt.charge >= terms.trusted_charge_min.max(Nanos::new(1))
+        {
+            self.standings.add(terms, Patronage { owner: run.plugin, page, since: now, jobs: 1 });
+        }
+        let standing = self.standings.of(run.plugin);
         if let Some(at) = run.at {
             self.session_mut(at).standing = standing;
         }

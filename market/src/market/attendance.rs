@@ -17,9 +17,22 @@ use crate::{
 };
 
 impl Market {
-    /// A plugin's session is there. An older one of the same plugin is closed; what it had goes on with
-    /// this one or elsewhere, or is lost like on [`Market::leave`].
+    /// A provider's session is there that is in no visitor's network: [`Market::join_from`] without one.
     pub fn join(&mut self, now: Moment, session: SessionId, plugin: PluginId, inventory: Inventory) {
+        self.join_from(now, session, plugin, None, inventory);
+    }
+
+    /// A plugin's session is there, in a network that is known by the number of its visitors: it gives them no
+    /// free answers. An older one of the same plugin is closed; what it had goes on with
+    /// this one or elsewhere, or is lost like on [`Market::leave`].
+    pub fn join_from(
+        &mut self,
+        now: Moment,
+        session: SessionId,
+        plugin: PluginId,
+        network: Option<u64>,
+        inventory: Inventory,
+    ) {
         if self.by_session.contains_key(&session) {
             self.restock(now, session, inventory);
             return;
@@ -40,6 +53,7 @@ impl Market {
         self.sessions[at as usize] = Some(Session {
             id: session,
             plugin,
+            network,
             since: now,
             arrival: self.arrivals,
             alive: now,
@@ -97,6 +111,7 @@ impl Market {
         self.wake(now);
         self.release_due(now);
         self.renew_due(now);
+        self.release_surplus(now);
         self.reprice(now);
         for at in 0..self.sessions.len() {
             let Some(session) = &self.sessions[at] else { continue };

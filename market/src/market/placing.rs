@@ -93,14 +93,17 @@ impl Market {
         Ok(())
     }
 
-    pub(super) fn need<'a>(&self, now: Moment, job: &'a Job) -> Need<'a> {
+    /// Returns what a job needs of an offer on a shelf.
+    pub(super) fn need<'a>(&self, now: Moment, job: &'a Job, shelf: ShelfId) -> Need<'a> {
         let request = &job.request;
         let balance = || self.book.balance(request.payer.account()).max(Nanos::ZERO);
         let room = match job.held {
             Some(held) => Room::of(held),
             None => self.purses.room(now, request.spender.as_deref(), balance()),
         };
-        Need { request, excluded: &job.excluded, room }
+        let free_tokens_expected = self.free_lengths.expected(&self.terms);
+        let ceiling = self.ceiling(shelf);
+        Need { request, excluded: &job.excluded, room, free_tokens_expected, ceiling }
     }
 
     fn fits(&self, now: Moment, need: &Need<'_>, at: StockRef) -> Result<Fit, Miss> {
@@ -113,10 +116,11 @@ impl Market {
         let Some(shelf) = self.shelves.find(&request.model, request.kind) else {
             return Err(matching::nothing_answers(&request.model));
         };
-        let need = self.need(now, job);
+        self.look_at_asks(now, shelf);
+        let need = self.need(now, job, shelf);
         let best = self.best(now, &need, shelf);
         if let Some((place, mut fit)) = self.draw(best) {
-            fit.bound = self.cover(now, &self.need(now, job), shelf, fit.bound);
+            fit.bound = self.cover(now, &self.need(now, job, shelf), shelf, fit.bound);
             return Ok(Placement::Open(place.at, fit));
         }
         let mut misses: Option<Miss> = None;
@@ -225,6 +229,10 @@ impl Market {
 
     /// Gives a session the jobs that waited for it, oldest first.
     pub(super) fn serve(&mut self, now: Moment, at: u32) {
+        if self.queue.is_empty() {
+            return;
+        }
+        self.look_at_asks_of(now, at);
         while let Some((job, stock, fit)) = self.next_waiting(now, at) {
             let mut job = self.jobs.remove(&job).expect("the queue holds jobs that wait");
             if let State::Waiting { shelf } = std::mem::replace(&mut job.state, State::Unplaced) {
@@ -243,7 +251,7 @@ impl Market {
     }
 
     fn next_waiting(&self, now: Moment, at: u32) -> Option<(JobId, StockRef, Fit)> {
-        if self.queue.is_empty() || self.session(at).is_silent(&self.terms, now) {
+        if self.session(at).is_silent(&self.terms, now) {
             return None;
         }
         let mut oldest: Option<(u64, JobId, StockRef, Fit)> = None;
@@ -261,7 +269,7 @@ impl Market {
                     }
                     looks += 1;
                     let id = self.queue[number];
-                    if let Ok(fit) = self.fits(now, &self.need(now, &self.jobs[&id]), place) {
+                    if let Ok(fit) = self.fits(now, &self.need(now, &self.jobs[&id], *shelf), place) {
                         oldest = Some((*number, id, place, fit));
                         break;
                     }

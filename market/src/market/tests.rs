@@ -1,13 +1,16 @@
 //! The market's promises, as calls and the effects that follow.
 
+mod asks;
 mod attendance;
 mod budgets;
 mod failover;
-mod fixture;
+pub(crate) mod fixture;
 mod free;
+mod funding;
 mod invariants;
 mod matching;
 mod money;
+mod outlook;
 mod plans;
 mod premium;
 mod pricing;

@@ -76,7 +76,6 @@ impl Market {
             plugin: session.plugin,
             since: session.since,
             slots: session.slots,
-            busy: session.busy(),
             paused: session.is_paused,
             suspect: session.is_suspect,
             parked: session.breaker.is_tripped(),

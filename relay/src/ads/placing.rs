@@ -1,4 +1,5 @@
-//! Placing an ad beside one answer, without a moment's delay to the answer.
+//! Placing an ad beside one answer, without a moment's delay to the answer, unless there is to be no answer
+//! without the ad.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,11 +7,11 @@ use rekursing_market::{
     Payer,
     ads::{Choice, Country, Why},
 };
-use rekursing_protocol::{Nanos, frame::Call};
+use rekursing_protocol::{JobId, Nanos, receipt};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Ads, Use};
+use super::{Ads, News, Use, may_stand_beside};
 use crate::{stream::Stream, telemetry};
 
 /// How long an answer that comes whole waits for its ad: the choice takes a thousandth of a second and
@@ -19,12 +20,22 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// An ad that is being chosen for an answer, if there is to be one.
 #[derive(Debug)]
-pub struct Placing(pub(super) Option<oneshot::Receiver<Placement>>);
+pub struct Placing(Stage);
+
+/// How far the choice is.
+#[derive(Debug)]
+enum Stage {
+    /// There is no ad, or it was taken.
+    Over,
+    Choosing(oneshot::Receiver<Placement>),
+    Chosen(Box<Placement>),
+}
 
 /// An ad that was chosen. Dropped before it is sent, it is as if it had not been chosen.
 #[derive(Debug)]
 pub struct Placement {
     ads: Arc<Ads>,
+    job: JobId,
     choice: Choice,
     sent: bool,
 }
@@ -32,46 +43,74 @@ pub struct Placement {
 impl Placing {
     /// No ad: the answer is paid for.
     pub const fn none() -> Placing {
-        Placing(None)
+        Placing(Stage::Over)
     }
 
     /// Begins to choose an ad for a free answer, beside the threads that serve sockets.
     pub fn begin(ads: &Arc<Ads>, stream: &Arc<Stream>, country: Option<Country>) -> Placing {
         let Payer::Free { visitor } = stream.work.payer else { return Placing::none() };
-        if stream.work.call == Call::Embedding {
-            return Placing::none();
-        }
-        ads.tally.lock().asked(ads.desk.now());
-        if !ads.has_campaigns() {
+        if !may_stand_beside(&stream.work) || !ads.has_campaigns() {
             return Placing::none();
         }
         let (ads, stream) = (Arc::clone(ads), Arc::clone(stream));
         let (placed, wait) = oneshot::channel();
-        tokio::task::spawn_blocking(move || match ads.place(&stream.work.fields, visitor, country) {
-            // Where nobody waits any more, the placement is dropped.
-            Ok(placement) => drop(placed.send(placement)),
-            Err(why) => telemetry::no_ad(why),
+        tokio::task::spawn_blocking(move || {
+            match ads.place(stream.job, &stream.work.fields, visitor, country) {
+                // Where nobody waits any more, the placement is dropped.
+                Ok(placement) => drop(placed.send(placement)),
+                Err(why) => telemetry::no_ad(why),
+            }
         });
-        Placing(Some(wait))
+        Placing(Stage::Choosing(wait))
+    }
+
+    /// An ad that was chosen already.
+    #[cfg(test)]
+    pub(super) fn chosen(placement: Placement) -> Placing {
+        Placing(Stage::Chosen(Box::new(placement)))
+    }
+
+    /// Waits until the ad is chosen, for an answer that hangs on it. Returns what it can be expected to bring.
+    pub async fn expected(&mut self) -> Nanos {
+        if let Stage::Choosing(wait) = &mut self.0 {
+            self.0 = wait.await.map_or(Stage::Over, |placement| Stage::Chosen(Box::new(placement)));
+        }
+        match &self.0 {
+            Stage::Chosen(placement) => placement.expected(),
+            Stage::Over | Stage::Choosing(_) => Nanos::ZERO,
+        }
     }
 
     /// Returns the ad as JSON if it is there, once; it then counts as sent.
     pub fn take(&mut self) -> Option<Value> {
-        let placement = self.0.as_mut()?.try_recv().ok()?;
-        self.0 = None;
-        Some(placement.send())
+        match std::mem::replace(&mut self.0, Stage::Over) {
+            Stage::Over => None,
+            Stage::Chosen(placement) => Some(placement.send()),
+            Stage::Choosing(mut wait) => match wait.try_recv() {
+                Ok(placement) => Some(placement.send()),
+                Err(oneshot::error::TryRecvError::Empty) => {
+                    self.0 = Stage::Choosing(wait);
+                    None
+                }
+                Err(oneshot::error::TryRecvError::Closed) => None,
+            },
+        }
     }
 
     /// Waits a little for the ad.
     pub async fn wait(self) -> Option<Value> {
-        let placement = tokio::time::timeout(PATIENCE, self.0?).await.ok()?.ok()?;
+        let placement = match self.0 {
+            Stage::Over => return None,
+            Stage::Chosen(placement) => *placement,
+            Stage::Choosing(wait) => tokio::time::timeout(PATIENCE, wait).await.ok()?.ok()?,
+        };
         Some(placement.send())
     }
 }
 
 impl Placement {
-    pub(super) const fn new(ads: Arc<Ads>, choice: Choice) -> Placement {
-        Placement { ads, choice, sent: false }
+    pub(super) const fn new(ads: Arc<Ads>, job: JobId, choice: Choice) -> Placement {
+        Placement { ads, job, choice, sent: false }
     }
 
     /// Returns what the ad can be expected to bring.
@@ -79,13 +118,21 @@ impl Placement {
         self.choice.expected
     }
 
-    /// Sends the ad: returns it as pages get it.
+    /// Sends the ad: returns it as pages get it, and keeps it for the answer's receipt.
     pub(super) fn send(mut self) -> Value {
         self.sent = true;
         let now = self.ads.desk.now();
+        self.ads.tell(News::Sent(self.choice.impression, now));
         self.ads.tally.lock().sent(now, self.choice.campaign);
         telemetry::ad("sent", Nanos::ZERO);
-        let Choice { impression, campaign, creative, .. } = &self.choice;
+        let Choice { impression, campaign, creative, prices, .. } = &self.choice;
+        let ad = receipt::Ad {
+            impression: *impression,
+            campaign: *campaign,
+            per_impression: prices.impression,
+            per_click: prices.click,
+        };
+        self.ads.store().keep_ad(self.job, ad);
         let token = |to| self.ads.tokens.make(to, *impression, *campaign);
         json!({
             "title": creative.title(),
@@ -102,7 +149,7 @@ impl Placement {
 impl Drop for Placement {
     fn drop(&mut self) {
         if !self.sent {
-            self.ads.release(self.choice.impression);
+            self.ads.tell(News::Unsent(self.choice.impression));
         }
     }
 }

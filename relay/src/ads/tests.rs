@@ -3,8 +3,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use rekursing_market::{Account, Market, Payer, Terms};
-use rekursing_protocol::{JobId, frame::Call};
+use rekursing_market::{Account, Market, Terms};
 
 use super::*;
 use crate::{
@@ -16,11 +15,18 @@ use crate::{
 
 const ACCOUNT: AccountId = AccountId::from_bits(1);
 const CAMPAIGN: CampaignId = CampaignId::from_bits(2);
+const JOB: JobId = JobId::from_bits(3);
+const VISITOR: u64 = 7;
 const LAPTOP: &str = r#""messages":[{"role":"user","content":"Which laptop should I buy?"}]"#;
 
-/// A relay's ads over a database in this folder, in which the advertiser has so much.
+/// A relay's ads over a database in this folder, in which the advertiser has so much. They count as soon as
+/// they are sent.
 fn open(folder: &Path, nanos: i64) -> Arc<Ads> {
-    let config = Config::parse("").unwrap();
+    with("[ads]\nseen_after_ms = 0\nclick_after_ms = 0", folder, nanos)
+}
+
+fn with(config: &str, folder: &Path, nanos: i64) -> Arc<Ads> {
+    let config = Config::parse(config).unwrap();
     let clock = Clock::start();
     let mut unstarted = Store::open(&Location::Folder(folder.to_owned())).unwrap();
     let kept = Kept::read(&mut unstarted, &config, clock.now()).unwrap();
@@ -56,14 +62,13 @@ async fn put(ads: &Ads, terms: &str) -> Result<(), NotTaken> {
 pub(crate) async fn ready(folder: &Path) -> (Arc<Ads>, Placing) {
     let ads = open(folder, 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
-    let (placed, wait) = tokio::sync::oneshot::channel();
-    placed.send(ads.place(LAPTOP, 7, None).unwrap()).unwrap();
-    (ads, Placing(Some(wait)))
+    let placing = Placing::chosen(ads.place(JOB, LAPTOP, VISITOR, None).unwrap());
+    (ads, placing)
 }
 
 /// Sends one ad and returns its tokens.
 fn send(ads: &Arc<Ads>) -> (String, String) {
-    let sent = ads.place(LAPTOP, 7, None).unwrap().send();
+    let sent = ads.place(JOB, LAPTOP, VISITOR, None).unwrap().send();
     let click = sent["link"].as_str().unwrap().strip_prefix("/ad/click/").unwrap();
     (sent["impressionToken"].as_str().unwrap().to_owned(), click.to_owned())
 }
@@ -79,11 +84,11 @@ async fn what_was_spent_and_counted_is_the_same_after_a_restart() {
     put(&ads, r#","bidPerThousand":"2","bidPerClick":"0.05""#).await.unwrap();
     for clicks in [false, true, true] {
         let (seen, click) = send(&ads);
-        assert_eq!(ads.seen(&seen).await, Ok(true));
-        assert_eq!(ads.seen(&seen).await, Ok(false));
+        assert_eq!(ads.seen(&seen, VISITOR).await, Ok(true));
+        assert_eq!(ads.seen(&seen, VISITOR).await, Ok(false));
         if clicks {
-            assert_eq!(ads.clicked(&click).await, Ok(true));
-            assert_eq!(ads.clicked(&click).await, Ok(false));
+            assert_eq!(ads.clicked(&click, VISITOR).await, Ok(true));
+            assert_eq!(ads.clicked(&click, VISITOR).await, Ok(false));
         }
     }
     // The floors, for nobody bids against it: 0.1 USD for a thousand, 0.01 USD for a click.
@@ -101,8 +106,8 @@ async fn what_was_spent_and_counted_is_the_same_after_a_restart() {
         Nanos::new(1_000_000_000 - before.total.get())
     );
     // What was out is not, but its link still leads to where it led.
-    assert_eq!(again.seen(&open_seen).await, Err(NotCounted::Over));
-    assert_eq!(again.clicked(&open_click).await, Err(NotCounted::Over));
+    assert_eq!(again.seen(&open_seen, VISITOR).await, Err(NotCounted::Over));
+    assert_eq!(again.clicked(&open_click, VISITOR).await, Err(NotCounted::Over));
     assert_eq!(again.destination(&open_click).as_deref(), Some("https://example.com/x"));
     let today = again.desk.now().day();
     let days = again.store().campaign_days(CAMPAIGN, today - 1).await.unwrap();
@@ -114,14 +119,35 @@ async fn what_was_spent_and_counted_is_the_same_after_a_restart() {
 }
 
 #[tokio::test]
+async fn an_ad_is_its_visitors_alone_and_stands_for_a_while_since_it_was_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let ads = with("[ads]\nseen_after_ms = 600_000\nclick_after_ms = 600_000", folder.path(), 1_000_000_000);
+    put(&ads, r#","bidPerThousand":"2","bidPerClick":"0.05""#).await.unwrap();
+    let (seen, click) = send(&ads);
+    let (token, click) = (seen.as_str(), click.as_str());
+    assert_eq!(ads.seen(token, VISITOR + 1).await, Err(NotCounted::OtherVisitor));
+    assert_eq!(ads.clicked(click, VISITOR + 1).await, Err(NotCounted::OtherVisitor));
+    assert!(matches!(ads.seen(token, VISITOR).await, Err(NotCounted::TooSoon { .. })));
+    assert!(matches!(ads.clicked(click, VISITOR).await, Err(NotCounted::TooSoon { .. })));
+    assert_eq!(spend(&ads).total, Nanos::ZERO);
+    // The ad's time begins when it is sent.
+    let later = ads.desk.now() + Span::secs(600);
+    let (impression, _) = ads.tokens.read(Use::Seen, token).unwrap();
+    ads.tell(News::Sent(impression, later));
+    let counted = ads.count_now(|board, book, _| board.confirm(later, impression, VISITOR, book));
+    assert_eq!(counted, Err(NotCounted::TooSoon { wait: Span::secs(600) }));
+    close(&ads);
+}
+
+#[tokio::test]
 async fn what_costs_nothing_is_counted_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let ads = open(folder.path(), 1_000_000_000);
     put(&ads, r#","bidPerClick":"0.05""#).await.unwrap();
     let (seen, _) = send(&ads);
-    assert_eq!(ads.seen(&seen).await, Ok(true));
+    assert_eq!(ads.seen(&seen, VISITOR).await, Ok(true));
     let (seen, _) = send(&ads);
-    assert_eq!(ads.seen(&seen).await, Ok(true));
+    assert_eq!(ads.seen(&seen, VISITOR).await, Ok(true));
     close(&ads);
     let again = open(folder.path(), 0);
     assert_eq!((spend(&again).impressions, spend(&again).total), (2, Nanos::ZERO));
@@ -133,7 +159,7 @@ async fn an_ad_that_nobody_takes_is_given_back() {
     let folder = tempfile::tempdir().unwrap();
     let ads = open(folder.path(), 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
-    let placement = ads.place(LAPTOP, 7, None).unwrap();
+    let placement = ads.place(JOB, LAPTOP, VISITOR, None).unwrap();
     assert_eq!(placement.expected(), Nanos::new(50_000));
     assert!(spend(&ads).reserved > Nanos::ZERO);
     drop(placement);
@@ -151,7 +177,7 @@ async fn a_sensitive_or_unread_question_gets_no_ad() {
         (r#""messages":[{"role":"user","content":"Какой ноутбук купить?"}]"#, "unread"),
         (r#""messages":[{"role":"user","content":[{"type":"image_url"}]}]"#, "unread"),
     ] {
-        assert_eq!(ads.place(question, 7, None).unwrap_err(), why, "{question}");
+        assert_eq!(ads.place(JOB, question, 7, None).unwrap_err(), why, "{question}");
     }
     close(&ads);
 }
@@ -176,8 +202,8 @@ async fn a_paid_answer_has_no_ad_and_a_free_one_has_it_once() {
         Placing::begin(&ads, &stream, None)
     };
     assert_eq!(placing(Payer::Page(ACCOUNT), Call::Chat).wait().await, None);
-    assert_eq!(placing(Payer::Free { visitor: 7 }, Call::Embedding).wait().await, None);
-    let ad = placing(Payer::Free { visitor: 7 }, Call::Chat).wait().await.unwrap();
+    assert_eq!(placing(Payer::Free { visitor: VISITOR }, Call::Embedding).wait().await, None);
+    let ad = placing(Payer::Free { visitor: VISITOR }, Call::Chat).wait().await.unwrap();
     assert_eq!((&ad["label"], &ad["site"]), (&"Sponsored".into(), &"example.com".into()));
     assert_eq!(ad["why"], "This ad is shown beside any free answer.");
     close(&ads);
@@ -193,12 +219,14 @@ async fn sixty_four_racing_pages_never_overspend() {
     std::thread::scope(|scope| {
         for _ in 0..64 {
             scope.spawn(|| {
-                let Ok(placement) = ads.place(LAPTOP, 7, None) else { return };
+                let Ok(placement) = ads.place(JOB, LAPTOP, VISITOR, None) else { return };
                 let sent = placement.send();
                 let token = sent["impressionToken"].as_str().unwrap();
                 let (impression, _) = ads.tokens.read(Use::Seen, token).unwrap();
                 for _ in 0..2 {
-                    if ads.count_now(|board, book, now| board.confirm(now, impression, book)) == Ok(true) {
+                    if ads.count_now(|board, book, now| board.confirm(now, impression, VISITOR, book))
+                        == Ok(true)
+                    {
                         counted.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -220,7 +248,7 @@ async fn a_budget_below_what_is_spent_is_refused_and_nothing_changes() {
     let ads = open(folder.path(), 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
     let (seen, _) = send(&ads);
-    ads.seen(&seen).await.unwrap();
+    ads.seen(&seen, VISITOR).await.unwrap();
     let refused = put(&ads, r#","bidPerThousand":"2","dailyBudget":"0.00001""#).await;
     assert!(matches!(refused, Err(NotTaken::Refused(BoardRefusal::Spent(_)))));
     assert_eq!(ads.campaign(CAMPAIGN).unwrap().spec.daily_budget, Some(Nanos::DOLLAR));

@@ -1,7 +1,7 @@
 //! Money at the desk that is no job's: what comes in, goes back or is put right, and what there is.
 
 use rekursing_market::{
-    Premium, PremiumRefusal, Taken,
+    Charged, Premium, PremiumRefusal, Taken,
     ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Transfer},
 };
 use rekursing_protocol::{AccountId, KeyId, Moment, Nanos};
@@ -25,7 +25,7 @@ impl Desk {
     pub fn post<T>(&self, change: impl FnOnce(&mut Book, Moment) -> (T, Vec<Entry>)) -> T {
         let mut market = self.shared.market.lock();
         let (changed, entries) = change(market.book_mut(), self.now());
-        entries.into_iter().for_each(|entry| self.shared.store.append(entry));
+        self.shared.store.append(entries);
         changed
     }
 
@@ -38,7 +38,7 @@ impl Desk {
     pub async fn transfer(&self, id: &str, transfer: Transfer) -> Result<(), BookRefusal> {
         let posted = self.run(|market, now| {
             let entry = market.book_mut().transfer(now, id, transfer)?;
-            self.shared.store.append(entry);
+            self.shared.store.append(vec![entry]);
             Ok(())
         });
         match posted {
@@ -95,11 +95,12 @@ impl Desk {
     pub fn correct(
         &self,
         entry: &Entry,
+        charged: Option<&Charged>,
         reason: &str,
         act: Act,
     ) -> Result<oneshot::Receiver<anyhow::Result<()>>, CorrectionRefusal> {
         self.run(|market, now| {
-            market.correct(now, entry, reason)?;
+            market.correct(now, entry, charged, reason)?;
             // In front of the entries, which are queued when this is over.
             Ok(self.shared.store.log(now, act))
         })

@@ -218,8 +218,8 @@ fn exceeds(limits: &Limits, maker: &Spender) -> Option<&'static str> {
         let mut line = maker.line().filter_map(|maker| limit(&maker.limits));
         limit(limits).is_some_and(|own| line.any(|most| own > most))
     };
-    let Price { input, output } = maker.price_max();
-    let is_dearer = |own: Price| own.input > input || own.output > output;
+    let most = maker.price_max();
+    let is_dearer = |own: Price| most.is_some_and(|most| own.input > most.input || own.output > most.output);
     let is_later = |own: Moment| maker.is_expired(own - Span::millis(1));
     [
         ("budgetPerDay", wider(|limits| limits.budget_day)),

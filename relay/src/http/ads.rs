@@ -11,14 +11,15 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use rekursing_market::ads::BoardRefusal;
+use rekursing_market::{Payer, ads::BoardRefusal};
 use rekursing_protocol::{AccountId, CampaignId, Moment, Nanos, Span};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     Problem,
-    caller::{self, Advertiser},
+    caller::{self, Advertiser, Caller},
+    once,
     posted::{self, Posted},
 };
 use crate::{
@@ -55,13 +56,17 @@ pub(super) async fn create(
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Response, Problem> {
     let advertiser = caller::advertiser(&house, &headers, peer).await?;
     let spec: Spec = posted::read(&body)?;
     let account = payer(advertiser, spec.account)?;
     let id = house.campaign_id();
-    let campaign = put(&house, id, account, spec).await?;
-    Ok((StatusCode::CREATED, campaign))
+    let named = once::named_by_advertiser(&headers, advertiser, "/api/ads/campaigns", &body)?;
+    let made = async {
+        let campaign = put(&house, id, account, spec).await?;
+        Ok((StatusCode::CREATED, campaign).into_response())
+    };
+    once::once(&house, named, id.to_string(), made).await
 }
 
 /// `GET /api/ads/campaigns/{id}`
@@ -71,7 +76,7 @@ pub(super) async fn one(
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let listed = find(&house, &headers, peer, id).await?;
+    let listed = find(&house, caller::advertiser(&house, &headers, peer).await?, id)?;
     Ok(Json(view(&listed, house.desk.now())))
 }
 
@@ -82,8 +87,11 @@ pub(super) async fn change(
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
     Posted { body, .. }: Posted,
-) -> Result<Json<Value>, Problem> {
-    let listed = find(&house, &headers, peer, id).await?;
+) -> Result<Response, Problem> {
+    let advertiser = caller::advertiser(&house, &headers, peer).await?;
+    let listed = find(&house, advertiser, id)?;
+    let about = once::about(listed.id, &body);
+    let named = once::named_by_advertiser(&headers, advertiser, "/api/ads/campaigns/change", &about)?;
     let changes: Map<String, Value> = posted::read(&body)?;
     let mut terms = serde_json::to_value(&listed.spec).map_err(|_| Problem::internal())?;
     if let Value::Object(terms) = &mut terms {
@@ -93,7 +101,8 @@ pub(super) async fn change(
     if spec.account != Some(listed.account) {
         return Err(Problem::field("account", "a campaign stays with its account"));
     }
-    put(&house, listed.id, listed.account, spec).await
+    let changed = async { Ok(put(&house, listed.id, listed.account, spec).await?.into_response()) };
+    once::change(&house, named, listed.id, changed).await
 }
 
 /// How far back a report goes.
@@ -110,7 +119,7 @@ pub(super) async fn report(
     id: Result<Path<String>, PathRejection>,
     days: Result<Query<Days>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let listed = find(&house, &headers, peer, id).await?;
+    let listed = find(&house, caller::advertiser(&house, &headers, peer).await?, id)?;
     let days = days.ok().map(|Query(days)| days.days.unwrap_or(DAYS_DEFAULT));
     let days = days.filter(|days| (1..=DAYS_MAX).contains(days));
     let days = days.ok_or_else(|| Problem::field("days", "days is a whole number from 1 to 366"))?;
@@ -146,21 +155,49 @@ struct Seen {
 }
 
 /// `POST /api/ads/impressions`
-pub(super) async fn seen(State(house): Shared, Posted { body, .. }: Posted) -> Result<Json<Value>, Problem> {
+pub(super) async fn seen(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+    Posted { body, .. }: Posted,
+) -> Result<Response, Problem> {
     let Seen { token } = posted::read(&body)?;
-    let counted = house.ads.seen(&token).await.map_err(|refusal| match refusal {
+    let visitor = caller::visitor(&house, &headers, peer);
+    let caller = Caller { payer: Payer::Free { visitor }, holder: None };
+    let named = once::named(&headers, &caller, "/api/ads/impressions", &body)?;
+    let counted = async {
+        let counted = house.ads.seen(&token, visitor).await.map_err(not_counted)?;
+        let answer = Json(json!({"counted": counted})).into_response();
+        Ok(if counted { answer } else { once::fruitless(answer) })
+    };
+    // The token counts once whatever is kept, so what this would have made is not looked for.
+    once::once(&house, named, String::new(), counted).await
+}
+
+fn not_counted(refusal: NotCounted) -> Problem {
+    match refusal {
         NotCounted::Token => Problem::field("token", "this relay has not made this token"),
-        NotCounted::Over => {
+        NotCounted::Over | NotCounted::ClicksUsed => {
             let message = "the ad was sent too long ago to count, or cannot be paid any more";
             Problem::new(StatusCode::GONE, "ad_over", message)
         }
-    })?;
-    Ok(Json(json!({"counted": counted})))
+        NotCounted::OtherVisitor => {
+            let message = "the ad was sent to somebody else; who asked for the answer confirms it";
+            Problem::new(StatusCode::FORBIDDEN, "other_visitor", message)
+        }
+        NotCounted::TooSoon { wait } => {
+            let message =
+                format!("an ad counts once it was visible for a second; tell it again in {} ms", wait.0);
+            let retry_after = Some(wait.0.div_ceil(1_000).max(1));
+            Problem { retry_after, ..Problem::new(StatusCode::CONFLICT, "ad_too_soon", message) }
+        }
+    }
 }
 
 /// `GET /ad/click/{token}`
 pub(super) async fn click(
     State(house): Shared,
+    ConnectInfo(peer): Peer,
     method: Method,
     headers: HeaderMap,
     token: Result<Path<String>, PathRejection>,
@@ -172,7 +209,7 @@ pub(super) async fn click(
     let looks_ahead = headers.contains_key("sec-purpose") || headers.contains_key("purpose");
     if method == Method::GET && !looks_ahead {
         // It leads there whether it counts or not.
-        let counted = house.ads.clicked(&token).await;
+        let counted = house.ads.clicked(&token, caller::visitor(&house, &headers, peer)).await;
         tracing::debug!(?counted, "an ad was clicked");
     }
     let mut response = StatusCode::FOUND.into_response();
@@ -185,13 +222,11 @@ pub(super) async fn click(
 }
 
 /// Finds a campaign that the caller may see.
-async fn find(
+fn find(
     house: &House,
-    headers: &HeaderMap,
-    peer: SocketAddr,
+    advertiser: Advertiser,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Listed, Problem> {
-    let advertiser = caller::advertiser(house, headers, peer).await?;
     let Path(id) = id?;
     let listed = id.parse::<CampaignId>().ok().and_then(|id| house.ads.campaign(id));
     let own = listed.filter(|listed| match advertiser {

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use rekursing_market::{Payer, ads::Country};
+use rekursing_market::{Payer, Request, ads::Country, free::hangs_on_ad};
 use rekursing_protocol::JobId;
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::OwnedSemaphorePermit;
@@ -24,6 +24,7 @@ use crate::{
     ads::Placing,
     answer,
     ask::{Ask, Dialect},
+    desk::Denial,
     house::{House, READ_AT_ONCE_BYTES},
     reader::{Events, Reader},
     report::Report,
@@ -80,16 +81,22 @@ pub(super) async fn cancel(
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
     job: Result<Path<String>, PathRejection>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     caller::origin(&house, &headers)?;
     let Path(job) = job?;
     // The provider knows the job's id too, so that alone is no right to cancel.
-    let payer = caller::caller(&house, &headers, peer).await?.payer;
-    let known = job.parse::<JobId>().is_ok_and(|job| house.desk.cancel_by_id(job, payer));
-    if known {
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    Err(Problem::new(StatusCode::NOT_FOUND, "job_not_found", "there is no such job under way"))
+    let caller = caller::caller(&house, &headers, peer).await?;
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "job_not_found", "there is no such job under way");
+    let job: JobId = job.parse().map_err(|_| unknown())?;
+    let named = once::named(&headers, &caller, "/api/llm/inference/cancel", &once::about(job, b""))?;
+    let cancelled = async {
+        if house.desk.cancel_by_id(job, caller.payer) {
+            Ok(StatusCode::NO_CONTENT.into_response())
+        } else {
+            Err(unknown())
+        }
+    };
+    once::change(&house, named, job, cancelled).await
 }
 
 async fn ask(
@@ -123,8 +130,7 @@ async fn answer(
     let streamed = request.stream;
     let work = Work { call, streamed, fields, prompt_tokens: request.prompt_tokens, tokenizer, payer, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
-    house.desk.submit(request, &stream).map_err(|denial| refuse(denial, payer))?;
-    let ad = Placing::begin(&house.ads, &stream, country);
+    let ad = submit(house, request, &stream, country).await.map_err(|denial| refuse(denial, payer))?;
     let reader = Reader::new(house.desk.clone(), stream);
     let report = Report::new(job, asked, streamed);
     if streamed {
@@ -132,6 +138,25 @@ async fn answer(
     } else {
         whole(house, dialect, reader, report, ad).await
     }
+}
+
+/// Hands a job to the desk. Its ad is chosen while it is answered, or before, where without the ad nobody
+/// pays for the answer.
+async fn submit(
+    house: &House,
+    mut request: Request,
+    stream: &Arc<Stream>,
+    country: Option<Country>,
+) -> Result<Placing, Denial> {
+    let hangs_on_ad = hangs_on_ad(house.desk.terms(), &request);
+    let mut ad = Placing::none();
+    if hangs_on_ad {
+        ad = Placing::begin(&house.ads, stream, country);
+        request.ad_expected = ad.expected().await;
+    }
+    house.desk.submit(request, stream)?;
+    house.ads.answers(&stream.work);
+    Ok(if hangs_on_ad { ad } else { Placing::begin(&house.ads, stream, country) })
 }
 
 /// Reads a request. To count a long prompt takes long enough to keep other streams waiting, so that is
@@ -155,11 +180,15 @@ async fn read(
 }
 
 /// A refusal for want of money names the way to get some.
-fn refuse(denial: crate::desk::Denial, payer: Payer) -> Problem {
+fn refuse(denial: Denial, payer: Payer) -> Problem {
     let mut problem = Problem::from(denial);
-    if problem.code == "free_budget_empty" && matches!(payer, Payer::Free { .. }) {
-        problem.message.push_str("; ask with an API key, or raise free.budget if this relay is yours");
-    }
+    let raise = match (payer, problem.code) {
+        (Payer::Free { .. }, "free_budget_empty") => "free.budget",
+        (Payer::Free { .. }, "free_not_covered") => "free.per_answer",
+        (Payer::Free { .. } | Payer::Page(_), _) => return problem,
+    };
+    let way = format!("; ask with an API key, or raise {raise} if this relay is yours");
+    problem.message.push_str(&way);
     problem
 }
 

@@ -149,12 +149,34 @@ pub fn address(house: &House, headers: &HeaderMap, peer: SocketAddr) -> IpAddr {
     network(seen)
 }
 
-/// One address for whoever can pick among many: an IPv6 subscriber has a whole /64. An IPv4 address in
-/// IPv6's clothes is an IPv4 address.
+/// Tells one visitor from another, by his network.
+pub fn visitor(house: &House, headers: &HeaderMap, peer: SocketAddr) -> u64 {
+    house.desk.visitor(address(house, headers, peer))
+}
+
+/// One address for whoever can pick among many: an IPv6 subscriber has up to a whole /48. So many subscribers
+/// may share one, as they share an IPv4 address. An IPv4 address in IPv6's clothes is an IPv4 address.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 80 << 80)),
+    }
+}
+
+/// Tells whether an address says of two callers that they are of one network. Those of this computer, of a
+/// private network and of a link say nothing: there all callers may look alike.
+pub(super) fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            let is_shared = first == 100 && (64..128).contains(&second);
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || is_shared)
+        }
+        // What is left of ::1 as a network is ::.
+        IpAddr::V6(v6) => {
+            let is_own = v6.is_loopback() || v6.is_unspecified();
+            !(is_own || v6.is_unique_local() || v6.is_unicast_link_local())
+        }
     }
 }
 
@@ -201,6 +223,34 @@ pub fn is_extension(house: &House, origin: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv6_subscriber_is_one_network_and_so_is_an_ipv4_address() {
+        for (one, other, same) in [
+            ("2001:db8:7::1", "2001:db8:7:ffff::2", true),
+            ("2001:db8:7::1", "2001:db8:8::1", false),
+            ("203.0.113.7", "::ffff:203.0.113.7", true),
+            ("203.0.113.7", "203.0.113.8", false),
+        ] {
+            let [one, other] = [one, other].map(|text| network(text.parse().unwrap()));
+            assert_eq!(one == other, same, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn callers_of_this_computer_or_a_private_network_may_be_anybody() {
+        for address in
+            ["127.0.0.1", "::1", "10.1.2.3", "192.168.1.7", "172.16.0.1", "169.254.1.1", "100.64.0.1"]
+        {
+            assert!(!is_public(network(address.parse().unwrap())), "{address}");
+        }
+        for address in ["fd00:1::1", "fe80::1", "::ffff:10.1.2.3", "0.0.0.0"] {
+            assert!(!is_public(network(address.parse().unwrap())), "{address}");
+        }
+        for address in ["203.0.113.7", "100.128.0.1", "172.32.0.1", "2001:db8::1", "::ffff:203.0.113.7"] {
+            assert!(is_public(network(address.parse().unwrap())), "{address}");
+        }
+    }
 
     #[test]
     fn only_addresses_and_localhost_are_nobodys() {

@@ -23,7 +23,10 @@ use rekursing_market::Payer;
 use rekursing_protocol::PluginId;
 use sha2::{Digest, Sha256};
 
-use super::{Problem, caller::Caller};
+use super::{
+    Problem,
+    caller::{Advertiser, Caller},
+};
 use crate::{
     chance,
     house::House,
@@ -50,6 +53,27 @@ impl Named {
     pub(super) fn fingerprint(&self) -> String {
         chance::hex(&Sha256::digest([self.call.id, self.call.body].concat())[..16])
     }
+}
+
+/// Reads a call of an advertiser's.
+pub(super) fn named_by_advertiser(
+    headers: &HeaderMap,
+    advertiser: Advertiser,
+    route: &'static str,
+    body: &[u8],
+) -> Result<Option<Named>, Problem> {
+    match advertiser {
+        Advertiser::Operator => named_by_operator(headers, route, body),
+        Advertiser::Account(account) => {
+            Ok(call(headers, &account.to_string(), route, body)?.map(|call| Named { call, durable: true }))
+        }
+    }
+}
+
+/// Returns what a call about one thing says in all: which thing its path names, and its body.
+pub(super) fn about(thing: impl ToString, body: &[u8]) -> Vec<u8> {
+    // No name of a thing holds a zero byte.
+    [thing.to_string().as_bytes(), body].join(&0)
 }
 
 /// Set by the body of an answer that in the end has come to nothing and cost nothing.
@@ -126,6 +150,34 @@ pub(super) async fn once(
     made: String,
     work: impl Future<Output = Result<Response, Problem>>,
 ) -> Result<Response, Problem> {
+    run(house, named, Trace::Made(made), work).await
+}
+
+/// Does the work of a call that makes nothing and changes something that is there, unless it was done
+/// before. A relay that dies in the middle of it lets it be done again: `thing` then is what it was to be.
+pub(super) async fn change(
+    house: &Arc<House>,
+    named: Option<Named>,
+    thing: impl ToString,
+    work: impl Future<Output = Result<Response, Problem>>,
+) -> Result<Response, Problem> {
+    run(house, named, Trace::Changed(thing.to_string()), work).await
+}
+
+/// How the store knows later that something came of a call.
+enum Trace {
+    /// By what it made, which is named beforehand.
+    Made(String),
+    /// By a note that is made behind it.
+    Changed(String),
+}
+
+async fn run(
+    house: &Arc<House>,
+    named: Option<Named>,
+    trace: Trace,
+    work: impl Future<Output = Result<Response, Problem>>,
+) -> Result<Response, Problem> {
     let Some(Named { call, durable }) = named else { return work.await };
     let now = house.desk.now();
     let ticket = match house.replays.claim(now, call) {
@@ -135,18 +187,23 @@ pub(super) async fn once(
         Claim::Made(outcome) => return outcome.again(),
     };
     if durable {
-        let asked = house.desk.store().ask(now, call, made).await.map_err(|error| {
-            tracing::error!(%error, "could not note a call");
-            Problem::store_down()
-        })?;
-        match asked {
+        let asked = match &trace {
+            Trace::Made(made) => house.desk.store().ask(now, call, made.clone()).await,
+            Trace::Changed(_) => house.desk.store().asked(call).await,
+        };
+        match asked.map_err(unnoted)? {
             Asked::Fresh => {}
             Asked::Done(made) => return Err(gone(made)),
             Asked::Other => return Err(reused()),
         }
     }
     match work.await {
-        Ok(response) => Ok(record(response, ticket)),
+        Ok(response) => {
+            if let (true, Trace::Changed(thing)) = (durable, trace) {
+                house.desk.store().did(now, call, thing).await.map_err(unnoted)?;
+            }
+            Ok(record(response, ticket))
+        }
         Err(problem) => {
             if problem.charged {
                 ticket.keep(Outcome::Problem(problem.clone()));
@@ -154,6 +211,11 @@ pub(super) async fn once(
             Err(problem)
         }
     }
+}
+
+fn unnoted(error: anyhow::Error) -> Problem {
+    tracing::error!(error = format!("{error:#}"), "could not note a call");
+    Problem::store_down()
 }
 
 fn running() -> Problem {
@@ -198,7 +260,11 @@ fn record(mut response: Response, ticket: Ticket) -> Response {
     let fruitless = response.extensions_mut().remove::<Fruitless>().unwrap_or_default();
     let (head, inner) = response.into_parts();
     let answer = Answer { status: head.status, headers: head.headers.clone(), parts: Vec::new() };
-    let recorded = Recorded { inner, fruitless, recording: Some((answer, 0, ticket)) };
+    let mut recorded = Recorded { inner, fruitless, recording: Some((answer, 0, ticket)) };
+    // Nobody reads a body that is empty.
+    if recorded.inner.is_end_stream() {
+        recorded.end();
+    }
     Response::from_parts(head, Body::new(recorded))
 }
 

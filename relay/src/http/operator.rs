@@ -26,7 +26,7 @@ use super::{
 use crate::{
     chance,
     house::House,
-    store::{self, Act, Deed, GRANT_MAX, grant_of},
+    store::{self, Act, Correctable, Deed, GRANT_MAX, grant_of},
     upstream::{self, Spec},
 };
 
@@ -143,8 +143,8 @@ pub(super) async fn correct(
 }
 
 async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result<Response, Problem> {
-    let (entry, before) = house.desk.store().correctable(id.clone()).await.map_err(Problem::unread)?;
-    let Some(entry) = entry else {
+    let known = house.desk.store().correctable(id.clone()).await.map_err(Problem::unread)?;
+    let Some(Correctable { entry, before, charged }) = known else {
         let message = "there is no such entry in the ledger";
         return Err(Problem::new(StatusCode::NOT_FOUND, "entry_not_found", message));
     };
@@ -154,7 +154,8 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
     let amount = entry.postings().map(|posting| posting.amount.get()).sum();
     let amount = entry.receipt().map_or(Nanos::new(amount), |receipt| receipt.charge);
     let act = Act { amount: Some(amount), ..Act::of(who, Deed::Correction, &id, reason) };
-    let logged = house.desk.correct(&entry, reason, act).map_err(|refusal| refused(&refusal))?;
+    let logged =
+        house.desk.correct(&entry, charged.as_ref(), reason, act).map_err(|refusal| refused(&refusal))?;
     house.desk.store().flushed().await;
     if !matches!(logged.await, Ok(Ok(()))) {
         tracing::error!(entry = id, "a correction was made and could not be written into the operator's log");

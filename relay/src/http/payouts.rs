@@ -1,7 +1,4 @@
 //! The routes of payouts: an owner's own, and the operator's over all.
-//!
-//! What changes something runs in a task of its own, so that a caller who hangs up leaves nothing half
-//! done.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,8 +8,8 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use rekursing_market::payout::Schedule;
-use rekursing_protocol::{Nanos, PayoutId};
+use rekursing_market::payout::{self, Schedule};
+use rekursing_protocol::{Nanos, PayoutId, PluginId, name};
 use rekursing_rails::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,8 +21,8 @@ use super::{
 };
 use crate::{
     house::House,
-    payouts::{self, Asked, Denial, Wish},
-    store::{Act, Deed},
+    payouts::{self, Asked, By, Denial, Wish},
+    store::{Act, Deed, Ending, PayoutRow},
 };
 
 type Shared = State<Arc<House>>;
@@ -36,8 +33,8 @@ type Plugin = Result<Path<String>, PathRejection>;
 /// Longest destination that is looked at, in bytes.
 const DESTINATION_BYTES_MAX: usize = 200;
 
-/// Longest reason of the operator, in characters.
-const REASON_MAX: usize = 200;
+/// Longest text of the operator's, in characters.
+const TEXT_MAX: usize = 200;
 
 /// The body of `PUT /api/plugin/payouts/{pluginId}/method`.
 #[derive(Deserialize)]
@@ -70,6 +67,26 @@ struct Refusal {
     reason: Option<String>,
 }
 
+/// The body of `POST /api/operator/payouts/{payoutId}/settle`: what became of it.
+#[derive(Deserialize)]
+#[serde(tag = "outcome", rename_all = "camelCase", deny_unknown_fields)]
+enum Settling {
+    /// It arrived.
+    Confirmed {
+        /// The rail's own name for the payment.
+        reference: String,
+        reason: String,
+        #[serde(default)]
+        cost: Nanos,
+    },
+    /// It did not, and cannot any more.
+    Returned {
+        reason: String,
+        #[serde(default)]
+        cost: Nanos,
+    },
+}
+
 /// `GET /api/plugin/payouts/{pluginId}`
 pub(super) async fn list(
     State(house): Shared,
@@ -89,20 +106,17 @@ pub(super) async fn ask(
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
     let Path(plugin) = plugin?;
-    let owner = owner(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers)?;
     let Order { amount, accept } = posted::read(&body)?;
     let wrong =
         || Problem::field("amount", "an amount is USD as a decimal text such as \"5.00\", or \"all\"");
     let amount = if amount == "all" { None } else { Some(amount.parse().map_err(|_| wrong())?) };
     let named = once::named_by_owner(&headers, owner, "/api/plugin/payouts", &body)?;
     let id = payouts::new_id(house.desk.now());
-    let asked = whole(&house, move |house| async move {
-        house.payouts.ask(id, owner, amount, accept, house.desk.now()).await
-    });
     let answered = async {
-        Ok(match asked.await? {
+        Ok(match house.payouts.ask(id, owner, amount, accept, house.desk.now()).await? {
             Asked::Quoted(method, quote) => {
-                let quote = json!({ "quote": house.payouts.quote_view(&method, quote) });
+                let quote = json!({ "quote": house.payouts.quote_view(&method, quote, house.desk.now()) });
                 once::fruitless((StatusCode::OK, Json(quote)).into_response())
             }
             Asked::Made(payout) => {
@@ -134,7 +148,7 @@ pub(super) async fn set_method(
     Posted { body, .. }: Posted,
 ) -> Result<Json<Value>, Problem> {
     let Path(plugin) = plugin?;
-    let owner = owner(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers)?;
     let MethodWish { method, destination, threshold, schedule } = posted::read(&body)?;
     if destination.len() > DESTINATION_BYTES_MAX {
         return Err(Problem::field("destination", "a destination has at most 200 characters"));
@@ -142,12 +156,8 @@ pub(super) async fn set_method(
     let schedule = schedule.map_or(Ok(Schedule::Manual), |text| text.parse());
     let schedule = schedule.map_err(|bad| Problem::field("schedule", &bad.to_string()))?;
     let wish = Wish { method, destination, threshold, schedule };
-    let set =
-        whole(
-            &house,
-            move |house| async move { house.payouts.set_method(owner, wish, house.desk.now()).await },
-        );
-    Ok(Json(house.payouts.method_view(&set.await?, house.desk.now())))
+    let set = house.payouts.set_method(owner, wish, house.desk.now()).await?;
+    Ok(Json(house.payouts.method_view(&set, house.desk.now())))
 }
 
 /// `DELETE /api/plugin/payouts/{pluginId}/method`
@@ -158,7 +168,7 @@ pub(super) async fn remove_method(
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let Path(plugin) = plugin?;
-    let owner = owner(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers)?;
     house.payouts.remove_method(owner, house.desk.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -168,15 +178,19 @@ pub(super) async fn cancel(
     State(house): Shared,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     caller::origin(&house, &headers)?;
     let Path((plugin, payout)) = path?;
-    let owner = owner(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers)?;
     let id: PayoutId = payout.parse().map_err(|_| Denial::NotFound)?;
-    let cancelled = whole(&house, move |house| async move {
-        house.payouts.cancel(id, Some(owner), "cancelled by the owner", house.desk.now()).await
-    });
-    Ok(Json(json!({ "payout": house.payouts.payout_view(&cancelled.await?) })))
+    let named = once::named_by_owner(&headers, owner, "/api/plugin/payouts/cancel", &once::about(id, b""))?;
+    let answered = async {
+        let by = By::Owner(owner);
+        let cancelled = house.payouts.cancel(id, by, "cancelled by the owner", house.desk.now()).await?;
+        let view = house.payouts.payout_view(&cancelled);
+        Ok(Json(json!({ "payout": view })).into_response())
+    };
+    once::once(&house, named, entry(payout::State::Cancelled, id), answered).await
 }
 
 /// `GET /api/operator/payouts`
@@ -191,18 +205,19 @@ pub(super) async fn approve(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     payout: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-    _: Posted,
-) -> Result<Json<Value>, Problem> {
+    Posted { body, .. }: Posted,
+) -> Result<Response, Problem> {
     caller::operator(&house, &headers)?;
-    let id = named(payout)?;
+    let id = one(payout)?;
+    let about = once::about(id, &body);
+    let named = once::named_by_operator(&headers, "/api/operator/payouts/approve", &about)?;
     let who = operator::who(&house, &headers, peer);
-    let approved = whole(&house, move |house| async move {
+    let approved = async {
         let approved = house.payouts.approve(id, house.desk.now()).await?;
         log(&house, Act::of(&who, Deed::PayoutApproved, id, "")).await?;
         Ok(approved)
-    });
-    let approved = approved.await?;
-    Ok(Json(json!({ "payout": house.payouts.operator_view(&approved, house.desk.now()) })))
+    };
+    once::change(&house, named, id, operators_answer(&house, approved)).await
 }
 
 /// `POST /api/operator/payouts/{payoutId}/cancel`
@@ -212,27 +227,88 @@ pub(super) async fn refuse(
     payout: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     caller::operator(&house, &headers)?;
-    let id = named(payout)?;
+    let id = one(payout)?;
     let Refusal { reason } = posted::read(&body)?;
     let reason = reason.unwrap_or_else(|| "cancelled by the operator".to_owned());
-    if reason.chars().count() > REASON_MAX {
-        return Err(Problem::field("reason", "a reason has at most 200 characters"));
-    }
-    let who = operator::who(&house, &headers, peer);
-    let cancelled = whole(&house, move |house| async move {
-        let cancelled = house.payouts.cancel(id, None, &reason, house.desk.now()).await?;
-        log(&house, Act::of(&who, Deed::PayoutCancelled, id, &reason)).await?;
-        Ok(cancelled)
-    });
-    let cancelled = cancelled.await?;
-    Ok(Json(json!({ "payout": house.payouts.operator_view(&cancelled, house.desk.now()) })))
+    check_text("reason", &reason)?;
+    let about = once::about(id, &body);
+    let named = once::named_by_operator(&headers, "/api/operator/payouts/cancel", &about)?;
+    let act = Act::of(&operator::who(&house, &headers, peer), Deed::PayoutCancelled, id, &reason);
+    let cancelled = async { house.payouts.cancel(id, By::Operator(act), &reason, house.desk.now()).await };
+    once::once(&house, named, entry(payout::State::Cancelled, id), operators_answer(&house, cancelled)).await
 }
 
-fn named(payout: Result<Path<String>, PathRejection>) -> Result<PayoutId, Problem> {
+/// `POST /api/operator/payouts/{payoutId}/settle`
+pub(super) async fn settle(
+    State(house): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    payout: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    Posted { body, .. }: Posted,
+) -> Result<Response, Problem> {
+    caller::operator(&house, &headers)?;
+    let id = one(payout)?;
+    let (outcome, cost, reference, reason) = match posted::read(&body)? {
+        Settling::Confirmed { reference, reason, cost } => {
+            (payout::State::Confirmed, cost, Some(reference), reason)
+        }
+        Settling::Returned { reason, cost } => (payout::State::Returned, cost, None, reason),
+    };
+    for (field, text) in [("reference", reference.as_deref()), ("reason", Some(reason.as_str()))] {
+        let Some(text) = text else { continue };
+        check_text(field, text)?;
+        if text.trim().is_empty() {
+            return Err(Problem::field(field, "what is settled by hand is settled for a reason"));
+        }
+    }
+    let named = once::named_by_operator(&headers, "/api/operator/payouts/settle", &once::about(id, &body))?;
+    let who = operator::who(&house, &headers, peer);
+    let act = Act::of(&who, Deed::PayoutSettled, id, &format!("{outcome}: {reason}"));
+    let settled = async {
+        let now = house.desk.now();
+        let end = Ending { cost, reference, act: Some((now, act)), ..Ending::of(outcome, &reason) };
+        house.payouts.settle(id, end, now).await
+    };
+    once::once(&house, named, entry(outcome, id), operators_answer(&house, settled)).await
+}
+
+/// Checks that an owner may change something now.
+fn changing(house: &House, plugin: &str, headers: &HeaderMap) -> Result<PluginId, Problem> {
+    let owner = owner(house, plugin, headers)?;
+    if house.rates.payout(owner) {
+        Ok(owner)
+    } else {
+        Err(Problem::rate_limited("this plugin's payouts were changed too often; wait a minute"))
+    }
+}
+
+/// Reads which payout a path names.
+fn one(payout: Result<Path<String>, PathRejection>) -> Result<PayoutId, Problem> {
     let Path(payout) = payout?;
     payout.parse().map_err(|_| Denial::NotFound.into())
+}
+
+/// Returns the id of the entry that brings a payout into a state.
+fn entry(state: payout::State, id: PayoutId) -> String {
+    format!("{}:{id}", state.cause())
+}
+
+fn check_text(field: &'static str, text: &str) -> Result<(), Problem> {
+    if text.chars().count() > TEXT_MAX || !name::is_plain(text) {
+        return Err(Problem::field(field, "at most 200 characters, all of them visible"));
+    }
+    Ok(())
+}
+
+/// Shows the operator a payout once something is done about it.
+async fn operators_answer(
+    house: &House,
+    done: impl Future<Output = Result<PayoutRow, Denial>>,
+) -> Result<Response, Problem> {
+    let view = house.payouts.operator_view(&done.await?, house.desk.now());
+    Ok(Json(json!({ "payout": view })).into_response())
 }
 
 /// Stores what the operator did, behind it.
@@ -240,20 +316,6 @@ async fn log(house: &House, act: Act) -> Result<(), Denial> {
     let stored = house.desk.store().log(house.desk.now(), act).await;
     stored.map_err(|_| anyhow::anyhow!("the store has ended"))??;
     Ok(())
-}
-
-/// Does something to its end, whether the caller waits or not.
-async fn whole<T, F>(
-    house: &Arc<House>,
-    work: impl FnOnce(Arc<House>) -> F + Send + 'static,
-) -> Result<T, Problem>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, Denial>> + Send + 'static,
-{
-    let house = Arc::clone(house);
-    let done = tokio::spawn(async move { work(house).await }).await;
-    Ok(done.map_err(|_| Problem::internal())??)
 }
 
 impl From<Denial> for Problem {
@@ -268,9 +330,16 @@ impl From<Denial> for Problem {
             Denial::Quote(Insufficient { .. }) => {
                 Problem::new(StatusCode::PAYMENT_REQUIRED, "insufficient_funds", message)
             }
+            Denial::Held { left, .. } => Problem {
+                retry_after: Some(left.0.div_ceil(1_000)),
+                ..Problem::new(StatusCode::CONFLICT, "payout_held", message)
+            },
             Denial::TooMany { .. } => Problem::new(StatusCode::CONFLICT, "too_many_payouts", message),
             Denial::NotFound => Problem::new(StatusCode::NOT_FOUND, "payout_not_found", message),
             Denial::Late { .. } => Problem::new(StatusCode::CONFLICT, "payout_under_way", message),
+            Denial::NotSent { .. } => Problem::new(StatusCode::CONFLICT, "payout_not_sent", message),
+            Denial::RailDiffers { .. } => Problem::new(StatusCode::CONFLICT, "payout_rail_differs", message),
+            Denial::Cost { .. } => Problem::field("cost", &message),
             Denial::Store(error) => {
                 tracing::error!(error = format!("{error:#}"), "could not do something about payouts");
                 Problem::internal()

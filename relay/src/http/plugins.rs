@@ -19,6 +19,7 @@ use rekursing_protocol::{
     earnings::Earnings,
     name,
     offer::OFFERS_MAX,
+    outlook::Outlook,
     register::{Registered, Registration},
 };
 use serde_json::{Value, json};
@@ -102,7 +103,8 @@ pub(super) async fn connect(
         let message = "only the extension and native nodes may connect";
         return Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", message));
     }
-    if !house.rates.connect(caller::address(&house, &headers, peer)) {
+    let address = caller::address(&house, &headers, peer);
+    if !house.rates.connect(address) {
         return Err(Problem::rate_limited("too many connections from this address; wait a minute"));
     }
     if house.is_draining() {
@@ -120,9 +122,10 @@ pub(super) async fn connect(
         return Err(Problem::bad_request("the WebSocket's subprotocol must be rekursing.v1"));
     }
     let house = Arc::clone(&house);
+    let network = caller::is_public(address).then(|| house.desk.visitor(address));
     // A task of its own is smaller than the one that upgraded, which then ends.
     let begin = move |socket| {
-        tokio::spawn(session::run(house, Box::new(socket)));
+        tokio::spawn(session::run(house, network, Box::new(socket)));
         std::future::ready(())
     };
     Ok(upgrade.on_upgrade(begin).into_response())
@@ -154,6 +157,21 @@ pub(super) async fn earnings(
     let id = owner(&house, &id, &headers)?;
     let earnings = house.desk.store().earnings(house.desk.now(), id).await;
     Ok(Json(earnings.map_err(Problem::unread)?))
+}
+
+/// `GET /api/plugin/outlook/{pluginId}`
+pub(super) async fn outlook(
+    State(house): State<Arc<House>>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Outlook>, Problem> {
+    let Path(id) = id?;
+    let id = owner(&house, &id, &headers)?;
+    // It takes a look at every offer.
+    if !house.rates.outlook(id) {
+        return Err(Problem::rate_limited("this plugin has looked too often; wait a minute"));
+    }
+    Ok(Json(house.desk.outlook(id)))
 }
 
 /// Checks that whoever calls has the secret of the plugin that the path names.
@@ -198,7 +216,6 @@ pub(super) async fn stats(State(house): State<Arc<House>>) -> Json<Value> {
                 "gpuClass": face.as_ref().map(|face| face.gpu.class),
                 "models": models,
                 "slots": session.slots,
-                "jobs": session.busy,
                 "paused": session.paused,
                 "successRate": tokens_per_second(session.success_permille * 1_000).map(|rate| rate / 1_000.0),
                 "uptimeSeconds": now.since(session.since).0 / 1_000,

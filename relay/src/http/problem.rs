@@ -185,9 +185,9 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         let status = match &refusal {
             Refusal::FreeQuotaUsed { .. } | Refusal::FreeVisitorsFull => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::InsufficientFunds { .. } | Refusal::FreeBudgetEmpty { .. } => {
-                StatusCode::PAYMENT_REQUIRED
-            }
+            Refusal::InsufficientFunds { .. }
+            | Refusal::FreeBudgetEmpty { .. }
+            | Refusal::FreeNotCovered { .. } => StatusCode::PAYMENT_REQUIRED,
             Refusal::KeyBudgetDay { .. } | Refusal::KeyBudgetTotal { .. } => StatusCode::PAYMENT_REQUIRED,
             Refusal::KeyModel { .. } | Refusal::KeyPrice { .. } => StatusCode::FORBIDDEN,
             Refusal::ModelNotFound { .. } => StatusCode::NOT_FOUND,
@@ -199,6 +199,7 @@ impl From<Refusal> for Problem {
             Refusal::ProviderFailed { .. } => StatusCode::BAD_GATEWAY,
             Refusal::TierUnavailable { .. }
             | Refusal::PriceTooHigh { .. }
+            | Refusal::PriceUnusual { .. }
             | Refusal::CostTooHigh { .. }
             | Refusal::TooSlow { .. }
             | Refusal::QuantizationUnavailable { .. }
@@ -211,6 +212,7 @@ impl From<Refusal> for Problem {
             | Refusal::QueueTimeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         let retry_after = refusal.is_temporary().then_some(5);
-        Problem { retry_after, ..Problem::new(status, refusal.code(), refusal.to_string()) }
+        let field = (refusal.code() == "answer_too_large").then_some("input");
+        Problem { retry_after, field, ..Problem::new(status, refusal.code(), refusal.to_string()) }
     }
 }

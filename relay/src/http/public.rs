@@ -1,4 +1,5 @@
-//! Served jobs by the hour for anyone: no prompt, person or address, and providers under names of a day.
+//! Served jobs by the hour for anyone: no prompt, person or address, and providers under names of an hour, where
+//! none of them stands out.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -11,6 +12,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use rekursing_market::model_name;
 use rekursing_protocol::{Day, Hour, Moment, Price, Span};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,6 +20,7 @@ use sha2::{Digest, Sha256};
 use super::{Problem, caller};
 use crate::{
     chance,
+    crowds::Crowd,
     csv::Csv,
     house::House,
     receipt::Seal,
@@ -102,7 +105,8 @@ pub(super) async fn hour(
     }
     let slice = store.served(hour, part?.0.after.unwrap_or(0)).await;
     let slice = slice.map_err(Problem::unread)?.unwrap_or_default();
-    Ok(respond(hour, &slice, &house.seal, &headers))
+    let crowd = house.crowds.of(store, hour).await.map_err(Problem::unread)?;
+    Ok(respond(hour, &slice, &crowd, &house.seal, &headers))
 }
 
 /// Counts a call: what it makes the store read costs no key.
@@ -118,8 +122,8 @@ fn open(now: Moment) -> Hour {
     Hour::of(now - SETTLED)
 }
 
-fn respond(hour: Hour, slice: &Slice, seal: &Seal, asked: &HeaderMap) -> Response {
-    let body = csv(hour, &slice.jobs, seal);
+fn respond(hour: Hour, slice: &Slice, crowd: &Crowd, seal: &Seal, asked: &HeaderMap) -> Response {
+    let body = csv(hour, &slice.jobs, crowd, seal);
     let tag = format!("\"{}\"", &chance::hex(&Sha256::digest(&body))[..32]);
     let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
     let is_known = known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
@@ -139,7 +143,7 @@ fn respond(hour: Hour, slice: &Slice, seal: &Seal, asked: &HeaderMap) -> Respons
     response
 }
 
-fn csv(hour: Hour, jobs: &[ServedJob], seal: &Seal) -> String {
+fn csv(hour: Hour, jobs: &[ServedJob], crowd: &Crowd, seal: &Seal) -> String {
     let mut csv = Csv::new(&[
         "model",
         "provider",
@@ -153,21 +157,25 @@ fn csv(hour: Hour, jobs: &[ServedJob], seal: &Seal) -> String {
         "asked",
         "settled",
     ]);
-    let day = hour.day().to_string();
+    let period = hour.to_string();
     for job in jobs {
+        let family = model_name::family(&job.model);
+        let in_crowd = |told: String| if crowd.contains(&family) { told } else { String::new() };
+        let time =
+            |moment| if crowd.contains(&family) { minute(moment) } else { Hour::of(moment).to_string() };
         let Price { input, output } = job.price;
         csv.row(&[
-            job.model.clone(),
-            seal.pseudonym("public", &day, job.owner),
+            in_crowd(family.clone()),
+            in_crowd(seal.pseudonym("public", &period, job.owner)),
             job.tier.clone(),
             job.prompt_tokens.to_string(),
             job.answer_tokens.to_string(),
-            dollars(input),
-            dollars(output),
-            job.charge.to_string(),
-            job.fee.to_string(),
-            second(job.held_at),
-            second(job.settled_at),
+            in_crowd(dollars(input)),
+            in_crowd(dollars(output)),
+            in_crowd(job.charge.to_string()),
+            in_crowd(job.fee.to_string()),
+            time(job.held_at),
+            time(job.settled_at),
         ]);
     }
     csv.into_text()
@@ -179,11 +187,10 @@ fn dollars(micros: u64) -> String {
     rekursing_protocol::Nanos::new(i64::try_from(nanos).unwrap_or(i64::MAX)).to_string()
 }
 
-/// Writes a moment to the second.
-fn second(moment: Moment) -> String {
-    let seconds = moment.0 / 1_000;
-    let (hours, minutes) = (seconds / 3_600 % 24, seconds / 60 % 60);
-    format!("{}T{hours:02}:{minutes:02}:{:02}Z", Day(moment.day()), seconds % 60)
+/// Writes a moment to the minute: a second would tell which plugin was seen at work in it.
+fn minute(moment: Moment) -> String {
+    let minutes = moment.0 / 60_000;
+    format!("{}T{:02}:{:02}Z", Day(moment.day()), minutes / 60 % 24, minutes % 60)
 }
 
 #[cfg(test)]
@@ -215,26 +222,40 @@ mod tests {
     #[test]
     fn a_row_tells_what_was_sold_and_neither_plugin_nor_page() {
         let (seal, hour) = (seal(), "2026-03-01T04".parse().unwrap());
-        let name = seal.pseudonym("public", "2026-03-01", PluginId::from_bits(5));
-        let text = csv(hour, &[job("=tiny")], &seal);
+        let name = seal.pseudonym("public", "2026-03-01T04", PluginId::from_bits(5));
+        let crowd = Crowd::from(["=tiny".to_owned()]);
+        let text = csv(hour, &[job("Ada/=Tiny-Q8_0.gguf")], &crowd, &seal);
         assert_eq!(
             text,
             format!(
                 "model,provider,tier,prompt_tokens,answer_tokens,price_input,price_output,charge,fee,asked,settled\r\n\
-                 '=tiny,{name},high,10,20,0.75,3,0.0000675,0.000003375,2026-03-01T03:59:59Z,2026-03-01T04:00:01Z\r\n"
+                 '=tiny,{name},high,10,20,0.75,3,0.0000675,0.000003375,2026-03-01T03:59Z,2026-03-01T04:00Z\r\n"
             )
         );
         assert!(!text.contains("plg_") && !text.contains("job_") && !text.contains("acc_"), "{text}");
     }
 
     #[test]
-    fn a_provider_keeps_its_name_for_a_day_and_no_longer() {
-        let (seal, plugin) = (seal(), PluginId::from_bits(5));
-        let on = |day: &str| seal.pseudonym("public", day, plugin);
-        assert_eq!(on("2026-03-01"), on("2026-03-01"));
-        assert_ne!(on("2026-03-01"), on("2026-03-02"));
-        assert_ne!(on("2026-03-01"), seal.pseudonym("receipt", "2026-03-01", plugin));
-        assert_ne!(on("2026-03-01"), seal.pseudonym("public", "2026-03-01", PluginId::from_bits(6)));
+    fn a_job_of_a_model_that_few_served_tells_neither_what_it_was_nor_what_it_earned() {
+        let (seal, hour) = (seal(), "2026-03-01T04".parse().unwrap());
+        let text = csv(hour, &[job("adas-own-model")], &Crowd::from(["tiny".to_owned()]), &seal);
+        let row = text.lines().nth(1).unwrap();
+        assert_eq!(row, ",,high,10,20,,,,,2026-03-01T03,2026-03-01T04");
+    }
+
+    #[test]
+    fn a_provider_keeps_its_name_for_an_hour_and_no_longer() {
+        let (seal, crowd) = (seal(), Crowd::from(["tiny".to_owned()]));
+        let in_hour = |hour: &str, owner| {
+            let job = ServedJob { owner: PluginId::from_bits(owner), ..job("tiny") };
+            let text = csv(hour.parse().unwrap(), &[job], &crowd, &seal);
+            text.lines().nth(1).unwrap().split(',').nth(1).unwrap().to_owned()
+        };
+        assert_eq!(in_hour("2026-03-01T04", 5), in_hour("2026-03-01T04", 5));
+        assert_ne!(in_hour("2026-03-01T04", 5), in_hour("2026-03-01T05", 5));
+        assert_ne!(in_hour("2026-03-01T04", 5), in_hour("2026-03-01T04", 6));
+        let of_receipts = seal.pseudonym("receipt", "2026-03-01T04", PluginId::from_bits(5));
+        assert_ne!(in_hour("2026-03-01T04", 5), of_receipts);
     }
 
     #[test]
@@ -248,7 +269,8 @@ mod tests {
     fn what_a_cache_has_is_not_sent_again() {
         let (seal, hour) = (seal(), "2026-03-01T04".parse().unwrap());
         let slice = Slice { jobs: vec![job("tiny")], next: Some(9) };
-        let first = respond(hour, &slice, &seal, &HeaderMap::new());
+        let crowd = Crowd::new();
+        let first = respond(hour, &slice, &crowd, &seal, &HeaderMap::new());
         assert_eq!(first.status(), StatusCode::OK);
         assert_eq!(
             first.headers()[header::LINK],
@@ -256,6 +278,6 @@ mod tests {
         );
         let mut known = HeaderMap::new();
         known.insert(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone());
-        assert_eq!(respond(hour, &slice, &seal, &known).status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(respond(hour, &slice, &crowd, &seal, &known).status(), StatusCode::NOT_MODIFIED);
     }
 }

@@ -8,6 +8,7 @@ use axum::{
         HeaderValue, Method, Request, StatusCode, Uri,
         header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
     },
+    middleware::from_fn,
     response::{IntoResponse, Response},
     routing::{delete, get, patch, post, put},
 };
@@ -16,8 +17,8 @@ use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
-    Problem, account, ads, analytics, answers, caller, models, once, openapi, operator, payouts, plugins,
-    premium, public, receipts, site, statements, status, top_ups,
+    Problem, account, ads, analytics, answers, caller, finish, models, once, openapi, operator, payouts,
+    plugins, premium, public, receipts, site, statements, status, top_ups,
 };
 use crate::{house::House, replay::REPLAYED};
 
@@ -68,7 +69,9 @@ fn operators() -> Router<Arc<House>> {
         .route("/api/operator/payouts", get(payouts::under_way))
         .route("/api/operator/payouts/{payout}/approve", post(payouts::approve))
         .route("/api/operator/payouts/{payout}/cancel", post(payouts::refuse))
+        .route("/api/operator/payouts/{payout}/settle", post(payouts::settle))
         .route("/api/analytics/revenue", get(analytics::revenue))
+        .route_layer(from_fn(finish::to_its_end))
 }
 
 /// Everybody else's.
@@ -82,11 +85,17 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/plugin/payouts/{plugin}", post(payouts::ask))
         .route("/api/plugin/payouts/{plugin}/method", get(payouts::method))
         .route("/api/plugin/payouts/{plugin}/method", put(payouts::set_method))
+        .route("/api/plugin/outlook/{plugin}", get(plugins::outlook))
         .route("/api/plugin/payouts/{plugin}/method", delete(payouts::remove_method))
         .route("/api/plugin/payouts/{plugin}/{payout}", delete(payouts::cancel));
 
-    let pages = Router::new()
+    let answers = Router::new()
         .route("/api/llm/inference", post(answers::inference))
+        .route("/v1/chat/completions", post(answers::chat))
+        .route("/v1/completions", post(answers::completion))
+        .route("/v1/embeddings", post(answers::embedding));
+
+    let pages = Router::new()
         .route("/api/llm/inference/{job}", delete(answers::cancel))
         .route("/api/llm/models", get(models::own))
         .route("/api/account/statements/{month}", get(account::statement))
@@ -96,9 +105,6 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/account/keys/{prefix}", delete(account::revoke_key))
         .route("/api/account/top-ups", post(top_ups::open))
         .route("/api/account/premium", put(premium::put))
-        .route("/v1/chat/completions", post(answers::chat))
-        .route("/v1/completions", post(answers::completion))
-        .route("/v1/embeddings", post(answers::embedding))
         .route("/v1/models", get(models::openai))
         .route("/v1/models/{*model}", get(models::openai_one));
 
@@ -130,7 +136,9 @@ fn everyones() -> Router<Arc<House>> {
         .route("/", get(site::index))
         .route("/{file}", get(site::file));
 
-    owners.merge(pages).merge(several).merge(advertisers).merge(readers).merge(anyone)
+    // What is asked for is given up when nobody waits for it; what is changed is changed.
+    let others = owners.merge(pages).merge(several).merge(advertisers).merge(readers).merge(anyone);
+    answers.merge(others.route_layer(from_fn(finish::to_its_end)))
 }
 
 /// Answers what is no route.
@@ -161,7 +169,7 @@ fn cors(house: &Arc<House>) -> CorsLayer {
     });
     CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, once::KEY])
         .expose_headers([RETRY_AFTER, REPLAYED, axum::http::HeaderName::from_static("x-rekursing-job")])
         .max_age(Duration::from_secs(3_600))

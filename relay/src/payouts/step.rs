@@ -6,12 +6,12 @@ use rekursing_market::{
     ledger::BookRefusal,
     payout::{self, State, Step, TRIES_MAX},
 };
-use rekursing_protocol::{Moment, Nanos, PayoutId, Span};
+use rekursing_protocol::{Moment, PayoutId, Span};
 use rekursing_rails::{Attempt, Fate, Method, NotKnown, Order, Prepared, Rail, Refusal, SubmitError};
 
 use super::Payouts;
 use crate::{
-    store::{PayoutRow, Submitted},
+    store::{Ending, PayoutRow, Submitted},
     telemetry,
 };
 
@@ -32,6 +32,8 @@ impl Payouts {
     /// When the store fails. Doing it again does what is left.
     pub async fn step(&self, method: Method, now: Moment) -> Result<Progress> {
         let Some(rail) = self.rails.rail(method) else { return Ok(Progress::Rest(None)) };
+        // Nobody settles by hand what is being sent.
+        let _asking = self.asking(method).lock().await;
         let Some(payout) = self.store().payout_next(method).await? else { return Ok(Progress::Rest(None)) };
         if payout.due > now {
             return Ok(Progress::Rest(Some(payout.due)));
@@ -61,7 +63,9 @@ impl Payouts {
 
     async fn advance(&self, rail: &dyn Rail, payout: PayoutRow, now: Moment) -> Result<()> {
         match (payout.outcome, payout.state()) {
-            (Some(State::Confirmed), Some(State::Confirmed)) => self.watch(rail, &payout, now).await,
+            (Some(State::Confirmed), Some(State::Confirmed)) if !payout.by_hand => {
+                self.watch(rail, &payout, now).await
+            }
             (Some(_), _) => {
                 let _turn = self.turn.lock().await;
                 self.finish(payout.id, now).await
@@ -148,10 +152,13 @@ impl Payouts {
                 self.rest(payout, 0, now + payout::look_after(under_way), Some(note), now).await
             }
             Ok(Fate::Confirmed { reference, cost }) => {
-                self.decide(payout, State::Confirmed, cost, Some(reference), None).await
+                let reference = Some(reference);
+                let end = Ending { cost, reference, reason: None, ..Ending::of(State::Confirmed, "") };
+                self.store().decide_payout(payout.id, end).await
             }
             Ok(Fate::Returned { reason, cost }) => {
-                self.decide(payout, State::Returned, cost, None, Some(reason)).await
+                let end = Ending { cost, ..Ending::of(State::Returned, &reason) };
+                self.store().decide_payout(payout.id, end).await
             }
             Err(not_known) => self.not_known(payout, &not_known, now).await,
         }
@@ -176,7 +183,8 @@ impl Payouts {
                 self.rest(payout, 0, now + payout::watch_after(Span::ZERO), Some(note), now).await
             }
             Ok(Fate::Returned { reason, .. }) => {
-                self.decide(payout, State::Returned, payout.rail_cost, None, Some(reason)).await
+                let end = Ending { cost: payout.rail_cost, ..Ending::of(State::Returned, &reason) };
+                self.store().decide_payout(payout.id, end).await
             }
             Err(not_known @ NotKnown::Silent(_)) => {
                 self.rest(payout, payout.tries + 1, next, Some(not_known.to_string()), now).await
@@ -216,7 +224,7 @@ impl Payouts {
             // Somebody was quicker.
             _ => return Ok(()),
         };
-        self.decide(&payout, end, Nanos::ZERO, None, Some(refusal.to_string())).await?;
+        self.store().decide_payout(payout.id, Ending::of(end, &refusal.to_string())).await?;
         self.finish(payout.id, now).await
     }
 
@@ -246,18 +254,6 @@ impl Payouts {
         self.store().rest_payout(payout.id, tries, due, reason).await
     }
 
-    /// Decides how a payout ends. What that moves is posted by [`Payouts::finish`].
-    pub(super) async fn decide(
-        &self,
-        payout: &PayoutRow,
-        outcome: State,
-        cost: Nanos,
-        reference: Option<String>,
-        reason: Option<String>,
-    ) -> Result<()> {
-        self.store().decide_payout(payout.id, outcome, cost, reference, reason).await
-    }
-
     /// Posts how a payout ended, as far as it is not posted yet. Within a turn.
     pub(super) async fn finish(&self, id: PayoutId, now: Moment) -> Result<()> {
         let payout = self.store().payout(id).await?.context("it is gone")?;
@@ -280,7 +276,8 @@ impl Payouts {
             telemetry::payout(outcome);
             tracing::info!(%id, method = %payout.method, state = %outcome, "a payout has ended");
         }
-        if outcome == State::Confirmed && self.rules.watch > Span::ZERO {
+        // Of one that was settled by hand its rail knows nothing, and must not be sent it again.
+        if outcome == State::Confirmed && self.rules.watch > Span::ZERO && !payout.by_hand {
             return self.store().rest_payout(id, 0, now + payout::watch_after(Span::ZERO), None).await;
         }
         self.store().close_payout(id, now).await

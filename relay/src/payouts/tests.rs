@@ -1,3 +1,4 @@
+mod by_hand;
 mod crashes;
 mod scripted;
 
@@ -8,12 +9,13 @@ use rekursing_market::{
     ledger::{Cause, Transfer},
 };
 use rekursing_rails::{Attempt, Fate, NotKnown, Refusal};
+use rekursing_tests_postgres::Server;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
     clock::Clock,
-    store::{Location, audit},
+    store::{Deed, Location, audit},
 };
 use scripted::{Scripted, Submission};
 
@@ -25,12 +27,24 @@ fn usd(text: &str) -> Nanos {
 
 /// Payouts over a database of their own, which can die and come back.
 struct Case {
-    folder: TempDir,
+    location: Location,
+    /// SQLite's folder goes with the test.
+    _folder: Option<TempDir>,
     config: Config,
     rail: Arc<Scripted>,
     payouts: Payouts,
     /// The present moment, which tests move by hand.
     now: Moment,
+    running: Running,
+}
+
+/// Ends the store when it goes, whoever else still has it.
+struct Running(Store);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        aside(|| self.0.stop());
+    }
 }
 
 impl Case {
@@ -40,12 +54,25 @@ impl Case {
     }
 
     async fn with(config: &str) -> Case {
-        let (folder, config) = (tempfile::tempdir().unwrap(), Config::parse(config).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Folder(folder.path().to_owned());
+        Case { _folder: Some(folder), ..Case::at(location, config).await }
+    }
+
+    /// The same over a PostgreSQL server.
+    async fn with_postgres(config: &str) -> Case {
+        let database = aside(|| Server::shared().unwrap().database().unwrap());
+        Case::at(Location::Postgres(database), config).await
+    }
+
+    async fn at(location: Location, config: &str) -> Case {
+        let config = Config::parse(config).unwrap();
         let rail = Arc::new(Scripted::default());
         rail.world.lock().cost = usd("0.25");
-        let payouts = open(&folder, &config, Some(&rail));
+        let payouts = open(&location, &config, Some(&rail));
         let now = payouts.desk.now();
-        let case = Case { folder, config, rail, payouts, now };
+        let running = Running(payouts.store().clone());
+        let case = Case { location, _folder: None, config, rail, payouts, now, running };
         case.earn("20").await;
         case.payouts.set_method(OWNER, wish("ada@example.com"), now).await.unwrap();
         case
@@ -96,9 +123,16 @@ impl Case {
     }
 
     /// Ends the relay and begins another over the same database.
-    fn restart(mut self) -> Case {
-        self.payouts.store().stop();
-        self.payouts = open(&self.folder, &self.config, Some(&self.rail));
+    fn restart(self) -> Case {
+        let rail = Arc::clone(&self.rail);
+        self.restart_over(Some(&rail))
+    }
+
+    /// The same with another rail, or none.
+    fn restart_over(mut self, rail: Option<&Arc<Scripted>>) -> Case {
+        aside(|| self.payouts.store().stop());
+        self.payouts = open(&self.location, &self.config, rail);
+        self.running = Running(self.payouts.store().clone());
         self
     }
 
@@ -119,7 +153,7 @@ impl Case {
             Account::Platform,
             Account::Outside,
         ];
-        assert_eq!(audit(&location(&self.folder)).unwrap().wrong, None);
+        assert_eq!(aside(|| audit(&self.location).unwrap().wrong), None);
         accounts.map(|account| self.payouts.desk.balance(account).to_string())
     }
 
@@ -141,16 +175,24 @@ fn wish(destination: &str) -> Wish {
     }
 }
 
-fn location(folder: &TempDir) -> Location {
-    Location::Folder(folder.path().to_owned())
+/// The operator, who calls from somewhere.
+fn operator() -> By {
+    By::Operator(Act::of("http:127.0.0.1", Deed::PayoutCancelled, "", ""))
 }
 
-fn open(folder: &TempDir, config: &Config, rail: Option<&Arc<Scripted>>) -> Payouts {
-    let mut unstarted = Store::open(&location(folder)).unwrap();
-    unstarted.drop_unposted_payouts().unwrap();
-    let opening = unstarted.opening().unwrap();
+/// Does something on a thread of its own: PostgreSQL is not to be waited for on one that serves sockets.
+fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(work).join().unwrap())
+}
+
+fn open(location: &Location, config: &Config, rail: Option<&Arc<Scripted>>) -> Payouts {
+    let (store, opening) = aside(|| {
+        let mut unstarted = Store::open(location).unwrap();
+        unstarted.drop_unposted_payouts().unwrap();
+        let opening = unstarted.opening().unwrap();
+        (unstarted.start(opening.last, Box::new(|_| true)).unwrap(), opening)
+    });
     let market = Market::new(Terms::default(), Book::restore(opening.balances, opening.holds), 1);
-    let store = unstarted.start(opening.last, Box::new(|_| true)).unwrap();
     let desk = Desk::new(market, store, Clock::start(), 1_000);
     let mut rails = Rails::default();
     if let Some(rail) = rail {
@@ -234,7 +276,7 @@ async fn what_may_have_been_sent_is_never_given_back_while_nobody_can_tell() {
     }
     let view = case.payouts.operator_view(&case.row(&payout).await, case.now);
     assert_eq!(view["stuck"], true);
-    let denied = case.payouts.cancel(payout.id, None, "", case.now).await.unwrap_err();
+    let denied = case.payouts.cancel(payout.id, operator(), "", case.now).await.unwrap_err();
     assert!(matches!(denied, Denial::Late { state: State::Sent }), "{denied:?}");
     case.work().await;
     assert_eq!(case.state(&payout).await, State::Confirmed);
@@ -331,12 +373,12 @@ async fn an_owner_can_take_back_what_is_only_requested_and_nobody_elses() {
     let mut case = Case::new().await;
     let payout = case.ask("12.34").await;
     case.payouts.step(Method::Paypal, case.now).await.unwrap();
-    let stranger = Some(PluginId::from_bits(9));
+    let stranger = By::Owner(PluginId::from_bits(9));
     let denied = case.payouts.cancel(payout.id, stranger, "", case.now).await.unwrap_err();
     assert!(matches!(denied, Denial::NotFound), "{denied:?}");
-    let cancelled = case.payouts.cancel(payout.id, Some(OWNER), "no", case.now).await.unwrap();
+    let cancelled = case.payouts.cancel(payout.id, By::Owner(OWNER), "no", case.now).await.unwrap();
     assert_eq!(cancelled.state(), Some(State::Cancelled));
-    let denied = case.payouts.cancel(payout.id, Some(OWNER), "no", case.now).await.unwrap_err();
+    let denied = case.payouts.cancel(payout.id, By::Owner(OWNER), "no", case.now).await.unwrap_err();
     assert!(matches!(denied, Denial::Late { state: State::Cancelled }), "{denied:?}");
     case.work().await;
     assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
@@ -345,9 +387,7 @@ async fn an_owner_can_take_back_what_is_only_requested_and_nobody_elses() {
 
 #[tokio::test]
 async fn without_a_rail_payouts_queue_and_say_so_and_go_once_there_is_one() {
-    let mut case = Case::new().await;
-    case.payouts.store().stop();
-    case.payouts = open(&case.folder, &case.config, None);
+    let case = Case::new().await.restart_over(None);
     let payout = case.ask("12.34").await;
     assert_eq!(case.payouts.step(Method::Paypal, case.now).await.unwrap(), Progress::Rest(None));
     let view = case.payouts.payout_view(&payout);
@@ -360,12 +400,11 @@ async fn without_a_rail_payouts_queue_and_say_so_and_go_once_there_is_one() {
 
 #[tokio::test]
 async fn what_was_decided_when_the_relay_died_is_done_also_without_a_rail() {
-    let mut case = Case::new().await;
+    let case = Case::new().await;
     let payout = case.ask("12.34").await;
-    let no = Some("no".to_owned());
-    case.payouts.decide(&payout, State::Cancelled, Nanos::ZERO, None, no).await.unwrap();
-    case.payouts.store().stop();
-    case.payouts = open(&case.folder, &case.config, None);
+    let end = Ending::of(State::Cancelled, "no");
+    case.payouts.store().decide_payout(payout.id, end).await.unwrap();
+    let case = case.restart_over(None);
     case.payouts.finish_decided(case.now).await.unwrap();
     case.payouts.finish_decided(case.now).await.unwrap();
     assert_eq!(case.state(&payout).await, State::Cancelled);
@@ -454,7 +493,7 @@ async fn a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behin
     let changed = set(wish("eve@example.com"), now).await.unwrap();
     assert_eq!(changed.held_until, now + Span::DAY);
     let view = case.payouts.method_view(&changed, now);
-    assert!(view["note"].as_str().unwrap().contains("wait for 24 hours"), "{view}");
+    assert!(view["note"].as_str().unwrap().contains("nothing is paid out for 24 hours"), "{view}");
     // What else is set does not shorten the wait.
     let again = Wish { threshold: None, ..wish("eve@example.com") };
     assert_eq!(set(again, now + Span::secs(60)).await.unwrap().held_until, now + Span::DAY);
@@ -462,6 +501,27 @@ async fn a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behin
     assert!(case.payouts.store().payouts_of(OWNER).await.unwrap().is_empty());
     case.payouts.run_due(now + Span::DAY + Span::DAY).await.unwrap();
     assert_eq!(case.payouts.store().payouts_of(OWNER).await.unwrap()[0].destination, "eve@example.com");
+}
+
+#[tokio::test]
+async fn a_changed_destination_holds_payouts_back_that_the_owner_asks_for_and_says_until_when() {
+    let case = Case::new().await;
+    let at = Moment(1_763_625_599_001);
+    let ask = async |accepted, now| case.payouts.ask(new_id(now), OWNER, Some(usd("5")), accepted, now).await;
+    case.payouts.set_method(OWNER, wish("eve@example.com"), at).await.unwrap();
+    let Asked::Quoted(method, quote) = ask(None, at).await.unwrap() else { panic!("it was made") };
+    let view = case.payouts.quote_view(&method, quote, at);
+    assert_eq!(view["heldUntil"], serde_json::json!(at + Span::DAY));
+    let last = at + Span::DAY - Span::millis(1);
+    let denied = ask(Some(usd("0.25")), last).await.unwrap_err();
+    assert!(
+        matches!(denied, Denial::Held { until, left } if until == at + Span::DAY && left == Span::millis(1)),
+        "{denied:?}"
+    );
+    let says = "the destination was changed: nothing is paid out to it before 2025-11-21 08:00 UTC";
+    assert_eq!(denied.to_string(), says);
+    assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
+    assert!(matches!(ask(Some(usd("0.25")), at + Span::DAY).await.unwrap(), Asked::Made(_)));
 }
 
 #[tokio::test]

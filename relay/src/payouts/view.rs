@@ -74,7 +74,7 @@ impl Payouts {
             "nextAt": due,
             "heldUntil": held,
             "note": held.map(|_| {
-                "The destination was changed: automatic payouts wait for 24 hours. If it was not you who \
+                "The destination was changed: nothing is paid out for 24 hours. If it was not you who \
                  changed it, remove it and tell the relay's operator."
             }),
             "cost": self.rules.tariff(method.method).cost_of(method.threshold),
@@ -83,13 +83,14 @@ impl Payouts {
     }
 
     /// Returns what a payout would cost.
-    pub fn quote_view(&self, method: &PayoutMethod, quote: Quote) -> Value {
+    pub fn quote_view(&self, method: &PayoutMethod, quote: Quote, now: Moment) -> Value {
         json!({
             "method": method.method,
             "destination": method.destination,
             "amount": quote.amount,
             "cost": quote.cost,
             "arrives": quote.arrives(),
+            "heldUntil": Some(method.held_until).filter(|until| *until > now),
             "ready": self.rails.rail(method.method).is_some(),
         })
     }

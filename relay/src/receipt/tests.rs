@@ -2,7 +2,7 @@ use rekursing_market::{
     Book, Tier,
     ledger::{Quote, Settlement as Settling},
 };
-use rekursing_protocol::{AccountId, JobId, Nanos, Price};
+use rekursing_protocol::{AccountId, CampaignId, ImpressionId, JobId, Nanos, Price, receipt::Ad};
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn job() -> Job {
         release_at: Moment(1_772_942_405_000),
     };
     let settle = book.settle(Moment(1_772_337_605_000), settling).unwrap();
-    Job { hold, end: Some(settle) }
+    Job { hold, end: Some(settle), ad: None }
 }
 
 fn signed() -> SignedReceipt {
@@ -118,11 +118,11 @@ fn what_was_not_settled_shows_its_hold_and_that_nothing_was_charged() {
     let seal = seal();
     let Job { hold, .. } = job();
     let EntryKind::Hold { job, payer, quote } = hold.kind else { panic!() };
-    let open = seal.receipt(&Job { hold: hold.clone(), end: None }).unwrap();
+    let open = seal.receipt(&Job { hold: hold.clone(), end: None, ad: None }).unwrap();
     assert_eq!((open.state, open.charge, open.ended_at), (State::Open, Nanos::ZERO, None));
     let kind = EntryKind::Void { job, payer, amount: quote.amount() };
     let end = Entry { id: format!("void:{job}"), at: Moment(9), kind };
-    let void = seal.receipt(&Job { hold, end: Some(end) }).unwrap();
+    let void = seal.receipt(&Job { hold, end: Some(end), ad: None }).unwrap();
     assert_eq!((void.state, void.charge, void.ended_at), (State::Void, Nanos::ZERO, Some(Moment(9))));
     assert_eq!(void.hold.amount, quote.amount());
     let json = serde_json::to_string(&seal.sign(void.clone())).unwrap();
@@ -143,4 +143,48 @@ fn a_signed_receipt_whose_figures_do_not_add_up_is_refused() {
 fn a_receipt_names_no_plugin_and_no_account() {
     let json = serde_json::to_string(&signed()).unwrap();
     assert!(!json.contains("plg_") && !json.contains("acc_"), "{json}");
+}
+
+/// The receipt of a free answer with this ad.
+fn sponsored(ad: Ad) -> FullReceipt {
+    let receipt = seal().receipt(&Job { ad: Some(ad), ..job() }).unwrap();
+    FullReceipt { paid_by: PaidBy::Free, ..receipt }
+}
+
+#[test]
+fn a_receipt_names_the_ad_and_no_part_of_it_can_be_changed() {
+    let ad = Ad {
+        impression: ImpressionId::from_bits(1),
+        campaign: CampaignId::from_bits(2),
+        per_impression: Nanos::new(1_500_000),
+        per_click: Nanos::new(37_500_000),
+    };
+    let honest = sponsored(ad);
+    let line = "ad=75:imp_00000000000000000000000001/cmp_00000000000000000000000002/0.0015/0.0375\n";
+    assert!(honest.canonical().ends_with(line), "{}", honest.canonical());
+    let json = serde_json::to_string(&seal().sign(honest.clone())).unwrap();
+    assert_eq!(verify(&json, &public_keys()).unwrap(), honest);
+    for changed in [
+        Ad { impression: ImpressionId::from_bits(3), ..ad },
+        Ad { campaign: CampaignId::from_bits(3), ..ad },
+        Ad { per_impression: Nanos::new(1), ..ad },
+        Ad { per_click: Nanos::new(1), ..ad },
+    ] {
+        let signature = seal().sign(honest.clone()).signature;
+        let forged = SignedReceipt { receipt: sponsored(changed), signature };
+        assert!(verify(&serde_json::to_string(&forged).unwrap(), &public_keys()).is_err(), "{changed:?}");
+    }
+}
+
+#[test]
+fn a_paid_answer_with_an_ad_is_refused() {
+    let ad = Ad {
+        impression: ImpressionId::from_bits(1),
+        campaign: CampaignId::from_bits(2),
+        per_impression: Nanos::new(1),
+        per_click: Nanos::ZERO,
+    };
+    let json = serde_json::to_string(&seal().sign(FullReceipt { paid_by: PaidBy::Account, ..sponsored(ad) }));
+    let refused = verify(&json.unwrap(), &public_keys()).unwrap_err().to_string();
+    assert!(refused.contains("an ad beside an answer that was paid for"), "{refused}");
 }

@@ -14,7 +14,7 @@ use super::Closing;
 use crate::{chance, desk::Face, house::House, outbox::Outbox, tokens};
 
 /// Reads the first frame and lets the plugin in, or says why not.
-pub(super) fn admit(house: &House, text: &str) -> Result<(SessionId, Face), Closing> {
+pub(super) fn admit(house: &House, network: Option<u64>, text: &str) -> Result<(SessionId, Face), Closing> {
     let bad = |why| Closing { code: close::BAD_FRAME, why };
     let frame = serde_json::from_str(text).map_err(|_| bad("the first frame does not parse"))?;
     let ToRelay::Identify(identify) = frame else { return Err(bad("the first frame is not `identify`")) };
@@ -27,7 +27,7 @@ pub(super) fn admit(house: &House, text: &str) -> Result<(SessionId, Face), Clos
     let session = house.session_id();
     let outbox = Outbox::new(house.config.limits.session_queue);
     let face = Face { outbox, name, gpu: Arc::new(bounded(gpu)) };
-    house.desk.join(session, plugin, face.clone(), inventory);
+    house.desk.join(session, plugin, network, face.clone(), inventory);
     Ok((session, face))
 }
 

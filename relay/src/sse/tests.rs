@@ -109,6 +109,35 @@ fn our_own_route_speaks_in_named_events() {
 }
 
 #[test]
+fn the_end_of_a_stream_tells_the_tier_that_the_page_got() {
+    let mut own = encoder(Dialect::Inference, false);
+    let first = events(&own.batch(batch(vec![Piece::Text("a".to_owned())], None)));
+    assert_eq!(
+        (first[0].0.as_str(), &first[0].1["tier"]),
+        ("start", &json!("standard")),
+        "the one asked for"
+    );
+    let last = events(&own.batch(batch(vec![], Some(done()))));
+    assert_eq!((last[0].0.as_str(), &last[0].1["tier"]), ("done", &json!("low")));
+    for include_usage in [false, true] {
+        let mut chat = encoder(Dialect::Chat, include_usage);
+        let events = events(&chat.batch(batch(vec![Piece::Text("a".to_owned())], Some(done()))));
+        let (_, last) = &events[events.len() - 2];
+        assert_eq!(last["rekursing"]["tier"], "low", "{last}");
+    }
+}
+
+#[test]
+fn a_whole_answer_tells_the_tier_that_the_page_got() {
+    let mut report = Report::new(JobId::from_bits(1), Moment(7_000), false);
+    report.named("tiny", "standard", Value::Null);
+    let Ending::Done(finish) = done() else { panic!() };
+    report.finished(&finish);
+    assert_eq!(report.whole("a", Value::Null, "stop")["tier"], "low");
+    assert_eq!(report.extension()["tier"], "low", "as on /v1");
+}
+
+#[test]
 fn a_failure_is_one_explicit_error_with_what_was_charged() {
     let failed = || Ending::Failed { code: FailCode::Cut, detail: String::new(), receipt: Some(receipt()) };
     let chat = events(&encoder(Dialect::Chat, true).batch(batch(vec![], Some(failed()))));

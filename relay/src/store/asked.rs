@@ -1,5 +1,5 @@
 //! Calls that must not be made twice, by the hash of their `Idempotency-Key`: which, and what each was
-//! to make. Neither what was asked nor what was answered is kept.
+//! to make or has changed. Neither what was asked nor what was answered is kept.
 
 use anyhow::Result;
 use rekursing_protocol::Moment;
@@ -34,12 +34,44 @@ impl Store {
         self.make(move |sql| repeat(sql, now, call, &made)).await
     }
 
+    /// Tells whether a call was made that changes something, see [`Store::did`].
+    pub async fn asked(&self, call: Call) -> Result<Asked> {
+        self.read(move |sql| {
+            Ok(match known(sql, call)? {
+                None => Asked::Fresh,
+                Some((body, thing)) if body == call.body => {
+                    Asked::Done(thing.strip_prefix(CHANGED).unwrap_or(&thing).to_owned())
+                }
+                Some(_) => Asked::Other,
+            })
+        })
+        .await
+    }
+
+    /// Notes a call behind what it has changed.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn did(&self, now: Moment, call: Call, thing: String) -> Result<()> {
+        self.change(move |sql| insert(sql, now, call, &format!("{CHANGED}{thing}")).map(drop)).await
+    }
+
     /// Forgets calls that were made before a moment. Nobody waits for it.
     pub fn forget_asked(&self, before: Moment) {
         self.soon("forget calls", move |sql| {
             sql.execute("DELETE FROM asked WHERE at < ?1", &[before.into()]).map(drop)
         });
     }
+}
+
+/// Stands in front of what a call has changed.
+const CHANGED: &str = "changed:";
+
+/// Reads the body's hash of a call that was noted, and what it was to make or has changed.
+fn known(sql: &mut Sql, call: Call) -> Result<Option<([u8; 32], String)>> {
+    sql.first("SELECT body, made FROM asked WHERE id = ?1", &[call.id.as_slice().into()], |row| {
+        Ok((row.hash(0)?, row.text(1)?.to_owned()))
+    })
 }
 
 fn insert(sql: &mut Sql, now: Moment, call: Call, made: &str) -> Result<bool> {
@@ -52,11 +84,7 @@ fn insert(sql: &mut Sql, now: Moment, call: Call, made: &str) -> Result<bool> {
 
 /// Notes a call again unless something has come of it.
 fn repeat(sql: &mut Sql, now: Moment, call: Call, made: &str) -> Result<Asked> {
-    let before =
-        sql.first("SELECT body, made FROM asked WHERE id = ?1", &[call.id.as_slice().into()], |row| {
-            Ok((row.hash(0)?, row.text(1)?.to_owned()))
-        })?;
-    if let Some((body, before)) = before
+    if let Some((body, before)) = known(sql, call)?
         && exists(sql, &before)?
     {
         return Ok(if body == call.body { Asked::Done(before) } else { Asked::Other });
@@ -71,6 +99,7 @@ fn exists(sql: &mut Sql, made: &str) -> Result<bool> {
     let count = match made.split_once('_') {
         Some(("job", _)) => "SELECT COUNT(*) FROM entry WHERE id = 'settle:' || ?1",
         Some(("rk", _)) => "SELECT COUNT(*) FROM api_key WHERE prefix = ?1",
+        Some(("cmp", _)) => "SELECT COUNT(*) FROM campaign WHERE id = ?1",
         Some(_) | None => "SELECT COUNT(*) FROM entry WHERE id = ?1",
     };
     Ok(sql.number(count, &[made.into()])? > 0)

@@ -22,7 +22,7 @@ pub struct Audit {
 }
 
 /// Sums that are kept beside the entries, with the query of those that are not the entries'.
-const SUMS: [(&str, &str); 8] = [
+const SUMS: [(&str, &str); 9] = [
     (
         "the sums of what is earned are those of the entries",
         "SELECT owner FROM (
@@ -93,6 +93,14 @@ const SUMS: [(&str, &str); 8] = [
              SELECT api_key, jobs, charge, fee FROM used
              UNION ALL SELECT api_key, -1, -charge, -fee FROM entry WHERE api_key IS NOT NULL) AS both_sides
          GROUP BY api_key HAVING SUM(jobs) <> 0 OR SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
+    ),
+    (
+        "the sums of what was given back are those of the corrections",
+        "SELECT account FROM (
+             SELECT owner, account, api_key, day, model, charge, fee FROM given_back
+             UNION ALL SELECT owner, account, api_key, day, model, -charge, -fee FROM correction)
+             AS both_sides
+         GROUP BY owner, account, api_key, day, model HAVING SUM(charge) <> 0 OR SUM(fee) <> 0 LIMIT 1",
     ),
 ];
 

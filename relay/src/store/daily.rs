@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use rekursing_market::ledger::{Account, Entry, EntryKind, Settle};
+use rekursing_market::ledger::{Account, Cause, Entry, EntryKind, Settle};
 use rekursing_protocol::{Hour, KeyId, Moment, PluginId};
 
 use super::{Sql, Value};
@@ -26,6 +26,8 @@ pub(super) struct Daily {
     withheld: HashMap<(PluginId, u64), Withheld>,
     /// By hour.
     served: HashMap<u64, Served>,
+    /// The first and the last correction's place in the ledger: what it corrects stands there too.
+    corrections: Option<(u64, u64)>,
 }
 
 /// Sums of settled jobs.
@@ -85,8 +87,13 @@ impl Daily {
                 }
             }
         }
-        if let EntryKind::Settle(settle) = &entry.kind {
-            self.add_settled(settle, entry.at, seq);
+        match &entry.kind {
+            EntryKind::Settle(settle) => self.add_settled(settle, entry.at, seq),
+            EntryKind::Transfer(transfer) if transfer.cause == Cause::Correction => {
+                let first = self.corrections.map_or(seq, |(first, _)| first);
+                self.corrections = Some((first, seq));
+            }
+            EntryKind::Transfer(_) | EntryKind::Hold { .. } | EntryKind::Void { .. } => {}
         }
     }
 
@@ -141,6 +148,9 @@ impl Daily {
         sql.insert(POSTED.0, POSTED.1, &posted.collect::<Vec<_>>())?;
         sql.insert(WITHHELD.0, WITHHELD.1, &withheld.collect::<Vec<_>>())?;
         sql.insert(SERVED.0, SERVED.1, &served.collect::<Vec<_>>())?;
+        if let Some((first, last)) = self.corrections {
+            sql.execute(GIVEN_BACK, &[first.into(), last.into()])?;
+        }
         Ok(())
     }
 }
@@ -215,6 +225,14 @@ const WITHHELD: Table = (
          release_at = CASE WHEN withheld.release_at < excluded.release_at
              THEN excluded.release_at ELSE withheld.release_at END",
 );
+
+/// Adds what corrections between two places in the ledger give back of charges.
+const GIVEN_BACK: &str = "
+    INSERT INTO given_back (owner, account, api_key, day, model, charge, fee)
+        SELECT owner, account, api_key, day, model, SUM(charge), SUM(fee) FROM correction
+        WHERE seq BETWEEN ?1 AND ?2 GROUP BY owner, account, api_key, day, model
+    ON CONFLICT (owner, day, account, api_key, model) DO UPDATE SET
+        charge = given_back.charge + excluded.charge, fee = given_back.fee + excluded.fee";
 
 const SERVED: Table = (
     "served (hour, jobs, first_seq, last_seq)",

@@ -60,7 +60,7 @@ pub(super) fn balance(sql: &mut Sql, account: Account) -> Result<Nanos> {
 
 /// Tells when what is held is due. What was released or taken is what was due first, so that what is
 /// left is due last.
-fn releases(sql: &mut Sql, owner: &str, held: Nanos) -> Result<Vec<Release>> {
+pub(super) fn releases(sql: &mut Sql, owner: &str, held: Nanos) -> Result<Vec<Release>> {
     let latest = sql.list(RELEASES, &[owner.into(), RELEASES_MAX.into()], |row| {
         Ok(Release { at: row.moment(0)?, amount: row.nanos(1)? })
     })?;
@@ -135,7 +135,7 @@ fn recent(sql: &mut Sql, owner: &str) -> Result<Vec<Receipt>> {
 // Each of these finds its rows by a key or an index; a test asks the database.
 
 pub(super) const SINCE: &str =
-    "SELECT CAST(SUM(charge - fee) AS BIGINT) FROM earned WHERE owner = ?1 AND day >= ?2";
+    "SELECT CAST(SUM(charge - fee) AS BIGINT) FROM net_earned WHERE owner = ?1 AND day >= ?2";
 
 pub(super) const BALANCE: &str = "SELECT CAST(SUM(credit - debit) AS BIGINT) FROM posted WHERE account = ?1";
 
@@ -160,12 +160,12 @@ pub(super) const PAYOUTS: &str =
 
 pub(super) const BY_DAY: &str = "SELECT day, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
              CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge - fee) AS BIGINT)
-         FROM earned WHERE owner = ?1 AND day >= ?2 GROUP BY day ORDER BY day";
+         FROM net_earned WHERE owner = ?1 AND day >= ?2 GROUP BY day ORDER BY day";
 
 pub(super) const BY_MODEL: &str =
     "SELECT model, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
              CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge - fee) AS BIGINT) AS earned
-         FROM earned WHERE owner = ?1 GROUP BY model ORDER BY earned DESC, model";
+         FROM net_earned WHERE owner = ?1 GROUP BY model ORDER BY earned DESC, model";
 
 pub(super) const RECENT: &str = concat!(
     "SELECT ",

@@ -1,14 +1,17 @@
 //! Ledger entries as rows, each chained to the one before.
 
 use anyhow::{Context, Result, ensure};
-use rekursing_market::ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, Transfer, correction_id};
+use rekursing_market::{
+    Charged,
+    ledger::{Account, Cause, Entry, EntryKind, Quote, Settle, Transfer, correction_id},
+};
 use rekursing_protocol::{Moment, Nanos, Price};
 use sha2::{Digest, Sha256};
 
 use super::{
     Store,
     daily::Daily,
-    grant_of,
+    grant_of, keys,
     sql::{Row, Sql, Value},
 };
 
@@ -50,8 +53,8 @@ impl Chain {
 pub(super) enum Stored {
     /// It is new.
     New,
-    /// The same is there already.
-    Exists,
+    /// The same is there already, under this number.
+    Exists(u64),
     /// Another one with its id is there, and stays.
     Different,
 }
@@ -79,16 +82,20 @@ fn insert(sql: &mut Sql, chain: &mut Chain, entry: &Entry) -> Result<Stored> {
         return Ok(Stored::New);
     }
     let known = sql.first(
-        concat!("SELECT ", columns!(), " FROM entry WHERE id = ?1"),
+        concat!("SELECT ", columns!(), ", seq FROM entry WHERE id = ?1"),
         &[entry.id.as_str().into()],
-        read,
+        |row| Ok((read(row)?, row.count(25)?)),
     )?;
-    Ok(if known.is_some_and(|known| known.kind == entry.kind) { Stored::Exists } else { Stored::Different })
+    Ok(match known {
+        Some((known, seq)) if known.kind == entry.kind => Stored::Exists(seq),
+        Some(_) | None => Stored::Different,
+    })
 }
 
-/// Appends entries to the chain and to the sums, all in one statement. `false` when some are there already:
-/// then none may stay, because the chain was made for all of them. Within [`Sql::write`].
-pub(super) fn append_all(sql: &mut Sql, entries: &[Entry]) -> Result<bool> {
+/// Appends entries to the chain and to the sums, all in one statement, and returns the numbers of the first
+/// and the last. `None` when some are there already: then none may stay, because the chain was made for all
+/// of them. Within [`Sql::write`].
+pub(super) fn append_all(sql: &mut Sql, entries: &[Entry]) -> Result<Option<(u64, u64)>> {
     let mut chain = Chain::end(sql)?;
     let first = chain.seq + 1;
     let mut rows = Vec::with_capacity(entries.len());
@@ -100,7 +107,7 @@ pub(super) fn append_all(sql: &mut Sql, entries: &[Entry]) -> Result<bool> {
     if are_new {
         Daily::of(entries, first).store(sql)?;
     }
-    Ok(are_new)
+    Ok(are_new.then_some((first, chain.seq)))
 }
 
 /// Writes an entry as its [`columns`], number and hash.
@@ -203,30 +210,52 @@ pub(super) fn read(row: &Row) -> Result<Entry> {
     Ok(Entry { id: row.text(0)?.to_owned(), at: row.moment(1)?, kind })
 }
 
+/// An entry that may be taken back.
+#[derive(Debug)]
+pub struct Correctable {
+    /// The entry.
+    pub entry: Entry,
+    /// Whether it was taken back before.
+    pub before: bool,
+    /// Who paid, where it is a charge and a key did.
+    pub charged: Option<Charged>,
+}
+
 impl Store {
-    /// Reads an entry, and whether it was taken back before.
-    pub async fn correctable(&self, id: String) -> Result<(Option<Entry>, bool)> {
+    /// Reads an entry that is to be taken back.
+    pub async fn correctable(&self, id: String) -> Result<Option<Correctable>> {
         self.read(move |sql| {
-            let by_id = concat!("SELECT ", columns!(), " FROM entry WHERE id = ?1");
-            let entry = sql.first(by_id, &[id.as_str().into()], read)?;
+            let Some(entry) = by_id(sql, &id)? else { return Ok(None) };
             let before = "SELECT COUNT(*) FROM entry WHERE id = ?1";
-            let before = sql.number(before, &[correction_id(&id, 0).into()])?;
-            Ok((entry, before > 0))
+            let before = sql.number(before, &[correction_id(&id, 0).into()])? > 0;
+            let charged = charged(sql, &entry)?;
+            Ok(Some(Correctable { entry, before, charged }))
         })
         .await
     }
 }
 
-/// Reads the transfers from outside that other processes have stored behind entry `seen`, up to `last`.
-pub(super) fn transfers_between(sql: &mut Sql, seen: u64, last: u64) -> Result<Vec<Entry>> {
+fn by_id(sql: &mut Sql, id: &str) -> Result<Option<Entry>> {
+    sql.first(concat!("SELECT ", columns!(), " FROM entry WHERE id = ?1"), &[id.into()], read)
+}
+
+/// Reads who paid a charge, where a key did.
+fn charged(sql: &mut Sql, entry: &Entry) -> Result<Option<Charged>> {
+    let EntryKind::Settle(settle) = &entry.kind else { return Ok(None) };
+    let Some(key) = settle.api_key else { return Ok(None) };
+    Ok(keys::spender(sql, key)?.map(|spender| Charged { at: entry.at, payer: settle.payer, spender }))
+}
+
+/// Reads the transfers from outside behind entry `seen`, up to `last`, with their numbers.
+pub(super) fn transfers_between(sql: &mut Sql, seen: u64, last: u64) -> Result<Vec<(u64, Entry)>> {
     sql.list(
         concat!(
             "SELECT ",
             columns!(),
-            " FROM entry WHERE seq > ?1 AND seq <= ?2 AND account = 'outside' ORDER BY seq"
+            ", seq FROM entry WHERE seq > ?1 AND seq <= ?2 AND account = 'outside' ORDER BY seq"
         ),
         &[seen.into(), last.into()],
-        read,
+        |row| Ok((row.count(25)?, read(row)?)),
     )
 }
 

@@ -69,7 +69,7 @@ pub struct Purse {
     pub balance: Nanos,
     /// What of the account is set aside for jobs that run.
     pub held: Nanos,
-    /// What jobs have cost the account.
+    /// What jobs have cost the account, less what was given back of it.
     pub spent: Nanos,
 }
 
@@ -110,7 +110,7 @@ pub struct Usage {
     pub prompt_tokens: u64,
     /// Tokens of their answers.
     pub answer_tokens: u64,
-    /// What they cost.
+    /// What they cost, less what was given back of it.
     pub spent: Nanos,
 }
 
@@ -155,12 +155,13 @@ impl Store {
         self.read(move |sql| {
             let account = Account::Page(account).to_string();
             let usage = sql.list(
-                "SELECT NULL, day, model, jobs, prompt_tokens, answer_tokens, charge FROM spent
-                 WHERE account = ?1 AND day >= ?2 ORDER BY day DESC, model",
+                "SELECT NULL, day, model, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
+                     CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge) AS BIGINT) FROM net_spent
+                 WHERE account = ?1 AND day >= ?2 GROUP BY day, model ORDER BY day DESC, model",
                 &[account.as_str().into(), since.into()],
                 read_usage,
             )?;
-            let sum = "SELECT CAST(SUM(charge) AS BIGINT) FROM spent WHERE account = ?1";
+            let sum = "SELECT CAST(SUM(charge) AS BIGINT) FROM net_spent WHERE account = ?1";
             Ok((usage, Nanos::new(sql.number(sum, &[account.into()])?)))
         })
         .await
@@ -176,15 +177,18 @@ impl Store {
         self.read(move |sql| {
             let account = account.to_string();
             let usage = sql.list(
-                "SELECT used.api_key, day, model, jobs, prompt_tokens, answer_tokens, charge
-                 FROM used JOIN api_key ON api_key.prefix = used.api_key
-                 WHERE account = ?1 AND day >= ?2 ORDER BY day DESC, model, used.api_key",
+                "SELECT used.api_key, day, model, CAST(SUM(jobs) AS BIGINT),
+                     CAST(SUM(prompt_tokens) AS BIGINT), CAST(SUM(answer_tokens) AS BIGINT),
+                     CAST(SUM(charge) AS BIGINT)
+                 FROM api_key JOIN net_used AS used ON used.api_key = api_key.prefix
+                 WHERE account = ?1 AND day >= ?2
+                 GROUP BY used.api_key, day, model ORDER BY day DESC, model, used.api_key",
                 &[account.as_str().into(), since.into()],
                 read_usage,
             )?;
             let sums = sql.list(
                 "SELECT used.api_key, CAST(SUM(charge) AS BIGINT)
-                 FROM used JOIN api_key ON api_key.prefix = used.api_key
+                 FROM api_key JOIN net_used AS used ON used.api_key = api_key.prefix
                  WHERE account = ?1 GROUP BY used.api_key",
                 &[account.into()],
                 |row| Ok((row.parsed(0)?, row.nanos(1)?)),
@@ -229,7 +233,7 @@ impl Unstarted {
                     let sum = held.entry(payer).or_default();
                     *sum = sum.checked_add(amount).context("holds of more than there is")?;
                 }
-                let spent = "SELECT account, CAST(SUM(charge) AS BIGINT) FROM spent GROUP BY account";
+                let spent = "SELECT account, CAST(SUM(charge) AS BIGINT) FROM net_spent GROUP BY account";
                 let spent = sql.list(spent, &[], |row| Ok((row.parsed(0)?, row.nanos(1)?)))?;
                 let spent: HashMap<Account, Nanos> = spent.into_iter().collect();
                 let purse = |key: Key| {
@@ -278,7 +282,7 @@ impl Unstarted {
                      FROM line JOIN api_key ON api_key.maker = line.prefix)
              SELECT line.root, CAST(SUM(charge) AS BIGINT),
                  CAST(SUM(CASE WHEN used.day = ?1 THEN charge ELSE 0 END) AS BIGINT)
-             FROM line JOIN used ON used.api_key = line.prefix GROUP BY line.root",
+             FROM line JOIN net_used AS used ON used.api_key = line.prefix GROUP BY line.root",
             &[day.into()],
             |row| {
                 let (spent, spent_day) = (row.nanos(1)?, row.nanos(2)?);
@@ -412,21 +416,33 @@ fn read_usage(row: &Row) -> Result<Usage> {
     })
 }
 
-/// Reads an open key and the line of those that it was made with, revoked or not: their limits stay.
+/// Reads who holds an open key; the limits of those that it was made with stay, revoked or not.
 fn holder(sql: &mut Sql, hash: [u8; 32]) -> Result<Option<Holder>> {
     let by_hash: [Value; 1] = [hash.as_slice().into()];
     let key = sql.first(concat!(keys!(), " WHERE hash = ?1"), &by_hash, read_key)?;
     let Some(key) = key.filter(|key| !key.revoked) else { return Ok(None) };
-    let (account, mut line) = (key.account, vec![key]);
+    let account = key.account;
+    Ok(line(sql, key)?.map(|spender| Holder { account, spender }))
+}
+
+/// Reads who spent with a key, open or not.
+pub(super) fn spender(sql: &mut Sql, key: KeyId) -> Result<Option<Arc<Spender>>> {
+    let by_id: [Value; 1] = [key.to_string().into()];
+    let key = sql.first(concat!(keys!(), " WHERE prefix = ?1"), &by_id, read_key)?;
+    key.map_or(Ok(None), |key| line(sql, key))
+}
+
+/// Reads the keys that a key was made with, and makes it one that spends.
+fn line(sql: &mut Sql, key: Key) -> Result<Option<Arc<Spender>>> {
+    let mut line = vec![key];
     while let Some(maker) = line.last().and_then(|key| key.maker) {
         anyhow::ensure!(line.len() < LINE_MAX, "too many keys were made one with the other");
         let by_id: [Value; 1] = [maker.to_string().into()];
         let maker = sql.first(concat!(keys!(), " WHERE prefix = ?1"), &by_id, read_key)?;
         line.push(maker.context("the key that a key was made with is not there")?);
     }
-    let spender = line
+    Ok(line
         .into_iter()
         .rev()
-        .fold(None, |maker, key| Some(Arc::new(Spender { key: key.id, limits: key.limits, maker })));
-    Ok(spender.map(|spender| Holder { account, spender }))
+        .fold(None, |maker, key| Some(Arc::new(Spender { key: key.id, limits: key.limits, maker }))))
 }

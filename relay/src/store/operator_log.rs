@@ -39,6 +39,8 @@ pub enum Deed {
     PayoutApproved,
     /// Gives a payout back to its owner.
     PayoutCancelled,
+    /// Says what became of a payout that its rail cannot tell of.
+    PayoutSettled,
     /// Is told of money that went back to a card and that nobody has any more.
     Uncovered,
 }
@@ -54,6 +56,7 @@ impl Deed {
             Deed::Correction => "correction",
             Deed::PayoutApproved => "payout_approved",
             Deed::PayoutCancelled => "payout_cancelled",
+            Deed::PayoutSettled => "payout_settled",
             Deed::Uncovered => "uncovered",
         }
     }

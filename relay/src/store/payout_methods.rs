@@ -22,7 +22,7 @@ pub struct PayoutMethod {
     pub threshold: Nanos,
     /// How often they are.
     pub schedule: Schedule,
-    /// When they may go there.
+    /// When payouts may go there.
     pub held_until: Moment,
     /// When the next one is due.
     pub due: Option<Moment>,

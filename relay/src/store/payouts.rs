@@ -9,7 +9,7 @@ use rekursing_protocol::{Moment, Nanos, PayoutId, PluginId};
 use rekursing_rails::Method;
 
 use super::{
-    Row, Sql, Store, Unstarted, Value,
+    Act, Row, Sql, Store, Unstarted, Value, operator_log,
     payout_methods::{moment, postpone},
 };
 
@@ -52,6 +52,8 @@ pub struct PayoutRow {
     pub due: Moment,
     /// When there was nothing left to do.
     pub closed: Option<Moment>,
+    /// Whether the operator has said how it ends, and not its rail.
+    pub by_hand: bool,
     /// When it reached each state, in the order of [`State::ALL`].
     pub reached: [Option<Moment>; 5],
 }
@@ -65,6 +67,31 @@ pub enum Submitted {
     Perhaps,
     /// The rail has taken them.
     Yes,
+}
+
+/// How a payout ends.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// In which state.
+    pub outcome: State,
+    /// What the rail took.
+    pub cost: Nanos,
+    /// The rail's own name for the payment.
+    pub reference: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Whether the operator says so, and not the rail.
+    pub by_hand: bool,
+    /// What the operator's log says of it, where he decided; stored together with it.
+    pub act: Option<(Moment, Act)>,
+}
+
+impl Ending {
+    /// Returns an end of which the rail took nothing and that is not the operator's.
+    pub fn of(outcome: State, reason: &str) -> Ending {
+        let reason = Some(reason.to_owned());
+        Ending { outcome, cost: Nanos::ZERO, reference: None, reason, by_hand: false, act: None }
+    }
 }
 
 impl Submitted {
@@ -114,7 +141,7 @@ macro_rules! payouts {
     () => {
         "SELECT p.id, p.owner, p.method, p.destination, p.amount, p.cost, p.automatic, p.created, p.approved,
              p.prepared, p.submitted, p.name, p.outcome, p.rail_cost, p.reference, p.reason, p.tries, p.due,
-             p.closed, requested.at, sent.at, confirmed.at, returned.at, cancelled.at
+             p.closed, p.by_hand, requested.at, sent.at, confirmed.at, returned.at, cancelled.at
          FROM payout AS p
              LEFT JOIN entry AS requested ON requested.id = 'payout_requested:' || p.id
              LEFT JOIN entry AS sent ON sent.id = 'payout_sent:' || p.id
@@ -217,7 +244,7 @@ impl Store {
             let query = concat!(
                 payouts!(),
                 " WHERE p.closed IS NULL AND requested.at IS NOT NULL AND p.outcome IS NOT NULL
-                     AND (p.outcome <> 'confirmed' OR confirmed.at IS NULL)
+                     AND (p.outcome <> 'confirmed' OR confirmed.at IS NULL OR p.by_hand = 1)
                  ORDER BY p.due, p.id LIMIT 100"
             );
             sql.list(query, &[], read_payout)
@@ -262,20 +289,24 @@ impl Store {
     }
 
     /// Decides how a payout ends, before that is posted.
-    pub async fn decide_payout(
-        &self,
-        id: PayoutId,
-        outcome: State,
-        rail_cost: Nanos,
-        reference: Option<String>,
-        reason: Option<String>,
-    ) -> Result<()> {
-        self.update(
-            id,
-            "UPDATE payout SET outcome = ?2, rail_cost = ?3, reference = COALESCE(?4, reference), reason = ?5,
-                 tries = 0 WHERE id = ?1",
-            vec![outcome.name().into(), rail_cost.into(), reference.into(), reason.into()],
-        )
+    pub async fn decide_payout(&self, id: PayoutId, end: Ending) -> Result<()> {
+        self.change(move |sql| {
+            let Ending { outcome, cost, reference, reason, by_hand, act } = end;
+            update(
+                sql,
+                id,
+                "UPDATE payout SET outcome = ?2, rail_cost = ?3, reference = COALESCE(?4, reference),
+                     reason = ?5, tries = 0, by_hand = ?6 WHERE id = ?1",
+                vec![
+                    outcome.name().into(),
+                    cost.into(),
+                    reference.into(),
+                    reason.into(),
+                    u32::from(by_hand).into(),
+                ],
+            )?;
+            act.map_or(Ok(()), |(now, act)| operator_log::insert(sql, now, &act))
+        })
         .await
     }
 
@@ -313,13 +344,7 @@ impl Store {
     }
 
     async fn update(&self, id: PayoutId, statement: &'static str, values: Vec<Value>) -> Result<()> {
-        self.change(move |sql| {
-            let mut all: Vec<Value> = vec![id.to_string().into()];
-            all.extend(values);
-            ensure!(sql.execute(statement, &all)? == 1, "there is no payout {id}");
-            Ok(())
-        })
-        .await
+        self.change(move |sql| update(sql, id, statement, values)).await
     }
 }
 
@@ -334,6 +359,13 @@ impl Unstarted {
             )
         })
     }
+}
+
+fn update(sql: &mut Sql, id: PayoutId, statement: &'static str, values: Vec<Value>) -> Result<()> {
+    let mut all: Vec<Value> = vec![id.to_string().into()];
+    all.extend(values);
+    ensure!(sql.execute(statement, &all)? == 1, "there is no payout {id}");
+    Ok(())
 }
 
 fn insert(sql: &mut Sql, payout: &PayoutRow) -> Result<()> {
@@ -387,7 +419,8 @@ fn read_payout(row: &Row) -> Result<PayoutRow> {
         tries: u32::try_from(row.count(16)?).unwrap_or(u32::MAX),
         due: row.moment(17)?,
         closed: moment(row, 18)?,
-        reached: [moment(row, 19)?, moment(row, 20)?, moment(row, 21)?, moment(row, 22)?, moment(row, 23)?],
+        by_hand: row.number(19)? != 0,
+        reached: [moment(row, 20)?, moment(row, 21)?, moment(row, 22)?, moment(row, 23)?, moment(row, 24)?],
     })
 }
 

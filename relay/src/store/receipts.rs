@@ -1,10 +1,11 @@
-//! What a receipt is made of: the entries of one job, and the keys that sign.
+//! What a receipt is made of: the entries of one job, the ad beside its answer, and the keys that sign.
 
 use anyhow::{Context, Result};
 use rekursing_market::ledger::Entry;
-use rekursing_protocol::{JobId, Moment};
+use rekursing_protocol::{JobId, Moment, receipt::Ad};
+use tokio::sync::oneshot;
 
-use super::{Row, Sql, Store, Unstarted, entries};
+use super::{Change, Row, Sql, Store, Unstarted, Write, entries};
 
 /// The entries of one job.
 #[derive(Debug, Clone)]
@@ -13,6 +14,8 @@ pub struct Job {
     pub hold: Entry,
     /// How that was resolved: its settlement or its void. `None` while it is open.
     pub end: Option<Entry>,
+    /// The ad that was sent with the answer.
+    pub ad: Option<Ad>,
 }
 
 /// A key that signs receipts.
@@ -33,6 +36,18 @@ impl std::fmt::Debug for ReceiptKey {
 }
 
 impl Store {
+    /// Keeps which ad was sent with an answer. Nobody waits for it; one that cannot be stored is logged and
+    /// lost.
+    pub fn keep_ad(&self, job: JobId, ad: Ad) {
+        let make = move |sql: &mut Sql| {
+            insert_ad(sql, job, ad).inspect_err(|error| {
+                tracing::error!(error = format!("{error:#}"), "could not store the ad of an answer");
+            })
+        };
+        let (made, _) = oneshot::channel();
+        self.push(Write::Change(Change { make: Box::new(make), made }));
+    }
+
     /// Reads the entries of a job; `None` when there is no such job.
     pub async fn job(&self, job: JobId) -> Result<Option<Job>> {
         self.read(move |sql| sql.view(|sql| find(sql, job))).await
@@ -71,7 +86,37 @@ fn known_keys(sql: &mut Sql) -> Result<Vec<ReceiptKey>> {
     sql.list("SELECT id, seed, created FROM receipt_key ORDER BY created, id", &[], read)
 }
 
-fn find(sql: &mut Sql, job: JobId) -> Result<Option<Job>> {
+pub(super) fn insert_ad(sql: &mut Sql, job: JobId, ad: Ad) -> Result<()> {
+    sql.execute(
+        "INSERT INTO job_ad (job, impression, campaign, seen, clicked) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (job) DO NOTHING",
+        &[
+            job.to_string().into(),
+            ad.impression.to_string().into(),
+            ad.campaign.to_string().into(),
+            ad.per_impression.get().into(),
+            ad.per_click.get().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+fn ad_of(sql: &mut Sql, job: JobId) -> Result<Option<Ad>> {
+    sql.first(
+        "SELECT impression, campaign, seen, clicked FROM job_ad WHERE job = ?1",
+        &[job.to_string().into()],
+        |row| {
+            Ok(Ad {
+                impression: row.parsed(0)?,
+                campaign: row.parsed(1)?,
+                per_impression: row.nanos(2)?,
+                per_click: row.nanos(3)?,
+            })
+        },
+    )
+}
+
+pub(super) fn find(sql: &mut Sql, job: JobId) -> Result<Option<Job>> {
     let mut entry = |id: String| {
         sql.first(
             concat!("SELECT ", entries::columns!(), " FROM entry WHERE id = ?1"),
@@ -84,5 +129,5 @@ fn find(sql: &mut Sql, job: JobId) -> Result<Option<Job>> {
         Some(settle) => Some(settle),
         None => entry(format!("void:{job}"))?,
     };
-    Ok(Some(Job { hold, end }))
+    Ok(Some(Job { hold, end, ad: ad_of(sql, job)? }))
 }

@@ -158,7 +158,7 @@ fn revenue_days(sql: &mut Sql, span: Days) -> Result<Vec<RevenueDay>> {
     let mut days: BTreeMap<u64, Sources> = BTreeMap::new();
     sql.each(
         "SELECT day, free, CAST(SUM(jobs) AS BIGINT), CAST(SUM(charge) AS BIGINT), CAST(SUM(fee) AS BIGINT)
-         FROM sold WHERE day BETWEEN ?1 AND ?2 GROUP BY day, free",
+         FROM net_sold WHERE day BETWEEN ?1 AND ?2 GROUP BY day, free",
         &values,
         &mut |row| {
             let (jobs, charge) = (row.count(2)?, row.nanos(3)?);
@@ -207,7 +207,7 @@ fn revenue_models(sql: &mut Sql, span: Days) -> Result<Vec<RevenueModel>> {
         "SELECT model, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
              CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge) AS BIGINT),
              CAST(SUM(fee) AS BIGINT) AS fees, CAST(SUM(charge * free) AS BIGINT)
-         FROM sold WHERE day BETWEEN ?1 AND ?2 GROUP BY model ORDER BY fees DESC, model LIMIT ?3",
+         FROM net_sold WHERE day BETWEEN ?1 AND ?2 GROUP BY model ORDER BY fees DESC, model LIMIT ?3",
         &[span.from.0.into(), span.to.0.into(), MODELS_MAX.into()],
         |row| {
             Ok(RevenueModel {

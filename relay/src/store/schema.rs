@@ -342,6 +342,76 @@ CREATE TABLE renewal (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX entry_premium ON entry (account) WHERE kind = 'premium';
 ",
+    "
+-- The ad that was sent with an answer.
+CREATE TABLE job_ad (
+    job        TEXT PRIMARY KEY,
+    impression TEXT NOT NULL,
+    campaign   TEXT NOT NULL,
+    -- What it brings once it was seen, and once it was clicked.
+    seen       INTEGER NOT NULL CHECK (seen >= 0),
+    clicked    INTEGER NOT NULL CHECK (clicked >= 0)
+) STRICT, WITHOUT ROWID;
+",
+    "
+-- Whether the operator has said how a payout ended, and not its rail: then that is never asked again.
+ALTER TABLE payout ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0;
+",
+    "
+-- What each correction of a charge gives back of it. Its id is `correction:`, the charge's and `:0`, `:1` or
+-- `:2`; `settle:` and a job's id have 37 characters.
+CREATE VIEW correction (seq, owner, account, api_key, day, model, charge, fee) AS
+    SELECT taken.seq, settle.owner, settle.account, COALESCE(settle.api_key, ''), settle.at / 86400000,
+        settle.model,
+        CASE WHEN taken.counter = settle.account THEN taken.amount ELSE -taken.amount END,
+        CASE WHEN taken.account = 'platform' THEN taken.amount
+             WHEN taken.counter = 'platform' THEN -taken.amount ELSE 0 END
+    FROM entry AS taken JOIN entry AS settle
+        ON settle.id = SUBSTR(taken.id, 12, 37)
+    WHERE taken.kind = 'correction' AND settle.kind = 'settle';
+
+-- Their sums under the day and the model of the charge.
+CREATE TABLE given_back (
+    owner   TEXT NOT NULL,
+    account TEXT NOT NULL,
+    -- Empty where no key paid.
+    api_key TEXT NOT NULL,
+    day     INTEGER NOT NULL,
+    model   TEXT NOT NULL,
+    charge  INTEGER NOT NULL,
+    fee     INTEGER NOT NULL,
+    PRIMARY KEY (owner, day, account, api_key, model)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX given_back_account ON given_back (account, day);
+CREATE INDEX given_back_key ON given_back (api_key);
+CREATE INDEX given_back_day ON given_back (day);
+INSERT INTO given_back SELECT owner, account, api_key, day, model, SUM(charge), SUM(fee)
+    FROM correction GROUP BY owner, account, api_key, day, model;
+
+-- What was earned, spent and sold, less what was given back of it.
+CREATE VIEW net_earned AS
+    SELECT owner, day, model, jobs, prompt_tokens, answer_tokens, charge, fee FROM earned
+    UNION ALL SELECT owner, day, model, 0, 0, 0, -charge, -fee FROM given_back;
+CREATE VIEW net_spent AS
+    SELECT account, day, model, jobs, prompt_tokens, answer_tokens, charge FROM spent
+    UNION ALL SELECT account, day, model, 0, 0, 0, -charge FROM given_back;
+CREATE VIEW net_used AS
+    SELECT api_key, day, model, jobs, prompt_tokens, answer_tokens, charge FROM used
+    UNION ALL SELECT api_key, day, model, 0, 0, 0, -charge FROM given_back WHERE api_key <> '';
+CREATE VIEW net_sold AS
+    SELECT day, model, free, jobs, prompt_tokens, answer_tokens, charge, fee FROM sold
+    UNION ALL SELECT day, model, CASE WHEN account = 'free' THEN 1 ELSE 0 END, 0, 0, 0, -charge, -fee
+        FROM given_back;
+",
+    "
+-- How many free answers each visitor has had today, by a hash of his address with a key of the relay's.
+CREATE TABLE visit (
+    day     INTEGER NOT NULL,
+    visitor BLOB NOT NULL,
+    jobs    INTEGER NOT NULL,
+    PRIMARY KEY (day, visitor)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.
@@ -397,6 +467,12 @@ pub(super) fn take(sql: &mut Sql, step: usize) -> Result<()> {
         sql.batch(if sql.is_sqlite() { KEPT_SQLITE } else { KEPT_POSTGRES })?;
     }
     Ok(())
+}
+
+/// Returns the number of the step that holds a text.
+#[cfg(test)]
+pub(super) fn step_with(text: &str) -> usize {
+    MIGRATIONS.iter().position(|batch| batch.contains(text)).expect("some step holds it") + 1
 }
 
 /// Writes SQLite's words as PostgreSQL's.

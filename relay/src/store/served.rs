@@ -57,6 +57,19 @@ impl Store {
         .await
     }
 
+    /// Lists who served which model in an hour.
+    pub async fn served_by(&self, hour: Hour) -> Result<Vec<(String, PluginId)>> {
+        self.read(move |sql| {
+            sql.view(|sql| {
+                let Some((first, last)) = bounds(sql, hour)? else { return Ok(Vec::new()) };
+                sql.list(OWNERS, &[first.into(), last.into(), hour.0.into()], |row| {
+                    Ok((row.text(0)?.to_owned(), row.parsed(1)?))
+                })
+            })
+        })
+        .await
+    }
+
     /// Reads the jobs of an hour behind `after`, the `next` of the part before; 0 begins. `None` when the
     /// hour had no job.
     pub async fn served(&self, hour: Hour, after: u64) -> Result<Option<Slice>> {
@@ -64,12 +77,15 @@ impl Store {
     }
 }
 
+/// Returns the numbers of the first and the last settlement of an hour.
+fn bounds(sql: &mut Sql, hour: Hour) -> Result<Option<(u64, u64)>> {
+    sql.first("SELECT first_seq, last_seq FROM served WHERE hour = ?1", &[hour.0.into()], |row| {
+        Ok((row.count(0)?, row.count(1)?))
+    })
+}
+
 fn slice(sql: &mut Sql, hour: Hour, after: u64) -> Result<Option<Slice>> {
-    let found =
-        sql.first("SELECT first_seq, last_seq FROM served WHERE hour = ?1", &[hour.0.into()], |row| {
-            Ok((row.count(0)?, row.count(1)?))
-        })?;
-    let Some((first, last)) = found else { return Ok(None) };
+    let Some((first, last)) = bounds(sql, hour)? else { return Ok(None) };
     let begin = first.max(after.saturating_add(1));
     let end = last.min(begin.saturating_add(SLICE_ENTRIES - 1));
     let jobs = sql.list(SLICE, &[begin.into(), end.into(), hour.0.into()], read)?;
@@ -94,6 +110,10 @@ fn read(row: &Row) -> Result<ServedJob> {
 
 /// Hours before one, latest first.
 pub(super) const HOURS: &str = "SELECT hour, jobs FROM served WHERE hour < ?1 ORDER BY hour DESC LIMIT ?2";
+
+/// Who served which model, between two numbers of the ledger.
+pub(super) const OWNERS: &str = "SELECT DISTINCT model, owner FROM entry
+     WHERE seq BETWEEN ?1 AND ?2 AND kind = 'settle' AND at / 3600000 = ?3";
 
 /// Settlements between two numbers of the ledger.
 pub(super) const SLICE: &str =

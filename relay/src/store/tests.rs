@@ -4,7 +4,7 @@ use rekursing_market::{
     Limits, Tier,
     ledger::{EntryKind, Quote, Settle},
 };
-use rekursing_protocol::{AccountId, PluginId, Price, Span};
+use rekursing_protocol::{AccountId, CampaignId, ImpressionId, PluginId, Price, Span, receipt::Ad};
 
 use super::*;
 use crate::discrepancy::Discrepancy;
@@ -25,13 +25,17 @@ on_both! {
     what_is_known_already_does_not_keep_its_neighbours_out,
     closures_run_behind_what_precedes_them,
     another_process_can_grant_while_the_store_runs,
+    money_that_this_process_took_in_is_not_told_again,
+    a_ledger_that_has_another_entry_takes_no_more_jobs_until_a_restart,
     the_free_budget_is_granted_once_and_topped_up_when_raised,
     entries_can_be_neither_changed_nor_removed,
     one_relay_alone_serves_from_a_database,
     earnings_are_summed_by_day_and_model,
     what_is_asked_while_serving_is_found_by_an_index,
     only_the_latest_discrepancies_are_kept,
+    a_job_has_the_ad_that_was_sent_first,
     a_purse_tells_what_is_left_held_and_spent,
+    what_visitors_have_had_comes_back_on_its_day_and_is_then_forgotten,
 }
 
 const PAGE: Account = Account::Page(AccountId::from_bits(1));
@@ -93,10 +97,10 @@ fn now<T>(work: impl Future<Output = T>) -> T {
 fn what_is_stored_comes_back_as_balances_and_open_holds(place: &Place) {
     let store = start(place);
     let (done, open) = (JobId::from_bits(10), JobId::from_bits(11));
-    store.append(grant("grant:1", PAGE, 1_000_000));
-    store.append(hold(done, 50_000));
-    store.append(settle(done, 50_000));
-    store.append(hold(open, 70_000));
+    store.append(vec![grant("grant:1", PAGE, 1_000_000)]);
+    store.append(vec![hold(done, 50_000)]);
+    store.append(vec![settle(done, 50_000)]);
+    store.append(vec![hold(open, 70_000)]);
     store.stop();
     let opening = Store::open(&place.location).unwrap().opening().unwrap();
     assert_eq!(opening.holds, [(open, PAGE, Nanos::new(70_000))]);
@@ -122,8 +126,8 @@ fn what_is_stored_comes_back_as_balances_and_open_holds(place: &Place) {
 
 fn an_entry_with_a_known_id_changes_nothing(place: &Place) {
     let store = start(place);
-    store.append(grant("grant:1", PAGE, 5));
-    store.append(grant("grant:1", PAGE, 7));
+    store.append(vec![grant("grant:1", PAGE, 5)]);
+    store.append(vec![grant("grant:1", PAGE, 7)]);
     store.stop();
     let opening = Store::open(&place.location).unwrap().opening().unwrap();
     assert!(opening.balances.contains(&(PAGE, Nanos::new(5))));
@@ -137,7 +141,7 @@ fn what_is_known_already_does_not_keep_its_neighbours_out(place: &Place) {
     let again =
         [grant("grant:1", PAGE, 1_000_000), hold(job, 50_000), hold(job, 50_000), settle(job, 50_000)];
     for batch in [&first[..], &again, &again] {
-        writer::insert(&mut unstarted.sql, batch).unwrap();
+        writer::append(&mut unstarted.sql, batch).unwrap();
     }
     let audit = audit(&place.location).unwrap();
     assert_eq!((audit.entries, audit.wrong), (3, None));
@@ -146,7 +150,7 @@ fn what_is_known_already_does_not_keep_its_neighbours_out(place: &Place) {
 fn closures_run_behind_what_precedes_them(place: &Place) {
     let store = start(place);
     let (told, hear) = channel::channel();
-    store.append(grant("grant:1", PAGE, 5));
+    store.append(vec![grant("grant:1", PAGE, 5)]);
     let location = place.location.clone();
     store.then(move || told.send(super::audit(&location).unwrap().entries).unwrap());
     assert_eq!(hear.recv().unwrap(), 1);
@@ -169,6 +173,59 @@ fn another_process_can_grant_while_the_store_runs(place: &Place) {
     assert_eq!(other.revoke_key(Moment(6), key.id, Made::Kept, "test").unwrap(), 1);
     assert_eq!(other.revoke_key(Moment(7), key.id, Made::Kept, "test").unwrap(), 0);
     assert!(other.keys().unwrap()[0].revoked);
+    store.stop();
+}
+
+/// The desk has booked them when they are stored. Told of them again, it would have to remember all of them.
+fn money_that_this_process_took_in_is_not_told_again(place: &Place) {
+    let mut unstarted = Store::open(&place.location).unwrap();
+    let last = unstarted.opening().unwrap().last;
+    let (told, hear) = channel::channel();
+    let store = unstarted
+        .start(last, Box::new(move |grants| grants.iter().all(|grant| told.send(grant.id.clone()).is_ok())))
+        .unwrap();
+    let mut other = Store::open(&place.location).unwrap();
+    let mut foreign = Vec::new();
+    for round in 0..4 {
+        let act = || Act {
+            who: String::new(),
+            deed: Deed::Grant,
+            about: String::new(),
+            amount: None,
+            note: String::new(),
+        };
+        store.append(vec![grant(&format!("grant:own:{round}"), PAGE, 5)]);
+        now(store.flushed());
+        now(store.grant(grant(&format!("grant:log:{round}"), PAGE, 5), act())).unwrap();
+        let key = key(round, AccountId::from_bits(round.into()), None, Limits::default());
+        assert_eq!(other.create_key(&key, Nanos::new(123), "test").unwrap(), NewKey::Made);
+        store.append(vec![grant(&format!("grant:behind:{round}"), PAGE, 5)]);
+        now(store.flushed());
+        foreign.push(hear.recv().unwrap());
+    }
+    assert!(
+        foreign.iter().all(|id| !id.contains(":own:") && !id.contains(":log:") && !id.contains(":behind:"))
+    );
+    store.stop();
+    assert_eq!(hear.try_iter().count(), 0);
+    assert_eq!(audit(&place.location).unwrap().entries, 16);
+}
+
+fn a_ledger_that_has_another_entry_takes_no_more_jobs_until_a_restart(place: &Place) {
+    let store = start(place);
+    store.append(vec![grant("grant:1", PAGE, 5)]);
+    store.append(vec![grant("grant:1", PAGE, 5)]);
+    now(store.flushed());
+    assert!(store.is_healthy(), "the same again is nothing new");
+    store.append(vec![grant("grant:1", PAGE, 7)]);
+    now(store.flushed());
+    assert!(!store.is_healthy());
+    store.append(vec![grant("grant:2", PAGE, 7)]);
+    now(store.flushed());
+    assert!(!store.is_healthy());
+    store.stop();
+    let store = start(place);
+    assert!(store.is_healthy());
     store.stop();
 }
 
@@ -201,11 +258,11 @@ fn one_relay_alone_serves_from_a_database(place: &Place) {
 
 fn earnings_are_summed_by_day_and_model(place: &Place) {
     let store = start(place);
-    store.append(grant("grant:1", PAGE, 1_000_000));
+    store.append(vec![grant("grant:1", PAGE, 1_000_000)]);
     for bits in 10..13 {
         let job = JobId::from_bits(bits);
-        store.append(hold(job, 50_000));
-        store.append(settle(job, 50_000));
+        store.append(vec![hold(job, 50_000)]);
+        store.append(vec![settle(job, 50_000)]);
     }
     now(store.flushed());
     let on = |day: u64| Moment(Span::DAY.0 * day);
@@ -222,10 +279,10 @@ fn earnings_are_summed_by_day_and_model(place: &Place) {
 
 fn what_is_asked_while_serving_is_found_by_an_index(place: &Place) {
     let store = start(place);
-    store.append(grant("grant:1", PAGE, 1_000_000_000));
+    store.append(vec![grant("grant:1", PAGE, 1_000_000_000)]);
     for bits in 10..500 {
-        store.append(hold(JobId::from_bits(bits), 50_000));
-        store.append(settle(JobId::from_bits(bits), 50_000));
+        store.append(vec![hold(JobId::from_bits(bits), 50_000)]);
+        store.append(vec![settle(JobId::from_bits(bits), 50_000)]);
     }
     now(store.flushed());
     now(store.earnings(Moment(Span::DAY.0 * 3), OWNER)).unwrap();
@@ -252,6 +309,50 @@ fn only_the_latest_discrepancies_are_kept(place: &Place) {
     assert_eq!(kept, [3, 4, 5]);
 }
 
+fn a_job_has_the_ad_that_was_sent_first(place: &Place) {
+    let mut store = Store::open(&place.location).unwrap();
+    let [with, without] = [10, 11].map(JobId::from_bits);
+    let ad = |bits: u128| Ad {
+        impression: ImpressionId::from_bits(bits),
+        campaign: CampaignId::from_bits(2),
+        per_impression: Nanos::new(1_500_000),
+        per_click: Nanos::ZERO,
+    };
+    for job in [with, without] {
+        writer::append(&mut store.sql, &[hold(job, 50_000)]).unwrap();
+    }
+    for bits in [1, 3] {
+        receipts::insert_ad(&mut store.sql, with, ad(bits)).unwrap();
+    }
+    let read = |store: &mut Unstarted, job| receipts::find(&mut store.sql, job).unwrap().unwrap().ad;
+    assert_eq!(read(&mut store, with), Some(ad(1)));
+    assert_eq!(read(&mut store, without), None);
+}
+
+fn what_visitors_have_had_comes_back_on_its_day_and_is_then_forgotten(place: &Place) {
+    let visit = |day, visitor, jobs| Visit { day, visitor, jobs };
+    let visits = |most| {
+        let mut visits = Store::open(&place.location).unwrap().visits(Moment(Span::DAY.0 * 7), most).unwrap();
+        visits.sort_by_key(|visit| visit.visitor);
+        visits
+    };
+    let store = start(place);
+    store.append(vec![grant("grant:1", PAGE, 1_000_000)]);
+    for visit in [visit(7, 1, 1), visit(7, u64::MAX, 1), visit(7, 1, 2), visit(7, 3, 1), visit(7, 3, 0)] {
+        store.visited(visit);
+    }
+    now(store.flushed());
+    store.visited(visit(7, 1, 3));
+    store.stop();
+    assert_eq!(visits(9), [visit(7, 1, 3), visit(7, u64::MAX, 1)]);
+    assert_eq!(visits(1).len(), 1);
+    let store = start(place);
+    store.visited(visit(8, 1, 1));
+    store.stop();
+    assert_eq!(visits(9), []);
+    assert_eq!(audit(&place.location).unwrap().entries, 1);
+}
+
 fn a_purse_tells_what_is_left_held_and_spent(place: &Place) {
     let (rich, poor) = (AccountId::from_bits(1), AccountId::from_bits(2));
     let mut unstarted = Store::open(&place.location).unwrap();
@@ -262,12 +363,12 @@ fn a_purse_tells_what_is_left_held_and_spent(place: &Place) {
     let last = unstarted.opening().unwrap().last;
     let store = unstarted.start(last, Box::new(|_| true)).unwrap();
     let [settled, void, open] = [10, 11, 12].map(JobId::from_bits);
-    store.append(hold(settled, 50_000));
-    store.append(settle(settled, 50_000));
-    store.append(hold(void, 60_000));
+    store.append(vec![hold(settled, 50_000)]);
+    store.append(vec![settle(settled, 50_000)]);
+    store.append(vec![hold(void, 60_000)]);
     let kind = EntryKind::Void { job: void, payer: PAGE, amount: Nanos::new(60_000) };
-    store.append(Entry { id: format!("void:{void}"), at: Moment(6), kind });
-    store.append(hold(open, 70_000));
+    store.append(vec![Entry { id: format!("void:{void}"), at: Moment(6), kind }]);
+    store.append(vec![hold(open, 70_000)]);
     store.stop();
     let mut unstarted = Store::open(&place.location).unwrap();
     let purses = unstarted.purses().unwrap();

@@ -29,7 +29,7 @@ pub struct Jobs {
     pub prompt_tokens: u64,
     /// Answer tokens charged.
     pub answer_tokens: u64,
-    /// What was paid.
+    /// What was paid, less what was given back of it.
     pub charge: Nanos,
 }
 
@@ -87,7 +87,7 @@ fn used_by(sql: &mut Sql, span: Days, account: AccountId) -> Result<Used> {
     let days = sql.list(
         "SELECT day, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
              CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge) AS BIGINT)
-         FROM spent WHERE account = ?1 AND day BETWEEN ?2 AND ?3 GROUP BY day ORDER BY day",
+         FROM net_spent WHERE account = ?1 AND day BETWEEN ?2 AND ?3 GROUP BY day ORDER BY day",
         &values,
         read_day,
     )?;
@@ -95,7 +95,7 @@ fn used_by(sql: &mut Sql, span: Days, account: AccountId) -> Result<Used> {
     let models = sql.list(
         "SELECT model, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
              CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge) AS BIGINT) AS paid
-         FROM spent WHERE account = ?1 AND day BETWEEN ?2 AND ?3
+         FROM net_spent WHERE account = ?1 AND day BETWEEN ?2 AND ?3
          GROUP BY model ORDER BY paid DESC, model LIMIT ?4",
         &[account, from, to, MODELS_MAX.into()],
         read_model,
@@ -107,14 +107,14 @@ fn used_by_all(sql: &mut Sql, span: Days) -> Result<Used> {
     let days = sql.list(
         "SELECT day, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
              CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge) AS BIGINT)
-         FROM sold WHERE day BETWEEN ?1 AND ?2 GROUP BY day ORDER BY day",
+         FROM net_sold WHERE day BETWEEN ?1 AND ?2 GROUP BY day ORDER BY day",
         &[span.from.0.into(), span.to.0.into()],
         read_day,
     )?;
     let models = sql.list(
         "SELECT model, CAST(SUM(jobs) AS BIGINT), CAST(SUM(prompt_tokens) AS BIGINT),
              CAST(SUM(answer_tokens) AS BIGINT), CAST(SUM(charge) AS BIGINT) AS paid
-         FROM sold WHERE day BETWEEN ?1 AND ?2 GROUP BY model ORDER BY paid DESC, model LIMIT ?3",
+         FROM net_sold WHERE day BETWEEN ?1 AND ?2 GROUP BY model ORDER BY paid DESC, model LIMIT ?3",
         &[span.from.0.into(), span.to.0.into(), MODELS_MAX.into()],
         read_model,
     )?;

@@ -8,13 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
-use rekursing_market::ledger::Entry;
+use anyhow::{Context, Result};
+use rekursing_market::{Visit, ledger::Entry};
 
 use super::{
     Change, OnForeign, Sql, Write,
     entries::{self, Chain, Stored},
     queue::Queue,
+    visits,
 };
 
 /// How long an entry that nobody waits for may wait for company.
@@ -30,8 +31,39 @@ pub(super) struct Writer {
     on_foreign: OnForeign,
     /// The database's counter of commits by other connections, as last seen.
     foreign_version: i64,
-    /// The last entry that was looked at for money that other processes took in.
-    seen: u64,
+    /// What was looked at for money that other processes took in.
+    seen: Seen,
+    /// Whether the ledger has another entry under an id of this process. What the desk has in memory is
+    /// then not what the ledger has, and only a restart makes it so.
+    torn: bool,
+}
+
+/// Which entries need not be looked at for money that other processes took in.
+#[derive(Debug, Default)]
+struct Seen {
+    /// All up to this one.
+    upto: u64,
+    /// Runs of this process's own behind it, first and last, in order. There are no more of them than
+    /// there were commits of other processes since the last look.
+    own: Vec<(u64, u64)>,
+}
+
+impl Seen {
+    /// Notes a run of entries that this process has stored; nothing where `last` is before `first`.
+    fn note(&mut self, first: u64, last: u64) {
+        if last < first {
+            return;
+        }
+        match self.own.last_mut() {
+            Some(latest) if latest.1 + 1 == first => latest.1 = last,
+            None if self.upto + 1 == first => self.upto = last,
+            Some(_) | None => self.own.push((first, last)),
+        }
+    }
+
+    fn is_own(&self, seq: u64) -> bool {
+        self.own.iter().any(|(first, last)| (*first..=*last).contains(&seq))
+    }
 }
 
 /// What is left of a batch once its rows are in the transaction.
@@ -50,7 +82,8 @@ impl Writer {
     ) -> Writer {
         let (queue, healthy) = (Arc::clone(queue), Arc::clone(healthy));
         // No version is below zero, so the first look finds what came since the book was opened.
-        Writer { sql, queue, healthy, on_foreign, foreign_version: -1, seen }
+        let seen = Seen { upto: seen, own: Vec::new() };
+        Writer { sql, queue, healthy, on_foreign, foreign_version: -1, seen, torn: false }
     }
 
     /// Runs until told to stop.
@@ -88,15 +121,27 @@ impl Writer {
     /// Commits the rows, again and again until it succeeds: money that was promised is not dropped.
     /// Meanwhile the store is unhealthy and the relay takes no job.
     fn commit(&mut self, rows: Rows) {
-        if rows.entries.is_empty() && rows.changes.is_empty() {
+        if rows.entries.is_empty() && rows.changes.is_empty() && rows.visits.is_empty() {
             return;
         }
         self.mend();
-        change(&mut self.sql, rows.changes);
+        if let Some((first, last)) = change(&mut self.sql, rows.changes) {
+            self.seen.note(first, last);
+        }
         let mut failures = 0;
-        while let Err(error) = insert(&mut self.sql, &rows.entries) {
-            self.healthy.store(false, Ordering::Relaxed);
-            tracing::error!(error = format!("{error:#}"), "could not store ledger entries; trying again");
+        loop {
+            match insert(&mut self.sql, &rows.entries, &rows.visits) {
+                Ok(inserted) => {
+                    self.torn |= inserted.are_torn;
+                    inserted.runs.into_iter().for_each(|(first, last)| self.seen.note(first, last));
+                    break self.healthy.store(!self.torn, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    self.healthy.store(false, Ordering::Relaxed);
+                    let error = format!("{error:#}");
+                    tracing::error!(error, "could not store ledger entries; trying again");
+                }
+            }
             // A connection that was lost is made anew at once; whatever else it is takes its time.
             if failures > 0 {
                 std::thread::sleep(PAUSE);
@@ -104,7 +149,6 @@ impl Writer {
             failures += 1;
             self.mend();
         }
-        self.healthy.store(true, Ordering::Relaxed);
     }
 
     fn mend(&mut self) {
@@ -127,13 +171,16 @@ impl Writer {
         if version == self.foreign_version {
             return Ok(());
         }
-        let seen = self.seen;
+        let upto = self.seen.upto;
         let (transfers, last) = self.sql.view(|sql| {
             let last = Chain::end(sql)?.seq;
-            Ok((entries::transfers_between(sql, seen, last)?, last))
+            Ok((entries::transfers_between(sql, upto, last)?, last))
         })?;
-        if (self.on_foreign)(&transfers) {
-            (self.foreign_version, self.seen) = (version, last);
+        let foreign = transfers.into_iter().filter(|(seq, _)| !self.seen.is_own(*seq));
+        let foreign: Vec<Entry> = foreign.map(|(_, entry)| entry).collect();
+        if (self.on_foreign)(&foreign) {
+            self.foreign_version = version;
+            self.seen = Seen { upto: last, own: Vec::new() };
         }
         Ok(())
     }
@@ -142,6 +189,7 @@ impl Writer {
 #[derive(Default)]
 struct Rows {
     entries: Vec<Entry>,
+    visits: Vec<Visit>,
     changes: Vec<Change>,
 }
 
@@ -150,7 +198,8 @@ fn split(writes: Vec<Write>) -> (Rows, Vec<Rest>) {
     let mut rest = Vec::new();
     for write in writes {
         match write {
-            Write::Entry(entry) => rows.entries.push(*entry),
+            Write::Entries(entries) => rows.entries.extend(entries),
+            Write::Visit(visit) => rows.visits.push(visit),
             Write::Change(change) => rows.changes.push(change),
             Write::Then(then) => rest.push(Rest::Then(then)),
             Write::Stop => rest.push(Rest::Stop),
@@ -160,17 +209,18 @@ fn split(writes: Vec<Write>) -> (Rows, Vec<Rest>) {
 }
 
 /// Makes changes in one transaction. One that fails leaves the others alone; whoever waits for it hears
-/// of it, and of a commit that failed.
-fn change(sql: &mut Sql, changes: Vec<Change>) {
+/// of it, and of a commit that failed. Returns the first and the last of the entries that they made.
+fn change(sql: &mut Sql, changes: Vec<Change>) -> Option<(u64, u64)> {
     if changes.is_empty() {
-        return;
+        return None;
     }
     let mut made = Vec::with_capacity(changes.len());
     let committed = sql.write(|sql| {
+        let before = Chain::end(sql)?.seq;
         for change in changes {
             made.push((change.made, sql.write(change.make)));
         }
-        Ok(())
+        Ok((before + 1, Chain::end(sql)?.seq))
     });
     if let Err(error) = &committed {
         tracing::error!(error = format!("{error:#}"), "could not store changes");
@@ -181,34 +231,65 @@ fn change(sql: &mut Sql, changes: Vec<Change>) {
             let _ = waiting.send(result);
         }
     }
+    committed.ok()
+}
+
+/// What became of a batch of entries.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Inserted {
+    /// Where they are in the ledger: runs, first and last.
+    pub(super) runs: Vec<(u64, u64)>,
+    /// Whether another entry has the id of one of them.
+    pub(super) are_torn: bool,
+}
+
+/// Stores entries and visits, all of them or none.
+fn insert(sql: &mut Sql, entries: &[Entry], visits: &[Visit]) -> Result<Inserted> {
+    if visits.is_empty() {
+        return append(sql, entries);
+    }
+    sql.write(|sql| {
+        visits::put(sql, visits)?;
+        append(sql, entries)
+    })
 }
 
 /// Stores entries, all in one statement; one by one when some are there already, as after a commit whose
 /// answer was lost.
-pub(super) fn insert(sql: &mut Sql, entries: &[Entry]) -> Result<()> {
+pub(super) fn append(sql: &mut Sql, entries: &[Entry]) -> Result<Inserted> {
     if entries.is_empty() {
-        return Ok(());
+        return Ok(Inserted::default());
     }
-    let mut are_new = true;
+    let mut known = None;
     let stored = sql.write(|sql| {
-        are_new = entries::append_all(sql, entries)?;
-        anyhow::ensure!(are_new, "some entries are there already");
-        Ok(())
+        known = entries::append_all(sql, entries)?;
+        known.context("some entries are there already")
     });
-    if are_new { stored } else { sql.write(|sql| insert_new(sql, entries)) }
+    match (stored, known) {
+        (Err(_), None) => sql.write(|sql| insert_new(sql, entries)),
+        (stored, _) => Ok(Inserted { runs: vec![stored?], are_torn: false }),
+    }
 }
 
 /// Stores those entries that are not there yet.
-fn insert_new(sql: &mut Sql, entries: &[Entry]) -> Result<()> {
+fn insert_new(sql: &mut Sql, entries: &[Entry]) -> Result<Inserted> {
     let mut chain = Chain::end(sql)?;
+    let mut inserted = Inserted::default();
     for entry in entries {
         match entries::append(sql, &mut chain, entry)? {
-            Stored::New => {}
-            Stored::Exists => tracing::warn!(id = %entry.id, "a ledger entry was stored before"),
+            Stored::New => inserted.runs.push((chain.seq, chain.seq)),
+            Stored::Exists(seq) => {
+                tracing::warn!(id = %entry.id, "a ledger entry was stored before");
+                inserted.runs.push((seq, seq));
+            }
             Stored::Different => {
-                tracing::error!(id = %entry.id, "another ledger entry with this id exists, and stays");
+                tracing::error!(
+                    id = %entry.id,
+                    "the ledger has another entry with this id, which stays; no money moves until a restart"
+                );
+                inserted.are_torn = true;
             }
         }
     }
-    Ok(())
+    Ok(inserted)
 }

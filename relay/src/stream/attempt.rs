@@ -9,8 +9,17 @@ use crate::{
     tokens::{Counter, Tokenizer},
 };
 
-/// Most pieces of an answer that may hold nothing. They cost no credit, so nothing else bounds them.
+/// Most pieces of an answer that may hold nothing for the page. They cost no credit in the end, so nothing else
+/// bounds them.
 pub(super) const EMPTY_PIECES_MAX: u32 = 1_000;
+
+/// Shortest time for which a page leaves bytes that says that it does not read. Any page's task may be late
+/// by some milliseconds.
+const STALL_MIN: Span = Span::millis(250);
+
+/// Most bytes of an answer's pieces for each of its tokens while a page's not reading counts; a token's
+/// `choices` with what else a server may say of it are some hundred.
+const STALL_BYTES_PER_TOKEN_MAX: u64 = 1_024;
 
 /// One attempt at a job, as its stream sees it.
 #[derive(Debug)]
@@ -21,21 +30,31 @@ pub(super) struct Attempt {
     pub(super) prompt_tokens: Option<u64>,
     outbox: Outbox,
     pub(super) next: u32,
-    /// Pieces without anything in them.
+    /// Pieces without anything in them for the page.
     empty: u32,
     /// Bytes that the plugin may still send.
     credit: u32,
-    /// Whether so few were left that it may have waited for the page.
-    pub(super) throttled: bool,
+    /// Since when so few are left that it may wait for the page.
+    short_since: Option<Moment>,
+    /// Bytes of all pieces.
+    bytes: u64,
+    /// For how long the page did not read while the plugin may have waited, since the last token.
+    unread: Span,
+    /// The same before it.
+    pub(super) stalled: Span,
     /// Bytes that the page has taken and the plugin does not know of.
     taken: u32,
     pub(super) counter: Counter,
     pub(super) body: String,
     pub(super) reason: String,
     pub(super) claimed: (Option<u64>, Option<u64>),
+    /// Whether the desk has noted that the answer began, so that nobody else can take the job over.
+    pub(super) begun: bool,
     pub(super) begun_at: Moment,
     pub(super) first_at: Option<Moment>,
     pub(super) last_at: Moment,
+    /// When the first and the latest token came, which is not before there is something to read.
+    tokens_at: Option<(Moment, Moment)>,
 }
 
 impl Attempt {
@@ -49,15 +68,20 @@ impl Attempt {
             next: 0,
             empty: 0,
             credit,
-            throttled: false,
+            short_since: None,
+            bytes: 0,
+            unread: Span(0),
+            stalled: Span(0),
             taken: 0,
             counter: Counter::new(tokenizer),
             body: String::new(),
             reason: String::new(),
             claimed: (None, None),
+            begun: false,
             begun_at: now,
             first_at: None,
             last_at: now,
+            tokens_at: None,
         }
     }
 
@@ -69,6 +93,7 @@ impl Attempt {
         streamed: bool,
         n: u32,
         bytes: usize,
+        now: Moment,
     ) -> Result<bool, Fault> {
         if stream.work.streamed != streamed {
             return Err(Fault::WrongKind);
@@ -78,18 +103,52 @@ impl Attempt {
         }
         let bytes = u32::try_from(bytes).map_err(|_| Fault::OverCredit)?;
         self.credit = self.credit.checked_sub(bytes).ok_or(Fault::OverCredit)?;
-        self.throttled |= self.credit < stream.window / 4;
+        self.bytes += u64::from(bytes);
+        if self.credit < stream.window / 4 {
+            self.short_since.get_or_insert(now);
+        }
         self.next += 1;
-        self.empty += u32::from(bytes == 0);
-        if self.empty > EMPTY_PIECES_MAX {
-            return Err(Fault::Empty);
+        if bytes == 0 {
+            self.hide(stream, 0)?;
         }
         Ok(bytes > 0)
     }
 
+    /// Drops a piece of which the page is shown nothing.
+    pub(super) fn hide(&mut self, stream: &Stream, bytes: usize) -> Result<(), Fault> {
+        self.take(stream, bytes);
+        self.empty += 1;
+        if self.empty > EMPTY_PIECES_MAX { Err(Fault::Empty) } else { Ok(()) }
+    }
+
+    /// Notes that a piece came. Tells whether it is the first.
     pub(super) fn arrived(&mut self, now: Moment) -> bool {
         self.last_at = now;
         self.first_at.replace(self.first_at.unwrap_or(now)).is_none()
+    }
+
+    /// Counts what the model wrote in a piece. What cannot be read is no first token: padding makes nobody
+    /// prompt.
+    pub(super) fn count(&mut self, now: Moment, count: impl FnOnce(&mut Counter)) {
+        let before = self.counter.words();
+        count(&mut self.counter);
+        if self.counter.words() > before {
+            let first = self.tokens_at.map_or(now, |(first, _)| first);
+            self.tokens_at = Some((first, now));
+            self.stalled = Span(self.stalled.0 + std::mem::take(&mut self.unread).0);
+        }
+    }
+
+    /// Notes that the page reads, and left bytes for as long as this. Only a wait that the plugin can have
+    /// noticed counts, and none that it made up itself with bytes that hold next to no text.
+    pub(super) fn read(&mut self, now: Moment, untaken_since: Moment) {
+        let short_since = self.short_since.take();
+        let (Some(short_since), Some(_)) = (short_since, self.tokens_at) else { return };
+        let waited = now.since(untaken_since.max(short_since));
+        if waited >= STALL_MIN && self.bytes <= self.counter.total().saturating_mul(STALL_BYTES_PER_TOKEN_MAX)
+        {
+            self.unread = Span(self.unread.0 + waited.0);
+        }
     }
 
     /// Notes that bytes have left the stream, and gives credit for them once a quarter of the window
@@ -104,8 +163,14 @@ impl Attempt {
         }
     }
 
-    pub(super) fn speeds(&self) -> (Span, Span) {
-        let first = self.first_at.unwrap_or(self.last_at);
-        (first.since(self.begun_at), self.last_at.since(first))
+    /// Returns the time to the first token, and from it to the last. Of a whole answer, which comes at its
+    /// end, the first is not known and the second is the whole time.
+    pub(super) fn speeds(&self, streamed: bool) -> (Span, Span) {
+        if !streamed {
+            return (Span(0), self.last_at.since(self.begun_at));
+        }
+        let (first, last) = self.tokens_at.unwrap_or((self.last_at, self.last_at));
+        // Nothing is instantaneous, and nothing says that it was not measured.
+        (first.since(self.begun_at).max(Span(1)), last.since(first))
     }
 }

@@ -1,7 +1,10 @@
-use std::task::Waker;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    task::{Wake, Waker},
+};
 
 use rekursing_market::{Payer, Request, Tier};
-use rekursing_protocol::{Offer, OfferKind, PluginId, Price, SessionId, frame::Call};
+use rekursing_protocol::{Nanos, Offer, OfferKind, PluginId, Price, SessionId, frame::Call};
 
 use super::{attempt::EMPTY_PIECES_MAX, *};
 use crate::{
@@ -40,24 +43,65 @@ fn assignment(lease: u32) -> Assignment {
     }
 }
 
+/// A stream of an attempt that has begun.
 fn stream(streamed: bool) -> (Arc<Stream>, Outbox) {
-    let work = Work {
-        call: Call::Chat,
-        streamed,
-        fields: String::new(),
-        prompt_tokens: 7,
-        tokenizer: Tokenizer::Rule,
-        payer: Payer::Free { visitor: 1 },
-        room: None,
-    };
-    let stream = Stream::new(JobId::from_bits(1), work, WINDOW);
+    stream_of(streamed, WINDOW)
+}
+
+fn stream_of(streamed: bool, window: u32) -> (Arc<Stream>, Outbox) {
+    let (stream, outbox) = assigned_of(streamed, window);
+    stream.began(1);
+    (stream, outbox)
+}
+
+fn assigned(streamed: bool) -> (Arc<Stream>, Outbox) {
+    assigned_of(streamed, WINDOW)
+}
+
+fn assigned_of(streamed: bool, window: u32) -> (Arc<Stream>, Outbox) {
+    let stream = Stream::new(JobId::from_bits(1), work(streamed, ""), window);
     let outbox = Outbox::new(10);
     stream.assign(assignment(1), outbox.clone(), Moment(0));
     (stream, outbox)
 }
 
+fn receipt() -> Receipt {
+    Receipt {
+        job_id: JobId::from_bits(1),
+        at: Moment(1),
+        model: "tiny".to_owned(),
+        prompt_tokens: 7,
+        answer_tokens: 1,
+        charge: Nanos::new(8),
+        fee: Nanos::ZERO,
+        earned: Nanos::new(8),
+        held_back: Nanos::ZERO,
+        release_at: None,
+    }
+}
+
+fn streaming(fields: &str, window: u32) -> Arc<Stream> {
+    Stream::new(JobId::from_bits(1), work(true, fields), window)
+}
+
+fn work(streamed: bool, fields: &str) -> Work {
+    Work {
+        call: Call::Chat,
+        streamed,
+        fields: fields.to_owned(),
+        prompt_tokens: 7,
+        tokenizer: Tokenizer::Rule,
+        payer: Payer::Free { visitor: 1 },
+        room: None,
+    }
+}
+
 fn take(stream: &Stream) -> Option<Batch> {
-    match stream.poll_take(&mut Context::from_waker(Waker::noop())) {
+    take_at(stream, Moment(0))
+}
+
+fn take_at(stream: &Stream, now: Moment) -> Option<Batch> {
+    match stream.poll_take(&mut Context::from_waker(Waker::noop()), now) {
         Poll::Ready(batch) => Some(batch),
         Poll::Pending => None,
     }
@@ -123,7 +167,59 @@ fn what_an_earlier_attempt_left_is_not_read() {
     stream.assign(assignment(2), Outbox::new(10), Moment(5));
     assert!(take(&stream).is_none());
     assert_eq!(stream.text(2, 0, "new", Moment(6)), Ok(true));
+    stream.began(2);
     assert_eq!(texts(&take(&stream).unwrap()), ["new"]);
+}
+
+#[test]
+fn the_page_sees_no_piece_of_an_attempt_that_can_still_be_given_away() {
+    let (stream, _) = assigned(true);
+    assert_eq!(stream.text(1, 0, "old", Moment(1)), Ok(true));
+    // Another thread reads for the page, and a third one gives the job away, before the desk hears of it.
+    assert!(take(&stream).is_none());
+    stream.assign(assignment(2), Outbox::new(10), Moment(2));
+    stream.began(1);
+    assert!(take(&stream).is_none());
+    assert_eq!(stream.text(1, 1, "late", Moment(3)), Err(Fault::Stale));
+    assert_eq!(stream.text(2, 0, "new", Moment(3)), Ok(true));
+    assert!(take(&stream).is_none());
+    stream.began(2);
+    assert_eq!(texts(&take(&stream).unwrap()), ["new"]);
+}
+
+#[test]
+fn the_page_is_woken_by_the_first_piece_once_it_may_see_it() {
+    struct Woken(AtomicU32);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let woken = Arc::new(Woken(AtomicU32::new(0)));
+    let count = || woken.0.load(Ordering::Relaxed);
+    let (stream, _) = assigned(true);
+    let waker = Waker::from(Arc::clone(&woken));
+    assert!(stream.poll_take(&mut Context::from_waker(&waker), Moment(0)).is_pending());
+    assert_eq!(stream.text(1, 0, "a", Moment(1)), Ok(true));
+    assert_eq!(count(), 0);
+    stream.began(1);
+    assert_eq!(count(), 1);
+}
+
+#[test]
+fn a_refusal_takes_along_what_had_not_begun_and_a_charge_does_not() {
+    let (refused, _) = assigned(true);
+    assert_eq!(refused.text(1, 0, "x", Moment(1)), Ok(true));
+    refused.refused(Refusal::Draining);
+    assert_eq!(texts(&take(&refused).unwrap()), [""; 0]);
+    let (charged, _) = assigned(true);
+    assert_eq!(charged.text(1, 0, "x", Moment(1)), Ok(true));
+    charged.settled(receipt(), Tier::Standard, false);
+    charged.failed(FailCode::Cut, String::new());
+    charged.began(1);
+    let batch = take(&charged).unwrap();
+    assert_eq!(texts(&batch), ["x"], "the page paid for it");
+    assert!(matches!(batch.ending, Some(Ending::Failed { receipt: Some(_), .. })));
 }
 
 #[test]
@@ -138,6 +234,15 @@ fn another_attempt_starts_afresh() {
     stream.read(2, unread.read().unwrap()).unwrap();
     assert_eq!(stream.usage().answer_tokens, 1);
     assert_eq!(stream.usage().prompt_tokens, 7);
+}
+
+#[test]
+fn a_whole_answer_takes_as_long_as_its_page_waits_for_it() {
+    let (stream, _) = stream(false);
+    assert_eq!(stream.body(1, 0, r#"{"choices":[{"message":"#, Moment(3_000), 1_000), Ok(false));
+    assert_eq!(stream.body(1, 1, r#"{"content":"four"}}]}"#, Moment(3_004), 1_000), Ok(false));
+    let usage = stream.usage();
+    assert_eq!((usage.first_token, usage.generation), (Span(0), Span(3_004)));
 }
 
 #[test]
@@ -185,6 +290,124 @@ fn a_piece_without_anything_in_it_neither_begins_an_answer_nor_keeps_it_alive() 
         assert_eq!(stream.text(1, n, "", Moment(120)), Ok(false));
     }
     assert_eq!(stream.text(1, EMPTY_PIECES_MAX + 1, "", Moment(120)), Err(Fault::Empty));
+}
+
+/// A piece in which a model says nothing, at length.
+fn padding(bytes: usize) -> Box<RawValue> {
+    let padding = format!(r#"[{{"delta":{{"role":"assistant"}},"pad":"{}"}}]"#, "x".repeat(bytes));
+    RawValue::from_string(padding).unwrap()
+}
+
+#[test]
+fn padding_is_no_first_token() {
+    let (stream, _) = stream(true);
+    assert_eq!(stream.choices(1, 0, &padding(40), Moment(10)), Ok(true), "the page has something to read");
+    take_at(&stream, Moment(2_000)).unwrap();
+    assert_eq!(stream.text(1, 1, " \n", Moment(2_100)), Ok(false));
+    assert_eq!(stream.text(1, 2, "word", Moment(2_500)), Ok(false));
+    assert_eq!(stream.text(1, 3, " word", Moment(9_000)), Ok(false));
+    let usage = stream.usage();
+    assert_eq!((usage.first_token, usage.generation, usage.stalled), (Span(2_500), Span(6_500), Span(0)));
+}
+
+#[test]
+fn padding_makes_no_page_slow() {
+    let (stream, _) = stream_of(true, 64 * 1_024);
+    assert_eq!(stream.text(1, 0, "word", Moment(0)), Ok(true));
+    for second in 1..=10 {
+        let now = Moment(u64::from(second) * 1_000);
+        assert_eq!(stream.choices(1, 2 * second - 1, &padding(50_000), now), Ok(false));
+        take_at(&stream, now + Span(900)).unwrap();
+        assert_eq!(stream.text(1, 2 * second, " word", now + Span(950)), Ok(false));
+    }
+    assert_eq!((stream.usage().generation, stream.usage().stalled), (Span(10_950), Span(0)));
+}
+
+#[test]
+fn a_window_that_a_plugin_fills_is_no_slow_page() {
+    let (stream, _) = stream(true);
+    for (n, at) in [(0, 1_000), (1, 2_000), (2, 3_000)] {
+        assert_eq!(stream.text(1, n, &"word ".repeat(18), Moment(at)), Ok(n == 0));
+        take_at(&stream, Moment(at + 5)).unwrap();
+    }
+    assert_eq!(stream.usage().stalled, Span(0));
+}
+
+#[test]
+fn the_time_in_which_a_page_does_not_read_is_counted_once_more_tokens_come() {
+    let (stream, _) = stream(true);
+    assert_eq!(stream.text(1, 0, "word ", Moment(500)), Ok(true));
+    assert_eq!(stream.text(1, 1, &"word ".repeat(17), Moment(1_000)), Ok(false));
+    take_at(&stream, Moment(4_000)).unwrap();
+    assert_eq!(stream.usage().stalled, Span(0), "nothing came after it that was late");
+    assert_eq!(stream.text(1, 2, "word", Moment(4_100)), Ok(false));
+    let usage = stream.usage();
+    assert_eq!((usage.generation, usage.stalled), (Span(3_600), Span(3_000)));
+}
+
+#[test]
+fn a_page_that_leaves_bytes_while_there_is_room_slows_nobody() {
+    let (stream, _) = stream(true);
+    assert_eq!(stream.text(1, 0, "word", Moment(500)), Ok(true));
+    take_at(&stream, Moment(4_000)).unwrap();
+    assert_eq!(stream.text(1, 1, "word", Moment(4_100)), Ok(false));
+    assert_eq!(stream.usage().stalled, Span(0));
+}
+
+#[test]
+fn thoughts_and_calls_of_tools_are_tokens() {
+    for piece in [
+        r#"[{"index":0,"delta":{"reasoning_content":"hm"}}]"#,
+        r#"[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"moons"}}]}}]"#,
+    ] {
+        let stream = streaming(r#""tools":[]"#, WINDOW);
+        stream.assign(assignment(1), Outbox::new(1), Moment(0));
+        let piece = RawValue::from_string(piece.to_owned()).unwrap();
+        assert_eq!(stream.choices(1, 0, &piece, Moment(40)), Ok(true));
+        assert_eq!(stream.text(1, 1, "word", Moment(100)), Ok(false));
+        assert_eq!((stream.usage().first_token, stream.usage().generation), (Span(40), Span(60)));
+    }
+}
+
+#[test]
+fn a_page_neither_gets_nor_pays_another_choice_than_the_one_that_it_asked_for() {
+    let raw = |json: String| RawValue::from_string(json).unwrap();
+    let hidden = format!(r#"{{"index":1,"delta":{{"content":"{}"}}}}"#, "word ".repeat(10));
+    let (stream, outbox) = stream_of(true, 400);
+    assert_eq!(stream.text(1, 0, "Yes.", Moment(1)), Ok(true));
+    take(&stream).unwrap();
+    for n in 1..=9 {
+        assert_eq!(stream.choices(1, n, &raw(format!("[{hidden}]")), Moment(1)), Ok(false));
+        assert!(take(&stream).is_none());
+    }
+    assert!(!orders(&outbox).is_empty(), "what is dropped is not waited for");
+    let one = r#"{"index":0,"delta":{"a":1}}"#;
+    assert_eq!(stream.choices(1, 10, &raw(format!("[{one},{hidden}]")), Moment(2)), Ok(false));
+    let batch = take(&stream).unwrap();
+    assert!(matches!(batch.pieces.front(), Some(Piece::Choices(shown)) if shown.get() == format!("[{one}]")));
+    assert_eq!(stream.usage().answer_tokens, 1);
+    for n in 11..EMPTY_PIECES_MAX + 2 {
+        assert_eq!(stream.choices(1, n, &raw(format!("[{hidden}]")), Moment(2)), Ok(false));
+    }
+    assert_eq!(
+        stream.choices(1, EMPTY_PIECES_MAX + 2, &raw(format!("[{hidden}]")), Moment(2)),
+        Err(Fault::Empty)
+    );
+}
+
+#[test]
+fn only_a_page_that_gave_tools_pays_for_their_calls() {
+    let call = r#"[{"index":0,"delta":{"tool_calls":[{"function":{"name":"moons","arguments":"word"}}]}}]"#;
+    for (fields, tokens) in [
+        (r#""messages":[{"role":"user","content":"\"tools\":[]"}]"#, 0),
+        (r#""messages":[],"tools":[{"type":"function","function":{"name":"moons"}}]"#, 3),
+    ] {
+        let stream = streaming(fields, 200);
+        stream.assign(assignment(1), Outbox::new(1), Moment(0));
+        let call = RawValue::from_string(call.to_owned()).unwrap();
+        assert_eq!(stream.choices(1, 0, &call, Moment(1)), Ok(true));
+        assert_eq!(stream.usage().answer_tokens, tokens, "{fields}");
+    }
 }
 
 #[test]

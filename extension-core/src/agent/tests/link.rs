@@ -4,7 +4,8 @@ use rekursing_protocol::{Moment, Price, frame::close};
 use serde_json::json;
 
 use super::world::{World, asks, config, identity, sent};
-use crate::agent::{Answer, Command, Config, Event, Phase, Why};
+use crate::agent::{Answer, Ask, Command, Config, Event, Phase, Why};
+use crate::choices::Pause;
 
 fn opens(commands: &[Command]) -> usize {
     commands.iter().filter(|command| matches!(command, Command::OpenSocket { .. })).count()
@@ -270,10 +271,48 @@ fn earnings_are_asked_for_after_settlements_together_and_every_minute() {
     let settled = json!({"settled": {"job": super::world::job_id(1), "earned": "0.1", "prompt_tokens": 1, "answer_tokens": 1, "at": 0}});
     world.frame(&settled);
     world.frame(&settled);
-    let asked = asks(&world.pass_acked(2_000));
+    let asked = of("earnings", &world.pass_acked(2_000));
     assert_eq!(asked.len(), 1);
     world.on(Event::Answered { id: asked[0].id, answer: Answer::Failed });
     assert_eq!(world.state().earnings.unwrap().total.to_string(), "0.75");
-    assert_eq!(asks(&world.pass_acked(59_000)).len(), 0);
-    assert_eq!(asks(&world.pass_acked(2_000)).len(), 1);
+    assert_eq!(of("earnings", &world.pass_acked(59_000)).len(), 0);
+    assert_eq!(of("earnings", &world.pass_acked(2_000)).len(), 1);
+}
+
+#[test]
+fn why_no_job_comes_is_asked_for_every_minute_and_said_in_the_owners_words() {
+    let mut world = World::new();
+    world.start(config(), Some(identity()));
+    world.greet();
+    let asked = of("outlook", &world.pass_acked(3_000)).pop().unwrap();
+    assert!(asked.url.ends_with(&identity().plugin.to_string()));
+    assert_eq!((asked.bearer.as_deref(), asked.body), (Some("shh"), None));
+    let outlook = json!({"models": [], "wanted": [], "obstacles": [
+        {"code": "paused"},
+        {"code": "dear", "model": "tiny-chat", "percent": 42, "median": {"input": 1, "output": 2}},
+        {"code": "too_short", "model": "tiny-chat", "context": 512, "permille": 605},
+        {"code": "not_wanted", "model": "tiny-chat", "instead": {"model": "big-chat", "requests": 214}},
+    ]});
+    let body = outlook.to_string();
+    let answer = Answer::Reply { status: 200, body: body.as_bytes() };
+    assert_eq!(world.on(Event::Answered { id: asked.id, answer }), [Command::Changed]);
+    let hints = world.state().outlook;
+    let codes: Vec<&str> = hints.iter().map(|hint| hint.code.as_str()).collect();
+    assert_eq!(codes, ["dear", "too_short", "not_wanted"], "that it is paused the owner knows");
+    assert!(hints[0].text.contains("42 %") && hints[1].text.contains("60 %"), "{hints:?}");
+    assert!(hints[2].text.ends_with("big-chat was asked for 214 times."), "{hints:?}");
+
+    assert_eq!(of("outlook", &world.pass_acked(59_000)).len(), 0);
+    let asked = of("outlook", &world.pass_acked(2_000)).pop().unwrap();
+    let answer = Answer::Reply { status: 429, body: b"{}" };
+    world.on(Event::Answered { id: asked.id, answer });
+    assert_eq!(world.state().outlook.len(), 3, "a relay that does not tell changes nothing");
+    world.on(Event::Configured(Config { paused: Pause::On, ..config() }));
+    assert_eq!(world.state().outlook, []);
+}
+
+/// Takes what is asked of one of the relay's routes.
+fn of(route: &str, commands: &[Command]) -> Vec<Ask> {
+    let part = format!("/api/plugin/{route}/");
+    asks(commands).into_iter().filter(|ask| ask.url.contains(&part)).collect()
 }

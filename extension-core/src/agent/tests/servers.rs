@@ -149,6 +149,18 @@ fn a_test_that_finds_nothing_new_is_told_all_the_same() {
 }
 
 #[test]
+fn no_server_is_looked_at_before_the_owner_agreed() {
+    let mut world = World::new();
+    world.start(Config { consent: false, ..two() }, None);
+    assert!(world.on(Event::Probe).is_empty());
+    let servers = world.state().servers;
+    assert_eq!(servers.len(), 2);
+    for server in servers {
+        assert_eq!((server.reason.unwrap().code, server.looked_at), (Why::NoConsent, None));
+    }
+}
+
+#[test]
 fn a_server_that_stays_in_the_settings_is_not_looked_for_anew() {
     let (mut world, _) = ready(llama, llama);
     let one = Config { servers: vec![two().servers.remove(1)], ..two() };

@@ -199,6 +199,25 @@ fn a_whole_answer_that_is_none_fails_with_its_code() {
 }
 
 #[test]
+fn vectors_that_are_too_long_are_told_from_an_answer_that_is_none() {
+    let quarter = vec![b'1'; WHOLE_BYTES_MAX / 4];
+    for (call, end) in [
+        (Call::Embedding, "failed TooLarge"),
+        (Call::Chat, "failed Malformed"),
+        (Call::Completion, "failed Malformed"),
+    ] {
+        let mut reply = Reply::new(Terms { stream: false, call, ..terms() }, Moment(0));
+        reply.head(200, "application/json", Moment(1));
+        for _ in 0..4 {
+            reply.feed(&quarter, Moment(2));
+            assert_eq!(steps(&mut reply), [""; 0], "as long as may be");
+        }
+        reply.feed(b"]", Moment(3));
+        assert_eq!(steps(&mut reply), [end], "{call:?}");
+    }
+}
+
+#[test]
 fn never_more_leaves_than_the_credit_allows() {
     let mut reply = Reply::new(Terms { credit: 5, ..terms() }, Moment(0));
     reply.head(200, "text/event-stream", Moment(0));

@@ -8,6 +8,10 @@ use crate::ads::{Bid, Budget, Category, Creative, Targets, Topic, Why};
 mod plans;
 
 const NOW: Moment = Moment(Span::DAY.0 * 100);
+/// When an ad that was chosen `NOW` counts as seen at the earliest, and as clicked after that.
+const SEEN: Moment = Moment(NOW.0 + 900);
+const CLICKED: Moment = Moment(SEEN.0 + 900);
+const VISITOR: u64 = 7;
 const ONE: AccountId = AccountId::from_bits(1);
 const TWO: AccountId = AccountId::from_bits(2);
 
@@ -43,7 +47,7 @@ fn bid(thousand: i64, click: i64) -> Bid {
 }
 
 fn audience(question: &str) -> Audience {
-    Audience { topic: Topic::read(question, "").unwrap(), visitor: 7, country: None }
+    Audience { topic: Topic::read(question, "").unwrap(), visitor: VISITOR, country: None }
 }
 
 fn laptop() -> Audience {
@@ -83,10 +87,12 @@ fn an_ad_that_was_seen_is_paid_once_at_the_price_of_the_next_one() {
     assert_eq!(choice.expected, Nanos::new(750));
     assert_eq!(board.campaign(id(1)).unwrap().1.reserved, Nanos::new(1_500));
 
-    let Counted::New(counted) = board.confirm(NOW, impression(1), &mut book).unwrap() else { panic!() };
+    let Counted::New(counted) = board.confirm(SEEN, impression(1), VISITOR, &mut book).unwrap() else {
+        panic!()
+    };
     let entry = counted[0].entry.clone().unwrap();
     assert_eq!(entry.id, format!("impression:{}", impression(1)));
-    assert_eq!(board.confirm(NOW, impression(1), &mut book), Ok(Counted::Again));
+    assert_eq!(board.confirm(SEEN, impression(1), VISITOR, &mut book), Ok(Counted::Again));
     assert_eq!(book.balance(Account::Advertiser(ONE)), Nanos::new(998_500));
     assert_eq!(book.balance(Account::Free), Nanos::new(1_500));
     let spend = board.campaign(id(1)).unwrap().1;
@@ -112,9 +118,9 @@ fn the_worked_example_of_the_ledger_is_what_happens() {
     assert_eq!((choice.prices.impression, choice.prices.click), (dollars("0.0015"), dollars("0.0375")));
     assert_eq!(board.campaign(id(1)).unwrap().1.reserved, dollars("0.039"));
     let balances = |book: &Book| [Account::Advertiser(ONE), Account::Free].map(|whose| book.balance(whose));
-    board.confirm(NOW, impression(1), &mut book).unwrap();
+    board.confirm(SEEN, impression(1), VISITOR, &mut book).unwrap();
     assert_eq!(balances(&book), [dollars("4.9985"), dollars("0.0015")]);
-    board.click(NOW, impression(1), &mut book).unwrap();
+    board.click(CLICKED, impression(1), VISITOR, &mut book).unwrap();
     assert_eq!(balances(&book), [dollars("4.961"), dollars("0.039")]);
 }
 
@@ -148,11 +154,13 @@ fn a_click_is_paid_once_and_counts_the_impression_that_it_proves() {
     let both = Campaign { bid: bid(2_000_000, 500), ..campaign(ONE) };
     let (mut board, mut book) = (board([both]), book(1_000_000));
     choose(&mut board, &book, 1).unwrap();
-    let Counted::New(counted) = board.click(NOW, impression(1), &mut book).unwrap() else { panic!() };
+    let Counted::New(counted) = board.click(CLICKED, impression(1), VISITOR, &mut book).unwrap() else {
+        panic!()
+    };
     let causes: Vec<_> = counted.iter().map(|happening| happening.cause).collect();
     assert_eq!(causes, [Cause::Impression, Cause::Click]);
-    assert_eq!(board.click(NOW, impression(1), &mut book), Ok(Counted::Again));
-    assert_eq!(board.confirm(NOW, impression(1), &mut book), Ok(Counted::Again));
+    assert_eq!(board.click(CLICKED, impression(1), VISITOR, &mut book), Ok(Counted::Again));
+    assert_eq!(board.confirm(SEEN, impression(1), VISITOR, &mut book), Ok(Counted::Again));
     assert_eq!(book.balance(Account::Free), Nanos::new(10 + 100));
 }
 
@@ -161,11 +169,81 @@ fn an_impression_of_an_ad_that_bids_for_clicks_alone_counts_and_costs_nothing() 
     let clicks = Campaign { bid: bid(0, 500), ..campaign(ONE) };
     let (mut board, mut book) = (board([clicks]), book(1_000_000));
     choose(&mut board, &book, 1).unwrap();
-    let Counted::New(counted) = board.confirm(NOW, impression(1), &mut book).unwrap() else { panic!() };
+    let Counted::New(counted) = board.confirm(SEEN, impression(1), VISITOR, &mut book).unwrap() else {
+        panic!()
+    };
     assert_eq!((counted[0].cause, &counted[0].entry), (Cause::Impression, &None));
     assert_eq!(board.campaign(id(1)).unwrap().1.reserved, Nanos::new(100));
-    board.click(NOW, impression(1), &mut book).unwrap();
+    board.click(CLICKED, impression(1), VISITOR, &mut book).unwrap();
     assert_eq!(board.campaign(id(1)).unwrap().1.total, Nanos::new(100));
+}
+
+#[test]
+fn an_ad_counts_for_the_visitor_to_whom_it_was_shown_and_for_nobody_else() {
+    let both = Campaign { bid: bid(2_000_000, 500), ..campaign(ONE) };
+    let (mut board, mut book) = (board([both]), book(1_000_000));
+    choose(&mut board, &book, 1).unwrap();
+    let other = Err(AdRefusal::OtherVisitor);
+    assert_eq!(board.confirm(SEEN, impression(1), VISITOR + 1, &mut book), other);
+    assert_eq!(board.click(CLICKED, impression(1), VISITOR + 1, &mut book), other);
+    assert_eq!(book.balance(Account::Free), Nanos::ZERO);
+    assert!(board.confirm(SEEN, impression(1), VISITOR, &mut book).is_ok());
+    assert_eq!(board.confirm(CLICKED, impression(1), VISITOR + 1, &mut book), other);
+    assert_eq!(board.click(CLICKED, impression(1), VISITOR + 1, &mut book), other);
+    assert_eq!(book.balance(Account::Free), Nanos::new(10));
+}
+
+#[test]
+fn nothing_counts_before_anybody_can_have_seen_it_and_can_be_told_again_when_he_can() {
+    let both = Campaign { bid: bid(2_000_000, 500), ..campaign(ONE) };
+    let (mut board, mut book) = (board([both]), book(1_000_000));
+    choose(&mut board, &book, 1).unwrap();
+    // It was chosen while the answer was made, and sent a minute later.
+    let sent = NOW + Span::secs(60);
+    board.sent(sent, impression(1));
+    let wait = |ms| Err(AdRefusal::TooSoon { wait: Span(ms) });
+    assert_eq!(board.confirm(sent, impression(1), VISITOR, &mut book), wait(900));
+    assert_eq!(board.confirm(sent + Span(899), impression(1), VISITOR, &mut book), wait(1));
+    assert_eq!(board.click(sent + Span(1_799), impression(1), VISITOR, &mut book), wait(1));
+    assert_eq!(book.balance(Account::Free), Nanos::ZERO);
+    let seen = sent + Span(900);
+    assert!(board.confirm(seen, impression(1), VISITOR, &mut book).is_ok());
+    board.sent(seen + Span::secs(60), impression(1));
+    assert_eq!(board.click(seen + Span(899), impression(1), VISITOR, &mut book), wait(1));
+    assert!(board.click(seen + Span(900), impression(1), VISITOR, &mut book).is_ok());
+    assert_eq!(book.balance(Account::Free), Nanos::new(10 + 100));
+}
+
+#[test]
+fn a_visitors_clicks_count_up_to_a_cap_and_are_worth_nothing_beyond_it() {
+    let both = |account| Campaign { bid: bid(2_000_000, 500), ..campaign(account) };
+    let of_clicks = Campaign { bid: bid(0, 1_000_000), ..campaign(TWO) };
+    let mut board = Board::new(AdTerms { clicks_per_visitor_day: 2, ..terms() });
+    board.put(NOW, id(1), both(ONE)).unwrap();
+    let mut book = book(1_000_000);
+    (1..=4).for_each(|bits| drop(choose(&mut board, &book, bits).unwrap()));
+    for bits in 1..=2 {
+        assert!(board.click(CLICKED, impression(bits), VISITOR, &mut book).is_ok());
+    }
+    // What was out may still be seen: a click without that counts as an impression alone.
+    let Ok(Counted::New(counted)) = board.click(CLICKED, impression(3), VISITOR, &mut book) else { panic!() };
+    assert_eq!(counted.iter().map(|one| one.cause).collect::<Vec<_>>(), [Cause::Impression]);
+    assert_eq!(
+        board.click(CLICKED + Span(900), impression(3), VISITOR, &mut book),
+        Err(AdRefusal::ClicksUsed)
+    );
+    assert_eq!(board.campaign(id(1)).unwrap().1.clicks, 2);
+
+    // A bid for clicks alone does not win where no click can count.
+    board.put(NOW, id(2), of_clicks).unwrap();
+    let choice = choose(&mut board, &book, 5).unwrap();
+    assert_eq!((choice.campaign, choice.prices.click), (id(1), Nanos::ZERO));
+    let elsewhere = Audience { visitor: VISITOR + 1, ..laptop() };
+    let choice = board.choose(NOW, impression(6), 1, &elsewhere, |account| book.balance(account)).unwrap();
+    assert!(choice.prices.click > Nanos::ZERO);
+    let tomorrow = NOW + Span::DAY;
+    let choice = board.choose(tomorrow, impression(7), 1, &laptop(), |account| book.balance(account));
+    assert!(choice.unwrap().prices.click > Nanos::ZERO);
 }
 
 #[test]
@@ -173,7 +251,7 @@ fn what_is_not_seen_in_time_lapses_and_counts_no_more() {
     let (mut board, mut book) = (board([campaign(ONE)]), book(1_000_000));
     choose(&mut board, &book, 1).unwrap();
     let later = NOW + terms().impression_within;
-    assert_eq!(board.confirm(later, impression(1), &mut book), Err(AdRefusal::NotOut));
+    assert_eq!(board.confirm(later, impression(1), VISITOR, &mut book), Err(AdRefusal::NotOut));
     assert_eq!(board.campaign(id(1)).unwrap().1.reserved, Nanos::ZERO);
     assert_eq!((board.open(), book.balance(Account::Free)), (0, Nanos::ZERO));
 }
@@ -244,7 +322,7 @@ fn a_budget_is_not_lowered_below_what_is_spent_and_set_aside() {
     for bits in 1..=2 {
         choose(&mut board, &book, bits).unwrap();
     }
-    board.confirm(NOW, impression(1), &mut book).unwrap();
+    board.confirm(SEEN, impression(1), VISITOR, &mut book).unwrap();
     let with = |total, daily| Campaign {
         budget: Budget { total: Nanos::new(total), daily: Nanos::new(daily) },
         ..campaign(ONE)
@@ -275,7 +353,7 @@ fn an_impression_that_its_account_can_no_longer_pay_does_not_count() {
     let (mut board, mut book) = (board([campaign(ONE)]), book(5));
     let rich = |_| Nanos::DOLLAR;
     board.choose(NOW, impression(1), 1, &laptop(), rich).unwrap();
-    assert!(matches!(board.confirm(NOW, impression(1), &mut book), Err(AdRefusal::Book(_))));
+    assert!(matches!(board.confirm(SEEN, impression(1), VISITOR, &mut book), Err(AdRefusal::Book(_))));
     let spend = board.campaign(id(1)).unwrap().1;
     assert_eq!((spend.total, spend.reserved, spend.impressions), (Nanos::ZERO, Nanos::ZERO, 0));
 }
@@ -310,7 +388,7 @@ fn sixty_four_racing_pages_spend_a_budget_to_the_last_price_and_no_nano_dollar_m
                         };
                         if chosen.is_some() {
                             let (board, book) = &mut *shared.lock().unwrap();
-                            board.confirm(NOW, impression, book).unwrap();
+                            board.confirm(SEEN, impression, VISITOR, book).unwrap();
                         }
                     }
                 });

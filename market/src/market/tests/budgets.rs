@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use rekursing_protocol::{FailCode, KeyId, Moment, Nanos, Price, Span};
 
 use super::fixture::*;
-use crate::{Effect, EntryKind, Limits, Market, Refusal, Request, Spender, Taken, Terms, Usage, Wish};
+use crate::{
+    Charged, Effect, EntryKind, Limits, Market, Refusal, Request, Spender, Taken, Terms, Usage, Wish,
+};
 
 /// What a job of [`request`] holds: 100 prompt tokens at 100 and 100 answer tokens at 200 nano-dollars.
 const HOLD: i64 = 30_000;
@@ -74,6 +76,37 @@ fn a_budget_is_held_spent_and_given_back_like_a_balance() {
         available: Nanos::new(HOLD - 20_000),
     };
     assert_eq!(refused(&mut market, by(&spender, 4)), left);
+}
+
+#[test]
+fn what_is_taken_back_of_a_charge_is_the_keys_to_spend_again() {
+    let mut market = with_sessions(1);
+    let maker = key(1, budget(1_000 * HOLD, 1_000 * HOLD), None);
+    let spender = key(2, budget(2 * HOLD, 3 * HOLD), Some(&maker));
+    let assignment = assigned(&mut market, by(&spender, 1));
+    answer(&mut market, NOW, &assignment, 50);
+    let settled = effects(&mut market);
+    let Effect::Record(entry) = &settled[0] else { panic!("{settled:?}") };
+    let EntryKind::Settle(settle) = &entry.kind else { panic!("{entry:?}") };
+    let charged = Charged { at: entry.at, payer: settle.payer, spender: Arc::clone(&spender) };
+    let spent = |market: &Market, now| {
+        [&spender, &maker].map(|key| {
+            let Taken { spent, spent_day, .. } = market.taken(now, key.key);
+            (spent.get(), spent_day.get())
+        })
+    };
+    assert_eq!(spent(&market, NOW), [(20_000, 20_000); 2]);
+    market.correct(NOW, entry, Some(&charged), "it was empty").unwrap();
+    assert_eq!(spent(&market, NOW), [(0, 0); 2]);
+    effects(&mut market);
+
+    let assignment = assigned(&mut market, by(&spender, 2));
+    answer(&mut market, NOW, &assignment, 50);
+    let settled = effects(&mut market);
+    let Effect::Record(entry) = &settled[0] else { panic!("{settled:?}") };
+    let tomorrow = NOW + Span::DAY;
+    market.correct(tomorrow, entry, Some(&charged), "it was empty").unwrap();
+    assert_eq!(spent(&market, tomorrow), [(0, 0); 2], "a day has no more than its budget");
 }
 
 #[test]

@@ -74,9 +74,11 @@ fn the_last_provider_to_fail_ends_the_job() {
 
 #[test]
 fn the_pages_own_mistake_is_confirmed_once_and_counts_against_nobody() {
-    for (code, told) in
-        [(FailCode::BadRequest, "bad_request"), (FailCode::ContextOverflow, "context_too_long")]
-    {
+    for (code, told) in [
+        (FailCode::BadRequest, "bad_request"),
+        (FailCode::ContextOverflow, "context_too_long"),
+        (FailCode::TooLarge, "answer_too_large"),
+    ] {
         let mut market = with_sessions(3);
         for number in 1..=5 {
             let first = assigned(&mut market, request(number));

@@ -44,12 +44,11 @@ pub(super) fn inventory(offers: Vec<Offer>) -> Inventory {
     Inventory { offers, slots, paused: false }
 }
 
-pub(super) fn request(number: u64) -> Request {
+pub(crate) fn request(number: u64) -> Request {
     Request {
         job: job(number),
         payer: Payer::Page(PAGE),
         spender: None,
-        owner_of_page: None,
         kind: OfferKind::Text,
         model: Wish::Named(MODEL.to_owned()),
         tier: Tier::Standard,
@@ -61,6 +60,7 @@ pub(super) fn request(number: u64) -> Request {
         millitokens_per_second_min: 0,
         quantizations: Vec::new(),
         needs_vision: false,
+        ad_expected: Nanos::ZERO,
         stream: true,
     }
 }
@@ -74,7 +74,7 @@ pub(super) fn usage(answer_tokens: u64) -> Usage {
         claimed_answer: None,
         first_token: Span(200),
         generation: Span(answer_tokens * 20),
-        throttled: false,
+        stalled: Span(0),
     }
 }
 
@@ -160,6 +160,7 @@ pub(super) fn names(effects: &[Effect]) -> Vec<&'static str> {
             "void" => "void",
             _ => "grant",
         }),
+        Effect::Visited(_) => "visited",
         Effect::Settled { .. } => "settled",
         Effect::Ended { .. } => "ended",
         Effect::Close { .. } => "close",

@@ -8,7 +8,7 @@ use super::fixture::PAGE;
 use crate::{
     Market, Payer, Tier,
     job::State,
-    matching::fit,
+    matching::{Need, fit},
     shelf::{Place, StockRef},
 };
 
@@ -113,7 +113,8 @@ impl Market {
             if job.request.payer != Payer::Page(PAGE) || job.request.tier > Tier::Standard {
                 continue;
             }
-            let need = self.need(now, job);
+            // Which other asks are usual depends on time too.
+            let need = Need { ceiling: self.usual_everywhere(), ..self.need(now, job, shelf) };
             for place in &self.shelves.at(shelf).open {
                 let session = self.session(place.at.session);
                 let stock = &session.stocks[usize::from(place.at.stock)];

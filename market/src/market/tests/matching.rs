@@ -79,11 +79,6 @@ fn a_refusal_names_the_filter_that_emptied_the_list_and_what_would_fit() {
             Refusal::QuantizationUnavailable { available: vec!["Q4_K_M".to_owned()] },
         ),
         (
-            "only_own_provider",
-            ask(|request| request.owner_of_page = Some(plugin(1))),
-            Refusal::OnlyOwnProvider,
-        ),
-        (
             "insufficient_funds",
             ask(|request| request.payer = Payer::Page(rekursing_protocol::AccountId::from_bits(99))),
             Refusal::InsufficientFunds {

@@ -14,8 +14,10 @@ use rekursing_protocol::{
 
 use super::fixture::{NOW, PAGE, beat, offer, plugin, request, session};
 use crate::{
-    Account, Assignment, Book, Effect, End, Entry, EntryKind, History, Market, Payer, Premium, Request,
-    Standing, Steps, Terms, Tier, Usage, Wish, premium::paid,
+    Account, Assignment, Book, Effect, End, Entry, EntryKind, History, Market, Patronage, Payer, Premium,
+    Request, Steps, Terms, Tier, Usage, Wish,
+    ledger::{Cause, Transfer},
+    premium::paid,
 };
 
 const POOR: AccountId = AccountId::from_bits(2);
@@ -30,10 +32,12 @@ struct Shop {
 }
 
 /// What a page asks.
+/// The one visitor without an account.
+const VISITOR: u64 = 1;
+
 #[derive(Debug, Clone)]
 struct Ask {
     payer: u8,
-    own_plugin: Option<u64>,
     model: Option<usize>,
     tier: Tier,
     prompt_tokens: u64,
@@ -43,21 +47,56 @@ struct Ask {
 /// One step of a plan. Jobs are picked by their place among the live ones.
 #[derive(Debug, Clone)]
 enum Step {
-    Join { plugin: u64, shop: Shop },
-    Leave { plugin: u64 },
-    Restock { plugin: u64, shop: Shop },
-    Beat { plugin: u64 },
+    Join {
+        plugin: u64,
+        shop: Shop,
+    },
+    Leave {
+        plugin: u64,
+    },
+    Restock {
+        plugin: u64,
+        shop: Shop,
+    },
+    Beat {
+        plugin: u64,
+    },
     Submit(Ask),
-    Began { pick: usize },
-    Finish { pick: usize, usage: Usage },
-    Fail { pick: usize, code: FailCode, usage: Usage },
-    Stale { pick: usize, usage: Usage },
-    Cancel { pick: usize, usage: Usage },
-    Wait { millis: u64 },
-    Subscribe { payer: u8, price_max: i64 },
-    Unsubscribe { payer: u8 },
+    Began {
+        pick: usize,
+    },
+    Finish {
+        pick: usize,
+        usage: Usage,
+    },
+    Fail {
+        pick: usize,
+        code: FailCode,
+        usage: Usage,
+    },
+    Stale {
+        pick: usize,
+        usage: Usage,
+    },
+    Cancel {
+        pick: usize,
+        usage: Usage,
+    },
+    Wait {
+        millis: u64,
+    },
+    Subscribe {
+        payer: u8,
+        price_max: i64,
+    },
+    Unsubscribe {
+        payer: u8,
+    },
     Drain,
-    Crash,
+    /// The process dies, and the clock of the next one is behind by so many milliseconds.
+    Crash {
+        back: u64,
+    },
 }
 
 fn shops() -> impl Strategy<Value = Shop> {
@@ -72,15 +111,15 @@ fn shops() -> impl Strategy<Value = Shop> {
 fn asks() -> impl Strategy<Value = Ask> {
     let tier = prop::sample::select(Tier::ALL.to_vec());
     let model = prop::option::weighted(0.9, 0..MODELS.len());
-    (0..4_u8, prop::option::weighted(0.2, 0..5_u64), model, tier, 0..300_u64, prop::option::of(0..300_u64))
-        .prop_map(|(payer, own_plugin, model, tier, prompt_tokens, answer_tokens_max)| Ask {
+    (0..4_u8, model, tier, 0..300_u64, prop::option::of(0..300_u64)).prop_map(
+        |(payer, model, tier, prompt_tokens, answer_tokens_max)| Ask {
             payer,
-            own_plugin,
             model,
             tier,
             prompt_tokens,
             answer_tokens_max,
-        })
+        },
+    )
 }
 
 fn usages() -> impl Strategy<Value = Usage> {
@@ -93,7 +132,7 @@ fn usages() -> impl Strategy<Value = Usage> {
             claimed_answer,
             first_token: Span(millis / 10),
             generation: Span(millis),
-            throttled: millis % 7 == 0,
+            stalled: Span(if millis % 7 == 0 { millis / 2 } else { 0 }),
         },
     )
 }
@@ -122,7 +161,8 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => prop_oneof![8 => 0..2_000_u64, 8 => 0..40_000_u64, 1 => Just(Span::DAY.0)].prop_map(|millis| Step::Wait { millis }),
         1 => (0..2_u8, 39_000..80_000_i64).prop_map(|(payer, price_max)| Step::Subscribe { payer, price_max }),
         1 => (0..8_u8).prop_map(|payer| Step::Unsubscribe { payer }),
-        1 => prop::bool::weighted(0.05).prop_map(|drain| if drain { Step::Drain } else { Step::Crash }),
+        1 => prop::bool::weighted(0.05).prop_map(|drain| if drain { Step::Drain } else { Step::Crash { back: 0 } }),
+        1 => (0..60_000_u64).prop_map(|back| Step::Crash { back }),
     ]
 }
 
@@ -131,6 +171,10 @@ struct World {
     market: Market,
     now: Moment,
     sessions: BTreeMap<PluginId, SessionId>,
+    /// Sessions in the free visitor's network.
+    neighbours: BTreeSet<SessionId>,
+    /// Jobs that the visitor does not pay for.
+    free: BTreeSet<JobId>,
     sessions_made: u64,
     jobs_made: u64,
     /// Live jobs, with the latest lease.
@@ -152,6 +196,7 @@ fn terms() -> Terms {
         premium_price: Some(Nanos::new(40_000)),
         premium_period: Span(30_000),
         trusted_jobs: 12,
+        trusted_pages: 1,
         trusted_after: Span(30_000),
         holdback: Span(30_000),
         fee: Steps::new(50, vec![(Nanos::new(100_000), 30)]),
@@ -169,6 +214,8 @@ impl World {
             market: Market::new(terms(), Book::default(), 3),
             now: NOW,
             sessions: BTreeMap::new(),
+            neighbours: BTreeSet::new(),
+            free: BTreeSet::new(),
             sessions_made: 0,
             jobs_made: 0,
             live: BTreeMap::new(),
@@ -194,7 +241,10 @@ impl World {
             Step::Join { plugin: number, shop } => {
                 self.sessions_made += 1;
                 let id = session(1_000 + self.sessions_made);
-                self.market.join(self.now, id, plugin(number), stocked(shop));
+                if number % 3 == VISITOR {
+                    self.neighbours.insert(id);
+                }
+                self.market.join_from(self.now, id, plugin(number), Some(number % 3), stocked(shop));
                 self.sessions.insert(plugin(number), id);
             }
             Step::Leave { plugin: number } => {
@@ -246,7 +296,7 @@ impl World {
                 self.market.unsubscribe(self.now, page(payer));
             }
             Step::Drain => self.market.drain(self.now),
-            Step::Crash => self.crash(),
+            Step::Crash { back } => self.crash(back),
         }
         self.execute();
         self.check();
@@ -260,12 +310,11 @@ impl World {
     fn submit(&mut self, ask: Ask) {
         self.jobs_made += 1;
         let payer = match ask.payer {
-            1 => Payer::Free { visitor: 1 },
+            1 => Payer::Free { visitor: VISITOR },
             payer => Payer::Page(page(payer)),
         };
         let request = Request {
             payer,
-            owner_of_page: ask.own_plugin.map(plugin),
             kind: if ask.model == Some(3) { OfferKind::Embedding } else { OfferKind::Text },
             model: ask.model.map_or(Wish::Any, |model| Wish::Named(MODELS[model].to_owned())),
             tier: ask.tier,
@@ -275,6 +324,7 @@ impl World {
             ..request(self.jobs_made)
         };
         let job = request.job;
+        self.free.extend(payer.visitor().map(|_| job));
         if self.market.submit(self.now, request).is_ok() {
             self.live.insert(job, 0);
         }
@@ -307,7 +357,8 @@ impl World {
     }
 
     /// The process dies; the store is all that is left.
-    fn crash(&mut self) {
+    fn crash(&mut self, back: u64) {
+        self.now = Moment(self.now.0.saturating_sub(back));
         let holds = self.holds.iter().map(|(job, (payer, amount))| (*job, *payer, *amount));
         let book = Book::restore(self.balances.clone(), holds);
         self.market = Market::new(terms(), book, self.jobs_made);
@@ -343,6 +394,9 @@ impl World {
                 assert_eq!(assignment.lease, *lease + 1);
                 *lease = assignment.lease;
                 assert!(self.holds.contains_key(&assignment.job), "held before it is assigned");
+                let is_own =
+                    self.free.contains(&assignment.job) && self.neighbours.contains(&assignment.session);
+                assert!(!is_own, "no free answer comes from the visitor's own network");
                 self.check_slots(&assignment);
             }
             Effect::Settled { job, receipt, complete, .. } => {
@@ -368,6 +422,7 @@ impl World {
             Effect::Renewal { account, renews_for } => {
                 self.renewals.insert(account, renews_for);
             }
+            Effect::Visited(_) => {}
         }
     }
 
@@ -411,12 +466,14 @@ impl World {
     /// Reads what a store would tell of the time before.
     fn history(&self) -> History {
         let mut volumes: BTreeMap<Account, Nanos> = BTreeMap::new();
-        let mut standings: BTreeMap<PluginId, Standing> = BTreeMap::new();
+        let mut patronage = Vec::new();
         for entry in self.stored.values() {
             let EntryKind::Settle(settle) = &entry.kind else { continue };
-            let standing = standings.entry(settle.owner).or_insert(Standing { since: entry.at, jobs: 0 });
-            standing.since = standing.since.min(entry.at);
-            standing.jobs += 1;
+            if let Account::Page(page) = settle.payer
+                && settle.charge >= terms().trusted_charge_min
+            {
+                patronage.push(Patronage { owner: settle.owner, page, since: entry.at, jobs: 1 });
+            }
             if entry.at.month() == self.now.month() {
                 for account in [Account::Owner(settle.owner), settle.payer] {
                     let sum = volumes.entry(account).or_default();
@@ -426,7 +483,7 @@ impl World {
         }
         History {
             volumes: volumes.into_iter().collect(),
-            standings: standings.into_iter().collect(),
+            patronage,
             held_back: self.held_back(),
             premiums: self.premiums(),
         }
@@ -450,12 +507,20 @@ impl World {
         let mut held: BTreeMap<(PluginId, Moment), Nanos> = BTreeMap::new();
         for entry in self.stored.values() {
             let EntryKind::Settle(settle) = &entry.kind else { continue };
-            let release = format!("release:{}:{}", settle.owner, settle.release_at.0);
-            if settle.held_back > Nanos::ZERO && !self.stored.contains_key(&release) {
-                let sum = held.entry((settle.owner, settle.release_at)).or_default();
-                *sum = sum.checked_add(settle.held_back).unwrap();
-            }
+            let sum = held.entry((settle.owner, settle.release_at)).or_default();
+            *sum = sum.checked_add(settle.held_back).unwrap();
         }
+        for entry in self.stored.values() {
+            let EntryKind::Transfer(Transfer { cause: Cause::Release, from, amount, .. }) = &entry.kind
+            else {
+                continue;
+            };
+            let Account::Held(owner) = from else { panic!("{from}") };
+            let due = Moment(entry.id.split(':').nth(2).unwrap().parse().unwrap());
+            let sum = held.get_mut(&(*owner, due)).expect("what was held back is released");
+            *sum = sum.checked_sub(*amount).unwrap();
+        }
+        held.retain(|_, amount| *amount > Nanos::ZERO);
         held.into_iter().map(|((owner, at), amount)| (owner, at, amount)).collect()
     }
 

@@ -129,7 +129,7 @@ fn premium_that_is_taken_back_ends_and_may_be_bought_again() {
     market.subscribe(NOW, PAGE, PRICE).unwrap();
     let entry = entries(&mut market).remove(0);
     assert_eq!(paid(&entry), Some((PAGE, NOW + PERIOD)));
-    market.correct(NOW, &entry, "bought by mistake").unwrap();
+    market.correct(NOW, &entry, None, "bought by mistake").unwrap();
     assert_eq!(market.premium(NOW, PAGE), None);
     assert_eq!(market.book().balance(Account::Page(PAGE)), Nanos::new(10_000_000_000));
     let again = NOW + Span(1);

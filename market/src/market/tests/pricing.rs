@@ -1,11 +1,11 @@
 //! Prices, fees, discounts and what is held back.
 
-use rekursing_protocol::{Moment, Nanos, Offer, Price, Pricing, Span};
+use rekursing_protocol::{AccountId, Moment, Nanos, Offer, Price, Pricing, Span};
 
 use super::fixture::*;
 use crate::{
-    Account, Effect, EntryKind, History, Market, Refusal, Request, Standing, Steps, Terms, Tier, Usage,
-    ledger::Settle,
+    Account, Effect, EntryKind, History, Market, Patronage, Payer, Refusal, Request, Steps, Terms, Tier,
+    Usage, ledger::Settle,
 };
 
 /// A market with one session that was measured at 50 tokens per second, many times.
@@ -49,7 +49,7 @@ fn a_page_pays_the_tier_that_it_got() {
     let missed = settle(&mut market, high(2), slow);
     assert_eq!((missed.tier_asked, missed.tier), (Tier::High, Tier::Standard));
     assert_eq!(missed.price, Price::new(100_000, 200_000));
-    let slow_page = settle(&mut market, high(3), Usage { throttled: true, ..slow });
+    let slow_page = settle(&mut market, high(3), Usage { stalled: Span(8_000), ..slow });
     assert_eq!(slow_page.tier, Tier::High);
 }
 
@@ -68,7 +68,7 @@ fn the_highest_tier_wants_a_trusted_owner_and_many_bits() {
         refusal,
         "nobody knows the owner"
     );
-    let trusting = || Terms { trusted_jobs: 30, trusted_after: Span(0), ..terms() };
+    let trusting = || Terms { trusted_jobs: 30, trusted_pages: 1, trusted_after: Span(0), ..terms() };
     assert_eq!(refused(&mut measured(trusting(), offer(MODEL)), ultra.clone()), refusal, "Q4 is too coarse");
     assert_eq!(assigned(&mut measured(trusting(), fine), ultra).tier, Tier::Ultra);
 }
@@ -118,7 +118,7 @@ fn half_of_a_new_owners_earnings_is_released_after_a_week() {
     assert_eq!(both(&market), [19_000, 0]);
     let released = effects(&mut market);
     let Effect::Record(entry) = &released[0] else { panic!("{released:?}") };
-    assert_eq!(entry.id, format!("release:{}:{}", plugin(1), settled.release_at.0));
+    assert_eq!(entry.id, format!("release:{}:{due}:{due}", plugin(1), due = settled.release_at.0));
     market.tick(settled.release_at + Span(1_000));
     assert_eq!(effects(&mut market), []);
 }
@@ -126,8 +126,13 @@ fn half_of_a_new_owners_earnings_is_released_after_a_week() {
 #[test]
 fn a_trusted_owner_gets_all_at_once_also_after_a_restart() {
     let mut market = market(Terms::default());
-    let standing = Standing { since: Moment(0), jobs: 100 };
-    let history = History { standings: vec![(plugin(1), standing)], ..History::default() };
+    let paid = |page| Patronage {
+        owner: plugin(1),
+        page: AccountId::from_bits(page),
+        since: Moment(0),
+        jobs: if page == 1 { 98 } else { 1 },
+    };
+    let history = History { patronage: (1..=3).map(paid).collect(), ..History::default() };
     let later = Moment(Terms::default().trusted_after.0);
     market.recall(later, history);
     market.join(later, session(1), plugin(1), inventory(vec![offer(MODEL)]));
@@ -147,21 +152,49 @@ fn an_owner_who_asks_by_the_hour_asks_less_per_token_the_faster_he_is() {
 }
 
 #[test]
-fn an_owner_who_follows_the_market_asks_the_median_of_the_others() {
-    let mut market = with_sessions(0);
-    let follower = Offer { price: Some(Pricing::Market { floor: Price::new(0, 90_000) }), ..offer(MODEL) };
-    market.join(NOW, session(1), plugin(1), inventory(vec![follower]));
-    for (number, price) in [(2, Price::new(10_000, 20_000)), (3, Price::new(30_000, 60_000))] {
-        let priced = Offer { price: Some(price.into()), ..offer(MODEL) };
-        market.join(NOW, session(number), plugin(number), inventory(vec![priced]));
+fn whole_answers_change_neither_what_a_steady_owner_asks_by_the_hour_nor_his_tier() {
+    let hourly = Offer { price: Some(Pricing::Hourly { per_hour: Nanos::DOLLAR }), ..offer(MODEL) };
+    let mut market = measured(terms(), hourly);
+    let asked = assigned(&mut market, request(1));
+    answer(&mut market, NOW, &asked, 100);
+    effects(&mut market);
+    for number in 2..=20 {
+        let whole = Usage { first_token: Span(0), generation: Span(2_000), ..usage(100) };
+        let settled = settle(&mut market, Request { tier: Tier::High, ..request(number) }, whole);
+        assert_eq!((settled.tier, settled.ask), (Tier::High, asked.price));
     }
-    market.tick(NOW + Span::secs(10));
-    let asks: Vec<_> = (1..=3)
-        .map(|number| {
-            let one = Request { owner_of_page: None, price_max: None, ..request(number) };
-            let assignment = assigned(&mut market, one);
-            (assignment.session, assignment.price)
-        })
-        .collect();
-    assert!(asks.contains(&(session(1), Price::new(10_000, 90_000))), "{asks:?}");
+}
+
+/// Lets pages pay for jobs of one owner, and returns what is held back of each next one.
+fn held_back_after(payers: &[Payer], ask: Price) -> Nanos {
+    let terms = Terms { trusted_jobs: 6, trusted_after: Span(0), free_jobs_per_day: 100, ..Terms::default() };
+    let mut market = market(terms);
+    for page in 2..=3 {
+        let account = Account::Page(AccountId::from_bits(page));
+        market.book_mut().grant(NOW, &page.to_string(), account, Nanos::DOLLAR).unwrap();
+    }
+    market.join(
+        NOW,
+        session(1),
+        plugin(1),
+        inventory(vec![Offer { price: Some(ask.into()), ..offer(MODEL) }]),
+    );
+    for (number, payer) in (1..).zip(payers.iter().cycle().take(12)) {
+        settle(&mut market, Request { payer: *payer, ..request(number) }, usage(100));
+    }
+    market.restock(NOW, session(1), inventory(vec![offer(MODEL)]));
+    settle(&mut market, request(1_000), usage(100)).held_back
+}
+
+#[test]
+fn trust_is_earned_from_several_pages_that_pay_and_not_given_away() {
+    let pages = [1, 2, 3].map(|page| Payer::Page(AccountId::from_bits(page)));
+    let free = [1, 2, 3].map(|visitor| Payer::Free { visitor });
+    let (usual, nothing, little) = (Price::new(50_000, 100_000), Price::new(0, 0), Price::new(0, 90_000));
+    assert_eq!(held_back_after(&pages, usual), Nanos::ZERO);
+    for (payers, ask) in
+        [(&free[..], nothing), (&free, usual), (&pages, nothing), (&pages, little), (&pages[..2], usual)]
+    {
+        assert!(held_back_after(payers, ask) > Nanos::ZERO, "{payers:?} {ask:?}");
+    }
 }

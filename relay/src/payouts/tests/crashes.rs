@@ -9,7 +9,7 @@ use std::{
 use super::*;
 
 /// Works on something until it has waited `waits` times, and then drops it. `None` when it was dropped.
-async fn cut<T>(work: impl Future<Output = T>, waits: usize) -> Option<T> {
+pub(super) async fn cut<T>(work: impl Future<Output = T>, waits: usize) -> Option<T> {
     let mut work = pin!(work);
     let mut left = waits;
     std::future::poll_fn(|context: &mut Context<'_>| match work.as_mut().poll(context) {
@@ -50,7 +50,7 @@ async fn died(story: &Story, end: &End, waits: usize) -> bool {
     let whole = async {
         let payout = case.ask("12.34").await;
         if story.cancels {
-            case.payouts.cancel(payout.id, Some(OWNER), "no", case.now).await.unwrap();
+            case.payouts.cancel(payout.id, By::Owner(OWNER), "no", case.now).await.unwrap();
         }
         case.work().await;
     };
@@ -61,7 +61,7 @@ async fn died(story: &Story, end: &End, waits: usize) -> bool {
         && payout.outcome.is_none()
     {
         // The owner heard nothing of it and says so again.
-        case.payouts.cancel(payout.id, Some(OWNER), "no", case.now).await.unwrap();
+        case.payouts.cancel(payout.id, By::Owner(OWNER), "no", case.now).await.unwrap();
     }
     case.work().await;
     let rows = case.payouts.store().payouts_of(OWNER).await.unwrap();
@@ -85,7 +85,8 @@ async fn dies_everywhere(story: Story, end: End) {
         waits += 1;
         assert!(waits < 1_000, "it never comes to an end");
     }
-    assert!(waits > 5, "{waits} points are too few to be all of them");
+    // What is done before anybody looks is no point at which to die, so their number varies.
+    assert!(waits > 2, "{waits} points are too few to be all of them");
 }
 
 #[tokio::test]

@@ -26,9 +26,9 @@ fn nobody_is_served_from_a_wrong_book(place: &Place) {
 /// Makes a book in which a page spends what it does not have.
 fn overspent(place: &Place) {
     let store = start(place);
-    store.append(grant("grant:1", PAGE, 100));
-    store.append(hold(JobId::from_bits(10), 500));
-    store.append(hold(JobId::from_bits(11), 600));
+    store.append(vec![grant("grant:1", PAGE, 100)]);
+    store.append(vec![hold(JobId::from_bits(10), 500)]);
+    store.append(vec![hold(JobId::from_bits(11), 600)]);
     store.stop();
 }
 
@@ -60,7 +60,7 @@ fn an_audit_finds_an_entry_that_was_changed_behind_our_back(place: &Place) {
         let place = place.another();
         let store = start(&place);
         for id in ["grant:1", "grant:2", "grant:3"] {
-            store.append(grant(id, PAGE, 100));
+            store.append(vec![grant(id, PAGE, 100)]);
         }
         store.stop();
         tamper(&place, change);
@@ -71,7 +71,7 @@ fn an_audit_finds_an_entry_that_was_changed_behind_our_back(place: &Place) {
 fn an_audit_finds_a_sum_that_is_not_the_entries(place: &Place) {
     let (store, job) = (start(place), JobId::from_bits(10));
     for entry in [grant("grant:1", PAGE, 1_000_000), hold(job, 50_000), settle(job, 50_000)] {
-        store.append(entry);
+        store.append(vec![entry]);
     }
     store.stop();
     assert_eq!(audit(&place.location).unwrap().wrong, None);
@@ -84,7 +84,7 @@ fn an_audit_finds_a_sum_that_is_not_the_entries(place: &Place) {
 fn a_long_book_is_audited_to_its_end(place: &Place) {
     let mut unstarted = Store::open(&place.location).unwrap();
     let grants: Vec<Entry> = (1..=12_000).map(|number| grant(&format!("grant:{number}"), PAGE, 1)).collect();
-    writer::insert(&mut unstarted.sql, &grants).unwrap();
+    writer::append(&mut unstarted.sql, &grants).unwrap();
     let sound = audit(&place.location).unwrap();
     assert_eq!((sound.entries, sound.wrong), (12_000, None));
     tamper(place, "UPDATE entry SET note = 'x' WHERE seq = 11999");
@@ -95,12 +95,12 @@ fn a_long_book_is_audited_to_its_end(place: &Place) {
 /// While one has the book in view, entries are stored and read.
 fn an_audit_keeps_neither_the_writer_nor_a_reader_waiting(place: &Place) {
     let store = start(place);
-    store.append(grant("grant:1", PAGE, 100));
+    store.append(vec![grant("grant:1", PAGE, 100)]);
     now(store.flushed());
     let mut auditor = Sql::connect(&place.location).unwrap();
     let seen = auditor.view(|sql| {
         let before = super::super::audit::look(sql)?;
-        store.append(grant("grant:2", PAGE, 100));
+        store.append(vec![grant("grant:2", PAGE, 100)]);
         now(store.flushed());
         let count = |sql: &mut Sql| sql.number("SELECT COUNT(*) FROM entry", &[]);
         assert_eq!(now(store.read(count))?, 2);

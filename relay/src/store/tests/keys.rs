@@ -1,19 +1,20 @@
 //! API keys, what was spent with them, and the operator's log.
 
-use rekursing_market::{Limits, Taken, ledger::EntryKind};
-use rekursing_protocol::{AccountId, JobId, KeyId, Moment, Nanos, Price, Span};
+use rekursing_market::{Book, Limits, Taken, ledger::EntryKind};
+use rekursing_protocol::{AccountId, Day, JobId, KeyId, Moment, Nanos, Price, Span};
 
 use super::{
-    PAGE, hold, key, now,
+    OWNER, PAGE, hold, key, now,
     place::{Place, on_both},
     settle,
 };
-use crate::store::{Made, NewKey, Store, Unstarted, audit};
+use crate::store::{Days, Made, NewKey, Store, Unstarted, audit};
 
 on_both! {
     a_key_comes_back_with_its_limits_and_the_keys_that_it_was_made_with,
     with_a_key_go_those_that_were_made_with_it_unless_they_are_kept,
     what_a_key_has_spent_is_summed_for_itself_and_for_those_it_was_made_with,
+    what_was_taken_back_of_a_charge_was_not_spent,
     what_the_operator_does_is_logged_with_it_and_in_order,
 }
 
@@ -84,8 +85,8 @@ fn what_a_key_has_spent_is_summed_for_itself_and_for_those_it_was_made_with(plac
         let mut entry = settle(job, 50_000);
         let EntryKind::Settle(settle) = &mut entry.kind else { panic!() };
         settle.api_key = key;
-        store.append(hold(job, 50_000));
-        store.append(entry);
+        store.append(vec![hold(job, 50_000)]);
+        store.append(vec![entry]);
     }
     now(store.flushed());
     let (usage, spent) = now(store.account_usage(account, 0)).unwrap();
@@ -109,6 +110,69 @@ fn what_a_key_has_spent_is_summed_for_itself_and_for_those_it_was_made_with(plac
     let third = [(maker.id, taken(40_000, 3, 40_000)), (made.id, taken(20_000, 3, 20_000))];
     assert_eq!(on(&mut unstarted, 3), third);
     assert_eq!(on(&mut unstarted, 4)[0], (maker.id, taken(40_000, 4, 0)));
+    assert_eq!(audit(&place.location).unwrap().wrong, None);
+}
+
+fn what_was_taken_back_of_a_charge_was_not_spent(place: &Place) {
+    let mut unstarted = Store::open(&place.location).unwrap();
+    let account = AccountId::from_bits(1);
+    let budget = Limits { budget_total: Some(Nanos::new(100_000)), ..Limits::default() };
+    let (maker, other) = (key(1, account, None, budget.clone()), key(3, account, None, Limits::default()));
+    let made = key(2, account, Some(&maker), budget);
+    for key in [&maker, &made, &other] {
+        unstarted.create_key(key, Nanos::new(1_000_000), "test").unwrap();
+    }
+    let last = unstarted.opening().unwrap().last;
+    let store = unstarted.start(last, Box::new(|_| true)).unwrap();
+    for (bits, key) in [(10, &made), (11, &other)] {
+        let job = JobId::from_bits(bits);
+        let mut entry = settle(job, 50_000);
+        let EntryKind::Settle(settle) = &mut entry.kind else { panic!() };
+        settle.api_key = Some(key.id);
+        store.append(vec![hold(job, 50_000)]);
+        store.append(vec![entry]);
+    }
+    store.stop();
+    let mut unstarted = Store::open(&place.location).unwrap();
+    let opening = unstarted.opening().unwrap();
+    let mut book = Book::restore(opening.balances, opening.holds);
+    let store = unstarted.start(opening.last, Box::new(|_| true)).unwrap();
+    let at = Moment(Span::DAY.0 * 5);
+    let take_back = |book: &mut Book, id: &str| {
+        let known = now(store.correctable(id.to_owned())).unwrap().unwrap();
+        let made = book.correct(at, &known.entry, "it was wrong").unwrap();
+        store.append(made);
+        now(store.flushed());
+        known.charged
+    };
+    let charged = take_back(&mut book, &format!("settle:{}", JobId::from_bits(10)));
+    let charged = charged.unwrap();
+    assert_eq!((charged.at.day(), charged.payer), (3, PAGE));
+    let line: Vec<KeyId> = charged.spender.line().map(|spender| spender.key).collect();
+    assert_eq!(line, [made.id, maker.id]);
+    let told = || {
+        let (usage, spent) = now(store.account_usage(account, 0)).unwrap();
+        let (by_key, sums) = now(store.keys_usage(account, 0)).unwrap();
+        let by_key: Vec<i64> = by_key.iter().map(|usage| usage.spent.get()).collect();
+        let span = Days { from: Day(0), to: Day(9) };
+        let used = now(store.used(span, Some(account))).unwrap().total;
+        assert_eq!((usage.len(), usage[0].jobs, usage[0].spent, used.charge), (1, 2, spent, spent));
+        (spent.get(), by_key, sums[&made.id].get())
+    };
+    assert_eq!(told(), (20_000, vec![0, 20_000], 0));
+    let earned = now(store.earnings(at, OWNER)).unwrap();
+    assert_eq!((earned.total, earned.available), (Nanos::new(19_000), Nanos::new(19_000)));
+    let balance = book.balance(PAGE).get();
+    assert_eq!(balance, 3_000_000 - told().0);
+    store.stop();
+    let mut unstarted = Store::open(&place.location).unwrap();
+    let taken = unstarted.taken(Moment(Span::DAY.0 * 3)).unwrap();
+    assert_eq!(taken.len(), 2);
+    for (_, taken) in taken {
+        assert_eq!((taken.spent.get(), taken.spent_day.get()), (0, 0));
+    }
+    let spent: Vec<i64> = unstarted.purses().unwrap().iter().map(|purse| purse.spent.get()).collect();
+    assert_eq!(spent, [20_000; 3]);
     assert_eq!(audit(&place.location).unwrap().wrong, None);
 }
 

@@ -22,7 +22,7 @@ fn connections_that_are_lost_in_the_middle_of_commits_lose_and_double_nothing() 
     let place = Place::on(&server);
     let Location::Postgres(url) = &place.location else { panic!() };
     let store = start(&place);
-    store.append(grant("grant:1", PAGE, 1_000_000_000));
+    store.append(vec![grant("grant:1", PAGE, 1_000_000_000)]);
     let (losses, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     let ran = Arc::new(AtomicU64::new(0));
     let mut jobs = 0;
@@ -36,8 +36,8 @@ fn connections_that_are_lost_in_the_middle_of_commits_lose_and_double_nothing() 
         while losses.load(Ordering::Relaxed) < LOSSES {
             jobs += 1;
             let job = JobId::from_bits(jobs.into());
-            store.append(hold(job, 50_000));
-            store.append(settle(job, 50_000));
+            store.append(vec![hold(job, 50_000)]);
+            store.append(vec![settle(job, 50_000)]);
             let ran = Arc::clone(&ran);
             store.then(move || {
                 ran.fetch_add(1, Ordering::Relaxed);
@@ -63,10 +63,10 @@ fn what_waits_while_the_server_is_down_is_stored_when_it_is_back() {
     let server = Server::start(Kind::Quick).unwrap();
     let place = Place::on(&server);
     let store = start(&place);
-    store.append(grant("grant:1", PAGE, 5));
+    store.append(vec![grant("grant:1", PAGE, 5)]);
     now(store.flushed());
     server.stop().unwrap();
-    store.append(grant("grant:2", PAGE, 6));
+    store.append(vec![grant("grant:2", PAGE, 6)]);
     let (told, hear) = channel::channel();
     store.then(move || told.send(()).unwrap());
     while store.is_healthy() {

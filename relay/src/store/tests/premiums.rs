@@ -22,7 +22,7 @@ fn life(place: &Place, now: Moment, change: impl FnOnce(&mut Market)) -> (Option
     let opening = unstarted.opening().unwrap();
     let book = rekursing_market::Book::restore(opening.balances, opening.holds);
     let mut market = Market::new(Terms::default(), book, 1);
-    market.recall(now, unstarted.history(now).unwrap());
+    market.recall(now, unstarted.history(now, Nanos::ZERO).unwrap());
     let known = market.premium(now, WHO);
     change(&mut market);
     let store = unstarted.start(opening.last, Box::new(|_| true)).unwrap();
@@ -30,13 +30,14 @@ fn life(place: &Place, now: Moment, change: impl FnOnce(&mut Market)) -> (Option
     for effect in market.drain_effects() {
         match effect {
             Effect::Record(entry) => {
-                store.append(entry.clone());
+                store.append(vec![entry.clone()]);
                 entries.push(entry);
             }
             Effect::Renewal { account, renews_for } => store.renew(account, renews_for),
             Effect::Assign(_)
             | Effect::Cancel { .. }
             | Effect::Lost { .. }
+            | Effect::Visited(_)
             | Effect::Settled { .. }
             | Effect::Ended { .. }
             | Effect::Close { .. } => panic!("no job is about"),
@@ -49,7 +50,7 @@ fn life(place: &Place, now: Moment, change: impl FnOnce(&mut Market)) -> (Option
 fn premium_outlives_a_restart_and_what_was_taken_back_or_is_over_does_not(place: &Place) {
     let (price, period) = (Terms::default().premium_price.unwrap(), Terms::default().premium_period);
     let store = Store::open(&place.location).unwrap().start(0, Box::new(|_| true)).unwrap();
-    store.append(grant("grant:x", PAGE, price.get() * 3));
+    store.append(vec![grant("grant:x", PAGE, price.get() * 3)]);
     store.stop();
     let begun = Moment(1_000);
     life(place, begun, |market| {
@@ -61,7 +62,7 @@ fn premium_outlives_a_restart_and_what_was_taken_back_or_is_over_does_not(place:
     assert_eq!((known, renewed.len()), (None, 1));
     let second = Premium { until: first.until + period, ..first };
     let (known, corrected) = life(place, first.until, |market| {
-        market.correct(first.until, &renewed[0], "by mistake").unwrap();
+        market.correct(first.until, &renewed[0], None, "by mistake").unwrap();
     });
     assert_eq!((known, corrected.len()), (Some(second), 1));
     let (known, bought) = life(place, first.until, |market| {

@@ -24,6 +24,7 @@ pub(super) enum Step {
     AskPayout { owner: u128, amount: i64 },
     EndPayout { which: usize, how: u8 },
     Impression { amount: i64 },
+    Correct { which: usize },
     Wait { hours: u64 },
 }
 
@@ -41,6 +42,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => (1..4_u128, 1..200_000_i64).prop_map(|(owner, amount)| Step::AskPayout { owner, amount }),
         2 => (any::<usize>(), 0..6_u8).prop_map(|(which, how)| Step::EndPayout { which, how }),
         2 => amount().prop_map(|amount| Step::Impression { amount }),
+        2 => any::<usize>().prop_map(|which| Step::Correct { which }),
         3 => (1..200_u64).prop_map(|hours| Step::Wait { hours }),
     ]
 }
@@ -134,6 +136,7 @@ impl Random {
             Step::Impression { amount } => {
                 self.transfer(Cause::Impression, ADVERTISER, Account::Free, amount);
             }
+            Step::Correct { which } => self.correct(which),
             Step::Wait { hours } => self.now = self.now + Span(hours * Hour::LENGTH.0),
         }
     }
@@ -163,6 +166,35 @@ impl Random {
         };
         let entry = self.book.settle(self.now, settlement).unwrap();
         self.entries.push(entry);
+    }
+
+    /// Takes a charge back.
+    fn correct(&mut self, which: usize) {
+        let of_charges: Vec<&Entry> =
+            self.entries.iter().filter(|entry| matches!(entry.kind, EntryKind::Settle(_))).collect();
+        if of_charges.is_empty() {
+            return;
+        }
+        let entry = of_charges[which % of_charges.len()].clone();
+        self.entries.extend(self.book.correct(self.now, &entry, "at random").unwrap_or_default());
+    }
+
+    /// Returns what an account has paid for jobs and not got back.
+    pub(super) fn spent(&self, account: Account) -> i64 {
+        let of_charges = self.entries.iter().filter_map(|entry| match &entry.kind {
+            EntryKind::Settle(settle) if settle.payer == account => Some(settle.charge.get()),
+            EntryKind::Transfer(transfer) if transfer.cause == Cause::Correction => {
+                let amount = transfer.amount.get();
+                Some(
+                    i64::from(transfer.from == account) * amount - i64::from(transfer.to == account) * amount,
+                )
+            }
+            EntryKind::Settle(_)
+            | EntryKind::Hold { .. }
+            | EntryKind::Void { .. }
+            | EntryKind::Transfer(_) => None,
+        });
+        of_charges.sum()
     }
 
     fn end_payout(&mut self, which: usize, how: u8) {

@@ -11,6 +11,7 @@ enum Step {
     Choose { question: usize, visitor: u64, seed: u64 },
     Confirm(usize),
     Click(usize),
+    Stranger(usize),
     Release(usize),
     Wait(u64),
     Pause(usize),
@@ -18,6 +19,9 @@ enum Step {
     TopUp { account: usize, nanos: i64 },
     Refund { account: usize, nanos: i64 },
 }
+
+/// Clicks of a visitor that count on a day.
+const CLICKS: u32 = 3;
 
 const QUESTIONS: [&str; 4] = [
     "Which laptop should I buy?",
@@ -32,8 +36,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(question, visitor, seed)| Step::Choose { question, visitor, seed }),
         5 => any::<usize>().prop_map(Step::Confirm),
         3 => any::<usize>().prop_map(Step::Click),
+        1 => any::<usize>().prop_map(Step::Stranger),
         1 => any::<usize>().prop_map(Step::Release),
-        2 => prop_oneof![0..600_000_u64, 0..Span::DAY.0].prop_map(Step::Wait),
+        5 => prop_oneof![0..2_000_u64, 0..600_000_u64, 0..Span::DAY.0].prop_map(Step::Wait),
         1 => any::<usize>().prop_map(Step::Pause),
         1 => (any::<usize>(), 1..20_000_i64, 1..20_000_i64)
             .prop_map(|(campaign, total, daily)| Step::Budget { campaign, total, daily }),
@@ -51,6 +56,7 @@ struct Shown {
     prices: [i64; 2],
     /// Whether it was seen, and clicked.
     counted: [bool; 2],
+    since: Moment,
     until: Moment,
     over: bool,
 }
@@ -72,6 +78,8 @@ struct Model {
     shown: Vec<Shown>,
     /// Campaign, day, amount.
     paid: Vec<(usize, u64, i64)>,
+    /// Visitor and day of each click.
+    clicks: Vec<(u64, u64)>,
     balances: [i64; 2],
 }
 
@@ -83,6 +91,17 @@ impl Model {
 
     fn reserved(&self, campaign: usize) -> i64 {
         self.shown.iter().filter(|ad| ad.campaign == campaign).map(|ad| ad.reserved(self.now)).sum()
+    }
+
+    fn may_click(&self, visitor: u64) -> bool {
+        let today = (visitor, self.now.day());
+        self.clicks.iter().filter(|click| **click == today).count() < CLICKS as usize
+    }
+
+    /// What a campaign bids to a visitor, for an impression and for a click.
+    fn bids(&self, campaign: usize, visitor: u64) -> [i64; 2] {
+        let bid = self.campaigns[campaign].bid;
+        [bid.impression().get(), if self.may_click(visitor) { bid.click.get() } else { 0 }]
     }
 
     fn account(&self, campaign: usize) -> usize {
@@ -97,7 +116,7 @@ impl Model {
 
     fn score(&self, place: usize, audience: &Audience) -> Option<i128> {
         let campaign = &self.campaigns[place];
-        let bids = [campaign.bid.impression().get(), campaign.bid.click.get()];
+        let bids = self.bids(place, audience.visitor);
         let whole = bids[0] + bids[1] + self.reserved(place);
         let today = self.now.day();
         let mine = || self.shown.iter().filter(|ad| ad.campaign == place);
@@ -108,6 +127,7 @@ impl Model {
             .filter(|other| *other != place && self.account(*other) == self.account(place));
         let out: i64 = others.map(|other| self.reserved(other)).sum();
         let may = !campaign.paused
+            && bids != [0, 0]
             && bids.iter().zip([10, 100]).all(|(bid, floor)| *bid == 0 || *bid >= floor)
             && self.spent(place, None) + whole <= campaign.budget.total.get()
             && self.spent(place, Some(today)) + whole <= campaign.budget.daily.get()
@@ -124,16 +144,16 @@ impl Model {
     }
 
     /// What a winner pays for an impression and for a click.
-    fn prices(&self, winner: usize, payable: &[(usize, i128)]) -> [i64; 2] {
+    fn prices(&self, winner: usize, visitor: u64, payable: &[(usize, i128)]) -> [i64; 2] {
         let own = payable.iter().find(|one| one.0 == winner).unwrap().1;
         let rivals = payable.iter().filter(|one| self.account(one.0) != self.account(winner));
         let next = rivals.map(|one| one.1).max().unwrap_or(0);
-        let bid = self.campaigns[winner].bid;
+        let bids = self.bids(winner, visitor);
         let pay = |bid: i64, floor: i64| {
             let second = (i128::from(bid) * next + own - 1) / own;
             i64::try_from(second).unwrap().max(floor).min(bid)
         };
-        [pay(bid.impression().get(), 10), pay(bid.click.get(), 100)]
+        [pay(bids[0], 10), pay(bids[1], 100)]
     }
 }
 
@@ -165,9 +185,13 @@ struct World {
 impl World {
     fn new() -> World {
         let campaigns = campaigns();
-        let (board, book) = (board(campaigns.clone()), book(9_000));
-        let (shown, paid, balances) = (Vec::new(), Vec::new(), [9_000, 9_000]);
-        World { model: Model { now: NOW, campaigns, shown, paid, balances }, board, book, steps: 0 }
+        let mut board = Board::new(AdTerms { clicks_per_visitor_day: CLICKS, ..terms() });
+        for (bits, campaign) in (1..).zip(&campaigns) {
+            board.put(NOW, id(bits), campaign.clone()).unwrap();
+        }
+        let (shown, paid, clicks, balances) = (Vec::new(), Vec::new(), Vec::new(), [9_000, 9_000]);
+        let model = Model { now: NOW, campaigns, shown, paid, clicks, balances };
+        World { model, board, book: book(9_000), steps: 0 }
     }
 
     fn take(&mut self, step: &Step) {
@@ -178,6 +202,7 @@ impl World {
             Step::Choose { question, visitor, seed } => self.choose(question, visitor, seed),
             Step::Confirm(place) => self.count(place, false),
             Step::Click(place) => self.count(place, true),
+            Step::Stranger(place) => self.strange(place),
             Step::Release(place) => {
                 if let Some(place) = place.checked_rem(self.model.shown.len()) {
                     self.board.lapse(now);
@@ -247,7 +272,7 @@ impl World {
         };
         let winner = usize::try_from(choice.campaign.bits()).unwrap() - 1;
         assert!(payable.iter().any(|one| one.0 == winner && Some(one.1) == best), "{choice:?} is not best");
-        let prices = self.model.prices(winner, &payable);
+        let prices = self.model.prices(winner, visitor, &payable);
         assert_eq!([choice.prices.impression.get(), choice.prices.click.get()], prices);
         self.model.shown.push(Shown {
             campaign: winner,
@@ -255,6 +280,7 @@ impl World {
             day: now.day(),
             prices,
             counted: [false; 2],
+            since: now,
             until: now + terms().impression_within,
             over: false,
         });
@@ -264,25 +290,45 @@ impl World {
         let Some(place) = place.checked_rem(self.model.shown.len()) else { return };
         let (now, before) = (self.model.now, self.model.paid.len());
         let (board, book) = (&mut self.board, &mut self.book);
-        let number = impression(place as u128);
-        let counted = if clicked { board.click(now, number, book) } else { board.confirm(now, number, book) };
-        let is_out = self.model.shown[place].is_out(now);
-        for part in 0..=usize::from(clicked) {
-            self.pay(place, part);
+        let (number, ad) = (impression(place as u128), self.model.shown[place].clone());
+        let counted = if clicked {
+            board.click(now, number, ad.visitor, book)
+        } else {
+            board.confirm(now, number, ad.visitor, book)
+        };
+        let is_out = ad.is_out(now);
+        let missing = ad.counted[..=usize::from(clicked)].iter().filter(|counted| !**counted).count();
+        let too_soon = missing > 0 && now.since(ad.since) < Span(900 * missing as u64);
+        let may_click = self.model.may_click(ad.visitor);
+        if !too_soon {
+            (0..=usize::from(clicked)).for_each(|part| self.pay(place, part));
         }
         let paid = self.model.paid.len() - before;
         match counted {
             Ok(Counted::New(happenings)) => assert_eq!(happenings.len(), paid),
             Ok(Counted::Again) | Err(AdRefusal::Book(_)) => assert!(is_out && paid == 0),
             Err(AdRefusal::NotOut) => assert!(!is_out),
+            Err(AdRefusal::TooSoon { .. }) => assert!(is_out && too_soon),
+            Err(AdRefusal::ClicksUsed) => assert!(is_out && clicked && !may_click && paid == 0),
+            Err(AdRefusal::OtherVisitor) => panic!("it was the visitor's own"),
         }
+    }
+
+    /// Somebody else shows the tokens of an ad.
+    fn strange(&mut self, place: usize) {
+        let Some(place) = place.checked_rem(self.model.shown.len()) else { return };
+        let (now, ad) = (self.model.now, &self.model.shown[place]);
+        let refusal = if ad.is_out(now) { AdRefusal::OtherVisitor } else { AdRefusal::NotOut };
+        let (number, visitor, book) = (impression(place as u128), ad.visitor + 1, &mut self.book);
+        assert_eq!(self.board.confirm(now, number, visitor, book), Err(refusal));
+        assert_eq!(self.board.click(now, number, visitor, book), Err(refusal));
     }
 
     /// Pays for an impression (0) or a click (1) of the model's, if it is still to be paid.
     fn pay(&mut self, place: usize, part: usize) {
         let now = self.model.now;
         let ad = self.model.shown[place].clone();
-        if !ad.is_out(now) || ad.counted[part] {
+        if !ad.is_out(now) || ad.counted[part] || (part == 1 && !self.model.may_click(ad.visitor)) {
             return;
         }
         let account = self.model.account(ad.campaign);
@@ -295,7 +341,9 @@ impl World {
         let ad = &mut self.model.shown[place];
         ad.counted[part] = true;
         if part == 0 {
-            ad.until = now + terms().click_within;
+            (ad.since, ad.until) = (now, now + terms().click_within);
+        } else {
+            self.model.clicks.push((ad.visitor, now.day()));
         }
     }
 

@@ -119,7 +119,8 @@ impl Twin {
         self.now += 1;
         match self.below(16) {
             0 => self.transfer(Cause::Grant, Account::Outside),
-            1..=3 => self.any_transfer(),
+            1 | 2 => self.any_transfer(),
+            3 => self.pay_out(),
             4 => self.repeat(),
             5..=9 => self.hold(),
             10..=13 => self.settle(),
@@ -133,6 +134,10 @@ impl Twin {
 
     fn any_transfer(&mut self) {
         let cause = Cause::ALL[usize::try_from(self.below(Cause::ALL.len() as u64)).unwrap()];
+        // A payout's entries follow each other.
+        if cause.name().starts_with("payout") {
+            return;
+        }
         let from = self.account();
         self.transfer(cause, from);
     }
@@ -149,6 +154,36 @@ impl Twin {
         self.agree(&made.ok().into_iter().collect::<Vec<_>>(), is_made);
         if is_made {
             self.model.transfers.insert(self.now, transfer);
+        }
+    }
+
+    /// A payout from its request to its end, with what another one has asked for beside it.
+    fn pay_out(&mut self) {
+        use Account::{Outside, PayoutRequested, PayoutSent};
+        let owner = ACCOUNTS[4 + usize::try_from(self.below(2)).unwrap()];
+        let amount = Nanos::new(self.amount());
+        let steps: &[(Cause, Account, Account)] = match self.below(4) {
+            0 => &[(Cause::PayoutCancelled, PayoutRequested, owner)],
+            1 => &[(Cause::PayoutSent, PayoutRequested, PayoutSent)],
+            2 => &[
+                (Cause::PayoutSent, PayoutRequested, PayoutSent),
+                (Cause::PayoutConfirmed, PayoutSent, Outside),
+                (Cause::PayoutReturned, Outside, owner),
+            ],
+            _ => &[
+                (Cause::PayoutSent, PayoutRequested, PayoutSent),
+                (Cause::PayoutReturned, PayoutSent, owner),
+            ],
+        };
+        let request = [(Cause::PayoutRequested, owner, PayoutRequested)];
+        for (cause, from, to) in request.iter().chain(steps) {
+            let transfer = Transfer { cause: *cause, from: *from, to: *to, amount, note: String::new() };
+            let made = self.book.transfer(Moment(self.now), &self.now.to_string(), transfer);
+            let is_made = amount > Nanos::ZERO && self.model.post(&[(*from, *to, i128::from(amount.get()))]);
+            self.agree(&made.ok().into_iter().collect::<Vec<_>>(), is_made);
+            if !is_made {
+                return;
+            }
         }
     }
 
@@ -258,10 +293,11 @@ impl Twin {
         let number = self.recent();
         let Some(transfer) = self.model.transfers.get(&number).cloned() else { return };
         let (from, to, amount) = (transfer.from, transfer.to, i128::from(transfer.amount.get()));
+        let is_correctable = transfer.cause.is_correctable();
         let id = format!("{}:{number}", transfer.cause);
         let entry = Entry { id, at: Moment(number), kind: EntryKind::Transfer(transfer) };
         let made = self.book.correct(Moment(self.now), &entry, "random");
-        let is_made = self.model.post(&[(to, from, amount)]);
+        let is_made = is_correctable && self.model.post(&[(to, from, amount)]);
         self.agree(&made.unwrap_or_default(), is_made);
         if is_made {
             // It is not repeated and not taken back again; that it cannot be is tried at once.

@@ -1,0 +1,164 @@
+//! Demand: what was asked for on this UTC day, by model family. It begins anew with the process.
+
+use std::collections::HashMap;
+
+use rekursing_protocol::Moment;
+
+use crate::{
+    model_name,
+    request::{Request, Wish},
+};
+
+/// Most families that are counted apart: names come from pages, which can invent them.
+const FAMILIES_MAX: usize = 1_000;
+
+/// Longest name that is counted apart, in bytes.
+const NAME_BYTES_MAX: usize = 200;
+
+/// Contexts by which requests are told apart: 256 tokens and its doubles.
+const SIZES: usize = 16;
+
+/// What was asked for and paid of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Asked {
+    /// Requests.
+    pub(crate) requests: u64,
+    /// Prompt tokens that were paid.
+    pub(crate) prompt_tokens: u64,
+    /// Answer tokens that were paid.
+    pub(crate) answer_tokens: u64,
+}
+
+/// Everything of one day.
+#[derive(Debug, Default)]
+pub(crate) struct Demand {
+    day: u64,
+    families: HashMap<Box<str>, Asked>,
+    requests: u64,
+    /// How many requests fit the context of this size, and none smaller.
+    by_size: [u64; SIZES],
+}
+
+impl Demand {
+    /// Counts a request.
+    pub(crate) fn asked(&mut self, now: Moment, request: &Request) {
+        self.turn(now);
+        self.requests += 1;
+        let needs = request.prompt_tokens.saturating_add(request.answer_tokens_max.unwrap_or(1));
+        self.by_size[size(needs)] += 1;
+        if let Wish::Named(model) = &request.model
+            && let Some(asked) = self.of_mut(model)
+        {
+            asked.requests += 1;
+        }
+    }
+
+    /// Counts an answer that was paid.
+    pub(crate) fn paid(&mut self, now: Moment, model: &str, prompt_tokens: u64, answer_tokens: u64) {
+        self.turn(now);
+        if let Some(asked) = self.of_mut(model) {
+            asked.prompt_tokens = asked.prompt_tokens.saturating_add(prompt_tokens);
+            asked.answer_tokens = asked.answer_tokens.saturating_add(answer_tokens);
+        }
+    }
+
+    /// Returns what was asked for and paid of a model's family today.
+    pub(crate) fn of(&self, now: Moment, model: &str) -> Asked {
+        if self.day != now.day() {
+            return Asked::default();
+        }
+        self.families.get(&*model_name::family(model)).copied().unwrap_or_default()
+    }
+
+    /// Returns all requests of today.
+    pub(crate) fn requests(&self, now: Moment) -> u64 {
+        if self.day == now.day() { self.requests } else { 0 }
+    }
+
+    /// Returns how many of today's requests a context is certainly too small for, in thousandths.
+    pub(crate) fn too_long_permille(&self, now: Moment, context: u32) -> u64 {
+        if self.day != now.day() {
+            return 0;
+        }
+        let longer: u64 = self.by_size[(size(context.into()) + 1).min(SIZES)..].iter().sum();
+        (longer * 1_000).checked_div(self.requests).unwrap_or_default()
+    }
+
+    fn of_mut(&mut self, model: &str) -> Option<&mut Asked> {
+        if model.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        let family = model_name::family(model);
+        if self.families.len() >= FAMILIES_MAX && !self.families.contains_key(&*family) {
+            return None;
+        }
+        Some(self.families.entry(family.into()).or_default())
+    }
+
+    fn turn(&mut self, now: Moment) {
+        if self.day != now.day() {
+            *self = Demand { day: now.day(), ..Demand::default() };
+        }
+    }
+}
+
+/// Returns the place of the smallest context that holds so many tokens.
+fn size(tokens: u64) -> usize {
+    let places = tokens.div_ceil(256).max(1).next_power_of_two().trailing_zeros();
+    usize::try_from(places).unwrap_or(SIZES).min(SIZES - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use rekursing_protocol::Span;
+
+    use super::*;
+    use crate::market::tests::fixture::request;
+
+    const NOW: Moment = Moment(1_000);
+
+    fn long(prompt_tokens: u64) -> Request {
+        Request { prompt_tokens, answer_tokens_max: Some(0), ..request(1) }
+    }
+
+    #[test]
+    fn requests_and_paid_tokens_are_counted_by_family_until_midnight() {
+        let mut demand = Demand::default();
+        demand.asked(NOW, &request(1));
+        demand.asked(NOW, &Request { model: Wish::Any, ..request(2) });
+        demand.paid(NOW, "Qwen/Qwen2.5-7B-Instruct-GGUF", 10, 20);
+        let expected = Asked { requests: 1, prompt_tokens: 10, answer_tokens: 20 };
+        assert_eq!(demand.of(NOW, "qwen2.5:7b-instruct"), expected);
+        assert_eq!(demand.requests(NOW), 2);
+        let tomorrow = NOW + Span::DAY;
+        assert_eq!(
+            (demand.requests(tomorrow), demand.of(tomorrow, "qwen2.5:7b-instruct")),
+            (0, Asked::default())
+        );
+        demand.asked(tomorrow, &request(3));
+        assert_eq!(demand.requests(tomorrow), 1);
+    }
+
+    #[test]
+    fn a_context_misses_the_requests_that_are_longer() {
+        let mut demand = Demand::default();
+        for tokens in [0, 256, 257, 4_096, 4_097, u64::MAX] {
+            demand.asked(NOW, &long(tokens));
+        }
+        for (context, permille) in [(256, 666), (512, 500), (4_096, 333), (8_192, 166), (u32::MAX, 0)] {
+            assert_eq!(demand.too_long_permille(NOW, context), permille, "{context}");
+        }
+        assert_eq!(Demand::default().too_long_permille(Moment(0), 1), 0);
+    }
+
+    #[test]
+    fn invented_names_are_bounded() {
+        let mut demand = Demand::default();
+        for number in 0..2 * FAMILIES_MAX {
+            demand.asked(NOW, &Request { model: Wish::Named(format!("name-{number}x")), ..request(1) });
+        }
+        demand.asked(NOW, &Request { model: Wish::Named("x".repeat(NAME_BYTES_MAX + 1)), ..request(1) });
+        assert_eq!(demand.families.len(), FAMILIES_MAX);
+        assert_eq!(demand.requests(NOW), 2 * FAMILIES_MAX as u64 + 1);
+    }
+}
