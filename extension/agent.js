@@ -1,6 +1,7 @@
 // The offscreen document: it puts up the fence, then runs the wasm agent inside it.
 
 import init, { Shell, fence } from './pkg/agent.js';
+import { sign } from './standing.js';
 
 const shell = start();
 
@@ -16,7 +17,7 @@ chrome.runtime.onMessage.addListener((message, sender, answer) => {
 
 // A panic leaves the agent unusable; the worker's alarm makes a new document within half a minute.
 addEventListener('error', () => close());
-shell.catch(() => close());
+shell.then(show, () => close());
 
 async function start() {
   const loaded = init({ module_or_path: 'pkg/agent_bg.wasm' });
@@ -43,4 +44,17 @@ async function watchBattery(agent) {
 
 async function change(stored) {
   if ((await shell).settings(JSON.stringify(stored))) chrome.runtime.sendMessage({ type: 'restart' });
+}
+
+/** Looks on as a page does, and has the worker change what the toolbar shows. */
+function show(shell) {
+  const deaf = { addListener() {} };
+  let shown;
+  const postMessage = (state) => {
+    const next = sign(state);
+    if (JSON.stringify(next) === shown) return;
+    shown = JSON.stringify(next);
+    chrome.runtime.sendMessage({ type: 'sign', sign: next });
+  };
+  shell.watch({ postMessage, onMessage: deaf, onDisconnect: deaf });
 }

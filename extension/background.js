@@ -1,10 +1,13 @@
 // The worker starts the agent's document, revives it, and does for it what only a worker may:
-// storage and request rules. It makes no request and knows no rule of the product.
+// storage, request rules, the toolbar and notifications. It makes no request and knows no rule of
+// the product.
 //
 // chrome.storage.local (docs/decisions/0002-extension-storage.md):
 //   config    the settings              written by options.js
 //   consent   {given, at}               written by popup.js and options.js
 //   paused    true or {until} while no jobs are taken, written by popup.js and the agent
+//   notices   {first, paid, needs}: false for a kind that is switched off; written by popup.js
+//   told      what the last notifications were about, written by this worker
 //   identity  who the agent is to its relay, written by the agent
 //   memory    what the agent counted and measured, written by the agent
 //
@@ -14,6 +17,7 @@
 //   fence     agent → worker {rules}: answered when these request rules stand and no others do
 //   keep      agent → worker {values}: write to storage
 //   restart   agent → worker: make the document anew
+//   sign      agent → worker {sign}: show this in the toolbar, and notify of what is new in it
 //   idle      agent → worker: answered with what Chrome says of keyboard and mouse
 //   erase     page → worker: forget everything; answered when the extension is as just installed
 //   settings  worker → agent {stored}: the owner changed something
@@ -28,11 +32,20 @@ const DOCUMENT = 'agent.html';
 // IDLE_AFTER of the agent.
 const IDLE_SECONDS = 60;
 const OWNERS_KEYS = ['config', 'consent', 'paused'];
+/** Where a click on a notification leads. */
+const PAGES = { first: 'earnings.html', paid: 'earnings.html', needs: 'welcome.html' };
 
-chrome.runtime.onInstalled.addListener(wake);
+chrome.runtime.onInstalled.addListener(({ reason }) => {
+  wake();
+  if (reason === 'install') chrome.tabs.create({ url: 'welcome.html' });
+});
 chrome.runtime.onStartup.addListener(wake);
 chrome.alarms.onAlarm.addListener(wake);
 chrome.storage.local.onChanged.addListener(tell);
+chrome.notifications.onClicked.addListener((id) => {
+  chrome.notifications.clear(id);
+  chrome.tabs.create({ url: PAGES[id] });
+});
 chrome.idle.setDetectionInterval(IDLE_SECONDS);
 chrome.idle.onStateChanged.addListener((state) => {
   // Without a document there is nobody to tell; a new one asks by itself.
@@ -49,6 +62,7 @@ const answers = {
   boot: () => chrome.storage.local.get(),
   fence: ({ rules }) => fence(rules),
   keep: ({ values }) => chrome.storage.local.set(values),
+  sign: ({ sign }) => (signing = signing.catch(() => {}).then(() => show(sign))),
   idle: () => chrome.idle.queryState(IDLE_SECONDS),
   async restart() {
     await chrome.offscreen.closeDocument().catch(() => {});
@@ -65,6 +79,8 @@ const answers = {
 };
 
 let waking;
+/** One sign after the other, so that nothing is notified twice. */
+let signing = Promise.resolve();
 
 /** Sees to it that the document is there, and that somebody looks again if it or this worker dies. */
 function wake() {
@@ -99,4 +115,25 @@ async function tell(changes) {
   const stored = await chrome.storage.local.get();
   // A document that does not listen yet has still to ask for what is stored.
   await chrome.runtime.sendMessage({ type: 'settings', stored }).catch(() => {});
+}
+
+/** Shows a sign in the toolbar and notifies of what is new in it. */
+async function show({ badge, color, title, worked, paid, needs }) {
+  await Promise.all([
+    chrome.action.setBadgeText({ text: badge }),
+    chrome.action.setBadgeBackgroundColor({ color }),
+    chrome.action.setBadgeTextColor({ color: '#ffffff' }),
+    chrome.action.setTitle({ title }),
+  ]);
+  const { told = { needs: '' }, notices = {} } = await chrome.storage.local.get(['told', 'notices']);
+  const next = { worked: worked ?? told.worked, paid: paid ?? told.paid, needs };
+  if (JSON.stringify(next) === JSON.stringify(told)) return;
+  await chrome.storage.local.set({ told: next });
+  const notify = (id, message) =>
+    notices[id] !== false &&
+    chrome.notifications.create(id, { type: 'basic', iconUrl: 'icons/128.png', title: 'Rekursing', message });
+  if (told.worked === false && next.worked) await notify('first', 'Your GPU has done its first job and earned money.');
+  if (Number(next.paid) > Number(told.paid)) await notify('paid', `A payout has arrived. Paid out in all: $${next.paid}.`);
+  if (needs && needs !== told.needs) await notify('needs', needs);
+  if (!needs) await chrome.notifications.clear('needs');
 }

@@ -1,38 +1,31 @@
 // Paints the agent's state and passes on what the owner clicks.
 
+import { count, date, draw, isNothing, lastDays, micros, thousands, usd, utcDay, write, writeUsd } from './figures.js';
+import { tell, watch } from './line.js';
+import { REMEDIES, SERVERS, remedy, standing } from './standing.js';
+
 const $ = (id) => document.getElementById(id);
 
-const SERVERS = {
-  lm_studio: 'LM Studio',
-  lm_studio_v0: 'LM Studio',
-  ollama: 'Ollama',
-  llama_cpp: 'llama.cpp',
-  generic: 'Model server',
-};
-
-const PHASES = {
-  off: ['bad', 'Not connected'],
-  preparing: ['busy', 'Getting ready'],
-  connecting: ['busy', 'Connecting to the relay'],
-  ready: ['good', 'Ready for jobs'],
-  waiting: ['warn', 'Not connected'],
-};
-
-watch();
+watch(paint);
+paintNotices();
 $('settings').addEventListener('click', () => chrome.runtime.openOptionsPage());
 $('agree').addEventListener('change', (event) => {
   chrome.storage.local.set({ consent: { given: event.target.checked, at: Date.now() } });
 });
-$('taking').addEventListener('change', (event) => {
-  chrome.storage.local.set({ paused: !event.target.checked });
+$('taking').addEventListener('change', (event) => pause(event.target.checked ? 'none' : 'said'));
+$('pause-hour').addEventListener('click', () => pause('hour'));
+$('pause-day').addEventListener('click', () => pause('tomorrow'));
+$('pause-on').addEventListener('click', () => pause('said'));
+$('remedy-button').addEventListener('click', (event) => remedy(event.target.dataset.act, tell));
+$('notices').addEventListener('change', () => {
+  const boxes = [...$('notices').querySelectorAll('input')];
+  chrome.storage.local.set({ notices: Object.fromEntries(boxes.map((box) => [box.name, box.checked])) });
 });
 
-async function watch() {
-  await chrome.runtime.sendMessage({ type: 'wake' });
-  const port = chrome.runtime.connect({ name: 'state' });
-  port.onMessage.addListener(paint);
-  port.onDisconnect.addListener(() => setTimeout(watch, 500));
-  $('retry').onclick = () => port.postMessage({ type: 'retry' });
+function pause(rest) {
+  tell('pause', { rest });
+  // The buttons go away with the pause, and the keyboard must not be left nowhere.
+  $('taking').focus();
 }
 
 function paint(state) {
@@ -43,8 +36,11 @@ function paint(state) {
   if (state.consent && document.activeElement === $('agree')) $('taking').focus();
   $('consent').hidden = state.consent;
   $('here').hidden = !state.consent;
+  $('notices').hidden = !state.consent;
   $('taking').checked = !state.paused;
+  $('pauses').hidden = state.paused;
   paintEarnings(state.earnings);
+  paintOutlook(state.outlook ?? []);
   paintMachine(state);
   $('jobs-none').hidden = state.jobs.length > 0;
   paintRows($('jobs'), state.jobs, (job) => [
@@ -64,43 +60,57 @@ function paint(state) {
       asked(model.pricing),
     ].filter(Boolean).join(' · '),
   ]);
-  document.body.dataset.painted = performance.now();
+  document.body.dataset.painted ??= performance.now();
 }
 
 function paintStatus(state) {
-  const [tone, title, remedy] = standing(state);
+  const { tone, title, text, code } = standing(state);
   $('status').dataset.tone = tone;
   write($('title'), title);
-  write($('remedy'), remedy);
-  write($('retry'), state.connection.phase === 'off' ? 'Connect again' : 'Try now');
-  $('retry').hidden = !(state.consent && ['off', 'waiting'].includes(state.connection.phase));
-}
-
-/** Says in one line how things stand: what keeps jobs away comes before how far the link is. */
-function standing({ connection, server, consent, paused, closed, jobs }) {
-  if (!consent) return ['idle', 'Off', ''];
-  const [tone, title] = PHASES[connection.phase];
-  const link = connection.reason?.text ?? '';
-  if (connection.phase === 'off' || connection.phase === 'waiting') return [tone, title, link];
-  if (server.reason?.code === 'looking') return ['busy', 'Getting ready', server.reason.text];
-  if (server.reason) return ['warn', 'No models to offer', server.reason.text];
-  if (paused) return ['idle', 'Paused', link];
-  if (closed) return ['idle', 'Waiting', link];
-  if (jobs.length > 0) return ['good', `Working on ${count(jobs.length, 'job')}`, link];
-  return [tone, title, link];
+  write($('remedy'), text);
+  const [label, act] = (state.consent && REMEDIES[code]) || ['', ''];
+  write($('remedy-button'), label);
+  $('remedy-button').dataset.act = act;
+  $('remedy-button').hidden = !act;
 }
 
 function paintEarnings(earnings) {
-  for (const span of ['today', 'total']) {
-    write($(`earned-${span}`), earnings ? `$${cents(earnings[span])}` : '–');
+  for (const span of ['today', 'week', 'total']) {
+    if (earnings) writeUsd($(`earned-${span}`), earnings[span]);
+    else write($(`earned-${span}`), '–');
     $(`earned-${span}`).dataset.usd = earnings?.[span] ?? '';
   }
-  const held = earnings && earnings.held !== '0';
+  paintSpark(earnings?.days ?? []);
+  const held = earnings && !isNothing(earnings.held);
   $('held').hidden = !held;
   if (!held) return;
-  const day = earnings.heldUntil && new Date(earnings.heldUntil).toLocaleDateString(undefined, { dateStyle: 'medium' });
-  const until = day ? `until you are trusted, at the latest until ${day}` : 'until you are trusted';
-  write($('held'), `$${cents(earnings.held)} of it is held back ${until}.`);
+  const until = earnings.heldUntil ? `until you are trusted, at the latest until ${date(earnings.heldUntil)}` : 'until you are trusted';
+  write($('held'), `${usd(earnings.held)} of it is held back ${until}.`);
+}
+
+/** Draws a bar for each of the last seven days. */
+function paintSpark(days) {
+  const most = Math.max(...days.map(Number));
+  $('spark').toggleAttribute('hidden', !(most > 0));
+  if (!(most > 0) || $('spark').dataset.days === days.join()) return;
+  $('spark').dataset.days = days.join();
+  const width = 352 / days.length;
+  const bars = days.map((amount, at) => {
+    const height = isNothing(amount) ? 1 : Math.max(3, (Number(amount) / most) * 44);
+    const name = at === days.length - 1 ? 'bar today' : 'bar';
+    return draw('rect', { class: name, x: at * width + 3, y: 44 - height, width: width - 6, height, rx: Math.min(3, height / 2) });
+  });
+  $('spark').replaceChildren(...bars);
+  const names = lastDays(days.length).map((day, at) => `${utcDay(day)} ${usd(days[at])}`);
+  $('spark').setAttribute('aria-label', `Earned in the last seven days: ${names.join(', ')}`);
+}
+
+function paintOutlook(sentences) {
+  $('why').hidden = sentences.length === 0;
+  if ($('outlook').dataset.texts === JSON.stringify(sentences)) return;
+  $('outlook').dataset.texts = JSON.stringify(sentences);
+  const items = sentences.map(({ text }) => Object.assign(document.createElement('li'), { textContent: text }));
+  $('outlook').replaceChildren(...items);
 }
 
 function paintMachine({ gpu, server }) {
@@ -109,6 +119,11 @@ function paintMachine({ gpu, server }) {
   $('gpu').title = gpu.raw;
   const found = server.address && `${SERVERS[server.kind] ?? 'Model server'} at ${server.address.replace('http://', '')}`;
   write($('server'), found ?? 'None');
+}
+
+async function paintNotices() {
+  const { notices = {} } = await chrome.storage.local.get('notices');
+  for (const box of $('notices').querySelectorAll('input')) box.checked = notices[box.name] !== false;
 }
 
 /** Paints a row for each item: name, figure at the right, detail below. Rows are kept and reused. */
@@ -124,35 +139,10 @@ function paintRows(list, items, texts) {
   items.forEach((item, at) => texts(item).forEach((text, part) => write(list.children[at].children[part], text)));
 }
 
-/** Writes only what differs, so that a screen reader is not told the same thing again. */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function count(number, noun) {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
-}
-
-/** Prints a context as servers write it: 32768 is 32k. */
-function thousands(tokens) {
-  return tokens < 1024 ? String(tokens) : `${Math.round(tokens / 1024)}k`;
-}
-
 /** Says how a model is priced. */
 function asked(pricing) {
   if (!pricing) return 'relay’s price';
-  if (pricing.per_hour) return `$${cents(pricing.per_hour)} an hour`;
+  if (pricing.per_hour) return `${usd(pricing.per_hour)} an hour`;
   const { input, output } = pricing.floor ?? pricing;
-  return `${pricing.floor ? 'market, at least ' : ''}$${micros(input)} / $${micros(output)} per 1M`;
-}
-
-/** Prints millionths of a dollar as dollars. */
-function micros(number) {
-  return cents(String(number / 1e6));
-}
-
-/** Gives a decimal number of dollars at least two decimals, and takes none away. */
-function cents(usd) {
-  const [dollars, decimals = ''] = usd.split('.');
-  return `${dollars}.${decimals.padEnd(2, '0')}`;
+  return `${pricing.floor ? 'market, at least ' : ''}${micros(input)} / ${micros(output)} per 1M`;
 }

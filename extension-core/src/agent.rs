@@ -19,13 +19,15 @@ mod purse;
 mod random;
 mod record;
 mod state;
+mod trial;
 mod view;
+mod wants;
 mod watch;
 
 use rekursing_protocol::{FailCode, Gpu, Moment, Pricing, frame::Inventory};
 
-use crate::address::Address;
-pub use command::{Ask, AskId, Command, FetchId, Post};
+use crate::{address::Address, bridge::reply::Reply};
+pub use command::{Ask, AskId, Command, Errand, FetchId, Method, Post};
 pub use config::{Config, Identity, Memory, ModelServer};
 pub use event::{Answer, Event, IDLE_AFTER, Notice};
 use gate::Gate;
@@ -39,8 +41,10 @@ use random::Random;
 use record::Records;
 pub use state::{
     ClosedView, Connection, DoneView, EarningsView, Hint, JobView, ModelView, Phase, Reason, ServerView,
-    State, Why,
+    State, TrialView, Why,
 };
+use trial::Trial;
+use wants::Wants;
 use watch::Watch;
 
 /// The owner's agent.
@@ -66,6 +70,8 @@ pub struct Agent {
     journal: Journal,
     purse: Purse,
     prospects: Prospects,
+    wants: Wants,
+    trial: Trial,
     commands: Vec<Command>,
     changed: bool,
 }
@@ -93,6 +99,8 @@ impl Agent {
             journal: Journal::default(),
             purse: Purse::default(),
             prospects: Prospects::default(),
+            wants: Wants::default(),
+            trial: Trial::default(),
             commands: Vec::new(),
             changed: false,
         }
@@ -108,6 +116,9 @@ impl Agent {
             Event::Configured(config) => self.configure(config, now),
             Event::Noticed(notice) => self.noticed(notice, now),
             Event::Retry => self.retry(now),
+            Event::Look => self.look(now),
+            Event::TryOut => self.try_out(now),
+            Event::Wanted { page, text } => self.wanted(page, text),
             Event::Probe => self.watch.probe(now),
             Event::Tick => self.jobs.tick(now),
             Event::SocketOpen => self.socket_open(now),
@@ -117,11 +128,25 @@ impl Agent {
             Event::Answered { id, answer } => self.answered(id, answer, now),
             // The answers of jobs are what happens most; nothing else depends on them.
             Event::FetchHead { id, status, content_type } => {
-                return self.jobs.with(id, |reply| reply.head(status, content_type, now));
+                if !self.trial.with(id, |reply| reply.head(status, content_type, now)) {
+                    return self.jobs.with(id, |reply| reply.head(status, content_type, now));
+                }
             }
-            Event::FetchBytes { id, bytes } => return self.jobs.with(id, |reply| reply.feed(bytes, now)),
-            Event::FetchEnd { id } => self.jobs.fetch_ended(id, now),
-            Event::FetchFailed { id } => self.jobs.fetch_broke(id),
+            Event::FetchBytes { id, bytes } => {
+                if !self.trial.with(id, |reply| reply.feed(bytes, now)) {
+                    return self.jobs.with(id, |reply| reply.feed(bytes, now));
+                }
+            }
+            Event::FetchEnd { id } => {
+                if !self.trial.with(id, |reply| reply.end(now)) {
+                    self.jobs.fetch_ended(id, now);
+                }
+            }
+            Event::FetchFailed { id } => {
+                if !self.trial.with(id, Reply::broke) {
+                    self.jobs.fetch_broke(id);
+                }
+            }
             Event::Stopped => {
                 self.keep();
                 self.shut();
@@ -147,19 +172,20 @@ impl Agent {
     /// Returns when [`Event::Tick`] is due, if nothing else happens before.
     pub fn wake_at(&self) -> Option<Moment> {
         if !self.is_active() {
-            return None;
+            return [self.look_wakes_at(), self.trial.wake_at()].into_iter().flatten().min();
         }
         let link = self.link.wake_at(self.jobs.is_empty());
         let asks = [self.purse.inquiry.wake_at(), self.prospects.inquiry.wake_at()];
         let asks = asks.into_iter().flatten().min().filter(|_| self.link.is_ready());
         let own = [self.gate.wake_at(), self.keeping.wake_at(), self.watch.wake_at(), self.jobs.wake_at()];
-        own.into_iter().chain([link, asks]).flatten().min()
+        own.into_iter().chain([link, asks, self.trial.wake_at()]).flatten().min()
     }
 
     /// Does what is due.
     fn advance(&mut self, now: Moment) {
+        self.advance_trial(now);
         if !self.is_active() {
-            return;
+            return self.advance_look(now);
         }
         self.advance_watch(now);
         self.advance_gate(now);
@@ -184,6 +210,9 @@ impl Agent {
         if old.consent && !self.config.consent {
             return self.shut();
         }
+        if self.config.consent {
+            self.wants.stop_looking();
+        }
         if old.relay != self.config.relay {
             self.leave_relay();
         }
@@ -206,6 +235,8 @@ impl Agent {
     fn shut(&mut self) {
         self.leave_relay();
         self.watch = Watch::default();
+        self.wants.stop_looking();
+        self.stop_trial();
         self.changed = true;
     }
 
@@ -220,6 +251,8 @@ impl Agent {
             self.purse_filled(answer, now);
         } else if self.prospects.inquiry.awaits(id) {
             self.prospects_told(answer, now);
+        } else if self.wants.awaits(id) {
+            self.want_answered(id, answer);
         }
     }
 

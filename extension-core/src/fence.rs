@@ -51,7 +51,8 @@ impl Fence {
         let mut rules = Rules { extension, list: Vec::new() };
         rules.add(1, json!({"type": "block"}), None, &KINDS, &[]);
         if let Some(relay) = &self.relay {
-            rules.add(2, json!({"type": "allow"}), Some(relay.http()), &["xmlhttprequest"], &["get", "post"]);
+            let methods = ["get", "post", "put", "delete"];
+            rules.add(2, json!({"type": "allow"}), Some(relay.http()), &["xmlhttprequest"], &methods);
             rules.add(2, json!({"type": "allow"}), Some(relay.socket()), &["websocket"], &[]);
         }
         for server in &self.servers {
@@ -156,7 +157,7 @@ mod tests {
             short(&fence(&[LM_STUDIO, "nonsense"]).rules("abc", &[])),
             [
                 "1 block  everything",
-                "2 allow get+post |https://relay.example/",
+                "2 allow get+post+put+delete |https://relay.example/",
                 "2 allow  |wss://relay.example/",
                 "2 allow get |http://127.0.0.1:1234/",
                 "2 allow post |http://127.0.0.1:1234/",

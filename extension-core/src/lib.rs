@@ -11,6 +11,7 @@ pub mod fence;
 pub mod gpu;
 #[cfg(all(feature = "native", not(target_arch = "wasm32")))]
 pub mod native;
+pub mod receipt;
 pub mod settings;
 #[cfg(target_arch = "wasm32")]
 pub mod web;

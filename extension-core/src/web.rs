@@ -28,6 +28,7 @@ use crate::{
     agent::{Agent, Command, Config, Event, FetchId, Notice},
     choices::Zone,
     fence::Fence,
+    receipt::Verdict,
     settings::{Form, Stored, without_secrets},
 };
 
@@ -56,6 +57,13 @@ pub fn form(stored: &str) -> String {
 #[wasm_bindgen]
 pub fn check(form: &str) -> String {
     json(&serde_json::from_str::<Form>(form).unwrap_or_default().check())
+}
+
+/// Tells whether a receipt holds against the relay's list of keys, both as JSON texts: `holds`,
+/// `broken`, `unknown_key` or `unreadable`.
+#[wasm_bindgen]
+pub fn verdict(receipt: &str, keys: &str) -> String {
+    Verdict::of(receipt, keys).name().to_owned()
 }
 
 /// Returns what storage holds as a text for its owner to keep, with secrets or without.
@@ -180,6 +188,8 @@ impl Inner {
                 self.socket.take().into_iter().for_each(|socket| socket.close(code));
             }
             Command::Ask(ask) => exchange::begin(self, ask),
+            Command::Errand(errand) => exchange::begin_errand(self, errand),
+            Command::Tell { page, text } => pages::tell(self, page, &text),
             Command::Post(post) => fetch::begin(self, post),
             Command::Pause(id) => self.fetch(id, fetch::Fetch::pause),
             Command::Resume(id) => self.fetch(id, fetch::Fetch::resume),

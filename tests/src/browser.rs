@@ -199,6 +199,15 @@ impl Browser {
         Ok(found.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect())
     }
 
+    /// Lets files that pages save land in this folder.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn save_to(&self, folder: &Path) -> Result<()> {
+        let params = json!({"behavior": "allow", "downloadPath": folder});
+        self.cdp.call("Browser.setDownloadBehavior", params).await.map(|_| ())
+    }
+
     /// Kills the browser as a crash would.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ pub fn python() -> Result<PathBuf> {
     present(outfit().join("venv/bin/python"))
 }
 
-/// Returns the folder from which Node finds the OpenAI SDK.
+/// Returns the folder of the packages for Node: the OpenAI SDK and axe.
 ///
 /// # Errors
 /// Fails when `cargo xtask test` has not set it up.

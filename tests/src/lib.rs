@@ -14,6 +14,7 @@ pub mod model_server;
 pub mod node;
 pub mod owner;
 pub mod process;
+pub mod recorded;
 pub mod relay;
 pub mod scene;
 pub mod script;

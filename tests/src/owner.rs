@@ -156,7 +156,11 @@ impl Owner {
         node::earnings(relay, &plugin, &secret).await
     }
 
-    async fn open(&self, page: &str) -> Result<Tab> {
+    /// Opens one of the extension's pages.
+    ///
+    /// # Errors
+    /// Fails when it does not load.
+    pub async fn open(&self, page: &str) -> Result<Tab> {
         self.browser.open(&format!("chrome-extension://{}/{page}", self.extension)).await
     }
 }

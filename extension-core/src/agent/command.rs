@@ -29,6 +29,30 @@ pub struct Ask {
     pub answer_bytes_max: usize,
 }
 
+/// How a request is meant, in HTTP's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Does.
+    Post,
+    /// Sets.
+    Put,
+    /// Removes.
+    Delete,
+}
+
+/// An exchange with the relay for one of the owner's pages. Its answer comes back as that of an [`Ask`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errand {
+    /// Where to, with what, and how long.
+    pub ask: Ask,
+    /// The method; the ask's body does not tell it.
+    pub method: Method,
+    /// What to send as `Idempotency-Key`.
+    pub once: Option<String>,
+}
+
 /// A job's one `POST` to the local server. Its answer comes back as it arrives, in
 /// [`super::Event::FetchHead`], [`super::Event::FetchBytes`] and [`super::Event::FetchEnd`]
 /// or [`super::Event::FetchFailed`].
@@ -59,6 +83,15 @@ pub enum Command {
     CloseSocket(u16),
     /// Begin a short HTTP exchange.
     Ask(Ask),
+    /// Begin an exchange for a page. Only a shell that hands in [`super::Event::Wanted`] gets it.
+    Errand(Errand),
+    /// Send a page this JSON text. Only a shell that hands in [`super::Event::Wanted`] gets it.
+    Tell {
+        /// Which page, as the event named it.
+        page: u64,
+        /// The text.
+        text: String,
+    },
     /// Begin a job's fetch.
     Post(Post),
     /// Stop reading this fetch's body until [`Command::Resume`], so that the server feels it.

@@ -64,6 +64,17 @@ pub enum Event<'a> {
     Noticed(Notice),
     /// The owner asks to try again now, also after a close that stopped the agent.
     Retry,
+    /// The owner asks to look for model servers, perhaps before saying yes.
+    Look,
+    /// The owner asks for a self-test of the model, perhaps before saying yes.
+    TryOut,
+    /// A page of the owner's wants something of the relay.
+    Wanted {
+        /// The shell's name for the page.
+        page: u64,
+        /// What, as a JSON text.
+        text: &'a str,
+    },
     /// The owner asks to look at the model servers now.
     Probe,
     /// [`super::Agent::wake_at`] has come. Harmless at any other time.

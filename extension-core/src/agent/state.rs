@@ -32,6 +32,8 @@ pub struct State {
     pub earnings: Option<EarningsView>,
     /// Why jobs do not come, the weightiest first, by the relay.
     pub outlook: Vec<Hint>,
+    /// The last self-test, once there was one.
+    pub trial: Option<TrialView>,
     /// Jobs at once, as the owner set it.
     pub slots: u16,
     /// Whether the owner takes no new jobs.
@@ -277,12 +279,32 @@ pub struct JobView {
     pub tokens_per_second: u32,
 }
 
+/// A self-test: one short job of the owner's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrialView {
+    /// The model.
+    pub model: String,
+    /// Whether it still runs.
+    pub running: bool,
+    /// Tokens per second.
+    pub tokens_per_second: Option<u32>,
+    /// Milliseconds to the first token.
+    pub first_token_ms: Option<u32>,
+    /// Why it failed, in a sentence for the owner.
+    pub failed: Option<String>,
+}
+
 /// What was earned, by the relay's ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EarningsView {
     /// Earned since midnight UTC.
     pub today: Nanos,
+    /// Earned today and in the six days before.
+    pub week: Nanos,
+    /// What each of these seven days earned, oldest first.
+    pub days: [Nanos; 7],
     /// Earned in all.
     pub total: Nanos,
     /// What can be paid out.
@@ -291,6 +313,8 @@ pub struct EarningsView {
     pub held: Nanos,
     /// When the last of it is due, if nobody trusts the owner before.
     pub held_until: Option<Moment>,
+    /// What has arrived by payouts.
+    pub paid: Nanos,
     /// Jobs paid in all.
     pub jobs: u64,
 }

@@ -6,4 +6,6 @@ mod limits;
 mod link;
 mod server;
 mod servers;
+mod trial;
+mod wants;
 mod world;

@@ -33,6 +33,7 @@ impl Agent {
             jobs: self.jobs.iter().map(|job| view(job, now)).collect(),
             earnings: self.purse.seen().cloned(),
             outlook: self.hints(),
+            trial: self.trial.seen().cloned(),
             slots: self.config.slots,
             paused: paused.is_some(),
             paused_until: match self.config.paused {
@@ -61,7 +62,7 @@ impl Agent {
     }
 
     fn server_reason(&self) -> Option<Why> {
-        if !self.config.consent {
+        if !self.config.consent && !self.wants.is_looking() {
             return Some(Why::NoConsent);
         }
         let withheld = || {
@@ -75,7 +76,7 @@ impl Agent {
     fn servers_seen(&self) -> Vec<ServerView> {
         let mut servers: Vec<ServerView> =
             self.watch.places().iter().filter(|place| place.address().is_some()).map(server).collect();
-        if !self.config.consent {
+        if !self.config.consent && !self.wants.is_looking() {
             servers.iter_mut().for_each(|server| server.reason = Some(Why::NoConsent.reason()));
         }
         servers

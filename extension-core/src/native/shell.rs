@@ -234,6 +234,8 @@ impl Shell {
                 // No flag limits tokens or asks for the cost of power, so nothing is counted.
                 Command::Remember(_) => {}
                 Command::Changed => self.unseen = true,
+                // Pages want things, and none looks on here.
+                Command::Errand(_) | Command::Tell { .. } => {}
             }
         }
         if let Some(farewell) = farewell {

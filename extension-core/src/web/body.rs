@@ -9,23 +9,38 @@ use web_sys::{
 };
 
 use super::window;
+use crate::agent::Method;
 
-/// Sends a request: a `POST` of JSON when there is a body, else a `GET`. Nothing of the browser's
-/// own goes along, and a redirect is an error.
-pub(super) async fn send(
-    url: &str,
-    bearer: Option<&str>,
-    body: Option<&str>,
-    signal: &AbortSignal,
-) -> Result<Response, JsValue> {
+/// What is sent.
+pub(super) struct Outgoing<'a> {
+    pub(super) method: Method,
+    pub(super) url: &'a str,
+    pub(super) bearer: Option<&'a str>,
+    /// A JSON text.
+    pub(super) body: Option<&'a str>,
+    /// What to send as `Idempotency-Key`.
+    pub(super) once: Option<&'a str>,
+}
+
+/// Sends a request. Nothing of the browser's own goes along, and a redirect is an error.
+pub(super) async fn send(outgoing: &Outgoing<'_>, signal: &AbortSignal) -> Result<Response, JsValue> {
+    let Outgoing { method, url, bearer, body, once } = *outgoing;
     let headers = Headers::new()?;
     if let Some(bearer) = bearer {
         headers.set("Authorization", &format!("Bearer {bearer}"))?;
     }
+    if let Some(once) = once {
+        headers.set("Idempotency-Key", once)?;
+    }
     let init = RequestInit::new();
+    init.set_method(match method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+    });
     if let Some(body) = body {
         headers.set("Content-Type", "application/json")?;
-        init.set_method("POST");
         init.set_body(&body.into());
     }
     init.set_headers(&headers);

@@ -52,6 +52,11 @@ pub(super) fn value(json: &str) -> JsValue {
     JSON::parse(json).unwrap_or(JsValue::NULL)
 }
 
+/// Writes a JavaScript value as a JSON text; empty where it is none.
+pub(super) fn text(value: &JsValue) -> String {
+    JSON::stringify(value).map(String::from).unwrap_or_default()
+}
+
 fn set(object: &Object, key: &str, value: &JsValue) {
     Reflect::set(object, &key.into(), value).expect("a plain object takes every key");
 }

@@ -13,7 +13,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::AbortController;
 
 use super::{Inner, body, window};
-use crate::agent::{Event, FetchId, Post};
+use crate::agent::{Event, FetchId, Method, Post};
 
 /// How often a clogged socket is looked at, in milliseconds.
 const LOOK_EVERY_MS: i32 = 20;
@@ -75,8 +75,14 @@ pub(super) fn begin(inner: &Rc<Inner>, post: Post) {
 async fn run(inner: &Rc<Inner>, post: &Post) -> Result<(), JsValue> {
     let id = post.id;
     let fetch = known(inner, id)?;
-    let response =
-        body::send(&post.url, post.bearer.as_deref(), Some(&post.body), &fetch.controller.signal()).await?;
+    let outgoing = body::Outgoing {
+        method: Method::Post,
+        url: &post.url,
+        bearer: post.bearer.as_deref(),
+        body: Some(&post.body),
+        once: None,
+    };
+    let response = body::send(&outgoing, &fetch.controller.signal()).await?;
     let content_type = response.headers().get("Content-Type")?.unwrap_or_default();
     let stream = body::Body::of(&response)?;
     known(inner, id)?;

@@ -1,4 +1,4 @@
-//! Pages of the extension that look on: popup and options.
+//! Pages of the extension that look on, ask the agent to act, and want answers of the relay.
 
 use std::{
     cell::{Cell, RefCell},
@@ -46,9 +46,12 @@ pub(super) fn watch(inner: &Rc<Inner>, port: chrome::Port) {
             let word = |key: &str| Reflect::get(&message, &key.into()).ok().and_then(|word| word.as_string());
             match word("type").as_deref() {
                 Some("retry") => inner.on(Event::Retry),
+                Some("look") => inner.on(Event::Look),
+                Some("try") => inner.on(Event::TryOut),
+                Some("want") => inner.on(Event::Wanted { page: id, text: &chrome::text(&message) }),
                 Some("probe") => inner.on(Event::Probe),
                 Some("pause") => pause(&word("rest").unwrap_or_default()),
-                _ => {}
+                Some(_) | None => {}
             }
         })
     };
@@ -85,6 +88,13 @@ pub(super) fn changed(inner: &Rc<Inner>) {
     }
     if !state.jobs.is_empty() && !inner.pages.due.replace(true) {
         later(inner);
+    }
+}
+
+/// Sends a page this JSON text, if the page is still there.
+pub(super) fn tell(inner: &Rc<Inner>, id: u64, text: &str) {
+    if let Some(page) = inner.pages.open.borrow().iter().find(|page| page.id == id) {
+        let _ = page.port.post_message(&chrome::value(text));
     }
 }
 

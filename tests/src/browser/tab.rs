@@ -25,6 +25,27 @@ impl Tab {
         Ok(Tab { cdp: cdp.clone(), target: target.to_owned(), session: session.to_owned() })
     }
 
+    /// Runs a script before those of each page that the tab is sent to from here on.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn before_all(&self, script: &str) -> Result<()> {
+        self.cdp.call_in(&self.session, "Page.enable", json!({})).await?;
+        let params = json!({"source": script});
+        let method = "Page.addScriptToEvaluateOnNewDocument";
+        self.cdp.call_in(&self.session, method, params).await.map(|_| ())
+    }
+
+    /// Sends the tab to another page and waits until that is there.
+    ///
+    /// # Errors
+    /// Fails when it does not load.
+    pub async fn go(&self, url: &str) -> Result<()> {
+        self.cdp.call_in(&self.session, "Page.navigate", json!({"url": url})).await?;
+        let there = format!("location.href === {} && document.readyState === 'complete'", json!(url));
+        self.until(&there).await
+    }
+
     /// Evaluates an expression, waits for its promise if it is one, and returns its value.
     ///
     /// # Errors
@@ -124,6 +145,8 @@ impl Tab {
     /// # Errors
     /// Fails when there is no picture or no file.
     pub async fn screenshot(&self, path: &Path) -> Result<()> {
+        // Chromium draws only the tab in front.
+        self.cdp.call_in(&self.session, "Page.bringToFront", json!({})).await?;
         let shot =
             self.cdp.call_in(&self.session, "Page.captureScreenshot", json!({"format": "png"})).await?;
         let bytes = STANDARD.decode(shot["data"].as_str().context("no picture")?)?;

@@ -1,26 +1,31 @@
-//! Node and the official OpenAI SDK for it, which the tests speak to `/v1` with.
+//! Node with the official OpenAI SDK, which the tests speak to `/v1` with, and axe, which finds what
+//! keeps people from using a page.
 
 use anyhow::{Context, Result};
 
 use super::{apt_install, folder, on_path, quiet};
 use crate::say;
 
-const SDK: &str = "openai@6.49.0";
+/// What is fetched, and in which version.
+const PACKAGES: [(&str, &str); 2] = [("openai", "6.49.0"), ("axe-core", "4.14.1")];
 
-/// Finds Node and sets up the SDK.
+/// Finds Node and sets up the packages.
 pub(crate) fn node() -> Result<()> {
     let folder = folder()?.join("node");
     if on_path("node").is_none() || on_path("npm").is_none() {
         apt_install(&["nodejs", "npm"]);
     }
     let npm = on_path("npm").context("there is no Node: install `nodejs` and `npm` and try again")?;
-    if folder.join("node_modules/openai/package.json").is_file() {
+    let is_there = |name: &str| folder.join("node_modules").join(name).join("package.json").is_file();
+    if PACKAGES.iter().all(|(name, _)| is_there(name)) {
         return Ok(());
     }
-    say(&format!("setting up {SDK} in {}", folder.display()));
+    let wanted = PACKAGES.map(|(name, version)| format!("{name}@{version}"));
+    say(&format!("setting up {} in {}", wanted.join(" and "), folder.display()));
     std::fs::create_dir_all(&folder)?;
     let prefix = folder.display().to_string();
-    quiet(&npm, ["install", "--prefix", &prefix, "--no-audit", "--no-fund", "--save-exact", SDK])
-        .context("could not fetch the OpenAI SDK from the npm registry")?;
+    let install = ["install", "--prefix", &prefix, "--no-audit", "--no-fund", "--save-exact"];
+    quiet(&npm, install.into_iter().chain(wanted.iter().map(String::as_str)))
+        .context("could not fetch the packages from the npm registry")?;
     Ok(())
 }

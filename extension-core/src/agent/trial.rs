@@ -1,0 +1,151 @@
+//! The self-test: one short job of the owner's own, which shows how fast the model answers here.
+//!
+//! It goes to the model server and nowhere else, and the relay hears nothing of it.
+
+use rekursing_protocol::{FailCode, Moment, OfferKind, Span, frame::Call};
+use serde_json::json;
+
+use super::{Agent, Command, FetchId, Post, TrialView, watch::Having};
+use crate::bridge::{
+    fault::Fault,
+    reply::{CREDIT_BYTES_MAX, Reply, Step, Terms},
+    request,
+};
+
+/// What is asked: every model knows how to go on.
+const QUESTION: &str = "Count from one to one hundred in words.";
+
+/// Longest answer in tokens: a few seconds of a slow model.
+const ANSWER_TOKENS_MAX: u32 = 100;
+
+/// A model that is loaded on demand may take so long for its first token.
+const FIRST_TOKEN: Span = Span::secs(120);
+const IDLE: Span = Span::secs(30);
+const TOTAL: Span = Span::secs(180);
+
+/// Longest piece of the answer, whose words are thrown away.
+const PIECE_BYTES_MAX: usize = 64 << 10;
+
+/// The self-test that runs, and what the last one showed.
+#[derive(Debug, Default)]
+pub(super) struct Trial {
+    running: Option<(FetchId, Reply)>,
+    seen: Option<TrialView>,
+}
+
+impl Trial {
+    pub(super) fn seen(&self) -> Option<&TrialView> {
+        self.seen.as_ref()
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Moment> {
+        self.running.as_ref().and_then(|(_, reply)| reply.deadline())
+    }
+
+    /// Changes the reply of the self-test, if this is its fetch; tells whether it was.
+    pub(super) fn with(&mut self, id: FetchId, change: impl FnOnce(&mut Reply)) -> bool {
+        let Some((_, reply)) = self.running.as_mut().filter(|(fetch, _)| *fetch == id) else { return false };
+        change(reply);
+        true
+    }
+}
+
+impl Agent {
+    /// Begins a self-test of the first model that writes text, unless one runs.
+    pub(super) fn try_out(&mut self, now: Moment) {
+        if self.trial.running.is_some() {
+            return;
+        }
+        let Some(offer) = self.watch.offers().into_iter().find(|offer| offer.kind == OfferKind::Text) else {
+            return;
+        };
+        let Some(Having { server, model, token, .. }) = self.watch.server_for(&offer.model, &self.jobs)
+        else {
+            return;
+        };
+        let fields = json!({
+            "messages": [{"role": "user", "content": QUESTION}], "max_tokens": ANSWER_TOKENS_MAX, "temperature": 0,
+        });
+        let Ok(request) = request::build(Call::Chat, &model.id, true, &fields.to_string()) else { return };
+        let terms = Terms {
+            call: Call::Chat,
+            stream: true,
+            server: server.kind,
+            credit: CREDIT_BYTES_MAX,
+            piece_bytes_max: PIECE_BYTES_MAX,
+            first_token: FIRST_TOKEN,
+            idle: IDLE,
+            total: TOTAL,
+        };
+        let (url, bearer) = (format!("{}{}", server.address, request.path), token.cloned());
+        let id = FetchId(self.fresh_id());
+        self.commands.push(Command::Post(Post { id, url, bearer, body: request.body }));
+        self.trial.running = Some((id, Reply::new(terms, now)));
+        self.trial.seen = Some(TrialView {
+            model: offer.model,
+            running: true,
+            tokens_per_second: None,
+            first_token_ms: None,
+            failed: None,
+        });
+        self.changed = true;
+    }
+
+    /// Takes the steps of the self-test's reply.
+    pub(super) fn advance_trial(&mut self, now: Moment) {
+        let Some((fetch, mut reply)) = self.trial.running.take() else { return };
+        reply.tick(now);
+        while let Some(step) = reply.step() {
+            match step {
+                Step::Piece(_) => {}
+                Step::Pause => self.commands.push(Command::Pause(fetch)),
+                Step::Resume => self.commands.push(Command::Resume(fetch)),
+                Step::Done(_) => return self.end_trial(fetch, &reply, None),
+                Step::Failed(fault) => return self.end_trial(fetch, &reply, Some(&fault)),
+            }
+        }
+        self.trial.running = Some((fetch, reply));
+    }
+
+    fn end_trial(&mut self, fetch: FetchId, reply: &Reply, fault: Option<&Fault>) {
+        // A body that has ended is not known to the shell any more, and an abort of it does nothing.
+        self.commands.push(Command::Abort(fetch));
+        let rate = reply.measure().millitokens_per_second().map(|rate| rate / 1_000);
+        let first = reply.measure().first_token().map(|first| first.0);
+        if let Some(seen) = &mut self.trial.seen {
+            seen.running = false;
+            seen.tokens_per_second = rate.and_then(|rate| u32::try_from(rate).ok());
+            seen.first_token_ms = first.and_then(|first| u32::try_from(first).ok());
+            seen.failed = fault.map(|fault| sentence(fault.code).to_owned());
+        }
+        self.changed = true;
+    }
+
+    /// Breaks a self-test off.
+    pub(super) fn stop_trial(&mut self) {
+        let running = std::mem::take(&mut self.trial).running;
+        self.commands.extend(running.map(|(fetch, _)| Command::Abort(fetch)));
+    }
+}
+
+/// Says to the owner why the self-test failed.
+fn sentence(code: FailCode) -> &'static str {
+    match code {
+        FailCode::Busy | FailCode::Paused => "The model server is busy. Try again in a moment.",
+        FailCode::ModelMissing => "The model server does not know this model any more.",
+        FailCode::ModelLoading => "The model is being loaded. Try again in a moment.",
+        FailCode::ModelCrashed => "The model crashed. Load it again in your model server.",
+        FailCode::Unreachable => "The model server does not answer.",
+        FailCode::Unauthorized => "The model server wants an API token.",
+        FailCode::Stalled => "The model took too long. A smaller one may fit your GPU better.",
+        FailCode::Empty => "The model answered nothing. Try another one.",
+        FailCode::ContextOverflow
+        | FailCode::BadRequest
+        | FailCode::ServerError
+        | FailCode::Malformed
+        | FailCode::Cut
+        | FailCode::Refused
+        | FailCode::TooLarge
+        | FailCode::Cancelled => "The model server failed. Its own log may say why.",
+    }
+}

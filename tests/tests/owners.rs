@@ -1,0 +1,239 @@
+//! What an owner does on the extension's pages, with the real agent before a real relay.
+
+use anyhow::{Context, Result, bail};
+use rekursing_tests::{
+    browser::{Tab, Window},
+    eventually,
+    owner::Owner,
+    relay::{FREE, Relay},
+    scene::{ask, text},
+    script::{Dialect, MODEL, Reply, Script, Step},
+};
+use serde_json::{Value, json};
+
+/// Nothing is held back.
+const FREELY: &str = "
+[money]
+holdback_permille = 0
+";
+
+/// Waits until a part of a page shows these words.
+async fn shows(tab: &Tab, selector: &str, words: &str) -> Result<()> {
+    let words = json!(words);
+    let shown = tab.until(&format!("document.querySelector('{selector}').innerText.includes({words})")).await;
+    if shown.is_err() {
+        bail!("no {words} in {selector} of this page: {}", tab.eval("document.body.innerText").await?);
+    }
+    Ok(())
+}
+
+/// A relay whose page has 100 dollars, and an owner who wants a cent for each token and has had two
+/// jobs of some dollars.
+async fn earning() -> Result<(Script, Relay, Owner)> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    // It tells no usage, so the relay's own count of the prompt is what is paid.
+    script.always(Reply::steps(vec![Step::token("well"), Step::finish("stop"), Step::done()]));
+    let (relay, key) = Relay::funded(&format!("{FREE}{FREELY}"), "100.00").await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let popup = owner.popup().await?;
+    let dear = "chrome.storage.local.get('config').then(({ config }) => chrome.storage.local.set({ config: \
+                { ...config, price: { input: 10_000_000_000, output: 10_000_000_000 } } }))";
+    popup.eval(dear).await?;
+    shows(&popup, "#models", "$10000.00").await?;
+    let page = relay.customer(&key);
+    let mut question = ask(&"hello ".repeat(600));
+    question["maxPrice"] = json!(10_000);
+    for _ in 0..2 {
+        let mut stream = page.stream("/api/llm/inference", &question).await?;
+        assert_eq!(text(&stream.events().await?), "well");
+    }
+    let paid = || async { Ok((owner.earnings(&relay).await?.jobs == 2).then_some(())) };
+    eventually("two jobs are paid", paid).await?;
+    popup.close().await?;
+    Ok((script, relay, owner))
+}
+
+#[tokio::test]
+async fn the_first_run_goes_from_install_to_ready_by_clicks_and_nothing_connects_before_yes() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::undecided(Window::Headless).await?;
+    let url = format!("chrome-extension://{}/welcome.html", owner.extension());
+    owner.browser().target("page", &url).await.context("installing opens no welcome page")?;
+    owner.set(&relay.url("http"), &script.url()).await?;
+    let welcome = owner.open("welcome.html").await?;
+    shows(&welcome, "#server", "Not looked for yet").await?;
+    assert_eq!(script.paths(), Vec::<String>::new(), "nobody has asked to look for a server");
+
+    script.set_loaded(false);
+    welcome.click("#look").await?;
+    shows(&welcome, "#trouble", "no model loaded").await?;
+    shows(&welcome, "#trouble-how", "Load a model").await?;
+    script.set_loaded(true);
+    shows(&welcome, "#server", "LM Studio").await?;
+    shows(&welcome, "#models", MODEL).await?;
+    assert!(script.jobs().is_empty());
+    welcome.click("#try").await?;
+    shows(&welcome, "#tried", "tokens per second, the first after").await?;
+    assert_eq!(script.jobs().len(), 1);
+    assert_eq!(relay.stats().await?["plugins"], 0);
+
+    welcome.click("#agree").await?;
+    shows(&welcome, "#standing", "Ready for jobs").await?;
+    assert_eq!(relay.stats().await?["plugins"], 1);
+    drop(script);
+    shows(&welcome, "#trouble", "Nothing answers").await?;
+    shows(&welcome, "#trouble-how", "Start the server").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_earnings_page_shows_the_relays_figures_and_checks_its_receipts() -> Result<()> {
+    let (_script, relay, owner) = earning().await?;
+    let earnings = owner.earnings(&relay).await?;
+    let page = owner.open("earnings.html").await?;
+    page.until("document.querySelector('#recent').children.length === 2").await?;
+    for (field, amount) in [
+        ("available", earnings.available),
+        ("held", earnings.held),
+        ("in-payout", earnings.in_payout),
+        ("paid", earnings.paid),
+        ("total", earnings.total),
+    ] {
+        let shown = page.eval(&format!("document.querySelector('#{field}').dataset.usd")).await?;
+        assert_eq!(shown, json!(amount.to_string()), "{field}");
+    }
+    shows(&page, "#models", MODEL).await?;
+    shows(&page, "#reading", "2 jobs").await?;
+    let back =
+        "(day => { day.stepDown(); day.dispatchEvent(new Event('input')); })(document.querySelector('#day'))";
+    page.eval(back).await?;
+    shows(&page, "#reading", "0 jobs").await?;
+
+    page.click("#recent button").await?;
+    shows(&page, "#verdict", "The signature holds").await?;
+    shows(&page, "#receipt-fields", &earnings.recent[0].job_id.to_string()).await?;
+    assert!(page.eval("fetch('http://127.0.0.1:1/')").await.is_err(), "the page itself asks nobody");
+    let stored =
+        page.eval("chrome.storage.local.get('identity').then(({ identity }) => identity.secret)").await?;
+    let text = page.eval("document.documentElement.outerHTML").await?;
+    assert!(!text.as_str().unwrap_or_default().contains(stored.as_str().context("no secret")?));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_payout_is_made_once_its_cost_is_accepted_and_can_be_taken_back() -> Result<()> {
+    let (_script, relay, owner) = earning().await?;
+    let before = owner.earnings(&relay).await?.available;
+    let page = owner.open("earnings.html").await?;
+    page.until("document.querySelector('#way').options.length === 3").await?;
+    page.fill("#destination", "ada@example.com").await?;
+    page.click("#method [type=submit]").await?;
+    shows(&page, "#payouts-notice", "Done.").await?;
+    page.click("#order [type=submit]").await?;
+    shows(&page, "#quote", "$0.25 is the cost").await?;
+    assert_eq!(owner.earnings(&relay).await?.in_payout.to_string(), "0", "a question moves nothing");
+
+    page.click("#accept").await?;
+    shows(&page, "#made", "Asked for").await?;
+    let during = owner.earnings(&relay).await?;
+    assert!(during.in_payout.get() > 0 && during.available < before, "{during:?}");
+    page.click("#made button").await?;
+    shows(&page, "#made", "Taken back").await?;
+    assert_eq!(owner.earnings(&relay).await?.available, before);
+
+    page.click("#forget").await?;
+    page.until("document.querySelector('#order').hidden").await?;
+    page.fill("#destination", "nobody").await?;
+    page.click("#method [type=submit]").await?;
+    page.until("document.querySelector('#payouts-notice').dataset.tone === 'bad'").await?;
+    let folder = tempfile::tempdir()?;
+    owner.browser().save_to(folder.path()).await?;
+    let month = page.eval("document.querySelector('#month').value").await?;
+    let month = month.as_str().context("no month")?;
+    for (format, line) in [
+        ("csv", format!("{month},available,closing,,,,{before}")),
+        ("json", format!("\"closing\":\"{before}\"")),
+    ] {
+        page.click(&format!("#{format}")).await?;
+        let file = folder.path().join(format!("rekursing-{month}.{format}"));
+        let saved = || async { Ok(std::fs::read_to_string(&file).ok().filter(|text| text.contains(&line))) };
+        eventually("the statement is saved with the balance in it", saved).await?;
+    }
+    relay.audit().await
+}
+
+#[tokio::test]
+async fn the_toolbar_says_how_things_stand_and_the_first_job_is_told_once() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let popup = owner.popup().await?;
+    let badge = |text: &str, title: &str| {
+        format!(
+            "Promise.all([chrome.action.getBadgeText({{}}), chrome.action.getTitle({{}})]).then(([text, title]) => \
+             (text === '{text}' && title.startsWith('Rekursing: {title}')) || null)"
+        )
+    };
+    popup.until_some(&badge("on", "Ready for jobs")).await?;
+    let told = "chrome.notifications.getAll().then(all => Object.keys(all).sort().join())";
+    popup.until("chrome.storage.local.get('told').then(({ told }) => told.worked === false || null)").await?;
+    assert_eq!(popup.eval(told).await?, "");
+    let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    stream.events().await?;
+    popup.until_some(&format!("{told}.then(ids => ids === 'first' || null)")).await?;
+
+    popup.click("#pause-on").await?;
+    popup.until_some(&badge("II", "Paused")).await?;
+    popup.click("#taking").await?;
+    popup.until_some(&badge("on", "Ready")).await?;
+    popup.click("#pause-hour").await?;
+    let until = popup
+        .until_some("chrome.storage.local.get('paused').then(({ paused }) => paused.until ?? null)")
+        .await?;
+    let now = popup.eval("Date.now()").await?;
+    let minutes = (until.as_f64().context("no moment")? - now.as_f64().context("no time")?) / 60_000.0;
+    assert!((59.0..=60.0).contains(&minutes), "{minutes}");
+    drop(script);
+    popup.until_some(&badge("!", "No models to offer")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_owner_is_told_of_what_only_he_can_mend_unless_he_has_switched_that_off() -> Result<()> {
+    let owner = Owner::undecided(Window::Headless).await?;
+    let popup = owner.popup().await?;
+    let sign = |paid: &str, needs: &str| {
+        json!({"type": "sign", "sign": {
+            "badge": "!", "color": "#b3261e", "title": "t", "worked": true, "paid": paid, "needs": needs,
+        }})
+    };
+    let told = || async {
+        popup.eval("chrome.notifications.getAll().then(all => Object.keys(all).sort().join())").await
+    };
+    let send = |message: Value| {
+        let call = format!("chrome.runtime.sendMessage({message}).then(() => true)");
+        let popup = popup.clone();
+        async move { popup.eval(&call).await }
+    };
+    send(sign("1", "")).await?;
+    assert_eq!(told().await?, "", "what was so before anybody looked is no news");
+    send(sign("1", "Update to go on.")).await?;
+    assert_eq!(told().await?, "needs");
+    send(sign("1", "")).await?;
+    assert_eq!(told().await?, "", "what is mended is not shown any more");
+    send(sign("0.5", "")).await?;
+    assert_eq!(told().await?, "", "what a rail took back is no payout");
+    send(sign("2.5", "")).await?;
+    assert_eq!(told().await?, "paid");
+
+    popup.eval("chrome.notifications.clear('paid')").await?;
+    popup.eval("chrome.storage.local.set({ notices: { paid: false, needs: false } })").await?;
+    send(sign("3.5", "Update to go on.")).await?;
+    assert_eq!(told().await?, "");
+    let kept = || async {
+        let told = popup.eval("chrome.storage.local.get('told').then(({ told }) => told.paid)").await?;
+        Ok((told == "3.5").then_some(()))
+    };
+    eventually("the worker keeps what it has told", kept).await
+}
