@@ -49,11 +49,13 @@ export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Writes an amount with what is less than a cent in small digits. */
+/** Writes an amount with what is less than a cent in small digits, seen where there is not a whole dollar. */
 export function writeUsd(element, text) {
   const whole = usd(text);
   if (element.textContent === whole) return;
   const cents = whole.indexOf('.') + 3;
+  element.classList.toggle('dollars', !whole.startsWith('$0.'));
+  element.title = whole;
   element.replaceChildren(whole.slice(0, cents), make('small', '', whole.slice(cents)));
 }
 
