@@ -72,7 +72,25 @@ export function paint({ models, withheld }) {
       ? `This price does not cover the power${dollars && `, about ${dollars}`}.`
       : dollars && `The power costs about ${dollars}.`;
     if (cost.textContent !== text) cost.textContent = text;
+    const others = line.querySelector('.others');
+    const said = market(model?.market);
+    if (others.textContent !== said) others.textContent = said;
   }
+}
+
+/** Says what others ask for a model, and what today's demand for it would bring. */
+function market(market) {
+  if (!market) return '';
+  const price = ({ input, output }) => `$${input / 1e6} / $${output / 1e6}`;
+  const { others, range, requests, hourly } = market;
+  const sentences = [
+    range
+      ? `${others === 1 ? 'One other asks' : `${others} others ask`} ${price(range.lowest)} to ${price(range.highest)}, the median is ${price(range.median)}.`
+      : 'Nobody else serves it now.',
+    `Asked for ${requests === 1 ? 'once' : `${requests} times`} today.`,
+  ];
+  if (hourly && Number(hourly) > 0) sentences.push(`An equal share of that would bring about $${Number(Number(hourly).toPrecision(2))} an hour before the fee.`);
+  return sentences.join(' ');
 }
 
 export function written() {

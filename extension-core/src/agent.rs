@@ -40,8 +40,8 @@ use purse::Purse;
 use random::Random;
 use record::Records;
 pub use state::{
-    ClosedView, Connection, DoneView, EarningsView, Hint, JobView, ModelView, Phase, Reason, ServerView,
-    State, TrialView, Why,
+    ClosedView, Connection, DoneView, EarningsView, Hint, JobView, MarketView, ModelView, Phase, Reason,
+    ServerView, State, TrialView, Why,
 };
 use trial::Trial;
 use wants::Wants;

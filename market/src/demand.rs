@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rekursing_protocol::Moment;
+use rekursing_protocol::{Moment, Span};
 
 use crate::{
     model_name,
@@ -33,6 +33,8 @@ pub(crate) struct Asked {
 #[derive(Debug, Default)]
 pub(crate) struct Demand {
     day: u64,
+    /// Since when it is counted.
+    since: Moment,
     families: HashMap<Box<str>, Asked>,
     requests: u64,
     /// How many requests fit the context of this size, and none smaller.
@@ -70,6 +72,11 @@ impl Demand {
         self.families.get(&*model_name::family(model)).copied().unwrap_or_default()
     }
 
+    /// Returns for how long today's requests were counted.
+    pub(crate) fn counted(&self, now: Moment) -> Span {
+        if self.day == now.day() { now.since(self.since) } else { Span(0) }
+    }
+
     /// Returns all requests of today.
     pub(crate) fn requests(&self, now: Moment) -> u64 {
         if self.day == now.day() { self.requests } else { 0 }
@@ -97,7 +104,9 @@ impl Demand {
 
     fn turn(&mut self, now: Moment) {
         if self.day != now.day() {
-            *self = Demand { day: now.day(), ..Demand::default() };
+            // Before the first day there was no process.
+            let since = if self.day == 0 { now } else { Moment(now.day() * Span::DAY.0) };
+            *self = Demand { day: now.day(), since, ..Demand::default() };
         }
     }
 }
@@ -110,8 +119,6 @@ fn size(tokens: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use rekursing_protocol::Span;
-
     use super::*;
     use crate::market::tests::fixture::request;
 
@@ -137,6 +144,10 @@ mod tests {
         );
         demand.asked(tomorrow, &request(3));
         assert_eq!(demand.requests(tomorrow), 1);
+        assert_eq!(demand.counted(tomorrow + Span(5)), Span(5), "since the first request");
+        let later = Moment(Span::DAY.0 * 2 + 7);
+        demand.asked(later, &request(4));
+        assert_eq!(demand.counted(later), Span(7), "since midnight");
     }
 
     #[test]

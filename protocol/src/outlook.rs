@@ -6,6 +6,7 @@ use crate::{Moment, Price};
 
 /// How a plugin's chances stand.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Outlook {
     /// What keeps jobs away, the weightiest first.
     pub obstacles: Vec<Obstacle>,
@@ -13,6 +14,8 @@ pub struct Outlook {
     pub models: Vec<ModelOutlook>,
     /// The models on offer anywhere that were asked for most today, most first.
     pub wanted: Vec<Wanted>,
+    /// For how long requests and tokens were counted: since midnight UTC, or since the relay was started.
+    pub counted_ms: u64,
 }
 
 /// Something that keeps jobs away.

@@ -176,6 +176,8 @@ async fn limits_prices_and_models_are_offered_as_they_are_set() -> Result<()> {
     let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
     let options = owner.options().await?;
     options.until(&format!("document.querySelector('[data-model=\"{MODEL}\"]') !== null")).await?;
+    let market = "document.querySelector('[data-model=\"script-7b\"] .others')?.textContent ?? ''";
+    options.until(&format!("({market}) === 'Nobody else serves it now. Asked for 0 times today.'")).await?;
     choose(&options, MODEL, "fixed").await?;
     options.fill(&format!("[data-model=\"{MODEL}\"] [data-side=input] input"), "0.25").await?;
     options.fill(&format!("[data-model=\"{MODEL}\"] [data-side=output] input"), "0.75").await?;

@@ -1,11 +1,13 @@
 //! Why jobs do not come: asked of the relay now and then while none runs, and said in the owner's words.
 
 use rekursing_protocol::{
-    Moment, Span,
-    outlook::{Obstacle, Outlook, Wanted},
+    Moment, Nanos, Span,
+    outlook::{ModelOutlook, Obstacle, Outlook, Wanted},
 };
 
-use super::{Agent, Answer, Hint, inquiry::Inquiry};
+use super::{Agent, Answer, Hint, MarketView, inquiry::Inquiry};
+
+const HOUR: Span = Span::secs(60 * 60);
 
 /// How long after the link is there it is asked for: the owner's first look finds it.
 pub(super) const AFTER_READY: Span = Span::secs(2);
@@ -39,6 +41,27 @@ impl Agent {
         let hints = obstacles.into_iter().flat_map(|outlook| &outlook.obstacles).filter_map(sentence);
         hints.map(|(code, text)| Hint { code: code.to_owned(), text }).collect()
     }
+}
+
+impl Agent {
+    /// Returns what the relay has said of the market for a model.
+    pub(super) fn market(&self, model: &str) -> Option<MarketView> {
+        let outlook = self.prospects.seen.as_ref().filter(|_| self.link.is_ready())?;
+        let ModelOutlook { ask, others, market, requests, .. } =
+            outlook.models.iter().find(|known| known.model == model)?;
+        let hourly = hourly(outlook, model);
+        Some(MarketView { ask: *ask, others: *others, range: *market, requests: *requests, hourly })
+    }
+}
+
+/// Returns what an hour of today's demand for a model would bring, before the fee, if everybody who serves it
+/// had an equal share: price × tokens ÷ who serves it ÷ hours. The first hour of counting is taken whole.
+fn hourly(outlook: &Outlook, model: &str) -> Option<Nanos> {
+    let known = outlook.models.iter().find(|known| known.model == model)?;
+    let all = i128::from(known.ask.cost(known.prompt_tokens, known.answer_tokens)?.get());
+    let hours_ms = i128::from(outlook.counted_ms.max(HOUR.0));
+    let share = all * i128::from(HOUR.0) / hours_ms / i128::from(known.others.saturating_add(1));
+    i64::try_from(share).ok().map(Nanos::new)
 }
 
 /// Says an obstacle in the owner's words, with what can be done about it.

@@ -1,7 +1,7 @@
 //! How the agent stands, as a popup or a terminal shows it: figures and reasons, no word of any
 //! prompt or answer.
 
-use rekursing_protocol::{Gpu, JobId, Moment, Nanos, OfferKind, PluginId, Price, Pricing};
+use rekursing_protocol::{Gpu, JobId, Moment, Nanos, OfferKind, PluginId, Price, Pricing, outlook::Range};
 use serde::{Deserialize, Serialize};
 
 use crate::bridge::server::Kind;
@@ -255,12 +255,29 @@ pub struct ModelView {
     pub cost: Option<u64>,
     /// Whether the price does not cover the power.
     pub below_cost: bool,
+    /// The market for it, once the relay has told.
+    pub market: Option<MarketView>,
     /// Measured tokens per second, once a job was done.
     pub tokens_per_second: Option<u32>,
     /// Measured milliseconds to the first token, once a job was done.
     pub first_token_ms: Option<u32>,
     /// Jobs done since the agent started.
     pub done: u64,
+}
+
+/// The market for a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarketView {
+    /// What is asked here, in micro-dollars per million tokens, as the relay works it out.
+    pub ask: Price,
+    /// Others who serve the same model.
+    pub others: u64,
+    /// What they ask.
+    pub range: Option<Range>,
+    /// Requests for it today.
+    pub requests: u64,
+    /// What an hour of today's demand would bring, before the fee, if all who serve it had an equal share.
+    pub hourly: Option<Nanos>,
 }
 
 /// One job that runs.

@@ -103,6 +103,7 @@ impl Agent {
             pricing: offer.price,
             cost: power.zip(speed).and_then(|(power, speed)| power.million_tokens(speed)),
             below_cost: offer.price.is_some_and(is_above),
+            market: self.market(&offer.model),
             tokens_per_second: rate.and_then(|rate| u32::try_from(rate).ok()),
             first_token_ms: first.and_then(|first| u32::try_from(first).ok()),
             done: record.map_or(0, |record| record.done_in_all),

@@ -30,7 +30,7 @@ impl Market {
     pub fn outlook(&self, now: Moment, plugin: PluginId) -> Outlook {
         let wanted = self.wanted.clone();
         let Some(at) = self.by_plugin.get(&plugin).copied() else {
-            return Outlook { obstacles: vec![Obstacle::NotConnected], models: Vec::new(), wanted };
+            return Outlook { obstacles: vec![Obstacle::NotConnected], wanted, ..Outlook::default() };
         };
         let session = self.session(at);
         let mut weighed = self.standing_in_the_way(now, session);
@@ -44,6 +44,7 @@ impl Market {
             obstacles: weighed.into_iter().map(|(_, obstacle)| obstacle).collect(),
             models: session.stocks.iter().map(|stock| self.model_outlook(now, at, stock)).collect(),
             wanted,
+            counted_ms: self.demand.counted(now).0,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Consent, registration, greeting, heartbeats, pauses and stops.
 
-use rekursing_protocol::{Moment, Price, frame::close};
+use rekursing_protocol::{Moment, Nanos, Price, frame::close};
 use serde_json::json;
 
 use super::world::{World, asks, config, identity, sent};
@@ -287,7 +287,13 @@ fn why_no_job_comes_is_asked_for_every_minute_and_said_in_the_owners_words() {
     let asked = of("outlook", &world.pass_acked(3_000)).pop().unwrap();
     assert!(asked.url.ends_with(&identity().plugin.to_string()));
     assert_eq!((asked.bearer.as_deref(), asked.body), (Some("shh"), None));
-    let outlook = json!({"models": [], "wanted": [], "obstacles": [
+    let side = |price: u64| json!({"input": price, "output": 2 * price});
+    let market = json!({"lowest": side(50_000), "median": side(70_000), "highest": side(80_000)});
+    let model = json!({
+        "model": "tiny-chat", "ask": side(1_000_000), "others": 2, "market": market, "requests": 9,
+        "promptTokens": 3_000_000, "answerTokens": 0,
+    });
+    let outlook = json!({"models": [model], "wanted": [], "countedMs": 7_200_000, "obstacles": [
         {"code": "paused"},
         {"code": "dear", "model": "tiny-chat", "percent": 42, "median": {"input": 1, "output": 2}},
         {"code": "too_short", "model": "tiny-chat", "context": 512, "permille": 605},
@@ -299,6 +305,9 @@ fn why_no_job_comes_is_asked_for_every_minute_and_said_in_the_owners_words() {
     let hints = world.state().outlook;
     let codes: Vec<&str> = hints.iter().map(|hint| hint.code.as_str()).collect();
     assert_eq!(codes, ["dear", "too_short", "not_wanted"], "that it is paused the owner knows");
+    let market = world.state().models[0].market.clone().unwrap();
+    // Three dollars in two hours, for three who serve it.
+    assert_eq!((market.others, market.requests, market.hourly), (2, 9, Some(Nanos::new(500_000_000))));
     assert!(hints[0].text.contains("42 %") && hints[1].text.contains("60 %"), "{hints:?}");
     assert!(hints[2].text.ends_with("big-chat was asked for 214 times."), "{hints:?}");
 
