@@ -88,8 +88,7 @@ pub(crate) fn fit(
     keep(is_within(price, price_max(terms, request)), Miss::Price(price))?;
     let most = spender.and_then(Spender::price_max);
     keep(most.is_none_or(|most| is_within(price, most)), Miss::KeyPrice(price))?;
-    let is_named = request.price_max.or(most).is_some();
-    keep(is_named || is_within(stock.ask, need.ceiling), Miss::Unusual(price))?;
+    keep(is_usual(stock.ask, need.ceiling, [request.price_max, most]), Miss::Unusual(price))?;
     let Some(bound) = Quote::new(price, request.prompt_tokens_max, answer_tokens_max) else {
         return Err(Miss::Cost(Nanos::MAX));
     };
@@ -151,6 +150,16 @@ fn price_max(terms: &Terms, request: &Request) -> Price {
             asked.output.min(terms.free_price_max.output),
         ),
     }
+}
+
+/// Tells whether an ask is usual on each side for which nobody named a highest price. One side's limit says
+/// nothing of the other.
+fn is_usual(ask: Price, ceiling: Price, named: [Option<Price>; 2]) -> bool {
+    let side = |of: fn(Price) -> u64| {
+        let is_named = named.into_iter().flatten().any(|most| of(most) < u64::MAX);
+        is_named || of(ask) <= of(ceiling)
+    };
+    side(|price| price.input) && side(|price| price.output)
 }
 
 fn is_within(price: Price, most: Price) -> bool {

@@ -63,9 +63,14 @@ impl Premiums {
         Some(premium)
     }
 
+    /// Returns an account's premium, also one that has ended and was not taken yet.
+    pub(crate) fn known(&self, account: AccountId) -> Option<Premium> {
+        self.by_account.get(&account).copied()
+    }
+
     /// Returns an account's premium while it lasts.
     pub(crate) fn of(&self, now: Moment, account: AccountId) -> Option<Premium> {
-        self.by_account.get(&account).copied().filter(|premium| premium.until > now)
+        self.known(account).filter(|premium| premium.until > now)
     }
 
     /// Takes the first that has ended.

@@ -19,7 +19,7 @@ pub struct Limits {
     pub budget_total: Option<Nanos>,
     /// Models that may be asked, by exact name or by family, see [`crate::model_name`]; empty for all.
     pub models: Vec<String>,
-    /// Highest price after the tier, each side apart.
+    /// Highest price after the tier, each side apart; `u64::MAX` on a side that is not limited.
     pub price_max: Option<Price>,
     /// From when on the key opens nothing.
     pub expires: Option<Moment>,

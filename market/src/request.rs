@@ -68,7 +68,7 @@ pub struct Request {
     pub prompt_tokens_max: u64,
     /// Most answer tokens; `None` when the page set no limit.
     pub answer_tokens_max: Option<u64>,
-    /// Highest price after the tier, each side apart.
+    /// Highest price after the tier, each side apart; `u64::MAX` on a side that is not limited.
     pub price_max: Option<Price>,
     /// Most that the job may cost in all.
     pub cost_max: Option<Nanos>,

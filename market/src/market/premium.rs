@@ -30,8 +30,9 @@ impl Market {
 
     /// Lets an account's premium end with its period. Returns what is left of it, if anything is.
     pub fn unsubscribe(&mut self, now: Moment, account: AccountId) -> Option<Premium> {
-        let Premium { until, .. } = self.premiums.of(now, account)?;
-        Some(self.renew_for(account, until, None))
+        // A period that is over and was not looked at yet does not go on either.
+        let Premium { until, .. } = self.premiums.known(account)?;
+        Some(self.renew_for(account, until, None)).filter(|premium| premium.until > now)
     }
 
     /// Returns an account's premium while it lasts.
@@ -53,9 +54,10 @@ impl Market {
         }
     }
 
-    /// Ends what an entry had paid for.
+    /// Ends what an entry had paid for, unless a later period has begun.
     pub(super) fn end_premium_of(&mut self, entry: &Entry) {
-        if let Some((account, _)) = premium::paid(entry)
+        if let Some((account, until)) = premium::paid(entry)
+            && self.premiums.known(account).is_some_and(|premium| premium.until == until)
             && self.premiums.remove(account).is_some()
         {
             self.effects.push(Effect::Renewal { account, renews_for: None });

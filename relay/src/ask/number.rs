@@ -46,7 +46,8 @@ pub(crate) fn price(raw: &RawValue) -> Result<Price, Problem> {
     }
     let sides: Sides<'_> = serde_json::from_str(raw.get())
         .map_err(|_| Problem::field("maxPrice", "maxPrice has the sides input and output"))?;
-    let of = |raw: Option<&RawValue>| raw.map_or(Ok(Price::MAX), side);
+    // A side that is left out is no limit, see `Request::price_max`.
+    let of = |raw: Option<&RawValue>| raw.map_or(Ok(u64::MAX), side);
     Ok(Price::new(of(sides.input)?, of(sides.output)?))
 }
 

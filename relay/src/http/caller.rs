@@ -15,7 +15,7 @@ use super::Problem;
 use crate::{chance, config::EXTENSION_ID, house::House, store::Holder};
 
 /// The API key that stands for "none", for SDKs that insist on one.
-const NO_KEY: &str = "free";
+pub(super) const NO_KEY: &str = "free";
 
 /// Whoever asks for an answer.
 #[derive(Debug, Clone)]

@@ -11,7 +11,11 @@ use axum::{
 };
 use rekursing_protocol::KeyId;
 
-use super::{Problem, caller, plugins::SECRET_PREFIX};
+use super::{
+    Problem,
+    caller::{self, NO_KEY},
+    plugins::SECRET_PREFIX,
+};
 use crate::house::House;
 
 /// What is shown in the place of a token that opens nothing here.
@@ -31,7 +35,7 @@ pub(super) async fn own(
 }
 
 /// Lets a call to routes in that are the operator's and others'. API keys and the secrets of plugins are too
-/// long to be guessed, and are not the operator's.
+/// long to be guessed, and are not the operator's; nor is the word for no key.
 pub(super) async fn shared(
     State(house): State<Arc<House>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -39,7 +43,7 @@ pub(super) async fn shared(
     next: Next,
 ) -> Response {
     let shown = caller::bearer(request.headers()).ok().flatten().unwrap_or_default();
-    if shown.starts_with(KeyId::PREFIX) || shown.starts_with(SECRET_PREFIX) {
+    if shown == NO_KEY || shown.starts_with(KeyId::PREFIX) || shown.starts_with(SECRET_PREFIX) {
         return next.run(request).await;
     }
     own(State(house), ConnectInfo(peer), request, next).await

@@ -41,7 +41,7 @@ pub(super) async fn put(
     let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
     let wanted: Wanted = posted::read(&posted.body)?;
     let named = once::named(&headers, &caller, "/api/account/premium", &posted.body)?;
-    once::once(&house, named, format!("premium:{account}"), change(&house, account, wanted)).await
+    once::change(&house, named, account, change(&house, account, wanted)).await
 }
 
 async fn change(house: &House, account: AccountId, wanted: Wanted) -> Result<Response, Problem> {

@@ -170,7 +170,7 @@ fn differs(sql: &mut Sql, End { seq, hash }: End) -> Result<Option<String>> {
     let known = sql.first("SELECT hash FROM entry WHERE seq = ?1", &[seq.into()], |row| row.hash(0))?;
     Ok(match known {
         Some(known) if known == hash => None,
-        None if seq == 0 => None,
+        None if seq == 0 && hash == [0; 32] => None,
         Some(_) => Some(format!("entry {seq}: its hash is not the one that is expected")),
         None => Some(format!("entry {seq}: it is expected and missing")),
     })

@@ -1,5 +1,5 @@
 //! How many free answers each visitor has had today, so that a restart does not give everybody another
-//! day's. Who a visitor is, is not known here: a hash, which is another on the next day.
+//! day's. Who a visitor is, is not known here: a hash of his network with a key of the relay's.
 
 use std::collections::HashMap;
 

@@ -290,3 +290,26 @@ fn who_follows_the_market_follows_it_step_by_step_and_stays_when_it_is_gone() {
     let down = crate::pricing::toward(market.terms(), Price::new(0, 0), HONEST);
     assert_eq!(down, Price::new(2_500, 5_000));
 }
+
+#[test]
+fn one_sides_limit_names_no_price_for_the_other() {
+    for (named, asked, is_served) in [
+        (Price::new(200_000, u64::MAX), Price::new(100_000, 5_000_000_000), false),
+        (Price::new(u64::MAX, 600_000), Price::new(5_000_000_000, 300_000), false),
+        (Price::new(200_000, 6_000_000_000), Price::new(100_000, 5_000_000_000), true),
+        (Price::new(200_000, u64::MAX), Price::new(100_000, 300_000), true),
+    ] {
+        let limits = Limits { price_max: Some(named), ..Limits::default() };
+        let spender = Arc::new(Spender { key: KeyId::from_bits(1), limits, maker: None });
+        let by_page = Request { price_max: Some(named), answer_tokens_max: Some(1), ..request(1) };
+        let by_key = Request { spender: Some(spender), answer_tokens_max: Some(1), ..request(2) };
+        for request in [by_page, by_key] {
+            let mut market = market(terms());
+            join(&mut market, 1, vec![at(asked)]);
+            // Refused or not, what is looked at is whether somebody has it.
+            let _ = market.submit(NOW, request);
+            let is_assigned = effects(&mut market).iter().any(|effect| matches!(effect, Effect::Assign(_)));
+            assert_eq!(is_assigned, is_served, "{named:?} {asked:?}");
+        }
+    }
+}

@@ -136,3 +136,25 @@ fn premium_that_is_taken_back_ends_and_may_be_bought_again() {
     assert_eq!(market.subscribe(again, PAGE, PRICE).unwrap().until, again + PERIOD);
     assert_ne!(premium::id(PAGE, again + PERIOD), premium::id(PAGE, NOW + PERIOD));
 }
+
+#[test]
+fn an_earlier_period_that_is_taken_back_ends_no_later_one() {
+    let mut market = with_sessions(1);
+    market.subscribe(NOW, PAGE, PRICE).unwrap();
+    let first = entries(&mut market).remove(0);
+    let end = NOW + PERIOD;
+    market.tick(end);
+    market.correct(end, &first, None, "the first month was our fault").unwrap();
+    assert_eq!(market.premium(end, PAGE), Some(premium_until(end + PERIOD, Some(PRICE))));
+}
+
+#[test]
+fn a_period_that_is_over_and_cancelled_before_anybody_looked_does_not_go_on() {
+    let mut market = with_sessions(1);
+    market.subscribe(NOW, PAGE, PRICE).unwrap();
+    let over = NOW + PERIOD + Span(1);
+    assert_eq!(market.unsubscribe(over, PAGE), None);
+    market.tick(over);
+    assert_eq!(market.premium(over, PAGE), None);
+    assert_eq!(entries(&mut market).len(), 1);
+}
