@@ -115,4 +115,6 @@ pub enum CloseReason {
     Replaced,
     /// No heartbeat for too long.
     TimedOut,
+    /// Its socket was lost, and nobody resumed it in time.
+    Expired,
 }

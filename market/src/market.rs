@@ -54,6 +54,8 @@ pub struct Market {
     places_free: Vec<u32>,
     by_session: HashMap<SessionId, u32>,
     by_plugin: HashMap<PluginId, u32>,
+    /// How many sessions are suspended.
+    suspended: usize,
     arrivals: u64,
     shelves: Shelves,
     catalog: Catalog,
@@ -120,6 +122,7 @@ impl Market {
             places_free: Vec::new(),
             by_session: HashMap::new(),
             by_plugin: HashMap::new(),
+            suspended: 0,
             arrivals: 0,
             shelves: Shelves::default(),
             catalog: Catalog::default(),
@@ -266,9 +269,11 @@ impl Market {
         }
     }
 
-    /// Takes no new jobs and refuses those that wait. What runs may end.
+    /// Takes no new jobs and refuses those that wait. What runs may end; nobody waits for sessions that are
+    /// suspended.
     pub fn drain(&mut self, now: Moment) {
         self.is_draining = true;
+        self.expire_all(now);
         let waiting: Vec<JobId> = self.queue.values().copied().collect();
         for job in waiting {
             self.refuse_waiting(now, job, Refusal::Draining);

@@ -29,6 +29,8 @@ pub(crate) struct Session {
     /// The latest sign of life.
     pub(crate) alive: Moment,
     pub(crate) is_suspect: bool,
+    /// Until when it may be resumed, while its socket is lost.
+    pub(crate) suspended_until: Option<Moment>,
     pub(crate) is_paused: bool,
     pub(crate) slots: u16,
     /// Requests waiting at the owner's server, by his own word.
@@ -74,14 +76,20 @@ impl Session {
     pub(crate) fn is_open(&self, now: Moment) -> bool {
         !self.is_paused
             && !self.is_suspect
+            && !self.is_suspended()
             && self.busy() < self.slots
             && self.resting_until <= now
             && self.breaker.admits()
     }
 
-    /// Tells whether nothing was heard for so long that it may be gone.
+    /// Tells whether its socket is lost and its plugin may be back.
+    pub(crate) const fn is_suspended(&self) -> bool {
+        self.suspended_until.is_some()
+    }
+
+    /// Tells whether it is suspended, or nothing was heard for so long that it may be gone.
     pub(crate) fn is_silent(&self, terms: &Terms, now: Moment) -> bool {
-        now.since(self.alive) >= terms.suspect_after
+        self.is_suspended() || now.since(self.alive) >= terms.suspect_after
     }
 
     /// Returns how good an offer is at this moment: success rate × speed × promptness × stability ×

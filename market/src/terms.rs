@@ -85,6 +85,10 @@ pub struct Terms {
     pub suspect_after: Span,
     /// Silence after which a session is closed and its jobs are lost to it.
     pub dead_after: Span,
+    /// How long a session whose socket is lost may be resumed; nothing is when no session is.
+    pub resume_within: Span,
+    /// Sessions that may wait to be resumed; further ones leave at once.
+    pub suspended_max: usize,
     /// Failures within [`Terms::breaker_window`] that park a session; at least 1.
     pub breaker_failures: usize,
     /// How long a failure is held against a session.
@@ -161,6 +165,8 @@ impl Default for Terms {
             queue_wait: Span::secs(30),
             suspect_after: Span::secs(25),
             dead_after: Span::secs(45),
+            resume_within: Span::secs(30),
+            suspended_max: 12_000,
             breaker_failures: 3,
             breaker_window: Span::secs(60),
             breaker_park: Span::secs(15),

@@ -57,8 +57,10 @@ pub struct SessionView {
 /// How much of everything there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Sessions.
+    /// Sessions whose socket is there.
     pub sessions: usize,
+    /// Sessions whose socket is lost and that may be resumed; no other figure of sessions counts them.
+    pub suspended: usize,
     /// Sessions without a sign of life for long.
     pub suspects: usize,
     /// Sessions that failures keep from new jobs.

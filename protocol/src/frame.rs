@@ -68,13 +68,35 @@ pub struct Hello {
     pub heartbeat_ms: u32,
     /// Longest frame that the relay reads, in bytes.
     pub frame_bytes_max: u32,
+    /// Milliseconds for which a session may be resumed after its socket was lost; 0 when none is.
+    #[serde(default)]
+    pub resume_ms: u32,
 }
 
 /// The plugin is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
-    /// This connection's id.
+    /// The session's id: a new one, or that of the session that goes on.
     pub session: SessionId,
+    /// What resumes it after this connection, once; left out where no session is resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The jobs that go on; left out when the session is a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Vec<Resumed>>,
+}
+
+/// A job that goes on in a session that goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// The job.
+    pub job: JobId,
+    /// Its lease.
+    pub lease: u32,
+    /// How many pieces have come, so the number of the one to go on with.
+    pub have: u32,
+    /// Bytes that may be sent from that piece on, before the next [`Credit`].
+    pub credit: u32,
 }
 
 /// The answer to a heartbeat.
@@ -131,7 +153,7 @@ pub struct Cancel {
     pub lease: u32,
 }
 
-/// Room for more of a job's answer.
+/// Room for more of a job's answer: the page has taken as many bytes as are allowed anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credit {
     /// The job.
@@ -183,6 +205,38 @@ pub struct Identify<'a> {
     pub gpu: Gpu,
     /// What is offered.
     pub inventory: Inventory,
+    /// Which session goes on; left out for a new one.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume<'a>>,
+}
+
+/// Most jobs with which a session may be resumed.
+pub const RESUME_JOBS_MAX: usize = 1_024;
+
+/// A session that a plugin resumes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resume<'a> {
+    /// The session.
+    pub session: SessionId,
+    /// What the latest [`Ready`] gave for it.
+    pub token: Cow<'a, str>,
+    /// The jobs that run or whose end the relay may not have heard of, at most [`RESUME_JOBS_MAX`].
+    pub jobs: Vec<Kept>,
+}
+
+/// What a plugin has kept of a job's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// The job.
+    pub job: JobId,
+    /// Its lease.
+    pub lease: u32,
+    /// The number of the first piece that can be sent again.
+    pub from: u32,
+    /// How many pieces there are so far.
+    pub n: u32,
 }
 
 /// What a plugin offers at this moment.

@@ -51,7 +51,20 @@ fn the_documented_frames_are_the_golden_ones() {
 fn a_plugin_overlooks_fields_that_a_later_relay_adds() {
     let text = r#"{"hello":{"version":1,"heartbeat_ms":20000,"frame_bytes_max":65536,"later":true}}"#;
     let ToPlugin::Hello(hello) = serde_json::from_str(text).unwrap() else { panic!("not a hello") };
-    assert_eq!(hello, Hello { version: 1, heartbeat_ms: 20_000, frame_bytes_max: 65_536 });
+    assert_eq!(hello, Hello { version: 1, heartbeat_ms: 20_000, frame_bytes_max: 65_536, resume_ms: 0 });
+}
+
+#[test]
+fn a_new_session_says_nothing_of_an_older_one() {
+    let ready = r#"{"ready":{"session":"ses_01KA5ZJ2M4P6R8T0V2X4Z6B8DF"}}"#;
+    let frame: ToPlugin = serde_json::from_str(ready).unwrap();
+    assert_eq!(serde_json::to_string(&frame).unwrap(), ready);
+    let mut identify =
+        value(&fs::read_to_string(root().join("tests/golden/to_relay.identify.json")).unwrap());
+    identify["identify"].as_object_mut().unwrap().remove("resume").unwrap();
+    let text = identify.to_string();
+    let frame: ToRelay<'_> = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_value(&frame).unwrap(), identify);
 }
 
 #[test]

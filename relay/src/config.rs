@@ -183,7 +183,7 @@ pub struct Limits {
     pub connections: usize,
     /// Open connections from one address, those of plugins among them; all of a proxy's are one address's.
     pub connections_per_address: usize,
-    /// Live sessions of plugins.
+    /// Live sessions of plugins, and as many that wait to be resumed.
     pub sessions: usize,
     /// Bytes of a request's body.
     pub request_bytes: usize,
@@ -240,6 +240,8 @@ pub struct Time {
     pub heartbeat_ms: u64,
     /// Until a frame must have been taken by the plugin's socket.
     pub write_ms: u64,
+    /// That a session may be resumed after its socket was lost; 0 is never.
+    pub resume_ms: u64,
     /// That a job may wait for a free slot.
     pub queue_ms: u64,
     /// Until the first token, from the start at the plugin.
@@ -386,6 +388,7 @@ impl Default for Time {
             identify_ms: 5_000,
             heartbeat_ms: 20_000,
             write_ms: 10_000,
+            resume_ms: 30_000,
             queue_ms: 30_000,
             first_token_ms: 120_000,
             idle_ms: 20_000,
@@ -471,6 +474,8 @@ impl Config {
             // One beat may be late by a quarter; after two that never came the session is gone.
             suspect_after: Span::millis(self.time.heartbeat_ms * 5 / 4),
             dead_after: Span::millis(self.time.heartbeat_ms * 9 / 4),
+            resume_within: Span::millis(self.time.resume_ms),
+            suspended_max: self.limits.sessions,
             ..Terms::default()
         }
     }

@@ -5,6 +5,7 @@
 //! page to its session without a switch of tasks. The desk is asked a fixed number of times per job,
 //! never per token.
 
+mod attendance;
 mod money;
 
 use std::{net::IpAddr, sync::Arc};
@@ -20,7 +21,7 @@ use rekursing_market::{
 use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
     earnings::Receipt,
-    frame::{Cancel, Drain, Heartbeat, Inventory, Settled, close},
+    frame::{Cancel, Drain, Settled, close},
     outlook::Outlook,
 };
 
@@ -32,6 +33,7 @@ use crate::{
     stream::{Patience, Stream, Stuck},
     telemetry,
 };
+use attendance::Seat;
 
 /// How long a list of models is fresh.
 const MODELS_FRESH: Span = Span::millis(500);
@@ -47,7 +49,7 @@ struct Shared {
     market: Mutex<Market>,
     terms: Terms,
     streams: DashMap<JobId, Arc<Stream>>,
-    sessions: DashMap<SessionId, Face>,
+    sessions: DashMap<SessionId, Seat>,
     store: Store,
     clock: Clock,
     store_queue_max: usize,
@@ -56,7 +58,7 @@ struct Shared {
     visitors_key: [u8; 32],
 }
 
-/// A live session as others see it.
+/// A session as others see it.
 #[derive(Debug, Clone)]
 pub struct Face {
     /// Where orders go.
@@ -116,38 +118,6 @@ impl Desk {
     /// Returns the market's terms.
     pub fn terms(&self) -> &Terms {
         &self.shared.terms
-    }
-
-    /// Lets a session in, whose visitors' number is [`Desk::visitor`] of where it comes from; `None` where that
-    /// is no visitor's network.
-    pub fn join(
-        &self,
-        session: SessionId,
-        plugin: PluginId,
-        network: Option<u64>,
-        face: Face,
-        inventory: Inventory,
-    ) {
-        self.shared.sessions.insert(session, face);
-        self.run(|market, now| market.join_from(now, session, plugin, network, inventory));
-    }
-
-    /// Notes that a session offers something else.
-    pub fn restock(&self, session: SessionId, inventory: Inventory) {
-        self.run(|market, now| market.restock(now, session, inventory));
-    }
-
-    /// Notes that a session lives.
-    pub fn heartbeat(&self, session: SessionId, beat: &Heartbeat) {
-        self.run(|market, now| market.heartbeat(now, session, beat));
-    }
-
-    /// Lets a session go.
-    pub fn leave(&self, session: SessionId) {
-        if let Some((_, face)) = self.shared.sessions.remove(&session) {
-            face.outbox.close();
-        }
-        self.run(|market, now| market.leave(now, session));
     }
 
     /// Asks for an answer. What comes of it arrives through the stream.
@@ -238,8 +208,8 @@ impl Desk {
     /// Takes no new jobs, and tells every session that the relay goes away.
     pub fn drain(&self, notice: &Drain) {
         self.run(|market, now| market.drain(now));
-        for face in &self.shared.sessions {
-            face.outbox.push(Order::Drain(notice.clone()));
+        for seat in &self.shared.sessions {
+            seat.face.outbox.push(Order::Drain(notice.clone()));
         }
     }
 
@@ -259,8 +229,8 @@ impl Desk {
 
     /// Closes every session.
     pub fn close_all(&self, code: u16) {
-        for face in &self.shared.sessions {
-            face.outbox.push(Order::Close(code));
+        for seat in &self.shared.sessions {
+            seat.face.outbox.push(Order::Close(code));
         }
     }
 
@@ -271,7 +241,7 @@ impl Desk {
 
     /// Returns a live session.
     pub fn face(&self, session: SessionId) -> Option<Face> {
-        self.shared.sessions.get(&session).map(|face| face.clone())
+        self.shared.sessions.get(&session).map(|seat| seat.face.clone())
     }
 
     /// Returns the models that can be asked for, as of a second ago at most: to list them takes a look at
@@ -352,9 +322,10 @@ impl Desk {
             Effect::Ended { job, end } => self.ended(job, end),
             Effect::Renewal { account, renews_for } => self.shared.store.renew(account, renews_for),
             Effect::Close { session, reason } => {
+                // Who is suspended has no socket to hear of it.
                 let code = match reason {
                     CloseReason::Replaced => close::REPLACED,
-                    CloseReason::TimedOut => close::TIMED_OUT,
+                    CloseReason::TimedOut | CloseReason::Expired => close::TIMED_OUT,
                 };
                 self.order(session, Order::Close(code));
                 self.shared.sessions.remove(&session);

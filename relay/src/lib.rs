@@ -33,6 +33,7 @@ pub mod sse;
 pub mod store;
 pub mod stream;
 pub mod telemetry;
+pub mod ticket;
 pub mod tokens;
 pub mod top_ups;
 pub mod upstream;

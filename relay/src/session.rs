@@ -1,6 +1,6 @@
-//! A session: one live WebSocket of a plugin.
+//! A session: one live WebSocket of a plugin, and after it is lost, for a while, the next.
 //!
-//! One task reads and writes it. Frames are read one by one, handled, and whatever waits in the
+//! One task reads and writes a socket. Frames are read one by one, handled, and whatever waits in the
 //! outbox is written in one go. The session knows the frames and their limits; who serves and what it
 //! costs is the market's.
 
@@ -14,12 +14,16 @@ use std::{collections::VecDeque, future::poll_fn, sync::Arc, time::Duration};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use rekursing_protocol::{
-    Moment, SessionId, Span, ToPlugin, VERSION,
-    frame::{Hello, Ready, close},
+    Moment, Span, ToPlugin, VERSION,
+    frame::{Hello, close},
 };
 
-use crate::{house::House, outbox::Order};
+use crate::{
+    house::House,
+    outbox::{Order, Outbox},
+};
 use frames::Frames;
+use identify::Admitted;
 
 /// Why a session ends from our side: a close code and a word for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +32,14 @@ struct Closing {
     why: &'static str,
 }
 
-/// How a step of the session ends it.
+/// How a socket's part in a session ends.
 enum Exit {
-    /// The plugin is gone.
-    Gone,
+    /// The plugin leaves in good order.
+    Left,
+    /// The socket is lost, and its plugin may be back.
+    Lost,
+    /// Another socket of the plugin has the session.
+    TakenOver,
     /// We close it.
     Close(Closing),
 }
@@ -42,20 +50,20 @@ impl From<Closing> for Exit {
     }
 }
 
-/// Runs a session to its end. Its network is that of [`crate::desk::Desk::join`].
+/// Runs a session to the end of its socket. Its network is that of [`crate::desk::Desk::join`].
 pub async fn run(house: Arc<House>, network: Option<u64>, mut socket: Box<WebSocket>) {
     // Boxed, because a session is mostly idle and its task is as large as its largest step.
     let exit = match Box::pin(greet(&house, network, &mut socket)).await {
-        Ok((session, face)) => {
-            let frames = Frames::new(Arc::clone(&house), session);
-            let exit = Box::pin(serve(&house, &mut socket, face.outbox, frames)).await;
-            house.desk.leave(session);
-            exit
-        }
+        Ok(admitted) => Box::pin(attend(&house, &mut socket, admitted)).await,
         Err(exit) => exit,
     };
     house.sessions.leave();
-    if let Exit::Close(Closing { code, why }) = exit {
+    let closing = match exit {
+        Exit::Left | Exit::Lost => None,
+        Exit::TakenOver => Some(Closing { code: close::REPLACED, why: "another socket has the session" }),
+        Exit::Close(closing) => Some(closing),
+    };
+    if let Some(Closing { code, why }) = closing {
         if code == close::BAD_FRAME || code == close::TOO_LARGE {
             crate::telemetry::bad_frame(why);
         }
@@ -75,40 +83,50 @@ async fn farewell(socket: &mut WebSocket, frame: Message) {
 }
 
 /// Says hello and finds out who is there.
-async fn greet(
-    house: &Arc<House>,
-    network: Option<u64>,
-    socket: &mut WebSocket,
-) -> Result<(SessionId, crate::desk::Face), Exit> {
+async fn greet(house: &Arc<House>, network: Option<u64>, socket: &mut WebSocket) -> Result<Admitted, Exit> {
     if !house.sessions.enter(house.config.limits.sessions) {
         return Err(Closing { code: close::OVERLOADED, why: "as many sessions as there may be" }.into());
     }
+    let (time, ms) = (&house.config.time, |millis: u64| u32::try_from(millis).unwrap_or(u32::MAX));
     let hello = ToPlugin::Hello(Hello {
         version: VERSION,
-        heartbeat_ms: u32::try_from(house.config.time.heartbeat_ms).unwrap_or(u32::MAX),
+        heartbeat_ms: ms(time.heartbeat_ms),
         frame_bytes_max: u32::try_from(house.config.limits.frame_bytes).unwrap_or(u32::MAX),
+        resume_ms: if house.is_draining() { 0 } else { ms(time.resume_ms) },
     });
     send(house, socket, &hello).await?;
     let patience = Duration::from_millis(house.config.time.identify_ms);
     let text = tokio::time::timeout(patience, next_text(socket))
         .await
         .map_err(|_| Closing { code: close::NOT_IDENTIFIED, why: "nobody said who they are" })??;
-    let (session, face) = identify::admit(house, network, &text)?;
-    let ready = send(house, socket, &ToPlugin::Ready(Ready { session })).await;
-    if let Err(exit) = ready {
-        house.desk.leave(session);
-        return Err(exit);
+    Ok(identify::admit(house, network, &text).await?)
+}
+
+/// Serves a session over its socket, and tells the desk what becomes of it then.
+async fn attend(house: &House, socket: &mut WebSocket, admitted: Admitted) -> Exit {
+    let Admitted { session, ready, outbox, frames, mut hold } = admitted;
+    let exit = tokio::select! {
+        biased;
+        // A socket that takes no more bytes is let go of as well.
+        () = hold.taken_over() => Exit::TakenOver,
+        exit = async {
+            match send(house, socket, &ToPlugin::Ready(ready)).await {
+                Ok(()) => serve(house, socket, outbox, frames).await,
+                Err(exit) => exit,
+            }
+        } => exit,
+    };
+    match exit {
+        Exit::Left | Exit::Close(_) => house.desk.leave(session),
+        Exit::Lost => house.desk.suspend(session),
+        // Whoever takes it over waits until the hold is dropped.
+        Exit::TakenOver => {}
     }
-    Ok((session, face))
+    exit
 }
 
 /// Reads frames and writes orders until one side ends it.
-async fn serve(
-    house: &House,
-    socket: &mut WebSocket,
-    outbox: crate::outbox::Outbox,
-    mut frames: Frames,
-) -> Exit {
+async fn serve(house: &House, socket: &mut WebSocket, outbox: Outbox, mut frames: Frames) -> Exit {
     loop {
         let step = tokio::select! {
             biased;
@@ -142,19 +160,19 @@ async fn write(
                 return Err(Closing { code, why: "the relay closes the session" }.into());
             }
             if let Some(text) = frames.order(order) {
-                socket.feed(Message::Text(text.into())).await.map_err(|_| Exit::Gone)?;
+                socket.feed(Message::Text(text.into())).await.map_err(|_| Exit::Lost)?;
             }
         }
-        socket.flush().await.map_err(|_| Exit::Gone)
+        socket.flush().await.map_err(|_| Exit::Lost)
     };
-    tokio::time::timeout(patience, all).await.unwrap_or(Err(Exit::Gone))
+    tokio::time::timeout(patience, all).await.unwrap_or(Err(Exit::Lost))
 }
 
 async fn send(house: &House, socket: &mut WebSocket, frame: &ToPlugin) -> Result<(), Exit> {
     let patience = Duration::from_millis(house.config.time.write_ms);
     let text = serde_json::to_string(frame).expect("a frame is plain data");
     let sent = tokio::time::timeout(patience, socket.send(Message::Text(text.into()))).await;
-    sent.map_err(|_| Exit::Gone)?.map_err(|_| Exit::Gone)
+    sent.map_err(|_| Exit::Lost)?.map_err(|_| Exit::Lost)
 }
 
 /// Reads the next text message. Pings are answered by the socket itself.
@@ -166,18 +184,20 @@ async fn next_text(socket: &mut WebSocket) -> Result<axum::extract::ws::Utf8Byte
             Some(Ok(Message::Binary(_))) => {
                 return Err(Closing { code: close::BAD_FRAME, why: "a binary message" }.into());
             }
-            Some(Ok(Message::Close(_))) | None => return Err(Exit::Gone),
+            // A page of the browser that goes away, or a plugin that is switched off.
+            Some(Ok(Message::Close(Some(CloseFrame { code: 1000 | 1001, .. })))) => return Err(Exit::Left),
+            Some(Ok(Message::Close(_))) | None => return Err(Exit::Lost),
             Some(Err(error)) => return Err(broken(&error.to_string())),
         }
     }
 }
 
-/// A message past the limits is answered with its code; any other broken socket is just gone.
+/// A message past the limits is answered with its code; any other broken socket is just lost.
 fn broken(error: &str) -> Exit {
     if error.contains("too long") || error.contains("too big") || error.contains("Space limit") {
         return Closing { code: close::TOO_LARGE, why: "a message past the limit" }.into();
     }
-    Exit::Gone
+    Exit::Lost
 }
 
 /// Frames of one kind, per second of the relay's clock.

@@ -15,7 +15,11 @@ use std::{
 
 use parking_lot::Mutex;
 use rekursing_market::{Assignment, Refusal, Tier, Usage};
-use rekursing_protocol::{FailCode, JobId, Moment, Span, earnings::Receipt};
+use rekursing_protocol::{
+    FailCode, JobId, Moment, Span,
+    earnings::Receipt,
+    frame::{Kept, Resumed},
+};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -147,6 +151,17 @@ pub enum Stuck {
     Page,
 }
 
+/// What becomes of a job whose plugin is back.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Return {
+    /// It goes on.
+    Open(Resumed),
+    /// The plugin has nothing more to say of it; the relay is still at it.
+    Complete,
+    /// It cannot be pieced together.
+    Lost,
+}
+
 /// The watchdog's patience.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
@@ -201,6 +216,29 @@ impl Stream {
         let tokens = self.work.prompt_tokens_by(tokenizer);
         if let Some(attempt) = self.state.lock().attempt.as_mut().filter(uncounted) {
             attempt.prompt_tokens = Some(tokens);
+        }
+    }
+
+    /// Lets an attempt's deadlines stand still: the socket of whoever has it is lost.
+    pub fn suspend(&self, lease: u32, now: Moment) {
+        if let Ok(attempt) = self.state.lock().attempt(lease) {
+            attempt.absence.begin(now);
+        }
+    }
+
+    /// Goes on with an attempt over another outbox, if what the plugin has kept of it reaches from what has
+    /// come to where the answer is.
+    pub fn resume(&self, lease: u32, kept: Option<&Kept>, outbox: &Outbox, now: Moment) -> Return {
+        let mut state = self.state.lock();
+        let Ok(attempt) = state.attempt(lease) else { return Return::Lost };
+        if attempt.complete {
+            return Return::Complete;
+        }
+        match kept {
+            Some(kept) if (kept.from..=kept.n).contains(&attempt.next) => {
+                Return::Open(attempt.resume(outbox.clone(), now))
+            }
+            Some(_) | None => Return::Lost,
         }
     }
 
@@ -295,9 +333,13 @@ impl Stream {
     ) -> Result<Option<Unread>, Fault> {
         let mut state = self.state.lock();
         let attempt = state.attempt(lease)?;
+        if attempt.complete {
+            return Err(Fault::Stale);
+        }
         if pieces != attempt.next {
             return Err(Fault::OutOfOrder);
         }
+        attempt.complete = true;
         attempt.reason = reason.chars().take(40).collect();
         attempt.claimed = claimed;
         if self.work.streamed {
@@ -395,13 +437,8 @@ impl Stream {
             return Some(Stuck::Page);
         }
         let attempt = state.attempt.as_ref().filter(|_| state.ending.is_none())?;
-        let silence = match attempt.first_at {
-            // A whole answer is silent until its end; a page that reads slowly silences its plugin.
-            None => now.since(attempt.begun_at) > patience.first_token && self.work.streamed,
-            Some(_) => state.untaken_since.is_none() && now.since(attempt.last_at) > patience.idle,
-        };
-        let over = now.since(attempt.begun_at) > patience.total;
-        (silence || over).then_some(Stuck::Plugin(attempt.assignment.lease))
+        let is_overdue = attempt.is_overdue(self, state.untaken_since.is_some(), now, patience);
+        is_overdue.then_some(Stuck::Plugin(attempt.assignment.lease))
     }
 }
 

@@ -21,6 +21,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("rekursing_jobs_refused_total", "Jobs that nobody answered, by code."),
     ("rekursing_jobs_settled_total", "Jobs that were charged, by outcome: complete (done) or not (cut)."),
     ("rekursing_payouts_total", "Payouts that have reached a state, by state."),
+    ("rekursing_sessions_resumed_total", "Sessions that went on over another socket."),
     (
         "rekursing_token_discrepancies_total",
         "Charges at which the server's count of tokens was far from the relay's.",
@@ -40,6 +41,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("rekursing_payouts_under_way", "Payouts that have not ended, by state."),
     ("rekursing_sessions", "Live sessions, of plugins and of upstreams."),
     ("rekursing_sessions_parked", "Sessions that rest after failures."),
+    ("rekursing_sessions_suspended", "Sessions whose socket is lost and that may be resumed."),
     ("rekursing_sessions_suspect", "Sessions whose heartbeat is late."),
     ("rekursing_slots", "Jobs that all sessions take at once."),
     ("rekursing_store_healthy", "1 while the ledger can be written, else 0."),
@@ -116,6 +118,11 @@ pub fn payouts_under_way(requested: usize, sent: usize, stuck: usize) {
     gauge!("rekursing_payouts_stuck").set(stuck as f64);
 }
 
+/// Counts a session that goes on over another socket.
+pub fn resumed() {
+    counter!("rekursing_sessions_resumed_total").increment(1);
+}
+
 /// Counts a frame that broke the rules of the link.
 pub fn bad_frame(why: &'static str) {
     counter!("rekursing_bad_frames_total", "why" => why).increment(1);
@@ -144,6 +151,7 @@ pub fn render(
         gauge!(name).set(value as f64);
     };
     set("rekursing_sessions", counts.sessions);
+    set("rekursing_sessions_suspended", counts.suspended);
     set("rekursing_sessions_suspect", counts.suspects);
     set("rekursing_sessions_parked", counts.parked);
     set("rekursing_slots", counts.slots);
@@ -212,6 +220,7 @@ mod tests {
             ad("seen", Nanos::new(1));
             no_ad("sensitive");
             payout(State::Sent);
+            resumed();
             payouts_under_way(0, 0, 0);
             render(&recorder.handle(), &Counts::default(), 0, true)
         });

@@ -9,6 +9,7 @@ pub mod built;
 pub mod database;
 pub mod eventually;
 pub mod http;
+pub mod line;
 pub mod link;
 pub mod model_server;
 pub mod node;

@@ -133,6 +133,26 @@ impl Link {
         Ok(link)
     }
 
+    /// Connects and resumes a session: its `ready`, and the jobs as they stand in a `resume`. Returns the new
+    /// `ready` too.
+    ///
+    /// # Errors
+    /// Fails when the relay refuses the plugin.
+    pub async fn resume(
+        relay: &Relay,
+        plugin: &Plugin,
+        offer: &Value,
+        ready: &Value,
+        jobs: &Value,
+    ) -> Result<(Link, Value)> {
+        let mut link = Link::open(relay).await?;
+        let mut identify = identify(plugin, offer);
+        identify["resume"] = json!({"session": ready["session"], "token": ready["token"], "jobs": jobs});
+        link.send("identify", &identify).await?;
+        let ready = link.frame("ready").await?;
+        Ok((link, ready))
+    }
+
     /// Sends a frame.
     ///
     /// # Errors

@@ -36,9 +36,17 @@ impl Node {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn with(relay: &Relay, server: &str, arguments: &[&str]) -> Result<Node> {
+        Node::at(&relay.url("ws"), server, arguments).await
+    }
+
+    /// Starts an agent whose relay is at this URL.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn at(relay: &str, server: &str, arguments: &[&str]) -> Result<Node> {
         let folder = tempfile::tempdir().context("no folder for the agent's state")?;
         let mut command = Command::new(built::node()?);
-        command.args(["--relay", &relay.url("ws"), "--server", server, "--state"]);
+        command.args(["--relay", relay, "--server", server, "--state"]);
         command.arg(folder.path().join("node.json")).args(arguments);
         let mut process = Process::start("node", command, Echo::Aloud)?;
         let plugin = process.line("READY ").await?;

@@ -6,10 +6,12 @@ use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
 use rekursing_tests::{
     browser::{Browser, Window},
-    eventually, model_server,
+    eventually,
+    line::Line,
+    model_server,
     model_server::ModelServer,
     owner::Owner,
-    relay::Relay,
+    relay::{FREE, Relay},
     scene::{ask, ask_tiny, hear, text},
     script::{Dialect, Gate, Reply, Script, Step},
 };
@@ -134,9 +136,34 @@ async fn tokens_pass_the_extension_one_by_one_even_when_chrome_kills_its_worker(
 }
 
 #[tokio::test]
-async fn a_killed_browser_costs_the_page_only_what_came() -> Result<()> {
+async fn the_extension_goes_on_with_an_answer_whose_line_was_cut() -> Result<()> {
     let script = Script::start(Dialect::LmStudio(2)).await?;
     let relay = Relay::start().await?;
+    let line = Line::to(relay.address()).await?;
+    let _owner = Owner::ready(&line.url("http"), &script.url()).await?;
+    let gate = Gate::default();
+    let words: Vec<String> = (0..12).map(|number| format!(" word{number}")).collect();
+    script.next(Reply::gated(&words.iter().map(String::as_str).collect::<Vec<_>>(), &gate));
+    gate.open(1);
+    let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    hear(&mut stream, &words[0]).await?;
+    for pair in words[1..11].chunks(2) {
+        gate.open(2);
+        line.cut();
+        hear(&mut stream, &pair.concat()).await?;
+    }
+    gate.open(1);
+    hear(&mut stream, &words[11]).await?;
+    stream.event("done").await?;
+    assert_eq!(relay.resolved().await?.settlements()?.len(), 1);
+    relay.audit().await
+}
+
+#[tokio::test]
+async fn a_killed_browser_costs_the_page_only_what_came() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    // Within that time it could have come back.
+    let relay = Relay::with(&format!("{FREE}[time]\nresume_ms = 300\n")).await?;
     let mut owner = Owner::ready(&relay.url("http"), &script.url()).await?;
     script.next(Reply::steps(vec![Step::token("one"), Step::token(" two"), Step::Hold]));
     let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;

@@ -162,7 +162,9 @@ async fn a_page_that_reads_slowly_holds_back_its_own_provider_and_nobody_else() 
 
 #[tokio::test]
 async fn an_owner_who_leaves_mid_answer_is_paid_for_what_came_and_the_page_is_told() -> Result<()> {
-    let mut scene = Scripted::start().await?;
+    // Within that time he could have come back.
+    let config = format!("{FREE}[time]\nresume_ms = 300\n");
+    let mut scene = Scripted::with(&config, Dialect::LlamaCpp(4)).await?;
     scene.script.next(endless());
     let mut stream = scene.relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
     hear(&mut stream, "one two").await?;

@@ -1,17 +1,19 @@
 //! The jobs that run: each is one `POST` to the model server, whose answer goes to the relay
-//! piece by piece.
+//! piece by piece. While the relay is away the answer is kept, as far as credit reaches.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use rekursing_protocol::{
     FailCode, JobId, Moment, Span, ToRelay,
-    frame::{Body, Cancel, Chunk, Credit, Done, Fail, Start, Text},
+    frame::{Body, Cancel, Chunk, Credit, Fail, Start, Text},
 };
 
 use super::{
     Agent, Command, FetchId, Post,
     journal::Entry,
+    kept::Kept,
     limits::{Granted, REQUEST_BYTES_MAX},
+    resume::{EndedJobs, Last, push},
     watch::Having,
 };
 use crate::bridge::{
@@ -32,19 +34,23 @@ pub(super) struct Jobs {
     dirty: Vec<FetchId>,
     /// Fetches whose answers are complete and whose bodies have not ended.
     lingering: Vec<(FetchId, Moment)>,
+    /// Jobs of whose end the relay may not have heard.
+    pub(super) ended: EndedJobs,
 }
 
 /// One job.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) id: JobId,
-    lease: u32,
+    pub(super) lease: u32,
     pub(super) model: String,
     /// Where the server is that answers it.
     address: String,
     pub(super) reply: Reply,
     /// The number of the next piece.
-    n: u32,
+    pub(super) n: u32,
+    /// What the relay may not have, where the session can be resumed.
+    pub(super) kept: Option<Kept>,
     /// Whether the fetch has ended by itself.
     fetched: bool,
     dirty: bool,
@@ -81,6 +87,21 @@ impl Jobs {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
         self.running.values()
+    }
+
+    pub(super) fn running(&self) -> impl Iterator<Item = (&FetchId, &Job)> {
+        self.running.iter()
+    }
+
+    /// Takes what is kept of a job, to give it back.
+    pub(super) fn take_kept(&mut self, id: FetchId) -> Option<Kept> {
+        self.running.get_mut(&id)?.kept.take()
+    }
+
+    pub(super) fn put_kept(&mut self, id: FetchId, kept: Kept) {
+        if let Some(job) = self.running.get_mut(&id) {
+            job.kept = Some(kept);
+        }
     }
 
     /// Changes one job's reply; what follows leaves with the next flush.
@@ -138,6 +159,14 @@ impl Jobs {
         commands.extend(running.filter(|(_, job)| !job.fetched).map(|(id, _)| Command::Abort(id)));
         commands.extend(self.lingering.drain(..).map(|(id, _)| Command::Abort(id)));
         self.dirty.clear();
+        self.ended.clear();
+    }
+
+    /// Forgets a job and aborts its fetch.
+    pub(super) fn abort(&mut self, id: FetchId, commands: &mut Vec<Command>) {
+        if self.running.remove(&id).is_some_and(|job| !job.fetched) {
+            commands.push(Command::Abort(id));
+        }
     }
 
     fn find(&self, id: JobId, lease: u32) -> Option<FetchId> {
@@ -215,6 +244,7 @@ impl Agent {
             address,
             reply: Reply::new(terms, now),
             n: 0,
+            kept: self.link.ticket.as_ref().map(|_| Kept::new(credit)),
             fetched: false,
             dirty: false,
         };
@@ -226,20 +256,27 @@ impl Agent {
 
     /// Stops a job: nobody waits for it.
     pub(super) fn cancel(&mut self, cancel: &Cancel, now: Moment) {
+        self.jobs.ended.forget(cancel.job);
         let Some(fetch) = self.jobs.find(cancel.job, cancel.lease) else { return };
+        if let Some(job) = self.jobs.running.get_mut(&fetch) {
+            job.kept = None;
+        }
         self.fail(fetch, Fault::of(FailCode::Cancelled), now);
     }
 
     /// Ends a job with this fault.
     pub(super) fn fail(&mut self, fetch: FetchId, fault: Fault, now: Moment) {
-        if let Some(job) = self.jobs.running.remove(&fetch) {
-            self.close_failed(fetch, &job, fault, now);
+        if let Some(mut job) = self.jobs.running.remove(&fetch) {
+            self.close_failed(fetch, &mut job, fault, now);
         }
     }
 
     /// Allows a job to send more.
     pub(super) fn credit(&mut self, credit: &Credit, now: Moment) {
         let Some(fetch) = self.jobs.find(credit.job, credit.lease) else { return };
+        if let Some(kept) = self.jobs.running.get_mut(&fetch).and_then(|job| job.kept.as_mut()) {
+            kept.allow(credit.bytes.into());
+        }
         self.jobs.with(fetch, |reply| reply.allow(credit.bytes.into(), now));
     }
 
@@ -265,7 +302,7 @@ impl Agent {
                 Step::Pause => self.commands.push(Command::Pause(fetch)),
                 Step::Resume => self.commands.push(Command::Resume(fetch)),
                 Step::Done(ending) => {
-                    self.close_done(fetch, job, &ending, now);
+                    self.close_done(fetch, job, ending, now);
                     return false;
                 }
                 Step::Failed(fault) => {
@@ -281,6 +318,9 @@ impl Agent {
     fn send_piece(&mut self, job: &mut Job, piece: &Piece) {
         let (id, lease, n) = (job.id, job.lease, job.n);
         job.n += 1;
+        if let Some(kept) = &mut job.kept {
+            kept.push(piece);
+        }
         self.send(&match piece {
             Piece::Text(text) => ToRelay::Text(Text { job: id, lease, n, text: Cow::Borrowed(text) }),
             Piece::Choices(choices) => ToRelay::Chunk(Chunk { job: id, lease, n, choices }),
@@ -288,7 +328,7 @@ impl Agent {
         });
     }
 
-    fn close_done(&mut self, fetch: FetchId, job: &Job, ending: &Ending, now: Moment) {
+    fn close_done(&mut self, fetch: FetchId, job: &mut Job, ending: Ending, now: Moment) {
         let measure = job.reply.measure();
         let answered = ending.answer_tokens.unwrap_or(measure.pieces());
         let tokens = ending.prompt_tokens.unwrap_or_default().saturating_add(answered);
@@ -299,17 +339,10 @@ impl Agent {
         if !job.fetched {
             self.jobs.lingering.push((fetch, now + LINGER));
         }
-        self.send(&ToRelay::Done(Done {
-            job: job.id,
-            lease: job.lease,
-            n: job.n,
-            finish: Cow::Borrowed(&ending.finish),
-            prompt_tokens: ending.prompt_tokens,
-            answer_tokens: ending.answer_tokens,
-        }));
+        self.close(job, Last::Done(ending));
     }
 
-    fn close_failed(&mut self, fetch: FetchId, job: &Job, fault: Fault, now: Moment) {
+    fn close_failed(&mut self, fetch: FetchId, job: &mut Job, fault: Fault, now: Moment) {
         self.records.count(&job.model, job.reply.measure(), Some(fault.code));
         self.note(Entry::Failed { model: job.model.clone(), code: fault.code }, now);
         self.count(&job.model, job.reply.measure().pieces(), None, now);
@@ -317,18 +350,22 @@ impl Agent {
         if !job.fetched {
             self.commands.push(Command::Abort(fetch));
         }
-        self.send(&ToRelay::Fail(Fail {
-            job: job.id,
-            lease: job.lease,
-            code: fault.code,
-            detail: Cow::Owned(fault.detail),
-        }));
+        self.close(job, Last::Failed(fault.code, fault.detail));
     }
 
-    /// Sends a frame. Every frame is made of values that JSON can hold.
+    /// Tells the relay how a job ended, and keeps that until it is known to have heard.
+    fn close(&mut self, job: &mut Job, last: Last) {
+        self.send(&last.frame(job.id, job.lease, job.n));
+        if let Some(kept) = job.kept.take() {
+            let beats = self.link.beats();
+            self.jobs.ended.push(job, kept, last, beats);
+        }
+    }
+
+    /// Sends a frame, or drops it while the relay is away: what it must have is kept.
     pub(super) fn send(&mut self, frame: &ToRelay<'_>) {
-        if let Ok(text) = serde_json::to_string(frame) {
-            self.commands.push(Command::Send(text));
+        if self.link.is_ready() {
+            push(&mut self.commands, frame);
         }
     }
 }

@@ -25,6 +25,16 @@ pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
 /// Longest request of one job.
 pub(super) const REQUEST_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes that are kept of one answer to be sent again on another socket. A relay with usual settings
+/// allows far fewer to be under way.
+pub(super) const KEPT_BYTES_MAX: usize = 256 << 10;
+
+/// Most jobs whose ends are kept until the relay has heard of them.
+pub(super) const ENDED_MAX: usize = 256;
+
+/// Longest time for which a session is resumed.
+const RESUME_MAX: Span = Span::secs(300);
+
 /// Longest wait for a first token: a long prompt on a slow machine.
 const FIRST_TOKEN_MAX: Span = Span::secs(1_800);
 
@@ -58,6 +68,11 @@ impl Granted {
             total: within(start.total_ms, TOTAL_MAX),
         }
     }
+}
+
+/// Returns for how long a session is resumed of what the relay offers.
+pub(super) fn resume(millis: u32) -> Span {
+    Span::millis(millis.into()).min(RESUME_MAX)
 }
 
 /// Returns the time between heartbeats for the one that the relay asks for.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use rekursing_protocol::{
     Moment, Span, ToPlugin, ToRelay, VERSION,
-    frame::{Drain, Heartbeat, Hello, Identify, Inventory, close},
+    frame::{Drain, Heartbeat, Hello, Identify, Inventory, Ready, close},
     register::{Registered, Registration},
 };
 
@@ -14,6 +14,7 @@ use super::{
     journal::Entry,
     limits::{self, MESSAGE_BYTES_MAX},
     outlook,
+    resume::{Ticket, push},
 };
 
 /// How long the relay may take to open the socket, to greet and to say `ready`.
@@ -46,6 +47,8 @@ pub(super) struct Link {
     failures: u32,
     /// When the relay did not understand a frame.
     bad_frames: Vec<Moment>,
+    /// What resumes the session.
+    pub(super) ticket: Option<Ticket>,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +75,8 @@ enum Stage {
 struct Greeted {
     heartbeat: Span,
     piece_bytes_max: usize,
+    /// For how long the relay lets a session be resumed.
+    resume_within: Span,
     inventory: Inventory,
 }
 
@@ -114,8 +119,19 @@ impl Link {
     /// Ends a pause or a stop.
     pub(super) fn retry(&mut self) {
         if matches!(self.stage, Stage::Waiting { .. } | Stage::Stopped { .. }) {
-            *self = Link::default();
+            *self = Link { ticket: self.ticket.take(), ..Link::default() };
         }
+    }
+
+    /// Returns how many heartbeats were sent on this connection.
+    pub(super) fn beats(&self) -> u64 {
+        if let Stage::Ready(session) = &self.stage { session.beats } else { 0 }
+    }
+
+    /// Returns until when the session can be resumed, while it is lost and the relay has not been asked.
+    pub(super) fn resume_until(&self) -> Option<Moment> {
+        let is_asked = matches!(self.stage, Stage::Greeting { greeted: Some(_), .. });
+        self.ticket.as_ref().and_then(|ticket| ticket.until).filter(|_| !is_asked)
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -140,6 +156,10 @@ impl Link {
     }
 
     pub(super) fn wake_at(&self, idle: bool) -> Option<Moment> {
+        [self.stage_until(idle), self.resume_until()].into_iter().flatten().min()
+    }
+
+    fn stage_until(&self, idle: bool) -> Option<Moment> {
         match &self.stage {
             Stage::Due | Stage::Registering { .. } | Stage::Stopped { .. } => None,
             Stage::Opening { until } | Stage::Greeting { until, .. } | Stage::Waiting { until, .. } => {
@@ -152,6 +172,13 @@ impl Link {
         }
     }
 
+    /// Tells whether a close of the relay's ends the session too: it does when the relay has a cause. One that
+    /// has no room now, or is too slow, has not even looked whose session it is.
+    fn ends_session(&self, code: u16) -> bool {
+        let has_cause = matches!(code, close::BAD_FRAME | close::DRAINING) || close::is_final(code);
+        has_cause || self.is_ready() && (4000..5000).contains(&code)
+    }
+
     fn has_socket(&self) -> bool {
         matches!(self.stage, Stage::Opening { .. } | Stage::Greeting { .. } | Stage::Ready(_))
     }
@@ -160,6 +187,10 @@ impl Link {
 impl Agent {
     /// Does what is due on the link.
     pub(super) fn advance_link(&mut self, now: Moment) {
+        if self.link.resume_until().is_some_and(|until| now >= until) {
+            self.give_session_up();
+            self.changed = true;
+        }
         match &mut self.link.stage {
             Stage::Due if self.watch.has_looked() => self.connect(now),
             Stage::Waiting { until, .. } if now >= *until => self.connect(now),
@@ -247,16 +278,24 @@ impl Agent {
         };
         match (frame, &mut self.link.stage) {
             (ToPlugin::Hello(hello), Stage::Greeting { greeted: None, .. }) => self.greet(&hello, now),
-            (ToPlugin::Ready(_), Stage::Greeting { greeted: Some(_), .. }) => self.ready(now),
-            (ToPlugin::Ack(ack), Stage::Ready(session)) => session.acked = session.acked.max(ack.n),
+            (ToPlugin::Ready(ready), Stage::Greeting { greeted: Some(_), .. }) => self.ready(ready, now),
+            (ToPlugin::Ack(ack), Stage::Ready(session)) => {
+                session.acked = session.acked.max(ack.n);
+                self.jobs.ended.acknowledge(ack.n);
+            }
             (ToPlugin::Start(start), Stage::Ready(session)) => {
                 let piece_bytes_max = session.piece_bytes_max;
                 self.start(&start, piece_bytes_max, now);
             }
             (ToPlugin::Cancel(cancel), Stage::Ready(_)) => self.cancel(&cancel, now),
             (ToPlugin::Credit(credit), Stage::Ready(_)) => self.credit(&credit, now),
-            (ToPlugin::Settled(_), Stage::Ready(_)) => self.purse.settled(now),
+            (ToPlugin::Settled(settled), Stage::Ready(_)) => {
+                self.jobs.ended.forget(settled.job);
+                self.purse.settled(now);
+            }
             (ToPlugin::Drain(drain), Stage::Ready(session)) => {
+                // Whoever is there when the relay comes back knows nothing of this session.
+                self.link.ticket = None;
                 session.leave =
                     Some(leave(&drain, self.random.within(Span::millis(drain.spread_ms.into())), now));
             }
@@ -278,31 +317,37 @@ impl Agent {
     /// Answers `hello` with who the agent is and what it offers.
     fn greet(&mut self, hello: &Hello, now: Moment) {
         if hello.version != VERSION {
-            self.jobs.abort_all(&mut self.commands);
+            self.give_session_up();
             self.commands.push(Command::CloseSocket(close::VERSION));
             return self.stop(Why::Version);
         }
         let Some(identity) = self.identity().cloned() else { return };
+        let resume_within = limits::resume(hello.resume_ms);
+        if resume_within == Span::ZERO {
+            self.give_session_up();
+        }
         let inventory = self.inventory();
         let name = self.name.clone();
-        self.send(&ToRelay::Identify(Box::new(Identify {
+        let identify = Identify {
             version: VERSION,
             plugin: identity.plugin,
             secret: Cow::Borrowed(&identity.secret),
             agent: Cow::Borrowed(&name),
             gpu: self.gpu.clone(),
             inventory: inventory.clone(),
-        })));
+            resume: self.resumable(hello.frame_bytes_max),
+        };
+        push(&mut self.commands, &ToRelay::Identify(Box::new(identify)));
         let room = hello.frame_bytes_max.saturating_sub(FRAME_OVERHEAD_BYTES);
         // JSON writes a control character in six bytes.
         let piece_bytes_max = usize::try_from(room / 6).unwrap_or(usize::MAX).max(1);
-        let greeted =
-            Greeted { heartbeat: limits::heartbeat(hello.heartbeat_ms), piece_bytes_max, inventory };
+        let heartbeat = limits::heartbeat(hello.heartbeat_ms);
+        let greeted = Greeted { heartbeat, piece_bytes_max, resume_within, inventory };
         self.link.stage = Stage::Greeting { until: now + PATIENCE, greeted: Some(greeted) };
     }
 
     /// Takes in that jobs can come.
-    fn ready(&mut self, now: Moment) {
+    fn ready(&mut self, mut ready: Ready, now: Moment) {
         let Stage::Greeting { greeted: Some(greeted), .. } = std::mem::take(&mut self.link.stage) else {
             return;
         };
@@ -316,6 +361,10 @@ impl Agent {
             inventory: greeted.inventory,
             leave: None,
         });
+        let (session, within) = (ready.session, greeted.resume_within);
+        let token = ready.token.take().filter(|_| within > Span::ZERO);
+        self.link.ticket = token.map(|token| Ticket { session, token, within, until: None });
+        self.resume(&ready, now);
         self.changed = true;
         self.purse.inquiry.ask_by(now);
         self.prospects.inquiry.ask_by(now + outlook::AFTER_READY);
@@ -363,7 +412,11 @@ impl Agent {
             return;
         }
         self.note(Entry::Closed(code), now);
-        self.jobs.abort_all(&mut self.commands);
+        if self.link.ends_session(code) {
+            self.give_session_up();
+        } else {
+            self.keep_session(now);
+        }
         match code {
             close::UNAUTHORIZED => self.stop(Why::RelayUnauthorized),
             close::VERSION => self.stop(Why::Version),
@@ -389,15 +442,22 @@ impl Agent {
 
     /// Closes the socket from here, and tries again after a pause.
     fn drop_link(&mut self, code: u16, why: Why, now: Moment) {
-        self.jobs.abort_all(&mut self.commands);
+        // A relay that is silent may be back, or believe the same of this agent.
+        if matches!(code, HEARTBEAT_LOST | STUCK | close::NOT_IDENTIFIED) {
+            self.keep_session(now);
+        } else {
+            self.give_session_up();
+        }
         self.commands.push(Command::CloseSocket(code));
         self.pause(why, now);
     }
 
-    /// Waits a random time, longer with every failure in a row.
+    /// Waits a random time, longer with every failure in a row; a short one when jobs wait for it.
     fn pause(&mut self, why: Why, now: Moment) {
-        let held = matches!(&self.link.stage, Stage::Ready(session) if now.since(session.since) >= STABLE);
-        if held {
+        let is_waited_for = self.link.ticket.is_some();
+        if let Stage::Ready(session) = &self.link.stage
+            && (is_waited_for || now.since(session.since) >= STABLE)
+        {
             self.link.failures = 0;
         }
         let limit = Span::millis(1_000 << self.link.failures.min(6)).min(PAUSE_MAX);

@@ -4,6 +4,7 @@ mod choices;
 mod jobs;
 mod limits;
 mod link;
+mod resume;
 mod server;
 mod servers;
 mod trial;

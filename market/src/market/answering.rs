@@ -1,6 +1,8 @@
 //! Answering: what becomes of a job once a session has it.
 
-use rekursing_protocol::{FailCode, JobId, Moment, Nanos, OfferKind, Price};
+use std::sync::Arc;
+
+use rekursing_protocol::{FailCode, JobId, Moment, Nanos, Offer, OfferKind, Price};
 
 use super::Market;
 use crate::{
@@ -222,6 +224,23 @@ impl Market {
             {
                 self.try_again(now, job, &run, FailCode::Unreachable, String::new());
             }
+        }
+    }
+
+    /// Returns the offer with which a job runs.
+    pub(super) fn offer_of(&self, job: JobId) -> Option<Arc<Offer>> {
+        self.run(job).map(|run| Arc::clone(&run.offer))
+    }
+
+    /// Tells whether the first piece of an answer has come.
+    pub(super) fn has_begun(&self, job: JobId) -> bool {
+        self.run(job).is_some_and(|run| run.began)
+    }
+
+    fn run(&self, job: JobId) -> Option<&Run> {
+        match &self.jobs.get(&job)?.state {
+            State::Running(run) => Some(run),
+            State::Waiting { .. } | State::Unplaced => None,
         }
     }
 

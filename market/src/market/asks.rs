@@ -165,6 +165,7 @@ impl Market {
         let success = session.reliability.success(&self.terms, now) * 1_000.0;
         !session.is_paused
             && !session.is_suspect
+            && !session.is_suspended()
             && !session.breaker.is_tripped()
             && success >= whole(self.terms.trust_permille_min)
     }

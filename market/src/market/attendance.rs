@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use rekursing_protocol::{
-    Moment, PluginId, SessionId,
+    JobId, Moment, PluginId, SessionId, Span,
     frame::{Heartbeat, Inventory},
     offer::OFFERS_MAX,
 };
@@ -58,6 +58,7 @@ impl Market {
             arrival: self.arrivals,
             alive: now,
             is_suspect: false,
+            suspended_until: None,
             is_paused: false,
             slots: 0,
             queue: 0,
@@ -105,6 +106,56 @@ impl Market {
         self.abandon(now, orphans);
     }
 
+    /// The socket of a session is lost, and its plugin may be back soon. Until [`Market::resume`] it gets no
+    /// job; those whose answer has begun wait for it, and the others go elsewhere, or to the queue where
+    /// nobody else can have them. A session without a job leaves, and so does one for which there is no room.
+    /// Returns whether it is suspended.
+    pub fn suspend(&mut self, now: Moment, session: SessionId) -> bool {
+        let Some(at) = self.by_session.get(&session).copied() else { return false };
+        let may_wait = !self.is_draining
+            && self.terms.resume_within > Span::ZERO
+            && self.suspended < self.terms.suspended_max;
+        if !may_wait || self.session(at).jobs.is_empty() {
+            self.leave(now, session);
+            return false;
+        }
+        self.suspended += 1;
+        self.session_mut(at).suspended_until = Some(now + self.terms.resume_within);
+        let jobs = self.session(at).jobs.iter().copied();
+        let begun: HashSet<JobId> = jobs.filter(|job| self.has_begun(*job)).collect();
+        let orphans = self.detach(at, |job, _| begun.contains(&job));
+        self.reindex(now, at);
+        self.abandon(now, orphans);
+        true
+    }
+
+    /// A session comes from another network than it did, see [`Market::join_from`].
+    pub fn relocate(&mut self, session: SessionId, network: Option<u64>) {
+        if let Some(at) = self.by_session.get(&session).copied() {
+            self.session_mut(at).network = network;
+        }
+    }
+
+    /// The plugin of a session is back on another socket. Jobs with which it goes on, told by job and lease,
+    /// stay; the others go elsewhere or are lost like on [`Market::leave`]. Returns `false` when the session
+    /// is gone.
+    pub fn resume(
+        &mut self,
+        now: Moment,
+        session: SessionId,
+        inventory: Inventory,
+        goes_on: impl FnMut(JobId, u32) -> bool,
+    ) -> bool {
+        let Some(at) = self.by_session.get(&session).copied() else { return false };
+        if self.session_mut(at).suspended_until.take().is_some() {
+            self.suspended -= 1;
+        }
+        let orphans = self.detach(at, goes_on);
+        self.restock(now, session, inventory);
+        self.abandon(now, orphans);
+        true
+    }
+
     /// Looks at what only time brings about: queue deadlines, silent sessions, parked ones whose time is
     /// over. Called about once a second, in time that grows with the number of sessions.
     pub fn tick(&mut self, now: Moment) {
@@ -117,7 +168,11 @@ impl Market {
             let Some(session) = &self.sessions[at] else { continue };
             let at = u32::try_from(at).expect("sessions stay below 2³²");
             let id = session.id;
-            if now.since(session.alive) >= self.terms.dead_after {
+            if let Some(until) = session.suspended_until {
+                if until <= now {
+                    self.expire(now, id);
+                }
+            } else if now.since(session.alive) >= self.terms.dead_after {
                 self.effects.push(Effect::Close { session: id, reason: CloseReason::TimedOut });
                 self.leave(now, id);
             } else if session.is_silent(&self.terms, now) && !session.is_suspect {
@@ -133,6 +188,20 @@ impl Market {
             let waited = now.since(waiting.submitted);
             self.refuse_waiting(now, job, Refusal::QueueTimeout { waited });
         }
+    }
+
+    /// Waits no longer for any session that is suspended.
+    pub(super) fn expire_all(&mut self, now: Moment) {
+        let suspended = self.sessions.iter().flatten().filter(|session| session.is_suspended());
+        let ids: Vec<SessionId> = suspended.map(|session| session.id).collect();
+        for id in ids {
+            self.expire(now, id);
+        }
+    }
+
+    fn expire(&mut self, now: Moment, session: SessionId) {
+        self.effects.push(Effect::Close { session, reason: CloseReason::Expired });
+        self.leave(now, session);
     }
 
     /// Lets sessions whose parking or rest is over take jobs again.
@@ -187,10 +256,7 @@ impl Market {
 
     /// Returns how many jobs of a model run on a session.
     fn running(&self, at: u32, model: &str) -> u16 {
-        let of_model = |job: &&_| match &self.jobs[*job].state {
-            crate::job::State::Running(run) => run.offer.model == model,
-            crate::job::State::Waiting { .. } | crate::job::State::Unplaced => false,
-        };
+        let of_model = |job: &&JobId| self.offer_of(**job).is_some_and(|offer| offer.model == model);
         u16::try_from(self.session(at).jobs.iter().filter(of_model).count()).unwrap_or(u16::MAX)
     }
 
@@ -209,13 +275,34 @@ impl Market {
         stocks
     }
 
+    /// Takes those jobs from a session with which it does not go on, and returns them.
+    fn detach(&mut self, at: u32, mut goes_on: impl FnMut(JobId, u32) -> bool) -> Vec<JobId> {
+        let jobs = std::mem::take(&mut self.session_mut(at).jobs);
+        let (kept, orphans): (Vec<_>, Vec<_>) =
+            jobs.into_iter().partition(|job| goes_on(*job, self.jobs[job].lease));
+        let models: Vec<_> = orphans.iter().filter_map(|job| self.offer_of(*job)).collect();
+        let session = self.session_mut(at);
+        session.jobs = kept;
+        for offer in models {
+            if let Some(stock) = session.stock_mut(&offer.model) {
+                stock.busy = stock.busy.saturating_sub(1);
+            }
+        }
+        if !orphans.is_empty() {
+            session.breaker.released();
+            session.reliability.dropped();
+        }
+        orphans
+    }
+
     /// Forgets a session and returns the jobs that it had.
-    fn remove(&mut self, at: u32) -> Vec<rekursing_protocol::JobId> {
+    fn remove(&mut self, at: u32) -> Vec<JobId> {
         let stocks = self.clear(Moment::default(), at);
         let mut session = self.sessions[at as usize].take().expect("it was just cleared");
         self.places_free.push(at);
         self.by_session.remove(&session.id);
         self.by_plugin.remove(&session.plugin);
+        self.suspended -= usize::from(session.is_suspended());
         let jobs = std::mem::take(&mut session.jobs);
         if !jobs.is_empty() {
             session.reliability.dropped();

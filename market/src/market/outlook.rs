@@ -29,7 +29,8 @@ impl Market {
     /// Returns why jobs do not come to a plugin, in time that grows with the number of offers.
     pub fn outlook(&self, now: Moment, plugin: PluginId) -> Outlook {
         let wanted = self.wanted.clone();
-        let Some(at) = self.by_plugin.get(&plugin).copied() else {
+        let at = self.by_plugin.get(&plugin).copied().filter(|at| !self.session(*at).is_suspended());
+        let Some(at) = at else {
             return Outlook { obstacles: vec![Obstacle::NotConnected], wanted, ..Outlook::default() };
         };
         let session = self.session(at);
@@ -153,7 +154,7 @@ impl Market {
         let mut asks: Vec<Price> = members
             .filter_map(|place| {
                 let session = self.session(place.session);
-                let is_there = !session.is_paused && !session.is_suspect;
+                let is_there = !session.is_paused && !session.is_suspect && !session.is_suspended();
                 is_there.then(|| session.stocks[usize::from(place.stock)].ask)
             })
             .collect();

@@ -15,3 +15,4 @@ mod plans;
 mod premium;
 mod pricing;
 mod queue;
+mod resuming;

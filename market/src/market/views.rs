@@ -73,9 +73,10 @@ impl Market {
         view
     }
 
-    /// Returns every session, in the order in which they came.
+    /// Returns every session whose socket is there, in the order in which they came.
     pub fn sessions(&self) -> Vec<SessionView> {
-        let mut sessions: Vec<_> = self.sessions.iter().flatten().collect();
+        let mut sessions: Vec<_> =
+            self.sessions.iter().flatten().filter(|session| !session.is_suspended()).collect();
         sessions.sort_by_key(|session| session.arrival);
         let view = |session: &crate::session::Session| SessionView {
             session: session.id,
@@ -107,10 +108,17 @@ impl Market {
         self.by_session.contains_key(&session)
     }
 
+    /// Returns the jobs that a session has, each with its lease; nothing when the session is gone.
+    pub fn jobs_of(&self, session: rekursing_protocol::SessionId) -> Option<Vec<(JobId, u32)>> {
+        let at = self.by_session.get(&session)?;
+        Some(self.session(*at).jobs.iter().map(|job| (*job, self.jobs[job].lease)).collect())
+    }
+
     /// Returns how much of everything there is, in time that grows with the number of sessions.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts {
-            sessions: self.by_session.len(),
+            sessions: self.by_session.len() - self.suspended,
+            suspended: self.suspended,
             waiting: self.queue.len(),
             running: self.jobs.values().filter(|job| matches!(job.state, State::Running(_))).count(),
             completed: self.tally.completed,
@@ -121,7 +129,7 @@ impl Market {
             open_holds: self.book.open_holds().len(),
             ..Counts::default()
         };
-        for session in self.sessions.iter().flatten() {
+        for session in self.sessions.iter().flatten().filter(|session| !session.is_suspended()) {
             counts.suspects += usize::from(session.is_suspect);
             counts.parked += usize::from(session.breaker.is_tripped());
             counts.offers += session.stocks.len();

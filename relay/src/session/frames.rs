@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use rekursing_protocol::{
     JobId, SessionId, ToPlugin, ToRelay,
-    frame::{Ack, Body, Chunk, Done, Fail, Start, Text, close},
+    frame::{Ack, Body, Chunk, Done, Fail, Resumed, Start, Text, close},
 };
 
 use super::{Closing, Rate, identify};
@@ -19,10 +19,21 @@ use crate::{
 pub(super) struct Frames {
     house: Arc<House>,
     session: SessionId,
-    /// The jobs that this session has, each with the lease under which it has it.
-    jobs: BTreeMap<JobId, (Arc<Stream>, u32)>,
+    /// The jobs that this session has.
+    jobs: BTreeMap<JobId, Held>,
+    /// Whether the plugin has not yet shown that it knows of the session's new token.
+    unconfirmed: bool,
     control: Rate,
     stale: Rate,
+}
+
+/// A job that a session has.
+struct Held {
+    stream: Arc<Stream>,
+    /// The lease under which it has it.
+    lease: u32,
+    /// Pieces that had come when the session was resumed.
+    have: u32,
 }
 
 /// What a frame came to: a reply, or the session's end.
@@ -30,7 +41,19 @@ type Step = Result<Option<ToPlugin>, Closing>;
 
 impl Frames {
     pub(super) fn new(house: Arc<House>, session: SessionId) -> Frames {
-        Frames { house, session, jobs: BTreeMap::new(), control: Rate::default(), stale: Rate::default() }
+        let (control, stale) = (Rate::default(), Rate::default());
+        Frames { house, session, jobs: BTreeMap::new(), unconfirmed: false, control, stale }
+    }
+
+    /// Goes on with a session and its open jobs.
+    pub(super) fn resumed(
+        house: Arc<House>,
+        session: SessionId,
+        open: Vec<(Arc<Stream>, Resumed)>,
+    ) -> Frames {
+        let held = |(stream, Resumed { job, lease, have, .. })| (job, Held { stream, lease, have });
+        let jobs = open.into_iter().map(held).collect();
+        Frames { jobs, unconfirmed: true, ..Frames::new(house, session) }
     }
 
     /// Turns an order into a frame's text. A job that has gone elsewhere meanwhile gives none.
@@ -52,6 +75,9 @@ impl Frames {
     /// Handles a frame. Returns the reply, if there is one.
     pub(super) fn take(&mut self, text: &str) -> Step {
         let bad = |why| Closing { code: close::BAD_FRAME, why };
+        if std::mem::take(&mut self.unconfirmed) {
+            self.house.desk.confirm(self.session);
+        }
         match serde_json::from_str(text).map_err(|_| bad("a frame does not parse"))? {
             ToRelay::Text(frame) => self.text(&frame),
             ToRelay::Chunk(frame) => self.chunk(&frame),
@@ -92,31 +118,31 @@ impl Frames {
             total_ms: ms(time.total_ms),
         };
         delivery::begin(&self.house, &stream, lease);
-        self.jobs.insert(stream.job, (stream, lease));
+        self.jobs.insert(stream.job, Held { stream, lease, have: 0 });
         Some(start)
     }
 
     fn text(&mut self, frame: &Text<'_>) -> Step {
-        let delivered =
-            self.delivery(frame.job, frame.lease)?.map(|delivery| delivery.text(frame.n, &frame.text));
+        let delivery = self.delivery(frame.job, frame.lease, Some(frame.n))?;
+        let delivered = delivery.map(|delivery| delivery.text(frame.n, &frame.text));
         self.delivered(frame.job, delivered)
     }
 
     fn chunk(&mut self, frame: &Chunk<'_>) -> Step {
-        let delivery = self.delivery(frame.job, frame.lease)?;
+        let delivery = self.delivery(frame.job, frame.lease, Some(frame.n))?;
         let delivered = delivery.map(|delivery| delivery.choices(frame.n, frame.choices));
         self.delivered(frame.job, delivered)
     }
 
     fn body(&mut self, frame: &Body<'_>) -> Step {
-        let delivered =
-            self.delivery(frame.job, frame.lease)?.map(|delivery| delivery.body(frame.n, &frame.part));
+        let delivery = self.delivery(frame.job, frame.lease, Some(frame.n))?;
+        let delivered = delivery.map(|delivery| delivery.body(frame.n, &frame.part));
         self.delivered(frame.job, delivered)
     }
 
     fn done(&mut self, frame: &Done<'_>) -> Step {
         let claimed = (frame.prompt_tokens, frame.answer_tokens);
-        let delivery = self.delivery(frame.job, frame.lease)?;
+        let delivery = self.delivery(frame.job, frame.lease, None)?;
         let delivered = delivery.map(|delivery| delivery.done(frame.n, &frame.finish, claimed));
         let ended = matches!(delivered, Some(Ok(())));
         let step = self.delivered(frame.job, delivered);
@@ -128,21 +154,22 @@ impl Frames {
 
     fn fail(&mut self, frame: &Fail<'_>) -> Step {
         let detail = rekursing_protocol::name::plain(&frame.detail, 500);
-        if let Some(delivery) = self.delivery(frame.job, frame.lease)? {
+        if let Some(delivery) = self.delivery(frame.job, frame.lease, None)? {
             delivery.fail(frame.code, detail);
             self.jobs.remove(&frame.job);
         }
         Ok(None)
     }
 
-    /// Finds the job of a frame; `None` when it is not this session's, or not under this lease.
-    fn delivery(&mut self, job: JobId, lease: u32) -> Result<Option<Delivery<'_>>, Closing> {
-        let mine = |(_, held): &&(Arc<Stream>, u32)| *held == lease;
+    /// Finds the job of a frame; `None` when it is not this session's, or not under this lease, or when the
+    /// frame is a piece that had come before the session was resumed.
+    fn delivery(&mut self, job: JobId, lease: u32, n: Option<u32>) -> Result<Option<Delivery<'_>>, Closing> {
+        let mine = |held: &&Held| held.lease == lease && n.is_none_or(|n| n >= held.have);
         if self.jobs.get(&job).filter(mine).is_none() {
             self.strayed()?;
         }
         let house = &self.house;
-        Ok(self.jobs.get(&job).filter(mine).map(|(stream, _)| Delivery { house, stream, lease }))
+        Ok(self.jobs.get(&job).filter(mine).map(|held| Delivery { house, stream: &held.stream, lease }))
     }
 
     /// A stale frame is dropped: it crossed a cancel on its way. Any other fault ends the session.

@@ -1,9 +1,12 @@
 //! One attempt at a job: its credit, its count and its times.
 
 use rekursing_market::Assignment;
-use rekursing_protocol::{Moment, Span, frame::Credit};
+use rekursing_protocol::{
+    Moment, Span,
+    frame::{Credit, Resumed},
+};
 
-use super::{Fault, Stream};
+use super::{Fault, Patience, Stream};
 use crate::{
     outbox::{Order, Outbox},
     tokens::{Counter, Tokenizer},
@@ -48,6 +51,10 @@ pub(super) struct Attempt {
     pub(super) body: String,
     pub(super) reason: String,
     pub(super) claimed: (Option<u64>, Option<u64>),
+    /// Whether the plugin has said that the answer is complete.
+    pub(super) complete: bool,
+    /// What the plugin's lost sockets do to its deadlines.
+    pub(super) absence: Absence,
     /// Whether the desk has noted that the answer began, so that nobody else can take the job over.
     pub(super) begun: bool,
     pub(super) begun_at: Moment,
@@ -55,6 +62,31 @@ pub(super) struct Attempt {
     pub(super) last_at: Moment,
     /// When the first and the latest token came, which is not before there is something to read.
     tokens_at: Option<(Moment, Moment)>,
+}
+
+/// When a plugin's socket was lost. Deadlines stand still meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Absence {
+    /// Since when it is lost.
+    since: Option<Moment>,
+    /// How long earlier losses took.
+    total: Span,
+    /// The same since the latest piece.
+    unheard: Span,
+}
+
+impl Absence {
+    pub(super) fn begin(&mut self, now: Moment) {
+        self.since.get_or_insert(now);
+    }
+
+    fn end(&mut self, now: Moment) {
+        if let Some(since) = self.since.take() {
+            for sum in [&mut self.total, &mut self.unheard] {
+                *sum = Span(sum.0.saturating_add(now.since(since).0));
+            }
+        }
+    }
 }
 
 impl Attempt {
@@ -77,6 +109,8 @@ impl Attempt {
             body: String::new(),
             reason: String::new(),
             claimed: (None, None),
+            complete: false,
+            absence: Absence::default(),
             begun: false,
             begun_at: now,
             first_at: None,
@@ -121,9 +155,43 @@ impl Attempt {
         if self.empty > EMPTY_PIECES_MAX { Err(Fault::Empty) } else { Ok(()) }
     }
 
+    /// Goes on with the plugin on another socket. Credit that the older one's outbox held is told anew.
+    pub(super) fn resume(&mut self, outbox: Outbox, now: Moment) -> Resumed {
+        self.outbox = outbox;
+        self.absence.end(now);
+        let Assignment { job, lease, .. } = self.assignment;
+        Resumed { job, lease, have: self.next, credit: self.credit }
+    }
+
+    /// Tells whether the plugin is silent, away or at the job for longer than is patient.
+    pub(super) fn is_overdue(
+        &self,
+        stream: &Stream,
+        untaken: bool,
+        now: Moment,
+        patience: &Patience,
+    ) -> bool {
+        // Nobody stays away again and again and keeps a page waiting.
+        if self.absence.total > patience.total {
+            return true;
+        }
+        if self.absence.since.is_some() {
+            return false;
+        }
+        let without = |span: Span, absence: Span| Span(span.0.saturating_sub(absence.0));
+        let age = without(now.since(self.begun_at), self.absence.total);
+        let silence = match self.first_at {
+            // A whole answer is silent until its end; a page that reads slowly silences its plugin.
+            None => age > patience.first_token && stream.work.streamed,
+            Some(_) => !untaken && without(now.since(self.last_at), self.absence.unheard) > patience.idle,
+        };
+        silence || age > patience.total
+    }
+
     /// Notes that a piece came. Tells whether it is the first.
     pub(super) fn arrived(&mut self, now: Moment) -> bool {
         self.last_at = now;
+        self.absence.unheard = Span::ZERO;
         self.first_at.replace(self.first_at.unwrap_or(now)).is_none()
     }
 

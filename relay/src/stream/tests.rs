@@ -484,3 +484,67 @@ fn a_prompt_is_counted_by_the_model_of_whoever_has_the_job() {
     stream.count_prompt(3);
     assert_eq!(stream.usage().prompt_tokens, stream.work.prompt_tokens_by(Tokenizer::of("gpt-oss-20b")));
 }
+
+#[test]
+fn an_attempt_goes_on_over_another_outbox_where_the_page_and_the_plugin_left_off() {
+    let kept = |from, n| Kept { job: JobId::from_bits(1), lease: 1, from, n };
+    let (stream, older) = stream(true);
+    assert_eq!(stream.text(1, 0, &"x".repeat(60), Moment(1)), Ok(true));
+    take(&stream).unwrap();
+    assert_eq!(stream.text(1, 1, &"x".repeat(30), Moment(1)), Ok(false));
+    // Its credit of 60 bytes may have been lost with the socket, and is told anew.
+    let newer = Outbox::new(10);
+    let job = JobId::from_bits(1);
+    let open = Return::Open(Resumed { job, lease: 1, have: 2, credit: 70 });
+    assert_eq!(stream.resume(1, Some(&kept(1, 5)), &newer, Moment(2)), open);
+    take(&stream).unwrap();
+    assert!(matches!(&orders(&newer)[..], [Order::Credit(credit)] if credit.bytes == 30));
+    assert_eq!(orders(&older).len(), 1, "nothing more goes there");
+    for unfit in [None, Some(kept(3, 5)), Some(kept(0, 1))] {
+        assert_eq!(stream.resume(1, unfit.as_ref(), &newer, Moment(2)), Return::Lost, "{unfit:?}");
+    }
+    assert_eq!(stream.resume(2, Some(&kept(0, 5)), &newer, Moment(2)), Return::Lost);
+    assert!(stream.complete(1, 2, "stop", (None, None)).is_ok());
+    assert_eq!(stream.resume(1, None, &newer, Moment(2)), Return::Complete);
+    assert_eq!(stream.complete(1, 2, "stop", (None, None)).err(), Some(Fault::Stale), "it ends once");
+}
+
+#[test]
+fn deadlines_stand_still_while_the_plugin_has_no_socket() {
+    let patience = Patience { first_token: Span(100), idle: Span(50), total: Span(1_000), page: Span(30) };
+    let kept = Kept { job: JobId::from_bits(1), lease: 1, from: 0, n: 9 };
+    let (stream, outbox) = stream(true);
+    assert_eq!(stream.text(1, 0, "x", Moment(90)), Ok(true));
+    stream.suspend(1, Moment(100));
+    assert_eq!(stream.stuck(Moment(121), &patience), Some(Stuck::Page), "the page has its socket");
+    take(&stream).unwrap();
+    assert_eq!(stream.stuck(Moment(1_099), &patience), None);
+    stream.resume(1, Some(&kept), &outbox, Moment(1_100));
+    assert_eq!(stream.stuck(Moment(1_140), &patience), None);
+    assert_eq!(stream.stuck(Moment(1_141), &patience), Some(Stuck::Plugin(1)), "it was silent before");
+    assert_eq!(stream.text(1, 1, "x", Moment(1_200)), Ok(false));
+    take(&stream).unwrap();
+    assert_eq!(stream.stuck(Moment(1_250), &patience), None);
+    stream.suspend(1, Moment(1_250));
+    stream.resume(1, Some(&kept), &outbox, Moment(1_251));
+    assert_eq!(stream.stuck(Moment(1_251), &patience), Some(Stuck::Plugin(1)), "it is away again and again");
+}
+
+#[test]
+fn a_job_takes_no_longer_for_being_resumed() {
+    let patience = Patience { first_token: Span(100), idle: Span(50), total: Span(1_000), page: Span(30) };
+    let kept = Kept { job: JobId::from_bits(1), lease: 1, from: 0, n: 90 };
+    let (stream, outbox) = stream(true);
+    for n in 0..20 {
+        let at = 50 * u64::from(n);
+        assert!(stream.text(1, n, "x", Moment(at)).is_ok());
+        take(&stream).unwrap();
+        stream.suspend(1, Moment(at + 10));
+        stream.resume(1, Some(&kept), &outbox, Moment(at + 30));
+    }
+    // Of this time it was there for 1,000 and away for 400.
+    assert_eq!(stream.text(1, 20, "x", Moment(1_400)), Ok(false));
+    take(&stream).unwrap();
+    assert_eq!(stream.stuck(Moment(1_400), &patience), None);
+    assert_eq!(stream.stuck(Moment(1_401), &patience), Some(Stuck::Plugin(1)));
+}

@@ -18,6 +18,7 @@ impl Market {
         self.book.audit().unwrap();
         self.check_holds();
         self.check_jobs_of_sessions();
+        self.check_suspended();
         self.check_queue();
         self.check_shelves(now);
         self.check_nobody_waits_beside_a_free_slot(now);
@@ -61,6 +62,16 @@ impl Market {
         assert_eq!(running.count(), counted.len());
         let sessions = self.sessions.iter().flatten().count();
         assert_eq!((self.by_session.len(), self.by_plugin.len()), (sessions, sessions));
+    }
+
+    /// No more sessions are suspended than may be, and each only for answers that have begun.
+    fn check_suspended(&self) {
+        let suspended: Vec<_> = self.sessions.iter().flatten().filter(|one| one.is_suspended()).collect();
+        assert_eq!(self.suspended, suspended.len());
+        assert!(suspended.len() <= self.terms.suspended_max);
+        for id in suspended.iter().flat_map(|session| &session.jobs) {
+            assert!(self.has_begun(*id), "{id} could go elsewhere");
+        }
     }
 
     /// A job waits in the queue and on its shelf, or in neither.

@@ -54,6 +54,15 @@ enum Step {
     Leave {
         plugin: u64,
     },
+    Suspend {
+        plugin: u64,
+    },
+    /// The plugin comes back with every job of an odd number, of an even one, or with all.
+    Resume {
+        plugin: u64,
+        shop: Shop,
+        jobs: u8,
+    },
     Restock {
         plugin: u64,
         shop: Shop,
@@ -149,6 +158,9 @@ fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..5_u64, shops()).prop_map(|(plugin, shop)| Step::Join { plugin, shop }),
         1 => (0..5_u64).prop_map(|plugin| Step::Leave { plugin }),
+        3 => (0..5_u64).prop_map(|plugin| Step::Suspend { plugin }),
+        2 => (0..5_u64, shops(), 0..3_u8)
+            .prop_map(|(plugin, shop, jobs)| Step::Resume { plugin, shop, jobs }),
         1 => (0..5_u64, shops()).prop_map(|(plugin, shop)| Step::Restock { plugin, shop }),
         3 => (0..5_u64).prop_map(|plugin| Step::Beat { plugin }),
         12 => asks().prop_map(Step::Submit),
@@ -175,6 +187,8 @@ struct World {
     neighbours: BTreeSet<SessionId>,
     /// Jobs that the visitor does not pay for.
     free: BTreeSet<JobId>,
+    /// Sessions whose socket is lost.
+    suspended: BTreeMap<PluginId, SessionId>,
     sessions_made: u64,
     jobs_made: u64,
     /// Live jobs, with the latest lease.
@@ -193,6 +207,7 @@ fn terms() -> Terms {
         free_jobs_per_day: 10,
         free_visitors_max: 1,
         trust_permille_min: 0,
+        suspended_max: 2,
         premium_price: Some(Nanos::new(40_000)),
         premium_period: Span(30_000),
         trusted_jobs: 12,
@@ -216,6 +231,7 @@ impl World {
             sessions: BTreeMap::new(),
             neighbours: BTreeSet::new(),
             free: BTreeSet::new(),
+            suspended: BTreeMap::new(),
             sessions_made: 0,
             jobs_made: 0,
             live: BTreeMap::new(),
@@ -252,6 +268,14 @@ impl World {
                     self.market.leave(self.now, id);
                 }
             }
+            Step::Suspend { plugin: number } => {
+                if let Some(id) = self.sessions.remove(&plugin(number))
+                    && self.market.suspend(self.now, id)
+                {
+                    self.suspended.insert(plugin(number), id);
+                }
+            }
+            Step::Resume { plugin: number, shop, jobs } => self.resume(plugin(number), shop, jobs),
             Step::Restock { plugin: number, shop } => {
                 if let Some(id) = self.sessions.get(&plugin(number)) {
                     self.market.restock(self.now, *id, stocked(shop));
@@ -300,6 +324,20 @@ impl World {
         }
         self.execute();
         self.check();
+    }
+
+    /// Resumes a session, also one whose socket the market believes to be there.
+    fn resume(&mut self, owner: PluginId, shop: Shop, jobs: u8) {
+        let sessions = [self.suspended.remove(&owner), self.sessions.get(&owner).copied()];
+        let Some(id) = sessions.into_iter().flatten().next() else { return };
+        let before = self.market.jobs_of(id).unwrap();
+        let goes_on = |job: JobId, _| jobs == 2 || job.bits() % 2 == u128::from(jobs);
+        assert!(self.market.resume(self.now, id, stocked(shop), goes_on));
+        let after = self.market.jobs_of(id).unwrap();
+        for (job, lease) in before {
+            assert_eq!(after.contains(&(job, lease)), goes_on(job, lease), "{job} goes on or does not");
+        }
+        self.sessions.insert(owner, id);
     }
 
     fn pick(&self, pick: usize) -> Option<(JobId, u32)> {
@@ -364,6 +402,7 @@ impl World {
         self.market = Market::new(terms(), book, self.jobs_made);
         self.market.recall(self.now, self.history());
         self.sessions.clear();
+        self.suspended.clear();
         self.live.clear();
         self.charged.clear();
         self.market.recover(self.now);
@@ -417,7 +456,10 @@ impl World {
                 let usage = Usage { prompt_tokens: 3, answer_tokens: 2, ..Usage::default() };
                 self.market.fail(self.now, job, lease, FailCode::Cut, String::new(), usage);
             }
-            Effect::Close { session, .. } => self.sessions.retain(|_, live| *live != session),
+            Effect::Close { session, .. } => {
+                self.sessions.retain(|_, live| *live != session);
+                self.suspended.retain(|_, lost| *lost != session);
+            }
             Effect::Cancel { session, .. } => assert!(self.market.has_session(session)),
             Effect::Renewal { account, renews_for } => {
                 self.renewals.insert(account, renews_for);
@@ -538,6 +580,7 @@ impl World {
             assert_eq!(self.market.book().balance(*account), *balance, "{account}");
         }
         assert_eq!(self.market.counts().sessions, self.sessions.len());
+        assert_eq!(self.market.counts().suspended, self.suspended.len());
     }
 
     /// Lets everything come to its end.
