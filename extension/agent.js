@@ -51,6 +51,7 @@ function show(shell) {
   const deaf = { addListener() {} };
   let shown;
   const postMessage = (state) => {
+    // What it says in words is the worker's to find: this document has no messages.
     const next = sign(state);
     if (JSON.stringify(next) === shown) return;
     shown = JSON.stringify(next);

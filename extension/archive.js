@@ -1,6 +1,7 @@
 // What the owner may do with what is kept: take it along, show it to a helper, delete it.
 
 import { archive } from './pkg/agent.js';
+import { say, sayMany } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -18,15 +19,14 @@ async function save() {
   link.download = 'rekursing.json';
   link.click();
   URL.revokeObjectURL(link.href);
-  say($('secrets').checked ? 'Exported with secrets. Keep the file to yourself.' : 'Exported without secrets.');
+  tell(say($('secrets').checked ? 'options_exported_secrets' : 'options_exported'));
 }
 
 async function copy() {
   await chrome.runtime.sendMessage({ type: 'wake' });
   const journal = await chrome.runtime.sendMessage({ type: 'journal' });
   await navigator.clipboard.writeText(journal);
-  const lines = journal.split('\n').length - 1;
-  say(`Copied ${lines} ${lines === 1 ? 'line' : 'lines'}.`);
+  tell(sayMany('options_copied', journal.split('\n').length - 1));
 }
 
 async function erase() {
@@ -34,6 +34,6 @@ async function erase() {
   location.reload();
 }
 
-function say(sentence) {
-  $('data-outcome').textContent = sentence;
+function tell(text) {
+  $('data-outcome').textContent = text;
 }

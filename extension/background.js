@@ -7,7 +7,7 @@
 //   consent   {given, at}               written by popup.js and options.js
 //   paused    true or {until} while no jobs are taken, written by popup.js and the agent
 //   notices   {first, paid, needs}: false for a kind that is switched off; written by popup.js
-//   told      what the last notifications were about, written by this worker
+//   told      {worked, paid, needs}: what the last notifications were about, written by this worker
 //   identity  who the agent is to its relay, written by the agent
 //   memory    what the agent counted and measured, written by the agent
 //
@@ -23,6 +23,10 @@
 //   settings  worker → agent {stored}: the owner changed something
 //   input     worker → agent {state}: keyboard and mouse are used again, or no more
 //   journal   page → agent: answered with what the agent has been through, as text
+
+import { usd } from './figures.js';
+import { words } from './standing.js';
+import { say, sentence } from './words.js';
 
 // Request rules do not stop a WebSocket of a worker. This one needs none, so it has none.
 delete globalThis.WebSocket;
@@ -118,12 +122,13 @@ async function tell(changes) {
 }
 
 /** Shows a sign in the toolbar and notifies of what is new in it. */
-async function show({ badge, color, title, worked, paid, needs }) {
+async function show({ badge, color, key, many, reason, worked, paid, needs }) {
+  const { title, text } = words({ key, many, reason });
   await Promise.all([
     chrome.action.setBadgeText({ text: badge }),
     chrome.action.setBadgeBackgroundColor({ color }),
     chrome.action.setBadgeTextColor({ color: '#ffffff' }),
-    chrome.action.setTitle({ title }),
+    chrome.action.setTitle({ title: `Rekursing: ${[title, text].filter(Boolean).join('. ')}` }),
   ]);
   const { told = { needs: '' }, notices = {} } = await chrome.storage.local.get(['told', 'notices']);
   const next = { worked: worked ?? told.worked, paid: paid ?? told.paid, needs };
@@ -132,8 +137,8 @@ async function show({ badge, color, title, worked, paid, needs }) {
   const notify = (id, message) =>
     notices[id] !== false &&
     chrome.notifications.create(id, { type: 'basic', iconUrl: 'icons/128.png', title: 'Rekursing', message });
-  if (told.worked === false && next.worked) await notify('first', 'Your GPU has done its first job and earned money.');
-  if (Number(next.paid) > Number(told.paid)) await notify('paid', `A payout has arrived. Paid out in all: $${next.paid}.`);
-  if (needs && needs !== told.needs) await notify('needs', needs);
+  if (told.worked === false && next.worked) await notify('first', say('notice_first'));
+  if (Number(next.paid) > Number(told.paid)) await notify('paid', say('notice_paid', usd(next.paid)));
+  if (needs && needs !== told.needs) await notify('needs', sentence(reason, 'why'));
   if (!needs) await chrome.notifications.clear('needs');
 }

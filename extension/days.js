@@ -1,9 +1,11 @@
 // The hours of each weekday.
 
+import { language } from './words.js';
+
 const list = document.getElementById('days');
 // 1 January 2024 was a Monday.
 const names = Array.from({ length: 7 }, (_, day) =>
-  new Date(2024, 0, 1 + day).toLocaleDateString(document.documentElement.lang, { weekday: 'long' }));
+  new Date(2024, 0, 1 + day).toLocaleDateString(language, { weekday: 'long' }));
 
 export function show(days) {
   list.replaceChildren();

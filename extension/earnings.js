@@ -1,17 +1,18 @@
 // Shows what the relay's ledger says was earned: balances, days, models and jobs with their receipts.
 
 import init, { verdict } from './pkg/agent.js';
-import { date, draw, isNothing, lastDays, make, micros, moment, usd, utcDay, write, writeUsd } from './figures.js';
+import { date, draw, fault, isNothing, lastDays, make, micros, moment, usd, utcDay, write, writeUsd } from './figures.js';
 import { wantJson, watch } from './line.js';
 import { showPayouts } from './payouts.js';
+import { number, say, sayMany } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 
 const VERDICTS = {
-  holds: ['good', '✓ The signature holds: the relay signed exactly these figures.'],
-  broken: ['bad', '✗ The signature does not hold: these are not the figures that the relay signed.'],
-  unknown_key: ['bad', '✗ It is signed by a key that the relay does not name.'],
-  unreadable: ['bad', '✗ The signature cannot be checked.'],
+  holds: ['good', 'receipt_holds'],
+  broken: ['bad', 'receipt_broken'],
+  unknown_key: ['bad', 'receipt_unknown_key'],
+  unreadable: ['bad', 'receipt_unreadable'],
 };
 
 let plugin;
@@ -21,7 +22,7 @@ watch(({ plugin: now, consent }) => {
   if (plugin === now && loaded) return;
   plugin = now;
   if (now) load();
-  else notice('idle', consent ? 'The relay does not know this extension yet. Your earnings show here when it is connected.' : 'You have not offered your models yet, so there is nothing to show.');
+  else notice('idle', say(consent ? 'earnings_unknown' : 'earnings_undecided'));
 });
 $('again').addEventListener('click', load);
 $('retry').addEventListener('click', load);
@@ -33,11 +34,11 @@ $('bars').addEventListener('pointermove', ({ offsetX }) => {
 });
 
 async function load() {
-  if (!loaded) notice('busy', 'Asking the relay for your earnings.');
+  if (!loaded) notice('busy', say('earnings_asking'));
   try {
     loaded = await wantJson('earnings');
-  } catch ({ message }) {
-    return notice('bad', message, true);
+  } catch (error) {
+    return notice('bad', fault(error), true);
   }
   $('notice').hidden = true;
   $('all').hidden = false;
@@ -59,7 +60,7 @@ function paint() {
     $(id).dataset.usd = amount;
     writeUsd($(id), amount);
   }
-  const sentences = releases.map(({ at, amount }) => make('li', '', `${usd(amount)} is available at the latest on ${date(at)}.`));
+  const sentences = releases.map(({ at, amount }) => make('li', '', say('earnings_release', usd(amount), date(at))));
   $('releases').replaceChildren(...sentences);
   for (const id of ['chart', 'by-model', 'jobs']) $(id).hidden = jobs === 0;
   $('empty').hidden = jobs > 0;
@@ -95,7 +96,7 @@ function paintDays() {
 function read() {
   const at = Number($('day').value);
   const { day, jobs, earned } = days()[at];
-  const text = `${utcDay(day, { dateStyle: 'medium' })}: ${usd(earned)}, ${jobs} job${jobs === 1 ? '' : 's'}`;
+  const text = sayMany('earnings_reading', jobs, utcDay(day, { dateStyle: 'medium' }), usd(earned));
   write($('reading'), text);
   $('day').setAttribute('aria-valuetext', text);
   [...$('bars').children].forEach((bar, index) => bar.classList.toggle('chosen', index === at));
@@ -104,7 +105,7 @@ function read() {
 function tableRow(name, { jobs, promptTokens, answerTokens, earned }) {
   const row = make('tr');
   row.append(Object.assign(make('th', '', name), { scope: 'row' }));
-  for (const number of [jobs, promptTokens, answerTokens]) row.append(make('td', '', number.toLocaleString()));
+  for (const figure of [jobs, promptTokens, answerTokens]) row.append(make('td', '', number(figure)));
   row.append(make('td', '', usd(earned)));
   return row;
 }
@@ -121,11 +122,11 @@ function modelRow(model) {
 
 function jobRow(job) {
   const row = make('tr');
-  const button = Object.assign(make('button', '', 'Show'), { type: 'button' });
-  button.setAttribute('aria-label', `Show the receipt of ${moment(job.at)}`);
+  const button = Object.assign(make('button', '', say('earnings_show')), { type: 'button' });
+  button.setAttribute('aria-label', say('earnings_show_receipt', moment(job.at)));
   button.addEventListener('click', () => showReceipt(job.jobId));
   row.append(Object.assign(make('th', '', moment(job.at)), { scope: 'row' }));
-  row.append(make('td', '', job.model), make('td', '', `${job.promptTokens.toLocaleString()} + ${job.answerTokens.toLocaleString()}`));
+  row.append(make('td', '', job.model), make('td', '', `${number(job.promptTokens)} + ${number(job.answerTokens)}`));
   row.append(make('td', '', usd(job.earned)), make('td'));
   row.lastChild.append(button);
   return row;
@@ -133,7 +134,7 @@ function jobRow(job) {
 
 async function showReceipt(job) {
   $('receipt-fields').replaceChildren();
-  judge('busy', 'Asking the relay for the receipt.');
+  judge('busy', say('earnings_asking_receipt'));
   if (!$('receipt').open) $('receipt').showModal();
   try {
     const [receipt, keys] = await Promise.all([
@@ -142,9 +143,10 @@ async function showReceipt(job) {
       init({ module_or_path: 'pkg/agent_bg.wasm' }),
     ]);
     paintReceipt(receipt);
-    judge(...VERDICTS[verdict(JSON.stringify(receipt), JSON.stringify(keys))]);
-  } catch ({ message }) {
-    judge('bad', message);
+    const [tone, key] = VERDICTS[verdict(JSON.stringify(receipt), JSON.stringify(keys))];
+    judge(tone, say(key));
+  } catch (error) {
+    judge('bad', fault(error));
   }
 }
 
@@ -154,23 +156,23 @@ function judge(tone, text) {
 }
 
 function paintReceipt({ jobId, state, paidBy, charge, endedAt, settlement: of, signature }) {
-  const price = ({ input, output }) => `${micros(input)} / ${micros(output)} per 1M tokens`;
+  const price = ({ input, output }) => say('receipt_per_million', micros(input), micros(output));
   const fields = [
-    ['Job', jobId],
-    ['State', state],
-    ['Ended', endedAt && moment(endedAt)],
-    ['Model', of?.model],
-    ['Tier', of && (of.tier === of.tierAsked ? of.tier : `${of.tier}, ${of.tierAsked} was asked for`)],
-    ['Your price', of && price(of.ask)],
-    ['Price after the tier', of && price(of.price)],
-    ['Tokens', of && `${of.promptTokens.toLocaleString()} prompt, ${of.answerTokens.toLocaleString()} answer`],
-    ['Paid by', paidBy === 'free' ? 'the budget for free answers' : 'an account'],
-    ['Charge', usd(charge)],
-    ['Discount', of && !isNothing(of.discount) && usd(of.discount)],
-    ['Fee', of && usd(of.fee)],
-    ['You earned', of && usd(of.earned)],
-    ['Held back of it', of && !isNothing(of.heldBack) && `${usd(of.heldBack)}, until ${date(of.releaseAt)} at the latest`],
-    ['Signed with key', signature.key],
+    ['receipt_job', jobId],
+    ['receipt_state', state],
+    ['receipt_ended', endedAt && moment(endedAt)],
+    ['earnings_model', of?.model],
+    ['receipt_tier', of && (of.tier === of.tierAsked ? of.tier : say('receipt_tier_asked', of.tier, of.tierAsked))],
+    ['receipt_your_price', of && price(of.ask)],
+    ['receipt_tier_price', of && price(of.price)],
+    ['earnings_tokens', of && say('receipt_tokens', of.promptTokens, of.answerTokens)],
+    ['receipt_paid_by', say(paidBy === 'free' ? 'receipt_paid_free' : 'receipt_paid_account')],
+    ['receipt_charge', usd(charge)],
+    ['receipt_discount', of && !isNothing(of.discount) && usd(of.discount)],
+    ['receipt_fee', of && usd(of.fee)],
+    ['receipt_you_earned', of && usd(of.earned)],
+    ['receipt_held', of && !isNothing(of.heldBack) && say('receipt_held_until', usd(of.heldBack), date(of.releaseAt))],
+    ['receipt_key', signature.key],
   ].filter(([, value]) => value);
-  $('receipt-fields').replaceChildren(...fields.flatMap(([name, value]) => [make('dt', '', name), make('dd', '', value)]));
+  $('receipt-fields').replaceChildren(...fields.flatMap(([key, value]) => [make('dt', '', say(key)), make('dd', '', value)]));
 }

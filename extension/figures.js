@@ -1,10 +1,11 @@
 // Figures as owners read them. Amounts are decimal texts of the relay and are never made numbers
 // but to draw them.
 
-/** Gives a decimal number of dollars at least two decimals, and takes none away. */
+import { language, moneyParts, number, say, sentence } from './words.js';
+
+/** Prints a decimal number of dollars with at least two decimals, and takes none away. */
 export function usd(text) {
-  const [dollars, decimals = ''] = text.split('.');
-  return `$${dollars}.${decimals.padEnd(2, '0')}`;
+  return moneyParts(text).map(({ value }) => value).join('');
 }
 
 /** Prints micro-dollars as dollars. */
@@ -16,26 +17,27 @@ export function isNothing(text) {
   return Number(text) === 0;
 }
 
-export function count(number, noun) {
-  return `${number.toLocaleString()} ${noun}${number === 1 ? '' : 's'}`;
+/** Prints seconds. */
+export function seconds(value) {
+  return new Intl.NumberFormat(language, { style: 'unit', unit: 'second', unitDisplay: 'narrow' }).format(value);
 }
 
 /** Prints a context as servers write it: 32768 is 32k. */
 export function thousands(tokens) {
-  return tokens < 1024 ? String(tokens) : `${Math.round(tokens / 1024)}k`;
+  return tokens < 1024 ? String(tokens) : `${number(Math.round(tokens / 1024))}k`;
 }
 
 export function moment(millis) {
-  return new Date(millis).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+  return new Date(millis).toLocaleString(language, { dateStyle: 'medium', timeStyle: 'short' });
 }
 
 export function date(millis) {
-  return new Date(millis).toLocaleDateString(undefined, { dateStyle: 'medium' });
+  return new Date(millis).toLocaleDateString(language, { dateStyle: 'medium' });
 }
 
 /** Prints a day of UTC, `2026-03-01`, as its date. */
 export function utcDay(day, style = { day: 'numeric', month: 'short' }) {
-  return new Date(`${day}T00:00:00Z`).toLocaleDateString(undefined, { timeZone: 'UTC', ...style });
+  return new Date(`${day}T00:00:00Z`).toLocaleDateString(language, { timeZone: 'UTC', ...style });
 }
 
 /** Gives the last so many days of UTC up to today, oldest first, as `2026-03-01`. */
@@ -53,10 +55,22 @@ export function write(element, text) {
 export function writeUsd(element, text) {
   const whole = usd(text);
   if (element.textContent === whole) return;
-  const cents = whole.indexOf('.') + 3;
-  element.classList.toggle('dollars', !whole.startsWith('$0.'));
+  element.classList.toggle('dollars', Math.abs(Number(text)) >= 1);
   element.title = whole;
-  element.replaceChildren(whole.slice(0, cents), make('small', '', whole.slice(cents)));
+  const parts = moneyParts(text).flatMap(({ type, value }) =>
+    type === 'fraction' ? [value.slice(0, 2), make('small', '', value.slice(2))] : [value]);
+  element.replaceChildren(...parts);
+}
+
+/** Names a GPU. */
+export function gpuName(gpu) {
+  const name = [gpu.vendor, gpu.model].filter(Boolean).join(' ') || say('gpu_unknown');
+  return gpu.class === 'software' ? say('gpu_software', name) : name;
+}
+
+/** Says what went wrong with what was wanted of the relay. */
+export function fault({ code, message }) {
+  return sentence({ code, text: message }, 'error');
 }
 
 /** Makes an element with a class and a text. */

@@ -1,5 +1,7 @@
 // The line from a page of the owner's to the agent: its state comes, wishes go, answers come back.
 
+import { say } from './words.js';
+
 let port;
 let last = 0;
 const waiting = new Map();
@@ -38,11 +40,11 @@ export async function wantJson(what, fields) {
   const { status, body } = await want(what, fields);
   const value = read(body);
   if (status >= 200 && status < 300) return value;
-  const { code, message } = value?.error ?? { code: 'unreadable', message: `The relay answered ${status}.` };
+  const { code, message } = value?.error ?? { code: 'unreadable', message: say('error_unreadable', String(status)) };
   throw Object.assign(new Error(message), { code });
 }
 
-const LOST = JSON.stringify({ error: { code: 'agent_gone', message: 'The extension is starting again. Try again in a moment.' } });
+const LOST = JSON.stringify({ error: { code: 'agent_gone', message: say('error_agent_gone') } });
 
 /** Tells whether the message left: between two agents the line is cut, and a message would be lost. */
 function post(message) {

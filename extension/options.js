@@ -5,6 +5,8 @@ import * as archive from './archive.js';
 import * as days from './days.js';
 import * as prices from './prices.js';
 import * as servers from './servers.js';
+import { moment, write } from './figures.js';
+import { say, sentence } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const fields = () => document.querySelectorAll('[data-path]');
@@ -44,7 +46,7 @@ function open() {
 function showConsent(consent) {
   $('given').hidden = !consent?.given;
   $('now').hidden = !consent?.given;
-  if (consent?.given) $('given-at').textContent = `You agreed on ${new Date(consent.at).toLocaleString()}.`;
+  if (consent?.given) $('given-at').textContent = say('options_agreed', moment(consent.at));
 }
 
 /** Follows the agent: how things stand, what the servers say, which models there are. */
@@ -62,12 +64,12 @@ async function watch() {
 function paint(state) {
   servers.paint(state);
   prices.paint(state);
-  write($('standing'), state.closed?.reason.text ?? 'New jobs are taken.');
+  write($('standing'), state.closed ? sentence(state.closed.reason, 'why') : say('options_taking'));
   $('pauses').hidden = state.paused;
   $('resume').hidden = !state.paused;
   const { hour, day } = { hour: $('hour').value, day: $('day').value };
-  write($('hour-done'), hour && `${state.done.hourTokens.toLocaleString()} in the last hour`);
-  write($('day-done'), day && `${state.done.dayTokens.toLocaleString()} today`);
+  write($('hour-done'), hour && say('options_hour_done', state.done.hourTokens));
+  write($('day-done'), day && say('options_day_done', state.done.dayTokens));
 }
 
 function written() {
@@ -89,13 +91,13 @@ async function save(event) {
   event.preventDefault();
   const { config, origins, errors } = JSON.parse(check(JSON.stringify(written())));
   mark(errors);
-  if (!config) return say('bad', 'Nothing was saved: see the fields marked above.');
+  if (!config) return tell('bad', say('options_unsaved'));
   // Chrome asks the owner only while the click is fresh, so nothing is awaited before this.
   const allowed = origins.length === 0 || (await chrome.permissions.request({ origins }));
-  if (!allowed) return say('bad', 'Nothing was saved: without your permission this address cannot be reached.');
+  if (!allowed) return tell('bad', say('options_unsaved_permission'));
   await chrome.storage.local.set({ config });
   servers.saved();
-  say('good', 'Saved.');
+  tell('good', say('options_saved'));
 }
 
 /** Puts each sentence below its field, and goes to the first that is wrong. */
@@ -104,17 +106,12 @@ function mark(errors) {
     field.setAttribute('aria-invalid', field.dataset.field in errors);
   }
   for (const place of document.querySelectorAll('[data-error]')) {
-    place.textContent = errors[place.dataset.error] ?? '';
+    place.textContent = sentence(errors[place.dataset.error]);
   }
   [...document.querySelectorAll('[aria-invalid="true"]')].find((field) => field.offsetParent)?.focus();
 }
 
-function say(tone, sentence) {
+function tell(tone, text) {
   $('outcome').dataset.tone = tone;
-  $('outcome').textContent = sentence;
-}
-
-/** Writes only what differs, so that a screen reader is not told the same thing again. */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  $('outcome').textContent = text;
 }

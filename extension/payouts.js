@@ -1,23 +1,25 @@
 // How an owner is paid, payouts asked for and made, and statements to keep. Costs, bounds and states
 // are the relay's: nothing is reckoned here.
 
-import { make, moment, usd, write } from './figures.js';
+import { fault, make, moment, usd, write } from './figures.js';
 import { want, wantJson } from './line.js';
+import { language, say } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 
+/** The name of each way, and what its destination is. */
 const WAYS = {
-  paypal: ['PayPal', 'The e-mail address of your PayPal account.'],
-  stripe: ['Stripe', 'The id of your connected Stripe account, which begins with acct_.'],
-  usdc: ['USDC', 'An address that takes USDC, with its checksum in capital and small letters.'],
+  paypal: ['PayPal', 'payouts_to_paypal'],
+  stripe: ['Stripe', 'payouts_to_stripe'],
+  usdc: ['USDC', 'payouts_to_usdc'],
 };
 
 const STATES = {
-  requested: 'Asked for',
-  sent: 'On its way',
-  confirmed: 'Arrived',
-  returned: 'Came back',
-  cancelled: 'Taken back',
+  requested: 'payouts_state_requested',
+  sent: 'payouts_state_sent',
+  confirmed: 'payouts_state_confirmed',
+  returned: 'payouts_state_returned',
+  cancelled: 'payouts_state_cancelled',
 };
 
 let methods = [];
@@ -38,8 +40,8 @@ export async function showPayouts(after) {
   changed = after;
   try {
     paint(await wantJson('payouts'));
-  } catch ({ message }) {
-    say('bad', message);
+  } catch (error) {
+    tell('bad', fault(error));
   }
 }
 
@@ -57,10 +59,11 @@ function paint({ method, methods: ways, payouts }) {
   $('forget').hidden = !method;
   $('order').hidden = !method;
   hint();
-  const cost = method && `A payout of ${usd(method.threshold)} costs ${usd(method.cost)}.`;
-  const next = method?.nextAt && ` The next automatic one is at ${moment(method.nextAt)}, if your balance has reached it.`;
-  const waits = method && !method.ready && ' The relay has not set this way up yet: payouts wait until it has.';
-  write($('method-cost'), [cost, next, waits, method?.note && ` ${method.note}`].filter(Boolean).join(''));
+  const cost = method && say('payouts_cost', usd(method.threshold), usd(method.cost));
+  const next = method?.nextAt && say('payouts_next', moment(method.nextAt));
+  const waits = method && !method.ready && say('payouts_not_ready');
+  const moved = method?.heldUntil && say('payouts_changed');
+  write($('method-cost'), [cost, next, waits, moved].filter(Boolean).join(' '));
   $('history').hidden = payouts.length === 0;
   $('made').replaceChildren(...payouts.map(row));
 }
@@ -68,8 +71,9 @@ function paint({ method, methods: ways, payouts }) {
 function hint() {
   const way = methods.find(({ method }) => method === $('way').value);
   $('threshold').placeholder = way?.minimum ?? '';
-  const least = way ? ` The least is ${usd(way.minimum)}, of which the payout costs ${usd(way.cost)}.` : '';
-  write($('destination-hint'), (WAYS[$('way').value]?.[1] ?? '') + least);
+  const key = WAYS[$('way').value]?.[1];
+  const least = way && say('payouts_least', usd(way.minimum), usd(way.cost));
+  write($('destination-hint'), [key && say(key), least].filter(Boolean).join(' '));
 }
 
 function row(payout) {
@@ -77,11 +81,11 @@ function row(payout) {
   line.append(Object.assign(make('th', '', moment(payout.requestedAt)), { scope: 'row' }));
   line.append(make('td', 'long', `${WAYS[payout.method]?.[0] ?? payout.method}, ${payout.destination}`));
   for (const amount of [payout.amount, payout.cost, payout.arrives]) line.append(make('td', '', usd(amount)));
-  const state = make('td', 'long', STATES[payout.state] ?? payout.state);
+  const state = make('td', 'long', Object.hasOwn(STATES, payout.state) ? say(STATES[payout.state]) : payout.state);
   if (payout.reason) state.append(make('div', 'quiet', payout.reason));
   if (payout.reference) state.append(make('div', 'quiet', payout.reference));
   if (payout.state === 'requested') {
-    const button = Object.assign(make('button', '', 'Take back'), { type: 'button' });
+    const button = Object.assign(make('button', '', say('payouts_take_back')), { type: 'button' });
     button.addEventListener('click', (event) => act(event, () => wantJson('cancel_payout', { payout: payout.payoutId })));
     state.append(button);
   }
@@ -98,10 +102,10 @@ async function act(event, work) {
     const keeps = await work();
     if (keeps === KEEP) return;
     $('quote').hidden = true;
-    say('good', 'Done.');
+    tell('good', say('payouts_done'));
     await changed();
-  } catch ({ message }) {
-    say('bad', message);
+  } catch (error) {
+    tell('bad', fault(error));
   } finally {
     button.disabled = false;
   }
@@ -129,10 +133,10 @@ async function ask() {
 function show(quote) {
   // One name for one decision: asking again after a lost answer makes no second payout.
   quoted = { ...quote, once: crypto.randomUUID() };
-  const wait = quote.ready ? '' : ' The relay has not set this way up yet, so it waits until then.';
-  write($('quote-text'), `${usd(quote.amount)} leaves your balance, ${usd(quote.cost)} is the cost, and ${usd(quote.arrives)} arrives at ${quote.destination}.${wait}`);
+  const moves = say('payouts_quoted', usd(quote.amount), usd(quote.cost), usd(quote.arrives), quote.destination);
+  write($('quote-text'), quote.ready ? moves : `${moves} ${say('payouts_quoted_waits')}`);
   $('quote').hidden = false;
-  say('', '');
+  tell('', '');
 }
 
 async function accept() {
@@ -140,11 +144,11 @@ async function accept() {
   const { quote } = await wantJson('payout', { amount, accept: cost, once });
   if (!quote) return undefined;
   show(quote);
-  say('bad', 'The cost has changed meanwhile. Nothing has moved.');
+  tell('bad', say('payouts_cost_changed'));
   return KEEP;
 }
 
-function say(tone, text) {
+function tell(tone, text) {
   $('payouts-notice').dataset.tone = tone;
   write($('payouts-notice'), text);
 }
@@ -153,17 +157,18 @@ function say(tone, text) {
 function months() {
   const now = new Date();
   const names = Array.from({ length: 12 }, (_, back) => new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - back, 1)).toISOString().slice(0, 7));
-  $('month').replaceChildren(...names.map((name) => make('option', '', name)));
+  const named = (name) => new Date(`${name}-01T00:00:00Z`).toLocaleDateString(language, { timeZone: 'UTC', month: 'long', year: 'numeric' });
+  $('month').replaceChildren(...names.map((name) => Object.assign(make('option', '', named(name)), { value: name })));
 }
 
 async function download(csv) {
   const month = $('month').value;
   const { status, body } = await want('statement', { month, csv });
-  if (status !== 200) return write($('statement-notice'), 'The statement could not be read. Try again.');
+  if (status !== 200) return write($('statement-notice'), say('statements_unread'));
   const link = make('a');
   link.href = URL.createObjectURL(new Blob([body], { type: csv ? 'text/csv' : 'application/json' }));
   link.download = `rekursing-${month}.${csv ? 'csv' : 'json'}`;
   link.click();
   URL.revokeObjectURL(link.href);
-  return write($('statement-notice'), `${link.download} was saved.`);
+  return write($('statement-notice'), say('statements_saved', link.download));
 }

@@ -1,8 +1,9 @@
 // Paints the agent's state and passes on what the owner clicks.
 
-import { count, date, draw, isNothing, lastDays, micros, thousands, usd, utcDay, write, writeUsd } from './figures.js';
+import { date, draw, gpuName, isNothing, lastDays, make, micros, seconds, thousands, usd, utcDay, write, writeUsd } from './figures.js';
 import { tell, watch } from './line.js';
-import { REMEDIES, SERVERS, remedy, standing } from './standing.js';
+import { remedy, remedyOf, serverName, standing, words } from './standing.js';
+import { list, say, sayMany, sentence } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -46,29 +47,36 @@ function paint(state) {
   paintRows($('jobs'), state.jobs, (job) => [
     job.model,
     // A rate over the first few tokens swings too far to be read.
-    job.tokens < 5 ? '' : `${job.tokensPerSecond} tokens/s`,
-    `${job.tokens === 0 ? 'Reading the prompt for' : `${count(job.tokens, 'token')} in`} ${count(Math.round(job.ageMs / 1000), 'second')}`,
+    job.tokens < 5 ? '' : say('tokens_per_second', job.tokensPerSecond),
+    worked(job),
   ]);
   $('offers').hidden = state.models.length === 0;
   paintRows($('models'), state.models, (model) => [
     model.model,
-    model.tokensPerSecond === null ? '' : `${model.tokensPerSecond} tokens/s`,
+    model.tokensPerSecond === null ? '' : say('tokens_per_second', model.tokensPerSecond),
     [
       model.quantization,
-      `${thousands(model.context)} context`,
-      `${model.slots} at once`,
+      say('model_context', thousands(model.context)),
+      say('model_slots', model.slots),
       asked(model.pricing),
     ].filter(Boolean).join(' · '),
   ]);
   document.body.dataset.painted ??= performance.now();
 }
 
+/** Says how far a job is. */
+function worked({ tokens, ageMs }) {
+  const age = seconds(Math.round(ageMs / 1000));
+  return tokens === 0 ? say('popup_job_reading', age) : sayMany('popup_job_tokens', tokens, age);
+}
+
 function paintStatus(state) {
-  const { tone, title, text, code } = standing(state);
-  $('status').dataset.tone = tone;
+  const stands = standing(state);
+  const { title, text } = words(stands);
+  $('status').dataset.tone = stands.tone;
   write($('title'), title);
   write($('remedy'), text);
-  const [label, act] = (state.consent && REMEDIES[code]) || ['', ''];
+  const { label, act } = remedyOf(state.consent ? stands.code : '');
   write($('remedy-button'), label);
   $('remedy-button').dataset.act = act;
   $('remedy-button').hidden = !act;
@@ -84,8 +92,9 @@ function paintEarnings(earnings) {
   const held = earnings && !isNothing(earnings.held);
   $('held').hidden = !held;
   if (!held) return;
-  const until = earnings.heldUntil ? `until you are trusted, at the latest until ${date(earnings.heldUntil)}` : 'until you are trusted';
-  write($('held'), `${usd(earnings.held)} of it is held back ${until}.`);
+  const amount = usd(earnings.held);
+  const until = earnings.heldUntil;
+  write($('held'), until ? say('popup_held_until', amount, date(until)) : say('popup_held', amount));
 }
 
 /** Draws a bar for each of the last seven days. */
@@ -102,23 +111,22 @@ function paintSpark(days) {
   });
   $('spark').replaceChildren(...bars);
   const names = lastDays(days.length).map((day, at) => `${utcDay(day)} ${usd(days[at])}`);
-  $('spark').setAttribute('aria-label', `Earned in the last seven days: ${names.join(', ')}`);
+  $('spark').setAttribute('aria-label', say('popup_spark', list(names)));
 }
 
-function paintOutlook(sentences) {
-  $('why').hidden = sentences.length === 0;
-  if ($('outlook').dataset.texts === JSON.stringify(sentences)) return;
-  $('outlook').dataset.texts = JSON.stringify(sentences);
-  const items = sentences.map(({ text }) => Object.assign(document.createElement('li'), { textContent: text }));
+function paintOutlook(hints) {
+  $('why').hidden = hints.length === 0;
+  if ($('outlook').dataset.hints === JSON.stringify(hints)) return;
+  $('outlook').dataset.hints = JSON.stringify(hints);
+  const items = hints.map((hint) => make('li', '', sentence(hint, 'hint')));
   $('outlook').replaceChildren(...items);
 }
 
 function paintMachine({ gpu, server }) {
-  const name = [gpu.vendor, gpu.model].filter(Boolean).join(' ') || 'Not recognised';
-  write($('gpu'), gpu.class === 'software' ? `${name} (software, no GPU)` : name);
+  write($('gpu'), gpuName(gpu));
   $('gpu').title = gpu.raw;
-  const found = server.address && `${SERVERS[server.kind] ?? 'Model server'} at ${server.address.replace('http://', '')}`;
-  write($('server'), found ?? 'None');
+  const found = server.address && say('server_at', serverName(server.kind), server.address.replace('http://', ''));
+  write($('server'), found || say('server_none'));
 }
 
 async function paintNotices() {
@@ -141,8 +149,8 @@ function paintRows(list, items, texts) {
 
 /** Says how a model is priced. */
 function asked(pricing) {
-  if (!pricing) return 'relay’s price';
-  if (pricing.per_hour) return `${usd(pricing.per_hour)} an hour`;
+  if (!pricing) return say('price_relay');
+  if (pricing.per_hour) return say('price_hour', usd(pricing.per_hour));
   const { input, output } = pricing.floor ?? pricing;
-  return `${pricing.floor ? 'market, at least ' : ''}${micros(input)} / ${micros(output)} per 1M`;
+  return say(pricing.floor ? 'price_market' : 'price_sides', micros(input), micros(output));
 }

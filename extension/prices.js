@@ -1,10 +1,13 @@
 // Models and their prices: a row for every model without its own price, and one for each that is known.
 
+import { micros, usd, write } from './figures.js';
+import { say, sayMany } from './words.js';
+
 const WAYS = [
-  ['unset', 'As above'],
-  ['fixed', 'My own price'],
-  ['market', 'Follow the market'],
-  ['hour', 'By the hour'],
+  ['unset', 'options_way_above'],
+  ['fixed', 'options_way_fixed'],
+  ['market', 'options_way_market'],
+  ['hour', 'options_way_hour'],
 ];
 const list = document.getElementById('prices');
 const rows = () => [...list.children];
@@ -22,7 +25,7 @@ function add(model, price = { way: 'unset', input: '', output: '', hour: '' }, o
   const line = document.getElementById('price-row').content.cloneNode(true).firstElementChild;
   line.dataset.model = model;
   const select = line.querySelector('select');
-  for (const [way, text] of WAYS) select.add(new Option(way === 'unset' && !model ? 'The relay’s own price' : text, way));
+  for (const [way, key] of WAYS) select.add(new Option(say(way === 'unset' && !model ? 'options_way_relay' : key), way));
   select.value = price.way;
   select.addEventListener('change', () => open(line));
   for (const side of ['input', 'output', 'hour']) line.querySelector(`[data-side=${side}] input`).value = price[side];
@@ -40,25 +43,25 @@ function add(model, price = { way: 'unset', input: '', output: '', hour: '' }, o
     input.setAttribute('aria-describedby', error.id);
   }
   list.append(line);
-  name(line, model || 'Every model');
-  name(row(''), rows().length > 1 ? 'Every other model' : 'Every model');
+  name(line, model || say('options_every_model'));
+  name(row(''), say(rows().length > 1 ? 'options_other_models' : 'options_every_model'));
   open(line);
 }
 
 function name(line, text) {
   line.setAttribute('aria-label', text);
-  line.querySelector('select').setAttribute('aria-label', `How the price of ${text} is set`);
+  line.querySelector('select').setAttribute('aria-label', say('options_way_of', text));
   for (const place of line.querySelectorAll('.name')) place.textContent = text;
 }
 
 /** Shows the fields that the chosen way of pricing has. */
 function open(line) {
   const way = line.querySelector('select').value;
-  const least = way === 'market' ? ', at least' : '';
+  const least = way === 'market';
   for (const side of line.querySelectorAll('.side')) side.hidden = (side.dataset.side === 'hour') !== (way === 'hour');
   line.querySelector('.sides').hidden = way === 'unset';
-  line.querySelector('[data-side=input] span').textContent = `Per million prompt tokens${least}`;
-  line.querySelector('[data-side=output] span').textContent = `Per million answer tokens${least}`;
+  line.querySelector('[data-side=input] span').textContent = say(least ? 'options_per_prompt_least' : 'options_per_prompt');
+  line.querySelector('[data-side=output] span').textContent = say(least ? 'options_per_answer_least' : 'options_per_answer');
 }
 
 export function paint({ models, withheld }) {
@@ -66,30 +69,30 @@ export function paint({ models, withheld }) {
   for (const line of rows()) {
     const model = models.find(({ model }) => model === line.dataset.model);
     const cost = line.querySelector('.cost');
-    const dollars = model?.cost ? `$${model.cost / 1e6} per million answer tokens` : '';
     cost.dataset.tone = model?.belowCost ? 'warn' : '';
-    const text = model?.belowCost
-      ? `This price does not cover the power${dollars && `, about ${dollars}`}.`
-      : dollars && `The power costs about ${dollars}.`;
-    if (cost.textContent !== text) cost.textContent = text;
-    const others = line.querySelector('.others');
-    const said = market(model?.market);
-    if (others.textContent !== said) others.textContent = said;
+    write(cost, power(model ?? {}));
+    write(line.querySelector('.others'), market(model?.market));
   }
+}
+
+/** Says what the power for a model costs, and whether its price covers it. */
+function power({ cost, belowCost }) {
+  if (!cost) return belowCost ? say('options_below_cost') : '';
+  return say(belowCost ? 'options_below_cost_of' : 'options_power_costs', micros(cost));
 }
 
 /** Says what others ask for a model, and what today's demand for it would bring. */
 function market(market) {
   if (!market) return '';
-  const price = ({ input, output }) => `$${input / 1e6} / $${output / 1e6}`;
+  const price = ({ input, output }) => `${micros(input)} / ${micros(output)}`;
   const { others, range, requests, hourly } = market;
   const sentences = [
     range
-      ? `${others === 1 ? 'One other asks' : `${others} others ask`} ${price(range.lowest)} to ${price(range.highest)}, the median is ${price(range.median)}.`
-      : 'Nobody else serves it now.',
-    `Asked for ${requests === 1 ? 'once' : `${requests} times`} today.`,
+      ? sayMany('options_market', others, price(range.lowest), price(range.highest), price(range.median))
+      : say('options_market_alone'),
+    sayMany('options_asked', requests),
   ];
-  if (hourly && Number(hourly) > 0) sentences.push(`An equal share of that would bring about $${Number(Number(hourly).toPrecision(2))} an hour before the fee.`);
+  if (hourly && Number(hourly) > 0) sentences.push(say('options_share', usd(String(Number(Number(hourly).toPrecision(2))))));
   return sentences.join(' ');
 }
 

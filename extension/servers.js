@@ -1,12 +1,8 @@
 // The list of model servers: a row for each, with what the agent says of it.
 
-const KINDS = {
-  lm_studio: 'LM Studio',
-  lm_studio_v0: 'LM Studio',
-  ollama: 'Ollama',
-  llama_cpp: 'llama.cpp',
-  generic: 'A model server',
-};
+import { write } from './figures.js';
+import { serverName } from './standing.js';
+import { list as names, say, sentence } from './words.js';
 
 const list = document.getElementById('servers');
 const rows = () => [...list.children];
@@ -58,8 +54,8 @@ function number() {
     row.querySelector('.error').dataset.error = `server:${at}`;
     names[0].dataset.field = `server:${at}`;
     names[0].setAttribute('aria-describedby', `server-error-${at}`);
-    row.querySelector('.test').setAttribute('aria-label', `Test server ${at + 1}`);
-    row.querySelector('.remove').setAttribute('aria-label', `Remove server ${at + 1}`);
+    row.querySelector('.test').setAttribute('aria-label', say('options_test_server', at + 1));
+    row.querySelector('.remove').setAttribute('aria-label', say('options_remove_server', at + 1));
     row.querySelector('.remove').hidden = rows().length === 1;
   });
   paintRows();
@@ -122,23 +118,21 @@ function paintRows() {
     const [tone, text] = health(row, blank);
     const place = row.querySelector('.health');
     place.dataset.tone = tone;
-    if (place.textContent !== text) place.textContent = text;
+    write(place, text);
   }
 }
 
 function health(row, blank) {
   const address = row.querySelector('.address').value;
-  if (row.dataset.saved !== address) return ['idle', 'Not saved yet: only saved addresses are asked.'];
+  if (row.dataset.saved !== address) return ['idle', say('options_server_unsaved')];
   if (address === '' && !blank) return ['idle', ''];
-  if (testing?.row === row) return ['busy', 'Testing'];
+  if (testing?.row === row) return ['busy', say('options_server_testing')];
   const found = server(row);
-  if (!found) return ['idle', address === '' ? 'No server was found yet.' : 'Not asked yet.'];
-  if (forbidden.has(found.address)) {
-    return ['bad', 'Chrome does not let the extension reach this address. Save again, and allow it when Chrome asks.'];
-  }
-  if (found.reason) return [found.reason.code === 'looking' ? 'busy' : 'bad', found.reason.text];
-  const place = address === '' ? ` at ${found.address}` : '';
-  return ['good', `${KINDS[found.kind]}${place} has ${found.models.join(', ')}.`];
+  if (!found) return ['idle', say(address === '' ? 'options_server_none' : 'options_server_unasked')];
+  if (forbidden.has(found.address)) return ['bad', say('options_server_forbidden')];
+  if (found.reason) return [found.reason.code === 'looking' ? 'busy' : 'bad', sentence(found.reason, 'why')];
+  const [name, models] = [serverName(found.kind), names(found.models)];
+  return ['good', address === '' ? say('options_server_at_has', name, found.address, models) : say('options_server_has', name, models)];
 }
 
 /** Returns an address as the agent writes it. */

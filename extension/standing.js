@@ -1,40 +1,37 @@
-// How things stand, in one line: for popup, welcome page and badge. The sentences are the agent's own.
+// How things stand, in one line: for popup, welcome page and badge. What is said is a key of the
+// messages or a reason of the agent's, and becomes words only where there are messages.
 
-export const SERVERS = {
-  lm_studio: 'LM Studio',
-  lm_studio_v0: 'LM Studio',
-  ollama: 'Ollama',
-  llama_cpp: 'llama.cpp',
-  generic: 'Model server',
-};
+import { say, sayMany, sentence } from './words.js';
+
+const SERVERS = { lm_studio: 'LM Studio', lm_studio_v0: 'LM Studio', ollama: 'Ollama', llama_cpp: 'llama.cpp' };
 
 const PHASES = {
-  off: ['bad', 'Not connected'],
-  preparing: ['busy', 'Getting ready'],
-  connecting: ['busy', 'Connecting to the relay'],
-  ready: ['good', 'Ready for jobs'],
-  waiting: ['warn', 'Not connected'],
+  off: ['bad', 'state_not_connected'],
+  preparing: ['busy', 'state_preparing'],
+  connecting: ['busy', 'state_connecting'],
+  ready: ['good', 'state_ready'],
+  waiting: ['warn', 'state_not_connected'],
 };
 
 /** What the owner can do, by the code of the agent's reason: what a button says and what it does. */
-export const REMEDIES = {
-  bad_relay_address: ['Change the relay’s address', 'options'],
-  relay_unreachable: ['Try now', 'retry'],
-  relay_refused: ['Try now', 'retry'],
-  relay_unauthorized: ['Connect again', 'retry'],
-  version: ['Look for an update', 'update'],
-  replaced: ['Connect again', 'retry'],
-  bad_frames: ['Connect again', 'retry'],
-  overloaded: ['Try now', 'retry'],
-  draining: ['Try now', 'retry'],
-  heartbeat_lost: ['Try now', 'retry'],
-  relay_stuck: ['Try now', 'retry'],
-  no_server: ['Show me how', 'welcome'],
-  server_silent: ['Show me how', 'welcome'],
-  not_a_server: ['Change the address', 'options'],
-  none_chosen: ['Choose models', 'options'],
-  token_wanted: ['Enter the token', 'options'],
-  no_model: ['Show me how', 'welcome'],
+const REMEDIES = {
+  bad_relay_address: ['do_change_relay', 'options'],
+  relay_unreachable: ['do_try_now', 'retry'],
+  relay_refused: ['do_try_now', 'retry'],
+  relay_unauthorized: ['do_connect_again', 'retry'],
+  version: ['do_update', 'update'],
+  replaced: ['do_connect_again', 'retry'],
+  bad_frames: ['do_connect_again', 'retry'],
+  overloaded: ['do_try_now', 'retry'],
+  draining: ['do_try_now', 'retry'],
+  heartbeat_lost: ['do_try_now', 'retry'],
+  relay_stuck: ['do_try_now', 'retry'],
+  no_server: ['do_show_how', 'welcome'],
+  server_silent: ['do_show_how', 'welcome'],
+  not_a_server: ['do_change_address', 'options'],
+  none_chosen: ['do_choose_models', 'options'],
+  token_wanted: ['do_enter_token', 'options'],
+  no_model: ['do_show_how', 'welcome'],
 };
 
 /** Nothing but the owner helps against these. */
@@ -48,35 +45,52 @@ const BADGES = {
   bad: ['!', '#b3261e'],
 };
 
-/** Says how things stand: what keeps jobs away comes before how far the link is. */
-export function standing({ connection, server, consent, paused, pausedUntil, closed, jobs }) {
-  if (!consent) return { tone: 'idle', title: 'Off', text: '', code: 'no_consent' };
-  const [tone, title] = PHASES[connection.phase];
-  const { code, text = '' } = connection.reason ?? {};
-  if (connection.phase === 'off' || connection.phase === 'waiting') return { tone, title, text, code };
+/** Tells how things stand: what keeps jobs away comes before how far the link is. */
+export function standing({ connection, server, consent, paused, closed, jobs }) {
+  if (!consent) return { tone: 'idle', key: 'state_off', code: 'no_consent' };
+  const [tone, key] = PHASES[connection.phase];
+  const because = (tone, key, reason, many) => ({ tone, key, reason, many, code: reason?.code });
+  if (connection.phase === 'off' || connection.phase === 'waiting') return because(tone, key, connection.reason);
   const of = server.reason;
-  if (of?.code === 'looking') return { tone: 'busy', title: 'Getting ready', text: of.text, code: of.code };
-  if (of) return { tone: 'warn', title: 'No models to offer', text: of.text, code: of.code };
-  if (paused) return { tone: 'idle', title: 'Paused', text: pausedUntil ? until(pausedUntil) : text, code };
-  // The owner's own rules: hours, idle, battery, limits.
-  if (closed) return { tone: 'idle', title: 'Waiting', text: closed.reason.text, code: closed.reason.code };
-  if (jobs.length > 0) return { tone: 'good', title: `Working on ${jobs.length} job${jobs.length === 1 ? '' : 's'}`, text, code };
-  return { tone, title, text, code };
+  if (of) return of.code === 'looking' ? because('busy', 'state_preparing', of) : because('warn', 'state_no_models', of);
+  // The owner's own rules: a pause, hours, idle, battery, limits.
+  if (paused) return because('idle', 'state_paused', closed?.reason ?? connection.reason);
+  if (closed) return because('idle', 'state_waiting', closed.reason);
+  if (jobs.length > 0) return because('good', 'state_working', connection.reason, jobs.length);
+  return because(tone, key, connection.reason);
+}
+
+/** Says how things stand: a line, and a sentence below it. */
+export function words({ key, many, reason }) {
+  return { title: many === undefined ? say(key) : sayMany(key, many), text: sentence(reason, 'why') };
 }
 
 /** What the toolbar shows and what may be worth a notification. */
 export function sign(state) {
-  const { tone, title, text, code } = standing(state);
+  const { tone, key, many, reason, code } = standing(state);
   const [badge, color] = BADGES[tone];
   const rests = state.consent && tone === 'idle';
   return {
-    badge: rests ? 'II' : tone === 'good' && state.jobs.length > 0 ? String(state.jobs.length) : badge,
+    badge: rests ? 'II' : tone === 'good' && many ? String(many) : badge,
     color,
-    title: `Rekursing: ${title}${text ? `. ${text}` : ''}`,
+    key,
+    many,
+    reason,
     worked: state.earnings ? state.earnings.jobs > 0 : null,
     paid: state.earnings?.paid ?? null,
-    needs: OWNERS.includes(code) ? text : '',
+    needs: OWNERS.includes(code) ? code : '',
   };
+}
+
+/** What the button beside a reason says and does; empty where there is nothing to do. */
+export function remedyOf(code) {
+  const [key, act] = REMEDIES[code] ?? [];
+  return act ? { label: say(key), act } : { label: '', act: '' };
+}
+
+/** Names a kind of model server. */
+export function serverName(kind) {
+  return SERVERS[kind] ?? say('server_generic');
 }
 
 /** Does what a remedy says. */
@@ -92,8 +106,4 @@ export function remedy(act, tell) {
     },
   };
   return acts[act]();
-}
-
-function until(millis) {
-  return `Until ${new Date(millis).toLocaleString(undefined, { weekday: 'short', hour: '2-digit', minute: '2-digit' })}.`;
 }

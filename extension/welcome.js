@@ -1,8 +1,9 @@
 // The first run: facts, and three steps that fill themselves in from the agent's state.
 
-import { make, micros, thousands, write } from './figures.js';
+import { gpuName, make, micros, seconds, thousands, write } from './figures.js';
 import { tell, watch } from './line.js';
-import { REMEDIES, SERVERS, remedy, standing } from './standing.js';
+import { remedy, remedyOf, serverName, standing, words } from './standing.js';
+import { say, sentence } from './words.js';
 
 /** How often the agent is asked to go on looking, in milliseconds; it stops by itself after a minute. */
 const LOOK_EVERY = 30_000;
@@ -54,20 +55,19 @@ function mark(step, done) {
 }
 
 function paintMachine({ gpu, server }) {
-  const name = [gpu.vendor, gpu.model].filter(Boolean).join(' ') || 'Not recognised';
-  write($('gpu'), gpu.class === 'software' ? `${name} (software, no GPU)` : name);
-  const found = server.address && `${SERVERS[server.kind]} at ${server.address.replace('http://', '')}`;
+  write($('gpu'), gpuName(gpu));
+  const found = server.address && say('server_at', serverName(server.kind), server.address.replace('http://', ''));
   const asked = server.reason?.code !== 'no_consent';
-  const none = server.reason?.code === 'looking' ? 'Looking' : 'None found';
-  write($('server'), found || (asked ? none : 'Not looked for yet'));
+  const none = server.reason?.code === 'looking' ? 'welcome_looking' : 'welcome_none_found';
+  write($('server'), found || say(asked ? none : 'welcome_not_looked'));
   $('look').className = asked ? '' : 'first';
-  write($('look'), asked ? 'Look again' : 'Look for my model server');
+  write($('look'), say(asked ? 'welcome_look_again' : 'welcome_look'));
   $('look').hidden = asked && !server.reason;
 }
 
 /** Says what keeps the server from being used, how to mend it, and with which button. */
 async function paintTrouble(state) {
-  const { code, text } = state.server.reason ?? {};
+  const code = state.server.reason?.code;
   const none = !code || code === 'no_consent' || code === 'looking';
   const origin = code === 'server_silent' ? await forbidden() : undefined;
   if (state !== latest) return;
@@ -76,7 +76,7 @@ async function paintTrouble(state) {
   $('allow').hidden = !origin;
   if (none) return;
   $('allow').dataset.origin = origin ?? '';
-  write($('trouble-text'), origin ? 'Chrome does not let the extension reach this address yet.' : text);
+  write($('trouble-text'), origin ? say('welcome_not_allowed') : sentence(state.server.reason, 'why'));
   explain($('trouble-how'), origin ? 'not_allowed' : code);
 }
 
@@ -105,8 +105,8 @@ function paintModels(models) {
   $('models').dataset.text = text;
   const rows = models.map((model) => {
     const row = make('li');
-    const price = model.price ? `${micros(model.price.input)} / ${micros(model.price.output)}` : 'relay’s price';
-    const detail = [model.quantization, `${thousands(model.context)} context`, `${model.slots} at once`];
+    const price = model.price ? `${micros(model.price.input)} / ${micros(model.price.output)}` : say('price_relay');
+    const detail = [model.quantization, say('model_context', thousands(model.context)), say('model_slots', model.slots)];
     row.append(make('span', 'name', model.model), make('span', 'figure', price));
     row.append(make('span', 'detail quiet', detail.filter(Boolean).join(' · ')));
     return row;
@@ -117,15 +117,15 @@ function paintModels(models) {
 function paintTrial({ trial, models }) {
   $('trial').hidden = !models.some(({ kind }) => kind === 'text');
   $('try').disabled = trial?.running ?? false;
-  write($('tried'), trial ? tried(trial) : 'One short answer, on this computer alone.');
+  write($('tried'), trial ? tried(trial) : say('welcome_try_hint'));
 }
 
 function tried({ model, running, tokensPerSecond, firstTokenMs, failed }) {
-  if (running) return `${model} is answering.`;
-  if (failed) return failed;
-  const speed = tokensPerSecond === null ? 'answered' : `${tokensPerSecond} tokens per second`;
-  const first = firstTokenMs === null ? '' : `, the first after ${(firstTokenMs / 1000).toLocaleString()} s`;
-  return `${model}: ${speed}${first}.`;
+  if (running) return say('welcome_trying', model);
+  if (failed) return sentence(failed);
+  if (tokensPerSecond === null) return say('welcome_tried', model);
+  if (firstTokenMs === null) return say('welcome_tried_speed', model, tokensPerSecond);
+  return say('welcome_tried_first', model, tokensPerSecond, seconds(firstTokenMs / 1000));
 }
 
 function paintConsent(state) {
@@ -133,12 +133,13 @@ function paintConsent(state) {
   $('standing').hidden = !state.consent;
   $('done').hidden = !state.consent || state.connection.phase !== 'ready';
   if (!state.consent) return;
-  const { tone, title, text, code } = standing(state);
+  const { tone, code, ...stands } = standing(state);
+  const { title, text } = words(stands);
   $('standing').dataset.tone = tone;
   write($('standing-title'), `${title}.`);
   write($('standing-text'), text);
   // What the server lacks is explained in the first step.
-  const [label, act] = REMEDIES[code] ?? ['', ''];
+  const { label, act } = remedyOf(code);
   $('standing-button').hidden = !act || act === 'welcome';
   write($('standing-button'), label);
   $('standing-button').dataset.act = act;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::said::Said;
+
 /// Where a relay or a model server is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
@@ -26,6 +28,19 @@ pub enum BadAddress {
     /// Something follows the port.
     #[error("Leave out what follows the port.")]
     Path,
+}
+
+impl BadAddress {
+    /// Says it to the owner.
+    pub fn said(self) -> Said {
+        let key = match self {
+            BadAddress::Scheme => "form_address_scheme",
+            BadAddress::Host => "form_address_host",
+            BadAddress::Port => "form_address_port",
+            BadAddress::Path => "form_address_path",
+        };
+        Said::new(key, [], self.to_string())
+    }
 }
 
 impl Address {

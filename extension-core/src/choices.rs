@@ -21,7 +21,10 @@ pub use zone::Zone;
 
 use rekursing_protocol::Moment;
 
-use crate::agent::{Reason, Why};
+use crate::{
+    agent::{Reason, Why},
+    said::Said,
+};
 
 /// Why no new jobs are taken, by the owner's own choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +36,12 @@ pub struct Closed {
 }
 
 impl Closed {
-    fn new(code: Why, text: String, until: Option<Moment>) -> Closed {
-        Closed { reason: Reason { code, text }, until }
+    fn new(code: Why, said: Said, until: Option<Moment>) -> Closed {
+        Closed { reason: Reason::new(code, said), until }
+    }
+
+    /// Closed for a reason whose sentence is that of its code.
+    fn plain(code: Why, until: Option<Moment>) -> Closed {
+        Closed { reason: code.reason(), until }
     }
 }

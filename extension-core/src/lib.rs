@@ -12,6 +12,7 @@ pub mod gpu;
 #[cfg(all(feature = "native", not(target_arch = "wasm32")))]
 pub mod native;
 pub mod receipt;
+pub mod said;
 pub mod settings;
 #[cfg(target_arch = "wasm32")]
 pub mod web;

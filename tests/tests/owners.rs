@@ -39,7 +39,7 @@ async fn earning() -> Result<(Script, Relay, Owner)> {
     let dear = "chrome.storage.local.get('config').then(({ config }) => chrome.storage.local.set({ config: \
                 { ...config, price: { input: 10_000_000_000, output: 10_000_000_000 } } }))";
     popup.eval(dear).await?;
-    shows(&popup, "#models", "$10000.00").await?;
+    shows(&popup, "#models", "$10,000.00").await?;
     let page = relay.customer(&key);
     let mut question = ask(&"hello ".repeat(600));
     question["maxPrice"] = json!(10_000);

@@ -6,6 +6,7 @@ use rekursing_protocol::{
 };
 
 use super::{Agent, Answer, Hint, MarketView, inquiry::Inquiry};
+use crate::said::{Blank, Said};
 
 const HOUR: Span = Span::secs(60 * 60);
 
@@ -38,8 +39,7 @@ impl Agent {
     pub(super) fn hints(&self) -> Vec<Hint> {
         let obstacles =
             self.prospects.seen.as_ref().filter(|_| self.link.is_ready() && self.gate.closed().is_none());
-        let hints = obstacles.into_iter().flat_map(|outlook| &outlook.obstacles).filter_map(sentence);
-        hints.map(|(code, text)| Hint { code: code.to_owned(), text }).collect()
+        obstacles.into_iter().flat_map(|outlook| &outlook.obstacles).filter_map(hint).collect()
     }
 }
 
@@ -65,45 +65,54 @@ fn hourly(outlook: &Outlook, model: &str) -> Option<Nanos> {
 }
 
 /// Says an obstacle in the owner's words, with what can be done about it.
-fn sentence(obstacle: &Obstacle) -> Option<(&'static str, String)> {
+fn hint(obstacle: &Obstacle) -> Option<Hint> {
+    let name = |model: &String| Blank::Text(model.clone());
     Some(match obstacle {
         Obstacle::NotConnected | Obstacle::NoModel | Obstacle::Paused => return None,
-        Obstacle::Parked { .. } => (
+        Obstacle::Parked { .. } => Hint::new(
             "parked",
-            "Several jobs in a row failed, so you get none for some seconds. Check the model server."
-                .to_owned(),
-        ),
-        Obstacle::Untrusted { success_permille, .. } => (
-            "untrusted",
-            format!(
-                "Only {} % of your latest jobs went well. Check the model server; the record heals with time.",
-                success_permille / 10
+            Said::plain(
+                "hint_parked",
+                "Several jobs in a row failed, so you get none for some seconds. Check the model server.",
             ),
         ),
-        Obstacle::NoDemand => ("no_demand", "Nobody has asked for anything today yet.".to_owned()),
-        Obstacle::NotWanted { model, instead: Wanted { model: other, requests } } => (
-            "not_wanted",
-            format!("Nobody has asked for {model} today. {other} was asked for {}.", times(*requests)),
-        ),
-        Obstacle::Dear { model, percent, .. } => (
-            "dear",
-            format!(
+        Obstacle::Untrusted { success_permille, .. } => {
+            let percent = success_permille / 10;
+            let text = format!(
+                "Only {percent} % of your latest jobs went well. Check the model server; the record heals with time."
+            );
+            Hint::new("untrusted", Said::new("hint_untrusted", [Blank::Number(percent)], text))
+        }
+        Obstacle::NoDemand => {
+            Hint::new("no_demand", Said::plain("hint_no_demand", "Nobody has asked for anything today yet."))
+        }
+        Obstacle::NotWanted { model, instead: Wanted { model: other, requests } } => {
+            let text =
+                format!("Nobody has asked for {model} today. {other} was asked for {}.", times(*requests));
+            let values = [name(model), name(other), Blank::Count(*requests)];
+            Hint::new("not_wanted", Said::new("hint_not_wanted", values, text))
+        }
+        Obstacle::Dear { model, percent, .. } => {
+            let text = format!(
                 "Your price for {model} is {percent} % above what most others ask. Lower it or follow the market."
-            ),
-        ),
-        Obstacle::TooShort { model, context, permille } => (
-            "too_short",
-            format!(
-                "The context of {model}, {context} tokens, is too small for {} % of today's requests. Load it with \
-                 a larger one.",
-                permille / 10
-            ),
-        ),
-        Obstacle::Outranked { model, by } => (
-            "outranked",
-            format!("{by} others with room are well ahead for {model} in speed, success and price."),
-        ),
-        Obstacle::New { jobs_left, pages_left, .. } => ("new", newness(*jobs_left, *pages_left)),
+            );
+            Hint::new("dear", Said::new("hint_dear", [name(model), Blank::Number(*percent)], text))
+        }
+        Obstacle::TooShort { model, context, permille } => {
+            let percent = permille / 10;
+            let text = format!(
+                "The context of {model}, {context} tokens, is too small for {percent} % of today's requests. Load \
+                 it with a larger one."
+            );
+            let values = [name(model), Blank::Number((*context).into()), Blank::Number(percent)];
+            Hint::new("too_short", Said::new("hint_too_short", values, text))
+        }
+        Obstacle::Outranked { model, by } => {
+            let others = if *by == 1 { "other with room is" } else { "others with room are" };
+            let text = format!("{by} {others} well ahead for {model} in speed, success and price.");
+            Hint::new("outranked", Said::new("hint_outranked", [name(model), Blank::Count(*by)], text))
+        }
+        Obstacle::New { jobs_left, pages_left, .. } => Hint::new("new", newness(*jobs_left, *pages_left)),
     })
 }
 
@@ -111,12 +120,63 @@ fn times(number: u64) -> String {
     if number == 1 { "once".to_owned() } else { format!("{number} times") }
 }
 
-fn newness(jobs: u64, pages: u64) -> String {
-    let missing = match (jobs, pages) {
-        (0, 0) => "a few days since your first paid job are missing".to_owned(),
-        (jobs, 0) => format!("{jobs} more paid jobs are missing"),
-        (0, pages) => format!("{pages} more accounts that pay you are missing"),
-        (jobs, pages) => format!("{jobs} more paid jobs are missing, from {pages} more accounts"),
-    };
-    format!("You are new: {missing}. Then the best-paid jobs come to you too, and nothing is held back.")
+fn newness(jobs: u64, pages: u64) -> Said {
+    const THEN: &str = "Then the best-paid jobs come to you too, and nothing is held back.";
+    match (jobs, pages) {
+        (0, 0) => Said::new(
+            "hint_new",
+            [],
+            format!("You are new: a few days since your first paid job are missing. {THEN}"),
+        ),
+        (jobs, 0) => Said::new(
+            "hint_new_jobs",
+            [Blank::Number(jobs)],
+            format!("You are new. Paid jobs still missing: {jobs}. {THEN}"),
+        ),
+        (0, pages) => Said::new(
+            "hint_new_pages",
+            [Blank::Number(pages)],
+            format!("You are new. Paying accounts still missing: {pages}. {THEN}"),
+        ),
+        (jobs, pages) => Said::new(
+            "hint_new_both",
+            [Blank::Number(jobs), Blank::Number(pages)],
+            format!("You are new. Still missing: paid jobs ({jobs}), paying accounts ({pages}). {THEN}"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rekursing_protocol::Price;
+
+    use super::*;
+
+    #[test]
+    fn every_hint_reads_as_its_message() {
+        let model = || "tiny".to_owned();
+        let wanted = |requests| Wanted { model: "huge".to_owned(), requests };
+        let new = |jobs_left, pages_left| Obstacle::New { jobs_left, pages_left, known_at: None };
+        for obstacle in [
+            Obstacle::Parked { until: Moment(1) },
+            Obstacle::Untrusted { success_permille: 402, lowest_permille: 500 },
+            Obstacle::NoDemand,
+            Obstacle::NotWanted { model: model(), instead: wanted(1) },
+            Obstacle::NotWanted { model: model(), instead: wanted(214) },
+            Obstacle::Dear { model: model(), percent: 40, median: Price::new(1, 2) },
+            Obstacle::TooShort { model: model(), context: 4_096, permille: 600 },
+            Obstacle::Outranked { model: model(), by: 1 },
+            Obstacle::Outranked { model: model(), by: 2 },
+            new(0, 0),
+            new(3, 0),
+            new(0, 2),
+            new(3, 2),
+        ] {
+            let Hint { key, values, text, .. } = hint(&obstacle).unwrap();
+            Said { key, values, text }.reads_as_its_message();
+        }
+        for unsaid in [Obstacle::NotConnected, Obstacle::NoModel, Obstacle::Paused] {
+            assert_eq!(hint(&unsaid), None);
+        }
+    }
 }

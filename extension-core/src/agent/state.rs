@@ -1,10 +1,15 @@
 //! How the agent stands, as a popup or a terminal shows it: figures and reasons, no word of any
 //! prompt or answer.
 
+use std::borrow::Cow;
+
 use rekursing_protocol::{Gpu, JobId, Moment, Nanos, OfferKind, PluginId, Price, Pricing, outlook::Range};
 use serde::{Deserialize, Serialize};
 
-use crate::bridge::server::Kind;
+use crate::{
+    bridge::server::Kind,
+    said::{Blank, Said},
+};
 
 /// How the agent stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,13 +99,27 @@ pub enum Phase {
     Waiting,
 }
 
-/// Why something is not as it should be: a stable code and a sentence for the owner.
+/// Why something is not as it should be: a stable code and a sentence for the owner, which is `why_` and
+/// the code among the messages unless it has a key of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// The code.
     pub code: Why,
-    /// The sentence.
+    /// The key of the sentence's message, where it is not the code's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Cow<'static, str>>,
+    /// The values in the sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<Blank>,
+    /// The sentence in English.
     pub text: String,
+}
+
+impl Reason {
+    /// Says something closer than the code alone does.
+    pub fn new(code: Why, Said { key, values, text }: Said) -> Reason {
+        Reason { code, key: Some(key), values, text }
+    }
 }
 
 /// Why something is not as it should be.
@@ -167,7 +186,7 @@ impl Why {
         match self {
             Why::NoConsent => "Nothing is offered until you agree.",
             Why::Paused => "No new jobs are taken.",
-            Why::OutOfHours => "Outside your schedule.",
+            Why::OutOfHours => "Your schedule has no hours. Set some in the options.",
             Why::OnBattery => "Waiting until the computer is plugged in.",
             Why::InUse => "Waiting until the computer is idle.",
             Why::OwnUse => "Your model server works for you. Jobs come again a minute after.",
@@ -202,7 +221,7 @@ impl Why {
 
     /// Returns the code with its sentence.
     pub fn reason(self) -> Reason {
-        Reason { code: self, text: self.sentence().to_owned() }
+        Reason { code: self, key: None, values: Vec::new(), text: self.sentence().to_owned() }
     }
 }
 
@@ -211,8 +230,20 @@ impl Why {
 pub struct Hint {
     /// The code, see `GET /api/plugin/outlook/{pluginId}` in `docs/http.md`.
     pub code: String,
-    /// The sentence.
+    /// The key of the sentence's message.
+    pub key: Cow<'static, str>,
+    /// The values in the sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<Blank>,
+    /// The sentence in English.
     pub text: String,
+}
+
+impl Hint {
+    /// Says what keeps jobs away.
+    pub fn new(code: &str, Said { key, values, text }: Said) -> Hint {
+        Hint { code: code.to_owned(), key, values, text }
+    }
 }
 
 /// The model server.
@@ -309,7 +340,7 @@ pub struct TrialView {
     /// Milliseconds to the first token.
     pub first_token_ms: Option<u32>,
     /// Why it failed, in a sentence for the owner.
-    pub failed: Option<String>,
+    pub failed: Option<Said>,
 }
 
 /// What was earned, by the relay's ledger.

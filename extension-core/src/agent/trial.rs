@@ -6,10 +6,13 @@ use rekursing_protocol::{FailCode, Moment, OfferKind, Span, frame::Call};
 use serde_json::json;
 
 use super::{Agent, Command, FetchId, Post, TrialView, watch::Having};
-use crate::bridge::{
-    fault::Fault,
-    reply::{CREDIT_BYTES_MAX, Reply, Step, Terms},
-    request,
+use crate::{
+    bridge::{
+        fault::Fault,
+        reply::{CREDIT_BYTES_MAX, Reply, Step, Terms},
+        request,
+    },
+    said::Said,
 };
 
 /// What is asked: every model knows how to go on.
@@ -116,7 +119,7 @@ impl Agent {
             seen.running = false;
             seen.tokens_per_second = rate.and_then(|rate| u32::try_from(rate).ok());
             seen.first_token_ms = first.and_then(|first| u32::try_from(first).ok());
-            seen.failed = fault.map(|fault| sentence(fault.code).to_owned());
+            seen.failed = fault.map(|fault| sentence(fault.code));
         }
         self.changed = true;
     }
@@ -129,16 +132,26 @@ impl Agent {
 }
 
 /// Says to the owner why the self-test failed.
-fn sentence(code: FailCode) -> &'static str {
-    match code {
-        FailCode::Busy | FailCode::Paused => "The model server is busy. Try again in a moment.",
-        FailCode::ModelMissing => "The model server does not know this model any more.",
-        FailCode::ModelLoading => "The model is being loaded. Try again in a moment.",
-        FailCode::ModelCrashed => "The model crashed. Load it again in your model server.",
-        FailCode::Unreachable => "The model server does not answer.",
-        FailCode::Unauthorized => "The model server wants an API token.",
-        FailCode::Stalled => "The model took too long. A smaller one may fit your GPU better.",
-        FailCode::Empty => "The model answered nothing. Try another one.",
+fn sentence(code: FailCode) -> Said {
+    let (key, text) = match code {
+        FailCode::Busy | FailCode::Paused => {
+            ("trial_busy", "The model server is busy. Try again in a moment.")
+        }
+        FailCode::ModelMissing => {
+            ("trial_model_missing", "The model server does not know this model any more.")
+        }
+        FailCode::ModelLoading => {
+            ("trial_model_loading", "The model is being loaded. Try again in a moment.")
+        }
+        FailCode::ModelCrashed => {
+            ("trial_model_crashed", "The model crashed. Load it again in your model server.")
+        }
+        FailCode::Unreachable => ("trial_unreachable", "The model server does not answer."),
+        FailCode::Unauthorized => ("trial_unauthorized", "The model server wants an API token."),
+        FailCode::Stalled => {
+            ("trial_stalled", "The model took too long. A smaller one may fit your GPU better.")
+        }
+        FailCode::Empty => ("trial_empty", "The model answered nothing. Try another one."),
         FailCode::ContextOverflow
         | FailCode::BadRequest
         | FailCode::ServerError
@@ -146,6 +159,25 @@ fn sentence(code: FailCode) -> &'static str {
         | FailCode::Cut
         | FailCode::Refused
         | FailCode::TooLarge
-        | FailCode::Cancelled => "The model server failed. Its own log may say why.",
+        | FailCode::Cancelled => ("trial_failed", "The model server failed. Its own log may say why."),
+    };
+    Said::plain(key, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_reads_as_its_message() {
+        let error = serde_json::from_str::<FailCode>("\"\"").unwrap_err().to_string();
+        let codes: Vec<FailCode> = error
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter_map(|name| serde_json::from_value(name.into()).ok())
+            .collect();
+        assert!(codes.len() > 10, "{error}");
+        codes.into_iter().for_each(|code| sentence(code).reads_as_its_message());
     }
 }

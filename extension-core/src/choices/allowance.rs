@@ -4,7 +4,10 @@ use rekursing_protocol::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::{Closed, Tally, Zone};
-use crate::agent::Why;
+use crate::{
+    agent::Why,
+    said::{Blank, Said},
+};
 
 /// How much is done at most; `None` is no limit of the owner's own. Tokens are those of prompts
 /// and answers together.
@@ -39,7 +42,8 @@ impl Allowance {
             return None;
         }
         let text = format!("Today's limit of tokens ({most}) is reached. Jobs come again at midnight.");
-        Some(Closed::new(Why::DaySpent, text, Some(zone.midnight_after(now))))
+        let said = Said::new("why_day_spent_of", [Blank::Number(most)], text);
+        Some(Closed::new(Why::DaySpent, said, Some(zone.midnight_after(now))))
     }
 
     fn hour_spent(&self, tally: &Tally, running: u64, zone: Zone, now: Moment) -> Option<Closed> {
@@ -48,9 +52,15 @@ impl Allowance {
             return None;
         }
         let until = tally.below_at(most.saturating_sub(running), now);
-        let again = until.map(|at| format!(" Jobs come again at {}.", zone.clock(at))).unwrap_or_default();
-        let text = format!("The limit of tokens per hour ({most}) is reached.{again}");
-        Some(Closed::new(Why::HourSpent, text, until))
+        let reached = format!("The limit of tokens per hour ({most}) is reached.");
+        let said = match until {
+            None => Said::new("why_hour_spent_of", [Blank::Number(most)], reached),
+            Some(at) => {
+                let text = format!("{reached} Jobs come again at {}.", zone.clock(at));
+                Said::new("why_hour_spent_until", [Blank::Number(most), Blank::At(at)], text)
+            }
+        };
+        Some(Closed::new(Why::HourSpent, said, until))
     }
 }
 
@@ -73,6 +83,7 @@ mod tests {
         assert_eq!(most.closed(&tally, 0, zone, at), None);
         // A job that runs counts as far as it has come.
         let closed = most.closed(&tally, 1, zone, at).unwrap();
+        closed.reason.reads_as_its_message();
         assert_eq!(closed.reason.code, Why::HourSpent);
         assert_eq!(closed.until, Some(Moment(NOON.0 + 60 * MINUTE)));
         assert_eq!(
@@ -93,6 +104,7 @@ mod tests {
             (closed.reason.code, closed.until),
             (Why::DaySpent, Some(Moment(NOON.0 + 11 * 60 * MINUTE)))
         );
+        closed.reason.reads_as_its_message();
         assert_eq!(most.closed(&tally, 0, zone, closed.until.unwrap()), None);
     }
 
@@ -100,6 +112,7 @@ mod tests {
     fn nothing_at_all_is_a_limit_too() {
         let none = Allowance { hour_tokens: Some(0), ..Allowance::default() };
         let closed = none.closed(&Tally::default(), 0, Zone::default(), NOON).unwrap();
+        closed.reason.reads_as_its_message();
         assert_eq!((closed.reason.code, closed.until), (Why::HourSpent, None));
     }
 }

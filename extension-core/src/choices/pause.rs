@@ -5,7 +5,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{Closed, Zone};
-use crate::agent::Why;
+use crate::{
+    agent::Why,
+    said::{Blank, Said},
+};
 
 /// Whether no new jobs are taken, and until when.
 ///
@@ -48,14 +51,15 @@ impl Pause {
 
     /// Tells why no new jobs are taken, if the pause still holds.
     pub fn closed(self, zone: Zone, now: Moment) -> Option<Closed> {
-        let sentence = |text: String, until| Some(Closed::new(Why::Paused, text, until));
         match self {
             Pause::Until(until) if now < until => {
                 let day = if zone.day(until) == zone.day(now) { "" } else { " tomorrow" };
-                sentence(format!("No new jobs are taken until {}{day}.", zone.clock(until)), Some(until))
+                let text = format!("No new jobs are taken until {}{day}.", zone.clock(until));
+                let said = Said::new("why_paused_until", [Blank::At(until)], text);
+                Some(Closed::new(Why::Paused, said, Some(until)))
             }
             Pause::Off | Pause::Until(_) => None,
-            Pause::On => sentence(Why::Paused.sentence().to_owned(), None),
+            Pause::On => Some(Closed::plain(Why::Paused, None)),
         }
     }
 }
@@ -96,6 +100,7 @@ mod tests {
             let pause = Pause::asked(rest, zone, NOW);
             let closed = pause.closed(zone, Moment(NOW.0 + millis - 1)).unwrap();
             assert_eq!(closed.until, Some(Moment(NOW.0 + millis)));
+            closed.reason.reads_as_its_message();
             assert_eq!(pause.closed(zone, NOW).unwrap().reason.text, sentence);
             assert_eq!(pause.closed(zone, Moment(NOW.0 + millis)), None);
         }

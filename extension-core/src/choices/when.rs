@@ -5,7 +5,10 @@ use rekursing_protocol::{Moment, Span};
 use serde::{Deserialize, Serialize};
 
 use super::{Closed, Week, Zone};
-use crate::agent::Why;
+use crate::{
+    agent::Why,
+    said::{Blank, Said},
+};
 
 /// How long after the owner's own last request at the model server jobs stay away: whoever talks
 /// to a model reads its answer before asking again.
@@ -70,24 +73,19 @@ impl When {
     fn out_of_hours(&self, around: &Surroundings, now: Moment) -> Option<Closed> {
         let week = self.hours.filter(|week| !week.is_open(around.zone, now))?;
         let until = week.changes_at(around.zone, now);
-        let text = match until {
-            None => "Your schedule has no hours. Set some in the options.".to_owned(),
-            Some(at) => {
-                let days = around.zone.day(at).saturating_sub(around.zone.day(now));
-                let day = match days {
-                    0 => String::new(),
-                    1 => " tomorrow".to_owned(),
-                    days => format!(" in {days} days"),
-                };
-                format!("Outside your schedule. Jobs come again at {}{day}.", around.zone.clock(at))
-            }
+        let Some(at) = until else { return Some(Closed::plain(Why::OutOfHours, None)) };
+        let day = match around.zone.day(at).saturating_sub(around.zone.day(now)) {
+            0 => String::new(),
+            1 => " tomorrow".to_owned(),
+            days => format!(" in {days} days"),
         };
-        Some(Closed::new(Why::OutOfHours, text, until))
+        let text = format!("Outside your schedule. Jobs come again at {}{day}.", around.zone.clock(at));
+        let said = Said::new("why_out_of_hours_until", [Blank::At(at)], text);
+        Some(Closed::new(Why::OutOfHours, said, until))
     }
 
     fn on_battery(&self, around: &Surroundings) -> Option<Closed> {
-        let text = Why::OnBattery.sentence().to_owned();
-        (self.mains_only && around.on_battery).then(|| Closed::new(Why::OnBattery, text, None))
+        (self.mains_only && around.on_battery).then(|| Closed::plain(Why::OnBattery, None))
     }
 
     fn in_use(&self, around: &Surroundings, now: Moment) -> Option<Closed> {
@@ -98,13 +96,13 @@ impl When {
         }
         let unit = if minutes == 1 { "minute" } else { "minutes" };
         let text = format!("Waiting until the computer is idle for {minutes} {unit}.");
-        Some(Closed::new(Why::InUse, text, until))
+        let said = Said::new("why_in_use_for", [Blank::Count(minutes.into())], text);
+        Some(Closed::new(Why::InUse, said, until))
     }
 
     fn serving_owner(&self, around: &Surroundings, now: Moment) -> Option<Closed> {
         let until = around.own_use.filter(|_| self.own_use_first)? + OWN_USE_REST;
-        let text = Why::OwnUse.sentence().to_owned();
-        (now < until).then(|| Closed::new(Why::OwnUse, text, Some(until)))
+        (now < until).then(|| Closed::plain(Why::OwnUse, Some(until)))
     }
 
     /// Returns since when, or from when on, the computer has been idle for long enough.
@@ -168,7 +166,11 @@ mod tests {
 
     #[test]
     fn the_sentence_says_what_is_waited_for() {
-        let text = |rule: When| rule.closed(&around(), NOON).unwrap().reason.text;
+        let text = |rule: When| {
+            let reason = rule.closed(&around(), NOON).unwrap().reason;
+            reason.reads_as_its_message();
+            reason.text
+        };
         let idle = |minutes| When { idle_minutes: Some(minutes), ..When::default() };
         assert_eq!(text(idle(10)), "Waiting until the computer is idle for 10 minutes.");
         assert_eq!(text(idle(1)), "Waiting until the computer is idle for 1 minute.");

@@ -6,7 +6,12 @@ use rekursing_protocol::name;
 use serde::{Deserialize, Serialize, Serializer, ser::Error};
 
 use super::{LimitsForm, PowerForm, PriceForm, ServerForm, Way, WhenForm, servers};
-use crate::{address::Address, agent::Config, choices::Models};
+use crate::{
+    address::{Address, BadAddress},
+    agent::Config,
+    choices::Models,
+    said::{Blank, Said},
+};
 
 /// Most jobs at once that the form takes.
 const SLOTS_MAX: u16 = 64;
@@ -53,7 +58,7 @@ pub struct Checked {
 }
 
 /// Sentences for what is wrong, by field.
-pub(super) type Errors = BTreeMap<String, String>;
+pub(super) type Errors = BTreeMap<String, Said>;
 
 impl Form {
     /// Shows settings as a form.
@@ -92,8 +97,8 @@ impl Form {
         }
         let power = self.power.read(&mut errors);
         if self.power.floor && self.price.way == Way::Unset {
-            let sentence = "For a floor, set a price for every model or follow the market.";
-            errors.insert("floor".to_owned(), sentence.to_owned());
+            let text = "For a floor, set a price for every model or follow the market.";
+            errors.insert("floor".to_owned(), Said::plain("form_floor_price", text));
         }
         let when = self.when.read(&mut errors);
         let allowance = self.limits.read(&mut errors);
@@ -116,27 +121,32 @@ impl Form {
         Checked { config, origins, errors }
     }
 
-    fn relay(&self) -> Result<Address, String> {
+    fn relay(&self) -> Result<Address, Said> {
         if self.relay.trim().is_empty() {
-            return Address::parse(&Config::default().relay).map_err(|bad| bad.to_string());
+            return Address::parse(&Config::default().relay).map_err(BadAddress::said);
         }
-        let relay = Address::parse(&self.relay).map_err(|bad| bad.to_string())?;
+        let relay = Address::parse(&self.relay).map_err(BadAddress::said)?;
         if !relay.is_secure() && !relay.is_local() {
-            return Err("A relay that is not on this computer needs https://.".to_owned());
+            let text = "A relay that is not on this computer needs https://.";
+            return Err(Said::plain("form_relay_insecure", text));
         }
         Ok(relay)
     }
 
-    fn name(&self) -> Result<String, String> {
+    fn name(&self) -> Result<String, Said> {
         if self.name.trim().chars().count() > NAME_CHARS_MAX {
-            return Err(format!("A name has at most {NAME_CHARS_MAX} characters."));
+            let text = format!("A name has at most {NAME_CHARS_MAX} characters.");
+            return Err(Said::new("form_name_long", [Blank::Number(NAME_CHARS_MAX as u64)], text));
         }
         Ok(name::plain(&self.name, NAME_CHARS_MAX))
     }
 
-    fn slots(&self) -> Result<u16, String> {
+    fn slots(&self) -> Result<u16, Said> {
         let slots = self.slots.trim().parse().ok().filter(|slots| (1..=SLOTS_MAX).contains(slots));
-        slots.ok_or_else(|| format!("Jobs at once is a whole number from 1 to {SLOTS_MAX}."))
+        slots.ok_or_else(|| {
+            let text = format!("Jobs at once is a whole number from 1 to {SLOTS_MAX}.");
+            Said::new("form_slots", [Blank::Number(SLOTS_MAX.into())], text)
+        })
     }
 }
 
@@ -150,8 +160,8 @@ fn print<S: Serializer>(config: &Option<Config>, serializer: S) -> Result<S::Ok,
 }
 
 /// Keeps what went well, and the sentence of what did not.
-pub(super) fn note<T>(errors: &mut Errors, field: &str, read: Result<T, String>) -> Option<T> {
-    read.map_err(|sentence| errors.insert(field.to_owned(), sentence)).ok()
+pub(super) fn note<T>(errors: &mut Errors, field: &str, read: Result<T, Said>) -> Option<T> {
+    read.map_err(|said| errors.insert(field.to_owned(), said)).ok()
 }
 
 /// Returns the pattern of a host that the manifest does not cover.
@@ -327,6 +337,7 @@ mod tests {
             "watts",
         ];
         assert_eq!(fields, expected);
+        checked.errors.values().for_each(Said::reads_as_its_message);
         assert_eq!(checked.config, None);
     }
 

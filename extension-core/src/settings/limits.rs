@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::form::{Errors, note};
-use crate::choices::Allowance;
+use crate::{
+    choices::Allowance,
+    said::{Blank, Said},
+};
 
 /// Most tokens that any field takes: more than a machine does in a year.
 const TOKENS_MAX: u64 = 1_000_000_000_000;
@@ -54,11 +57,14 @@ impl LimitsForm {
     }
 }
 
-fn number(text: &str, least: u64, most: u64) -> Result<Option<u64>, String> {
+fn number(text: &str, least: u64, most: u64) -> Result<Option<u64>, Said> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
     let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-    number.map(Some).ok_or_else(|| format!("Write a whole number of tokens, at least {least}, or nothing."))
+    number.map(Some).ok_or_else(|| {
+        let text = format!("Write a whole number of tokens, at least {least}, or nothing.");
+        Said::new("form_tokens", [Blank::Number(least)], text)
+    })
 }

@@ -4,7 +4,10 @@ use rekursing_protocol::{Nanos, Price, Pricing};
 use serde::{Deserialize, Serialize};
 
 use super::form::{Errors, note};
-use crate::choices::Power;
+use crate::{
+    choices::Power,
+    said::{Blank, Said},
+};
 
 /// Most watts that the form takes.
 const WATTS_MAX: u32 = 100_000;
@@ -70,13 +73,13 @@ impl PriceForm {
         }
     }
 
-    pub(super) fn read(&self) -> Result<Option<Pricing>, String> {
+    pub(super) fn read(&self) -> Result<Option<Pricing>, Said> {
         let (input, output) = (self.input.trim(), self.output.trim());
         let floor = |side: &str| if side.is_empty() { Ok(0) } else { micros(side) };
         Ok(match self.way {
             Way::Unset => None,
             Way::Fixed if input.is_empty() || output.is_empty() => {
-                return Err("Set a price for prompts and one for answers.".to_owned());
+                return Err(Said::plain("form_price_sides", "Set a price for prompts and one for answers."));
             }
             Way::Fixed => Some(Pricing::Fixed(Price::new(micros(input)?, micros(output)?))),
             Way::Market => Some(Pricing::Market { floor: Price::new(floor(input)?, floor(output)?) }),
@@ -96,20 +99,24 @@ impl PowerForm {
             return None;
         }
         let watts = watts.parse().ok().filter(|watts| (1..=WATTS_MAX).contains(watts));
-        let watts = watts.ok_or_else(|| format!("Write a whole number of watts from 1 to {WATTS_MAX}."));
+        let watts = watts.ok_or_else(|| {
+            let text = format!("Write a whole number of watts from 1 to {WATTS_MAX}.");
+            Said::new("form_watts", [Blank::Number(WATTS_MAX.into())], text)
+        });
         let per_kwh = per_kwh.parse().ok().filter(|price| (Nanos::ZERO..=KWH_MAX).contains(price));
-        let per_kwh =
-            per_kwh.ok_or_else(|| "Write dollars per kilowatt-hour, such as 0.30, at most 100.".to_owned());
+        let per_kwh = per_kwh.ok_or_else(|| {
+            Said::plain("form_kwh", "Write dollars per kilowatt-hour, such as 0.30, at most 100.")
+        });
         let (watts, per_kwh) = (note(errors, "watts", watts), note(errors, "kwh", per_kwh));
         Some(Power { watts: watts?, per_kwh: per_kwh?, floor: self.floor })
     }
 }
 
-fn hourly(text: &str) -> Result<Nanos, String> {
+fn hourly(text: &str) -> Result<Nanos, Said> {
     let amount: Option<Nanos> = text.trim().parse().ok();
-    amount
-        .filter(|amount| Pricing::Hourly { per_hour: *amount }.is_sane())
-        .ok_or_else(|| "Write dollars for an hour, such as 0.25, at most 1000.".to_owned())
+    amount.filter(|amount| Pricing::Hourly { per_hour: *amount }.is_sane()).ok_or_else(|| {
+        Said::plain("form_price_hour", "Write dollars for an hour, such as 0.25, at most 1000.")
+    })
 }
 
 /// Prints micro-dollars as dollars.
@@ -122,15 +129,19 @@ fn dollars(micros: u64) -> String {
 ///
 /// # Errors
 /// The sentence for the owner when it is no price.
-pub fn micros(text: &str) -> Result<u64, String> {
-    let amount: Nanos =
-        text.parse().map_err(|_| "A price is a decimal number of dollars, such as 0.25.".to_owned())?;
-    let nanos = u64::try_from(amount.get()).map_err(|_| "A price is not negative.".to_owned())?;
+pub fn micros(text: &str) -> Result<u64, Said> {
+    let amount: Nanos = text.parse().map_err(|_| {
+        Said::plain("form_price_number", "A price is a decimal number of dollars, such as 0.25.")
+    })?;
+    let nanos = u64::try_from(amount.get())
+        .map_err(|_| Said::plain("form_price_negative", "A price is not negative."))?;
     if nanos % 1_000 != 0 {
-        return Err("A price has at most six decimals.".to_owned());
+        return Err(Said::plain("form_price_decimals", "A price has at most six decimals."));
     }
     if nanos / 1_000 > Price::MAX {
-        return Err("A price is at most 10000 dollars per million tokens.".to_owned());
+        let most = Price::MAX / 1_000_000;
+        let text = format!("A price is at most {most} dollars per million tokens.");
+        return Err(Said::new("form_price_high", [Blank::Number(most)], text));
     }
     Ok(nanos / 1_000)
 }

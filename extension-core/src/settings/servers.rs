@@ -6,6 +6,7 @@ use super::form::{Errors, note};
 use crate::{
     address::{Address, BadAddress},
     agent::{Config, ModelServer},
+    said::{Blank, Said},
 };
 
 /// Most model servers that the form takes: the fence has three rules for each, of a hundred.
@@ -38,16 +39,19 @@ pub(super) fn read(forms: &[ServerForm], errors: &mut Errors) -> (Vec<ModelServe
     let mut servers: Vec<ModelServer> = Vec::new();
     for (at, form) in forms.iter().enumerate().filter(|(_, form)| !form.address.trim().is_empty()) {
         let field = format!("server:{at}");
-        let address = Address::parse(&form.address).map_err(|bad: BadAddress| bad.to_string());
+        let address = Address::parse(&form.address).map_err(BadAddress::said);
         let Some(address) = note(errors, &field, address).map(|address| address.http()) else { continue };
         let is_twice = servers.iter().any(|server| server.address == address);
         let fault = match (is_twice, servers.len() == SERVERS_MAX) {
-            (true, _) => Some("This server is in the list already.".to_owned()),
-            (false, true) => Some(format!("At most {SERVERS_MAX} servers.")),
+            (true, _) => Some(Said::plain("form_server_twice", "This server is in the list already.")),
+            (false, true) => {
+                let text = format!("At most {SERVERS_MAX} servers.");
+                Some(Said::new("form_servers_many", [Blank::Number(SERVERS_MAX as u64)], text))
+            }
             (false, false) => None,
         };
         match fault {
-            Some(sentence) => drop(errors.insert(field, sentence)),
+            Some(said) => drop(errors.insert(field, said)),
             None => servers.push(ModelServer { address, token: token(form) }),
         }
     }

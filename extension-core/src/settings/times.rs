@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::form::{Errors, note};
-use crate::choices::{Hours, Week, When};
+use crate::{
+    choices::{Hours, Week, When},
+    said::{Blank, Said},
+};
 
 /// Longest time without a key or a mouse that can be waited for, in minutes.
 const IDLE_MINUTES_MAX: u16 = 1_440;
@@ -91,11 +94,12 @@ impl WhenForm {
         }
     }
 
-    fn minutes(&self) -> Result<u16, String> {
+    fn minutes(&self) -> Result<u16, Said> {
         let minutes = self.idle_minutes.trim().parse().ok();
-        minutes
-            .filter(|minutes| (1..=IDLE_MINUTES_MAX).contains(minutes))
-            .ok_or_else(|| format!("Write a whole number of minutes from 1 to {IDLE_MINUTES_MAX}."))
+        minutes.filter(|minutes| (1..=IDLE_MINUTES_MAX).contains(minutes)).ok_or_else(|| {
+            let text = format!("Write a whole number of minutes from 1 to {IDLE_MINUTES_MAX}.");
+            Said::new("form_minutes", [Blank::Number(IDLE_MINUTES_MAX.into())], text)
+        })
     }
 
     fn week(&self, errors: &mut Errors) -> Option<Week> {
@@ -104,16 +108,16 @@ impl WhenForm {
             *hours = note(errors, &format!("day:{at}"), day.read());
         }
         if !self.days.iter().any(|day| day.on) {
-            errors.insert("hours".to_owned(), "Choose at least one day.".to_owned());
+            errors.insert("hours".to_owned(), Said::plain("form_no_day", "Choose at least one day."));
         }
         Some(Week(week))
     }
 }
 
 impl DayForm {
-    fn read(&self) -> Result<Hours, String> {
-        let sentence = || "Write both times as hours and minutes, such as 22:00.".to_owned();
-        let (from, to) = clock(&self.from).zip(clock(&self.to)).ok_or_else(sentence)?;
+    fn read(&self) -> Result<Hours, Said> {
+        let said = || Said::plain("form_times", "Write both times as hours and minutes, such as 22:00.");
+        let (from, to) = clock(&self.from).zip(clock(&self.to)).ok_or_else(said)?;
         Ok(Hours { from, to })
     }
 }

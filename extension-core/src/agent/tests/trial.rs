@@ -30,7 +30,7 @@ fn a_self_test_measures_the_model_and_tells_nobody() {
     commands.extend(world.on(Event::FetchEnd { id: post.id }));
     assert_eq!(sent(&commands), Vec::<serde_json::Value>::new());
     let seen = seen(&world);
-    assert_eq!((seen.running, seen.failed.as_deref(), seen.first_token_ms), (false, None, Some(200)));
+    assert_eq!((seen.running, seen.failed, seen.first_token_ms), (false, None, Some(200)));
     assert_eq!(world.state().models[0].done, 0, "it counts as no job");
     assert_eq!(posts(&world.on(Event::TryOut)).len(), 1, "and can be had again");
 }
@@ -39,7 +39,7 @@ fn a_self_test_measures_the_model_and_tells_nobody() {
 fn a_self_test_that_fails_says_why() {
     let (mut world, post) = tried();
     world.on(Event::FetchFailed { id: post.id });
-    assert_eq!(seen(&world).failed.as_deref(), Some("The model server does not answer."));
+    assert_eq!(seen(&world).failed.unwrap().key, "trial_unreachable");
 
     let (mut world, post) = tried();
     world.on(Event::Look);
