@@ -49,8 +49,8 @@ pub(crate) struct Standings(HashMap<PluginId, Record>);
 struct Record {
     since: Moment,
     jobs: u64,
-    /// The pages that paid, up to as many as trust takes.
-    pages: Vec<AccountId>,
+    /// The pages that paid, up to as many as trust takes, with the jobs of each.
+    pages: Vec<(AccountId, u64)>,
 }
 
 impl Standings {
@@ -70,8 +70,24 @@ impl Standings {
         let record = self.0.entry(owner).or_insert(Record { since, jobs: 0, pages: Vec::new() });
         record.since = record.since.min(since);
         record.jobs += jobs;
-        if record.pages.len() < terms.trusted_pages && !record.pages.contains(&page) {
-            record.pages.push(page);
+        if let Some((_, paid)) = record.pages.iter_mut().find(|(known, _)| *known == page) {
+            *paid += jobs;
+        } else if record.pages.len() < terms.trusted_pages {
+            record.pages.push((page, jobs));
+        }
+    }
+
+    /// Takes one job back that a page had paid. Where more pages have paid than are counted, another one
+    /// takes the place of a page of which no job is left with its next job, or after a restart.
+    pub(crate) fn take_back(&mut self, owner: PluginId, page: AccountId) {
+        let Some(record) = self.0.get_mut(&owner) else { return };
+        record.jobs = record.jobs.saturating_sub(1);
+        if let Some((_, paid)) = record.pages.iter_mut().find(|(known, _)| *known == page) {
+            *paid = paid.saturating_sub(1);
+        }
+        record.pages.retain(|(_, paid)| *paid > 0);
+        if record.jobs == 0 {
+            self.0.remove(&owner);
         }
     }
 }
@@ -87,6 +103,18 @@ impl HeldBack {
             let sum = self.0.entry((release_at, owner)).or_default();
             *sum = sum.checked_add(amount).expect("the book has added the same to the owner's account");
         }
+    }
+
+    /// Takes a part of what is held back of an owner, of what is due first.
+    pub(crate) fn take(&mut self, owner: PluginId, amount: Nanos) {
+        let mut left = amount;
+        for ((_, of), held) in &mut self.0 {
+            if *of == owner && left > Nanos::ZERO {
+                let part = left.min(*held);
+                (*held, left) = (Nanos::new(held.get() - part.get()), Nanos::new(left.get() - part.get()));
+            }
+        }
+        self.0.retain(|_, held| *held > Nanos::ZERO);
     }
 
     /// Takes the first that is due.
@@ -128,6 +156,37 @@ mod tests {
         assert!(!is_trusted(&[(1, 2), (2, 1)], then + Span(99)), "too soon");
         assert!(is_trusted(&[(1, 2), (2, 1)], later));
         assert!(is_trusted(&[(1, 1), (2, 1), (3, 1)], later));
+    }
+
+    #[test]
+    fn a_job_that_is_taken_back_counts_for_no_trust() {
+        let terms = Terms { trusted_after: Span(0), trusted_jobs: 2, trusted_pages: 2, ..Terms::default() };
+        let (owner, page) = (PluginId::from_bits(1), AccountId::from_bits);
+        let mut standings = Standings::default();
+        for number in [1, 1, 2] {
+            standings.add(&terms, Patronage { owner, page: page(number), since: Moment(5), jobs: 1 });
+        }
+        assert!(standings.of(owner).is_trusted(&terms, Moment(5)));
+        standings.take_back(owner, page(1));
+        assert!(standings.of(owner).is_trusted(&terms, Moment(5)), "the other job of that page counts");
+        standings.take_back(owner, page(1));
+        assert!(!standings.of(owner).is_trusted(&terms, Moment(5)));
+        standings.take_back(owner, page(2));
+        standings.take_back(owner, page(2));
+        assert_eq!(standings.of(owner), Standing::default());
+    }
+
+    #[test]
+    fn what_is_taken_of_what_is_held_back_is_not_released() {
+        let (one, other) = (PluginId::from_bits(1), PluginId::from_bits(2));
+        let mut held = HeldBack::default();
+        for (at, owner, amount) in [(10, one, 5), (10, other, 5), (20, one, 7)] {
+            held.add(Moment(at), owner, Nanos::new(amount));
+        }
+        held.take(one, Nanos::new(6));
+        assert_eq!(held.take_due(Moment(30)), Some((Moment(10), other, Nanos::new(5))));
+        assert_eq!(held.take_due(Moment(30)), Some((Moment(20), one, Nanos::new(6))));
+        assert_eq!(held.take_due(Moment(30)), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use account::{Account, BadAccount};
 pub use book::{Book, BookRefusal, Imbalance};
 pub use correction::{CorrectionRefusal, correction_id};
 pub use entry::{Entry, EntryKind, Posting};
-pub use payments::{PaymentCost, Reclaimed};
+pub use payments::{PaymentCost, Reclaimed, uncovered_id};
 pub use quote::Quote;
 pub use replay::{Flaw, Replay};
 pub use settle::{Settle, Settlement};

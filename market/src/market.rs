@@ -24,7 +24,7 @@ use crate::{
     free::Lengths,
     holdback::{HeldBack, Patronage, Standings},
     job::{Job, Run, State},
-    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Posting, Reclaimed},
+    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, EntryKind, Posting, Reclaimed, Settle},
     meter::Usage,
     premium::{Premium, Premiums},
     pricing,
@@ -69,8 +69,8 @@ pub struct Market {
     queue: BTreeMap<u64, JobId>,
     visitors: Visitors,
     free_lengths: Lengths,
-    /// The UTC day in which what is kept for free answers was looked at last.
-    free_kept_on: Option<u64>,
+    /// The UTC day in which what is done once a day was looked at last.
+    closed_on: Option<u64>,
     volumes: Volumes,
     standings: Standings,
     held_back: HeldBack,
@@ -133,7 +133,7 @@ impl Market {
             queue: BTreeMap::new(),
             visitors: Visitors::default(),
             free_lengths: Lengths::default(),
-            free_kept_on: None,
+            closed_on: None,
             volumes: Volumes::default(),
             standings: Standings::default(),
             held_back: HeldBack::default(),
@@ -311,7 +311,8 @@ impl Market {
     }
 
     /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored. What goes back of
-    /// a charge goes back to the budgets of the key that paid it; what a premium had paid for ends.
+    /// a charge goes back to the budgets of the key that paid it, and counts neither for the month's volumes
+    /// nor for trust any more; what a premium had paid for ends.
     pub fn correct(
         &mut self,
         now: Moment,
@@ -320,16 +321,34 @@ impl Market {
         reason: &str,
     ) -> Result<(), CorrectionRefusal> {
         let made = self.book.correct(now, entry, reason)?;
+        if let EntryKind::Settle(settle) = &entry.kind {
+            self.forget_charge(now, entry.at, settle, &made);
+        }
         if let Some(charged) = charged {
-            let moved = made.iter().flat_map(Entry::postings).map(|Posting { debit, credit, amount }| {
-                let amount = amount.get();
-                i64::from(credit == charged.payer) * amount - i64::from(debit == charged.payer) * amount
-            });
-            self.purses.give_back(now, charged, Nanos::new(moved.sum()));
+            self.purses.give_back(now, charged, moved_to(charged.payer, &made));
         }
         made.into_iter().for_each(|entry| self.record(entry));
         self.end_premium_of(entry);
         Ok(())
+    }
+
+    /// Lets a charge that was given back count for nothing any more.
+    fn forget_charge(&mut self, now: Moment, charged: Moment, settle: &Settle, made: &[Entry]) {
+        let given = moved_to(settle.payer, made);
+        for account in [Account::Owner(settle.owner), settle.payer] {
+            self.volumes.take_back(now, charged, account, given);
+        }
+        let withheld = moved_to(Account::Held(settle.owner), made);
+        self.held_back.take(settle.owner, Nanos::new(-withheld.get()));
+        if let Account::Page(page) = settle.payer
+            && settle.charge >= self.terms.trusted_charge_min.max(Nanos::new(1))
+        {
+            self.standings.take_back(settle.owner, page);
+            let standing = self.standings.of(settle.owner);
+            if let Some(at) = self.by_plugin.get(&settle.owner).copied() {
+                self.session_mut(at).standing = standing;
+            }
+        }
     }
 
     /// Takes the effects since the last time, in their order.
@@ -412,6 +431,15 @@ impl Market {
             }
         }
     }
+}
+
+/// Returns what entries have brought an account, less what they have taken from it.
+fn moved_to(account: Account, entries: &[Entry]) -> Nanos {
+    let moved = entries.iter().flat_map(Entry::postings).map(|Posting { debit, credit, amount }| {
+        let amount = amount.get();
+        i64::from(credit == account) * amount - i64::from(debit == account) * amount
+    });
+    Nanos::new(moved.sum())
 }
 
 #[cfg(test)]

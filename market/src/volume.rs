@@ -36,6 +36,16 @@ impl Volumes {
         *sum = sum.checked_add(charge).unwrap_or(Nanos::MAX);
     }
 
+    /// Takes a part of a charge back that was made at `charged`; a month that is over stays as it was.
+    pub(crate) fn take_back(&mut self, now: Moment, charged: Moment, account: Account, amount: Nanos) {
+        self.turn(now);
+        if charged.month() == self.month
+            && let Some(sum) = self.sums.get_mut(&account)
+        {
+            *sum = sum.checked_sub(amount).unwrap_or_default().max(Nanos::ZERO);
+        }
+    }
+
     fn turn(&mut self, now: Moment) {
         if self.month != now.month() {
             self.month = now.month();
@@ -57,9 +67,12 @@ mod tests {
         volumes.recall(january, [(Account::Free, Nanos::new(5))]);
         volumes.add(january, Account::Free, Nanos::new(7));
         assert_eq!(volumes.of(january, Account::Free), Nanos::new(12));
+        volumes.take_back(january, Moment(5), Account::Free, Nanos::new(2));
+        assert_eq!(volumes.of(january, Account::Free), Nanos::new(10));
         let february = Moment(Span::DAY.0 * 31);
         assert_eq!(volumes.of(february, Account::Free), Nanos::ZERO);
         volumes.add(february, Account::Free, Nanos::new(1));
-        assert_eq!(volumes.of(february, Account::Free), Nanos::new(1));
+        volumes.take_back(february, january, Account::Free, Nanos::new(1));
+        assert_eq!(volumes.of(february, Account::Free), Nanos::new(1), "it was charged in January");
     }
 }

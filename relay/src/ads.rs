@@ -35,7 +35,7 @@ use crate::{
     chance,
     config::Config,
     desk::Desk,
-    store::{Placed, Store, Unstarted},
+    store::{Act, Placed, Store, Unstarted},
     telemetry,
     work::Work,
 };
@@ -148,8 +148,14 @@ impl Ads {
         })
     }
 
-    /// Makes a campaign or changes it, durably.
-    pub async fn put(&self, id: CampaignId, campaign: Campaign, spec: Spec) -> Result<(), NotTaken> {
+    /// Makes a campaign or changes it, durably, and with it what the operator's log says of it.
+    pub async fn put(
+        &self,
+        id: CampaignId,
+        campaign: Campaign,
+        spec: Spec,
+        act: Option<Act>,
+    ) -> Result<(), NotTaken> {
         let _turn = self.changing.lock().await;
         let now = self.desk.now();
         let account = campaign.account;
@@ -160,7 +166,7 @@ impl Ads {
             before
         };
         let body = serde_json::to_string(&spec).context("the terms do not print").map_err(NotTaken::Store)?;
-        if let Err(error) = self.store().put_campaign(now, Placed { id, account, body }).await {
+        if let Err(error) = self.store().put_campaign(now, Placed { id, account, body }, act).await {
             self.put_back(now, id, before);
             return Err(NotTaken::Store(error));
         }

@@ -29,7 +29,7 @@ use crate::{
     clock::Clock,
     discrepancy::Discrepancy,
     outbox::{Order, Outbox},
-    store::Store,
+    store::{Note, Store},
     stream::{Patience, Stream, Stuck},
     telemetry,
 };
@@ -284,9 +284,16 @@ impl Desk {
 
     /// Changes the market and executes what follows, all under one lock.
     fn run<T>(&self, change: impl FnOnce(&mut Market, Moment) -> T) -> T {
+        self.run_noted(|market, now, _| change(market, now))
+    }
+
+    /// The same with what the operator's log says of the first entries that follow; each is stored together
+    /// with them.
+    fn run_noted<T>(&self, change: impl FnOnce(&mut Market, Moment, &mut Vec<Note>) -> T) -> T {
         let mut market = self.shared.market.lock();
         let now = self.now();
-        let changed = change(&mut market, now);
+        let mut notes = Vec::new();
+        let changed = change(&mut market, now, &mut notes);
         loop {
             let effects: Vec<Effect> = market.drain_effects().collect();
             if effects.is_empty() {
@@ -296,11 +303,17 @@ impl Desk {
             let mut entries = Vec::new();
             for effect in effects {
                 if !matches!(effect, Effect::Record(_)) {
-                    self.shared.store.append(std::mem::take(&mut entries));
+                    self.store_noted(&mut entries, &mut notes);
                 }
                 self.execute(effect, &mut entries, &mut market, now);
             }
-            self.shared.store.append(entries);
+            self.store_noted(&mut entries, &mut notes);
+        }
+    }
+
+    fn store_noted(&self, entries: &mut Vec<Entry>, notes: &mut Vec<Note>) {
+        if !entries.is_empty() {
+            self.shared.store.append_noted(std::mem::take(entries), std::mem::take(notes));
         }
     }
 

@@ -299,11 +299,11 @@ impl Payouts {
         self.known(id).await
     }
 
-    /// Lets a payout go that waits for the operator.
-    pub async fn approve(&self, id: PayoutId, now: Moment) -> Result<PayoutRow, Denial> {
+    /// Lets a payout go that waits for the operator, with what his log says of it.
+    pub async fn approve(&self, id: PayoutId, act: Act, now: Moment) -> Result<PayoutRow, Denial> {
         let _turn = self.turn.lock().await;
         requested_only(&self.known(id).await?)?;
-        self.store().approve_payout(id, now).await?;
+        self.store().approve_payout(id, now, act).await?;
         self.wake.notify_waiters();
         self.known(id).await
     }

@@ -56,7 +56,7 @@ pub use entries::Correctable;
 pub use grants::{GRANT_MAX, grant_of};
 pub use identities::{Plugin, Upstream};
 pub use keys::{Holder, Key, LINE_MAX, Made, NewKey, Purse, Usage, descendants};
-pub use operator_log::{Act, Deed, LogLine};
+pub use operator_log::{Act, Deed, LogLine, Note};
 pub use payout_methods::PayoutMethod;
 pub use payouts::{Ending, PayoutRow, Submitted};
 use queue::Queue;
@@ -74,8 +74,8 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the writer is handed, in order.
 enum Write {
-    /// Ledger entries, all of them in one transaction.
-    Entries(Vec<Entry>),
+    /// Ledger entries, and what the operator's log says of them, all of it in one transaction.
+    Entries(Vec<Entry>, Vec<Note>),
     /// What a visitor has had, in the same transaction as the entries.
     Visit(Visit),
     /// A change of identities, in the same transaction as its neighbours.
@@ -114,7 +114,7 @@ struct Shared {
 impl std::fmt::Debug for Write {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Write::Entries(_) => "Entries",
+            Write::Entries(..) => "Entries",
             Write::Visit(_) => "Visit",
             Write::Change(_) => "Change",
             Write::Then(_) => "Then",
@@ -150,8 +150,14 @@ impl Store {
     /// Queues ledger entries that are stored together or not at all. They are written with whatever comes
     /// next that somebody waits for, or a moment later: what nobody waits for wakes no thread.
     pub fn append(&self, entries: Vec<Entry>) {
+        self.append_noted(entries, Vec::new());
+    }
+
+    /// The same together with what the operator's log says of them: as little lost, and stored or not with
+    /// them.
+    pub fn append_noted(&self, entries: Vec<Entry>, notes: Vec<Note>) {
         if !entries.is_empty() {
-            self.shared.queue.push(Write::Entries(entries), false);
+            self.shared.queue.push(Write::Entries(entries, notes), false);
         }
     }
 
@@ -273,8 +279,8 @@ impl Unstarted {
         Ok(())
     }
 
-    /// Raises what the operator has given for free answers to `budget` in all, once.
-    /// Returns what was added.
+    /// Raises what the operator has given for free answers to `budget` in all, once, and says so in the
+    /// operator's log. Returns what was added.
     pub fn fund_free(&mut self, now: Moment, budget: Nanos) -> Result<Nanos> {
         self.sql.write(|sql| entries::fund_free(sql, now, budget)).context("could not fund free answers")
     }

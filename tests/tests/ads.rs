@@ -27,6 +27,10 @@ fn terms() -> Value {
     })
 }
 
+/// The SHA-256 of `operator`.
+const OPERATOR: &str =
+    "operator_token_sha256 = \"06e55b633481f7bb072957eabcf110c972e86691c3cfedabe088024bffe42f23\"\n";
+
 /// Ads that count as soon as they are sent.
 const AT_ONCE: &str = "[ads]\nseen_after_ms = 0\nclick_after_ms = 0\n";
 
@@ -101,6 +105,57 @@ async fn an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicke
     let ledger = scene.relay.resolved().await?;
     assert_eq!(ledger.balance("advertiser:")?, "0.9899".parse()?);
     assert_eq!(scene.relay.visitor().get(&path).await?.status, 401);
+    scene.relay.audit().await
+}
+
+/// What the operator is told of two free answers, one of which had an ad that was seen and clicked, of a paid
+/// one, and of a premium account that was made and one that was taken back.
+#[tokio::test]
+async fn the_operator_is_told_what_ads_and_premium_brought_and_no_money_twice() -> Result<()> {
+    let config = format!("{OPERATOR}{FREE}{AT_ONCE}");
+    let (relay, key) = Relay::advertised(&config, "6.00", "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    scene.script.always(Reply::text(&["one"]));
+    let (page, visitor) = (scene.relay.customer(&key), scene.relay.visitor());
+    let operator = scene.relay.customer("operator");
+    page.post("/api/ads/campaigns", &terms()).await?.expect(201)?;
+    let ask = |prompt: &str| json!({"prompt": prompt, "model": MODEL});
+    let answered = visitor.post("/api/llm/inference", &ask(QUESTION)).await?.expect(200)?;
+    let token = json!({"token": answered["ad"]["impressionToken"]});
+    visitor.post("/api/ads/impressions", &token).await?.expect(200)?;
+    visitor.get(answered["ad"]["link"].as_str().context("no link")?).await?;
+    let sensitive = ask("Which laptop can I use during chemotherapy?");
+    let silent = visitor.post("/api/llm/inference", &sensitive).await?.expect(200)?;
+    let paid = page.post("/api/llm/inference", &ask(QUESTION)).await?.expect(200)?;
+    page.put("/api/account/premium", &json!({"renews": false, "price": "5"})).await?.expect(200)?;
+
+    let receipt = async |job: &Value| -> Result<Value> {
+        let path = format!("/api/jobs/{}/receipt", job["jobId"].as_str().context("no job")?);
+        Ok(operator.get(&path).await?.expect(200)?["settlement"].clone())
+    };
+    let revenue = operator.get("/api/analytics/revenue").await?.expect(200)?;
+    let count = ["jobs", "freeJobs", "asked", "impressions", "clicks"].map(|name| revenue[name].as_u64());
+    assert_eq!(count, [3, 2, 2, 1, 1].map(Some), "{revenue}");
+    assert_eq!((&revenue["ads"], &revenue["premium"]), (&json!("0.0101"), &json!("5")));
+    assert_eq!((&revenue["fillPermille"], &revenue["clickPermille"]), (&json!(500), &json!(1_000)));
+    assert_eq!(revenue["perThousandAnswers"], "5.05");
+    let fee = dollars(&receipt(&paid).await?["fee"])?.get();
+    assert!(fee > 0);
+    let brought = fee + dollars(&json!("5.0101"))?.get();
+    assert_eq!(dollars(&revenue["revenue"])?.get(), brought, "no free answer's fee is among it");
+    let free: i64 =
+        dollars(&receipt(&answered).await?["fee"])?.get() + dollars(&receipt(&silent).await?["fee"])?.get();
+    assert_eq!(dollars(&revenue["freeFees"])?.get(), free);
+    assert_eq!(dollars(&revenue["fees"])?.get(), fee + free);
+
+    let account = page.get("/api/account").await?.expect(200)?;
+    let id = account["account"].as_str().context("an account")?;
+    let entry = format!("premium:{id}:{}", account["premium"]["until"]);
+    let body = json!({"entry": entry, "reason": "bought by mistake"});
+    operator.post("/api/operator/corrections", &body).await?.expect(201)?;
+    let revenue = operator.get("/api/analytics/revenue").await?.expect(200)?;
+    assert_eq!(revenue["premium"], "0");
+    assert_eq!(dollars(&revenue["revenue"])?.get(), brought - 5_000_000_000);
     scene.relay.audit().await
 }
 
@@ -259,6 +314,42 @@ async fn a_campaign_is_its_advertisers_alone_and_what_it_spent_outlives_a_crash(
         let refused = advertiser.patch(&path, &wrong).await?.expect(400)?;
         assert_eq!(refused["error"]["field"], field);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_operator_does_with_campaigns_stands_in_the_log_and_what_advertisers_do_does_not()
+-> Result<()> {
+    let (relay, key) = Relay::advertised(&format!("{OPERATOR}{FREE}"), "5.00", "1.00").await?;
+    let (advertiser, operator) = (relay.customer(&key), relay.customer("operator"));
+    let account = advertiser.get("/api/account").await?.expect(200)?["account"].clone();
+    let own = advertiser.post("/api/ads/campaigns", &terms()).await?.expect(201)?;
+    let own = format!("/api/ads/campaigns/{}", own["id"].as_str().context("no id")?);
+    advertiser.patch(&own, &json!({"paused": true})).await?.expect(200)?;
+    let mut terms = terms();
+    terms["account"] = account.clone();
+    let made = operator.post("/api/ads/campaigns", &terms).await?.expect(201)?;
+    let path = format!("/api/ads/campaigns/{}", made["id"].as_str().context("no id")?);
+    operator.patch(&path, &json!({"paused": true, "budget": "2"})).await?.expect(200)?;
+    let refused = operator.patch(&path, &json!({"title": "a\u{202e}b"})).await?;
+    assert_eq!(refused.status, 400);
+    let log = operator.get("/api/operator/log").await?.expect(200)?["log"].clone();
+    let lines: Vec<_> = log.as_array().context("lines")?.iter().collect();
+    let of_campaigns = lines.iter().filter(|line| line["about"] == made["id"]);
+    let told: Vec<_> = of_campaigns.map(|line| (line["what"].clone(), line["note"].clone())).collect();
+    let for_account = format!("for {}", account.as_str().context("an account")?);
+    assert_eq!(
+        told,
+        [
+            (json!("campaign_changed"), json!("budget, paused: true")),
+            (json!("campaign_created"), json!(for_account)),
+        ]
+    );
+    let campaigns =
+        lines.iter().filter(|line| line["about"].as_str().is_some_and(|id| id.starts_with("cmp_")));
+    assert_eq!(campaigns.count(), 2, "an advertiser's own are no doing of the operator's");
+    let funded = lines.iter().find(|line| line["who"] == "config").context("the budget for free answers")?;
+    assert_eq!((&funded["about"], &funded["amount"]), (&json!("free"), &json!("5")));
     Ok(())
 }
 

@@ -120,6 +120,37 @@ async fn the_operator_gives_credit_once_and_it_can_be_spent_at_once() -> Result<
 }
 
 #[tokio::test]
+async fn a_correction_that_waits_for_the_database_stands_in_the_log_as_well() -> Result<()> {
+    let (relay, key) = Relay::funded(SHA256, "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let (page, operator) = (scene.relay.customer(&key), scene.relay.customer(TOKEN));
+    let answer =
+        page.post("/api/llm/inference", &json!({"prompt": "go", "model": MODEL})).await?.expect(200)?;
+    let entry = format!("settle:{}", answer["jobId"].as_str().context("a job")?);
+    let body = json!({"entry": entry, "reason": "it was empty"});
+    let blocked = scene.relay.block()?;
+    let correcting = {
+        let (operator, body) = (operator.clone(), body.clone());
+        tokio::spawn(async move { operator.post(CORRECTIONS, &body).await })
+    };
+    // It waits longer than the database is waited for at once: the relay then takes no job.
+    eventually("the relay says that it cannot write", || async {
+        Ok((scene.relay.visitor().get("/healthz").await?.status == 503).then_some(()))
+    })
+    .await?;
+    let refused = operator.post(CORRECTIONS, &json!({"entry": entry, "reason": "again"})).await?;
+    assert!([409, 503].contains(&refused.status), "{refused:?}");
+    assert_eq!(scene.relay.ledger()?.entries("correction")?, 0);
+    drop(blocked);
+    correcting.await??.expect(201)?;
+    let log = operator.get(LOG).await?.expect(200)?["log"].clone();
+    let lines = log.as_array().context("lines")?.iter().filter(|line| line["about"] == entry.as_str());
+    assert_eq!(lines.count(), 1);
+    assert_eq!(account(&page).await?["balance"], "1");
+    scene.relay.audit().await
+}
+
+#[tokio::test]
 async fn a_correction_gives_a_charge_back_once_and_never_takes_what_is_not_there() -> Result<()> {
     let (relay, key) = Relay::funded(SHA256, "1.00").await?;
     let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use rekursing_protocol::{AccountId, PluginId};
 
 /// Whose money it is. Prints and reads as `page:acc_…`, `advertiser:acc_…`, `free`, `escrow`,
-/// `owner:plg_…`, `held:plg_…`, `payout:requested`, `payout:sent`, `platform`, `outside`.
+/// `owner:plg_…`, `held:plg_…`, `payout:requested`, `payout:sent`, `platform`, `shortfall`, `outside`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Account {
     /// What a page can spend.
@@ -26,12 +26,31 @@ pub enum Account {
     PayoutSent,
     /// The platform's fees.
     Platform,
-    /// The rest of the world. Money comes from here, so it is the one account that may be negative,
-    /// and the sum over all accounts is always zero.
+    /// What has left and nobody had, below zero: as much as the operator has to bring, or the platform's
+    /// later fees.
+    Shortfall,
+    /// The rest of the world. Money comes from here, so it is below zero, and the sum over all accounts is
+    /// always zero.
     Outside,
 }
 
 impl Account {
+    /// Tells whether it may be below zero: what others have put in, and what they have still to bring.
+    pub const fn may_be_negative(self) -> bool {
+        match self {
+            Account::Outside | Account::Shortfall => true,
+            Account::Page(_)
+            | Account::Advertiser(_)
+            | Account::Free
+            | Account::Escrow
+            | Account::Owner(_)
+            | Account::Held(_)
+            | Account::PayoutRequested
+            | Account::PayoutSent
+            | Account::Platform => false,
+        }
+    }
+
     /// Returns the class of accounts that it is one of: `page`, `advertiser`, `owner` or `held`. The accounts
     /// that there is one of have none.
     pub const fn class(self) -> Option<&'static str> {
@@ -45,6 +64,7 @@ impl Account {
             | Account::PayoutRequested
             | Account::PayoutSent
             | Account::Platform
+            | Account::Shortfall
             | Account::Outside => None,
         }
     }
@@ -54,7 +74,7 @@ impl Account {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "an account is page:acc_…, advertiser:acc_…, free, escrow, owner:plg_…, held:plg_…, payout:requested, \
-     payout:sent, platform or outside"
+     payout:sent, platform, shortfall or outside"
 )]
 pub struct BadAccount;
 
@@ -70,6 +90,7 @@ impl fmt::Display for Account {
             Account::PayoutRequested => f.write_str("payout:requested"),
             Account::PayoutSent => f.write_str("payout:sent"),
             Account::Platform => f.write_str("platform"),
+            Account::Shortfall => f.write_str("shortfall"),
             Account::Outside => f.write_str("outside"),
         }
     }
@@ -85,6 +106,7 @@ impl FromStr for Account {
             "payout:requested" => return Ok(Account::PayoutRequested),
             "payout:sent" => return Ok(Account::PayoutSent),
             "platform" => return Ok(Account::Platform),
+            "shortfall" => return Ok(Account::Shortfall),
             "outside" => return Ok(Account::Outside),
             _ => {}
         }
@@ -115,6 +137,7 @@ mod tests {
             Account::PayoutRequested,
             Account::PayoutSent,
             Account::Platform,
+            Account::Shortfall,
             Account::Outside,
         ] {
             assert_eq!(account.to_string().parse(), Ok(account));

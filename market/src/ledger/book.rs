@@ -16,7 +16,7 @@ const TRANSFERS_MAX: usize = 65_536;
 /// Balances and open holds.
 ///
 /// Balances are sums of postings and have no setter: an entry is the only way to move one. No balance
-/// but [`Account::Outside`] is ever negative, escrow equals the sum of open holds, and all accounts
+/// but those that [may be](Account::may_be_negative) is ever negative, escrow equals the sum of open holds, and all accounts
 /// together are zero.
 #[derive(Debug, Default)]
 pub struct Book {
@@ -161,7 +161,7 @@ impl Book {
             None => {}
         }
         let available = self.balance(transfer.from);
-        if transfer.from != Account::Outside && available < transfer.amount {
+        if !transfer.from.may_be_negative() && available < transfer.amount {
             return Err(BookRefusal::Insufficient { needs: transfer.amount, available });
         }
         self.post(entry)?;
@@ -291,8 +291,7 @@ impl Book {
         if escrow != holds {
             return Err(Imbalance::Escrow { escrow, holds });
         }
-        match self.balances().find(|(account, balance)| *account != Account::Outside && balance.is_negative())
-        {
+        match self.balances().find(|(account, balance)| !account.may_be_negative() && balance.is_negative()) {
             Some((account, _)) => Err(Imbalance::Negative(account)),
             None => Ok(()),
         }

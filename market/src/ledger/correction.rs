@@ -2,7 +2,7 @@
 
 use rekursing_protocol::{Moment, Nanos};
 
-use super::{Account, Book, BookRefusal, Cause, Entry, EntryKind, Posting, Transfer};
+use super::{Account, Book, BookRefusal, Cause, Entry, EntryKind, Posting, Settle, Transfer, settle::less};
 
 /// Why an entry is not taken back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,19 @@ pub enum CorrectionRefusal {
         /// What it has.
         available: Nanos,
     },
+    /// Of a charge, what the owner was paid has left, and neither what is left of it nor the platform's fees
+    /// cover it.
+    #[error("{owner} has {has} USD of the {needs} USD that it earned, and the platform has {platform} USD")]
+    Uncovered {
+        /// Who earned.
+        owner: Account,
+        /// What was earned and is to go back.
+        needs: Nanos,
+        /// What the owner has, with what is held back.
+        has: Nanos,
+        /// What the platform has.
+        platform: Nanos,
+    },
     /// The book's own reason, such as that it was done before.
     #[error(transparent)]
     Book(#[from] BookRefusal),
@@ -39,31 +52,30 @@ pub fn correction_id(entry: &str, n: usize) -> String {
 }
 
 impl Entry {
-    /// Returns what takes the entry back: its postings the other way around. What a settled job cost goes
-    /// from those who were paid straight to the payer, and not through escrow.
-    fn reversed(&self) -> Result<Vec<Posting>, CorrectionRefusal> {
-        let payer = match &self.kind {
+    /// Returns what takes the entry back: its postings the other way around, for a settled job see
+    /// [`Book::give_back`].
+    fn reversed(&self, now: Moment, book: &Book) -> Result<Vec<Posting>, CorrectionRefusal> {
+        let back: Vec<Posting> = match &self.kind {
             EntryKind::Hold { .. } | EntryKind::Void { .. } => return Err(CorrectionRefusal::NotCorrectable),
-            EntryKind::Settle(settle) => Some(settle.payer),
-            EntryKind::Transfer(transfer) if transfer.cause.is_correctable() || is_loss(transfer) => None,
+            EntryKind::Settle(settle) => book.give_back(now, settle)?,
+            EntryKind::Transfer(transfer) if transfer.cause.is_correctable() || is_loss(transfer) => {
+                let turn =
+                    |Posting { debit, credit, amount }| Posting { debit: credit, credit: debit, amount };
+                self.postings().map(turn).collect()
+            }
             EntryKind::Transfer(_) => return Err(CorrectionRefusal::NotCorrectable),
         };
-        let back = self.postings().filter(|posting| Some(posting.credit) != payer);
-        let back: Vec<Posting> = back
-            .map(|Posting { debit, credit, amount }| Posting {
-                debit: credit,
-                credit: payer.unwrap_or(debit),
-                amount,
-            })
-            .collect();
         if back.is_empty() { Err(CorrectionRefusal::Nothing) } else { Ok(back) }
     }
 }
 
-/// Tells whether the platform paid for a payment that went back. A dispute that is won brings it again.
+/// Tells whether the platform, or nobody, paid for a payment that went back. A dispute that is won brings it
+/// again.
 fn is_loss(transfer: &Transfer) -> bool {
     let Transfer { cause, from, to, .. } = transfer;
-    (*cause, *from, *to) == (Cause::Correction, Account::Platform, Account::Outside)
+    *cause == Cause::Correction
+        && matches!(from, Account::Platform | Account::Shortfall)
+        && *to == Account::Outside
 }
 
 impl Book {
@@ -76,13 +88,13 @@ impl Book {
         entry: &Entry,
         reason: &str,
     ) -> Result<Vec<Entry>, CorrectionRefusal> {
-        let back = entry.reversed()?;
         if self.has_transfer(&correction_id(&entry.id, 0)) {
             return Err(BookRefusal::Exists.into());
         }
+        let back = entry.reversed(now, self)?;
         for Posting { debit: account, amount: needs, .. } in &back {
             let available = self.balance(*account);
-            if *account != Account::Outside && available < *needs {
+            if !account.may_be_negative() && available < *needs {
                 return Err(CorrectionRefusal::Insufficient { account: *account, needs: *needs, available });
             }
         }
@@ -94,6 +106,31 @@ impl Book {
             self.transfer(now, &format!("{}:{n}", entry.id), transfer)
         });
         Ok(made.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns what gives a charge back, straight to its payer and not through escrow. The owner gives what
+    /// was earned, wherever it is now: what was held back may have been released since. What the owner does
+    /// not have any more, because it was paid out, is the platform's to give, beside its fee.
+    fn give_back(&self, now: Moment, settle: &Settle) -> Result<Vec<Posting>, CorrectionRefusal> {
+        let (owner, held) = (Account::Owner(settle.owner), Account::Held(settle.owner));
+        let [available, withheld] = [owner, held].map(|account| self.balance(account));
+        let is_held = settle.release_at > now;
+        let mut from_held = if is_held { settle.held_back.min(withheld) } else { Nanos::ZERO };
+        let from_owner = less(settle.earned(), from_held).min(available);
+        let missing = less(less(settle.earned(), from_held), from_owner);
+        // What is held back of other charges is there to cover this too.
+        let more = missing.min(less(withheld, from_held));
+        from_held = Nanos::new(from_held.get() + more.get());
+        let cover = less(missing, more);
+        let platform = self.balance(Account::Platform);
+        let from_platform = settle.fee.checked_add(cover).ok_or(BookRefusal::Overflow)?;
+        if cover > Nanos::ZERO && platform < from_platform {
+            let has = less(settle.earned(), cover);
+            return Err(CorrectionRefusal::Uncovered { owner, needs: settle.earned(), has, platform });
+        }
+        let legs = [(owner, from_owner), (held, from_held), (Account::Platform, from_platform)];
+        let legs = legs.into_iter().filter(|(_, amount)| *amount > Nanos::ZERO);
+        Ok(legs.map(|(debit, amount)| Posting { debit, credit: settle.payer, amount }).collect())
     }
 }
 
@@ -166,8 +203,9 @@ mod tests {
             note: String::new(),
         };
         book.transfer(NOW, "1", payout).unwrap();
-        let (account, needs) = (Account::Owner(OWNER), Nanos::new(475));
-        let short = CorrectionRefusal::Insufficient { account, needs, available: Nanos::new(474) };
+        let (owner, needs) = (Account::Owner(OWNER), Nanos::new(950));
+        let (has, platform) = (Nanos::new(949), Nanos::new(50));
+        let short = CorrectionRefusal::Uncovered { owner, needs, has, platform };
         assert_eq!(book.correct(NOW, &settle, "x"), Err(short));
         assert_eq!(book.balance(Account::Platform), Nanos::new(50), "nothing or all of it");
         let short = CorrectionRefusal::Insufficient {
@@ -178,6 +216,49 @@ mod tests {
         assert_eq!(book.correct(NOW, &grant, "x"), Err(short));
         assert_eq!(book.correct(NOW, &hold, "x"), Err(CorrectionRefusal::NotCorrectable));
         assert_eq!(book.audit(), Ok(()));
+    }
+
+    /// Moves money at will.
+    fn moved(book: &mut Book, cause: Cause, from: Account, to: Account, amount: i64) {
+        let (amount, note) = (Nanos::new(amount), String::new());
+        let id = format!("{from}-{to}-{amount}");
+        book.transfer(NOW, &id, Transfer { cause, from, to, amount, note }).unwrap();
+    }
+
+    #[test]
+    fn a_charge_goes_back_wherever_what_was_earned_is_now() {
+        let (owner, held) = (Account::Owner(OWNER), Account::Held(OWNER));
+        // What is released, what is paid out, what else is held back, what else the platform has; and what
+        // the owner, what is held back and the platform are left with.
+        for (released, paid_out, withheld, fees, left) in [
+            (475, 0, 0, 0, [0, 0, 0]),
+            (200, 0, 0, 0, [0, 0, 0]),
+            (475, 300, 0, 300, [0, 0, 0]),
+            (475, 300, 0, 310, [0, 0, 10]),
+            (0, 475, 475, 0, [0, 0, 0]),
+            (475, 950, 100, 850, [0, 0, 0]),
+            (475, 0, 100, 0, [0, 100, 0]),
+        ] {
+            let (mut book, [_, _, settle]) = charged();
+            if released > 0 {
+                moved(&mut book, Cause::Release, held, owner, released);
+            }
+            if paid_out > 0 {
+                moved(&mut book, Cause::PayoutRequested, owner, Account::PayoutRequested, paid_out);
+            }
+            if withheld > 0 {
+                moved(&mut book, Cause::Correction, Account::Outside, held, withheld);
+            }
+            if fees > 0 {
+                moved(&mut book, Cause::Correction, Account::Outside, Account::Platform, fees);
+            }
+            let made = book.correct(NOW, &settle, "it was empty").unwrap();
+            assert!(made.len() <= 3, "its ids end with 0, 1 and 2: {made:?}");
+            assert_eq!(book.balance(PAGE), Nanos::new(5_000), "the payer has all of it");
+            let has = [owner, held, Account::Platform].map(|account| book.balance(account).get());
+            assert_eq!(has, left, "{released} {paid_out} {withheld} {fees}");
+            assert_eq!(book.audit(), Ok(()));
+        }
     }
 
     #[test]

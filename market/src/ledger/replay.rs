@@ -128,7 +128,9 @@ impl Replay {
                 | Cause::PayoutReturned,
                 from,
                 _,
-            ) if !matches!(from, Account::Platform | Account::Outside) => return Err(Flaw::Payout),
+            ) if !matches!(from, Account::Platform | Account::Shortfall | Account::Outside) => {
+                return Err(Flaw::Payout);
+            }
             // Beyond what was sent: what a rail took of the platform, or gave back after all.
             _ => return Ok(()),
         };
@@ -147,7 +149,7 @@ impl Replay {
         for posting in entry.postings() {
             let debit = self.balances.entry(posting.debit).or_default();
             *debit = debit.checked_sub(posting.amount).ok_or(Flaw::Overflow)?;
-            if debit.is_negative() && posting.debit != Account::Outside {
+            if debit.is_negative() && !posting.debit.may_be_negative() {
                 return Err(Flaw::Negative(posting.debit));
             }
             let credit = self.balances.entry(posting.credit).or_default();

@@ -54,6 +54,8 @@ pub enum Cause {
     Click,
     /// Ads brought more than free answers need.
     Surplus,
+    /// The platform brings what had left and nobody had, or gets back what it brought too much.
+    Cover,
     /// Something was put right. The note says what and why.
     Correction,
 }
@@ -65,7 +67,7 @@ pub struct BadCause;
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 16] = [
+    pub const ALL: [Cause; 17] = [
         Cause::Grant,
         Cause::TopUp,
         Cause::TopUpCost,
@@ -81,6 +83,7 @@ impl Cause {
         Cause::Impression,
         Cause::Click,
         Cause::Surplus,
+        Cause::Cover,
         Cause::Correction,
     ];
 
@@ -102,6 +105,7 @@ impl Cause {
             Cause::Impression => "impression",
             Cause::Click => "click",
             Cause::Surplus => "surplus",
+            Cause::Cover => "cover",
             Cause::Correction => "correction",
         }
     }
@@ -120,6 +124,7 @@ impl Cause {
             | Cause::Impression
             | Cause::Click
             | Cause::Surplus
+            | Cause::Cover
             | Cause::Correction => false,
         }
     }
@@ -128,9 +133,10 @@ impl Cause {
     pub fn joins(self, from: Account, to: Account) -> bool {
         use Account::{
             Advertiser, Escrow, Free, Held, Outside, Owner, Page, PayoutRequested, PayoutSent, Platform,
+            Shortfall,
         };
         match self {
-            Cause::Grant => from == Outside && matches!(to, Page(_) | Advertiser(_) | Free),
+            Cause::Grant => from == Outside && matches!(to, Page(_) | Advertiser(_) | Free | Shortfall),
             Cause::TopUp => from == Outside && matches!(to, Page(_) | Advertiser(_)),
             Cause::TopUpCost | Cause::Refund => matches!(from, Page(_) | Advertiser(_)) && to == Outside,
             Cause::Premium => matches!(from, Page(_)) && to == Platform,
@@ -139,12 +145,14 @@ impl Cause {
             Cause::PayoutCancelled => from == PayoutRequested && matches!(to, Owner(_)),
             Cause::PayoutSent => from == PayoutRequested && to == PayoutSent,
             Cause::PayoutConfirmed => from == PayoutSent && to == Outside,
-            // What a rail takes beyond what the owner was told is the platform's.
-            Cause::PayoutCost => matches!(from, PayoutSent | Platform) && to == Outside,
+            // What a rail takes beyond what the owner was told is the platform's, or whoever brings what
+            // the platform does not have.
+            Cause::PayoutCost => matches!(from, PayoutSent | Platform | Shortfall) && to == Outside,
             // A rail can take back what had arrived.
             Cause::PayoutReturned => matches!(from, PayoutSent | Outside) && matches!(to, Owner(_)),
             Cause::Impression | Cause::Click => matches!(from, Advertiser(_)) && to == Free,
             Cause::Surplus => from == Free && to == Platform,
+            Cause::Cover => matches!((from, to), (Platform, Shortfall) | (Shortfall, Platform)),
             // What is set aside for jobs is theirs alone: a hold is resolved by its job.
             Cause::Correction => from != to && from != Escrow && to != Escrow,
         }
@@ -203,6 +211,7 @@ mod tests {
             (Cause::PayoutConfirmed, Account::PayoutRequested, Account::Outside, false),
             (Cause::PayoutCost, Account::PayoutSent, Account::Outside, true),
             (Cause::PayoutCost, Account::Platform, Account::Outside, true),
+            (Cause::PayoutCost, Account::Shortfall, Account::Outside, true),
             (Cause::PayoutCost, owner, Account::Outside, false),
             (Cause::PayoutReturned, Account::PayoutSent, owner, true),
             (Cause::PayoutReturned, Account::Outside, owner, true),
@@ -211,6 +220,8 @@ mod tests {
             (Cause::Impression, advertiser, Account::Platform, false),
             (Cause::Surplus, Account::Free, Account::Platform, true),
             (Cause::Surplus, Account::Platform, Account::Free, false),
+            (Cause::Cover, Account::Platform, Account::Shortfall, true),
+            (Cause::Cover, Account::Free, Account::Shortfall, false),
             (Cause::Correction, owner, page, true),
             (Cause::Correction, Account::Escrow, page, false),
             (Cause::Correction, page, page, false),

@@ -162,7 +162,7 @@ impl Market {
         self.wake(now);
         self.release_due(now);
         self.renew_due(now);
-        self.release_surplus(now);
+        self.close_day(now);
         self.reprice(now);
         for at in 0..self.sessions.len() {
             let Some(session) = &self.sessions[at] else { continue };

@@ -55,7 +55,7 @@ async fn put(ads: &Ads, terms: &str) -> Result<(), NotTaken> {
     );
     let mut spec: Spec = serde_json::from_str(&json).unwrap();
     let campaign = spec.campaign(ACCOUNT, ads.desk.now()).unwrap();
-    ads.put(CAMPAIGN, campaign, spec).await
+    ads.put(CAMPAIGN, campaign, spec, None).await
 }
 
 /// Makes a relay's ads with one campaign, and an ad of it that is chosen and not sent.

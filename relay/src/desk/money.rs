@@ -2,13 +2,12 @@
 
 use rekursing_market::{
     Charged, Market, Premium, PremiumRefusal, Taken,
-    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Transfer},
+    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Transfer, correction_id, uncovered_id},
 };
 use rekursing_protocol::{AccountId, KeyId, Moment, Nanos};
-use tokio::sync::oneshot;
 
 use super::Desk;
-use crate::store::{Act, Missing};
+use crate::store::{Act, Missing, Note};
 
 /// A payment that came in.
 #[derive(Debug, Clone, Copy)]
@@ -65,19 +64,39 @@ impl Desk {
         }
     }
 
+    /// Moves money that has left already and is the platform's to bear, see [`Book::bear`], unless that was
+    /// done before, and waits until that is durable. Returns what nobody had.
+    ///
+    /// # Errors
+    /// When the book refuses. Nothing moved.
+    pub async fn bear(&self, id: &str, loss: Transfer) -> Result<Nanos, BookRefusal> {
+        let borne = self.post(|book, now| match book.bear(now, id, loss) {
+            Ok(entries) => {
+                let missing = entries.iter().flat_map(Entry::postings);
+                let missing = missing.filter(|posting| posting.debit == Account::Shortfall);
+                let missing = missing.map(|posting| posting.amount.get()).sum();
+                (Ok(Nanos::new(missing)), entries)
+            }
+            Err(BookRefusal::Exists) => (Ok(Nanos::ZERO), Vec::new()),
+            Err(refusal) => (Err(refusal), Vec::new()),
+        })?;
+        self.shared.store.flushed().await;
+        Ok(borne)
+    }
+
     /// Credits a payment, less what it cost, unless that was done before, and takes what of it went back
     /// meanwhile: nobody can spend that in between.
     ///
     /// # Errors
     /// When the book refuses.
     pub fn pay_in(&self, paid: &PaidIn<'_>, back: &[Missing]) -> Result<(), BookRefusal> {
-        self.run(|market, now| {
+        self.run_noted(|market, now, notes| {
             let PaidIn { id, to, amount, cost, note } = *paid;
             match market.pay_in(now, id, to, amount, cost, note) {
                 Ok(()) | Err(BookRefusal::Exists) => {}
                 Err(refusal) => return Err(refusal),
             }
-            back.iter().try_for_each(|back| self.take_back(market, now, to, back))
+            back.iter().try_for_each(|back| take_back(market, now, to, back, notes))
         })
     }
 
@@ -87,29 +106,9 @@ impl Desk {
     /// # Errors
     /// When the book refuses.
     pub fn pay_back(&self, from: Account, back: &[Missing]) -> Result<(), BookRefusal> {
-        self.run(|market, now| back.iter().try_for_each(|back| self.take_back(market, now, from, back)))
-    }
-
-    fn take_back(
-        &self,
-        market: &mut Market,
-        now: Moment,
-        from: Account,
-        back: &Missing,
-    ) -> Result<(), BookRefusal> {
-        let Missing { id, amount, note } = back;
-        let uncovered = match market.pay_back(now, id, from, *amount, note) {
-            Ok(uncovered) => uncovered,
-            Err(BookRefusal::Exists) => return Ok(()),
-            Err(refusal) => return Err(refusal),
-        };
-        if uncovered > Nanos::ZERO {
-            tracing::error!(id, account = %from, %uncovered, "money went back that nobody has any more");
-            // Nobody waits for it: it is stored with the entries.
-            let act = Act::uncovered("stripe", from, uncovered, format!("{id}: {note}"));
-            drop(self.shared.store.log(now, act));
-        }
-        Ok(())
+        self.run_noted(|market, now, notes| {
+            back.iter().try_for_each(|back| take_back(market, now, from, back, notes))
+        })
     }
 
     /// Takes back that a payment went back, unless that was done before: whoever paid for it has it again.
@@ -123,19 +122,21 @@ impl Desk {
         }
     }
 
-    /// Takes an entry back, and says so in the operator's log, at the latest together with it. Who waits for
-    /// what is returned hears when the log has it.
+    /// Takes an entry back, and says so in the operator's log, together with it.
+    ///
+    /// # Errors
+    /// When the book refuses.
     pub fn correct(
         &self,
         entry: &Entry,
         charged: Option<&Charged>,
         reason: &str,
         act: Act,
-    ) -> Result<oneshot::Receiver<anyhow::Result<()>>, CorrectionRefusal> {
-        self.run(|market, now| {
-            market.correct(now, entry, charged, reason)?;
-            // In front of the entries, which are queued when this is over.
-            Ok(self.shared.store.log(now, act))
+    ) -> Result<(), CorrectionRefusal> {
+        self.run_noted(|market, at, notes| {
+            market.correct(at, entry, charged, reason)?;
+            notes.push(Note { at, entry: correction_id(&entry.id, 0), act });
+            Ok(())
         })
     }
 
@@ -178,4 +179,27 @@ impl Desk {
     pub fn taken(&self, key: KeyId) -> Taken {
         self.shared.market.lock().taken(self.now(), key)
     }
+}
+
+/// Gives a part of a payment back, unless that was done before. What nobody has for it, the operator's log
+/// tells.
+fn take_back(
+    market: &mut Market,
+    at: Moment,
+    from: Account,
+    back: &Missing,
+    notes: &mut Vec<Note>,
+) -> Result<(), BookRefusal> {
+    let Missing { id, amount, note } = back;
+    let uncovered = match market.pay_back(at, id, from, *amount, note) {
+        Ok(uncovered) => uncovered,
+        Err(BookRefusal::Exists) => return Ok(()),
+        Err(refusal) => return Err(refusal),
+    };
+    if uncovered > Nanos::ZERO {
+        tracing::error!(id, account = %from, %uncovered, "money went back that nobody has any more");
+        let act = Act::uncovered("stripe", from, uncovered, format!("{id}: {note}"));
+        notes.push(Note { at, entry: uncovered_id(id), act });
+    }
+    Ok(())
 }

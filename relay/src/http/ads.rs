@@ -19,13 +19,13 @@ use serde_json::{Map, Value, json};
 use super::{
     Problem,
     caller::{self, Advertiser, Caller},
-    once,
+    once, operator,
     posted::{self, Posted},
 };
 use crate::{
     ads::{Listed, NotCounted, NotTaken, Spec, Wrong},
     house::House,
-    store::AdDay,
+    store::{Act, AdDay, Deed},
 };
 
 type Shared = State<Arc<House>>;
@@ -61,9 +61,10 @@ pub(super) async fn create(
     let spec: Spec = posted::read(&body)?;
     let account = payer(advertiser, spec.account)?;
     let id = house.campaign_id();
+    let act = act(&house, advertiser, &headers, peer, Deed::CampaignCreated, id, &format!("for {account}"));
     let named = once::named_by_advertiser(&headers, advertiser, "/api/ads/campaigns", &body)?;
     let made = async {
-        let campaign = put(&house, id, account, spec).await?;
+        let campaign = put(&house, id, account, spec, act).await?;
         Ok((StatusCode::CREATED, campaign).into_response())
     };
     once::once(&house, named, id.to_string(), made).await
@@ -93,6 +94,9 @@ pub(super) async fn change(
     let about = once::about(listed.id, &body);
     let named = once::named_by_advertiser(&headers, advertiser, "/api/ads/campaigns/change", &about)?;
     let changes: Map<String, Value> = posted::read(&body)?;
+    let fields: Vec<String> = changes.iter().map(|(field, value)| told(field, value)).collect();
+    let (deed, fields) = (Deed::CampaignChanged, fields.join(", "));
+    let act = act(&house, advertiser, &headers, peer, deed, listed.id, &fields);
     let mut terms = serde_json::to_value(&listed.spec).map_err(|_| Problem::internal())?;
     if let Value::Object(terms) = &mut terms {
         terms.extend(changes);
@@ -101,7 +105,7 @@ pub(super) async fn change(
     if spec.account != Some(listed.account) {
         return Err(Problem::field("account", "a campaign stays with its account"));
     }
-    let changed = async { Ok(put(&house, listed.id, listed.account, spec).await?.into_response()) };
+    let changed = async { Ok(put(&house, listed.id, listed.account, spec, act).await?.into_response()) };
     once::change(&house, named, listed.id, changed).await
 }
 
@@ -252,16 +256,43 @@ fn payer(advertiser: Advertiser, named: Option<AccountId>) -> Result<AccountId, 
     }
 }
 
+/// Says in the operator's log what the operator does with a campaign; what an advertiser does stands nowhere.
+fn act(
+    house: &House,
+    advertiser: Advertiser,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+    deed: Deed,
+    campaign: CampaignId,
+    note: &str,
+) -> Option<Act> {
+    match advertiser {
+        Advertiser::Operator => Some(Act::of(&operator::who(house, headers, peer), deed, campaign, note)),
+        Advertiser::Account(_) => None,
+    }
+}
+
+/// Names a field that is changed; whether a campaign is paused is told with it.
+fn told(field: &str, value: &Value) -> String {
+    match value {
+        Value::Bool(value) => format!("{field}: {value}"),
+        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            field.to_owned()
+        }
+    }
+}
+
 async fn put(
     house: &House,
     id: CampaignId,
     account: AccountId,
     mut spec: Spec,
+    act: Option<Act>,
 ) -> Result<Json<Value>, Problem> {
     let campaign = spec
         .campaign(account, house.desk.now())
         .map_err(|Wrong { field, message }| Problem::field(field, &message))?;
-    house.ads.put(id, campaign, spec).await.map_err(|refusal| match refusal {
+    house.ads.put(id, campaign, spec, act).await.map_err(|refusal| match refusal {
         NotTaken::Refused(refusal) => {
             let code = match refusal {
                 BoardRefusal::Spent(_) => "budget_spent",

@@ -56,6 +56,9 @@ pub(super) async fn revenue(
 ) -> Result<Json<Revenue>, Problem> {
     caller::operator(&house, &headers)?;
     let days = asked?.0.days(Day(house.desk.now().day()))?;
+    // What happened before the call is told.
+    house.ads.flush().await;
+    house.desk.store().flushed().await;
     let revenue = house.desk.store().revenue(days).await;
     Ok(Json(revenue.map_err(Problem::unread)?))
 }

@@ -85,7 +85,7 @@ pub(super) async fn grant(
     let Grant { account, amount, note } = posted::read(&posted.body)?;
     let to = account.parse::<AccountId>().map_or_else(|_| account.parse(), |id| Ok(Account::Page(id)));
     let to = to.ok().filter(|to| Cause::Grant.joins(Account::Outside, *to)).ok_or_else(|| {
-        Problem::field("account", "credit is given to acc_…, page:acc_…, advertiser:acc_… or free")
+        Problem::field("account", "credit is given to acc_…, page:acc_…, advertiser:acc_…, free or shortfall")
     })?;
     if amount <= Nanos::ZERO || amount > GRANT_MAX {
         return Err(Problem::field("amount", &format!("an amount is above 0 and at most {GRANT_MAX} USD")));
@@ -154,13 +154,11 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
     let amount = entry.postings().map(|posting| posting.amount.get()).sum();
     let amount = entry.receipt().map_or(Nanos::new(amount), |receipt| receipt.charge);
     let act = Act { amount: Some(amount), ..Act::of(who, Deed::Correction, &id, reason) };
-    let logged =
-        house.desk.correct(&entry, charged.as_ref(), reason, act).map_err(|refusal| refused(&refusal))?;
-    house.desk.store().flushed().await;
-    if !matches!(logged.await, Ok(Ok(()))) {
-        tracing::error!(entry = id, "a correction was made and could not be written into the operator's log");
-        return Err(Problem::internal());
+    if !house.desk.store().is_healthy() {
+        return Err(Problem::store_down());
     }
+    house.desk.correct(&entry, charged.as_ref(), reason, act).map_err(|refusal| refused(&refusal))?;
+    house.desk.store().flushed().await;
     let view = json!({"corrected": id, "entry": correction_id(&id, 0), "amount": amount});
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }
@@ -168,7 +166,9 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
 fn refused(refusal: &CorrectionRefusal) -> Problem {
     let code = match refusal {
         CorrectionRefusal::NotCorrectable | CorrectionRefusal::Nothing => "not_correctable",
-        CorrectionRefusal::Insufficient { .. } => "correction_uncovered",
+        CorrectionRefusal::Insufficient { .. } | CorrectionRefusal::Uncovered { .. } => {
+            "correction_uncovered"
+        }
         CorrectionRefusal::Book(BookRefusal::Exists | BookRefusal::ExistsDifferent) => "corrected_before",
         CorrectionRefusal::Book(
             BookRefusal::Negative

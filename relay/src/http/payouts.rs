@@ -211,12 +211,8 @@ pub(super) async fn approve(
     let id = one(payout)?;
     let about = once::about(id, &body);
     let named = once::named_by_operator(&headers, "/api/operator/payouts/approve", &about)?;
-    let who = operator::who(&house, &headers, peer);
-    let approved = async {
-        let approved = house.payouts.approve(id, house.desk.now()).await?;
-        log(&house, Act::of(&who, Deed::PayoutApproved, id, "")).await?;
-        Ok(approved)
-    };
+    let act = Act::of(&operator::who(&house, &headers, peer), Deed::PayoutApproved, id, "");
+    let approved = async { house.payouts.approve(id, act, house.desk.now()).await };
     once::change(&house, named, id, operators_answer(&house, approved)).await
 }
 
@@ -309,13 +305,6 @@ async fn operators_answer(
 ) -> Result<Response, Problem> {
     let view = house.payouts.operator_view(&done.await?, house.desk.now());
     Ok(Json(json!({ "payout": view })).into_response())
-}
-
-/// Stores what the operator did, behind it.
-async fn log(house: &House, act: Act) -> Result<(), Denial> {
-    let stored = house.desk.store().log(house.desk.now(), act).await;
-    stored.map_err(|_| anyhow::anyhow!("the store has ended"))??;
-    Ok(())
 }
 
 impl From<Denial> for Problem {

@@ -3,10 +3,9 @@
 use anyhow::{Context, Result, bail};
 use rekursing_market::{
     Account,
-    ledger::BookRefusal,
     payout::{self, State, Step, TRIES_MAX},
 };
-use rekursing_protocol::{Moment, PayoutId, Span};
+use rekursing_protocol::{Moment, Nanos, PayoutId, Span};
 use rekursing_rails::{Attempt, Fate, Method, NotKnown, Order, Prepared, Rail, Refusal, SubmitError};
 
 use super::Payouts;
@@ -289,15 +288,25 @@ impl Payouts {
         if self.store().has_entry(step.entry_id()).await? {
             return Ok(());
         }
-        match self.desk.transfer(&step.id, step.transfer.clone()).await {
-            Ok(()) => Ok(()),
-            Err(refusal @ BookRefusal::Insufficient { .. }) if step.transfer.from == Account::Platform => {
-                // Nobody waits for it, and it is the operator's own money.
-                tracing::warn!(id = step.id, %refusal, "the platform's fees do not cover what a rail took");
-                Ok(())
-            }
-            Err(refusal) => Err(refusal).with_context(|| format!("could not post {}", step.entry_id())),
+        if step.transfer.from == Account::Platform {
+            return self.bear(step).await;
         }
+        let posted = self.desk.transfer(&step.id, step.transfer.clone()).await;
+        posted.with_context(|| format!("could not post {}", step.entry_id()))
+    }
+
+    /// Posts what a rail took beyond what the owner had accepted, unless the ledger has it. The rail has it in
+    /// any case: what the platform's fees do not cover is missing.
+    async fn bear(&self, step: &Step) -> Result<()> {
+        if self.store().has_entry(format!("{}:shortfall", step.entry_id())).await? {
+            return Ok(());
+        }
+        let missing = self.desk.bear(&step.id, step.transfer.clone()).await;
+        let missing = missing.with_context(|| format!("could not post {}", step.entry_id()))?;
+        if missing > Nanos::ZERO {
+            tracing::error!(id = step.id, %missing, "the platform's fees do not cover what a rail took");
+        }
+        Ok(())
     }
 }
 

@@ -326,6 +326,27 @@ async fn a_payout_that_no_rail_takes_for_days_goes_back_to_its_owner() {
 }
 
 #[tokio::test]
+async fn what_a_rail_took_that_the_platform_does_not_have_is_missing_and_not_forgotten() {
+    let mut case = Case::new().await;
+    case.rail.world.lock().cost = usd("0.55");
+    let payout = case.ask("12.34").await;
+    case.work().await;
+    assert_eq!(case.state(&payout).await, State::Confirmed);
+    // The owner bears 0.25 of it; the bank has 12.09 and 0.55 less.
+    let has = |account| case.payouts.desk.balance(account);
+    let outside = usd("-20").checked_add(usd("12.64")).unwrap();
+    assert_eq!([has(Account::Shortfall), has(Account::Outside)], [usd("-0.3"), outside]);
+    let id = format!("payout_cost:{}:beyond:shortfall", payout.id);
+    assert!(case.payouts.store().has_entry(id).await.unwrap());
+    case.payouts.finish(payout.id, case.now).await.unwrap();
+    assert_eq!(case.payouts.desk.balance(Account::Shortfall), usd("-0.3"), "once");
+    let (case, payout) = (case.restart(), payout);
+    case.payouts.finish(payout.id, case.now).await.unwrap();
+    assert_eq!(case.payouts.desk.balance(Account::Shortfall), usd("-0.3"), "also after a restart");
+    assert_eq!(case.payouts.store().audit().await.unwrap().wrong, None);
+}
+
+#[tokio::test]
 async fn money_that_comes_back_is_the_owners_less_what_the_rail_took() {
     let mut case = Case::new().await;
     let payout = case.ask("12.34").await;
@@ -421,10 +442,11 @@ async fn a_payout_above_the_operators_limit_waits_for_his_word() {
     assert_eq!(case.state(&large).await, State::Requested);
     let view = case.payouts.payout_view(&case.row(&large).await);
     assert_eq!(view["reason"], "it waits for the operator's approval");
-    case.payouts.approve(large.id, case.now).await.unwrap();
+    let act = Act::of("test", Deed::PayoutApproved, large.id, "");
+    case.payouts.approve(large.id, act.clone(), case.now).await.unwrap();
     case.work().await;
     assert_eq!(case.state(&large).await, State::Confirmed);
-    let denied = case.payouts.approve(large.id, case.now).await.unwrap_err();
+    let denied = case.payouts.approve(large.id, act, case.now).await.unwrap_err();
     assert!(matches!(denied, Denial::Late { .. }), "{denied:?}");
 }
 

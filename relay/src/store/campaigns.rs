@@ -6,7 +6,7 @@ use rekursing_market::ads::Spend;
 use rekursing_protocol::{AccountId, CampaignId, Moment, Nanos, Span};
 
 use super::{
-    Store, Unstarted,
+    Act, Store, Unstarted, operator_log,
     sql::{Row, Sql},
 };
 
@@ -55,11 +55,12 @@ pub struct AdDay {
 const NONE: &str = "";
 
 impl Store {
-    /// Stores a campaign, in place of what it was before.
+    /// Stores a campaign, in place of what it was before, and what the operator's log says of it where that
+    /// was the operator's doing.
     ///
     /// # Errors
     /// When it could not be made durable.
-    pub async fn put_campaign(&self, now: Moment, campaign: Placed) -> Result<()> {
+    pub async fn put_campaign(&self, now: Moment, campaign: Placed, act: Option<Act>) -> Result<()> {
         self.change(move |sql| {
             sql.execute(
                 "INSERT INTO campaign VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE SET
@@ -71,7 +72,7 @@ impl Store {
                     now.into(),
                 ],
             )?;
-            Ok(())
+            act.map_or(Ok(()), |act| operator_log::insert(sql, now, &act))
         })
         .await
     }

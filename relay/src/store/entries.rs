@@ -9,9 +9,9 @@ use rekursing_protocol::{Moment, Nanos, Price};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Store,
+    Act, Store,
     daily::Daily,
-    grant_of, keys,
+    grant_of, keys, operator_log,
     sql::{Row, Sql, Value},
 };
 
@@ -235,6 +235,11 @@ impl Store {
     }
 }
 
+/// Tells whether the ledger has an entry.
+pub(super) fn is_known(sql: &mut Sql, id: &str) -> Result<bool> {
+    Ok(sql.number("SELECT COUNT(*) FROM entry WHERE id = ?1", &[id.into()])? > 0)
+}
+
 fn by_id(sql: &mut Sql, id: &str) -> Result<Option<Entry>> {
     sql.first(concat!("SELECT ", columns!(), " FROM entry WHERE id = ?1"), &[id.into()], read)
 }
@@ -273,5 +278,6 @@ pub(super) fn fund_free(sql: &mut Sql, now: Moment, budget: Nanos) -> Result<Nan
     let kind = grant_of(Account::Free, missing, String::new());
     let mut chain = Chain::end(sql)?;
     append(sql, &mut chain, &Entry { id, at: now, kind })?;
+    operator_log::insert(sql, now, &Act::grant("config", Account::Free, missing, "free.budget was raised"))?;
     Ok(missing)
 }

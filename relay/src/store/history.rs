@@ -20,7 +20,7 @@ pub(super) fn read(sql: &mut Sql, now: Moment, trusted_charge_min: Nanos) -> Res
 
 fn earned_volumes(sql: &mut Sql, now: Moment) -> Result<Vec<(Account, Nanos)>> {
     sql.list(
-        "SELECT owner, CAST(SUM(charge) AS BIGINT) FROM earned WHERE day >= ?1 GROUP BY owner",
+        "SELECT owner, CAST(SUM(charge) AS BIGINT) FROM net_earned WHERE day >= ?1 GROUP BY owner",
         &[now.month().day().into()],
         |row| Ok((Account::Owner(row.parsed(0)?), row.nanos(1)?)),
     )
@@ -28,7 +28,7 @@ fn earned_volumes(sql: &mut Sql, now: Moment) -> Result<Vec<(Account, Nanos)>> {
 
 fn spent_volumes(sql: &mut Sql, now: Moment) -> Result<Vec<(Account, Nanos)>> {
     sql.list(
-        "SELECT account, CAST(SUM(charge) AS BIGINT) FROM spent WHERE day >= ?1 GROUP BY account",
+        "SELECT account, CAST(SUM(charge) AS BIGINT) FROM net_spent WHERE day >= ?1 GROUP BY account",
         &[now.month().day().into()],
         |row| Ok((row.parsed(0)?, row.nanos(1)?)),
     )
@@ -38,6 +38,8 @@ fn patronage(sql: &mut Sql, charge_min: Nanos) -> Result<Vec<Patronage>> {
     let rows = sql.list(
         "SELECT owner, account, MIN(at), COUNT(*) FROM entry
          WHERE kind = 'settle' AND owner IS NOT NULL AND charge >= ?1 AND account LIKE 'page:%'
+             AND NOT EXISTS
+                 (SELECT 1 FROM entry AS back WHERE back.id = 'correction:' || entry.id || ':0')
          GROUP BY owner, account",
         &[charge_min.max(Nanos::new(1)).into()],
         |row| Ok((row.parsed(0)?, row.parsed(1)?, row.moment(2)?, row.count(3)?)),

@@ -3,18 +3,17 @@
 use anyhow::{Context, Result};
 use rekursing_market::ledger::Account;
 use rekursing_protocol::{Moment, Nanos};
-use tokio::sync::oneshot;
 
-use super::{Change, Row, Sql, Store, Unstarted, Value, Write};
+use super::{Row, Sql, Store, Unstarted, Value, entries};
 
 /// Something that the operator does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
-    /// From where: `http:` and an address, `cli:` and a user of the machine, `stripe`.
+    /// From where: `http:` and an address, `cli:` and a user of the machine, `config`, `stripe`.
     pub who: String,
     /// What is done.
     pub deed: Deed,
-    /// To what: an account, a key's first characters, an upstream, an entry.
+    /// To what: an account, a key's first characters, an upstream, an entry, a campaign.
     pub about: String,
     /// The money that moves, where any does.
     pub amount: Option<Nanos>,
@@ -43,6 +42,10 @@ pub enum Deed {
     PayoutSettled,
     /// Is told of money that went back to a card and that nobody has any more.
     Uncovered,
+    /// Makes a campaign of ads for an account.
+    CampaignCreated,
+    /// Changes one, or pauses it.
+    CampaignChanged,
 }
 
 impl Deed {
@@ -58,6 +61,8 @@ impl Deed {
             Deed::PayoutCancelled => "payout_cancelled",
             Deed::PayoutSettled => "payout_settled",
             Deed::Uncovered => "uncovered",
+            Deed::CampaignCreated => "campaign_created",
+            Deed::CampaignChanged => "campaign_changed",
         }
     }
 }
@@ -81,6 +86,17 @@ impl Act {
     }
 }
 
+/// A line about an entry of the ledger that is stored together with it.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// When.
+    pub at: Moment,
+    /// The entry: where the ledger has it, it has the line.
+    pub entry: String,
+    /// What is done.
+    pub act: Act,
+}
+
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LogLine {
@@ -101,15 +117,6 @@ pub struct LogLine {
 }
 
 impl Store {
-    /// Queues a line in front of whatever is queued later; it is stored before that. Who waits for what is
-    /// returned hears when it is.
-    pub fn log(&self, now: Moment, act: Act) -> oneshot::Receiver<Result<()>> {
-        let (made, wait) = oneshot::channel();
-        let make = move |sql: &mut Sql| insert(sql, now, &act);
-        self.push(Write::Change(Change { make: Box::new(make), made }));
-        wait
-    }
-
     /// Reads the latest lines in front of line `before`, newest first.
     pub async fn operator_log(&self, before: u64, count: u64) -> Result<Vec<LogLine>> {
         self.read(move |sql| lines(sql, before, count)).await
@@ -121,6 +128,17 @@ impl Unstarted {
     pub fn operator_log(&mut self, count: u64) -> Result<Vec<LogLine>> {
         lines(&mut self.sql, u64::MAX, count).context("could not read the operator's log")
     }
+}
+
+/// Appends lines about entries that are about to be stored in the same transaction. Those whose entry is
+/// there already were stored with it, by a commit whose answer was lost.
+pub(super) fn put(sql: &mut Sql, notes: &[Note]) -> Result<()> {
+    for Note { at, entry, act } in notes {
+        if !entries::is_known(sql, entry)? {
+            insert(sql, *at, act)?;
+        }
+    }
+    Ok(())
 }
 
 /// Appends a line.

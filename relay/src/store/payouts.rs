@@ -9,7 +9,7 @@ use rekursing_protocol::{Moment, Nanos, PayoutId, PluginId};
 use rekursing_rails::Method;
 
 use super::{
-    Act, Row, Sql, Store, Unstarted, Value, operator_log,
+    Act, Row, Sql, Store, Unstarted, Value, entries, operator_log,
     payout_methods::{moment, postpone},
 };
 
@@ -326,10 +326,14 @@ impl Store {
         .await
     }
 
-    /// Lets a payout go that waits for the operator.
-    pub async fn approve_payout(&self, id: PayoutId, now: Moment) -> Result<()> {
-        self.update(id, "UPDATE payout SET approved = COALESCE(approved, ?2) WHERE id = ?1", vec![now.into()])
-            .await
+    /// Lets a payout go that waits for the operator, together with what his log says of it.
+    pub async fn approve_payout(&self, id: PayoutId, now: Moment, act: Act) -> Result<()> {
+        self.change(move |sql| {
+            let approve = "UPDATE payout SET approved = COALESCE(approved, ?2) WHERE id = ?1";
+            update(sql, id, approve, vec![now.into()])?;
+            operator_log::insert(sql, now, &act)
+        })
+        .await
     }
 
     /// Notes that there is nothing left to do about a payout.
@@ -339,8 +343,7 @@ impl Store {
 
     /// Tells whether the ledger has an entry.
     pub async fn has_entry(&self, id: String) -> Result<bool> {
-        self.read(move |sql| Ok(sql.number("SELECT COUNT(*) FROM entry WHERE id = ?1", &[id.into()])? > 0))
-            .await
+        self.read(move |sql| entries::is_known(sql, &id)).await
     }
 
     async fn update(&self, id: PayoutId, statement: &'static str, values: Vec<Value>) -> Result<()> {

@@ -23,11 +23,11 @@ pub struct Revenue {
     /// All of it.
     #[serde(flatten)]
     pub total: Sources,
-    /// Paid impressions per thousand free answers; `None` where there was no free answer.
+    /// Impressions per thousand free answers that could have had an ad; `None` where there was none.
     pub fill_permille: Option<u64>,
-    /// Paid clicks per thousand paid impressions; `None` where there was no paid impression.
+    /// Clicks per thousand impressions; `None` where there was none.
     pub click_permille: Option<u64>,
-    /// Revenue per thousand answers, rounded down; `None` where there was no answer.
+    /// What advertisers paid per thousand free answers, rounded down; `None` where there was none.
     pub per_thousand_answers: Option<Nanos>,
     /// By day, oldest first; days on which nothing happened are left out.
     pub days: Vec<RevenueDay>,
@@ -47,19 +47,21 @@ pub struct Sources {
     pub free_jobs: u64,
     /// The platform's part of the charges.
     pub fees: Nanos,
+    /// What of the fees is free answers': it comes out of what advertisers paid and the operator gave.
+    pub free_fees: Nanos,
     /// What advertisers paid.
     pub ads: Nanos,
-    /// What premium accounts paid.
+    /// What premium accounts paid, less what of it was given back.
     pub premium: Nanos,
-    /// All three.
+    /// What came in from others: fees but for those of free answers, ads and premium.
     pub revenue: Nanos,
     /// What free answers cost, fees among it.
     pub free_cost: Nanos,
-    /// Impressions that were paid for.
-    #[serde(skip)]
+    /// Free answers that could have had an ad.
+    pub asked: u64,
+    /// Ads that were seen, whatever an impression costs.
     pub impressions: u64,
-    /// Clicks that were paid for.
-    #[serde(skip)]
+    /// Ads that were clicked, whatever a click costs.
     pub clicks: u64,
 }
 
@@ -110,6 +112,8 @@ pub struct Cash {
     pub advertisers: Nanos,
     /// What pages have left.
     pub pages: Nanos,
+    /// What has left and nobody had, below zero: the operator has to bring it, or later fees will.
+    pub shortfall: Nanos,
     /// What came from the world less what went to it, below zero.
     pub outside: Nanos,
 }
@@ -127,9 +131,9 @@ fn revenue(sql: &mut Sql, span: Days) -> Result<Revenue> {
     let permille = |part: u64, whole: u64| part.saturating_mul(1_000).checked_div(whole);
     Ok(Revenue {
         span,
-        fill_permille: permille(total.impressions, total.free_jobs),
+        fill_permille: permille(total.impressions, total.asked),
         click_permille: permille(total.clicks, total.impressions),
-        per_thousand_answers: total.revenue.checked_share(1_000, total.jobs),
+        per_thousand_answers: total.ads.checked_share(1_000, total.free_jobs),
         total,
         days,
         models: revenue_models(sql, span)?,
@@ -143,10 +147,12 @@ impl Sources {
             jobs: self.jobs + other.jobs,
             free_jobs: self.free_jobs + other.free_jobs,
             fees: plus(self.fees, other.fees),
+            free_fees: plus(self.free_fees, other.free_fees),
             ads: plus(self.ads, other.ads),
             premium: plus(self.premium, other.premium),
             revenue: plus(self.revenue, other.revenue),
             free_cost: plus(self.free_cost, other.free_cost),
+            asked: self.asked + other.asked,
             impressions: self.impressions + other.impressions,
             clicks: self.clicks + other.clicks,
         }
@@ -154,34 +160,43 @@ impl Sources {
 }
 
 fn revenue_days(sql: &mut Sql, span: Days) -> Result<Vec<RevenueDay>> {
-    let values = [span.from.0.into(), span.to.0.into()];
     let mut days: BTreeMap<u64, Sources> = BTreeMap::new();
+    for read in [read_sold, read_paid, read_given_back, read_counted] {
+        read(sql, span, &mut |day, sources| {
+            let sum = days.entry(day).or_default();
+            *sum = sum.with(&sources);
+        })?;
+    }
+    Ok(days.into_iter().map(|(day, sources)| RevenueDay { day: Day(day), sources }).collect())
+}
+
+/// Reads what charges brought.
+fn read_sold(sql: &mut Sql, span: Days, add: &mut dyn FnMut(u64, Sources)) -> Result<()> {
     sql.each(
         "SELECT day, free, CAST(SUM(jobs) AS BIGINT), CAST(SUM(charge) AS BIGINT), CAST(SUM(fee) AS BIGINT)
          FROM net_sold WHERE day BETWEEN ?1 AND ?2 GROUP BY day, free",
-        &values,
+        &[span.from.0.into(), span.to.0.into()],
         &mut |row| {
-            let (jobs, charge) = (row.count(2)?, row.nanos(3)?);
-            let is_free = row.number(1)? == 1;
-            let sold = Sources {
-                jobs,
-                free_jobs: if is_free { jobs } else { 0 },
-                fees: row.nanos(4)?,
-                revenue: row.nanos(4)?,
-                free_cost: if is_free { charge } else { Nanos::ZERO },
-                ..Sources::default()
+            let (jobs, charge, fees) = (row.count(2)?, row.nanos(3)?, row.nanos(4)?);
+            let sold = if row.number(1)? == 1 {
+                let (free_jobs, free_fees, free_cost) = (jobs, fees, charge);
+                Sources { jobs, free_jobs, fees, free_fees, free_cost, ..Sources::default() }
+            } else {
+                Sources { jobs, fees, revenue: fees, ..Sources::default() }
             };
-            let day = days.entry(row.count(0)?).or_default();
-            *day = day.with(&sold);
+            add(row.count(0)?, sold);
             Ok(())
         },
-    )?;
-    // Advertisers pay into what there is for free answers, premium accounts to the platform.
+    )
+}
+
+/// Reads what advertisers paid into what there is for free answers, and premium accounts to the platform.
+fn read_paid(sql: &mut Sql, span: Days, add: &mut dyn FnMut(u64, Sources)) -> Result<()> {
     sql.each(
         "SELECT day, kind, postings, credit FROM posted
          WHERE ((account = 'free' AND kind IN ('impression', 'click'))
              OR (account = 'platform' AND kind = 'premium')) AND day BETWEEN ?1 AND ?2",
-        &values,
+        &[span.from.0.into(), span.to.0.into()],
         &mut |row| {
             let (kind, postings, amount) = (row.text(1)?, row.count(2)?, row.nanos(3)?);
             let count = |name| if kind == name { postings } else { 0 };
@@ -194,12 +209,40 @@ fn revenue_days(sql: &mut Sql, span: Days) -> Result<Vec<RevenueDay>> {
                 clicks: count("click"),
                 ..Sources::default()
             };
-            let day = days.entry(row.count(0)?).or_default();
-            *day = day.with(&paid);
+            add(row.count(0)?, paid);
             Ok(())
         },
-    )?;
-    Ok(days.into_iter().map(|(day, sources)| RevenueDay { day: Day(day), sources }).collect())
+    )
+}
+
+/// Reads what of premium was given back, under the day on which it was paid.
+fn read_given_back(sql: &mut Sql, span: Days, add: &mut dyn FnMut(u64, Sources)) -> Result<()> {
+    sql.each(
+        "SELECT paid.at / 86400000, CAST(SUM(taken.amount) AS BIGINT)
+         FROM entry AS paid JOIN entry AS taken ON taken.id = 'correction:' || paid.id || ':0'
+         WHERE paid.kind = 'premium' AND paid.at >= ?1 AND paid.at < ?2 GROUP BY paid.at / 86400000",
+        &[span.from.begin().into(), Day(span.to.0 + 1).begin().into()],
+        &mut |row| {
+            let back = Nanos::new(-row.nanos(1)?.get());
+            add(row.count(0)?, Sources { premium: back, revenue: back, ..Sources::default() });
+            Ok(())
+        },
+    )
+}
+
+/// Reads what was counted of ads and cost nothing.
+fn read_counted(sql: &mut Sql, span: Days, add: &mut dyn FnMut(u64, Sources)) -> Result<()> {
+    sql.each(
+        "SELECT day, CAST(SUM(asked) AS BIGINT), CAST(SUM(impressions) AS BIGINT),
+             CAST(SUM(clicks) AS BIGINT)
+         FROM ad_day WHERE day BETWEEN ?1 AND ?2 GROUP BY day",
+        &[span.from.0.into(), span.to.0.into()],
+        &mut |row| {
+            let (asked, impressions, clicks) = (row.count(1)?, row.count(2)?, row.count(3)?);
+            add(row.count(0)?, Sources { asked, impressions, clicks, ..Sources::default() });
+            Ok(())
+        },
+    )
 }
 
 fn revenue_models(sql: &mut Sql, span: Days) -> Result<Vec<RevenueModel>> {
@@ -237,6 +280,7 @@ fn cash(sql: &mut Sql) -> Result<Cash> {
         payouts_sent: balance(sql, Account::PayoutSent)?,
         advertisers,
         pages,
+        shortfall: balance(sql, Account::Shortfall)?,
         outside: balance(sql, Account::Outside)?,
     })
 }

@@ -10,6 +10,7 @@ use super::*;
 use crate::discrepancy::Discrepancy;
 
 mod audits;
+mod corrections;
 mod keys;
 mod losses;
 mod place;
@@ -28,6 +29,7 @@ on_both! {
     money_that_this_process_took_in_is_not_told_again,
     a_ledger_that_has_another_entry_takes_no_more_jobs_until_a_restart,
     the_free_budget_is_granted_once_and_topped_up_when_raised,
+    what_the_log_says_of_an_entry_is_stored_with_it_and_once,
     entries_can_be_neither_changed_nor_removed,
     one_relay_alone_serves_from_a_database,
     earnings_are_summed_by_day_and_model,
@@ -237,6 +239,51 @@ fn the_free_budget_is_granted_once_and_topped_up_when_raised(place: &Place) {
     assert_eq!(fund(100), 0);
     assert_eq!(fund(150), 50);
     assert_eq!(fund(20), 0);
+    let log = unstarted.operator_log(10).unwrap();
+    let told: Vec<_> = log.iter().map(|line| (line.who.as_str(), line.amount.unwrap().get())).collect();
+    assert_eq!(told, [("config", 50), ("config", 100)]);
+}
+
+/// What the log says of an entry is stored with it or not at all, however often the database refuses.
+fn what_the_log_says_of_an_entry_is_stored_with_it_and_once(place: &Place) {
+    let store = start(place);
+    let (refuse, allow) = if place.is_sqlite() {
+        (
+            "CREATE TRIGGER refused BEFORE INSERT ON operator_log BEGIN SELECT RAISE(ABORT, 'no'); END",
+            "DROP TRIGGER refused",
+        )
+    } else {
+        (
+            "ALTER TABLE operator_log ADD CONSTRAINT refused CHECK (seq < 0) NOT VALID",
+            "ALTER TABLE operator_log DROP CONSTRAINT refused",
+        )
+    };
+    let batch = |text: &str| Sql::connect(&place.location).unwrap().batch(text).unwrap();
+    let count = |table: &str| {
+        let query: &'static str = format!("SELECT COUNT(*) FROM {table}").leak();
+        Sql::connect(&place.location).unwrap().number(query, &[]).unwrap()
+    };
+    batch(refuse);
+    let note = |entry: &str| {
+        let act = Act::of("test", Deed::Correction, entry, "it was wrong");
+        vec![Note { at: Moment(7), entry: entry.to_owned(), act }]
+    };
+    store.append_noted(vec![grant("grant:1", PAGE, 5), grant("grant:2", PAGE, 6)], note("grant:1"));
+    store.then(|| {});
+    while store.is_healthy() {
+        std::thread::yield_now();
+    }
+    assert_eq!((count("entry"), count("operator_log")), (0, 0), "neither without the other");
+    batch(allow);
+    now(store.flushed());
+    assert!(store.is_healthy());
+    // As after a commit whose answer was lost.
+    store.append_noted(vec![grant("grant:1", PAGE, 5), grant("grant:2", PAGE, 6)], note("grant:1"));
+    now(store.flushed());
+    assert_eq!((count("entry"), count("operator_log")), (2, 1));
+    let line = &now(store.operator_log(u64::MAX, 10)).unwrap()[0];
+    assert_eq!((line.about.as_str(), line.at), ("grant:1", Moment(7)));
+    store.stop();
 }
 
 fn entries_can_be_neither_changed_nor_removed(place: &Place) {

@@ -3,7 +3,7 @@
 //! A report can arrive before the payment that it is about. It is kept here until that is in the book.
 
 use anyhow::Result;
-use rekursing_market::ledger::Entry;
+use rekursing_market::ledger::{Entry, uncovered_id};
 use rekursing_protocol::{Moment, Nanos};
 
 use super::{
@@ -110,7 +110,7 @@ impl Store {
                     columns!(),
                     " FROM entry JOIN (SELECT 'refund:' || id AS taken FROM went_back
                           WHERE payment = ?1 AND disputed IS NOT NULL AND won = 1) AS back
-                      ON entry.id IN (taken, 'correction:' || taken)
+                      ON entry.id IN (taken, 'correction:' || taken, 'correction:' || taken || ':shortfall')
                       WHERE NOT EXISTS
                           (SELECT 1 FROM entry AS other WHERE other.id = 'correction:' || entry.id || ':0')
                       ORDER BY seq"
@@ -147,6 +147,10 @@ fn read(row: &Row) -> Result<WentBack> {
 }
 
 fn is_booked(sql: &mut Sql, id: &str) -> Result<bool> {
-    let known = "SELECT COUNT(*) FROM entry WHERE id IN ('refund:' || ?1, 'correction:refund:' || ?1)";
-    Ok(sql.number(known, &[id.into()])? > 0)
+    for known in [format!("refund:{id}"), format!("correction:refund:{id}"), uncovered_id(id)] {
+        if entries::is_known(sql, &known)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

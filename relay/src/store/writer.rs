@@ -12,8 +12,9 @@ use anyhow::{Context, Result};
 use rekursing_market::{Visit, ledger::Entry};
 
 use super::{
-    Change, OnForeign, Sql, Write,
+    Change, Note, OnForeign, Sql, Write,
     entries::{self, Chain, Stored},
+    operator_log,
     queue::Queue,
     visits,
 };
@@ -120,17 +121,17 @@ impl Writer {
 
     /// Commits the rows, again and again until it succeeds: money that was promised is not dropped.
     /// Meanwhile the store is unhealthy and the relay takes no job.
-    fn commit(&mut self, rows: Rows) {
-        if rows.entries.is_empty() && rows.changes.is_empty() && rows.visits.is_empty() {
+    fn commit(&mut self, mut rows: Rows) {
+        if rows.is_empty() {
             return;
         }
         self.mend();
-        if let Some((first, last)) = change(&mut self.sql, rows.changes) {
+        if let Some((first, last)) = change(&mut self.sql, std::mem::take(&mut rows.changes)) {
             self.seen.note(first, last);
         }
         let mut failures = 0;
         loop {
-            match insert(&mut self.sql, &rows.entries, &rows.visits) {
+            match insert(&mut self.sql, &rows) {
                 Ok(inserted) => {
                     self.torn |= inserted.are_torn;
                     inserted.runs.into_iter().for_each(|(first, last)| self.seen.note(first, last));
@@ -189,8 +190,16 @@ impl Writer {
 #[derive(Default)]
 struct Rows {
     entries: Vec<Entry>,
+    /// What the operator's log says of the entries.
+    notes: Vec<Note>,
     visits: Vec<Visit>,
     changes: Vec<Change>,
+}
+
+impl Rows {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.changes.is_empty() && self.visits.is_empty()
+    }
 }
 
 fn split(writes: Vec<Write>) -> (Rows, Vec<Rest>) {
@@ -198,7 +207,10 @@ fn split(writes: Vec<Write>) -> (Rows, Vec<Rest>) {
     let mut rest = Vec::new();
     for write in writes {
         match write {
-            Write::Entries(entries) => rows.entries.extend(entries),
+            Write::Entries(entries, notes) => {
+                rows.entries.extend(entries);
+                rows.notes.extend(notes);
+            }
             Write::Visit(visit) => rows.visits.push(visit),
             Write::Change(change) => rows.changes.push(change),
             Write::Then(then) => rest.push(Rest::Then(then)),
@@ -243,13 +255,15 @@ pub(super) struct Inserted {
     pub(super) are_torn: bool,
 }
 
-/// Stores entries and visits, all of them or none.
-fn insert(sql: &mut Sql, entries: &[Entry], visits: &[Visit]) -> Result<Inserted> {
-    if visits.is_empty() {
+/// Stores entries, what the operator's log says of them, and visits, all of them or none.
+fn insert(sql: &mut Sql, rows: &Rows) -> Result<Inserted> {
+    let Rows { entries, notes, visits, .. } = rows;
+    if visits.is_empty() && notes.is_empty() {
         return append(sql, entries);
     }
     sql.write(|sql| {
         visits::put(sql, visits)?;
+        operator_log::put(sql, notes)?;
         append(sql, entries)
     })
 }

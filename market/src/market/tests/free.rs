@@ -248,6 +248,34 @@ fn what_ads_bring_beyond_what_is_kept_is_the_platforms_at_midnight() {
     assert_eq!(effects(&mut market), []);
 }
 
+#[test]
+fn what_nobody_had_is_brought_by_later_fees_at_midnight() {
+    let mut market = market(terms());
+    let moved = |market: &mut crate::Market, from, to, nanos| {
+        let (amount, note) = (Nanos::new(nanos), String::new());
+        let cause = crate::ledger::Cause::Correction;
+        let transfer = crate::ledger::Transfer { cause, from, to, amount, note };
+        let id = format!("{from}-{to}-{nanos}");
+        market.book_mut().transfer(NOW, &id, transfer).unwrap();
+    };
+    moved(&mut market, Account::Shortfall, Account::Outside, 100);
+    moved(&mut market, Account::Outside, Account::Platform, 30);
+    market.tick(NOW);
+    effects(&mut market);
+    for (days, fees, left) in [(1, 0, [-70, 0]), (2, 0, [-70, 0]), (3, 90, [0, 20]), (4, 0, [0, 20])] {
+        if fees > 0 {
+            moved(&mut market, Account::Outside, Account::Platform, fees);
+        }
+        market.tick(NOW + Span(days * Span::DAY.0));
+        let has = [Account::Shortfall, Account::Platform].map(|account| market.book().balance(account));
+        assert_eq!(has.map(Nanos::get), left, "day {days}");
+    }
+    moved(&mut market, Account::Outside, Account::Shortfall, 5);
+    market.tick(NOW + Span(5 * Span::DAY.0));
+    assert_eq!(market.book().balance(Account::Platform), Nanos::new(25), "it was brought too much");
+    assert_eq!(market.book().audit(), Ok(()));
+}
+
 /// The example of `docs/ledger.md`, "A free answer that pays for itself".
 #[test]
 fn the_documents_free_answer_pays_for_itself() {

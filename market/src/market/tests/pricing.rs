@@ -144,6 +144,33 @@ fn a_trusted_owner_gets_all_at_once_also_after_a_restart() {
 }
 
 #[test]
+fn a_charge_that_is_taken_back_lowers_no_fee_and_earns_no_trust() {
+    let mut terms = terms();
+    terms.fee = Steps::new(50, vec![(Nanos::new(20_000), 20)]);
+    terms.trusted_jobs = 1;
+    terms.trusted_pages = 1;
+    terms.trusted_after = Span(0);
+    terms.trusted_charge_min = Nanos::ZERO;
+    let mut market = market(terms);
+    market.join(NOW, session(1), plugin(1), inventory(vec![offer(MODEL)]));
+    let first = settle(&mut market, request(1), usage(100));
+    assert_eq!((first.fee.get(), first.held_back), (first.charge.get() * 50 / 1_000, Nanos::ZERO));
+    let again = settle(&mut market, request(2), usage(100));
+    assert_eq!(again.fee.get(), again.charge.get() * 20 / 1_000, "of so much in a month less is taken");
+    for charge in [first, again] {
+        let entry = crate::ledger::Entry {
+            id: format!("settle:{}", charge.job),
+            at: NOW,
+            kind: EntryKind::Settle(Box::new(charge)),
+        };
+        market.correct(NOW, &entry, None, "it was empty").unwrap();
+        effects(&mut market);
+    }
+    let after = settle(&mut market, request(3), usage(100));
+    assert_eq!(after.fee.get(), after.charge.get() * 50 / 1_000, "as if nothing had been charged");
+}
+
+#[test]
 fn an_owner_who_asks_by_the_hour_asks_less_per_token_the_faster_he_is() {
     let hourly = Offer { price: Some(Pricing::Hourly { per_hour: Nanos::DOLLAR }), ..offer(MODEL) };
     let mut market = measured(terms(), hourly);

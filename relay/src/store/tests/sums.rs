@@ -17,6 +17,7 @@ on_both! {
     the_key_of_receipts_is_made_once,
     sums_that_were_changed_behind_our_back_are_found,
     an_older_ledger_gets_its_sums_when_it_is_opened,
+    revenue_counts_every_ad_and_no_money_twice,
 }
 
 fn months(of: &Random) -> impl Iterator<Item = Month> {
@@ -76,6 +77,7 @@ async fn check(random: &Random, store: &Store) {
         cash.payouts_sent,
         cash.advertisers,
         cash.pages,
+        cash.shortfall,
         cash.outside,
     ];
     assert_eq!(everything.iter().map(|amount| amount.get()).sum::<i64>(), 0, "{cash:?}");
@@ -237,6 +239,60 @@ fn sums_that_were_changed_behind_our_back_are_found(place: &Place) {
         let wrong = audit(&place.location).unwrap().wrong.unwrap();
         assert!(wrong.starts_with(found), "{wrong}");
     }
+}
+
+fn transfer(id: &str, at: Moment, cause: Cause, from: Account, to: Account, nanos: i64) -> Entry {
+    let transfer = Transfer { cause, from, to, amount: Nanos::new(nanos), note: String::new() };
+    Entry { id: id.to_owned(), at, kind: EntryKind::Transfer(transfer) }
+}
+
+/// Two answers, of which one is free, two premiums, of which one is given back, and ads of two campaigns, one
+/// of which pays for clicks alone.
+fn revenue_counts_every_ad_and_no_money_twice(place: &Place) {
+    let (store, at) = (start(place), Day(3).begin());
+    let advertiser = Account::Advertiser(AccountId::from_bits(5));
+    let [paid, free] = [10, 11].map(JobId::from_bits);
+    let mut entries = vec![grant("grant:1", PAGE, 1_000_000), grant("grant:2", Account::Free, 500_000)];
+    entries.push(grant("grant:3", advertiser, 1_000_000));
+    entries.extend([hold(paid, 50_000), settle(paid, 50_000), hold(free, 50_000), settle(free, 50_000)]);
+    if let EntryKind::Hold { payer, .. } = &mut entries[5].kind {
+        *payer = Account::Free;
+    }
+    if let EntryKind::Settle(settle) = &mut entries[6].kind {
+        settle.payer = Account::Free;
+    }
+    let (pool, platform) = (Account::Free, Account::Platform);
+    entries.extend([
+        transfer("premium:1", at, Cause::Premium, PAGE, platform, 7_000),
+        transfer("premium:2", at, Cause::Premium, PAGE, platform, 7_000),
+        // Given back a day later, it counts for the day on which it was paid.
+        transfer("correction:premium:2:0", Day(4).begin(), Cause::Correction, platform, PAGE, 7_000),
+        transfer("impression:1", at, Cause::Impression, advertiser, pool, 400),
+        transfer("click:1", at, Cause::Click, advertiser, pool, 2_600),
+        transfer("click:2", at, Cause::Click, advertiser, pool, 3_000),
+        transfer("surplus:1", at, Cause::Surplus, pool, platform, 1_000),
+    ]);
+    store.append(entries);
+    let by_click = Some(CampaignId::from_bits(7));
+    let counts = vec![
+        ((None, 3), AdCount { asked: 8, ..AdCount::default() }),
+        ((by_click, 3), AdCount { sent: 3, impressions: 3, clicks: 0, asked: 0 }),
+    ];
+    now(store.add_ad_counts(counts)).unwrap();
+    now(store.flushed());
+    let revenue = now(store.revenue(Days { from: Day(3), to: Day(3) })).unwrap();
+    let total = revenue.total;
+    assert_eq!((total.jobs, total.free_jobs), (2, 1));
+    let told = [total.fees, total.free_fees, total.ads, total.premium, total.revenue, total.free_cost];
+    assert_eq!(told.map(Nanos::get), [2_000, 1_000, 6_000, 7_000, 1_000 + 6_000 + 7_000, 20_000]);
+    assert_eq!((total.asked, total.impressions, total.clicks), (8, 4, 2));
+    assert_eq!((revenue.fill_permille, revenue.click_permille), (Some(500), Some(500)));
+    assert_eq!(revenue.per_thousand_answers, Some(Nanos::new(6_000_000)));
+    let none = now(store.revenue(Days { from: Day(9), to: Day(9) })).unwrap();
+    let rates = (none.fill_permille, none.click_permille, none.per_thousand_answers);
+    assert_eq!((rates, none.days), ((None, None, None), vec![]));
+    store.stop();
+    assert_eq!(audit(&place.location).unwrap().wrong, None);
 }
 
 #[test]

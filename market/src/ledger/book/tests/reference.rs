@@ -21,7 +21,7 @@ const RECENT: u64 = 1_000;
 /// Operations of one book, so that some books are young.
 const OPERATIONS_PER_BOOK: u64 = 20_000;
 
-const ACCOUNTS: [Account; 13] = [
+const ACCOUNTS: [Account; 14] = [
     Account::Page(AccountId::from_bits(1)),
     Account::Page(AccountId::from_bits(2)),
     Account::Page(AccountId::from_bits(3)),
@@ -34,6 +34,7 @@ const ACCOUNTS: [Account; 13] = [
     Account::PayoutRequested,
     Account::PayoutSent,
     Account::Platform,
+    Account::Shortfall,
     Account::Outside,
 ];
 
@@ -65,7 +66,7 @@ impl Model {
             *after.entry(*to).or_default() += amount;
         }
         let fits = |(account, balance): (&Account, &i128)| {
-            let least = if *account == Account::Outside { i128::from(i64::MIN) } else { 0 };
+            let least = if account.may_be_negative() { i128::from(i64::MIN) } else { 0 };
             (least..=i128::from(i64::MAX)).contains(balance)
         };
         let holds = after.iter().all(fits);
@@ -293,8 +294,9 @@ impl Twin {
         let number = self.recent();
         let Some(transfer) = self.model.transfers.get(&number).cloned() else { return };
         let (from, to, amount) = (transfer.from, transfer.to, i128::from(transfer.amount.get()));
-        let is_loss = (transfer.cause, transfer.from, transfer.to)
-            == (Cause::Correction, Account::Platform, Account::Outside);
+        let is_loss = transfer.cause == Cause::Correction
+            && matches!(transfer.from, Account::Platform | Account::Shortfall)
+            && transfer.to == Account::Outside;
         let is_correctable = transfer.cause.is_correctable() || is_loss;
         let id = format!("{}:{number}", transfer.cause);
         let entry = Entry { id, at: Moment(number), kind: EntryKind::Transfer(transfer) };
