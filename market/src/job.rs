@@ -56,7 +56,6 @@ pub(crate) struct Run {
     pub(crate) offer: Arc<Offer>,
     /// What the owner asks, before the tier.
     pub(crate) ask: Price,
-    pub(crate) price: Price,
     pub(crate) answer_tokens_max: u64,
     /// Whether the first piece has come, after which no other session can take over.
     pub(crate) began: bool,

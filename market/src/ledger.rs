@@ -30,5 +30,5 @@ pub use entry::{Entry, EntryKind, Posting};
 pub use payments::{PaymentCost, Reclaimed, uncovered_id};
 pub use quote::Quote;
 pub use replay::{Flaw, Replay};
-pub use settle::{Settle, Settlement};
+pub use settle::{BadRates, Parts, Rates, Settle, Settlement};
 pub use transfer::{BadCause, Cause, Transfer};

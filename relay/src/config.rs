@@ -480,6 +480,17 @@ impl Config {
         }
     }
 
+    /// Returns the longest that money can be set aside for a job: its time in the queue, and every attempt with
+    /// all the time that it may take, with its session away once and taken for gone at last. Besides its
+    /// retries a job may be asked of one more provider, when one says that the page is at fault.
+    pub fn hold_max(&self) -> Span {
+        let (time, terms) = (&self.time, self.terms());
+        let attempt = [time.total_ms, time.total_ms / 4, time.resume_ms, terms.dead_after.0];
+        let attempt = attempt.into_iter().fold(0, u64::saturating_add);
+        let attempts = u64::from(terms.retries_max) + 2;
+        Span::millis(attempt.saturating_mul(attempts).saturating_add(time.queue_ms))
+    }
+
     /// Returns the board's numbers out of this config.
     pub fn ad_terms(&self) -> AdTerms {
         let ads = &self.ads;

@@ -122,6 +122,9 @@ impl Desk {
 
     /// Asks for an answer. What comes of it arrives through the stream.
     pub fn submit(&self, request: Request, stream: &Arc<Stream>) -> Result<(), Denial> {
+        if self.shared.store.is_wrong() {
+            return Err(Denial::BookWrong);
+        }
         if !self.shared.store.is_healthy() || self.shared.store.waiting() > self.shared.store_queue_max {
             return Err(Denial::StoreDown);
         }
@@ -424,4 +427,6 @@ pub enum Denial {
     Refused(Refusal),
     /// The store cannot keep money safe now.
     StoreDown,
+    /// An audit has found the book wrong.
+    BookWrong,
 }

@@ -92,6 +92,7 @@ fn settlement(price: Price, now: Moment) -> Settlement {
         price,
         prompt_tokens: PROMPT_TOKENS,
         answer_tokens: ANSWER_TOKENS,
+        tier_permille: HIGH_PERMILLE,
         fee_permille: FEE_PERMILLE,
         discount_permille: DISCOUNT_PERMILLE,
         holdback_permille: HOLDBACK_PERMILLE,

@@ -82,7 +82,9 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     let taken = unstarted.taken(clock.now())?;
     let begun = clock.now();
     let opening = unstarted.opening()?;
-    let audit = Audit { entries: opening.last, open_holds: opening.holds.len(), wrong: None };
+    // What is held since an earlier run is given back before anybody is served.
+    let audit =
+        Audit { entries: opening.last, open_holds: opening.holds.len(), held_since: Vec::new(), wrong: None };
     let audited = (audit, clock.now().since(begun));
     if !opening.holds.is_empty() {
         tracing::warn!(holds = opening.holds.len(), "giving back what was set aside when the relay died");
@@ -286,7 +288,10 @@ async fn audits(house: Arc<House>) {
         due.tick().await;
         let begun = house.desk.now();
         match house.desk.store().audit().await {
-            Ok(audit) => telemetry::audited(&audit, house.desk.now().since(begun)),
+            Ok(audit) => {
+                telemetry::audited(&audit, house.desk.now().since(begun));
+                telemetry::overdue(audit.overdue(begun, house.config.hold_max()));
+            }
             Err(error) => tracing::warn!(error = format!("{error:#}"), "could not audit the book"),
         }
     }

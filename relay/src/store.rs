@@ -106,6 +106,8 @@ struct Shared {
     location: Location,
     queue: Arc<Queue>,
     healthy: Arc<AtomicBool>,
+    /// Whether an audit has found the book wrong. Only a restart, which audits all of it, makes it right.
+    wrong: AtomicBool,
     /// Gone once the store has stopped: a connection to PostgreSQL cannot end on a thread that serves sockets.
     reader: Mutex<Option<Sql>>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -183,9 +185,14 @@ impl Store {
         self.shared.queue.waiting()
     }
 
-    /// Tells whether the last commit went well.
+    /// Tells whether the last commit went well, and no audit has found the book wrong.
     pub fn is_healthy(&self) -> bool {
-        self.shared.healthy.load(Ordering::Relaxed)
+        self.shared.healthy.load(Ordering::Relaxed) && !self.is_wrong()
+    }
+
+    /// Tells whether an audit has found the book wrong.
+    pub fn is_wrong(&self) -> bool {
+        self.shared.wrong.load(Ordering::Relaxed)
     }
 
     /// Reads, off the threads that serve sockets.
@@ -203,10 +210,17 @@ impl Store {
         done.await.context("the read was abandoned")?.context("could not read the store")
     }
 
-    /// Audits the whole book over a connection of its own, so that neither the writer nor a reader waits.
+    /// Audits the whole book over a connection of its own, so that neither the writer nor a reader waits. From
+    /// a book that is wrong no money moves any more until a restart.
     pub async fn audit(&self) -> Result<Audit> {
         let shared = Arc::clone(&self.shared);
-        let audit = move || Sql::connect(&shared.location)?.view(audit::look);
+        let audit = move || {
+            let audit = Sql::connect(&shared.location)?.view(audit::look)?;
+            if audit.wrong.is_some() {
+                shared.wrong.store(true, Ordering::Relaxed);
+            }
+            Ok(audit)
+        };
         tokio::task::spawn_blocking(audit).await.context("the audit was abandoned")?
     }
 
@@ -312,7 +326,8 @@ impl Unstarted {
             .context("could not start the store's thread")?;
         let writer = Mutex::new(Some(thread));
         let reader = Mutex::new(Some(reader));
-        Ok(Store { shared: Arc::new(Shared { location: self.location, queue, healthy, reader, writer }) })
+        let (location, wrong) = (self.location, AtomicBool::new(false));
+        Ok(Store { shared: Arc::new(Shared { location, queue, healthy, wrong, reader, writer }) })
     }
 }
 

@@ -3,7 +3,7 @@
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rekursing_market::{Counts, payout::State};
-use rekursing_protocol::{FailCode, Nanos, Span, earnings::Receipt};
+use rekursing_protocol::{FailCode, JobId, Nanos, Span, earnings::Receipt};
 
 use crate::{discrepancy::Discrepancy, store::Audit};
 
@@ -35,6 +35,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("rekursing_audit_ok", "1 if the last audit found every rule of the ledger kept, else 0."),
     ("rekursing_audit_seconds", "How long the last audit took."),
     ("rekursing_holds_open", "Holds that no charge has resolved."),
+    ("rekursing_holds_overdue", "Holds that the last audit found open for longer than a job can take."),
     ("rekursing_jobs_running", "Jobs at a provider."),
     ("rekursing_jobs_waiting", "Jobs that wait for a free slot."),
     ("rekursing_payouts_stuck", "Payouts at which a person should look."),
@@ -60,7 +61,7 @@ pub fn describe() {
 
 /// Tells what an audit found, and how long it took.
 pub fn audited(audit: &Audit, took: Span) {
-    let Audit { entries, open_holds, wrong } = audit;
+    let Audit { entries, open_holds, wrong, .. } = audit;
     match wrong {
         None => tracing::info!(entries, open_holds, ms = took.0, "audited the book: every rule holds"),
         Some(wrong) => tracing::error!(entries, ms = took.0, wrong, "audited the book: it is wrong"),
@@ -69,6 +70,16 @@ pub fn audited(audit: &Audit, took: Span) {
     gauge!("rekursing_audit_entries").set(*entries as f64);
     gauge!("rekursing_audit_ok").set(if wrong.is_none() { 1.0 } else { 0.0 });
     gauge!("rekursing_audit_seconds").set(took.0 as f64 / 1e3);
+}
+
+/// Tells of holds that have outlived their job's last deadline.
+pub fn overdue(jobs: impl Iterator<Item = JobId>) {
+    let mut count = 0_u32;
+    for job in jobs {
+        count += 1;
+        tracing::error!(%job, "money is set aside for longer than a job can take");
+    }
+    gauge!("rekursing_holds_overdue").set(f64::from(count));
 }
 
 /// Counts a charge.
@@ -191,7 +202,7 @@ fn name(code: FailCode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
-    use rekursing_protocol::{JobId, Moment, Nanos};
+    use rekursing_protocol::{Moment, Nanos};
 
     use super::*;
 
@@ -212,7 +223,8 @@ mod tests {
         };
         let text = metrics::with_local_recorder(&recorder, || {
             describe();
-            audited(&Audit { entries: 1, open_holds: 0, wrong: None }, Span::millis(2));
+            audited(&Audit { entries: 1, open_holds: 0, held_since: vec![], wrong: None }, Span::millis(2));
+            overdue(std::iter::empty());
             settled(&receipt, true, true);
             refused("no_provider");
             failed(FailCode::Cut);

@@ -162,6 +162,19 @@ impl Ledger {
         Ok(self.number(&format!("SELECT COUNT(*) FROM entry WHERE kind = '{kind}'"))?.unsigned_abs())
     }
 
+    /// Returns how long, in milliseconds, the hold was open that was open longest of those that are resolved.
+    ///
+    /// # Errors
+    /// Fails when the database cannot be read.
+    pub fn longest_hold_ms(&self) -> Result<u64> {
+        let longest = self.number(
+            "SELECT CAST(COALESCE(MAX(ended.at - hold.at), 0) AS BIGINT) FROM entry AS hold
+                 JOIN entry AS ended ON ended.job = hold.job AND ended.kind IN ('settle', 'void')
+             WHERE hold.kind = 'hold'",
+        )?;
+        u64::try_from(longest).context("a hold that ended before it began")
+    }
+
     fn number(&self, sql: &str) -> Result<i64> {
         let rows = self.rows(sql)?;
         let number = rows.first().and_then(|row| row.first()).context("no row")?;

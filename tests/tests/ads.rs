@@ -127,7 +127,7 @@ async fn the_operator_is_told_what_ads_and_premium_brought_and_no_money_twice() 
     let sensitive = ask("Which laptop can I use during chemotherapy?");
     let silent = visitor.post("/api/llm/inference", &sensitive).await?.expect(200)?;
     let paid = page.post("/api/llm/inference", &ask(QUESTION)).await?.expect(200)?;
-    page.put("/api/account/premium", &json!({"renews": false, "price": "5"})).await?.expect(200)?;
+    page.put("/api/account/premium", &json!({"renews": true, "price": "5"})).await?.expect(200)?;
 
     let receipt = async |job: &Value| -> Result<Value> {
         let path = format!("/api/jobs/{}/receipt", job["jobId"].as_str().context("no job")?);

@@ -180,6 +180,10 @@ impl Entry {
                 if let Some(key) = settle.api_key {
                     field(&key);
                 }
+                // The same of rates; no key is written like them.
+                if let Some(rates) = settle.rates {
+                    field(&rates);
+                }
             }
         }
         text

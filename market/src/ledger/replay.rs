@@ -2,17 +2,28 @@
 
 use std::collections::HashMap;
 
-use rekursing_protocol::{JobId, Nanos};
+use rekursing_protocol::{JobId, Moment, Nanos};
 
-use super::{Account, Cause, Entry, EntryKind, Settle, Transfer, settle::less};
+use super::{
+    Account, Cause, Entry, EntryKind, Quote, Settle, Transfer,
+    settle::{Parts, less},
+};
 
 /// A book that is read again from its first entry.
 #[derive(Debug, Default)]
 pub struct Replay {
     balances: HashMap<Account, Nanos>,
-    holds: HashMap<JobId, (Account, Nanos)>,
+    holds: HashMap<JobId, Held>,
     /// Payouts under way, by what their entries' ids have in common.
     payouts: HashMap<String, Payout>,
+}
+
+/// An open hold.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    payer: Account,
+    quote: Quote,
+    at: Moment,
 }
 
 /// What of a payout is where.
@@ -34,6 +45,15 @@ pub enum Flaw {
     /// It resolves a hold that is not open, or of another amount or account.
     #[error("no such hold is open")]
     NoHold,
+    /// It is charged for more of a prompt than was held for.
+    #[error("it is charged for more of a prompt than was held for")]
+    Prompt,
+    /// Its price does not follow from its ask and its tier.
+    #[error("its price does not follow from its ask and its tier")]
+    Price,
+    /// Its discount, its fee or what is held back does not follow from its rates.
+    #[error("its discount, its fee or what is held back does not follow from its rates")]
+    Rates,
     /// Its charge does not follow from its tokens, its price and its discount.
     #[error("its charge does not follow from its tokens, its price and its discount")]
     Charge,
@@ -60,7 +80,8 @@ impl Replay {
         match &entry.kind {
             EntryKind::Hold { job, payer, quote } => {
                 named(entry, "hold", job)?;
-                if self.holds.insert(*job, (*payer, quote.amount())).is_some() {
+                let held = Held { payer: *payer, quote: *quote, at: entry.at };
+                if self.holds.insert(*job, held).is_some() {
                     return Err(Flaw::HeldTwice);
                 }
             }
@@ -70,8 +91,8 @@ impl Replay {
             }
             EntryKind::Settle(settle) => {
                 named(entry, "settle", &settle.job)?;
-                self.resolve(settle.job, settle.payer, settle.held)?;
-                check(settle)?;
+                let quote = self.resolve(settle.job, settle.payer, settle.held)?;
+                check(settle, quote)?;
             }
             EntryKind::Transfer(transfer) => {
                 let is_named = entry.id.strip_prefix(transfer.cause.name());
@@ -100,7 +121,14 @@ impl Replay {
 
     /// Returns every open hold: its job, whose money it is and how much.
     pub fn holds(&self) -> impl Iterator<Item = (JobId, Account, Nanos)> {
-        self.holds.iter().map(|(job, (payer, amount))| (*job, *payer, *amount))
+        self.holds.iter().map(|(job, held)| (*job, held.payer, held.quote.amount()))
+    }
+
+    /// Returns since when each open hold is open, oldest first.
+    pub fn held_since(&self) -> Vec<(Moment, JobId)> {
+        let mut since: Vec<_> = self.holds.iter().map(|(job, held)| (held.at, *job)).collect();
+        since.sort_unstable();
+        since
     }
 
     /// Follows a payout, so that none takes what another one has asked for.
@@ -141,8 +169,10 @@ impl Replay {
         Ok(())
     }
 
-    fn resolve(&mut self, job: JobId, payer: Account, amount: Nanos) -> Result<(), Flaw> {
-        if self.holds.remove(&job) == Some((payer, amount)) { Ok(()) } else { Err(Flaw::NoHold) }
+    fn resolve(&mut self, job: JobId, payer: Account, amount: Nanos) -> Result<Quote, Flaw> {
+        let held =
+            self.holds.remove(&job).filter(|held| held.payer == payer && held.quote.amount() == amount);
+        held.map(|held| held.quote).ok_or(Flaw::NoHold)
     }
 
     fn post(&mut self, entry: &Entry) -> Result<(), Flaw> {
@@ -163,8 +193,11 @@ fn named(entry: &Entry, kind: &str, job: &JobId) -> Result<(), Flaw> {
     if entry.id == format!("{kind}:{job}") { Ok(()) } else { Err(Flaw::Id) }
 }
 
-/// Works a settlement out again from its tokens and its price.
-fn check(settle: &Settle) -> Result<(), Flaw> {
+/// Works a settlement out again from its tokens, its price and its rates.
+fn check(settle: &Settle, quote: Quote) -> Result<(), Flaw> {
+    if settle.prompt_tokens > quote.prompt_tokens() {
+        return Err(Flaw::Prompt);
+    }
     let amounts = [settle.held, settle.discount, settle.charge, settle.fee, settle.held_back];
     if amounts.into_iter().any(Nanos::is_negative) {
         return Err(Flaw::Parts);
@@ -176,16 +209,26 @@ fn check(settle: &Settle) -> Result<(), Flaw> {
     let are_parts = settle.charge <= settle.held
         && settle.fee <= settle.charge
         && settle.held_back <= less(settle.charge, settle.fee);
-    if are_parts { Ok(()) } else { Err(Flaw::Parts) }
+    if !are_parts {
+        return Err(Flaw::Parts);
+    }
+    // Entries of a time before rates were stored say no more.
+    let Some(rates) = settle.rates else { return Ok(()) };
+    if settle.price != settle.ask.scaled(rates.tier) {
+        return Err(Flaw::Price);
+    }
+    let parts = Parts::of(settle.price, settle.prompt_tokens, settle.answer_tokens, rates);
+    let Settle { discount, charge, fee, held_back, .. } = *settle;
+    if parts == Some(Parts { discount, charge, fee, held_back }) { Ok(()) } else { Err(Flaw::Rates) }
 }
 
 #[cfg(test)]
 mod tests {
-    use rekursing_protocol::{AccountId, Moment, PluginId, Price};
+    use rekursing_protocol::{AccountId, PluginId, Price};
 
     use super::*;
     use crate::{
-        ledger::{Book, Quote, Settlement},
+        ledger::{Book, Rates, Settlement},
         tier::Tier,
     };
 
@@ -210,6 +253,7 @@ mod tests {
             price,
             prompt_tokens: 0,
             answer_tokens: 1_000,
+            tier_permille: 1_000,
             fee_permille: 50,
             discount_permille: 10,
             holdback_permille: 500,
@@ -256,6 +300,20 @@ mod tests {
         assert_eq!(changed(|settle| settle.discount = Nanos::ZERO), Flaw::Charge);
         assert_eq!(changed(|settle| settle.fee = Nanos::new(2_000)), Flaw::Parts);
         assert_eq!(changed(|settle| settle.held_back = Nanos::new(951)), Flaw::Parts);
+        assert_eq!(changed(|settle| settle.fee = Nanos::new(41)), Flaw::Rates);
+        assert_eq!(changed(|settle| settle.held_back = Nanos::new(474)), Flaw::Rates);
+        assert_eq!(changed(|settle| settle.ask = Price::new(0, 999)), Flaw::Price);
+        assert_eq!(changed(|settle| settle.prompt_tokens = 1), Flaw::Prompt);
+        let rates = |change: fn(&mut Rates)| changed(|settle| settle.rates.iter_mut().for_each(change));
+        assert_eq!(rates(|rates| rates.tier = 1_500), Flaw::Price);
+        assert_eq!(rates(|rates| rates.fee = 49), Flaw::Rates);
+        assert_eq!(rates(|rates| rates.discount = 9), Flaw::Rates);
+        assert_eq!(rates(|rates| rates.holdback = 400), Flaw::Rates);
+        // One of a time before rates were stored.
+        let mut older = entries();
+        let EntryKind::Settle(settle) = &mut older[2].kind else { panic!() };
+        (settle.rates, settle.fee) = (None, Nanos::new(41));
+        assert!(replay(&older).is_ok());
         assert_eq!(changed(|settle| settle.held = Nanos::new(1)), Flaw::NoHold);
     }
 

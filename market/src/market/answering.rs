@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{FailCode, JobId, Moment, Nanos, Offer, OfferKind, Price};
+use rekursing_protocol::{FailCode, JobId, Moment, Nanos, Offer, OfferKind};
 
 use super::Market;
 use crate::{
@@ -281,7 +281,8 @@ impl Market {
         let (payer, owner) = (job.request.payer.account(), Account::Owner(run.plugin));
         let tier = tier_got(terms, job.request.tier, usage);
         // The page never pays more than it was told.
-        let price = run.ask.scaled(terms.tiers.of(tier).price_permille);
+        let permille = |tier| terms.tiers.of(tier).price_permille;
+        let tier_permille = permille(tier).min(permille(job.request.tier));
         let is_trusted = self.standings.of(run.plugin).is_trusted(terms, now);
         let settlement = Settlement {
             job: job.request.job,
@@ -292,9 +293,10 @@ impl Market {
             tier_asked: job.request.tier,
             tier,
             ask: run.ask,
-            price: Price::new(price.input.min(run.price.input), price.output.min(run.price.output)),
+            price: run.ask.scaled(tier_permille),
             prompt_tokens: charged.prompt_tokens,
             answer_tokens: charged.answer_tokens,
+            tier_permille,
             fee_permille: terms.fee.at(self.volumes.of(now, owner)),
             discount_permille: match job.request.payer {
                 Payer::Page(account) if self.premiums.of(now, account).is_some() => 1_000,

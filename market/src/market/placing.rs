@@ -208,7 +208,6 @@ impl Market {
             session: session.id,
             plugin: session.plugin,
             ask: stock.ask,
-            price: fit.price,
             answer_tokens_max: fit.answer_tokens_max,
             began: false,
         };

@@ -154,6 +154,9 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
     let amount = entry.postings().map(|posting| posting.amount.get()).sum();
     let amount = entry.receipt().map_or(Nanos::new(amount), |receipt| receipt.charge);
     let act = Act { amount: Some(amount), ..Act::of(who, Deed::Correction, &id, reason) };
+    if house.desk.store().is_wrong() {
+        return Err(Problem::book_wrong());
+    }
     if !house.desk.store().is_healthy() {
         return Err(Problem::store_down());
     }

@@ -77,6 +77,13 @@ impl Problem {
     }
 
     /// The store cannot keep what would come of it.
+    pub fn book_wrong() -> Problem {
+        let message = "an audit has found the ledger wrong, so no job is taken and no money moves until the \
+                       operator has looked at it";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "book_wrong", message)
+    }
+
+    /// While the ledger cannot be written.
     pub fn store_down() -> Problem {
         let message = "the ledger cannot be written now, so no job is taken and no money moves";
         Problem {
@@ -177,6 +184,7 @@ impl From<Denial> for Problem {
         match denial {
             Denial::Refused(refusal) => Problem::from(refusal),
             Denial::StoreDown => Problem::store_down(),
+            Denial::BookWrong => Problem::book_wrong(),
         }
     }
 }

@@ -18,6 +18,7 @@ pub(super) async fn health(State(house): State<Arc<House>>) -> impl IntoResponse
     let draining = house.is_draining();
     let status = if store && !draining { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = match (store, draining) {
+        (false, _) if house.desk.store().is_wrong() => "book_wrong",
         (false, _) => "store_unavailable",
         (true, true) => "draining",
         (true, false) => "ok",

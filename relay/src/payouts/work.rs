@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rekursing_market::payout::{self, State};
+use rekursing_market::payout;
 use rekursing_protocol::Moment;
 use rekursing_rails::Method;
 use tokio::task::JoinSet;
@@ -73,12 +73,10 @@ async fn schedule(payouts: Arc<Payouts>) {
 impl Payouts {
     /// Tells the operator's metrics what is under way.
     async fn tell(&self, now: Moment) -> anyhow::Result<()> {
-        let under_way = self.store().payouts_under_way().await?;
-        let count = |state| under_way.iter().filter(|payout| payout.state() == Some(state)).count();
-        let stuck = under_way
-            .iter()
-            .filter(|payout| payout::is_stuck(payout.tries, payout.reached(State::Sent), now));
-        telemetry::payouts_under_way(count(State::Requested), count(State::Sent), stuck.count());
+        let under_way = self.store().payouts_counted().await?;
+        let sent = under_way.iter().filter(|(_, sent)| sent.is_some()).count();
+        let stuck = under_way.iter().filter(|(tries, sent)| payout::is_stuck(*tries, *sent, now));
+        telemetry::payouts_under_way(under_way.len() - sent, sent, stuck.count());
         Ok(())
     }
 }

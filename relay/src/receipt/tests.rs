@@ -33,6 +33,7 @@ fn job() -> Job {
         price: Price::new(150_000, 600_000),
         prompt_tokens: 1_000,
         answer_tokens: 321,
+        tier_permille: 1_000,
         fee_permille: 50,
         discount_permille: 10,
         holdback_permille: 500,

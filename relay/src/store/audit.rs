@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use anyhow::{Context, Result, bail};
 use rekursing_market::ledger::{EntryKind, Replay};
+use rekursing_protocol::{JobId, Moment, Span};
 
 use super::{
     Opening,
@@ -20,8 +21,18 @@ pub struct Audit {
     pub entries: u64,
     /// Holds that wait for their job.
     pub open_holds: usize,
+    /// Since when each of them is open, oldest first.
+    pub held_since: Vec<(Moment, JobId)>,
     /// The first wrong row and the rule that it breaks; `None` when all is well.
     pub wrong: Option<String>,
+}
+
+impl Audit {
+    /// Returns the jobs whose holds have been open for longer than `most`, as of a moment.
+    pub fn overdue(&self, now: Moment, most: Span) -> impl Iterator<Item = JobId> {
+        let is_over = move |(since, _): &&(Moment, JobId)| now.since(*since) > most;
+        self.held_since.iter().take_while(is_over).map(|(_, job)| *job)
+    }
 }
 
 /// Where the ledger ends, or ended once: whoever keeps it elsewhere sees when what was before it is not the
@@ -161,7 +172,8 @@ pub fn audit_to_end(location: &Location, expected: Option<End>) -> Result<(Audit
             wrong = differs(sql, expected)?;
         }
         let Chain { seq, hash } = book.chain;
-        Ok((Audit { entries: seq, open_holds: book.replay.open_holds(), wrong }, End { seq, hash }))
+        let (open_holds, held_since) = (book.replay.open_holds(), book.replay.held_since());
+        Ok((Audit { entries: seq, open_holds, held_since, wrong }, End { seq, hash }))
     })
 }
 
@@ -192,7 +204,8 @@ pub(super) fn open(sql: &mut Sql) -> Result<Opening> {
 /// Looks at everything and stops at the first wrong row.
 pub(super) fn look(sql: &mut Sql) -> Result<Audit> {
     let (book, wrong) = read(sql)?;
-    Ok(Audit { entries: book.chain.seq, open_holds: book.replay.open_holds(), wrong })
+    let (open_holds, held_since) = (book.replay.open_holds(), book.replay.held_since());
+    Ok(Audit { entries: book.chain.seq, open_holds, held_since, wrong })
 }
 
 fn read(sql: &mut Sql) -> Result<(Book, Option<String>)> {
@@ -239,7 +252,7 @@ impl Book {
     fn take(&mut self, row: &super::sql::Row) -> Result<()> {
         let entry = entries::read(row)?;
         let next = self.chain.with(&entry);
-        let (seq, hash) = (row.count(25)?, row.hash(26)?);
+        let (seq, hash) = (row.count(26)?, row.hash(27)?);
         anyhow::ensure!(seq == next.seq, "{}: its number is {seq}, so one before it is missing", entry.id);
         anyhow::ensure!(hash == next.hash, "{}: its hash is not that of the chain", entry.id);
         // The hash is made of what the entry says. What its kind does not use could say anything.

@@ -20,7 +20,7 @@ macro_rules! columns {
     () => {
         "id, at, kind, job, account, counter, amount, note, lease, owner, model, tier_asked, tier, ask_input, \
          ask_output, price_input, price_output, prompt_tokens, answer_tokens, discount, charge, fee, held_back, \
-         release_at, api_key"
+         release_at, api_key, rates"
     };
 }
 pub(super) use columns;
@@ -84,7 +84,7 @@ fn insert(sql: &mut Sql, chain: &mut Chain, entry: &Entry) -> Result<Stored> {
     let known = sql.first(
         concat!("SELECT ", columns!(), ", seq FROM entry WHERE id = ?1"),
         &[entry.id.as_str().into()],
-        |row| Ok((read(row)?, row.count(25)?)),
+        |row| Ok((read(row)?, row.count(26)?)),
     )?;
     Ok(match known {
         Some((known, seq)) if known.kind == entry.kind => Stored::Exists(seq),
@@ -161,6 +161,7 @@ pub(super) fn row(chain: Chain, entry: &Entry) -> Vec<Value> {
         settle.map(|settle| settle.held_back).into(),
         settle.map(|settle| settle.release_at).into(),
         settle.and_then(|settle| settle.api_key).map(|key| key.to_string()).into(),
+        settle.and_then(|settle| settle.rates).map(|rates| rates.to_string()).into(),
         chain.seq.into(),
         chain.hash.as_slice().into(),
     ]
@@ -198,6 +199,7 @@ pub(super) fn read(row: &Row) -> Result<Entry> {
             fee: row.nanos(21)?,
             held_back: row.nanos(22)?,
             release_at: row.moment(23)?,
+            rates: if row.is_null(25)? { None } else { Some(row.parsed(25)?) },
         })),
         cause => EntryKind::Transfer(Transfer {
             cause: cause.parse::<Cause>().with_context(|| format!("an entry of kind {cause:?}"))?,
@@ -260,7 +262,7 @@ pub(super) fn transfers_between(sql: &mut Sql, seen: u64, last: u64) -> Result<V
             ", seq FROM entry WHERE seq > ?1 AND seq <= ?2 AND account = 'outside' ORDER BY seq"
         ),
         &[seen.into(), last.into()],
-        |row| Ok((row.count(25)?, read(row)?)),
+        |row| Ok((row.count(26)?, read(row)?)),
     )
 }
 

@@ -93,6 +93,7 @@ mod tests {
             price,
             prompt_tokens: 0,
             answer_tokens: 1_000,
+            tier_permille: 1_000,
             fee_permille: 0,
             discount_permille: 0,
             holdback_permille: 500,

@@ -210,14 +210,33 @@ impl Store {
         .await
     }
 
-    /// Reads payouts that have not ended, at most 500, oldest first.
+    /// Reads what the counts of payouts that have not ended are made of, of each of them: where it stands, how
+    /// often it was tried in vain, and since when it is sent.
+    pub async fn payouts_counted(&self) -> Result<Vec<(u32, Option<Moment>)>> {
+        self.read(|sql| {
+            let query = concat!(
+                "SELECT p.tries, sent.at FROM payout AS p
+                     JOIN entry AS requested ON requested.id = 'payout_requested:' || p.id
+                     LEFT JOIN entry AS sent ON sent.id = 'payout_sent:' || p.id
+                 WHERE ",
+                under_way!()
+            );
+            sql.list(query, &[], |row| {
+                Ok((u32::try_from(row.count(0)?).unwrap_or(u32::MAX), moment(row, 1)?))
+            })
+        })
+        .await
+    }
+
+    /// Reads payouts that have not ended, at most 500: those that were tried in vain most often first, the
+    /// others oldest first.
     pub async fn payouts_under_way(&self) -> Result<Vec<PayoutRow>> {
         self.read(|sql| {
             let query = concat!(
                 payouts!(),
                 " WHERE ",
                 under_way!(),
-                " AND requested.at IS NOT NULL ORDER BY p.created, p.id LIMIT 500"
+                " AND requested.at IS NOT NULL ORDER BY p.tries DESC, p.created, p.id LIMIT 500"
             );
             sql.list(query, &[], read_payout)
         })

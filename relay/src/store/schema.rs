@@ -428,6 +428,10 @@ CREATE TABLE went_back (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX went_back_payment ON went_back (payment);
 ",
+    "
+-- The rates by which a charge follows from ask and tokens, in thousandths: `tier/fee/discount/holdback`.
+ALTER TABLE entry ADD COLUMN rates TEXT;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

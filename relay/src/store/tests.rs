@@ -49,7 +49,7 @@ fn grant(id: &str, to: Account, nanos: i64) -> Entry {
 
 fn hold(job: JobId, nanos: i64) -> Entry {
     // One nano-dollar per token.
-    let quote = Quote::new(Price::new(0, 1_000), 0, nanos.unsigned_abs()).unwrap();
+    let quote = Quote::new(Price::new(0, 1_000), 10, nanos.unsigned_abs()).unwrap();
     let kind = EntryKind::Hold { job, payer: PAGE, quote };
     Entry { id: format!("hold:{job}"), at: Moment(2), kind }
 }
@@ -75,6 +75,7 @@ fn settle(job: JobId, held: i64) -> Entry {
         fee: Nanos::new(1_000),
         held_back: Nanos::ZERO,
         release_at: Moment(0),
+        rates: None,
     }));
     Entry { id: format!("settle:{job}"), at: Moment(Span::DAY.0 * 3), kind }
 }

@@ -35,6 +35,7 @@ fn settlement(prompt_tokens: u64, answer_tokens: u64) -> Settlement {
         price: Price::new(150_000, 600_000),
         prompt_tokens,
         answer_tokens,
+        tier_permille: 1_000,
         fee_permille: 50,
         discount_permille: 0,
         holdback_permille: 0,
@@ -118,31 +119,45 @@ fn the_third_worked_example_is_what_happens() {
     assert_eq!(dollars("0.000675").checked_sub(settle.charge), Some(dollars("0.00040635")));
 }
 
-#[test]
-fn the_document_shows_the_numbers_that_the_tests_assert() {
+/// Returns the lines of the document from a heading to the next.
+fn section(heading: &str) -> Vec<&'static str> {
     let document = include_str!("../../../../docs/ledger.md");
-    for number in [
-        "0.00045",
-        "4.99955",
-        "0.0003426",
-        "0.00001713",
-        "0.00032547",
-        "0.0001074",
-        "4.9996574",
-        "0.00000156",
-        "0.00000036",
-        "0.000000018",
-        "0.000000342",
-        "0.0000012",
-        "0.000675",
-        "0.00000135",
-        "0.00026865",
-        "0.00001215",
-        "0.0002565",
-        "0.00012825",
-        "0.00040635",
-    ] {
-        assert!(document.contains(number), "{number}");
+    let lines = document.lines().skip_while(|line| *line != heading).skip(1);
+    lines.take_while(|line| !line.starts_with("## ")).collect()
+}
+
+#[test]
+fn the_document_shows_the_rows_that_this_book_makes() {
+    let mut book = granted("5");
+    let mut rows = Vec::new();
+    let mut row = |book: &Book, after: &str| {
+        let cells = balances(book).map(|cell| cell.replace('-', "−")).join(" | ");
+        rows.push(format!("| {after} | {cells} | 0 |"));
+    };
+    row(&book, "grant");
+    let price = Price::new(150_000, 600_000);
+    let hold = book.hold(NOW, JOB, PAGE, Quote::new(price, 1_000, 500).unwrap()).unwrap();
+    row(&book, "hold");
+    let paid = Settlement { ask: price, price, ..settlement(1_000, 321) };
+    let paid = book.settle(NOW, paid).unwrap();
+    row(&book, "settle");
+    let EntryKind::Settle(paid) = paid.kind else { panic!() };
+    let held = hold.postings().next().unwrap().amount;
+    let back = paid.held.checked_sub(paid.charge).unwrap();
+    rows.push(format!("- The hold is (1,000 × 150 + 500 × 600) nano-dollars = {held} USD."));
+    rows.push(format!(
+        "- The charge is (1,000 × 150 + 321 × 600) = 342,600 nano-dollars = {} USD.",
+        paid.charge
+    ));
+    rows.push(format!(
+        "- The fee is 5 % of it = {} USD, and the owner earns the rest, {} USD.",
+        paid.fee,
+        paid.earned()
+    ));
+    rows.push(format!("- The page gets back {held} − {} = {back} USD.", paid.charge));
+    let section = section("## A paid answer");
+    for row in rows {
+        assert!(section.contains(&row.as_str()), "{row}");
     }
 }
 
@@ -327,15 +342,22 @@ fn entries_that_differ_anywhere_have_different_canonical_texts() {
 }
 
 #[test]
-fn a_settlement_without_a_key_keeps_the_text_that_it_had_before_keys_were_named() {
+fn a_settlement_without_a_key_or_rates_keeps_the_text_that_it_had_before_they_were_stored() {
     let mut book = granted("1");
     book.hold(NOW, JOB, PAGE, quote(Nanos::new(1_000))).unwrap();
     let mut settle = book.settle(NOW, settlement(0, 1)).unwrap();
-    let before = settle.canonical();
+    let mut with = |key, rates| {
+        let EntryKind::Settle(paid) = &mut settle.kind else { panic!() };
+        (paid.api_key, paid.rates) = (key, rates);
+        settle.canonical()
+    };
+    let before = with(None, None);
     assert!(before.ends_with("1:0"), "the release of what is held back is last: {before}");
-    let EntryKind::Settle(paid) = &mut settle.kind else { panic!() };
-    paid.api_key = Some(rekursing_protocol::KeyId::from_bits(7));
-    assert_eq!(settle.canonical(), format!("{before}11:rk_00000007"));
+    let key = Some(rekursing_protocol::KeyId::from_bits(7));
+    let rates = "1500/50/5/500".parse().ok();
+    assert_eq!(with(key, None), format!("{before}11:rk_00000007"));
+    assert_eq!(with(None, rates), format!("{before}13:1500/50/5/500"));
+    assert_eq!(with(key, rates), format!("{before}11:rk_0000000713:1500/50/5/500"));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use rekursing_protocol::KeyId;
 use super::*;
 
 on_both! {
+    an_audit_tells_which_money_is_set_aside_for_too_long,
+    from_a_book_that_an_audit_finds_wrong_nobody_is_served,
     an_audit_names_the_first_wrong_row,
     an_audit_finds_an_entry_that_was_changed_behind_our_back,
     an_audit_finds_a_sum_that_is_not_the_entries,
@@ -168,6 +170,37 @@ fn a_long_book_is_audited_to_its_end(place: &Place) {
     tamper(place, "UPDATE entry SET note = 'x' WHERE seq = 11999");
     let wrong = audit(&place.location).unwrap().wrong.unwrap();
     assert!(wrong.starts_with("entry 11999: "), "{wrong}");
+}
+
+fn an_audit_tells_which_money_is_set_aside_for_too_long(place: &Place) {
+    let store = start(place);
+    let [late, done, fresh] = [10, 11, 12].map(JobId::from_bits);
+    store.append(vec![grant("grant:1", PAGE, 1_000_000)]);
+    store.append(vec![hold(late, 50_000), hold(done, 50_000), settle(done, 50_000)]);
+    store.append(vec![Entry { at: Moment(90), ..hold(fresh, 50_000) }]);
+    now(store.flushed());
+    let audit = now(store.audit()).unwrap();
+    assert_eq!(audit.held_since, [(Moment(2), late), (Moment(90), fresh)]);
+    let overdue = |at, most| audit.overdue(Moment(at), Span(most)).collect::<Vec<_>>();
+    assert_eq!(
+        [overdue(102, 100), overdue(103, 100), overdue(191, 100)],
+        [vec![], vec![late], vec![late, fresh]]
+    );
+    assert!(store.is_healthy() && !store.is_wrong(), "late is not wrong");
+    store.stop();
+}
+
+fn from_a_book_that_an_audit_finds_wrong_nobody_is_served(place: &Place) {
+    let store = start(place);
+    store.append(vec![grant("grant:1", PAGE, 100)]);
+    now(store.flushed());
+    assert_eq!((now(store.audit()).unwrap().wrong, store.is_healthy()), (None, true));
+    Sql::connect(&place.location).unwrap().batch("UPDATE posted SET credit = credit + 1").unwrap();
+    assert!(now(store.audit()).unwrap().wrong.is_some());
+    store.append(vec![grant("grant:2", PAGE, 100)]);
+    now(store.flushed());
+    assert!(store.is_wrong() && !store.is_healthy(), "whatever is written since");
+    store.stop();
 }
 
 /// While one has the book in view, entries are stored and read.

@@ -33,6 +33,7 @@ fn released() -> (Book, Vec<Entry>) {
         price: PRICE,
         prompt_tokens: 0,
         answer_tokens: 100,
+        tier_permille: 1_000,
         fee_permille: 50,
         discount_permille: 0,
         holdback_permille: 500,

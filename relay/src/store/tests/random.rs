@@ -159,6 +159,7 @@ impl Random {
             price: PRICE,
             prompt_tokens: 0,
             answer_tokens: tokens.min(most),
+            tier_permille: 1_000,
             fee_permille: 50,
             discount_permille: u64::from(model % 7) * 10,
             holdback_permille: u64::from(model % 2) * 500,

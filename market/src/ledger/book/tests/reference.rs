@@ -203,7 +203,8 @@ impl Twin {
         let number = if self.below(8) == 0 { self.recent() } else { self.now };
         let payer = ACCOUNTS[usize::try_from(self.below(3)).unwrap()];
         let payer = if self.below(4) == 0 { Account::Free } else { payer };
-        let (price, prompt, answer) = (self.price(), self.below(3_000), self.below(3_000));
+        // No settlement is for more of a prompt than its hold.
+        let (price, prompt, answer) = (self.price(), 3_000, self.below(3_000));
         let Some(quote) = Quote::new(price, prompt, answer) else { panic!("small numbers fit") };
         let amount = cost(price, prompt, answer);
         let made = self.book.hold(Moment(self.now), job(number), payer, quote);
@@ -243,6 +244,7 @@ impl Twin {
             price,
             prompt_tokens: prompt,
             answer_tokens: answer,
+            tier_permille: 1_000,
             fee_permille: fee,
             discount_permille: discount,
             holdback_permille: back,
