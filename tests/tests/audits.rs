@@ -90,7 +90,8 @@ audit_ms = 100
     for number in 0..16 {
         let page = page.clone();
         asking.spawn(async move {
-            let asked = page.post("/api/llm/inference", &ask("go"));
+            let question = ask("go");
+            let asked = page.post("/api/llm/inference", &question);
             // Every fourth page leaves before it has an answer.
             let patience = Duration::from_millis(if number % 4 == 0 { 100 } else { 30_000 });
             tokio::time::timeout(patience, asked).await.ok().transpose()
