@@ -29,7 +29,7 @@ export class Turn {
 
   /** Takes one event of the answer. */
   take(event) {
-    if (event.name === 'start') this.#start(event);
+    if (event.name === 'start' || event.name === 'continued') this.#start(event);
     if (event.name === 'token') this.#add(event.text);
     if (event.name === 'chunk') event.choices?.forEach(({ delta }) => delta && this.#delta(delta));
     if (event.name === 'ad') this.sponsored = sponsor(event);

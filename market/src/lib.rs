@@ -5,7 +5,9 @@
 //! random source, JSON or HTTP; randomness is a seed that the shell passes in.
 
 pub mod ads;
+mod blame;
 mod breaker;
+mod continuation;
 mod demand;
 pub mod effect;
 pub mod free;
@@ -34,6 +36,7 @@ pub mod view;
 mod visitors;
 mod volume;
 
+pub use continuation::{BrokenOff, continuation};
 pub use effect::{Assignment, CloseReason, Effect, End};
 pub use holdback::Patronage;
 pub use ledger::{Account, Book, Entry, EntryKind};

@@ -205,9 +205,13 @@ impl Market {
         }
         let visit = match request.payer {
             Payer::Page(_) => None,
+            // It is a part of an answer that counts already.
+            Payer::Free { .. } if request.is_continuation() => None,
             Payer::Free { visitor } => Some(self.visitors.take(&self.terms, now, visitor)?),
         };
-        self.demand.asked(now, &request);
+        if !request.is_continuation() {
+            self.demand.asked(now, &request);
+        }
         self.numbers += 1;
         let job = Job {
             number: self.numbers,
@@ -217,7 +221,7 @@ impl Market {
             held: None,
             lease: 0,
             retries: 0,
-            excluded: Vec::new(),
+            excluded: request.left_by.clone(),
             suspects: Vec::new(),
             doubted: false,
             state: State::Unplaced,

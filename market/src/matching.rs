@@ -104,6 +104,7 @@ pub(crate) fn fit(
     let visitor = request.payer.visitor();
     keep(visitor.is_none() || visitor != session.network, Miss::OwnPlugin)?;
     keep(!need.excluded.contains(&session.plugin), Miss::Failed)?;
+    keep(offer.continues || !request.is_continuation(), Miss::Failed)?;
     let trusted = session.reliability.success(terms, now) * 1_000.0 >= whole(terms.trust_permille_min);
     keep(trusted, Miss::Trust)?;
     let tokens = need.free_tokens_expected.min(answer_tokens_max);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{AccountId, JobId, Nanos, OfferKind, Price};
+use rekursing_protocol::{AccountId, JobId, Nanos, OfferKind, PluginId, Price};
 
 use crate::{ledger::Account, purse::Spender, tier::Tier};
 
@@ -82,4 +82,13 @@ pub struct Request {
     pub ad_expected: Nanos,
     /// Whether the answer is streamed.
     pub stream: bool,
+    /// The plugins that have left an answer with which this one goes on; empty for an answer of its own.
+    pub left_by: Vec<PluginId>,
+}
+
+impl Request {
+    /// Tells whether it goes on with an answer that was left.
+    pub const fn is_continuation(&self) -> bool {
+        !self.left_by.is_empty()
+    }
 }

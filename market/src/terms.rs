@@ -76,6 +76,8 @@ pub struct Terms {
 
     /// Attempts at a job after the first one failed before its first piece.
     pub retries_max: u32,
+    /// How often another provider goes on with an answer that its owner has left.
+    pub continuations_max: usize,
     /// Jobs that may wait for a slot, over all models.
     pub queue_max: usize,
     /// Longest time from a job's submission to its last assignment to a session.
@@ -161,6 +163,7 @@ impl Default for Terms {
             free_answers_prior: 20,
             free_answers_window: 20_000,
             retries_max: 2,
+            continuations_max: 2,
             queue_max: 1_000,
             queue_wait: Span::secs(30),
             suspect_after: Span::secs(25),

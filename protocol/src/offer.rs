@@ -46,6 +46,10 @@ pub struct Offer {
     /// Whether the model was trained to call tools.
     #[serde(default)]
     pub tools: bool,
+    /// Whether a last message of the assistant is gone on with instead of being answered, so that an answer which
+    /// another provider has begun can be ended here.
+    #[serde(default)]
+    pub continues: bool,
     /// The owner's price, or the relay's default ask when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Pricing>,
@@ -112,6 +116,7 @@ mod tests {
             loaded: true,
             vision: false,
             tools: false,
+            continues: false,
             price: None,
         };
         assert_eq!(offer.check(), Ok(()));

@@ -164,6 +164,7 @@ impl Ask {
             needs_vision: prompt.images > 0,
             ad_expected: Nanos::ZERO,
             stream: own.stream.unwrap_or(false) && call != Call::Embedding,
+            left_by: Vec::new(),
         };
         Ok(Ask { include_usage, call, fields, tokenizer, request })
     }

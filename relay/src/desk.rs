@@ -49,6 +49,8 @@ struct Shared {
     market: Mutex<Market>,
     terms: Terms,
     streams: DashMap<JobId, Arc<Stream>>,
+    /// The jobs that go on with answers which their pages know by an earlier job.
+    followers: DashMap<JobId, JobId>,
     sessions: DashMap<SessionId, Seat>,
     store: Store,
     clock: Clock,
@@ -88,6 +90,7 @@ impl Desk {
             terms: market.terms().clone(),
             market: Mutex::new(market),
             streams: DashMap::new(),
+            followers: DashMap::new(),
             sessions: DashMap::new(),
             store,
             clock,
@@ -162,6 +165,7 @@ impl Desk {
     /// charge for what was delivered. A limited key has the jobs that were asked with it and with those made
     /// with it. `false` when the payer has no such job.
     pub fn cancel_by_id(&self, job: JobId, payer: Payer, spender: Option<&Spender>) -> bool {
+        let job = self.shared.followers.get(&job).map_or(job, |follower| *follower);
         let Some(stream) = self.stream(job).filter(|stream| stream.work.payer == payer) else { return false };
         let limited = spender.filter(|spender| !spender.is_unlimited());
         if limited.is_some_and(|own| !self.shared.market.lock().is_asked_with(job, own.key)) {
@@ -170,6 +174,16 @@ impl Desk {
         self.cancel(&stream);
         self.shared.store.then(move || stream.failed(FailCode::Cancelled, String::new()));
         true
+    }
+
+    /// Notes that an answer, which its page knows by the job `first`, goes on as another job.
+    pub fn follow(&self, first: JobId, job: JobId) {
+        self.shared.followers.insert(first, job);
+    }
+
+    /// Notes that nobody reads an answer any more that may have gone on.
+    pub fn unfollow(&self, first: JobId) {
+        self.shared.followers.remove(&first);
     }
 
     /// Ends a job whose vectors are longer than so many bytes. That is nobody's failure, and not charged.

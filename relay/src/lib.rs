@@ -10,6 +10,7 @@ pub mod ask;
 pub mod chance;
 pub mod clock;
 pub mod config;
+pub mod continuation;
 pub mod crowds;
 pub mod csv;
 pub mod delivery;

@@ -1,10 +1,11 @@
 //! The page's end of a stream. Whoever drops it before the end cancels the job.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -13,10 +14,11 @@ use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep};
 
 use crate::{
+    continuation::{Continuation, Part},
     desk::Desk,
     http::once::Fruitless,
     sse::Encoder,
-    stream::{Batch, Ending, Stream},
+    stream::{Batch, Ending, Piece, Stream},
 };
 
 /// Silence after which a comment is sent, so that no proxy takes the stream for dead.
@@ -29,12 +31,23 @@ pub struct Reader {
     stream: Arc<Stream>,
     waiting: Option<Batch>,
     ended: bool,
+    /// What it takes to go on with the answer when its owner leaves.
+    continuation: Option<Box<Continuation>>,
+    /// How the latest part broke off, behind what the page has just taken of it.
+    broke: Option<Ending>,
+    /// Parts that the answer has left behind, of which the page has not been told.
+    parts: Vec<Part>,
 }
 
 impl Reader {
     /// Takes the page's end.
-    pub fn new(desk: Desk, stream: Arc<Stream>) -> Reader {
-        Reader { desk, stream, waiting: None, ended: false }
+    pub fn new(desk: Desk, stream: Arc<Stream>, continuation: Option<Box<Continuation>>) -> Reader {
+        Reader { desk, stream, waiting: None, ended: false, continuation, broke: None, parts: Vec::new() }
+    }
+
+    /// Takes the parts that the answer has left behind, in front of the batch that was taken last.
+    fn take_parts(&mut self) -> Vec<Part> {
+        std::mem::take(&mut self.parts)
     }
 
     /// Waits until there is something to take, and leaves it there. Returns the refusal's ending if
@@ -69,15 +82,53 @@ impl Reader {
         if let Some(batch) = self.waiting.take() {
             return Poll::Ready(batch);
         }
-        self.stream.poll_take(context, self.desk.now()).map(|batch| {
-            self.ended |= batch.ending.is_some();
-            batch
-        })
+        loop {
+            if let Some(broke) = self.broke.take()
+                && let Err(ending) = self.go_on(broke)
+            {
+                return Poll::Ready(self.noted(VecDeque::new(), Some(*ending)));
+            }
+            let Batch { pieces, ending } = ready!(self.stream.poll_take(context, self.desk.now()));
+            let Some(continuation) = &mut self.continuation else {
+                return Poll::Ready(self.noted(pieces, ending));
+            };
+            if let Some(Ending::Refused(refusal)) = &ending
+                && let Some(ending) = continuation.ended(refusal)
+            {
+                return Poll::Ready(self.noted(pieces, Some(ending)));
+            }
+            self.parts.extend(continuation.begun(&self.stream));
+            let ending = match ending {
+                Some(broke @ Ending::Failed { receipt: Some(_), .. }) => {
+                    self.broke = Some(broke);
+                    None
+                }
+                ending => ending,
+            };
+            if self.broke.is_none() || !pieces.is_empty() {
+                return Poll::Ready(self.noted(pieces, ending));
+            }
+        }
+    }
+
+    /// Reads on with whoever goes on with the answer, or returns how it ends.
+    fn go_on(&mut self, broke: Ending) -> Result<(), Box<Ending>> {
+        let Some(continuation) = &mut self.continuation else { return Err(Box::new(broke)) };
+        self.stream = continuation.go_on(&self.desk, &self.stream, broke)?;
+        Ok(())
+    }
+
+    fn noted(&mut self, pieces: VecDeque<Piece>, ending: Option<Ending>) -> Batch {
+        self.ended |= ending.is_some();
+        Batch { pieces, ending }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        if let Some(first) = self.continuation.as_ref().and_then(|continuation| continuation.gone_on()) {
+            self.desk.unfollow(first);
+        }
         if !self.ended {
             self.desk.cancel(&self.stream);
         }
@@ -137,8 +188,11 @@ impl Body for Events {
                 {
                     this.encoder.assigned(&assignment, &this.reader.desk);
                 }
+                for part in this.reader.take_parts() {
+                    this.encoder.goes_on(&part, &this.reader.desk);
+                }
                 this.done = batch.ending.is_some();
-                if batch.ending.as_ref().is_some_and(Ending::is_fruitless) {
+                if batch.ending.as_ref().is_some_and(Ending::is_fruitless) && !this.encoder.is_charged() {
                     this.fruitless.note();
                 }
                 this.spoke = this.silence.deadline() - COMMENT_AFTER;

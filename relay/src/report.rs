@@ -1,9 +1,9 @@
 //! What a page is told about its job beside the answer itself.
 
-use rekursing_protocol::{JobId, Moment, earnings::Receipt};
+use rekursing_protocol::{JobId, Moment, Nanos, earnings::Receipt};
 use serde_json::{Value, json};
 
-use crate::{ask::Dialect, http::Problem, stream::Finish};
+use crate::{ask::Dialect, continuation::Part, http::Problem, stream::Finish};
 
 /// The facts of one job, as they become known.
 #[derive(Debug)]
@@ -15,6 +15,10 @@ pub struct Report {
     model: String,
     provider: Value,
     ad: Value,
+    /// The jobs that the answer was, beginning with the one by which the page knows it.
+    jobs: Vec<JobId>,
+    /// What the parts before the last have cost, and their tokens of prompt and answer.
+    before: (Nanos, u64, u64),
     receipt: Option<Receipt>,
     first_token_ms: Option<u64>,
     tokens_per_second: Option<f64>,
@@ -31,6 +35,8 @@ impl Report {
             model: String::new(),
             provider: Value::Null,
             ad: Value::Null,
+            jobs: vec![job],
+            before: (Nanos::ZERO, 0, 0),
             receipt: None,
             first_token_ms: None,
             tokens_per_second: None,
@@ -50,6 +56,20 @@ impl Report {
     /// Notes what a broken answer was charged.
     pub fn charged(&mut self, receipt: &Receipt) {
         self.receipt = Some(receipt.clone());
+    }
+
+    /// Notes that a part of the answer is over, and as which job it goes on.
+    pub fn goes_on(&mut self, part: &Part) {
+        let (cost, prompt, answer) = self.before;
+        let Receipt { charge, prompt_tokens, answer_tokens, .. } = part.receipt;
+        let cost = cost.checked_add(charge).unwrap_or(Nanos::MAX);
+        self.before = (cost, prompt + prompt_tokens, answer + answer_tokens);
+        self.jobs.push(part.next.job);
+    }
+
+    /// Tells whether parts of the answer are over.
+    pub fn has_parts(&self) -> bool {
+        self.jobs.len() > 1
     }
 
     /// Notes the end.
@@ -92,7 +112,7 @@ impl Report {
 
     /// Returns what `/v1` adds to its last chunk.
     pub fn extension(&self) -> Value {
-        json!({
+        self.with_jobs(json!({
             "jobId": self.job,
             "tier": self.tier,
             "provider": self.provider,
@@ -100,7 +120,7 @@ impl Report {
             "ad": self.ad,
             "tokensPerSecond": self.tokens_per_second,
             "firstTokenMs": self.first_token_ms,
-        })
+        }))
     }
 
     /// Returns the usage in OpenAI's words.
@@ -111,12 +131,14 @@ impl Report {
 
     /// Returns the event `start`.
     pub fn start(&self) -> Value {
-        json!({"jobId": self.job, "model": self.model, "tier": self.tier, "provider": self.provider})
+        self.with_jobs(
+            json!({"jobId": self.job, "model": self.model, "tier": self.tier, "provider": self.provider}),
+        )
     }
 
     /// Returns the event `done`.
     pub fn done(&self, reason: &str) -> Value {
-        json!({
+        self.with_jobs(json!({
             "jobId": self.job,
             "tier": self.tier,
             "usage": self.own_usage(),
@@ -124,18 +146,18 @@ impl Report {
             "tokensPerSecond": self.tokens_per_second,
             "firstTokenMs": self.first_token_ms,
             "finishReason": if reason.is_empty() { "stop" } else { reason },
-        })
+        }))
     }
 
     /// Returns the event `error`.
     pub fn error(&self, problem: &Problem) -> Value {
-        json!({
+        self.with_jobs(json!({
             "jobId": self.job,
             "code": problem.code,
             "message": problem.message,
             "usage": self.own_usage(),
             "cost": self.cost(),
-        })
+        }))
     }
 
     /// Returns the whole answer of `/api/llm/inference`.
@@ -161,11 +183,22 @@ impl Report {
         json!({"promptTokens": prompt, "completionTokens": answer, "totalTokens": prompt + answer})
     }
 
+    /// Adds the jobs of an answer that more than one provider has made.
+    fn with_jobs(&self, mut told: Value) -> Value {
+        if self.has_parts() {
+            told["jobs"] = json!(self.jobs);
+        }
+        told
+    }
+
     fn tokens(&self) -> (u64, u64) {
-        self.receipt.as_ref().map_or((0, 0), |receipt| (receipt.prompt_tokens, receipt.answer_tokens))
+        let (_, prompt, answer) = self.before;
+        let last = self.receipt.as_ref().map_or((0, 0), |last| (last.prompt_tokens, last.answer_tokens));
+        (prompt + last.0, answer + last.1)
     }
 
     fn cost(&self) -> String {
-        self.receipt.as_ref().map(|receipt| receipt.charge).unwrap_or_default().to_string()
+        let last = self.receipt.as_ref().map(|receipt| receipt.charge).unwrap_or_default();
+        self.before.0.checked_add(last).unwrap_or(Nanos::MAX).to_string()
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     ads::Placing,
     ask::Dialect,
+    continuation::Part,
     desk::Desk,
     http::{Problem, provider},
     report::Report,
@@ -26,6 +27,8 @@ pub struct Encoder {
     /// Everything of a chunk before its `choices`.
     head: String,
     opened: bool,
+    /// Whether somebody else goes on, of which the page has not been told.
+    turned: bool,
     report: Report,
     ad: Placing,
 }
@@ -34,7 +37,7 @@ impl Encoder {
     /// Makes an encoder for a job.
     pub fn new(dialect: Dialect, include_usage: bool, report: Report) -> Encoder {
         let (id, ad) = (report.id(dialect), Placing::none());
-        Encoder { dialect, include_usage, id, head: String::new(), opened: false, report, ad }
+        Encoder { dialect, include_usage, id, head: String::new(), opened: false, turned: false, report, ad }
     }
 
     /// Takes an ad that is to stand beside the answer, once it is there.
@@ -48,6 +51,19 @@ impl Encoder {
         let model = &assignment.offer.model;
         self.report.named(model, assignment.tier.name(), provider::view(desk, assignment));
         self.begin(model);
+    }
+
+    /// Notes that a part of the answer is over and somebody else goes on. The next piece is written in that
+    /// provider's name.
+    pub fn goes_on(&mut self, part: &Part, desk: &Desk) {
+        self.report.goes_on(part);
+        self.assigned(&part.next, desk);
+        self.turned = true;
+    }
+
+    /// Tells whether an earlier part of the answer was charged.
+    pub fn is_charged(&self) -> bool {
+        self.report.has_parts()
     }
 
     /// Writes everything of a chunk before its `choices`, once.
@@ -70,6 +86,9 @@ impl Encoder {
     /// Writes a batch.
     pub fn batch(&mut self, batch: Batch) -> Bytes {
         let mut out = BytesMut::with_capacity(256 * (batch.pieces.len() + 1));
+        if std::mem::take(&mut self.turned) && self.dialect == Dialect::Inference {
+            event(&mut out, "continued", &self.report.start());
+        }
         for piece in &batch.pieces {
             self.open(&mut out);
             match piece {

@@ -142,6 +142,21 @@ struct State {
     untaken_since: Option<Moment>,
 }
 
+/// What a part of an answer has said, for whoever goes on with it.
+#[derive(Debug)]
+pub struct Told {
+    /// The text.
+    pub text: String,
+    /// Who said it.
+    pub assignment: Assignment,
+    /// The prompt's tokens as this model has them.
+    pub prompt_tokens: u64,
+    /// With what they were counted.
+    pub tokenizer: Tokenizer,
+    /// The text's tokens.
+    pub answer_tokens: u64,
+}
+
 /// A stuck job, as the watchdog sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stuck {
@@ -188,6 +203,7 @@ impl Stream {
         state.pieces.clear();
         state.untaken_since = None;
         let mut attempt = Attempt::new(assignment, outbox, self.window, now);
+        attempt.told = self.work.may_go_on().then(String::new);
         if attempt.tokenizer == self.work.tokenizer {
             attempt.prompt_tokens = Some(self.work.prompt_tokens);
         }
@@ -267,6 +283,7 @@ impl Stream {
             return Ok(false);
         }
         attempt.count(now, |counter| counter.push(text));
+        attempt.tell(text);
         let first = attempt.arrived(now);
         match state.pieces.back_mut() {
             Some(Piece::Text(waiting)) => waiting.push_str(text),
@@ -297,6 +314,8 @@ impl Stream {
             Cow::Owned(shown) => RawValue::from_string(shown).map_err(|_| Fault::WrongKind)?,
         };
         attempt.count(now, |counter| answer::count_choices(piece.get(), self.form, counter));
+        // Nobody could go on behind it in words.
+        attempt.told = None;
         let first = attempt.arrived(now);
         if state.pieces.len() >= (self.window / WINDOW_BYTES_PER_PIECE) as usize {
             return Err(Fault::OverCredit);
@@ -366,12 +385,26 @@ impl Stream {
         Usage {
             prompt_tokens: attempt.prompt_tokens.unwrap_or(self.work.prompt_tokens),
             answer_tokens: attempt.counter.total(),
-            claimed_prompt: attempt.claimed.0,
+            // A server counts what was said before as prompt.
+            claimed_prompt: attempt.claimed.0.filter(|_| !self.work.goes_on),
             claimed_answer: attempt.claimed.1,
             first_token,
             generation,
             stalled: attempt.stalled,
         }
+    }
+
+    /// Returns what the answer has said; `None` where it said more than text, or too much to be kept.
+    pub fn told(&self) -> Option<Told> {
+        let mut state = self.state.lock();
+        let attempt = state.attempt.as_mut()?;
+        Some(Told {
+            text: attempt.told.take()?,
+            assignment: attempt.assignment.clone(),
+            prompt_tokens: attempt.prompt_tokens.unwrap_or(self.work.prompt_tokens),
+            tokenizer: attempt.tokenizer,
+            answer_tokens: attempt.counter.total(),
+        })
     }
 
     /// Notes what was charged; the end follows.

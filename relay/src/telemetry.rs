@@ -13,6 +13,10 @@ const COUNTERS: &[(&str, &str)] = &[
     ("rekursing_ads_total", "Ads that were sent, seen and clicked."),
     ("rekursing_answers_without_ad_total", "Free answers beside which no ad was placed, by why."),
     ("rekursing_bad_frames_total", "Frames of plugins that broke the rules of the link, by why."),
+    (
+        "rekursing_answers_gone_on_total",
+        "Answers that went on with another provider, by why the earlier left.",
+    ),
     ("rekursing_charged_nanodollars_total", "What pages were charged, in nano-dollars."),
     ("rekursing_fees_nanodollars_total", "The platform's part of it, in nano-dollars."),
     ("rekursing_job_retries_total", "Attempts at jobs behind the first."),
@@ -107,6 +111,11 @@ pub fn disagreed(discrepancy: &Discrepancy) {
 /// Counts a refusal.
 pub fn refused(code: &'static str) {
     counter!("rekursing_jobs_refused_total", "code" => code).increment(1);
+}
+
+/// Counts an answer that goes on with another provider.
+pub fn gone_on(code: FailCode) {
+    counter!("rekursing_answers_gone_on_total", "code" => name(code)).increment(1);
 }
 
 /// Counts an answer that broke off.
@@ -228,6 +237,7 @@ mod tests {
             settled(&receipt, true, true);
             refused("no_provider");
             failed(FailCode::Cut);
+            gone_on(FailCode::Cut);
             bad_frame("a frame does not parse");
             ad("seen", Nanos::new(1));
             no_ad("sensitive");

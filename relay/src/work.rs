@@ -7,6 +7,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{ask::prompt, tokens::Tokenizer};
 
+/// Longest request, in bytes, whose answer another provider may go on with.
+const GOES_ON_BYTES_MAX: usize = 1 << 20;
+
 /// What the plugin is asked to do.
 #[derive(Debug)]
 pub struct Work {
@@ -22,6 +25,8 @@ pub struct Work {
     pub tokenizer: Tokenizer,
     /// Who pays, and alone may cancel.
     pub payer: Payer,
+    /// Whether the last message is what another provider has said of the answer, which goes on behind it.
+    pub goes_on: bool,
     /// The request's part of the memory for requests; given back with the stream.
     pub room: Option<OwnedSemaphorePermit>,
 }
@@ -40,6 +45,22 @@ impl Work {
     /// within a text the name would stand between escaped quotes.
     pub fn has_tools(&self) -> bool {
         self.fields.contains("\"tools\":")
+    }
+
+    /// Tells whether another provider could go on with the answer: it is a chat's plain text, and not so long a
+    /// request that to write it again takes long. Like [`Work::has_tools`] it may err on the side of no.
+    pub fn may_go_on(&self) -> bool {
+        let has = |name: &str| self.fields.contains(name);
+        self.call == Call::Chat
+            && self.streamed
+            && self.fields.len() <= GOES_ON_BYTES_MAX
+            && !["\"tools\":", "\"response_format\":", "\"logprobs\":"].into_iter().any(has)
+    }
+
+    /// Returns the fields with what has been said of the answer as the last message. `None` where the page's own
+    /// last message is the assistant's: that is no question, and two such messages in a row are none either.
+    pub fn fields_behind(&self, told: &str) -> Option<String> {
+        prompt::behind(&self.fields, told)
     }
 
     /// Returns the request's object with the limit of tokens that the hold covers; 0 for none.

@@ -24,6 +24,7 @@ fn offer(model: &str) -> Offer {
         loaded: true,
         vision: false,
         tools: false,
+        continues: false,
         price: None,
     }
 }
@@ -57,6 +58,7 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         needs_vision: false,
         ad_expected: Nanos::ZERO,
         stream: true,
+        left_by: Vec::new(),
     };
     let fields = String::new();
     let work = Work {
@@ -66,6 +68,7 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         prompt_tokens: 5,
         tokenizer: Tokenizer::Rule,
         payer,
+        goes_on: false,
         room: None,
     };
     let stream = Stream::new(job, work, 1_000);

@@ -98,6 +98,8 @@ pub struct Settlement {
     pub charge: Nanos,
     /// The platform's part of it.
     pub fee: Nanos,
+    /// Prompt tokens charged.
+    pub prompt_tokens: u64,
     /// Answer tokens charged.
     pub answer_tokens: u64,
 }
@@ -135,12 +137,14 @@ impl Ledger {
     /// # Errors
     /// Fails when the database cannot be read.
     pub fn settlements(&self) -> Result<Vec<Settlement>> {
-        let sql = "SELECT job, charge, fee, answer_tokens FROM entry WHERE kind = 'settle' ORDER BY seq";
+        let sql = "SELECT job, charge, fee, prompt_tokens, answer_tokens FROM entry \
+                   WHERE kind = 'settle' ORDER BY seq";
         let settlement = |row: Vec<String>| -> Result<Settlement> {
-            let [job, charge, fee, answer_tokens]: [String; 4] =
-                row.try_into().ok().context("four columns")?;
+            let [job, charge, fee, prompt_tokens, answer_tokens]: [String; 5] =
+                row.try_into().ok().context("five columns")?;
             let (charge, fee) = (Nanos::new(charge.parse()?), Nanos::new(fee.parse()?));
-            Ok(Settlement { job, charge, fee, answer_tokens: answer_tokens.parse()? })
+            let (prompt_tokens, answer_tokens) = (prompt_tokens.parse()?, answer_tokens.parse()?);
+            Ok(Settlement { job, charge, fee, prompt_tokens, answer_tokens })
         };
         self.rows(sql)?.into_iter().map(settlement).collect()
     }

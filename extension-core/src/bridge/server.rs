@@ -219,6 +219,7 @@ fn bare_offer(name: &str) -> Offer {
         loaded: true,
         vision: false,
         tools: false,
+        continues: false,
         price: None,
     }
 }

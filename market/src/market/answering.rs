@@ -6,6 +6,7 @@ use rekursing_protocol::{FailCode, JobId, Moment, Nanos, Offer, OfferKind};
 
 use super::Market;
 use crate::{
+    blame::{Blame, blame},
     effect::{Effect, End},
     holdback::{Patronage, release_at},
     job::{Job, Run, State},
@@ -16,41 +17,6 @@ use crate::{
     request::Payer,
     session::rest_until,
 };
-
-/// Whose fault a failure is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Blame {
-    /// The page's: no other session would do better, and nobody's record suffers.
-    Page,
-    /// Nobody's: the session cannot take it at this moment and is left alone for a while.
-    NotNow,
-    /// Nobody's, and another session may do better.
-    Nobody,
-    /// The owner's side if another session can answer the same job, else nobody's: a page can word a
-    /// request so that every server fails on it, and must not be able to park providers with that.
-    Unproven,
-    /// The owner's side.
-    Owner,
-}
-
-const fn blame(code: FailCode, began: bool) -> Blame {
-    match code {
-        FailCode::BadRequest | FailCode::ContextOverflow | FailCode::TooLarge => Blame::Page,
-        FailCode::Busy | FailCode::Paused | FailCode::ModelLoading => Blame::NotNow,
-        // The shell's own cancellations end by `cancel`: who says so unasked has dropped the job.
-        FailCode::Refused | FailCode::Cancelled => Blame::Nobody,
-        FailCode::ServerError | FailCode::Empty => Blame::Unproven,
-        // A request can be made to end so before the first piece.
-        FailCode::Malformed | FailCode::Cut | FailCode::Stalled if !began => Blame::Unproven,
-        FailCode::ModelMissing
-        | FailCode::ModelCrashed
-        | FailCode::Unreachable
-        | FailCode::Unauthorized
-        | FailCode::Malformed
-        | FailCode::Cut
-        | FailCode::Stalled => Blame::Owner,
-    }
-}
 
 impl Market {
     /// The first piece of the answer came, so no other session can take over. Returns false when the
@@ -157,7 +123,13 @@ impl Market {
         usage: &Usage,
     ) {
         self.tally.failed += 1;
-        self.charge_or_forgive(now, job, run, usage, false);
+        let mut usage = *usage;
+        // Whoever leaves an answer in its middle is paid for what the page can read of it. The prompt is paid to
+        // the one who ends it. A relay that goes away has the owner leave.
+        if blame(code, true) == Blame::Owner && !self.is_draining && job.request.stream {
+            (usage.prompt_tokens, usage.claimed_prompt) = (0, None);
+        }
+        self.charge_or_forgive(now, job, run, &usage, false);
         self.effects.push(Effect::Ended { job: job.request.job, end: End::Failed { code, detail } });
     }
 

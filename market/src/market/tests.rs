@@ -3,6 +3,7 @@
 mod asks;
 mod attendance;
 mod budgets;
+mod continuing;
 mod failover;
 pub(crate) mod fixture;
 mod free;

@@ -196,6 +196,7 @@ async fn a_paid_answer_has_no_ad_and_a_free_one_has_it_once() {
             prompt_tokens: 5,
             tokenizer: crate::tokens::Tokenizer::Rule,
             payer,
+            goes_on: false,
             room: None,
         };
         let stream = Stream::new(JobId::from_bits(1), work, 1_000);

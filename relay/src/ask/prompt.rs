@@ -1,6 +1,6 @@
 //! Prompts: their tokens and images, by the relay's count.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use rekursing_protocol::frame::Call;
 use serde::Deserialize;
@@ -160,6 +160,25 @@ pub(crate) fn recount(call: Call, fields: &str, tokenizer: Tokenizer) -> Option<
     let mut prompt = prompt.ok()?;
     prompt.beside(fields);
     Some(prompt.tokens)
+}
+
+/// Puts what an assistant has said behind the messages of a chat's fields, `"name":value,…`. `None` when they are
+/// not what [`super::Ask::read`] has made, or when the assistant has the last word already.
+pub(crate) fn behind(fields: &str, told: &str) -> Option<String> {
+    let json = format!("{{{fields}}}");
+    let all: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(&json).ok()?;
+    let messages = all.get("messages")?.get();
+    let said: Vec<Message<'_>> = serde_json::from_str(messages).ok()?;
+    if said.last()?.role == "assistant" {
+        return None;
+    }
+    let open = messages.trim_end().strip_suffix(']')?;
+    let told = serde_json::to_string(told).ok()?;
+    let mut behind = format!("\"messages\":{open},{{\"role\":\"assistant\",\"content\":{told}}}]");
+    for (name, value) in all.iter().filter(|(name, _)| *name != "messages") {
+        behind.push_str(&format!(",{}:{}", serde_json::to_string(name).ok()?, value.get()));
+    }
+    Some(behind)
 }
 
 /// Bytes around a message, and around all of them, that belong to the JSON and not to the prompt.

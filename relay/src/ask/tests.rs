@@ -158,3 +158,23 @@ fn a_prompt_is_counted_again_as_it_was_counted_first() {
     }
     assert_eq!(prompt::recount(Call::Chat, "\"input\":\"x\"", Tokenizer::Rule), None);
 }
+
+#[test]
+fn what_was_said_stands_behind_the_pages_messages_and_nothing_else_changes() {
+    let fields = r#""temperature":0,"messages":[{"role":"user","content":"Which \"moon\"?"}],"seed":7"#;
+    let behind = prompt::behind(fields, "It is\n\"Titan").unwrap();
+    let json: serde_json::Value = serde_json::from_str(&format!("{{{behind}}}")).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "temperature": 0, "seed": 7,
+            "messages": [
+                {"role": "user", "content": "Which \"moon\"?"},
+                {"role": "assistant", "content": "It is\n\"Titan"},
+            ],
+        })
+    );
+    let answered = r#""messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]"#;
+    assert_eq!(prompt::behind(answered, "z"), None);
+    assert_eq!(prompt::behind(r#""prompt":"x""#, "z"), None);
+}

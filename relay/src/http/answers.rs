@@ -24,6 +24,7 @@ use crate::{
     ads::Placing,
     answer,
     ask::{Ask, Dialect},
+    continuation::Continuation,
     desk::Denial,
     house::{House, READ_AT_ONCE_BYTES},
     reader::{Events, Reader},
@@ -129,10 +130,12 @@ async fn answer(
     let (job, payer) = (request.job, request.payer);
     let asked = house.desk.now();
     let streamed = request.stream;
-    let work = Work { call, streamed, fields, prompt_tokens: request.prompt_tokens, tokenizer, payer, room };
+    let prompt_tokens = request.prompt_tokens;
+    let work = Work { call, streamed, fields, prompt_tokens, tokenizer, payer, goes_on: false, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
+    let continuation = Continuation::of(&request, &stream);
     let ad = submit(house, request, &stream, country).await.map_err(|denial| refuse(denial, payer))?;
-    let reader = Reader::new(house.desk.clone(), stream);
+    let reader = Reader::new(house.desk.clone(), stream, continuation);
     let report = Report::new(job, asked, streamed);
     if streamed {
         self::streamed(reader, Encoder::new(dialect, include_usage, report).beside(ad)).await

@@ -16,6 +16,9 @@ use crate::{
 /// bounds them.
 pub(super) const EMPTY_PIECES_MAX: u32 = 1_000;
 
+/// Longest text, in bytes, with which somebody else goes on.
+const TOLD_BYTES_MAX: usize = 256 << 10;
+
 /// Shortest time for which a page leaves bytes that says that it does not read. Any page's task may be late
 /// by some milliseconds.
 const STALL_MIN: Span = Span::millis(250);
@@ -48,6 +51,8 @@ pub(super) struct Attempt {
     /// Bytes that the page has taken and the plugin does not know of.
     taken: u32,
     pub(super) counter: Counter,
+    /// The text so far, for whoever may have to go on with it; `None` where nobody could.
+    pub(super) told: Option<String>,
     pub(super) body: String,
     pub(super) reason: String,
     pub(super) claimed: (Option<u64>, Option<u64>),
@@ -106,6 +111,7 @@ impl Attempt {
             stalled: Span(0),
             taken: 0,
             counter: Counter::new(tokenizer),
+            told: None,
             body: String::new(),
             reason: String::new(),
             claimed: (None, None),
@@ -204,6 +210,17 @@ impl Attempt {
             let first = self.tokens_at.map_or(now, |(first, _)| first);
             self.tokens_at = Some((first, now));
             self.stalled = Span(self.stalled.0 + std::mem::take(&mut self.unread).0);
+        }
+    }
+
+    /// Keeps what was said, as long as it is not too much.
+    pub(super) fn tell(&mut self, text: &str) {
+        if let Some(told) = &mut self.told {
+            if told.len() + text.len() > TOLD_BYTES_MAX {
+                self.told = None;
+            } else {
+                told.push_str(text);
+            }
         }
     }
 

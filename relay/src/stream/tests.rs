@@ -26,6 +26,7 @@ pub(crate) fn offer(model: &str, architecture: &str) -> Offer {
         loaded: true,
         vision: false,
         tools: false,
+        continues: false,
         price: None,
     }
 }
@@ -92,6 +93,7 @@ fn work(streamed: bool, fields: &str) -> Work {
         prompt_tokens: 7,
         tokenizer: Tokenizer::Rule,
         payer: Payer::Free { visitor: 1 },
+        goes_on: false,
         room: None,
     }
 }
@@ -462,7 +464,8 @@ fn a_prompt_is_counted_by_the_model_of_whoever_has_the_job() {
     let ask = Ask::read(Dialect::Chat, &body, JobId::from_bits(1), payer).unwrap();
     let Ask { call, fields, request, tokenizer, .. } = ask;
     let Request { prompt_tokens, prompt_tokens_max, .. } = request;
-    let work = Work { call, streamed: true, fields, prompt_tokens, tokenizer, payer, room: None };
+    let work =
+        Work { call, streamed: true, fields, prompt_tokens, tokenizer, payer, goes_on: false, room: None };
     let stream = Stream::new(JobId::from_bits(1), work, WINDOW);
     for (lease, model, architecture) in
         [(1, "tiny", ""), (2, "qwen2.5-7b-instruct", ""), (3, "tuned", "qwen3"), (4, "gpt-oss-20b", "")]

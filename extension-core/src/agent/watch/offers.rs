@@ -33,6 +33,7 @@ impl Watch {
                     offer.context = offer.context.min(here.context);
                     offer.vision &= here.vision;
                     offer.tools &= here.tools;
+                    offer.continues &= here.continues;
                 }
                 // Of a name that means two things, the first counts.
                 Some(_) => {}

@@ -121,6 +121,8 @@ pub(super) fn models(body: &[u8], props: &Props) -> Vec<Model> {
             slots: props.total_slots.max(1),
             vision: props.modalities.vision
                 || row.architecture.input_modalities.iter().any(|modality| modality == "image"),
+            // A last message of the assistant is gone on with, unless the owner has switched that off.
+            continues: !embeds,
             tools: props.chat_template_caps.supports_tools || props.chat_template_caps.supports_tool_calls,
             ..bare_offer(public_name(&row.id))
         };

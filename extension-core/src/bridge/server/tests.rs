@@ -50,6 +50,7 @@ fn lm_studio_offers_what_is_loaded() {
         loaded: true,
         vision: true,
         tools: true,
+        continues: false,
         price: None,
     };
     assert_eq!(models, [Model { id: expected.model.clone(), offer: expected }]);

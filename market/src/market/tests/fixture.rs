@@ -35,6 +35,7 @@ pub(super) fn offer(model: &str) -> Offer {
         loaded: true,
         vision: false,
         tools: false,
+        continues: false,
         price: Some(Price::new(100_000, 200_000).into()),
     }
 }
@@ -62,6 +63,7 @@ pub(crate) fn request(number: u64) -> Request {
         needs_vision: false,
         ad_expected: Nanos::ZERO,
         stream: true,
+        left_by: Vec::new(),
     }
 }
 

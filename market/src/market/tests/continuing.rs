@@ -1,0 +1,123 @@
+//! Answers whose owner leaves, and who goes on with them.
+
+use rekursing_protocol::{FailCode, Nanos, Offer};
+
+use super::fixture::*;
+use crate::{Account, BrokenOff, Effect, Payer, Request, Terms, Wish, continuation};
+
+fn going_on() -> Offer {
+    Offer { continues: true, ..offer(MODEL) }
+}
+
+fn broken(offer: &Offer) -> BrokenOff<'_> {
+    BrokenOff {
+        code: FailCode::Cut,
+        plugin: plugin(1),
+        offer,
+        prompt_tokens: 90,
+        answer_tokens: 40,
+        charge: Nanos::new(8_000),
+    }
+}
+
+fn left(number: u64) -> Request {
+    Request { left_by: vec![plugin(1)], ..request(number) }
+}
+
+#[test]
+fn whoever_leaves_in_the_middle_is_paid_for_what_was_read_and_not_for_the_prompt() {
+    for (code, charge) in [
+        (FailCode::Cut, 10_000),
+        (FailCode::ModelCrashed, 10_000),
+        (FailCode::Stalled, 10_000),
+        // The request may be at fault.
+        (FailCode::ServerError, 20_000),
+    ] {
+        let mut market = with_sessions(1);
+        let assignment = assigned(&mut market, request(1));
+        assert!(market.began(NOW, assignment.job, assignment.lease));
+        market.fail(NOW, assignment.job, assignment.lease, code, String::new(), usage(50));
+        let ended = effects(&mut market);
+        let charges: Vec<_> = ended
+            .iter()
+            .filter_map(|effect| {
+                let Effect::Settled { receipt, .. } = effect else { return None };
+                Some(receipt.charge)
+            })
+            .collect();
+        assert_eq!(charges, [Nanos::new(charge)], "{code:?}");
+    }
+}
+
+#[test]
+fn what_is_left_of_an_answer_is_asked_for_within_what_is_left_of_its_limits() {
+    let offer = going_on();
+    let before = Request {
+        cost_max: Some(Nanos::new(50_000)),
+        ad_expected: Nanos::new(5_000),
+        model: Wish::Any,
+        ..request(1)
+    };
+    let next = continuation(&Terms::default(), &before, &broken(&offer), job(2)).unwrap();
+    assert_eq!(
+        next,
+        Request {
+            job: job(2),
+            model: Wish::Named(MODEL.to_owned()),
+            prompt_tokens: 130,
+            prompt_tokens_max: 90,
+            answer_tokens_max: Some(60),
+            cost_max: Some(Nanos::new(42_000)),
+            quantizations: vec!["Q4_K_M".to_owned()],
+            ad_expected: Nanos::ZERO,
+            left_by: vec![plugin(1)],
+            ..before
+        }
+    );
+}
+
+#[test]
+fn an_answer_does_not_go_on_where_nothing_is_left_or_the_owner_is_not_at_fault() {
+    let (offer, terms) = (going_on(), Terms::default());
+    let none = |before: Request, broken: BrokenOff<'_>| {
+        assert_eq!(continuation(&terms, &before, &broken, job(2)), None, "{before:?} {broken:?}");
+    };
+    for code in [FailCode::BadRequest, FailCode::ServerError, FailCode::Cancelled, FailCode::TooLarge] {
+        none(request(1), BrokenOff { code, ..broken(&offer) });
+    }
+    none(Request { answer_tokens_max: Some(40), ..request(1) }, broken(&offer));
+    none(Request { cost_max: Some(Nanos::new(8_000)), ..request(1) }, broken(&offer));
+    none(Request { stream: false, ..request(1) }, broken(&offer));
+    none(Request { left_by: vec![plugin(2), plugin(3)], ..request(1) }, broken(&offer));
+}
+
+#[test]
+fn only_who_can_goes_on_and_never_who_has_left() {
+    let mut market = market(terms());
+    let offers = [going_on(), offer(MODEL), going_on()];
+    for (number, offer) in (1..).zip(offers) {
+        market.join(NOW, session(number), plugin(number), inventory(vec![offer]));
+    }
+    for number in 1..=20 {
+        let assignment = assigned(&mut market, left(number));
+        assert_eq!(assignment.plugin, plugin(3));
+        answer(&mut market, NOW, &assignment, 10);
+        effects(&mut market);
+    }
+    market.leave(NOW, session(3));
+    assert_eq!(refused(&mut market, left(21)).code(), "no_provider");
+}
+
+#[test]
+fn going_on_takes_nothing_more_of_a_visitors_quota() {
+    let mut market = market(Terms { free_jobs_per_day: 1, ..terms() });
+    market.join(NOW, session(2), plugin(2), inventory(vec![going_on()]));
+    let payer = Payer::Free { visitor: 9 };
+    for (number, left_by) in [(1, vec![]), (2, vec![plugin(1)]), (3, vec![plugin(1)])] {
+        let assignment = assigned(&mut market, Request { payer, left_by, ..request(number) });
+        answer(&mut market, NOW, &assignment, 10);
+        effects(&mut market);
+    }
+    assert_eq!(refused(&mut market, Request { payer, ..request(4) }).code(), "free_quota_used");
+    assert!(market.book().balance(Account::Owner(plugin(2))) > Nanos::ZERO);
+}

@@ -1,0 +1,150 @@
+//! A continuation: the page's side of an answer whose owner leaves in its middle.
+//!
+//! The market says whether and on what terms the answer goes on. Here what the page has read is put behind the
+//! request's messages, the rest is asked for as a job of its own, and the page reads on.
+
+use std::sync::Arc;
+
+use rekursing_market::{Assignment, BrokenOff, Refusal, Request, continuation};
+use rekursing_protocol::{FailCode, JobId, earnings::Receipt};
+
+use crate::{
+    chance,
+    desk::Desk,
+    stream::{Ending, Finish, Stream},
+    telemetry,
+    work::Work,
+};
+
+/// A part of an answer whose owner has left, and who goes on.
+#[derive(Debug)]
+pub struct Part {
+    /// What it was charged.
+    pub receipt: Receipt,
+    /// Who has the next part.
+    pub next: Assignment,
+}
+
+/// An answer that can go on with another provider.
+#[derive(Debug)]
+pub struct Continuation {
+    /// What was asked for last.
+    request: Request,
+    /// The first part, by whose id the page knows the answer, and which has what the page has sent.
+    first: Arc<Stream>,
+    /// What earlier parts have said.
+    told: String,
+    /// How the latest part ended, until the next one has begun.
+    before: Option<Broken>,
+}
+
+/// A part that broke off.
+#[derive(Debug)]
+struct Broken {
+    stream: Arc<Stream>,
+    code: FailCode,
+    detail: String,
+    receipt: Receipt,
+}
+
+impl Continuation {
+    /// Keeps what it takes to go on with an answer; `None` where that cannot be.
+    pub fn of(request: &Request, stream: &Arc<Stream>) -> Option<Box<Continuation>> {
+        stream.work.may_go_on().then(|| {
+            let (request, first) = (request.clone(), Arc::clone(stream));
+            Box::new(Continuation { request, first, told: String::new(), before: None })
+        })
+    }
+
+    /// Asks for the rest of an answer of which this part broke off. Returns the stream with the rest, or the
+    /// ending where nobody goes on.
+    pub fn go_on(
+        &mut self,
+        desk: &Desk,
+        broken: &Arc<Stream>,
+        ending: Ending,
+    ) -> Result<Arc<Stream>, Box<Ending>> {
+        let Ending::Failed { code, detail, receipt: Some(receipt) } = ending else {
+            return Err(Box::new(ending));
+        };
+        let broken = Broken { stream: Arc::clone(broken), code, detail, receipt };
+        let Some(stream) = self.rest(desk, &broken) else {
+            return Err(Box::new(broken.ending()));
+        };
+        telemetry::gone_on(code);
+        self.before = Some(broken);
+        Ok(stream)
+    }
+
+    /// Notes that the next part has begun. Returns the part before it, once.
+    pub fn begun(&mut self, stream: &Stream) -> Option<Part> {
+        let next = stream.assignment()?;
+        let Broken { receipt, .. } = self.before.take()?;
+        Some(Part { receipt, next })
+    }
+
+    /// Returns how the answer ends when nobody has gone on with it: as it broke off, or, where the model had
+    /// nothing to add, well.
+    pub fn ended(&mut self, refusal: &Refusal) -> Option<Ending> {
+        let broken = self.before.take()?;
+        let assignment = broken.stream.assignment();
+        match (refusal, assignment) {
+            (Refusal::ProviderFailed { code: FailCode::Empty }, Some(assignment)) => {
+                let usage = broken.stream.usage();
+                Some(Ending::Done(Box::new(Finish {
+                    receipt: broken.receipt,
+                    tier: assignment.tier,
+                    reason: "stop".to_owned(),
+                    body: String::new(),
+                    first_token: usage.first_token,
+                    generation: usage.generation,
+                })))
+            }
+            _ => Some(broken.ending()),
+        }
+    }
+
+    /// Returns the job by which the page knows the answer, if it has gone on as another one.
+    pub fn gone_on(&self) -> Option<JobId> {
+        self.request.is_continuation().then_some(self.first.job)
+    }
+
+    fn rest(&mut self, desk: &Desk, broken: &Broken) -> Option<Arc<Stream>> {
+        let told = broken.stream.told()?;
+        let job = {
+            let (ms, random) = chance::id(desk.now());
+            JobId::new(ms, random)
+        };
+        let left = BrokenOff {
+            code: broken.code,
+            plugin: told.assignment.plugin,
+            offer: &told.assignment.offer,
+            prompt_tokens: told.prompt_tokens,
+            answer_tokens: told.answer_tokens,
+            charge: broken.receipt.charge,
+        };
+        let request = continuation(desk.terms(), &self.request, &left, job)?;
+        self.told.push_str(&told.text);
+        let work = Work {
+            call: self.first.work.call,
+            streamed: true,
+            fields: self.first.work.fields_behind(&self.told)?,
+            prompt_tokens: told.prompt_tokens,
+            tokenizer: told.tokenizer,
+            payer: self.first.work.payer,
+            goes_on: true,
+            room: None,
+        };
+        let stream = Stream::new(job, work, self.first.window());
+        desk.submit(request.clone(), &stream).ok()?;
+        desk.follow(self.first.job, job);
+        self.request = request;
+        Some(stream)
+    }
+}
+
+impl Broken {
+    fn ending(self) -> Ending {
+        Ending::Failed { code: self.code, detail: self.detail, receipt: Some(self.receipt) }
+    }
+}
