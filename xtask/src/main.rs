@@ -42,8 +42,8 @@ enum Chore {
     Setup,
     /// Builds the extension into `dist/extension/`, ready to load unpacked.
     Extension,
-    /// Packs `dist/extension/` as `dist/rekursing-VERSION.zip`.
-    Pack,
+    /// Packs the extension as `dist/rekursing-VERSION.zip` for the store and as a signed `.crx`.
+    Pack(pack::Packing),
 }
 
 fn main() -> Result<()> {
@@ -53,7 +53,7 @@ fn main() -> Result<()> {
         Chore::Bench { rounds, write } => bench::bench(rounds, write),
         Chore::Setup => outfit::all(),
         Chore::Extension => extension::build().map(drop),
-        Chore::Pack => pack::pack().map(drop),
+        Chore::Pack(packing) => pack::pack(&packing),
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn all() -> Result<()> {
 }
 
 /// Returns the folder of the outfit and makes it when it is not there.
-fn folder() -> Result<PathBuf> {
+pub(crate) fn folder() -> Result<PathBuf> {
     let folder = extension::root().join(".rekursing");
     std::fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
     Ok(folder)
