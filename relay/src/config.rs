@@ -42,8 +42,11 @@ pub struct Config {
     /// Origins of web pages that may call the relay from a browser, among them the relay's own where it
     /// has a name; beside those under its IP address and `localhost`.
     pub origins: Vec<String>,
-    /// Ids of Chrome extensions that may register and connect, beside the published one.
+    /// Ids of Chrome extensions that may register and connect, beside the published one and those in
+    /// `downloads`.
     pub extensions: Vec<String>,
+    /// Folder of signed extensions that are served at `/download`.
+    pub downloads: Option<PathBuf>,
     /// Whether a proxy stands in front, so that the last address of `X-Forwarded-For` is the visitor's.
     pub behind_proxy: bool,
     /// Plugins that must have served a family of models in an hour for its jobs to be told with model, provider
@@ -218,6 +221,8 @@ pub struct Limits {
     pub keys_per_account: u64,
     /// Bytes of answers that are kept for callers who ask again with the same `Idempotency-Key`.
     pub replay_bytes: usize,
+    /// Bytes of an extension to download; the two newest are kept in memory.
+    pub download_bytes: u64,
     /// Keys that pages make per minute from one address.
     pub keys_per_minute: u32,
     /// Wrong tokens of the operator per minute from one address; behind them none is looked at for a minute.
@@ -271,6 +276,7 @@ impl Default for Config {
             threads: 1,
             origins: vec!["https://rekursing.com".to_owned(), "https://www.rekursing.com".to_owned()],
             extensions: Vec::new(),
+            downloads: None,
             behind_proxy: false,
             public_providers_min: 3,
             operator_token_sha256: None,
@@ -373,6 +379,7 @@ impl Default for Limits {
             free_requests_per_minute: 60,
             keys_per_account: 100,
             replay_bytes: 64 * 1024 * 1024,
+            download_bytes: 32 * 1024 * 1024,
             keys_per_minute: 20,
             wrong_tokens_per_minute: 10,
         }

@@ -16,8 +16,8 @@ use rekursing_protocol::{CampaignId, JobId, Moment, PluginId, SessionId, Span};
 use tokio::sync::Semaphore;
 
 use crate::{
-    ads::Ads, chance, config::Config, crowds::Crowds, desk::Desk, payouts::Payouts, receipt::Seal,
-    replay::Replays, store::Holder, top_ups::TopUps, upstream::Upstreams,
+    ads::Ads, chance, config::Config, crowds::Crowds, desk::Desk, downloads::Downloads, payouts::Payouts,
+    receipt::Seal, replay::Replays, store::Holder, top_ups::TopUps, upstream::Upstreams,
 };
 
 /// What every handler and session shares.
@@ -45,6 +45,8 @@ pub struct House {
     pub seal: Seal,
     /// Which models the public list of served jobs names.
     pub crowds: Crowds,
+    /// Extensions to install.
+    pub downloads: Downloads,
     /// Live sessions, counted.
     pub sessions: Places,
     /// Calls per address.

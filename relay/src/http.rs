@@ -6,6 +6,7 @@ mod analytics;
 pub mod answers;
 pub mod caller;
 mod door;
+mod downloads;
 mod models;
 pub(crate) mod once;
 mod openapi;

@@ -16,6 +16,7 @@ pub mod csv;
 pub mod delivery;
 pub mod desk;
 pub mod discrepancy;
+pub mod downloads;
 pub mod example;
 pub mod house;
 pub mod http;

@@ -212,7 +212,7 @@ pub fn origin(house: &House, headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Tells whether a host, with or without a port, has no name that somebody could own.
-fn is_nobodys(host: &str) -> bool {
+pub(super) fn is_nobodys(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host();
     let address = name.trim_start_matches('[').trim_end_matches(']');
@@ -226,9 +226,9 @@ pub fn is_named(house: &House, origin: &str) -> bool {
 
 /// Tells whether this is the origin of an extension that may connect.
 pub fn is_extension(house: &House, origin: &str) -> bool {
-    origin
-        .strip_prefix("chrome-extension://")
-        .is_some_and(|id| id == EXTENSION_ID || house.config.extensions.iter().any(|allowed| allowed == id))
+    let Some(id) = origin.strip_prefix("chrome-extension://") else { return false };
+    let is_named = house.config.extensions.iter().any(|named| named == id);
+    id == EXTENSION_ID || is_named || house.downloads.offers(id)
 }
 
 #[cfg(test)]

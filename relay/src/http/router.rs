@@ -17,8 +17,8 @@ use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
-    Problem, account, ads, analytics, answers, caller, door, models, once, openapi, operator, payouts,
-    plugins, premium, public, receipts, site, statements, status, top_ups, whole,
+    Problem, account, ads, analytics, answers, caller, door, downloads, models, once, openapi, operator,
+    payouts, plugins, premium, public, receipts, site, statements, status, top_ups, whole,
 };
 use crate::{house::House, replay::REPLAYED};
 
@@ -142,6 +142,9 @@ fn everyones() -> Router<Arc<House>> {
         .route("/healthz", get(status::health))
         .route("/metrics", get(status::metrics))
         .route("/openapi.json", get(openapi::document))
+        .route("/download", get(downloads::page))
+        .route("/download/updates.xml", get(downloads::updates))
+        .route("/download/{file}", get(downloads::file))
         .route("/", get(site::index))
         .route("/{file}", get(site::file));
 

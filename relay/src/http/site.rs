@@ -22,6 +22,7 @@ macro_rules! file {
 const FILES: &[(&str, &str, &[u8])] = &[
     file!("chat.css", "text/css; charset=utf-8"),
     file!("chat.js", "text/javascript; charset=utf-8"),
+    file!("download.css", "text/css; charset=utf-8"),
     file!("favicon.svg", "image/svg+xml"),
     file!("index.html", "text/html; charset=utf-8"),
     file!("inference.js", "text/javascript; charset=utf-8"),
@@ -55,8 +56,13 @@ fn serve(name: &str) -> Response {
 
 fn set(headers: &mut HeaderMap, kind: &'static str) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    guard(headers);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+}
+
+/// Keeps a page of ours to its policy.
+pub(super) fn guard(headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
 }

@@ -1,0 +1,123 @@
+//! `/download`: the extension, from the relay itself.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::{Problem, caller, site};
+use crate::{
+    chance,
+    downloads::{Package, Version},
+    house::House,
+};
+
+const PAGE: &str = include_str!("../../../site/download.html");
+
+/// `GET /download`
+pub(super) async fn page(State(house): State<Arc<House>>, headers: HeaderMap) -> Result<Response, Problem> {
+    let package = newest(&house).await?;
+    let address = address(&house, &headers);
+    let kib = package.crx.len().div_ceil(1_024);
+    let mut page = PAGE.to_owned();
+    for (name, value) in [
+        ("{version}", package.version.to_string()),
+        ("{kib}", kib.to_string()),
+        ("{id}", package.id.clone()),
+        ("{updates}", format!("{address}/download/updates.xml")),
+    ] {
+        page = page.replace(name, &escaped(&value));
+    }
+    let mut response = conditional(Bytes::from(page), "text/html; charset=utf-8", &headers);
+    site::guard(response.headers_mut());
+    Ok(response)
+}
+
+/// `GET /download/updates.xml`, what Chrome asks for in a form that it has had since long before CRX3.
+pub(super) async fn updates(
+    State(house): State<Arc<House>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let package = newest(&house).await?;
+    let address = escaped(&address(&house, &headers));
+    let (id, version) = (&package.id, package.version);
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <gupdate xmlns=\"http://www.google.com/update2/response\" protocol=\"2.0\">\n  \
+         <app appid=\"{id}\">\n    \
+         <updatecheck codebase=\"{address}/download/rekursing-{version}.crx\" version=\"{version}\"/>\n  \
+         </app>\n\
+         </gupdate>\n"
+    );
+    Ok(conditional(Bytes::from(body), "text/xml; charset=utf-8", &headers))
+}
+
+/// `GET /download/{file}`
+pub(super) async fn file(
+    State(house): State<Arc<House>>,
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Path(name) = name?;
+    house.downloads.refresh(house.desk.now()).await;
+    let find = |ending| Version::of_file(&name, ending).and_then(|version| house.downloads.find(version));
+    let (package, part, kind) = if let Some(package) = find(".crx") {
+        (Arc::clone(&package), package.crx.clone(), "application/x-chrome-extension")
+    } else if let Some(package) = find(".zip") {
+        (Arc::clone(&package), package.zip.clone(), "application/zip")
+    } else {
+        return Err(nothing());
+    };
+    Ok(tagged(part, &format!("\"{}\"", package.hash), kind, &headers))
+}
+
+async fn newest(house: &House) -> Result<Arc<Package>, Problem> {
+    house.downloads.refresh(house.desk.now()).await;
+    house.downloads.newest().ok_or_else(nothing)
+}
+
+fn nothing() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such download here")
+}
+
+/// Returns the relay's own address, without a slash at its end: the one that was called where it is one of
+/// `origins` or has no name that somebody could own, the first of `origins` otherwise.
+fn address(house: &House, headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let called = ["https", "http"].map(|scheme| format!("{scheme}://{host}"));
+    if let Some(named) = called.iter().find(|origin| caller::is_named(house, origin)) {
+        return named.clone();
+    }
+    match house.config.origins.first() {
+        Some(first) if !caller::is_nobodys(host) => first.trim_end_matches('/').to_owned(),
+        Some(_) | None => format!("http://{host}"),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn conditional(body: Bytes, kind: &'static str, asked: &HeaderMap) -> Response {
+    let tag = format!("\"{}\"", &chance::hex(&Sha256::digest(&body))[..32]);
+    tagged(body, &tag, kind, asked)
+}
+
+fn tagged(body: Bytes, tag: &str, kind: &'static str, asked: &HeaderMap) -> Response {
+    let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
+    let is_known = known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
+    let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { body.into_response() };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    response
+}
