@@ -10,9 +10,9 @@ chrome.runtime.onConnect.addListener(async (port) => (await shell).watch(port));
 chrome.runtime.onMessage.addListener((message, sender, answer) => {
   if (message.type === 'settings') change(message.stored);
   if (message.type === 'input') shell.then((agent) => agent.input(message.state));
-  if (message.type !== 'journal') return false;
-  shell.then((agent) => answer(agent.journal()));
-  return true;
+  if (message.type === 'update') shell.then((agent) => answer(agent.update() ?? true));
+  if (message.type === 'journal') shell.then((agent) => answer(agent.journal()));
+  return ['update', 'journal'].includes(message.type);
 });
 
 // A panic leaves the agent unusable; the worker's alarm makes a new document within half a minute.

@@ -19,9 +19,11 @@
 //   restart   agent → worker: make the document anew
 //   sign      agent → worker {sign}: show this in the toolbar, and notify of what is new in it
 //   idle      agent → worker: answered with what Chrome says of keyboard and mouse
+//   reload    agent → worker: let the newer version take over
 //   erase     page → worker: forget everything; answered when the extension is as just installed
 //   settings  worker → agent {stored}: the owner changed something
 //   input     worker → agent {state}: keyboard and mouse are used again, or no more
+//   update    worker → agent: a newer version waits
 //   journal   page → agent: answered with what the agent has been through, as text
 
 import { usd } from './figures.js';
@@ -44,6 +46,7 @@ chrome.runtime.onInstalled.addListener(({ reason }) => {
   if (reason === 'install') chrome.tabs.create({ url: 'welcome.html' });
 });
 chrome.runtime.onStartup.addListener(wake);
+chrome.runtime.onUpdateAvailable.addListener(update);
 chrome.alarms.onAlarm.addListener(wake);
 chrome.storage.local.onChanged.addListener(tell);
 chrome.notifications.onClicked.addListener((id) => {
@@ -71,6 +74,11 @@ const answers = {
   async restart() {
     await chrome.offscreen.closeDocument().catch(() => {});
     await wake();
+  },
+  async reload() {
+    // What the agent had kept a moment ago is written before this is read.
+    await chrome.storage.local.get('memory');
+    chrome.runtime.reload();
   },
   async erase() {
     await chrome.offscreen.closeDocument().catch(() => {});
@@ -100,6 +108,12 @@ async function revive() {
     reasons: ['WORKERS'],
     justification: 'Holds the connection to the relay and the streams of the model server.',
   });
+}
+
+/** Has the agent let its jobs end; it answers with `reload`. Without an agent nothing has to end. */
+async function update() {
+  const heard = (await present()) && (await chrome.runtime.sendMessage({ type: 'update' }).catch(() => false));
+  if (!heard) chrome.runtime.reload();
 }
 
 async function present() {

@@ -22,6 +22,7 @@ mod record;
 mod resume;
 mod state;
 mod trial;
+mod update;
 mod view;
 mod wants;
 mod watch;
@@ -46,6 +47,7 @@ pub use state::{
     ServerView, State, TrialView, Why,
 };
 use trial::Trial;
+use update::Update;
 use wants::Wants;
 use watch::Watch;
 
@@ -74,6 +76,7 @@ pub struct Agent {
     prospects: Prospects,
     wants: Wants,
     trial: Trial,
+    update: Update,
     commands: Vec<Command>,
     changed: bool,
 }
@@ -103,6 +106,7 @@ impl Agent {
             prospects: Prospects::default(),
             wants: Wants::default(),
             trial: Trial::default(),
+            update: Update::default(),
             commands: Vec::new(),
             changed: false,
         }
@@ -121,6 +125,7 @@ impl Agent {
             Event::Look => self.look(now),
             Event::TryOut => self.try_out(now),
             Event::Wanted { page, text } => self.wanted(page, text),
+            Event::UpdateWaits => self.update_waits(now),
             Event::Probe => self.watch.probe(now),
             Event::Tick => self.jobs.tick(now),
             Event::SocketOpen => self.socket_open(now),
@@ -180,12 +185,13 @@ impl Agent {
         let asks = [self.purse.inquiry.wake_at(), self.prospects.inquiry.wake_at()];
         let asks = asks.into_iter().flatten().min().filter(|_| self.link.is_ready());
         let own = [self.gate.wake_at(), self.keeping.wake_at(), self.watch.wake_at(), self.jobs.wake_at()];
-        own.into_iter().chain([link, asks, self.trial.wake_at()]).flatten().min()
+        own.into_iter().chain([link, asks, self.trial.wake_at(), self.update.wake_at()]).flatten().min()
     }
 
     /// Does what is due.
     fn advance(&mut self, now: Moment) {
         self.advance_trial(now);
+        self.advance_update(now);
         if !self.is_active() {
             return self.advance_look(now);
         }

@@ -117,6 +117,11 @@ impl Shell {
         self.0.on(Event::Noticed(Notice::Battery(is_used)));
     }
 
+    /// Takes in that Chrome has a newer version of the extension.
+    pub fn update(&self) {
+        self.0.on(Event::UpdateWaits);
+    }
+
     /// Returns what the agent has been through, without a word of any prompt or answer.
     pub fn journal(&self) -> String {
         self.0.agent.borrow().journal()
@@ -198,6 +203,7 @@ impl Inner {
             }
             Command::Save(identity) => chrome::keep("identity", &json(&identity)),
             Command::Remember(memory) => chrome::keep("memory", &json(&memory)),
+            Command::Reload => chrome::reload(),
             Command::Changed => {
                 self.open_fence();
                 pages::changed(self);

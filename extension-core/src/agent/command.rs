@@ -104,6 +104,9 @@ pub enum Command {
     Save(Identity),
     /// Keep this in the place of any earlier one, where it survives a restart.
     Remember(Memory),
+    /// Let the newer version take over: nothing runs any more. Only a shell that hands in
+    /// [`super::Event::UpdateWaits`] gets it.
+    Reload,
     /// [`super::Agent::state`] has changed in more than speeds and times.
     Changed,
 }

@@ -75,6 +75,8 @@ pub enum Event<'a> {
         /// What, as a JSON text.
         text: &'a str,
     },
+    /// A newer version of the shell waits to take over. [`super::Command::Reload`] follows once no job runs.
+    UpdateWaits,
     /// The owner asks to look at the model servers now.
     Probe,
     /// [`super::Agent::wake_at`] has come. Harmless at any other time.

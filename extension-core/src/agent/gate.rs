@@ -75,6 +75,7 @@ impl Agent {
             .paused
             .closed(around.zone, now)
             .or(when)
+            .or_else(|| self.update.closed())
             .or_else(|| choices.allowance.closed(&self.memory.tally, running, around.zone, now));
         let changes = choices.when.changes_at(&around, now);
         self.gate.next =

@@ -32,6 +32,9 @@ pub(super) const KEPT_BYTES_MAX: usize = 256 << 10;
 /// Most jobs whose ends are kept until the relay has heard of them.
 pub(super) const ENDED_MAX: usize = 256;
 
+/// Longest that a newer version waits for running jobs.
+pub(super) const UPDATE_WAIT: Span = Span::secs(600);
+
 /// Longest time for which a session is resumed.
 const RESUME_MAX: Span = Span::secs(300);
 

@@ -138,6 +138,8 @@ pub enum Why {
     InUse,
     /// The model server works for somebody else.
     OwnUse,
+    /// A newer version waits for the running jobs.
+    Updating,
     /// The tokens of an hour are spent.
     HourSpent,
     /// The tokens of the day are spent.
@@ -190,6 +192,7 @@ impl Why {
             Why::OnBattery => "Waiting until the computer is plugged in.",
             Why::InUse => "Waiting until the computer is idle.",
             Why::OwnUse => "Your model server works for you. Jobs come again a minute after.",
+            Why::Updating => "A newer version starts as soon as the running jobs are done.",
             Why::HourSpent => "The limit of tokens per hour is reached.",
             Why::DaySpent => "Today's limit of tokens is reached.",
             Why::BadRelayAddress => {

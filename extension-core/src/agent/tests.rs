@@ -8,5 +8,6 @@ mod resume;
 mod server;
 mod servers;
 mod trial;
+mod update;
 mod wants;
 mod world;

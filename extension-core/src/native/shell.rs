@@ -235,7 +235,7 @@ impl Shell {
                 Command::Remember(_) => {}
                 Command::Changed => self.unseen = true,
                 // Pages want things, and none looks on here.
-                Command::Errand(_) | Command::Tell { .. } => {}
+                Command::Errand(_) | Command::Tell { .. } | Command::Reload => {}
             }
         }
         if let Some(farewell) = farewell {

@@ -40,11 +40,21 @@ pub(super) fn fence(json: &str) {
     tell("fence", "rules", &value(json));
 }
 
+/// Asks the worker to let a newer version of the extension take over.
+pub(super) fn reload() {
+    let _ = send_message(&message("reload"));
+}
+
 fn tell(kind: &str, key: &str, value: &JsValue) {
-    let message = Object::new();
-    set(&message, "type", &kind.into());
+    let message = message(kind);
     set(&message, key, value);
     let _ = send_message(&message);
+}
+
+fn message(kind: &str) -> Object {
+    let message = Object::new();
+    set(&message, "type", &kind.into());
+    message
 }
 
 /// Reads a JSON text as a JavaScript value.
