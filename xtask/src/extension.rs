@@ -13,8 +13,8 @@ use wasm_bindgen_cli_support::Bindgen;
 /// What the compiler calls the browser.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Sources in `extension/` that the browser has no use for.
-const LEFT_OUT: [&str; 1] = ["icon.svg"];
+/// Sources in `extension/` that the browser has no use for, files and folders.
+const LEFT_OUT: [&str; 2] = ["icon.svg", "store"];
 
 /// Builds `dist/extension/` and returns its path.
 pub(crate) fn build() -> Result<PathBuf> {
@@ -62,7 +62,7 @@ fn compile(root: &Path) -> Result<PathBuf> {
     let status = Command::new(cargo)
         .current_dir(root)
         .args(["build", "--package", "rekursing-extension-core", "--lib", "--no-default-features"])
-        .args(["--profile", "wasm", "--target", TARGET, "--target-dir"])
+        .args(["--profile", "wasm", "--target", TARGET, "--config", &remapped()?, "--target-dir"])
         .arg(&target_dir)
         .status()
         .context("could not run cargo")?;
@@ -70,6 +70,16 @@ fn compile(root: &Path) -> Result<PathBuf> {
         bail!("the agent does not compile for {TARGET}");
     }
     Ok(target_dir.join(TARGET).join("wasm/rekursing_extension_core.wasm"))
+}
+
+/// Returns the setting by which the wasm names no folder of the machine that it is built on, so that
+/// the same sources make the same bytes everywhere.
+fn remapped() -> Result<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let home = home.context("there is no home folder")?;
+    let flag = format!("--remap-path-prefix={}=cargo", home.display());
+    Ok(format!("target.{TARGET}.rustflags=[{}]", serde_json::json!(flag)))
 }
 
 /// Writes the wasm and its JavaScript bindings as `agent_bg.wasm` and `agent.js`.
@@ -90,9 +100,12 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from).with_context(|| format!("could not list {}", from.display()))? {
         let entry = entry?;
         let target = to.join(entry.file_name());
+        if LEFT_OUT.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target)?;
-        } else if !LEFT_OUT.iter().any(|name| entry.file_name() == *name) {
+        } else {
             fs::copy(entry.path(), &target)
                 .with_context(|| format!("could not copy {}", entry.path().display()))?;
         }
@@ -114,4 +127,48 @@ pub(crate) fn gzipped(bytes: &[u8]) -> Result<usize> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     std::io::Write::write_all(&mut encoder, bytes).context("could not compress")?;
     Ok(encoder.finish().context("could not compress")?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_permission_has_its_justification_and_no_other_is_asked_for() {
+        let text = fs::read(root().join("manifest.json")).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let lists = ["permissions", "host_permissions", "optional_host_permissions", "optional_permissions"];
+        let asked = lists.iter().flat_map(|list| manifest[list].as_array().into_iter().flatten());
+        let asked: BTreeSet<&str> = asked.map(|permission| permission.as_str().unwrap()).collect();
+        let words = fs::read_to_string(root().join("extension/store/permissions.md")).unwrap();
+        let rows = words.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let justified: BTreeSet<&str> =
+            rows.inspect(|(name, why)| assert!(why.len() > 20, "{name}")).map(|(name, _)| name).collect();
+        assert_eq!(justified, asked);
+    }
+
+    #[test]
+    fn the_summary_is_that_of_the_extension_and_fits_the_store() {
+        let messages = fs::read(root().join("extension/_locales/en/messages.json")).unwrap();
+        let messages: serde_json::Value = serde_json::from_slice(&messages).unwrap();
+        let entry = fs::read_to_string(root().join("extension/store/description.md")).unwrap();
+        let (_, rest) = entry.split_once("## Summary\n\n").unwrap();
+        let summary = rest.lines().next().unwrap();
+        assert_eq!(messages["extension_description"]["message"], summary);
+        assert!(summary.len() <= 132);
+    }
+
+    #[test]
+    fn what_is_for_the_store_alone_is_not_in_the_extension() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for folder in ["store", "icons"] {
+            fs::create_dir(from.path().join(folder)).unwrap();
+            fs::write(from.path().join(folder).join("a.txt"), "").unwrap();
+        }
+        copy(from.path(), to.path()).unwrap();
+        assert!(to.path().join("icons/a.txt").exists());
+        assert!(!to.path().join("store").exists());
+    }
 }
