@@ -14,12 +14,15 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
 
 pub use cdp::Cdp;
 pub use tab::Tab;
 
-use crate::eventually;
+use crate::{eventually, eventually::PATIENCE};
 
 /// Whether there is a window to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,22 +38,39 @@ pub enum Window {
 pub struct Browser {
     child: Child,
     cdp: Cdp,
-    _profile: TempDir,
+    _profile: Option<TempDir>,
 }
 
 /// Tabs of these names are looked for on the path, in this order.
 const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 7] = [
     "--remote-debugging-pipe",
     "--no-first-run",
     "--no-default-browser-check",
     "--disable-quic",
-    "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
     "--password-store=basic",
 ];
+
+/// What Chromium itself asks the network for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// Nothing.
+    Nothing,
+    /// Newer versions of extensions, and nothing beyond this computer.
+    Updates,
+}
+
+impl Own {
+    fn flag(self) -> &'static str {
+        match self {
+            Own::Nothing => "--disable-background-networking",
+            Own::Updates => "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        }
+    }
+}
 
 /// Returns the path of a Chromium on this machine.
 ///
@@ -81,26 +101,48 @@ impl Browser {
     /// Fails when it is missing or does not come up.
     pub async fn with(window: Window, flags: &[&str]) -> Result<Browser> {
         let profile = tempfile::tempdir().context("no folder for the browser's profile")?;
+        let browser = Browser::launch(profile.path(), window, Own::Nothing, flags).await?;
+        Ok(Browser { _profile: Some(profile), ..browser })
+    }
+
+    /// Starts Chromium on a profile that is kept, as whoever opens it again the next day.
+    ///
+    /// # Errors
+    /// Fails when it is missing or does not come up.
+    pub async fn at(profile: &Path) -> Result<Browser> {
+        Browser::launch(profile, Window::Headless, Own::Nothing, &[]).await
+    }
+
+    /// Does what [`Browser::at`] does, with a Chromium that updates its extensions.
+    ///
+    /// # Errors
+    /// Fails when it is missing or does not come up.
+    pub async fn updating(profile: &Path) -> Result<Browser> {
+        Browser::launch(profile, Window::Headless, Own::Updates, &[]).await
+    }
+
+    async fn launch(profile: &Path, window: Window, own: Own, flags: &[&str]) -> Result<Browser> {
         // The pipe's ends are descriptors 3 and 4 of the browser; the shell moves them there.
         let mut command = Command::new("sh");
         command
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null"])
             .arg(program()?)
-            .args(FLAGS);
+            .args(FLAGS)
+            .arg(own.flag());
         if window == Window::Headless {
             command.arg("--headless=new");
         }
         if rustix::process::geteuid().is_root() {
             command.arg("--no-sandbox");
         }
-        command.arg(format!("--user-data-dir={}", profile.path().display())).args(flags).arg("about:blank");
+        command.arg(format!("--user-data-dir={}", profile.display())).args(flags).arg("about:blank");
         // Chromium leaves folders behind in the place for temporary files when it is killed.
-        command.env("TMPDIR", profile.path());
+        command.env("TMPDIR", profile);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().context("could not start Chromium")?;
         let input = child.stdin.take().context("a browser without a pipe in")?;
         let output = child.stdout.take().context("a browser without a pipe out")?;
-        let browser = Browser { child, cdp: Cdp::over(input, output), _profile: profile };
+        let browser = Browser { child, cdp: Cdp::over(input, output), _profile: None };
         browser.cdp.call("Browser.getVersion", json!({})).await.context("Chromium does not answer")?;
         Ok(browser)
     }
@@ -206,6 +248,15 @@ impl Browser {
     pub async fn save_to(&self, folder: &Path) -> Result<()> {
         let params = json!({"behavior": "allow", "downloadPath": folder});
         self.cdp.call("Browser.setDownloadBehavior", params).await.map(|_| ())
+    }
+
+    /// Closes the browser as whoever sits before it does, and waits until it has written everything.
+    ///
+    /// # Errors
+    /// Fails when it does not close.
+    pub async fn quit(mut self) -> Result<()> {
+        self.cdp.call("Browser.close", json!({})).await?;
+        timeout(PATIENCE, self.closed()).await.context("Chromium does not close")?
     }
 
     /// Kills the browser as a crash would.

@@ -37,6 +37,14 @@ pub fn node() -> Result<PathBuf> {
     program("rekursing-node")
 }
 
+/// Returns the program of the chores.
+///
+/// # Errors
+/// Fails when it does not build.
+pub fn xtask() -> Result<PathBuf> {
+    program("xtask")
+}
+
 /// Returns the folder that loads as the extension.
 ///
 /// # Errors
@@ -86,7 +94,7 @@ fn program(name: &str) -> Result<PathBuf> {
     }
 }
 
-/// Builds relay and node into the target folder that this program itself came from, and returns
+/// Builds relay, node and the chores into the target folder that this program itself came from, and returns
 /// the folder of their programs.
 fn build() -> Result<PathBuf> {
     let own = std::env::current_exe().context("could not find this program's own path")?;
@@ -101,12 +109,22 @@ fn build() -> Result<PathBuf> {
     let status = Command::new(env!("CARGO"))
         .current_dir(root())
         .env("CARGO_TARGET_DIR", target)
-        .args(["build", "--quiet", "--bins", "-p", "rekursing-relay", "-p", "rekursing-extension-core"])
+        .args([
+            "build",
+            "--quiet",
+            "--bins",
+            "-p",
+            "rekursing-relay",
+            "-p",
+            "rekursing-extension-core",
+            "-p",
+            "xtask",
+        ])
         .args(folder.ends_with("release").then_some("--release"))
         .status()
         .context("could not run cargo")?;
     if !status.success() {
-        bail!("relay and node do not build");
+        bail!("relay, node and chores do not build");
     }
     Ok(folder.to_owned())
 }

@@ -27,6 +27,21 @@ impl Owner {
         Ok(Owner { browser, extension })
     }
 
+    /// Takes a browser in which the extension was installed under this id by other means, and waits until
+    /// it runs.
+    ///
+    /// # Errors
+    /// Fails when it does not.
+    pub async fn installed(browser: Browser, extension: &str) -> Result<Owner> {
+        browser.target("background_page", &format!("chrome-extension://{extension}/agent.html")).await?;
+        Ok(Owner { browser, extension: extension.to_owned() })
+    }
+
+    /// Returns the browser alone.
+    pub fn into_browser(self) -> Browser {
+        self.browser
+    }
+
     /// Starts Chromium with the extension, set to this relay and server and agreed to, and waits until it
     /// is ready for jobs.
     ///
