@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use rekursing_protocol::{AccountId, Nanos};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     BadSetup, Method, Refusal, Secret, SubmitError,
@@ -22,11 +22,24 @@ pub struct Checkout {
     api: Api,
 }
 
+/// What a top-up is to be spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// Answers.
+    #[default]
+    Answers,
+    /// The account's own ads beside the answers of others.
+    Ads,
+}
+
 /// A top-up that somebody wants to pay.
 #[derive(Debug, Clone)]
 pub struct TopUp {
     /// Whose balance grows.
     pub account: AccountId,
+    /// Which of its balances.
+    pub purpose: Purpose,
     /// How much is charged: whole cents, at least half a dollar.
     pub amount: Nanos,
     /// Where the browser goes after paying.
@@ -94,6 +107,7 @@ impl Checkout {
 fn body(top_up: &TopUp) -> Result<String, CheckoutError> {
     let cents = Method::Stripe.units(top_up.amount, MINIMUM);
     let cents = cents.map_err(|_| CheckoutError::Bad("a top-up is whole cents, at least 0.50 USD"))?;
+    let cents = cents.to_string();
     if !is_web(&top_up.success_url) || !is_web(&top_up.cancel_url) {
         return Err(CheckoutError::Bad("a browser comes back to an http:// or https:// address"));
     }
@@ -102,19 +116,34 @@ fn body(top_up: &TopUp) -> Result<String, CheckoutError> {
         return Err(CheckoutError::Bad("an idempotency key is 1 to 255 printable ASCII characters"));
     }
     let account = top_up.account.to_string();
-    Ok(form(&[
+    let mut fields = vec![
         ("mode", "payment"),
         ("line_items[0][quantity]", "1"),
         ("line_items[0][price_data][currency]", "usd"),
-        ("line_items[0][price_data][unit_amount]", &cents.to_string()),
-        ("line_items[0][price_data][product_data][name]", "Rekursing credit"),
+        ("line_items[0][price_data][unit_amount]", &cents),
+        ("line_items[0][price_data][product_data][name]", top_up.purpose.product()),
         ("client_reference_id", &account),
         ("metadata[account]", &account),
         // A refund is told of the charge, which has the metadata of its payment.
         ("payment_intent_data[metadata][account]", &account),
         ("success_url", &top_up.success_url),
         ("cancel_url", &top_up.cancel_url),
-    ]))
+    ];
+    match top_up.purpose {
+        Purpose::Answers => {}
+        Purpose::Ads => fields.push(("metadata[for]", "ads")),
+    }
+    Ok(form(&fields))
+}
+
+impl Purpose {
+    /// Returns what the page to pay on calls it.
+    const fn product(self) -> &'static str {
+        match self {
+            Purpose::Answers => "Rekursing credit",
+            Purpose::Ads => "Rekursing credit for ads",
+        }
+    }
 }
 
 fn is_web(url: &str) -> bool {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::{Secret, hex, method::cents};
+use crate::{Secret, checkout::Purpose, hex, method::cents};
 
 /// How far the time of a signature may be from the present, either way.
 pub const TOLERANCE: Span = Span::secs(5 * 60);
@@ -80,6 +80,8 @@ pub struct Payment {
     pub payment: Option<String>,
     /// Whose balance grows.
     pub account: AccountId,
+    /// Which of its balances.
+    pub purpose: Purpose,
     /// How much was charged.
     pub amount: Nanos,
 }
@@ -232,6 +234,7 @@ impl Session {
     fn payment(self) -> Option<Payment> {
         Some(Payment {
             account: account(&self.metadata)?,
+            purpose: purpose(&self.metadata)?,
             amount: dollars(self.amount_total?, &self.currency?)?,
             session: self.id,
             payment: self.payment_intent,
@@ -260,6 +263,14 @@ impl Disputed {
 
 fn account(metadata: &Value) -> Option<AccountId> {
     metadata.get("account")?.as_str()?.parse().ok()
+}
+
+/// Reads what a payment is for; without a word, for answers. What another relay's words mean is not guessed.
+fn purpose(metadata: &Value) -> Option<Purpose> {
+    match metadata.get("for") {
+        Some(purpose) => serde_json::from_value(purpose.clone()).ok(),
+        None => Some(Purpose::default()),
+    }
 }
 
 fn dollars(amount: i64, currency: &str) -> Option<Nanos> {

@@ -221,6 +221,10 @@ pub struct Limits {
     pub keys_per_account: u64,
     /// Bytes of answers that are kept for callers who ask again with the same `Idempotency-Key`.
     pub replay_bytes: usize,
+    /// Bytes of one such answer that is stored, so that it outlives a restart.
+    pub kept_answer_bytes: usize,
+    /// Such answers that are stored.
+    pub kept_answers: u64,
     /// Bytes of an extension to download; the two newest are kept in memory.
     pub download_bytes: u64,
     /// Keys that pages make per minute from one address.
@@ -380,6 +384,8 @@ impl Default for Limits {
             keys_per_account: 100,
             replay_bytes: 64 * 1024 * 1024,
             download_bytes: 32 * 1024 * 1024,
+            kept_answer_bytes: 16 * 1024,
+            kept_answers: 10_000,
             keys_per_minute: 20,
             wrong_tokens_per_minute: 10,
         }

@@ -272,7 +272,8 @@ async fn upkeep(house: Arc<House>) {
             house.replays.tidy(house.desk.now());
         }
         if ticks.is_multiple_of(2_400) {
-            house.desk.store().forget_asked(house.desk.now() - Span::millis(time.idempotency_ms));
+            let before = house.desk.now() - Span::millis(time.idempotency_ms);
+            house.desk.store().forget_asked(before, house.config.limits.kept_answers);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Answers that are kept for a while, for callers who ask again with the same `Idempotency-Key`: what
 //! such a call is, which of them run, and what they came to.
 //!
-//! Everything here is in memory, bounded in bytes and in time, and never written anywhere.
+//! Everything here is in memory, bounded in bytes and in time, and never written anywhere. What is small
+//! and no secret the store keeps too.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -85,6 +86,8 @@ struct Calls {
     /// Those that ended, oldest first.
     ended: VecDeque<(Moment, CallId)>,
     bytes: usize,
+    /// Bytes of the answers that are being written.
+    running: usize,
     numbers: u64,
 }
 
@@ -100,11 +103,6 @@ impl Replays {
     /// Makes room for so many bytes of answers, each kept for so long at most.
     pub fn new(bytes_max: usize, keep: Span) -> Replays {
         Replays { calls: Mutex::default(), bytes_max, keep }
-    }
-
-    /// Returns the most bytes that one body may have to be kept.
-    pub fn bytes_max(&self) -> usize {
-        self.bytes_max
     }
 
     /// Claims a call, or tells what is known of it.
@@ -124,9 +122,25 @@ impl Replays {
         }
     }
 
-    /// Ends a claimed call, and keeps what it came to if there is anything to keep and room for it.
-    pub fn end(&self, now: Moment, id: CallId, number: u64, outcome: Option<Outcome>) {
+    /// Makes room for more of an answer that is being written. `false` where there is none.
+    pub fn grow(&self, bytes: usize) -> bool {
         let calls = &mut *self.calls.lock();
+        calls.running += bytes;
+        while calls.running + calls.bytes > self.bytes_max {
+            if calls.ended.is_empty() {
+                calls.running -= bytes;
+                return false;
+            }
+            calls.forget_oldest();
+        }
+        true
+    }
+
+    /// Ends a claimed call for which room was made for `grown` bytes, and keeps what it came to if there is
+    /// anything to keep and room for it.
+    pub fn end(&self, now: Moment, id: CallId, number: u64, grown: usize, outcome: Option<Outcome>) {
+        let calls = &mut *self.calls.lock();
+        calls.running -= grown;
         let Some(known) = calls.by_id.get_mut(&id).filter(|known| known.number == number) else { return };
         let bytes = outcome.as_ref().map_or(0, Outcome::bytes);
         let Some(outcome) = outcome.filter(|_| bytes <= self.bytes_max) else {
@@ -136,7 +150,7 @@ impl Replays {
         known.outcome = Some((outcome, bytes));
         calls.ended.push_back((now, id));
         calls.bytes += bytes;
-        while calls.bytes > self.bytes_max {
+        while calls.running + calls.bytes > self.bytes_max && !calls.ended.is_empty() {
             calls.forget_oldest();
         }
     }
@@ -216,13 +230,13 @@ mod tests {
         let first = number(&replays.claim(Moment(0), call(1, 1)));
         assert!(matches!(replays.claim(Moment(1), call(1, 1)), Claim::Running));
         assert!(matches!(replays.claim(Moment(1), call(1, 2)), Claim::Other));
-        replays.end(Moment(5), [1; 32], first, answer(10));
+        replays.end(Moment(5), [1; 32], first, 0, answer(10));
         assert!(matches!(replays.claim(Moment(104), call(1, 1)), Claim::Made(_)));
         assert!(matches!(replays.claim(Moment(104), call(1, 2)), Claim::Other));
         let second = number(&replays.claim(Moment(105), call(1, 2)));
-        replays.end(Moment(106), [1; 32], first, answer(10));
+        replays.end(Moment(106), [1; 32], first, 0, answer(10));
         assert!(matches!(replays.claim(Moment(107), call(1, 2)), Claim::Running), "the first is over");
-        replays.end(Moment(108), [1; 32], second, None);
+        replays.end(Moment(108), [1; 32], second, 0, None);
         number(&replays.claim(Moment(109), call(1, 3)));
     }
 
@@ -231,15 +245,30 @@ mod tests {
         let replays = Replays::new(3 * (HEAD_BYTES + 100), Span(1_000));
         for id in 1..=4 {
             let number = number(&replays.claim(Moment(0), call(id, 0)));
-            replays.end(Moment(u64::from(id)), [id; 32], number, answer(100));
+            replays.end(Moment(u64::from(id)), [id; 32], number, 0, answer(100));
         }
         let is_kept = |id| matches!(replays.claim(Moment(5), call(id, 0)), Claim::Made(_));
         assert_eq!([1, 2, 3, 4].map(is_kept), [false, true, true, true]);
         let large = number(&replays.claim(Moment(5), call(9, 0)));
-        replays.end(Moment(5), [9; 32], large, answer(10_000));
+        replays.end(Moment(5), [9; 32], large, 0, answer(10_000));
         assert!(!is_kept(9));
         assert_eq!([2, 3, 4].map(is_kept), [true; 3], "nothing makes way for what is too large");
         replays.tidy(Moment(1_005));
         assert_eq!(replays.calls.lock().bytes, 0);
+    }
+
+    #[test]
+    fn what_is_being_written_counts_too() {
+        let replays = Replays::new(3 * HEAD_BYTES, Span(1_000));
+        for id in 1..=2 {
+            let number = number(&replays.claim(Moment(0), call(id, 0)));
+            replays.end(Moment(u64::from(id)), [id; 32], number, 0, answer(0));
+        }
+        let running = number(&replays.claim(Moment(3), call(3, 0)));
+        assert!(replays.grow(2 * HEAD_BYTES));
+        assert!(matches!(replays.claim(Moment(3), call(2, 0)), Claim::Made(_)), "one had to go");
+        assert!(!replays.grow(2 * HEAD_BYTES), "there is nothing left to forget");
+        replays.end(Moment(4), [3; 32], running, 2 * HEAD_BYTES, None);
+        assert!(replays.grow(3 * HEAD_BYTES), "all of it is free again");
     }
 }

@@ -49,7 +49,7 @@ use rekursing_market::{
 use rekursing_protocol::{JobId, Moment, Nanos};
 use tokio::sync::oneshot;
 
-pub use asked::Asked;
+pub use asked::{Asked, KeptAnswer};
 pub use audit::{Audit, BadEnd, End, audit, audit_to_end};
 pub use campaigns::{AdCount, AdDay, Placed};
 pub use entries::Correctable;
@@ -65,7 +65,7 @@ pub use revenue::{Cash, Revenue, RevenueDay, RevenueModel, Sources};
 pub use served::{HOURS_MAX, ServedJob, Slice};
 pub use sql::{Location, Row, Sql, Value, must_exist};
 pub use statements::{Line, Sheet, Statement};
-pub use top_ups::OpenTopUp;
+pub use top_ups::{OpenTopUp, OpenedTopUp};
 pub use usage::{Days, Jobs, Used, UsedDay, UsedModel, Whose};
 pub use went_back::{Missing, WentBack};
 

@@ -1,4 +1,4 @@
-//! Top-ups: pages pay in by Stripe Checkout, and what Stripe reports of it goes into the book.
+//! Top-ups: pages and advertisers pay in by Stripe Checkout, and what Stripe reports of it goes into the book.
 //!
 //! Opening a page to pay on moves no money. What Stripe reports moves it once, whatever is reported twice
 //! or out of order: the ids of the entries are made of Stripe's own, and what went back before its payment
@@ -11,7 +11,7 @@ use rekursing_market::{Account, ledger::PaymentCost};
 use rekursing_protocol::{AccountId, Nanos};
 use rekursing_rails::{
     Secret,
-    checkout::{Checkout, CheckoutError, Page, TopUp},
+    checkout::{Checkout, CheckoutError, Page, Purpose, TopUp},
     webhook::{Dispute, Event, Payment},
 };
 use tokio::sync::Mutex;
@@ -33,7 +33,7 @@ pub struct TopUps {
     booking: Mutex<()>,
 }
 
-/// What a page is about to pay.
+/// What somebody is about to pay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quote {
     /// What the card is charged.
@@ -77,9 +77,16 @@ impl TopUps {
     ///
     /// # Errors
     /// When Stripe refuses or does not answer.
-    pub async fn open(&self, account: AccountId, amount: Nanos, key: &str) -> Result<Page, CheckoutError> {
+    pub async fn open(
+        &self,
+        account: AccountId,
+        purpose: Purpose,
+        amount: Nanos,
+        key: &str,
+    ) -> Result<Page, CheckoutError> {
         let top_up = TopUp {
             account,
+            purpose,
             amount,
             success_url: self.terms.success_url.clone(),
             cancel_url: self.terms.cancel_url.clone(),
@@ -110,18 +117,26 @@ impl TopUps {
     }
 
     async fn paid(&self, desk: &Desk, payment: Payment) -> Result<()> {
-        let Payment { session, payment, account, amount } = payment;
+        let Payment { session, payment, account, purpose, amount } = payment;
         let store = desk.store();
         // What was shown when the page was opened counts, and not what the config says since.
-        let opened = store.paid(session.clone(), account, amount, self.quote(amount).cost, payment.clone());
+        let to = purse(account, purpose);
+        let opened = store.paid(session.clone(), to, amount, self.quote(amount).cost, payment.clone());
         let opened = opened.await?;
         let payment = payment.unwrap_or_default();
-        if let Some(OpenTopUp { cost }) = opened {
-            let to = Account::Page(account);
+        if let Some(OpenTopUp { to, cost }) = opened {
             let paid = PaidIn { id: &session, to, amount, cost, note: &payment };
             desk.pay_in(&paid, &store.missing(payment.clone()).await?)?;
         }
         even_out(desk, &payment).await.map(drop)
+    }
+}
+
+/// Returns which account of the ledger grows by what is paid in for this.
+pub fn purse(account: AccountId, purpose: Purpose) -> Account {
+    match purpose {
+        Purpose::Answers => Account::Page(account),
+        Purpose::Ads => Account::Advertiser(account),
     }
 }
 
@@ -144,7 +159,7 @@ async fn went_back(desk: &Desk, report: WentBack) -> Result<()> {
 async fn even_out(desk: &Desk, payment: &str) -> Result<bool> {
     let store = desk.store();
     let Some(account) = store.credited(payment.to_owned()).await? else { return Ok(false) };
-    desk.pay_back(Account::Page(account), &store.missing(payment.to_owned()).await?)?;
+    desk.pay_back(account, &store.missing(payment.to_owned()).await?)?;
     for entry in store.won(payment.to_owned()).await? {
         desk.restore(&entry, "the dispute was won")?;
     }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 on_both! {
     after_kill_9_what_was_charged_is_not_charged_again,
     after_kill_9_in_the_middle_the_call_may_be_made_again_and_is_charged_once,
-    a_page_that_left_in_the_middle_learns_which_job_it_was_charged_for,
+    an_answer_that_its_page_left_is_made_to_its_end_and_had_by_asking_again,
     a_campaign_is_made_and_changed_once_by_its_name_also_after_kill_9,
 }
 
@@ -136,9 +136,15 @@ async fn a_campaign_is_made_and_changed_once_by_its_name_also_after_kill_9(engin
 
     relay.kill().await?;
     relay.restart().await?;
-    let id = made["id"].as_str().context("an id")?;
-    is_gone(&named.post(campaigns, &terms("One")).await?, id)?;
-    is_gone(&named.patch(&path, &json!({"paused": true})).await?, id)?;
+    for (again, before) in [
+        (named.post(campaigns, &terms("One")).await?, (201, &made)),
+        (named.patch(&path, &json!({"paused": true})).await?, (200, &paused)),
+    ] {
+        assert_eq!((again.status, &again.json()?), before, "the same answer");
+        assert_eq!(header(&again, "idempotent-replayed"), Some("true"));
+        assert_eq!(header(&again, "content-type"), Some("application/json"));
+    }
+    assert_eq!(named.post(campaigns, &terms("Two")).await?.error_code()?, "idempotency_key_reused");
     assert_eq!(named.patch(&path, &json!({"paused": false})).await?.error_code()?, "idempotency_key_reused");
     assert_eq!(page.get(&path).await?.expect(200)?["paused"], false, "what came between stays");
     let all = page.get(campaigns).await?.expect(200)?;
@@ -183,6 +189,8 @@ async fn after_kill_9_what_was_charged_is_not_charged_again(engine: Engine) -> R
     let again = page.post(INFERENCE, &whole("go")).await?;
     is_gone(&again, &job)?;
     assert_eq!(header(&again, "x-rekursing-job"), Some(job.as_str()));
+    assert!(again.json()?["error"]["message"].to_string().contains("charged before"), "{again:?}");
+    page.get(&format!("/api/jobs/{job}/receipt")).await?.expect(200)?;
     assert_eq!(page.post(INFERENCE, &whole("other")).await?.error_code()?, "idempotency_key_reused");
     let charges = scene.relay.ledger()?.settlements()?;
     assert_eq!(charges.iter().map(|charge| charge.job.as_str()).collect::<Vec<_>>(), [job]);
@@ -213,20 +221,62 @@ async fn after_kill_9_in_the_middle_the_call_may_be_made_again_and_is_charged_on
     scene.relay.audit().await
 }
 
-async fn a_page_that_left_in_the_middle_learns_which_job_it_was_charged_for(engine: Engine) -> Result<()> {
+async fn an_answer_that_its_page_left_is_made_to_its_end_and_had_by_asking_again(
+    engine: Engine,
+) -> Result<()> {
     let (scene, page) = Scripted::keeping(engine, "1.00").await?;
-    let page = keyed(&page, "k");
+    for (key, question) in [("streamed", ask("go")), ("whole", whole("go"))] {
+        let page = keyed(&page, key);
+        let gate = Gate::default();
+        scene.script.next(Reply::gated(&["one", " two"], &gate));
+        gate.open(1);
+        let asked = scene.script.jobs().len();
+        if key == "streamed" {
+            let mut first = page.stream(INFERENCE, &question).await?;
+            hear(&mut first, "one").await?;
+            drop(first);
+        } else {
+            let first = page.post(INFERENCE, &question);
+            let reached = eventually("the server is asked", || async {
+                Ok((scene.script.jobs().len() > asked).then_some(()))
+            });
+            tokio::select! {
+                answer = first => anyhow::bail!("{answer:?} before there was one"),
+                reached = reached => reached?,
+            }
+        }
+        assert_eq!(page.post(INFERENCE, &question).await?.error_code()?, "idempotency_running", "{key}");
+        gate.open(9);
+        let again = eventually("the answer is there", || async {
+            let again = page.post(INFERENCE, &question).await?;
+            Ok((again.status == 200).then_some(again))
+        })
+        .await?;
+        assert_eq!(header(&again, "idempotent-replayed"), Some("true"));
+        let text = String::from_utf8_lossy(&again.body).into_owned();
+        assert!(text.contains("one") && text.contains(" two"), "{text}");
+        assert_eq!(scene.script.jobs().len(), asked + 1, "{key}");
+    }
+    assert_eq!(scene.relay.resolved().await?.settlements()?.len(), 2);
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn an_answer_that_its_page_left_can_still_be_stopped_and_is_told_as_charged() -> Result<()> {
+    let (scene, page) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
+    let named = keyed(&page, "k");
     scene.script.next(Reply::steps(vec![Step::token("one"), Step::token(" two"), Step::Hold]));
-    let mut first = page.stream(INFERENCE, &ask("go")).await?;
+    let mut first = named.stream(INFERENCE, &ask("go")).await?;
     let job = first.event("start").await?["jobId"].as_str().context("a job")?.to_owned();
     hear(&mut first, "one two").await?;
     drop(first);
-    let again = eventually("the relay sees that the page has left", || async {
-        let again = page.post(INFERENCE, &ask("go")).await?;
-        Ok((again.error_code()? != "idempotency_running").then_some(again))
+    assert_eq!(page.delete(&format!("{INFERENCE}/{job}")).await?.status, 204);
+    let again = eventually("the job is over", || async {
+        let again = named.post(INFERENCE, &ask("go")).await?;
+        Ok((again.error_code().ok().as_deref() != Some("idempotency_running")).then_some(again))
     })
     .await?;
-    is_gone(&again, &job)?;
+    assert!(String::from_utf8_lossy(&again.body).contains("cancelled"), "{again:?}");
     assert_eq!(scene.relay.resolved().await?.settlements()?.len(), 1);
     Ok(())
 }

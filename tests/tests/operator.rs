@@ -98,13 +98,15 @@ async fn the_operator_gives_credit_once_and_it_can_be_spent_at_once() -> Result<
     named.post(GRANTS, &grant).await?.expect(201)?;
     relay.kill().await?;
     relay.restart().await?;
-    let again = named.post(GRANTS, &grant).await?.expect(409)?;
-    assert_eq!(again["error"]["id"], given["entry"]);
+    assert_eq!(named.post(GRANTS, &grant).await?.expect(201)?, given, "the same answer");
+    let other = json!({"account": id, "amount": "2.5"});
+    assert_eq!(named.post(GRANTS, &other).await?.error_code()?, "idempotency_key_reused");
     assert_eq!(account(&page).await?["balance"], "2.5", "once, whatever happens between");
 
     let unknown = "acc_00000000000000000000000000";
     for (body, status, code) in [
         (json!({"account": unknown, "amount": "1"}), 404, "account_not_found"),
+        (json!({"account": format!("advertiser:{unknown}"), "amount": "1"}), 404, "account_not_found"),
         (json!({"account": "owner:plg_00000000000000000000000000", "amount": "1"}), 400, "bad_request"),
         (json!({"account": id, "amount": "0"}), 400, "bad_request"),
         (json!({"account": id, "amount": "1000000.000000001"}), 400, "bad_request"),

@@ -24,6 +24,7 @@ on_both! {
     refunds_that_are_reported_together_are_taken_once,
     what_went_back_before_it_was_credited_is_never_to_be_spent,
     a_dispute_takes_what_stripe_took_and_gives_it_again_when_it_is_won,
+    an_advertiser_pays_in_for_ads_alone_and_what_goes_back_is_of_that,
 }
 
 /// A relay that takes payments, a page of it without money, that page's account, and the folder of the
@@ -67,13 +68,21 @@ async fn a_payment_is_credited_once_less_the_cost_that_was_shown(engine: Engine)
     let opened = named.post(TOP_UPS, &amount).await?.expect(201)?;
     assert_eq!(
         opened,
-        json!({"session": "cs_test_1", "url": "https://checkout.stripe.com/c/pay/cs_test_1",
+        json!({"session": "cs_test_1", "url": "https://checkout.stripe.com/c/pay/cs_test_1", "for": "answers",
             "amount": "20", "cost": "0.88", "credit": "19.12"})
     );
     assert_eq!(named.post(TOP_UPS, &amount).await?.expect(201)?, opened);
     relay.kill().await?;
     relay.restart().await?;
     assert_eq!(named.post(TOP_UPS, &amount).await?.expect(201)?, opened, "the same page after a crash");
+    let other = named.post(TOP_UPS, &json!({"amount": "21.00"})).await?;
+    assert_eq!((other.status, other.error_code()?), (409, "idempotency_key_reused".to_owned()));
+    relay.tamper("UPDATE asked SET answer = NULL")?;
+    relay.kill().await?;
+    relay.restart().await?;
+    assert_eq!(named.post(TOP_UPS, &amount).await?.expect(201)?, opened, "opened, and not yet answered");
+    let other = named.post(TOP_UPS, &json!({"amount": "21.00"})).await?;
+    assert_eq!(other.error_code()?, "idempotency_key_reused");
     assert_eq!((stripe.pages(), balance(&page).await?), (1, Nanos::ZERO));
 
     let session = stripe::paid("cs_test_1", &account, 2_000, "pi_1");
@@ -219,6 +228,77 @@ async fn a_dispute_takes_what_stripe_took_and_gives_it_again_when_it_is_won(engi
     tell(&visitor, REINSTATED, stripe::dispute("dp_2", 500, "pi_1")).await?;
     tell(&visitor, WITHDRAWN, stripe::dispute("dp_2", 500, "pi_1")).await?;
     assert_eq!(balance(&page).await?, nanos("19.12")?, "reported the wrong way around");
+    relay.audit().await
+}
+
+/// What an account can spend on answers and on its ads.
+async fn balances(page: &Page) -> Result<[Nanos; 2]> {
+    let account = page.get("/api/account").await?.expect(200)?;
+    let [answers, ads] = [&account["balance"], &account["ads"]["balance"]]
+        .map(|balance| balance.as_str().context("a balance").and_then(nanos));
+    Ok([answers?, ads?])
+}
+
+async fn an_advertiser_pays_in_for_ads_alone_and_what_goes_back_is_of_that(engine: Engine) -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (mut relay, page, account, _secrets) = relay(engine, &stripe).await?;
+    let opened = page.post(TOP_UPS, &json!({"amount": "20.00", "for": "ads"})).await?.expect(201)?;
+    assert_eq!((&opened["for"], &opened["credit"]), (&json!("ads"), &json!("19.12")));
+    assert_eq!(page.post(TOP_UPS, &json!({"amount": "20.00", "for": "fun"})).await?.status, 400);
+
+    let tell = async |visitor: &Page, kind: &'static str, object: Value| {
+        stripe::report(visitor, WEBHOOK_SECRET, kind, &object).await?.expect(200)
+    };
+    let for_ads = |session: &str, cents: u64, payment: &str| {
+        let mut session = stripe::paid(session, &account, cents, payment);
+        session["metadata"]["for"] = json!("ads");
+        session
+    };
+    let visitor = relay.visitor();
+    for _ in 0..2 {
+        tell(&visitor, COMPLETED, for_ads("cs_test_1", 2_000, "pi_1")).await?;
+        assert_eq!(balances(&page).await?, [Nanos::ZERO, nanos("19.12")?]);
+    }
+    // One that the relay does not know is told by what the page to pay on carried.
+    tell(&visitor, COMPLETED, for_ads("cs_unknown", 1_000, "pi_2")).await?;
+    tell(&visitor, COMPLETED, stripe::paid("cs_page", &account, 2_000, "pi_3")).await?;
+    assert_eq!(balances(&page).await?, [nanos("19.12")?, nanos("28.53")?]);
+    relay.kill().await?;
+    relay.restart().await?;
+    let visitor = relay.visitor();
+    for _ in 0..2 {
+        tell(&visitor, "charge.refunded", stripe::refunded("ch_1", &account, 500, "pi_1")).await?;
+        assert_eq!(balances(&page).await?, [nanos("19.12")?, nanos("23.53")?], "a refund is of ads alone");
+    }
+    tell(&visitor, WITHDRAWN, stripe::dispute("dp_2", 1_000, "pi_2")).await?;
+    assert_eq!(balances(&page).await?, [nanos("19.12")?, nanos("13.53")?], "and so is a dispute");
+    tell(&visitor, REINSTATED, stripe::dispute("dp_2", 1_000, "pi_2")).await?;
+    tell(&visitor, "charge.refunded", stripe::refunded("ch_3", &account, 100, "pi_3")).await?;
+    assert_eq!(balances(&page).await?, [nanos("18.12")?, nanos("23.53")?]);
+
+    let usage = page.get("/api/analytics/usage").await?.expect(200)?;
+    let month = usage["to"].as_str().and_then(|day| day.get(..7)).context("no day")?.to_owned();
+    let path = format!("/api/ads/statements/{month}");
+    let statement = page.get(&path).await?.expect(200)?;
+    let sheet = &statement["accounts"][0];
+    assert_eq!((&statement["of"], &sheet["account"]), (&json!(account), &json!("ads")));
+    assert_eq!((&sheet["opening"], &sheet["closing"]), (&json!("0"), &json!("23.53")));
+    let line = |kind: &str, postings: u64, credit: &str, debit: &str| json!({"kind": kind, "postings": postings, "in": credit, "out": debit});
+    assert_eq!(
+        sheet["lines"],
+        json!([
+            line("correction", 1, "10", "0"),
+            line("refund", 2, "0", "15"),
+            line("top_up", 2, "30", "0"),
+            line("top_up_cost", 2, "0", "1.47"),
+        ])
+    );
+    let sheet = page.get(&format!("{path}?format=csv")).await?;
+    let name = format!("attachment; filename=\"rekursing-ads-{account}-{month}.csv\"");
+    assert_eq!(sheet.headers["content-disposition"], name.as_str());
+    assert!(String::from_utf8(sheet.body.to_vec())?.ends_with(&format!("{month},ads,closing,,,,23.53\r\n")));
+    assert_eq!(relay.ledger()?.balance("advertiser:")?, nanos("23.53")?);
+    assert_eq!(relay.visitor().get(&path).await?.status, 401);
     relay.audit().await
 }
 

@@ -41,7 +41,13 @@ fn session(status: &str) -> Value {
 
 fn payment() -> Payment {
     let amount = "20.05".parse().unwrap();
-    Payment { session: "cs_1".into(), payment: Some("pi_1".into()), account: AccountId::from_bits(7), amount }
+    Payment {
+        session: "cs_1".into(),
+        payment: Some("pi_1".into()),
+        account: AccountId::from_bits(7),
+        purpose: Purpose::Answers,
+        amount,
+    }
 }
 
 #[test]

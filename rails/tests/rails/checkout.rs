@@ -3,7 +3,7 @@
 use rekursing_protocol::AccountId;
 use rekursing_rails::{
     Refusal, Secret,
-    checkout::{Checkout, CheckoutError, TopUp},
+    checkout::{Checkout, CheckoutError, Purpose, TopUp},
 };
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
 fn top_up(key: &str, dollars: &str) -> TopUp {
     TopUp {
         account: AccountId::from_bits(7),
+        purpose: Purpose::Answers,
         amount: amount(dollars),
         success_url: "https://rekursing.com/paid?session={CHECKOUT_SESSION_ID}".into(),
         cancel_url: "https://rekursing.com/account".into(),
@@ -41,6 +42,17 @@ async fn a_page_carries_the_account_and_the_amount() {
     ] {
         assert_eq!(form[field], value);
     }
+    assert!(!form.contains_key("metadata[for]"));
+}
+
+#[tokio::test]
+async fn a_page_to_pay_for_ads_on_says_so() {
+    let server = Server::start().await;
+    let checkout = Checkout::new(&server.url, Secret::new(KEY), PATIENCE).unwrap();
+    checkout.open(&TopUp { purpose: Purpose::Ads, ..top_up("k1", "20") }).await.unwrap();
+    let form = &server.pages()[0];
+    assert_eq!(form["metadata[for]"], "ads");
+    assert_eq!(form["line_items[0][price_data][product_data][name]"], "Rekursing credit for ads");
 }
 
 #[tokio::test]

@@ -70,6 +70,7 @@ pub(super) async fn account(
         let (usage, spent) = store.account_usage(holder.account, since).await.map_err(Problem::unread)?;
         view["premium"] = premium::view(&house, holder.account);
         view["held"] = json!(house.desk.held(purse));
+        view["ads"] = json!({"balance": house.desk.balance(Account::Advertiser(holder.account))});
         view["spent"] = json!(spent);
         view["usage"] = usage.iter().map(usage_view).collect();
     }
@@ -126,8 +127,9 @@ pub(super) async fn create_key(
         return Err(Problem::rate_limited("too many keys were made from this address; wait a minute"));
     }
     let prefix = key.id.to_string();
-    let made = async { Ok(make_key(&house, &secret, key).await?.into_response()) };
-    once::once(&house, named, prefix, made).await
+    let maker = Arc::clone(&house);
+    let made = async move { Ok(make_key(&maker, &secret, key).await?.into_response()) };
+    once::unstored(house, named, prefix, made).await
 }
 
 async fn make_key(house: &House, secret: &str, key: Key) -> Result<(StatusCode, Json<Value>), Problem> {
@@ -168,7 +170,8 @@ pub(super) async fn statement(
     let month = statements::month(&house, &month)?;
     let statement = house.desk.store().page_statement(account, month).await;
     let statement = statement.map_err(Problem::unread)?;
-    statements::respond(&statement, &account.to_string(), form?.0, &headers)
+    let account = account.to_string();
+    statements::respond(&statement, &account, &account, form?.0, &headers)
 }
 
 impl Wanted<'_> {

@@ -115,7 +115,9 @@ async fn ask(
     let mut ask = read(&house, dialect, body, job, payer).await?;
     ask.request.spender = holder.map(|holder| holder.spender);
     let country = caller::country(&house, &headers);
-    once::once(&house, named, job.to_string(), answer(&house, dialect, ask, country, room)).await
+    let asked = Arc::clone(&house);
+    let answered = async move { answer(&asked, dialect, ask, country, room).await };
+    once::unstored(house, named, job.to_string(), answered).await
 }
 
 /// Has a request answered.

@@ -1,8 +1,9 @@
 //! Once: a call with an `Idempotency-Key` has its effect once, however often it is made.
 //!
-//! The same call of the same caller gets the same answer for as long as that is kept in memory. Behind
-//! that a record in the store, without the answer, still keeps a call that came to something from being
-//! made again. A call that came to nothing may be made again with its key.
+//! The same call of the same caller gets the same answer for as long as that is kept: in memory, and where
+//! it is small and neither a model's answer nor a secret, in the store. Behind that a record in the store
+//! still keeps a call that came to something from being made again. A call that came to nothing may be made
+//! again with its key. Who names his call wants its answer: it is written to its end also when he leaves.
 
 use std::{
     pin::Pin,
@@ -14,14 +15,16 @@ use std::{
 };
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
-    http::{HeaderMap, HeaderName, StatusCode},
+    body::{Body, Bytes, HttpBody, to_bytes},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::Response,
 };
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use rekursing_market::Payer;
-use rekursing_protocol::PluginId;
+use rekursing_protocol::{JobId, PluginId};
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 
 use super::{
     Problem,
@@ -31,7 +34,7 @@ use crate::{
     chance,
     house::House,
     replay::{Answer, Call, CallId, Claim, Outcome},
-    store::Asked,
+    store::{Asked, KeptAnswer},
 };
 
 /// The header that names a call.
@@ -84,6 +87,10 @@ impl Fruitless {
     /// Notes that nothing came of it.
     pub fn note(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -150,7 +157,22 @@ pub(super) async fn once(
     made: String,
     work: impl Future<Output = Result<Response, Problem>>,
 ) -> Result<Response, Problem> {
-    run(house, named, Trace::Made(made), work).await
+    run(house, named, Trace::Made(made), Keep::Stored, work).await
+}
+
+/// Does what [`once`] does for an answer that is never stored: what a model says, or a secret. It is made
+/// to its end, also when its caller does not wait for that.
+pub(super) async fn unstored(
+    house: Arc<House>,
+    named: Option<Named>,
+    made: String,
+    work: impl Future<Output = Result<Response, Problem>> + Send + 'static,
+) -> Result<Response, Problem> {
+    if named.is_none() {
+        return work.await;
+    }
+    let task = tokio::spawn(async move { run(&house, named, Trace::Made(made), Keep::InMemory, work).await });
+    task.await.unwrap_or_else(|_| Err(Problem::internal()))
 }
 
 /// Does the work of a call that makes nothing and changes something that is there, unless it was done
@@ -161,7 +183,16 @@ pub(super) async fn change(
     thing: impl ToString,
     work: impl Future<Output = Result<Response, Problem>>,
 ) -> Result<Response, Problem> {
-    run(house, named, Trace::Changed(thing.to_string()), work).await
+    run(house, named, Trace::Changed(thing.to_string()), Keep::Stored, work).await
+}
+
+/// Where an answer is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// In memory alone.
+    InMemory,
+    /// In the store too.
+    Stored,
 }
 
 /// How the store knows later that something came of a call.
@@ -176,12 +207,15 @@ async fn run(
     house: &Arc<House>,
     named: Option<Named>,
     trace: Trace,
+    keep: Keep,
     work: impl Future<Output = Result<Response, Problem>>,
 ) -> Result<Response, Problem> {
     let Some(Named { call, durable }) = named else { return work.await };
     let now = house.desk.now();
     let ticket = match house.replays.claim(now, call) {
-        Claim::Mine(number) => Ticket { house: Arc::clone(house), id: call.id, number, outcome: None },
+        Claim::Mine(number) => {
+            Ticket { house: Arc::clone(house), id: call.id, number, grown: 0, outcome: None }
+        }
         Claim::Running => return Err(running()),
         Claim::Other => return Err(reused()),
         Claim::Made(outcome) => return outcome.again(),
@@ -193,14 +227,32 @@ async fn run(
         };
         match asked.map_err(unnoted)? {
             Asked::Fresh => {}
-            Asked::Done(made) => return Err(gone(made)),
+            Asked::Done { answer: Some(answer), .. } => return again(answer),
+            Asked::Done { made, answer: None } => return Err(gone(made)),
             Asked::Other => return Err(reused()),
         }
     }
     match work.await {
         Ok(response) => {
-            if let (true, Trace::Changed(thing)) = (durable, trace) {
-                house.desk.store().did(now, call, thing).await.map_err(unnoted)?;
+            if !durable {
+                return Ok(record(response, ticket));
+            }
+            let (response, answer) = match keep {
+                Keep::InMemory => (response, None),
+                Keep::Stored => kept(response, house.config.limits.kept_answer_bytes).await?,
+            };
+            let store = house.desk.store();
+            match (trace, answer) {
+                (Trace::Changed(thing), answer) => {
+                    store.did(now, call, thing, answer).await.map_err(unnoted)?;
+                }
+                (Trace::Made(_), Some(answer)) => {
+                    // What was made is there, and its answer in memory.
+                    if let Err(error) = store.answered(call, answer).await {
+                        tracing::error!(error = format!("{error:#}"), "could not keep an answer");
+                    }
+                }
+                (Trace::Made(_), None) => {}
             }
             Ok(record(response, ticket))
         }
@@ -211,6 +263,33 @@ async fn run(
             Err(problem)
         }
     }
+}
+
+/// Returns an answer with what is to be stored of it, if anything came of it and it is small.
+async fn kept(response: Response, bytes_max: usize) -> Result<(Response, Option<KeptAnswer>), Problem> {
+    let (head, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.map_err(|_| Problem::internal())?;
+    let is_fruitless = head.extensions.get::<Fruitless>().is_some_and(|fruitless| fruitless.is_noted());
+    let answer = (body.len() <= bytes_max && !is_fruitless).then(|| {
+        let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        KeptAnswer {
+            status: head.status.as_u16(),
+            kind: kind.unwrap_or_default().to_owned(),
+            body: body.to_vec(),
+        }
+    });
+    Ok((Response::from_parts(head, Body::from(body)), answer))
+}
+
+/// Gives a stored answer again.
+fn again(answer: KeptAnswer) -> Result<Response, Problem> {
+    let KeptAnswer { status, kind, body } = answer;
+    let mut headers = HeaderMap::new();
+    if !kind.is_empty() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_str(&kind).map_err(|_| Problem::internal())?);
+    }
+    let status = StatusCode::from_u16(status).map_err(|_| Problem::internal())?;
+    Outcome::Answer(Arc::new(Answer { status, headers, parts: vec![Bytes::from(body)] })).again()
 }
 
 fn unnoted(error: anyhow::Error) -> Problem {
@@ -229,7 +308,12 @@ fn reused() -> Problem {
 }
 
 fn gone(made: String) -> Problem {
-    let message = "this was done before, and its answer is kept no longer; `id` names what came of it";
+    let message = if made.starts_with(JobId::PREFIX) {
+        "this was answered and charged before, and its answer is kept no longer; `id` names the job, whose \
+         receipt says what it cost"
+    } else {
+        "this was done before, and its answer is kept no longer; `id` names what came of it"
+    };
     Problem { id: Some(made), ..Problem::new(StatusCode::CONFLICT, "idempotency_answer_gone", message) }
 }
 
@@ -239,6 +323,8 @@ struct Ticket {
     house: Arc<House>,
     id: CallId,
     number: u64,
+    /// Bytes for which room was made.
+    grown: usize,
     outcome: Option<Outcome>,
 }
 
@@ -251,7 +337,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let (now, outcome) = (self.house.desk.now(), self.outcome.take());
-        self.house.replays.end(now, self.id, self.number, outcome);
+        self.house.replays.end(now, self.id, self.number, self.grown, outcome);
     }
 }
 
@@ -260,7 +346,8 @@ fn record(mut response: Response, ticket: Ticket) -> Response {
     let fruitless = response.extensions_mut().remove::<Fruitless>().unwrap_or_default();
     let (head, inner) = response.into_parts();
     let answer = Answer { status: head.status, headers: head.headers.clone(), parts: Vec::new() };
-    let mut recorded = Recorded { inner, fruitless, recording: Some((answer, 0, ticket)) };
+    let recording = Recording { answer, fit: Fit::Fits, fruitless, ticket };
+    let mut recorded = Recorded { inner, recording: Some(recording) };
     // Nobody reads a body that is empty.
     if recorded.inner.is_end_stream() {
         recorded.end();
@@ -268,32 +355,87 @@ fn record(mut response: Response, ticket: Ticket) -> Response {
     Response::from_parts(head, Body::new(recorded))
 }
 
-/// A body that is kept as it is written. Dropped before its end, it is not: the inner body goes first, and
-/// with it the job, and only then may the call be made again.
+/// What was written of an answer.
 #[derive(Debug)]
-struct Recorded {
-    inner: Body,
+struct Recording {
+    answer: Answer,
+    fit: Fit,
     fruitless: Fruitless,
-    /// What was written, its bytes, and the call that it belongs to.
-    recording: Option<(Answer, usize, Ticket)>,
+    ticket: Ticket,
 }
 
-impl Recorded {
+/// Whether there is room to keep an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    /// Until now.
+    Fits,
+    /// Not any more.
+    TooLarge,
+}
+
+impl Recording {
     fn write(&mut self, part: &Bytes) {
-        let Some((answer, bytes, ticket)) = &mut self.recording else { return };
-        *bytes += part.len();
-        if *bytes <= ticket.house.replays.bytes_max() {
-            answer.parts.push(part.clone());
-        } else {
-            answer.parts = Vec::new();
+        match self.fit {
+            Fit::Fits if self.ticket.house.replays.grow(part.len()) => {
+                self.ticket.grown += part.len();
+                self.answer.parts.push(part.clone());
+            }
+            Fit::Fits | Fit::TooLarge => {
+                self.answer.parts = Vec::new();
+                self.fit = Fit::TooLarge;
+            }
         }
     }
 
+    fn end(self) {
+        if self.fit == Fit::Fits && !self.fruitless.is_noted() {
+            self.ticket.keep(Outcome::Answer(Arc::new(self.answer)));
+        }
+    }
+
+    /// Reads to its end what its caller has left, for when he asks again; not what could not be kept. Then
+    /// the inner body goes first, and with it the job, and only behind it may the call be made again.
+    async fn read_out(mut self, mut inner: Body) {
+        while self.fit == Fit::Fits {
+            match inner.frame().await {
+                Some(Ok(frame)) => {
+                    if let Some(part) = frame.data_ref() {
+                        self.write(part);
+                    }
+                }
+                Some(Err(_)) => break,
+                None => {
+                    drop(inner);
+                    return self.end();
+                }
+            }
+        }
+        drop(inner);
+    }
+}
+
+/// A body that is kept as it is written, and read to its end when its caller leaves before.
+#[derive(Debug)]
+struct Recorded {
+    inner: Body,
+    /// Nothing once it has ended.
+    recording: Option<Recording>,
+}
+
+impl Recorded {
     fn end(&mut self) {
-        let Some((answer, bytes, ticket)) = self.recording.take() else { return };
-        let is_whole = bytes <= ticket.house.replays.bytes_max();
-        if is_whole && !self.fruitless.0.load(Ordering::Relaxed) {
-            ticket.keep(Outcome::Answer(Arc::new(answer)));
+        if let Some(recording) = self.recording.take() {
+            recording.end();
+        }
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        let inner = std::mem::take(&mut self.inner);
+        // A relay that ends has nowhere to read it.
+        if let (Some(recording), Ok(runtime)) = (self.recording.take(), Handle::try_current()) {
+            runtime.spawn(recording.read_out(inner));
         }
     }
 }
@@ -310,8 +452,8 @@ impl HttpBody for Recorded {
         let polled = Pin::new(&mut this.inner).poll_frame(context);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(part) = frame.data_ref() {
-                    this.write(part);
+                if let (Some(part), Some(recording)) = (frame.data_ref(), &mut this.recording) {
+                    recording.write(part);
                 }
                 if this.inner.is_end_stream() {
                     this.end();

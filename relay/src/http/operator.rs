@@ -91,7 +91,7 @@ pub(super) async fn grant(
         return Err(Problem::field("amount", &format!("an amount is above 0 and at most {GRANT_MAX} USD")));
     }
     check_note("note", &note)?;
-    if let Account::Page(id) = to
+    if let Account::Page(id) | Account::Advertiser(id) = to
         && !house.desk.store().has_account(id).await.map_err(Problem::unread)?
     {
         let message = format!("no key opens the account {id}");

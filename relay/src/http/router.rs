@@ -120,6 +120,7 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/llm/inference/{job}", delete(answers::cancel))
         .route("/api/llm/models", get(models::own))
         .route("/api/account/statements/{month}", get(account::statement))
+        .route("/api/ads/statements/{month}", get(statements::of_advertiser))
         .route("/api/account", get(account::account))
         .route("/api/account/keys", post(account::create_key))
         .route("/api/account/keys", get(account::keys))

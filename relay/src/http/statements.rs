@@ -1,11 +1,11 @@
 //! Monthly statements in JSON and CSV.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json,
     extract::{
-        Path, Query, State,
+        ConnectInfo, Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
     http::{HeaderMap, StatusCode, header},
@@ -14,7 +14,7 @@ use axum::{
 use rekursing_protocol::{Day, Month};
 use serde::{Deserialize, Serialize};
 
-use super::{Problem, plugins};
+use super::{Problem, caller, plugins};
 use crate::{csv::Csv, house::House, store};
 
 /// In which form a statement is wanted; without one, as `Accept` says.
@@ -44,7 +44,24 @@ pub(super) async fn of_owner(
     let month = self::month(&house, &month)?;
     let statement = house.desk.store().owner_statement(plugin, month).await;
     let statement = statement.map_err(Problem::unread)?;
-    respond(&statement, &plugin.to_string(), form?.0, &headers)
+    let plugin = plugin.to_string();
+    respond(&statement, &plugin, &plugin, form?.0, &headers)
+}
+
+/// `GET /api/ads/statements/{month}`
+pub(super) async fn of_advertiser(
+    State(house): State<Arc<House>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    month: Result<Path<String>, PathRejection>,
+    form: Result<Query<Form>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let account = caller::account(&house, &headers, peer).await?.account;
+    let Path(month) = month?;
+    let month = self::month(&house, &month)?;
+    let statement = house.desk.store().advertiser_statement(account, month).await;
+    let statement = statement.map_err(Problem::unread)?;
+    respond(&statement, &account.to_string(), &format!("ads-{account}"), form?.0, &headers)
 }
 
 /// Reads a month that has begun.
@@ -56,10 +73,11 @@ pub(super) fn month(house: &House, text: &str) -> Result<Month, Problem> {
     Ok(month)
 }
 
-/// Answers in the form that is wanted.
+/// Answers in the form that is wanted; `file` is what a CSV is called.
 pub(super) fn respond(
     statement: &store::Statement,
     of: &str,
+    file: &str,
     form: Form,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
@@ -73,7 +91,7 @@ pub(super) fn respond(
     if !as_csv {
         return Ok(Json(Written { of, statement }).into_response());
     }
-    let name = format!("attachment; filename=\"rekursing-{of}-{}.csv\"", statement.month);
+    let name = format!("attachment; filename=\"rekursing-{file}-{}.csv\"", statement.month);
     let headers =
         [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
     Ok((headers, csv(statement)).into_response())

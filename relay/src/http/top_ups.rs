@@ -1,4 +1,4 @@
-//! Top-ups: a page pays in, and Stripe reports that it did.
+//! Top-ups: a page or an advertiser pays in, and Stripe reports that it did.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -8,9 +8,12 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use rekursing_market::Payer;
-use rekursing_protocol::{AccountId, Nanos};
-use rekursing_rails::{checkout::CheckoutError, webhook};
+use rekursing_market::{Account, Payer};
+use rekursing_protocol::Nanos;
+use rekursing_rails::{
+    checkout::{CheckoutError, Page, Purpose},
+    webhook,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -23,7 +26,8 @@ use super::{
 use crate::{
     chance,
     house::House,
-    top_ups::{Quote, TopUps},
+    store::OpenedTopUp,
+    top_ups::{Quote, TopUps, purse},
 };
 
 type Shared = State<Arc<House>>;
@@ -34,6 +38,8 @@ type Peer = ConnectInfo<SocketAddr>;
 #[serde(deny_unknown_fields)]
 struct Wanted {
     amount: Nanos,
+    #[serde(rename = "for", default)]
+    purpose: Purpose,
 }
 
 /// `POST /api/account/top-ups`
@@ -48,7 +54,7 @@ pub(super) async fn open(
     let account = holder.account;
     let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
     let top_ups = set_up(&house)?;
-    let Wanted { amount } = posted::read(&posted.body)?;
+    let Wanted { amount, purpose } = posted::read(&posted.body)?;
     let [minimum, maximum] = top_ups.bounds();
     if amount < minimum || amount > maximum || amount.get() % CENT != 0 {
         let message = format!("a top-up is whole cents, from {minimum} to {maximum} USD");
@@ -60,27 +66,32 @@ pub(super) async fn open(
     let named = once::named(&headers, &caller, "/api/account/top-ups", &posted.body)?;
     // Asked again with the same name, Stripe answers with the same page, also when a crash lay between.
     let key = named.as_ref().map_or_else(|| chance::hex(&chance::bytes::<16>()), once::Named::fingerprint);
-    let opened = open_page(&house, top_ups, account, amount, &key);
-    once::once(&house, named, format!("page:{key}"), opened).await
+    let made = format!("page:{key}");
+    let opened = async {
+        let page = top_ups.open(account, purpose, amount, &key).await.map_err(|error| failed(&error))?;
+        opened(&house, page, purse(account, purpose), purpose, top_ups.quote(amount), made.clone()).await
+    };
+    once::once(&house, named, made.clone(), opened).await
 }
 
-async fn open_page(
+/// Keeps what is shown of a page that was opened, and shows it.
+async fn opened(
     house: &House,
-    top_ups: &TopUps,
-    account: AccountId,
-    amount: Nanos,
-    key: &str,
+    page: Page,
+    to: Account,
+    purpose: Purpose,
+    quote: Quote,
+    made: String,
 ) -> Result<Response, Problem> {
-    let page = top_ups.open(account, amount, key).await.map_err(|error| failed(&error))?;
-    let Quote { amount, cost, credit } = top_ups.quote(amount);
-    let store = house.desk.store();
-    store.opened(house.desk.now(), page.id.clone(), account, amount, cost).await.map_err(|error| {
+    let Quote { amount, cost, credit } = quote;
+    let view = json!({
+        "session": page.id, "url": page.url, "for": purpose, "amount": amount, "cost": cost, "credit": credit,
+    });
+    let opened = OpenedTopUp { session: page.id, to, amount, cost, made };
+    house.desk.store().opened(house.desk.now(), opened).await.map_err(|error| {
         tracing::error!(%error, "could not store a top-up");
         Problem::store_down()
     })?;
-    let view = json!({
-        "session": page.id, "url": page.url, "amount": amount, "cost": cost, "credit": credit,
-    });
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }
 

@@ -1,7 +1,7 @@
 //! Calls that must not be made twice, by the hash of their `Idempotency-Key`: which, and what each was
 //! to make or has changed. Neither what was asked nor what was answered is kept.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rekursing_protocol::Moment;
 
 use super::{Sql, Store};
@@ -13,9 +13,25 @@ pub enum Asked {
     /// It was never made, or came to nothing: it may be made.
     Fresh,
     /// It was made, and this came of it.
-    Done(String),
+    Done {
+        /// What it has made or changed.
+        made: String,
+        /// What was answered, if that is kept.
+        answer: Option<KeptAnswer>,
+    },
     /// Another call was made with this key.
     Other,
+}
+
+/// A small answer that is no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// What its body is, as in `Content-Type`; empty where there is no body.
+    pub kind: String,
+    /// Its body.
+    pub body: Vec<u8>,
 }
 
 impl Store {
@@ -39,27 +55,55 @@ impl Store {
         self.read(move |sql| {
             Ok(match known(sql, call)? {
                 None => Asked::Fresh,
-                Some((body, thing)) if body == call.body => {
-                    Asked::Done(thing.strip_prefix(CHANGED).unwrap_or(&thing).to_owned())
+                Some(Known { body, .. }) if body != call.body => Asked::Other,
+                Some(Known { made, answer, .. }) => {
+                    let made = made.strip_prefix(CHANGED).unwrap_or(&made).to_owned();
+                    Asked::Done { made, answer }
                 }
-                Some(_) => Asked::Other,
             })
         })
         .await
     }
 
-    /// Notes a call behind what it has changed.
+    /// Notes a call behind what it has changed, with what is answered if that may be kept.
     ///
     /// # Errors
     /// When it could not be made durable.
-    pub async fn did(&self, now: Moment, call: Call, thing: String) -> Result<()> {
-        self.change(move |sql| insert(sql, now, call, &format!("{CHANGED}{thing}")).map(drop)).await
+    pub async fn did(
+        &self,
+        now: Moment,
+        call: Call,
+        thing: String,
+        answer: Option<KeptAnswer>,
+    ) -> Result<()> {
+        self.change(move |sql| {
+            insert(sql, now, call, &format!("{CHANGED}{thing}"))?;
+            answer.map_or(Ok(()), |answer| keep(sql, call, answer))
+        })
+        .await
     }
 
-    /// Forgets calls that were made before a moment. Nobody waits for it.
-    pub fn forget_asked(&self, before: Moment) {
+    /// Keeps what is answered to a call that was noted.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn answered(&self, call: Call, answer: KeptAnswer) -> Result<()> {
+        self.change(move |sql| keep(sql, call, answer)).await
+    }
+
+    /// Forgets calls that were made before a moment, and of the others all answers but the latest. Nobody
+    /// waits for it.
+    pub fn forget_asked(&self, before: Moment, answers_max: u64) {
         self.soon("forget calls", move |sql| {
-            sql.execute("DELETE FROM asked WHERE at < ?1", &[before.into()]).map(drop)
+            sql.execute("DELETE FROM asked WHERE at < ?1", &[before.into()])?;
+            // With fewer there is no such row, and nothing is before it.
+            sql.execute(
+                "UPDATE asked SET status = NULL, type = NULL, answer = NULL
+                 WHERE answer IS NOT NULL AND at <=
+                     (SELECT at FROM asked WHERE answer IS NOT NULL ORDER BY at DESC LIMIT 1 OFFSET ?1)",
+                &[answers_max.into()],
+            )
+            .map(drop)
         });
     }
 }
@@ -67,11 +111,42 @@ impl Store {
 /// Stands in front of what a call has changed.
 const CHANGED: &str = "changed:";
 
-/// Reads the body's hash of a call that was noted, and what it was to make or has changed.
-fn known(sql: &mut Sql, call: Call) -> Result<Option<([u8; 32], String)>> {
-    sql.first("SELECT body, made FROM asked WHERE id = ?1", &[call.id.as_slice().into()], |row| {
-        Ok((row.hash(0)?, row.text(1)?.to_owned()))
+/// What stands in front of the name of a page to pay on. Opened again, it is the same page.
+const PAGE: &str = "page:";
+
+/// What is noted of a call.
+struct Known {
+    body: [u8; 32],
+    made: String,
+    answer: Option<KeptAnswer>,
+}
+
+fn known(sql: &mut Sql, call: Call) -> Result<Option<Known>> {
+    let known = "SELECT body, made, status, type, answer FROM asked WHERE id = ?1";
+    sql.first(known, &[call.id.as_slice().into()], |row| {
+        let answer = if row.is_null(4)? {
+            None
+        } else {
+            let status = u16::try_from(row.number(2)?).context("an answer without a status")?;
+            Some(KeptAnswer { status, kind: row.text(3)?.to_owned(), body: row.bytes(4)?.to_vec() })
+        };
+        Ok(Known { body: row.hash(0)?, made: row.text(1)?.to_owned(), answer })
     })
+}
+
+fn keep(sql: &mut Sql, call: Call, answer: KeptAnswer) -> Result<()> {
+    let KeptAnswer { status, kind, body } = answer;
+    sql.execute(
+        "UPDATE asked SET status = ?3, type = ?4, answer = ?5 WHERE id = ?1 AND body = ?2",
+        &[
+            call.id.as_slice().into(),
+            call.body.as_slice().into(),
+            u64::from(status).into(),
+            kind.into(),
+            body.as_slice().into(),
+        ],
+    )
+    .map(drop)
 }
 
 fn insert(sql: &mut Sql, now: Moment, call: Call, made: &str) -> Result<bool> {
@@ -84,10 +159,14 @@ fn insert(sql: &mut Sql, now: Moment, call: Call, made: &str) -> Result<bool> {
 
 /// Notes a call again unless something has come of it.
 fn repeat(sql: &mut Sql, now: Moment, call: Call, made: &str) -> Result<Asked> {
-    if let Some((body, before)) = known(sql, call)?
+    if let Some(Known { body, made: before, answer }) = known(sql, call)?
         && exists(sql, &before)?
     {
-        return Ok(if body == call.body { Asked::Done(before) } else { Asked::Other });
+        return Ok(match answer {
+            _ if body != call.body => Asked::Other,
+            None if before.starts_with(PAGE) => Asked::Fresh,
+            answer => Asked::Done { made: before, answer },
+        });
     }
     sql.execute("DELETE FROM asked WHERE id = ?1", &[call.id.as_slice().into()])?;
     insert(sql, now, call, made)?;
@@ -96,6 +175,10 @@ fn repeat(sql: &mut Sql, now: Moment, call: Call, made: &str) -> Result<Asked> {
 
 /// Tells whether what a call was to make is there. A job is there once it is charged.
 fn exists(sql: &mut Sql, made: &str) -> Result<bool> {
+    if made.starts_with(PAGE) {
+        let opened = "SELECT COUNT(*) FROM top_up WHERE made = ?1";
+        return Ok(sql.number(opened, &[made.into()])? > 0);
+    }
     let count = match made.split_once('_') {
         Some(("job", _)) => "SELECT COUNT(*) FROM entry WHERE id = 'settle:' || ?1",
         Some(("rk", _)) => "SELECT COUNT(*) FROM api_key WHERE prefix = ?1",

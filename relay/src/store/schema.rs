@@ -432,6 +432,19 @@ CREATE INDEX went_back_payment ON went_back (payment);
 -- The rates by which a charge follows from ask and tokens, in thousandths: `tier/fee/discount/holdback`.
 ALTER TABLE entry ADD COLUMN rates TEXT;
 ",
+    "
+-- A top-up names the account of the ledger that grows by it, a page's or an advertiser's, and what the call
+-- that opened it was to make.
+UPDATE top_up SET account = 'page:' || account;
+ALTER TABLE top_up ADD COLUMN made TEXT;
+CREATE INDEX top_up_made ON top_up (made) WHERE made IS NOT NULL;
+",
+    "
+-- What was answered to a call, where that is small and no secret: its status, its type and its body.
+ALTER TABLE asked ADD COLUMN status INTEGER;
+ALTER TABLE asked ADD COLUMN type TEXT;
+ALTER TABLE asked ADD COLUMN answer BLOB;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Sql, Store, Value};
 
-/// A month of an owner or of a page.
+/// A month of an owner, of a page or of an advertiser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Statement {
     /// The month, of UTC.
@@ -19,7 +19,7 @@ pub struct Statement {
 /// A month of one account: the opening balance, what came in and went out, the closing balance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Sheet {
-    /// Which account: `available`, `held` or `setAside`.
+    /// Which account: `available`, `held`, `setAside` or `ads`.
     pub account: &'static str,
     /// What it had when the month began.
     pub opening: Nanos,
@@ -64,6 +64,17 @@ impl Store {
                 let available = sheet(sql, "available", Account::Page(account), month)?;
                 let set_aside = set_aside(sql, &available, Account::Page(account), month)?;
                 Ok(Statement { month, accounts: vec![available, set_aside] })
+            })
+        })
+        .await
+    }
+
+    /// Reads an advertiser's month: what can be spent on ads.
+    pub async fn advertiser_statement(&self, account: AccountId, month: Month) -> Result<Statement> {
+        self.read(move |sql| {
+            sql.view(|sql| {
+                let ads = sheet(sql, "ads", Account::Advertiser(account), month)?;
+                Ok(Statement { month, accounts: vec![ads] })
             })
         })
         .await
