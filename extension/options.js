@@ -70,6 +70,7 @@ function paint(state) {
   const { hour, day } = { hour: $('hour').value, day: $('day').value };
   write($('hour-done'), hour && say('options_hour_done', state.done.hourTokens));
   write($('day-done'), day && say('options_day_done', state.done.dayTokens));
+  document.body.dataset.painted ??= performance.now();
 }
 
 function written() {

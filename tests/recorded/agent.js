@@ -1,10 +1,25 @@
 // Stands in for the agent: gives a page a recorded state and the relay's recorded answers.
-// RECORDED is put in front of this text: {state, answers: {what: [status, body]}}.
+// RECORDED is put in front of this text: {state, answers: {what: [status, body]}, stored, now, mirrored}.
 
+const Clock = Date;
+globalThis.Date = class extends Clock {
+  constructor(...parts) {
+    super(...(parts.length > 0 ? parts : [RECORDED.now]));
+  }
+
+  static now() {
+    return RECORDED.now;
+  }
+};
+
+const listeners = [];
+const later = (message) => setTimeout(() => listeners.forEach((listener) => listener(structuredClone(message))));
+/** Tells the page another state. */
+globalThis.tellState = (state) => listeners.forEach((listener) => listener(structuredClone(state)));
+globalThis.wanted = [];
+
+chrome.storage.local.get = async () => structuredClone(RECORDED.stored);
 chrome.runtime.connect = () => {
-  const listeners = [];
-  const later = (message) => setTimeout(() => listeners.forEach((listener) => listener(structuredClone(message))));
-  globalThis.wanted = [];
   later(RECORDED.state);
   return {
     onMessage: { addListener: (listener) => listeners.push(listener) },
@@ -17,3 +32,8 @@ chrome.runtime.connect = () => {
     },
   };
 };
+
+if (RECORDED.mirrored) {
+  const message = chrome.i18n.getMessage;
+  chrome.i18n.getMessage = (key, ...values) => (key === '@@bidi_dir' ? 'rtl' : message(key, ...values));
+}

@@ -100,8 +100,16 @@ impl Browser {
     /// # Errors
     /// Fails when it is missing or does not come up.
     pub async fn with(window: Window, flags: &[&str]) -> Result<Browser> {
+        Browser::speaking("en", window, flags).await
+    }
+
+    /// Starts Chromium in a language, with further flags.
+    ///
+    /// # Errors
+    /// Fails when it is missing or does not come up.
+    pub async fn speaking(language: &str, window: Window, flags: &[&str]) -> Result<Browser> {
         let profile = tempfile::tempdir().context("no folder for the browser's profile")?;
-        let browser = Browser::launch(profile.path(), window, Own::Nothing, flags).await?;
+        let browser = Browser::launch(profile.path(), language, window, Own::Nothing, flags).await?;
         Ok(Browser { _profile: Some(profile), ..browser })
     }
 
@@ -110,7 +118,7 @@ impl Browser {
     /// # Errors
     /// Fails when it is missing or does not come up.
     pub async fn at(profile: &Path) -> Result<Browser> {
-        Browser::launch(profile, Window::Headless, Own::Nothing, &[]).await
+        Browser::launch(profile, "en", Window::Headless, Own::Nothing, &[]).await
     }
 
     /// Does what [`Browser::at`] does, with a Chromium that updates its extensions.
@@ -118,10 +126,16 @@ impl Browser {
     /// # Errors
     /// Fails when it is missing or does not come up.
     pub async fn updating(profile: &Path) -> Result<Browser> {
-        Browser::launch(profile, Window::Headless, Own::Updates, &[]).await
+        Browser::launch(profile, "en", Window::Headless, Own::Updates, &[]).await
     }
 
-    async fn launch(profile: &Path, window: Window, own: Own, flags: &[&str]) -> Result<Browser> {
+    async fn launch(
+        profile: &Path,
+        language: &str,
+        window: Window,
+        own: Own,
+        flags: &[&str],
+    ) -> Result<Browser> {
         // The pipe's ends are descriptors 3 and 4 of the browser; the shell moves them there.
         let mut command = Command::new("sh");
         command
@@ -138,6 +152,7 @@ impl Browser {
         command.arg(format!("--user-data-dir={}", profile.display())).args(flags).arg("about:blank");
         // Chromium leaves folders behind in the place for temporary files when it is killed.
         command.env("TMPDIR", profile);
+        command.env("LANGUAGE", language).arg(format!("--lang={language}"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().context("could not start Chromium")?;
         let input = child.stdin.take().context("a browser without a pipe in")?;

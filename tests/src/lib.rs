@@ -1,5 +1,6 @@
 //! The harness of the whole-product tests: it starts real processes, speaks to them over real
-//! sockets, and looks at what anybody outside could see. It links neither the relay nor the agent.
+//! sockets, and looks at what anybody outside could see. It links neither the relay nor a shell of the
+//! agent's; of the agent it knows what it tells of itself and the fence around it.
 //!
 //! Nothing here sleeps and hopes. Whatever takes time is watched by [`fn@eventually`], whatever must be
 //! held back is held by a gate of [`script`], and every process dies with the value that guards it.
@@ -14,6 +15,7 @@ pub mod link;
 pub mod model_server;
 pub mod node;
 pub mod owner;
+pub mod picture;
 pub mod process;
 pub mod recorded;
 pub mod relay;

@@ -22,7 +22,16 @@ impl Owner {
     /// # Errors
     /// Fails when Chromium or the extension is missing.
     pub async fn undecided(window: Window) -> Result<Owner> {
-        let browser = Browser::with(window, &["--enable-unsafe-extension-debugging"]).await?;
+        Owner::speaking("en", window).await
+    }
+
+    /// Does what [`Owner::undecided`] does, with Chromium in another language.
+    ///
+    /// # Errors
+    /// Fails when Chromium or the extension is missing.
+    pub async fn speaking(language: &str, window: Window) -> Result<Owner> {
+        let flags = ["--enable-unsafe-extension-debugging"];
+        let browser = Browser::speaking(language, window, &flags).await?;
         let extension = browser.load(&built::extension()?).await?;
         Ok(Owner { browser, extension })
     }

@@ -1,12 +1,28 @@
 //! Recorded states of the agent and answers of the relay, and a page of the extension shown with them.
+//!
+//! States are the agent's own type, and what a test changes in one is read back as that type before
+//! it is shown; answers are held against `relay/openapi.json` by a test. So neither can drift.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use rekursing_extension_core::{
+    agent::{
+        Connection, DoneView, EarningsView, JobView, MarketView, ModelView, Phase, ServerView, State, Why,
+    },
+    bridge::server::Kind,
+};
+use rekursing_protocol::{Gpu, Moment, Nanos, OfferKind, Price, Pricing, gpu::GpuClass, outlook::Range};
 use serde_json::{Value, json};
 
 use crate::{
     browser::{Browser, Tab},
     built,
 };
+
+/// When everything was recorded, in milliseconds: 20 November 2025, 08:00 UTC. The pages' clock stands still.
+pub const NOW: u64 = 1_763_625_600_000;
+
+/// The time zone of the pages.
+const ZONE: &str = "Europe/Berlin";
 
 /// What an agent before a recorded relay knows and says.
 #[derive(Debug, Clone)]
@@ -15,46 +31,29 @@ pub struct Recorded {
     pub state: Value,
     /// The relay's answers by what a page wants: `[status, body]`. What is not in it is never answered.
     pub answers: Value,
+    /// What the extension's storage holds.
+    pub stored: Value,
+    /// Which way the page is written.
+    pub reads: Reads,
+}
+
+/// Which way a language is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// From left to right.
+    LeftToRight,
+    /// From right to left.
+    RightToLeft,
 }
 
 impl Recorded {
     /// An owner who has said yes and is ready, with one job running.
     pub fn ready() -> Recorded {
-        let state = json!({
-            "connection": {"phase": "ready", "reason": null},
-            "plugin": "plg_01KA5Z0Q7N3J5R8T2V6Y4H9GKM",
-            "relay": "wss://rekursing.com",
-            "gpu": {"vendor": "NVIDIA", "model": "GeForce RTX 4090", "class": "high", "raw": "ANGLE (NVIDIA)"},
-            "server": {"kind": "lm_studio", "address": "http://127.0.0.1:1234", "reason": null},
-            "models": [
-                {
-                    "model": "qwen2.5-7b-instruct", "kind": "text", "quantization": "Q4_K_M", "context": 32768,
-                    "slots": 2, "price": {"input": 150_000, "output": 600_000}, "tokensPerSecond": 62,
-                    "firstTokenMs": 210, "done": 12,
-                },
-                {
-                    "model": "a-model-whose-name-is-longer-than-any-popup-is-wide-in-pixels-70b", "kind": "text",
-                    "quantization": "Q8_0", "context": 8192, "slots": 1, "price": null,
-                    "tokensPerSecond": null, "firstTokenMs": null, "done": 0,
-                },
-            ],
-            "jobs": [{
-                "id": "job_01KA5ZK3T8Q4M7W2X9C1B6D0EF", "model": "qwen2.5-7b-instruct", "ageMs": 4200,
-                "tokens": 180, "tokensPerSecond": 58,
-            }],
-            "earnings": {
-                "today": "0.182340015", "week": "1.293840015", "total": "12.293840015",
-                "days": ["0.2", "0.31", "0", "0.1", "0.25", "0.2515", "0.182340015"],
-                "available": "3.10", "held": "0.643920007", "heldUntil": 1_764_230_400_000_u64, "paid": "8.5",
-                "jobs": 120,
-            },
-            "trial": null, "slots": 4, "paused": false, "consent": true,
-        });
         let answers = json!({
             "earnings": [200, earnings()], "payouts": [200, payouts()],
             "payout": [200, {"quote": {
                 "method": "paypal", "destination": "ada@example.com", "amount": "3.1", "cost": "0.25",
-                "arrives": "2.85", "ready": true,
+                "arrives": "2.85", "heldUntil": null, "ready": true,
             }}],
             "receipt": [200, receipt()],
             "keys": [200, {"keys": [{
@@ -62,24 +61,26 @@ impl Recorded {
                 "key": "ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c", "since": 1,
             }]}],
         });
-        Recorded { state, answers }
+        let stored = json!({"consent": {"given": true, "at": NOW - 86_400_000}});
+        Recorded { state: value(&state()), answers, stored, reads: Reads::LeftToRight }
     }
 
     /// An owner who has just installed the extension.
     pub fn undecided() -> Recorded {
-        let reason = json!({"code": "no_consent", "text": "Nothing is offered until you agree."});
-        let mut recorded = Recorded::ready();
-        let state = &mut recorded.state;
-        state["consent"] = json!(false);
-        state["connection"] = json!({"phase": "off", "reason": reason});
-        state["server"] = json!({"kind": null, "address": null, "reason": reason});
-        for list in ["models", "jobs"] {
-            state[list] = json!([]);
-        }
-        for nothing in ["plugin", "earnings"] {
-            state[nothing] = Value::Null;
-        }
-        recorded
+        let reason = Some(Why::NoConsent.reason());
+        let state = State {
+            consent: false,
+            connection: Connection { phase: Phase::Off, reason: reason.clone() },
+            server: ServerView { reason, ..ServerView::default() },
+            servers: Vec::new(),
+            models: Vec::new(),
+            withheld: Vec::new(),
+            jobs: Vec::new(),
+            plugin: None,
+            earnings: None,
+            ..state()
+        };
+        Recorded { state: value(&state), stored: json!({}), ..Recorded::ready() }
     }
 
     /// The same with another value in the state.
@@ -91,16 +92,45 @@ impl Recorded {
 
     /// The same with the server of no use for this reason.
     #[must_use]
-    pub fn without_server(self, code: &str, text: &str) -> Recorded {
-        let server = json!({"kind": null, "address": null, "reason": {"code": code, "text": text}});
-        self.with("server", server).with("models", json!([])).with("jobs", json!([]))
+    pub fn without_server(self, why: Why) -> Recorded {
+        let server = ServerView {
+            address: Some("http://127.0.0.1:1234".to_owned()),
+            reason: Some(why.reason()),
+            ..ServerView::default()
+        };
+        let servers = json!([server]);
+        let server = json!(ServerView { address: None, ..server });
+        self.with("server", server).with("servers", servers).with("models", json!([])).with("jobs", json!([]))
     }
 
     /// The same with the link in this phase for this reason.
     #[must_use]
-    pub fn without_link(self, phase: &str, code: &str, text: &str) -> Recorded {
-        let connection = json!({"phase": phase, "reason": {"code": code, "text": text}});
-        self.with("connection", connection).with("jobs", json!([]))
+    pub fn without_link(self, phase: Phase, why: Why) -> Recorded {
+        let connection = Connection { phase, reason: Some(why.reason()) };
+        self.with("connection", json!(connection)).with("jobs", json!([]))
+    }
+
+    /// The same with no new jobs taken for this reason.
+    #[must_use]
+    pub fn closed(self, reason: &Value, until: Option<u64>) -> Recorded {
+        let paused = reason["code"] == "paused";
+        let state = self.with("closed", json!({"reason": reason, "until": until})).with("jobs", json!([]));
+        let state = state.with("connection", json!({"phase": "ready", "reason": reason}));
+        let until = if paused { json!(until) } else { Value::Null };
+        state.with("paused", json!(paused)).with("pausedUntil", until)
+    }
+
+    /// The same with something else in storage.
+    #[must_use]
+    pub fn storing(mut self, key: &str, value: Value) -> Recorded {
+        self.stored[key] = value;
+        self
+    }
+
+    /// The same, written from right to left.
+    #[must_use]
+    pub fn mirrored(self) -> Recorded {
+        Recorded { reads: Reads::RightToLeft, ..self }
     }
 
     /// The same with another answer of the relay.
@@ -113,22 +143,162 @@ impl Recorded {
     /// Shows a page of the extension with this, and waits until it is painted.
     ///
     /// # Errors
-    /// Fails when it is not.
+    /// Fails when it is not, and when the state is none of the agent's.
     pub async fn show(&self, browser: &Browser, extension: &str, page: &str) -> Result<Tab> {
+        let tab = browser.open("about:blank").await?;
+        self.show_in(&tab, extension, page).await?;
+        Ok(tab)
+    }
+
+    /// Shows it in a tab that is there.
+    ///
+    /// # Errors
+    /// Fails when it is not painted, and when the state is none of the agent's.
+    pub async fn show_in(&self, tab: &Tab, extension: &str, page: &str) -> Result<()> {
+        is_a_state(&self.state)?;
         let agent = std::fs::read_to_string(built::root().join("tests/recorded/agent.js"))
             .context("no stand-in for the agent")?;
-        let recorded = json!({"state": self.state, "answers": self.answers});
-        let tab = browser.open("about:blank").await?;
+        let recorded = json!({
+            "state": self.state, "answers": self.answers, "stored": self.stored, "now": NOW,
+            "mirrored": self.reads == Reads::RightToLeft,
+        });
+        tab.zone(ZONE).await?;
         tab.before_all(&format!("const RECORDED = {recorded};\n{agent}")).await?;
         tab.go(&format!("chrome-extension://{extension}/{page}")).await?;
-        tab.until("document.body.dataset.painted").await?;
-        Ok(tab)
+        tab.until("document.body.dataset.painted").await
+    }
+}
+
+/// Tells whether a value is a state of the agent's and nothing more.
+///
+/// # Errors
+/// Fails with what is odd about it.
+pub fn is_a_state(told: &Value) -> Result<()> {
+    let state: State = serde_json::from_value(told.clone()).context("no state of the agent")?;
+    let again = value(&state);
+    let told = told.as_object().context("no state of the agent")?;
+    for (field, value) in told {
+        ensure!(again[field] == *value, "the agent would say {} of {field}, not {value}", again[field]);
+    }
+    Ok(())
+}
+
+/// Returns every reason that the agent has, as its reader lists them for whoever names another.
+///
+/// # Panics
+/// Panics when it lists none.
+pub fn whys() -> Vec<Why> {
+    let error = serde_json::from_value::<Why>(json!("")).expect_err("there is no such reason").to_string();
+    let named = error.split('`').filter_map(|name| serde_json::from_value(json!(name)).ok());
+    let whys: Vec<Why> = named.collect();
+    assert!(whys.len() > 20, "{error}");
+    whys
+}
+
+fn value(state: &State) -> Value {
+    serde_json::to_value(state).expect("a state always prints")
+}
+
+fn usd(text: &str) -> Nanos {
+    text.parse().expect("an amount")
+}
+
+/// The state of an owner who is ready, with one job running.
+fn state() -> State {
+    let name = "qwen2.5-7b-instruct";
+    let price = Price::new(150_000, 600_000);
+    let model = ModelView {
+        model: name.to_owned(),
+        kind: OfferKind::Text,
+        quantization: "Q4_K_M".to_owned(),
+        context: 32_768,
+        slots: 2,
+        price: Some(price),
+        pricing: Some(Pricing::Fixed(price)),
+        cost: Some(500_000),
+        below_cost: false,
+        market: Some(MarketView {
+            ask: price,
+            others: 3,
+            range: Some(Range {
+                lowest: Price::new(100_000, 400_000),
+                median: Price::new(140_000, 500_000),
+                highest: Price::new(300_000, 1_200_000),
+            }),
+            requests: 214,
+            hourly: Some(usd("0.1234")),
+        }),
+        tokens_per_second: Some(62),
+        first_token_ms: Some(210),
+        done: 12,
+    };
+    let long = ModelView {
+        model: "a-model-whose-name-is-longer-than-any-popup-is-wide-in-pixels-70b".to_owned(),
+        quantization: "Q8_0".to_owned(),
+        context: 8_192,
+        slots: 1,
+        price: None,
+        pricing: None,
+        cost: None,
+        market: None,
+        tokens_per_second: None,
+        first_token_ms: None,
+        done: 0,
+        ..model.clone()
+    };
+    let server = ServerView {
+        kind: Some(Kind::LmStudio),
+        address: Some("http://127.0.0.1:1234".to_owned()),
+        models: vec![model.model.clone(), long.model.clone()],
+        looked_at: Some(Moment(NOW)),
+        ..ServerView::default()
+    };
+    State {
+        connection: Connection { phase: Phase::Ready, reason: None },
+        plugin: Some("plg_01KA5Z0Q7N3J5R8T2V6Y4H9GKM".parse().expect("an id")),
+        relay: "wss://rekursing.com".to_owned(),
+        gpu: Gpu {
+            vendor: "NVIDIA".to_owned(),
+            model: "GeForce RTX 4090".to_owned(),
+            class: GpuClass::High,
+            raw: "ANGLE (NVIDIA)".to_owned(),
+        },
+        servers: vec![server.clone()],
+        server,
+        models: vec![model, long],
+        withheld: vec!["gemma-3-4b".to_owned()],
+        jobs: vec![JobView {
+            id: "job_01KA5ZK3T8Q4M7W2X9C1B6D0EF".parse().expect("an id"),
+            model: name.to_owned(),
+            age_ms: 4_200,
+            tokens: 180,
+            tokens_per_second: 58,
+        }],
+        earnings: Some(EarningsView {
+            today: usd("0.182340015"),
+            week: usd("1.293840015"),
+            days: ["0.2", "0.31", "0", "0.1", "0.25", "0.2515", "0.182340015"].map(usd),
+            total: usd("12.293840015"),
+            available: usd("3.1"),
+            held: usd("0.643920007"),
+            held_until: Some(Moment(1_764_230_400_000)),
+            paid: usd("8.5"),
+            jobs: 120,
+        }),
+        outlook: Vec::new(),
+        trial: None,
+        slots: 4,
+        paused: false,
+        paused_until: None,
+        closed: None,
+        done: DoneView { hour_tokens: 1_234, day_tokens: 23_456 },
+        consent: true,
     }
 }
 
 /// What a relay says of an owner who has earned on most of the last ninety days up to today.
 fn earnings() -> Value {
-    let today = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() / 86_400);
+    let today = NOW / 86_400_000;
     let day = |back: u64| rekursing_protocol::Day(today - back);
     let days = (0..90).rev().filter(|back| back % 9 != 4).map(|back| {
         let micros = 40_000 + (back * 7_919 % 400_000);
@@ -165,7 +335,8 @@ fn payouts() -> Value {
         json!({
             "payoutId": "pay_01KA60B2M4N6P8R0S2T4V6W8XY", "method": "paypal", "destination": "ada@example.com",
             "amount": "4.25", "cost": "0.25", "arrives": "4", "automatic": false, "state": state,
-            "requestedAt": 1_763_625_600_000_u64, "reference": null, "reason": reason,
+            "requestedAt": NOW, "sentAt": null, "confirmedAt": null, "returnedAt": null, "cancelledAt": null,
+            "reference": null, "reason": reason,
         })
     };
     json!({

@@ -124,7 +124,7 @@ async fn a_schedule_and_the_battery_keep_jobs_away() -> Result<()> {
         "document.querySelectorAll('.day')[(new Date().getDay() + 2) % 7].querySelector('.on').click()";
     options.eval(later).await?;
     save(&options).await?;
-    standing(&options, "Outside your schedule. Jobs come again at 10:00\u{202f}PM in 3 days.").await?;
+    standing(&options, "Outside your schedule. Jobs come again at 10:00 PM in 3 days.").await?;
     refused(&relay, "provider_paused").await?;
     tick(&options, "#hours", false).await?;
     tick(&options, "[data-path='when.mainsOnly']", true).await?;

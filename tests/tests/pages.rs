@@ -1,23 +1,24 @@
-//! The owner's pages in every state: readable by everybody, at every width, in both colours.
+//! The owner's pages in every state: readable by everybody, at every width, in both colours, in every
+//! language, and as they looked before.
+//!
+//! `REKURSING_PICTURES=renew` puts the pictures of now in the place of those in `tests/pictures/`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use rekursing_extension_core::{
+    agent::{Phase, Reason, Why},
+    said::{Blank, Said},
+};
+use rekursing_protocol::Moment;
 use rekursing_tests::{
     browser::{Tab, Window},
     built,
     owner::Owner,
-    recorded::Recorded,
+    picture::Picture,
+    recorded::{NOW, Recorded, is_a_state, whys},
 };
 use serde_json::{Value, json};
-
-const NO_SERVER: &str = "No model server was found. Start LM Studio, Ollama or llama.cpp.";
-const SILENT: &str =
-    "Nothing answers at the model server's address. Start the server, or set another address.";
-const TOKEN: &str = "The model server wants an API token. Set it in the options.";
-const NO_MODEL: &str = "The model server has no model loaded. Load one.";
-const UNREACHABLE: &str = "The relay cannot be reached. Trying again.";
-const OLD: &str = "The relay speaks another version. Update to go on.";
 
 /// The earnings page has everything.
 const FULL: &str = "document.querySelector('#made').children.length > 0";
@@ -33,12 +34,13 @@ fn case(name: &'static str, recorded: Recorded) -> Case {
     Case { name, recorded, steps: &[] }
 }
 
-/// Looks at each case of a page at 360 and 800 pixels, light and dark.
+/// Looks at each case of a page at 360 and 800 pixels, light and dark, with axe and beside the picture
+/// that was kept.
 async fn look(page: &str, cases: Vec<Case>) -> Result<()> {
     let owner = Owner::undecided(Window::Headless).await?;
-    let axe = std::fs::read_to_string(built::node_modules()?.join("axe-core/axe.min.js"))?;
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pages");
-    std::fs::create_dir_all(&folder)?;
+    let axe = axe()?;
+    let made = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pages");
+    std::fs::create_dir_all(&made)?;
     let mut wrong = Vec::new();
     for Case { name, recorded, steps } in cases {
         let tab = recorded.show(owner.browser(), owner.extension(), &format!("{page}.html")).await?;
@@ -49,22 +51,49 @@ async fn look(page: &str, cases: Vec<Case>) -> Result<()> {
         for width in [360, 800] {
             for scheme in ["light", "dark"] {
                 tab.prefer(scheme).await?;
-                // The window becomes as high as what is in it.
-                tab.resize(width, 4_000).await?;
-                let height = tab.eval("document.documentElement.offsetHeight").await?;
-                let height = height.as_u64().and_then(|height| height.try_into().ok());
-                tab.resize(width, height.context("a page without a height")?).await?;
-                let file = folder.join(format!("{page}-{name}-{width}-{scheme}.png"));
-                tab.screenshot(&file).await?;
-                for found in faults(&tab).await? {
-                    wrong.push(format!("{name} at {width}, {scheme}: {found}"));
-                }
+                fit(&tab, width).await?;
+                let file = format!("{page}-{name}-{width}-{scheme}.png");
+                let screenshot = tab.screenshot().await?;
+                std::fs::write(made.join(&file), &screenshot)?;
+                let mut found = faults(&tab).await?;
+                found.extend(compare(&Picture::of(&screenshot)?, &file)?);
+                wrong.extend(found.iter().map(|found| format!("{file}: {found}")));
             }
         }
         tab.close().await?;
     }
-    ensure!(wrong.is_empty(), "pictures in {}:\n{}", folder.display(), wrong.join("\n"));
+    ensure!(wrong.is_empty(), "pictures of now in {}:\n{}", made.display(), wrong.join("\n"));
     Ok(())
+}
+
+/// Makes the window as wide as said and as high as what is in it.
+async fn fit(tab: &Tab, width: u32) -> Result<()> {
+    tab.resize(width, 4_000).await?;
+    let height = tab.eval("document.documentElement.offsetHeight").await?;
+    let height = height.as_u64().and_then(|height| height.try_into().ok());
+    tab.resize(width, height.context("a page without a height")?).await
+}
+
+/// Says how a page looks unlike the picture of it that is kept, or keeps it.
+fn compare(picture: &Picture, file: &str) -> Result<Option<String>> {
+    let folder = built::root().join("tests/pictures");
+    let path: &Path = &folder.join(file);
+    if std::env::var_os("REKURSING_PICTURES").is_some_and(|wish| wish == "renew") {
+        std::fs::create_dir_all(&folder)?;
+        // One that looks the same stays as it is, byte for byte.
+        let same = Picture::kept(path).is_ok_and(|kept| kept.difference(picture).is_none());
+        return if same { Ok(None) } else { picture.keep(path).map(|()| None) };
+    }
+    if !path.exists() {
+        return Ok(Some(
+            "there is no picture of it in tests/pictures: make one with REKURSING_PICTURES=renew".to_owned(),
+        ));
+    }
+    Ok(Picture::kept(path)?.difference(picture))
+}
+
+fn axe() -> Result<String> {
+    Ok(std::fs::read_to_string(built::node_modules()?.join("axe-core/axe.min.js"))?)
 }
 
 /// Returns what axe finds wrong, and whether the page is wider than its window.
@@ -78,92 +107,96 @@ async fn faults(tab: &Tab) -> Result<Vec<String>> {
         .flatten()
         .map(|fault| fault.as_str().unwrap_or_default().to_owned())
         .collect();
-    let over = tab.eval("document.documentElement.scrollWidth - innerWidth").await?;
-    if over.as_i64().is_none_or(|over| over > 0) {
-        faults.push(format!("the page is {over} pixels too wide"));
-    }
+    faults.extend(too_wide(tab).await?);
     Ok(faults)
 }
 
-#[tokio::test]
-async fn the_popup_can_be_read_by_everybody_in_every_state() -> Result<()> {
-    let ready = Recorded::ready;
-    let paused = json!({"phase": "ready", "reason": {"code": "paused", "text": "No new jobs are taken."}});
-    let outlook = json!([
-        {"code": "price", "text": "Your price is 40 % above the median for this model."},
-        {"code": "demand", "text": "Nobody has asked for qwen2.5-7b-instruct today."},
-    ]);
-    look(
-        "popup",
-        vec![
-            case("undecided", Recorded::undecided()),
-            case("working", ready()),
-            case("idle", ready().with("jobs", json!([])).with("outlook", outlook)),
-            case("new", ready().with("jobs", json!([])).with("earnings", Value::Null)),
-            case(
-                "paused",
-                ready()
-                    .with("paused", json!(true))
-                    .with("connection", paused.clone())
-                    .with("jobs", json!([])),
-            ),
-            case(
-                "paused-until",
-                ready()
-                    .with("paused", json!(true))
-                    .with("connection", paused)
-                    .with("jobs", json!([]))
-                    .with("pausedUntil", json!(1_763_700_000_000_u64)),
-            ),
-            case(
-                "connecting",
-                ready()
-                    .with("connection", json!({"phase": "connecting", "reason": null}))
-                    .with("jobs", json!([])),
-            ),
-            case("no-server", ready().without_server("no_server", NO_SERVER)),
-            case("no-relay", ready().without_link("waiting", "relay_unreachable", UNREACHABLE)),
-            case("old", ready().without_link("off", "version", OLD)),
-            Case {
-                name: "notifications",
-                recorded: ready(),
-                steps: &["document.querySelector('#notices').open = true"],
-            },
-        ],
-    )
-    .await
+async fn too_wide(tab: &Tab) -> Result<Option<String>> {
+    let over = tab.eval("document.documentElement.scrollWidth - innerWidth").await?;
+    let fits = over.as_i64().is_some_and(|over| over <= 0);
+    Ok((!fits).then(|| format!("the page is {over} pixels too wide")))
 }
 
-#[tokio::test]
-async fn the_welcome_page_can_be_read_by_everybody_in_every_state() -> Result<()> {
+/// Why no new jobs are taken, with the moment at which they come again.
+fn closed(why: Why, key: &'static str, values: Vec<Blank>) -> Value {
+    json!(Reason::new(why, Said::new(key, values, why.sentence())))
+}
+
+fn popups() -> Vec<Case> {
+    let ready = Recorded::ready;
+    let name = "qwen2.5-7b-instruct";
+    let outlook = json!([
+        {"code": "dear", "key": "hint_dear", "values": [{"text": name}, {"number": 40}], "text": "dear"},
+        {"code": "not_wanted", "key": "hint_not_wanted", "text": "not wanted",
+         "values": [{"text": name}, {"text": "llama-3.1-8b"}, {"count": 214}]},
+    ]);
+    let later = NOW + 3_600_000;
+    let until = |why, key| closed(why, key, vec![Blank::At(Moment(later))]);
+    let spent = vec![Blank::Number(20_000), Blank::At(Moment(NOW + 86_400_000))];
+    vec![
+        case("undecided", Recorded::undecided()),
+        case("working", ready()),
+        case("idle", ready().with("jobs", json!([])).with("outlook", outlook)),
+        case("new", ready().with("jobs", json!([])).with("earnings", Value::Null)),
+        case("paused", ready().closed(&json!(Why::Paused.reason()), None)),
+        case("paused-until", ready().closed(&until(Why::Paused, "why_paused_until"), Some(later))),
+        case("out-of-hours", ready().closed(&until(Why::OutOfHours, "why_out_of_hours_until"), Some(later))),
+        case("in-use", ready().closed(&closed(Why::InUse, "why_in_use_for", vec![Blank::Count(10)]), None)),
+        case("on-battery", ready().closed(&json!(Why::OnBattery.reason()), None)),
+        case("own-use", ready().closed(&json!(Why::OwnUse.reason()), Some(later))),
+        case("hour-spent", ready().closed(&closed(Why::HourSpent, "why_hour_spent_until", spent), None)),
+        case(
+            "day-spent",
+            ready().closed(&closed(Why::DaySpent, "why_day_spent_of", vec![Blank::Number(20_000)]), None),
+        ),
+        case(
+            "connecting",
+            ready()
+                .with("connection", json!({"phase": "connecting", "reason": null}))
+                .with("jobs", json!([])),
+        ),
+        case("looking", ready().without_server(Why::Looking)),
+        case("no-server", ready().without_server(Why::NoServer)),
+        case("full", ready().without_link(Phase::Waiting, Why::Overloaded)),
+        case("no-relay", ready().without_link(Phase::Waiting, Why::RelayUnreachable)),
+        case("old", ready().without_link(Phase::Off, Why::Version)),
+        Case {
+            name: "notifications",
+            recorded: ready(),
+            steps: &["document.querySelector('#notices').open = true"],
+        },
+    ]
+}
+
+fn welcomes() -> Vec<Case> {
     let ready = || Recorded::ready().with("jobs", json!([]));
     let undecided = Recorded::undecided;
     let models = ready().state["models"].clone();
-    let trial = json!({
-        "model": "qwen2.5-7b-instruct", "running": false, "tokensPerSecond": 61, "firstTokenMs": 210,
-        "failed": null,
-    });
-    let found = || undecided().with("server", ready().state["server"].clone());
-    look(
-        "welcome",
-        vec![
-            case("fresh", undecided()),
-            case("no-server", undecided().without_server("no_server", NO_SERVER)),
-            case("silent", undecided().without_server("server_silent", SILENT)),
-            case("token", undecided().without_server("token_wanted", TOKEN)),
-            case("no-model", undecided().without_server("no_model", NO_MODEL)),
-            case("found", found().with("models", models.clone())),
-            case("tested", found().with("models", models).with("trial", trial)),
-            case("no-relay", ready().without_link("waiting", "relay_unreachable", UNREACHABLE)),
-            case("old", ready().without_link("off", "version", OLD)),
-            case("ready", ready()),
-        ],
-    )
-    .await
+    let trial = |failed: Value| {
+        json!({
+            "model": "qwen2.5-7b-instruct", "running": false, "tokensPerSecond": 61, "firstTokenMs": 210,
+            "failed": failed,
+        })
+    };
+    let failed = json!(Said::plain("trial_stalled", "The model took too long."));
+    let found = || undecided().with("server", ready().state["server"].clone()).with("models", models.clone());
+    vec![
+        case("fresh", undecided()),
+        case("looking", undecided().without_server(Why::Looking)),
+        case("no-server", undecided().without_server(Why::NoServer)),
+        case("silent", undecided().without_server(Why::ServerSilent)),
+        case("token", undecided().without_server(Why::TokenWanted)),
+        case("no-model", undecided().without_server(Why::NoModel)),
+        case("found", found()),
+        case("tested", found().with("trial", trial(Value::Null))),
+        case("failed", found().with("trial", trial(failed))),
+        case("no-relay", ready().without_link(Phase::Waiting, Why::RelayUnreachable)),
+        case("old", ready().without_link(Phase::Off, Why::Version)),
+        case("ready", ready()),
+    ]
 }
 
-#[tokio::test]
-async fn the_earnings_page_can_be_read_by_everybody_in_every_state() -> Result<()> {
+fn earnings() -> Vec<Case> {
     let ready = Recorded::ready;
     let nothing = json!({
         "pluginId": "plg_01KA5Z0Q7N3J5R8T2V6Y4H9GKM", "available": "0", "held": "0", "releases": [],
@@ -175,49 +208,311 @@ async fn the_earnings_page_can_be_read_by_everybody_in_every_state() -> Result<(
     bare["payouts"] = json!([]);
     let asking = Recorded { answers: json!({}), ..ready() };
     let silent = json!({"error": {"code": "relay_unreachable", "message": "The relay cannot be reached."}});
-    look(
-        "earnings",
-        vec![
-            Case { name: "full", recorded: ready(), steps: &[FULL] },
-            Case { name: "loading", recorded: asking, steps: &["!document.querySelector('#notice').hidden"] },
-            Case {
-                name: "quote",
-                recorded: ready(),
-                steps: &[
-                    FULL,
-                    "document.querySelector('#order button[type=submit]').click() || true",
-                    "!document.querySelector('#quote').hidden",
-                ],
-            },
-            Case {
-                name: "receipt",
-                recorded: ready(),
-                steps: &[
-                    FULL,
-                    "document.querySelector('#recent button').click() || true",
-                    "document.querySelector('#verdict').textContent.includes('The signature holds')",
-                ],
-            },
-            Case {
-                name: "table",
-                recorded: ready(),
-                steps: &[FULL, "document.querySelector('#chart details').open = true"],
-            },
-            Case {
-                name: "empty",
-                recorded: ready().answering("earnings", 200, &nothing).answering("payouts", 200, &bare),
-                steps: &[
-                    "!document.querySelector('#empty').hidden",
-                    "document.querySelector('#way').options.length === 3",
-                ],
-            },
-            Case {
-                name: "unreachable",
-                recorded: ready().answering("earnings", 0, &silent),
-                steps: &["!document.querySelector('#retry').hidden"],
-            },
-            case("undecided", Recorded::undecided()),
-        ],
-    )
-    .await
+    let full = json!({"success": false, "error": {"code": "rate_limited", "message": "too many calls; wait a minute"}});
+    let empty = || ready().answering("earnings", 200, &nothing).answering("payouts", 200, &bare);
+    vec![
+        Case { name: "full", recorded: ready(), steps: &[FULL] },
+        Case { name: "loading", recorded: asking, steps: &["!document.querySelector('#notice').hidden"] },
+        Case {
+            name: "quote",
+            recorded: ready(),
+            steps: &[
+                FULL,
+                "document.querySelector('#order button[type=submit]').click() || true",
+                "!document.querySelector('#quote').hidden",
+            ],
+        },
+        Case {
+            name: "receipt",
+            recorded: ready(),
+            steps: &[
+                FULL,
+                "document.querySelector('#recent button').click() || true",
+                "document.querySelector('#verdict').dataset.tone === 'good'",
+            ],
+        },
+        Case {
+            name: "table",
+            recorded: ready(),
+            steps: &[FULL, "document.querySelector('#chart details').open = true"],
+        },
+        Case {
+            name: "empty",
+            recorded: empty(),
+            steps: &[
+                "!document.querySelector('#empty').hidden",
+                "document.querySelector('#way').options.length === 3",
+            ],
+        },
+        Case {
+            name: "unreachable",
+            recorded: ready().answering("earnings", 0, &silent),
+            steps: &["!document.querySelector('#retry').hidden"],
+        },
+        Case {
+            name: "payouts-fail",
+            recorded: empty().answering("payouts", 429, &full),
+            steps: &["document.querySelector('#payouts-notice').textContent !== ''"],
+        },
+        case("undecided", Recorded::undecided()),
+    ]
+}
+
+fn options() -> Vec<Case> {
+    let ready = Recorded::ready;
+    let later = NOW + 3_600_000;
+    let until = closed(Why::Paused, "why_paused_until", vec![Blank::At(Moment(later))]);
+    let config = json!({
+        "relay": "wss://relay.example", "name": "Attic", "slots": 2,
+        "servers": [{"address": "http://127.0.0.1:1234"}, {"address": "http://192.168.1.20:1234", "token": "t"}],
+        "price": {"floor": {"input": 0, "output": 600_000}},
+        "prices": {"qwen2.5-7b-instruct": {"input": 150_000, "output": 600_000}, "gemma-3-4b": {"per_hour": "0.25"}},
+        "power": {"watts": 350, "perKwh": "0.31", "floor": true},
+        "when": {
+            "idleMinutes": 10, "mainsOnly": true, "ownUseFirst": true, "giveBack": true,
+            "hours": [{"from": 1_320, "to": 360}, null, null, null, null, {"from": 0, "to": 0}, null],
+        },
+        "allowance": {"hourTokens": 20_000, "dayTokens": 200_000, "answerTokens": 512, "contextTokens": 8_192},
+        "models": {"new": false, "said": {"gemma-3-4b": false}},
+    });
+    let silent = json!({
+        "kind": null, "address": "http://192.168.1.20:1234", "reason": Why::ServerSilent.reason(),
+        "models": [], "lookedAt": NOW, "foreign": null,
+    });
+    let servers = json!([ready().state["servers"][0], silent]);
+    let mut models = ready().state["models"].clone();
+    models[0]["belowCost"] = json!(true);
+    let whole = || {
+        ready()
+            .storing("config", config.clone())
+            .with("servers", servers.clone())
+            .with("models", models.clone())
+    };
+    vec![
+        case("undecided", Recorded::undecided()),
+        case("ready", ready()),
+        case("paused", ready().closed(&until, Some(later))),
+        case("no-server", ready().without_server(Why::NoServer)),
+        case("everything", whole()),
+        Case {
+            name: "faults",
+            recorded: whole(),
+            steps: &[
+                "(document.querySelector('#slots').value = '0', document.querySelector('#watts').value = 'many', \
+                 document.querySelector('#answer').value = '-', \
+                 document.querySelector('#form').requestSubmit(), true)",
+                "document.querySelector('#outcome').dataset.tone === 'bad'",
+            ],
+        },
+        Case {
+            name: "sure",
+            recorded: ready(),
+            steps: &["(document.querySelector('#erase').click(), document.querySelector('#sure').open)"],
+        },
+    ]
+}
+
+#[tokio::test]
+async fn the_popup_can_be_read_by_everybody_in_every_state() -> Result<()> {
+    look("popup", popups()).await
+}
+
+#[tokio::test]
+async fn the_welcome_page_can_be_read_by_everybody_in_every_state() -> Result<()> {
+    look("welcome", welcomes()).await
+}
+
+#[tokio::test]
+async fn the_earnings_page_can_be_read_by_everybody_in_every_state() -> Result<()> {
+    look("earnings", earnings()).await
+}
+
+#[tokio::test]
+async fn the_options_can_be_read_by_everybody_in_every_state() -> Result<()> {
+    look("options", options()).await
+}
+
+/// Every case of every page.
+fn all() -> Vec<(&'static str, Case)> {
+    let named = |page, cases: Vec<Case>| cases.into_iter().map(move |case| (page, case));
+    named("popup", popups())
+        .chain(named("welcome", welcomes()))
+        .chain(named("earnings", earnings()))
+        .chain(named("options", options()))
+        .collect()
+}
+
+/// Shows every case at 360 pixels, and says where something is too wide or not in this language.
+async fn fits(owner: &Owner, language: &str, mirrored: bool) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (page, Case { name, recorded, steps }) in all() {
+        let recorded = if mirrored { recorded.mirrored() } else { recorded };
+        let tab = recorded.show(owner.browser(), owner.extension(), &format!("{page}.html")).await?;
+        for step in steps {
+            tab.until(step).await.with_context(|| format!("{page}, {name}"))?;
+        }
+        fit(&tab, 360).await?;
+        let way = if mirrored { "rtl" } else { "ltr" };
+        let is = tab
+            .eval("[document.documentElement.lang.split('-')[0], document.documentElement.dir].join()")
+            .await?;
+        let mut found: Vec<String> = too_wide(&tab).await?.into_iter().collect();
+        if is != format!("{language},{way}") {
+            found.push(format!("it is {is}"));
+        }
+        // Nothing lies beyond the edge, where nobody can scroll to in a page that is mirrored.
+        let beyond = "[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && \
+                      !e.closest('.wide, small, svg, option') && e.getBoundingClientRect().width > 1 && \
+                      (e.getBoundingClientRect().left < -1 || e.getBoundingClientRect().right > innerWidth + 1))\
+                      .map(e => e.outerHTML.slice(0, 120)).join('; ')";
+        let beyond = tab.eval(beyond).await?;
+        if beyond != "" {
+            found.push(format!("beyond the edge: {beyond}"));
+        }
+        wrong.extend(found.into_iter().map(|found| format!("{page}, {name}: {found}")));
+        tab.close().await?;
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn in_german_everything_is_german_and_nothing_is_too_wide() -> Result<()> {
+    let owner = Owner::speaking("de", Window::Headless).await?;
+    let popup = Recorded::ready().show(owner.browser(), owner.extension(), "popup.html").await?;
+    let said = popup.eval("document.querySelector('#status').innerText.trim()").await?;
+    ensure!(said == "Bearbeitet 1 Auftrag", "{said}");
+    let money = popup.eval("document.querySelector('#earned-week').textContent").await?;
+    ensure!(money == "1,293840015\u{a0}$", "{money}");
+    let name = popup.eval("chrome.runtime.getManifest().description").await?;
+    ensure!(name.as_str().is_some_and(|name| name.starts_with("Biete die Modelle")), "{name}");
+    popup.close().await?;
+    fits(&owner, "de", false).await
+}
+
+#[tokio::test]
+async fn from_right_to_left_nothing_is_too_wide_and_nothing_is_lost_at_the_left() -> Result<()> {
+    let owner = Owner::undecided(Window::Headless).await?;
+    fits(&owner, "en", true).await
+}
+
+/// Shows every reason in every place, and looks for its words.
+async fn says_every_reason(language: &str) -> Result<()> {
+    let owner = Owner::speaking(language, Window::Headless).await?;
+    let tab = Recorded::ready().show(owner.browser(), owner.extension(), "popup.html").await?;
+    tab.eval(&axe()?).await?;
+    fit(&tab, 380).await?;
+    let path = built::root().join(format!("extension/_locales/{language}/messages.json"));
+    let messages: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let mut wrong = Vec::new();
+    for why in whys() {
+        let code = json!(why);
+        let code = code.as_str().context("a code is a text")?;
+        let message = &messages[format!("why_{code}")]["message"];
+        let ready = Recorded::ready;
+        for recorded in [
+            ready().without_link(Phase::Waiting, why),
+            ready().without_link(Phase::Off, why),
+            ready().without_server(why),
+            ready().closed(&json!(why.reason()), None),
+        ] {
+            is_a_state(&recorded.state)?;
+            tab.eval(&format!("tellState({})", recorded.state)).await?;
+            let said = tab.eval("document.querySelector('#remedy').textContent").await?;
+            let title = tab.eval("document.querySelector('#title').textContent").await?;
+            if said != *message || title == "" {
+                wrong.push(format!("{code}: {title} {said}"));
+            }
+        }
+        wrong.extend(faults(&tab).await?.into_iter().map(|fault| format!("{code}: {fault}")));
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_popup_says_every_reason_in_english() -> Result<()> {
+    says_every_reason("en").await
+}
+
+#[tokio::test]
+async fn the_popup_says_every_reason_in_german() -> Result<()> {
+    says_every_reason("de").await
+}
+
+/// Finds what of a value a schema of the relay's does not describe.
+fn odd(schema: &Value, value: &Value, api: &Value, path: &str, found: &mut Vec<String>) {
+    if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/")) {
+        return odd(&api["components"]["schemas"][name], value, api, path, found);
+    }
+    let ways = ["oneOf", "anyOf"].iter().find_map(|way| schema[*way].as_array());
+    if let Some(ways) = ways {
+        let fits = ways.iter().any(|way| {
+            let mut found = Vec::new();
+            odd(way, value, api, path, &mut found);
+            found.is_empty()
+        });
+        if !fits {
+            found.push(format!("{path}: no way of it is {value}"));
+        }
+        return;
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        odd(part, value, api, path, found);
+    }
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::String(kind) => vec![kind],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+    };
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let fits = kinds.is_empty() || kinds.contains(&kind) || (kind == "integer" && kinds.contains(&"number"));
+    if !fits {
+        found.push(format!("{path}: {value} is no {kinds:?}"));
+    }
+    for item in value.as_array().into_iter().flatten() {
+        odd(&schema["items"], item, api, &format!("{path}[]"), found);
+    }
+    let Some(fields) = value.as_object() else { return };
+    for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !fields.contains_key(field) {
+            found.push(format!("{path}: {field} is missing"));
+        }
+    }
+    for (name, field) in fields {
+        match schema["properties"].get(name) {
+            Some(schema) => odd(schema, field, api, &format!("{path}.{name}"), found),
+            None if schema.get("allOf").is_some() || schema["properties"].is_null() => {}
+            None => found.push(format!("{path}: nobody sends {name}")),
+        }
+    }
+}
+
+#[test]
+fn the_recorded_answers_are_such_as_the_relay_describes() -> Result<()> {
+    let api: Value =
+        serde_json::from_str(&std::fs::read_to_string(built::root().join("relay/openapi.json"))?)?;
+    let answers = Recorded::ready().answers;
+    let mut found = Vec::new();
+    for (what, path, method) in [
+        ("earnings", "/api/plugin/earnings/{pluginId}", "get"),
+        ("payouts", "/api/plugin/payouts/{pluginId}", "get"),
+        ("payout", "/api/plugin/payouts/{pluginId}", "post"),
+        ("receipt", "/api/jobs/{jobId}/receipt", "get"),
+        ("keys", "/.well-known/rekursing-receipts", "get"),
+    ] {
+        let schema = &api["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"];
+        ensure!(schema.is_object(), "the relay does not describe {method} {path}");
+        odd(schema, &answers[what][1], &api, what, &mut found);
+    }
+    ensure!(found.is_empty(), "{}", found.join("\n"));
+    Ok(())
 }

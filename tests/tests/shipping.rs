@@ -137,7 +137,8 @@ async fn look(page: &Tab, name: &str) -> Result<()> {
         for scheme in ["light", "dark"] {
             page.prefer(scheme).await?;
             page.resize(width, 1_100).await?;
-            page.screenshot(&folder.join(format!("{name}-{width}-{scheme}.png"))).await?;
+            let picture = folder.join(format!("{name}-{width}-{scheme}.png"));
+            fs::write(picture, page.screenshot().await?)?;
             let run = "axe.run(document, {resultTypes: ['violations']}).then(({ violations }) => \
                        violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.target}`)))";
             assert_eq!(page.eval(run).await?, json!([]), "{width}, {scheme}");

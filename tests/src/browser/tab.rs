@@ -1,7 +1,5 @@
 //! One page of the browser: evaluate, click, look.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -139,26 +137,37 @@ impl Tab {
         self.cdp.call_in(&self.session, method, params).await.map(|_| ())
     }
 
-    /// Lets the page see light or dark colours as preferred.
+    /// Puts the page into a time zone.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn zone(&self, zone: &str) -> Result<()> {
+        let params = json!({"timezoneId": zone});
+        self.cdp.call_in(&self.session, "Emulation.setTimezoneOverride", params).await.map(|_| ())
+    }
+
+    /// Lets the page see light or dark colours as preferred, and nothing that moves.
     ///
     /// # Errors
     /// Fails when Chromium refuses.
     pub async fn prefer(&self, scheme: &str) -> Result<()> {
-        let params = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        let params = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]});
         self.cdp.call_in(&self.session, "Emulation.setEmulatedMedia", params).await.map(|_| ())
     }
 
-    /// Writes a picture of the page as a PNG file.
+    /// Returns a picture of the page as a PNG file.
     ///
     /// # Errors
-    /// Fails when there is no picture or no file.
-    pub async fn screenshot(&self, path: &Path) -> Result<()> {
+    /// Fails when there is no picture.
+    pub async fn screenshot(&self) -> Result<Vec<u8>> {
         // Chromium draws only the tab in front.
         self.cdp.call_in(&self.session, "Page.bringToFront", json!({})).await?;
         let shot =
             self.cdp.call_in(&self.session, "Page.captureScreenshot", json!({"format": "png"})).await?;
-        let bytes = STANDARD.decode(shot["data"].as_str().context("no picture")?)?;
-        std::fs::write(path, bytes).with_context(|| format!("could not write {}", path.display()))
+        Ok(STANDARD.decode(shot["data"].as_str().context("no picture")?)?)
     }
 
     /// Closes the page: its visitor has left.

@@ -1,0 +1,299 @@
+//! A thousand scripts and pieces of markup where the owner's pages show texts of others: all of them are
+//! seen as what they are, and none does anything.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use rekursing_tests::{
+    browser::{Tab, Window},
+    owner::Owner,
+    recorded::{Recorded, is_a_state},
+};
+use serde_json::{Value, json};
+
+/// How many are shown.
+const MANY: usize = 1_000;
+
+/// How many are shown at once.
+const AT_ONCE: usize = 50;
+
+/// What would run, load or lead away where a text is taken for markup, an address or a script. `T` is
+/// a call that leaves a trace.
+const VECTORS: [&str; 50] = [
+    "<script>T</script>",
+    "<script src=//127.0.0.2/T.js></script>",
+    "<script type=module>T</script>",
+    "<ScRiPt>T</sCrIpT>",
+    "<script>T//",
+    "</title><script>T</script>",
+    "</style><script>T</script>",
+    "</textarea><script>T</script>",
+    "</template><script>T</script>",
+    "--><script>T</script><!--",
+    "]]><script>T</script>",
+    "<img src=x onerror=T>",
+    "<img src=x:x onerror='T'>",
+    "<img/src=x/onerror=T>",
+    "<img src=http://127.0.0.2/T>",
+    "<image href=x onerror=T>",
+    "<svg onload=T>",
+    "<svg/onload=T//",
+    "<svg><script>T</script></svg>",
+    "<svg><animate onbegin=T attributeName=x dur=1s>",
+    "<svg><use href=data:image/svg+xml,T#x></svg>",
+    "<svg><a href=javascript:T><text>x</text></a></svg>",
+    "<math><mtext><img src onerror=T></mtext></math>",
+    "<iframe src=javascript:T></iframe>",
+    "<iframe srcdoc='<script>parent.T</script>'></iframe>",
+    "<object data=javascript:T></object>",
+    "<embed src=javascript:T>",
+    "<body onload=T>",
+    "<details open ontoggle=T><summary>x</summary></details>",
+    "<input autofocus onfocus=T>",
+    "<select autofocus onfocus=T></select>",
+    "<video src=x onerror=T></video>",
+    "<audio src=x onerror=T></audio>",
+    "<video><source onerror=T></video>",
+    "<marquee onstart=T>x</marquee>",
+    "<div style=animation-name:turn onanimationstart=T>x</div>",
+    "<style>@import 'http://127.0.0.2/T.css';</style>",
+    "<link rel=stylesheet href=http://127.0.0.2/T.css>",
+    "<meta http-equiv=refresh content='0;url=http://127.0.0.2/T'>",
+    "<base href=http://127.0.0.2/T/>",
+    "<form action=javascript:T><button autofocus>x</button></form>",
+    "<a href=javascript:T id=status>x</a>",
+    "javascript:T",
+    "data:text/html,<script>T</script>",
+    "\"><img src=x onerror=T>",
+    "' autofocus onfocus=T x='",
+    "`${T}`",
+    "${T} {{T}} #{T} $1 $2 %s",
+    "*<b>T</b>* $1*__proto__*constructor*",
+    "\u{202e}<img src=x onerror=T>\u{2066}",
+];
+
+/// The ways to write each of them: as it is, for HTML, for an address, for a script, twice, and wrapped.
+fn payloads() -> Vec<String> {
+    let ways: [fn(&str) -> String; 10] = [
+        |text| text.to_owned(),
+        |text| text.replace('<', "&lt;").replace('>', "&gt;"),
+        |text| text.replace('<', "%3C").replace('>', "%3E"),
+        |text| text.replace('<', "\\u003c").replace('>', "\\u003e"),
+        |text| text.replace('<', "\u{ff1c}").replace('>', "\u{ff1e}"),
+        |text| text.replace('<', "<\u{0}").replace(' ', "\u{b}"),
+        |text| text.replace(' ', "/\t\n"),
+        |text| text.to_uppercase(),
+        |text| format!("{text}{text}"),
+        |text| format!("qwen2.5-7b {text} Q4_K_M"),
+    ];
+    let numbered = |text: &str| text.chars().map(|letter| format!("&#{};", u32::from(letter))).collect();
+    let hexed = |text: &str| text.chars().map(|letter| format!("&#x{:x}", u32::from(letter))).collect();
+    let mut payloads: Vec<String> = Vec::new();
+    for (at, vector) in VECTORS.iter().enumerate() {
+        // Each has a number, by which it is known if it runs.
+        let parens = |number: usize| vector.replace('T', &format!("trace({number})"));
+        let ticks = |number: usize| vector.replace('T', &format!("alert`{number}`"));
+        for write in ways {
+            payloads.push(write(&parens(10_000 + payloads.len())));
+            payloads.push(write(&ticks(10_000 + payloads.len())));
+        }
+        if at % 5 == 0 {
+            payloads.push(numbered(&parens(10_000 + payloads.len())));
+            payloads.push(hexed(&parens(10_000 + payloads.len())));
+        }
+    }
+    payloads.truncate(MANY);
+    payloads
+}
+
+/// Sets traps for everything that a payload could do.
+const TRAPS: &str = "
+globalThis.traces = [];
+globalThis.trace = (what) => traces.push(`ran ${what}`);
+for (const name of ['alert', 'confirm', 'prompt', 'open', 'print']) globalThis[name] = () => traces.push(name);
+addEventListener('securitypolicyviolation', (event) => traces.push(`${event.violatedDirective} ${event.blockedURI}`));
+addEventListener('beforeunload', () => traces.push('left'));
+addEventListener('unhandledrejection', ({ reason }) => traces.push(`${reason}`));
+addEventListener('error', ({ message }) => traces.push(message));
+globalThis.census = () => [...document.querySelectorAll('*')].filter((element) =>
+  ['SCRIPT', 'IMG', 'IMAGE', 'IFRAME', 'OBJECT', 'EMBED', 'VIDEO', 'AUDIO', 'SOURCE', 'STYLE', 'LINK', 'META', 'BASE', 'MARQUEE',
+   'MATH', 'FORM', 'A', 'B', 'USE', 'TEXTAREA', 'TEMPLATE'].includes(element.tagName.toUpperCase())
+  || element.getAttributeNames().some((name) => name.startsWith('on') || ['action', 'formaction', 'srcdoc', 'style', 'xlink:href'].includes(name)))
+  .map((element) => element.outerHTML.slice(0, 80)).sort().join('\\n');
+globalThis.loaded = () => performance.getEntriesByType('resource').map(({ name }) => name)
+  .filter((name) => !name.startsWith(location.origin)).join();
+";
+
+/// A page with traps, and what it was made of before anybody else's text was in it.
+struct Trapped {
+    tab: Tab,
+    census: Value,
+}
+
+async fn trapped(owner: &Owner, recorded: &Recorded, page: &str, ready: &str) -> Result<Trapped> {
+    let tab = owner.browser().open("about:blank").await?;
+    tab.before_all(TRAPS).await?;
+    recorded.show_in(&tab, owner.extension(), page).await?;
+    tab.until(ready).await?;
+    let census = tab.eval("census()").await?;
+    Ok(Trapped { tab, census })
+}
+
+impl Trapped {
+    /// Shows another state and returns once every payload of it is seen as it is.
+    async fn tell(&self, state: &Value, texts: &[String]) -> Result<()> {
+        is_a_state(state)?;
+        self.tab.eval(&format!("tellState({state})")).await?;
+        self.sees(texts).await
+    }
+
+    /// Fails unless every text is in a text, a field or a name on the page, to the letter.
+    async fn sees(&self, texts: &[String]) -> Result<()> {
+        let all = "(texts => { const shown = [document.body.textContent, ...[...document.querySelectorAll('*')]\
+                   .flatMap(e => [e.value, e.getAttribute('aria-label'), e.title])].join(' | '); \
+                   return texts.filter(text => !shown.includes(text)); })";
+        let missing = self.tab.eval(&format!("{all}({})", json!(texts))).await?;
+        ensure!(missing == json!([]), "not seen as they are: {missing}");
+        Ok(())
+    }
+
+    /// Fails unless nothing has happened.
+    async fn stays_calm(self) -> Result<()> {
+        // Whatever was set off has had its turn.
+        self.tab.eval("document.body.offsetHeight, new Promise(done => setTimeout(done, 200))").await?;
+        let seen = self.tab.eval("({traces, loaded: loaded(), at: location.pathname})").await?;
+        ensure!(seen["traces"] == json!([]) && seen["loaded"] == "", "something ran: {seen}");
+        let census = self.tab.eval("census()").await?;
+        ensure!(census == self.census, "there is more than before: {census}\nand before: {}", self.census);
+        self.tab.close().await
+    }
+}
+
+/// A state in which every text of others is one of these.
+fn state(texts: &[String]) -> Value {
+    let mut state = Recorded::ready().state;
+    let text = |at: usize| json!(texts[at % texts.len()]);
+    let (model, job) = (state["models"][0].clone(), state["jobs"][0].clone());
+    let with = |value: &Value, field: &str, text: &String| {
+        let mut value = value.clone();
+        value[field] = json!(text);
+        value
+    };
+    state["models"] = texts.iter().map(|text| with(&model, "model", text)).collect();
+    state["models"][0]["quantization"] = text(1);
+    state["jobs"] = texts.iter().map(|text| with(&job, "model", text)).collect();
+    state["withheld"] = json!(texts);
+    state["outlook"] = texts
+        .iter()
+        .map(|text| json!({"code": text, "key": "hint_dear", "text": text, "values": [{"text": text}, {"number": 40}]}))
+        .chain(texts.iter().map(|text| json!({"code": text, "key": text, "text": text})))
+        .collect();
+    state["gpu"] = json!({"vendor": text(0), "model": text(1), "class": "high", "raw": text(2)});
+    state["server"]["address"] = text(3);
+    for server in ["server", "servers"] {
+        let server = if server == "servers" { &mut state["servers"][0] } else { &mut state["server"] };
+        server["models"] = json!(texts);
+    }
+    state["trial"] = json!({
+        "model": text(4), "running": false, "tokensPerSecond": null, "firstTokenMs": null,
+        "failed": {"key": "", "text": text(5)},
+    });
+    state["closed"] = json!({"reason": {"code": "paused", "key": text(6), "text": text(6)}, "until": null});
+    state
+}
+
+#[tokio::test]
+async fn a_thousand_payloads_in_what_the_agent_says_run_nothing() -> Result<()> {
+    let payloads = payloads();
+    ensure!(payloads.len() == MANY, "only {} payloads", payloads.len());
+    let owner = Owner::undecided(Window::Headless).await?;
+    let ready = Recorded::ready();
+    let popup = trapped(&owner, &ready, "popup.html", "true").await?;
+    let welcome = trapped(&owner, &ready, "welcome.html", "true").await?;
+    let options = trapped(&owner, &ready, "options.html", "true").await?;
+    for texts in payloads.chunks(AT_ONCE) {
+        let mut state = state(texts);
+        popup.tell(&state, texts).await?;
+        welcome.tell(&state, texts).await?;
+        options.tell(&state, texts).await?;
+        // The model server's and the relay's own words, where the page has none.
+        for text in texts.iter().take(5) {
+            state["closed"] = Value::Null;
+            state["connection"] =
+                json!({"phase": "waiting", "reason": {"code": "version", "key": text, "text": text}});
+            popup.tell(&state, std::slice::from_ref(text)).await?;
+        }
+    }
+    for page in [popup, welcome, options] {
+        page.stays_calm().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_thousand_payloads_in_what_the_relay_says_run_nothing() -> Result<()> {
+    let payloads = payloads();
+    let owner = Owner::undecided(Window::Headless).await?;
+    let full = "document.querySelector('#made').children.length > 0";
+    let calm = trapped(&owner, &Recorded::ready(), "earnings.html", full).await?;
+    for texts in payloads.chunks(AT_ONCE) {
+        let mut answers = Recorded::ready().answers;
+        let (model, job) =
+            (answers["earnings"][1]["models"][0].clone(), answers["earnings"][1]["recent"][0].clone());
+        let payout = answers["payouts"][1]["payouts"][0].clone();
+        let with = |value: &Value, fields: &[&str], text: &String| {
+            let mut value = value.clone();
+            fields.iter().for_each(|field| value[*field] = json!(text));
+            value
+        };
+        answers["earnings"][1]["models"] = texts.iter().map(|text| with(&model, &["model"], text)).collect();
+        answers["earnings"][1]["recent"] =
+            texts.iter().map(|text| with(&job, &["model", "jobId"], text)).collect();
+        let fields = ["reason", "destination", "reference", "method", "state", "payoutId"];
+        answers["payouts"][1]["payouts"] = texts.iter().map(|text| with(&payout, &fields, text)).collect();
+        answers["payouts"][1]["method"]["destination"] = json!(texts[0]);
+        answers["payout"][1]["quote"]["destination"] = json!(texts[1]);
+        for (at, field) in ["state", "paidBy"].iter().enumerate() {
+            answers["receipt"][1][field] = json!(texts[at]);
+        }
+        for (at, field) in ["model", "tier", "tierAsked"].iter().enumerate() {
+            answers["receipt"][1]["settlement"][field] = json!(texts[at]);
+        }
+        // The answers are looked up when the page asks, so the same page goes on with others.
+        calm.tab.eval(&format!("Object.assign(RECORDED.answers, {answers})")).await?;
+        calm.tab.eval("document.querySelector('#again').click()").await?;
+        let last = json!(texts[texts.len() - 1]);
+        calm.tab
+            .until(&format!("document.querySelector('#made').lastChild.textContent.includes({last})"))
+            .await?;
+        calm.sees(texts).await?;
+        calm.tab.eval("document.querySelector('#recent button').click()").await?;
+        calm.tab
+            .until(&format!(
+                "document.querySelector('#receipt-fields').textContent.includes({})",
+                json!(texts[0])
+            ))
+            .await?;
+        calm.tab.eval("document.querySelector('#receipt').close()").await?;
+        let error = json!([500, {"error": {"code": texts[2], "message": texts[3]}}]);
+        calm.tab
+            .eval(&format!("(RECORDED.answers.payouts = {error}, document.querySelector('#again').click())"))
+            .await?;
+        calm.tab
+            .until(&format!("document.querySelector('#payouts-notice').textContent === {}", json!(texts[3])))
+            .await?;
+    }
+    calm.stays_calm().await
+}
+
+#[test]
+fn the_payloads_are_a_thousand_different_ones() {
+    let payloads = payloads();
+    let different: BTreeSet<_> = payloads.iter().collect();
+    assert_eq!(
+        (payloads.len(), different.len() * 100 / MANY > 98),
+        (MANY, true),
+        "{} differ",
+        different.len()
+    );
+}
