@@ -105,6 +105,23 @@ pub struct Settlement {
     pub release_at: Option<Moment>,
     /// The ad that was sent with a free answer.
     pub ad: Option<Ad>,
+    /// The rates by which all of it follows from ask and tokens; left out where the ledger does not have them,
+    /// of a time before they were stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
+}
+
+/// The rates of a settlement, in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// What of the ask the price is.
+    pub tier: u64,
+    /// What of the cost the fee is, before the discount.
+    pub fee: u64,
+    /// What of the cost the discount is, before it ends where the fee does.
+    pub discount: u64,
+    /// What of the earning is held back.
+    pub holdback: u64,
 }
 
 /// An ad beside an answer, with what was agreed when it was chosen. Whether it was seen is another matter:
@@ -164,7 +181,8 @@ pub struct PublicKeys {
 
 impl FullReceipt {
     /// Writes every field as one text that no other receipt has. Behind the title each line is a field's
-    /// name, `=`, its value's length in bytes, `:` and the value; what there is not is empty. The length
+    /// name, `=`, its value's length in bytes, `:` and the value; what there is not is empty, but for rates,
+    /// which are left out. The length
     /// keeps a model's name, the one text that others choose, from pretending to be another line.
     pub fn canonical(&self) -> String {
         let mut text = format!("{TITLE}\n");
@@ -201,6 +219,10 @@ impl FullReceipt {
         of("heldBack", &|of| of.held_back.to_string());
         of("releaseAt", &|of| or_empty(of.release_at.map(|at| at.0)));
         of("ad", &|of| of.ad.map(Ad::canonical).unwrap_or_default());
+        // A receipt of a time before rates were stored has no such line, and keeps its signature.
+        if let Some(Rates { tier, fee, discount, holdback }) = settlement.and_then(|of| of.rates) {
+            line("rates", &format!("{tier}/{fee}/{discount}/{holdback}"));
+        }
         text
     }
 }

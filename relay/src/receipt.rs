@@ -4,11 +4,12 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
-use rekursing_market::ledger::{Account, Entry, EntryKind, Settle};
+use rekursing_market::ledger::{self, Account, Entry, EntryKind, Parts, Settle};
 use rekursing_protocol::{
     Day, KeyId, Moment, PluginId,
     receipt::{
-        Ad, FullReceipt, Hold, PaidBy, PublicKey, PublicKeys, Settlement, Signature, SignedReceipt, State,
+        Ad, FullReceipt, Hold, PaidBy, PublicKey, PublicKeys, Rates, Settlement, Signature, SignedReceipt,
+        State,
     },
 };
 use serde_json::Value;
@@ -101,6 +102,12 @@ impl Seal {
             held_back: settle.held_back,
             release_at: settle.release_at(),
             ad,
+            rates: settle.rates.map(|ledger::Rates { tier, fee, discount, holdback }| Rates {
+                tier,
+                fee,
+                discount,
+                holdback,
+            }),
         }
     }
 
@@ -194,6 +201,21 @@ fn check(receipt: &FullReceipt) -> Result<()> {
     ensure!(parts == Some(receipt.charge), "fee and earning are not the charge");
     ensure!(receipt.charge <= amount, "the charge is more than was set aside");
     ensure!(settled.held_back <= settled.earned, "more is held back than was earned");
+    if let Some(Rates { tier, fee, discount, holdback }) = settled.rates {
+        ensure!(
+            settled.price == settled.ask.scaled(tier),
+            "the price does not follow from the ask and its rate"
+        );
+        let rates = ledger::Rates { tier, fee, discount, holdback };
+        let parts = Parts::of(settled.price, settled.prompt_tokens, settled.answer_tokens, rates);
+        let told = Parts {
+            discount: settled.discount,
+            charge: receipt.charge,
+            fee: settled.fee,
+            held_back: settled.held_back,
+        };
+        ensure!(parts == Some(told), "discount, fee or what is held back do not follow from their rates");
+    }
     let is_free = receipt.paid_by == PaidBy::Free;
     ensure!(is_free || settled.ad.is_none(), "an ad beside an answer that was paid for");
     Ok(())
