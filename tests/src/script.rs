@@ -17,7 +17,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -56,6 +56,8 @@ struct Book {
     next: VecDeque<Reply>,
     jobs: Vec<Job>,
     paths: Vec<String>,
+    /// Models that it has in the place of its own.
+    names: Vec<String>,
 }
 
 /// A job as the scripted server saw it.
@@ -96,7 +98,8 @@ impl Script {
         let listener = TcpListener::bind(address).await.context("no port for the scripted server")?;
         let address = listener.local_addr()?;
         let always = Reply::text(&["one", " two", " three"]);
-        let book = Book { always, next: VecDeque::new(), jobs: Vec::new(), paths: Vec::new() };
+        let book =
+            Book { always, next: VecDeque::new(), jobs: Vec::new(), paths: Vec::new(), names: Vec::new() };
         let (loaded, busy) = (AtomicBool::new(true), AtomicUsize::new(0));
         let state = Arc::new(State { dialect, loaded, busy, book: Mutex::new(book) });
         let mut tasks = JoinSet::new();
@@ -122,6 +125,11 @@ impl Script {
     /// Has its model loaded, or not, from here on; only LM Studio tells.
     pub fn set_loaded(&self, loaded: bool) {
         self.state.loaded.store(loaded, Ordering::Relaxed);
+    }
+
+    /// Has models of these names from here on; only a plain server is asked for them.
+    pub fn set_names(&self, names: &[String]) {
+        self.state.book().names = names.to_vec();
     }
 
     /// Works on so many requests of somebody else from here on; only llama.cpp tells.
@@ -150,6 +158,13 @@ impl Script {
 }
 
 impl State {
+    /// Lists the models that it was given, where they are asked for.
+    fn named(&self, path: &str) -> Option<Value> {
+        let names = self.book().names.clone();
+        let asked = self.dialect == Dialect::Plain && path == "/v1/models" && !names.is_empty();
+        asked.then(|| json!({"object": "list", "data": names.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()}))
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,7 +215,10 @@ async fn exchange(socket: TcpStream, state: &State) -> Result<()> {
     if method == "GET" || state.dialect.refuses(&head) {
         let loaded = state.loaded.load(Ordering::Relaxed);
         let busy = state.busy.load(Ordering::Relaxed);
-        let (status, json) = state.dialect.answer(&path, &head, loaded, busy);
+        let (status, json) = match state.named(&path) {
+            Some(models) => (200, models),
+            None => state.dialect.answer(&path, &head, loaded, busy),
+        };
         return whole(&mut output, status, "application/json", json.to_string().as_bytes()).await;
     }
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);

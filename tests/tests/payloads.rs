@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use rekursing_tests::{
     browser::{Tab, Window},
     owner::Owner,
     recorded::{Recorded, is_a_state},
+    script::{Dialect, Reply, Script},
 };
 use serde_json::{Value, json};
 
@@ -284,6 +285,57 @@ async fn a_thousand_payloads_in_what_the_relay_says_run_nothing() -> Result<()> 
             .await?;
     }
     calm.stays_calm().await
+}
+
+#[tokio::test]
+async fn a_thousand_payloads_as_names_and_errors_of_a_model_server_run_nothing() -> Result<()> {
+    let payloads = payloads();
+    let script = Script::start(Dialect::Plain).await?;
+    let owner = Owner::undecided(Window::Headless).await?;
+    // Nobody has said yes, so the relay is not asked for anything.
+    owner.set("http://127.0.0.1:9", &script.url()).await?;
+    let mut pages = Vec::new();
+    for page in ["welcome.html", "options.html"] {
+        let tab = owner.browser().open("about:blank").await?;
+        tab.before_all(TRAPS).await?;
+        tab.go(&format!("chrome-extension://{}/{page}", owner.extension())).await?;
+        tab.until("document.body.dataset.painted").await?;
+        let census = tab.eval("census()").await?;
+        pages.push(Trapped { tab, census });
+    }
+    let welcome = &pages[0].tab;
+    welcome.eval("document.querySelector('#look').click()").await?;
+    welcome.until("document.querySelector('#models').textContent.includes('script-7b')").await?;
+    let mut seen = 0;
+    for texts in payloads.chunks(AT_ONCE) {
+        script.always(Reply::json(500, &json!({"error": {"code": texts[0], "message": texts[1]}})));
+        // A name of its own says that these names are the ones that are shown.
+        let last = format!("last-of-{seen}");
+        let names: Vec<String> = texts.iter().cloned().chain([last.clone()]).collect();
+        script.set_names(&names);
+        let look = "chrome.runtime.connect({name: 'state'}).postMessage({type: 'look'})";
+        let shown = format!("document.querySelector('#models').textContent.includes({})", json!(last));
+        // A look that is under way has asked before; so it is asked until the names are there.
+        welcome
+            .until(&format!(
+                "{shown} || ({look}, new Promise(done => setTimeout(done, 300)).then(() => {shown} || null))"
+            ))
+            .await?;
+        welcome.eval("document.querySelector('#try').click()").await?;
+        let tried =
+            welcome.until("/[Mm]odel server/.test(document.querySelector('#tried').textContent)").await;
+        if tried.is_err() {
+            bail!("it was tried: {}", welcome.eval("document.body.innerText").await?);
+        }
+        let rows = welcome.eval("document.querySelector('#models').children.length").await?;
+        seen += rows.as_u64().and_then(|rows| rows.try_into().ok()).unwrap_or(0_usize);
+    }
+    // What is no name at all, or the same as another once its folder is cut off, is not offered.
+    ensure!(seen > MANY / 4, "only {seen} names were shown");
+    for page in pages {
+        page.stays_calm().await?;
+    }
+    Ok(())
 }
 
 #[test]
