@@ -30,6 +30,21 @@ pub(crate) fn demo(headless: bool) -> Result<()> {
     Ok(())
 }
 
+/// Builds everything and takes the pictures for the store.
+pub(crate) fn shots() -> Result<()> {
+    outfit::chromium()?;
+    let model = outfit::demo_model()?;
+    extension::build()?;
+    test::build()?;
+    let mut command = Command::new(programs().join("rekursing-shots"));
+    command.env(test::BUILT, "1").current_dir(extension::root());
+    command.arg(model).arg(extension::root().join("extension/store"));
+    if !command.status().context("could not run the pictures")?.success() {
+        bail!("not every picture was taken");
+    }
+    Ok(())
+}
+
 /// Names the model to serve when no model server runs yet: SmolLM2, or the tests' tiny model when
 /// the network is away.
 fn model_arguments() -> Vec<OsString> {

@@ -42,6 +42,8 @@ enum Chore {
     Setup,
     /// Builds the extension into `dist/extension/`, ready to load unpacked.
     Extension,
+    /// Takes the store's pictures of the real extension at work, into `extension/store/`.
+    Shots,
     /// Packs the extension as `dist/rekursing-VERSION.zip` for the store and as a signed `.crx`.
     Pack(pack::Packing),
 }
@@ -53,6 +55,7 @@ fn main() -> Result<()> {
         Chore::Bench { rounds, write } => bench::bench(rounds, write),
         Chore::Setup => outfit::all(),
         Chore::Extension => extension::build().map(drop),
+        Chore::Shots => demo::shots(),
         Chore::Pack(packing) => pack::pack(&packing),
     }
 }

@@ -124,15 +124,7 @@ impl Tab {
     /// # Errors
     /// Fails when Chromium refuses.
     pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
-        self.enlarge(width, height, 1).await
-    }
-
-    /// Makes the page so wide and high, and each of its pixels so many of a picture's.
-    ///
-    /// # Errors
-    /// Fails when Chromium refuses.
-    pub async fn enlarge(&self, width: u32, height: u32, scale: u32) -> Result<()> {
-        let params = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": false});
+        let params = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         let method = "Emulation.setDeviceMetricsOverride";
         self.cdp.call_in(&self.session, method, params).await.map(|_| ())
     }
