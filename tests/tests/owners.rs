@@ -205,7 +205,8 @@ async fn an_owner_is_told_of_what_only_he_can_mend_unless_he_has_switched_that_o
     let popup = owner.popup().await?;
     let sign = |paid: &str, needs: &str| {
         json!({"type": "sign", "sign": {
-            "badge": "!", "color": "#b3261e", "title": "t", "worked": true, "paid": paid, "needs": needs,
+            "badge": "!", "color": "#b3261e", "key": "state_not_connected", "reason": {"code": "version"},
+            "worked": true, "paid": paid, "needs": needs,
         }})
     };
     let told = || async {
@@ -218,7 +219,7 @@ async fn an_owner_is_told_of_what_only_he_can_mend_unless_he_has_switched_that_o
     };
     send(sign("1", "")).await?;
     assert_eq!(told().await?, "", "what was so before anybody looked is no news");
-    send(sign("1", "Update to go on.")).await?;
+    send(sign("1", "version")).await?;
     assert_eq!(told().await?, "needs");
     send(sign("1", "")).await?;
     assert_eq!(told().await?, "", "what is mended is not shown any more");
@@ -229,7 +230,7 @@ async fn an_owner_is_told_of_what_only_he_can_mend_unless_he_has_switched_that_o
 
     popup.eval("chrome.notifications.clear('paid')").await?;
     popup.eval("chrome.storage.local.set({ notices: { paid: false, needs: false } })").await?;
-    send(sign("3.5", "Update to go on.")).await?;
+    send(sign("3.5", "version")).await?;
     assert_eq!(told().await?, "");
     let kept = || async {
         let told = popup.eval("chrome.storage.local.get('told').then(({ told }) => told.paid)").await?;
