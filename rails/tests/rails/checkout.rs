@@ -6,12 +6,12 @@ use rekursing_rails::{
     checkout::{Checkout, CheckoutError, Purpose, TopUp},
 };
 
-use crate::{
-    PATIENCE, amount,
-    fault::Fault,
-    nowhere,
-    stripe::server::{KEY, Server},
+use rekursing_tests_rails::{
+    Fault,
+    stripe::{KEY, Server},
 };
+
+use crate::{PATIENCE, amount, nowhere};
 
 fn top_up(key: &str, dollars: &str) -> TopUp {
     TopUp {

@@ -1,7 +1,5 @@
 //! USDC against a real chain on this machine, which makes blocks when it is told to.
 
-mod chain;
-
 use rekursing_protocol::Nanos;
 use rekursing_rails::{
     Attempt, BadDestination, BadSetup, Destination, Fate, Method, NotKnown, Order, Prepared, Rail, Refusal,
@@ -10,10 +8,13 @@ use rekursing_rails::{
 use serde_json::json;
 
 use crate::{
-    IMPATIENCE, NOW, PATIENCE, amount, fault::Fault, is_pending, is_silent, nowhere, order, prepared,
-    refused, submit_at_once,
+    IMPATIENCE, NOW, PATIENCE, amount, is_pending, is_silent, nowhere, order, prepared, refused,
+    submit_at_once,
 };
-use chain::{Chain, KEY, NUMBER, PAYER, TOKEN};
+use rekursing_tests_rails::{
+    Fault,
+    chain::{Chain, KEY, NUMBER, PAYER, TOKEN},
+};
 
 const OWNER: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
 const OTHER: &str = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359";

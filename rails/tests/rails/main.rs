@@ -5,13 +5,11 @@
 mod checkout;
 #[cfg(feature = "evm")]
 mod evm;
-mod fault;
 mod paypal;
 mod stripe;
 
 use std::time::Duration;
 
-use axum::Router;
 use rekursing_protocol::{Moment, Nanos, PayoutId, Span};
 use rekursing_rails::{Attempt, Fate, NotKnown, Order, Prepared, Rail, Refusal, SubmitError};
 
@@ -61,15 +59,6 @@ fn days(count: u64) -> Span {
 /// Submits the same bytes eight times at once and returns the names that came back.
 async fn submit_at_once(rail: &dyn Rail, prepared: &Prepared) -> Vec<Result<String, SubmitError>> {
     futures_util::future::join_all((0..8).map(|_| rail.submit(prepared, Attempt::Again, NOW))).await
-}
-
-/// Serves until the test ends, on a port that the system chooses.
-async fn serve(router: Router) -> String {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    url
 }
 
 /// Returns an address at which nobody listens.

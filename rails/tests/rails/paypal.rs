@@ -1,17 +1,18 @@
 //! PayPal Payouts against a server that keeps batches as PayPal documents them.
 
-mod server;
-
 use rekursing_protocol::Nanos;
 use rekursing_rails::{
     Attempt, BadDestination, Fate, Method, NotKnown, Paypal, PaypalSetup, Rail, Refusal, Secret, SubmitError,
 };
 
 use crate::{
-    IMPATIENCE, NOW, PATIENCE, amount, days, fault::Fault, is_pending, is_silent, nowhere, order, prepared,
-    refused, submit_at_once,
+    IMPATIENCE, NOW, PATIENCE, amount, days, is_pending, is_silent, nowhere, order, prepared, refused,
+    submit_at_once,
 };
-use server::Server;
+use rekursing_tests_rails::{
+    Fault,
+    paypal::{self as server, Server},
+};
 
 fn paypal(url: &str, secret: &str, patience: std::time::Duration) -> Paypal {
     Paypal::new(PaypalSetup {

@@ -1,17 +1,17 @@
 //! Stripe transfers against a server that keeps idempotency keys as Stripe documents it.
 
-pub(crate) mod server;
-
 use rekursing_protocol::{Nanos, Span};
 use rekursing_rails::{
     Attempt, BadDestination, Fate, Method, NotKnown, Rail, Refusal, Secret, Stripe, StripeSetup, SubmitError,
 };
 
 use crate::{
-    IMPATIENCE, NOW, PATIENCE, amount, days, fault::Fault, is_silent, nowhere, order, prepared, refused,
-    submit_at_once,
+    IMPATIENCE, NOW, PATIENCE, amount, days, is_silent, nowhere, order, prepared, refused, submit_at_once,
 };
-use server::Server;
+use rekursing_tests_rails::{
+    Fault,
+    stripe::{self as server, Server},
+};
 
 const OWNER: &str = "acct_1MTfjCQ9PRzxEwkZ";
 

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, mpsc},
+    time::Duration,
 };
 
 use axum::{
@@ -17,41 +18,50 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{fault::Faults, serve};
+use crate::{Faults, serve};
+
+/// How long it may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The chain's number.
-pub(crate) const NUMBER: u64 = 31_337;
+pub const NUMBER: u64 = 31_337;
 
 /// The first account of development chains. It holds a million of the token.
-pub(crate) const PAYER: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+pub const PAYER: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 
 /// Its key, which they publish.
-pub(crate) const KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+pub const KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 /// The contract that the first transaction of that account makes.
-pub(crate) const TOKEN: &str = "0x5FbDB2315678afecb367f032d93F642f64180aa3";
+pub const TOKEN: &str = "0x5FbDB2315678afecb367f032d93F642f64180aa3";
 
 /// A running chain. Dropping it ends it.
-pub(crate) struct Chain {
+#[derive(Debug)]
+pub struct Chain {
     child: Child,
     node: Node,
     /// The address of a node that answers after the chain, with faults in sending transactions.
-    pub(crate) url: String,
-    pub(crate) faults: Faults,
+    pub url: String,
+    /// What goes wrong with transactions that are sent to it.
+    pub faults: Faults,
     lies: Lies,
 }
 
 /// What the node in front says in place of the chain, by method.
 type Lies = Arc<Mutex<HashMap<String, Value>>>;
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Node {
     client: reqwest::Client,
     url: String,
 }
 
 impl Chain {
-    pub(crate) async fn start() -> Chain {
+    /// Starts one whose first account has a coin and a million of the token.
+    ///
+    /// # Panics
+    /// Where there is no Anvil, and wherever it does not do as it is told.
+    pub async fn start() -> Chain {
         let mut child = Command::new(program())
             .args(["--port", "0", "--no-mining", "--accounts", "1"])
             .stdout(Stdio::piped())
@@ -67,7 +77,7 @@ impl Chain {
                 }
             }
         });
-        let url = receive.recv_timeout(crate::PATIENCE).expect("Anvil says where it listens");
+        let url = receive.recv_timeout(PATIENCE).expect("Anvil says where it listens");
         let (faults, lies) = (Faults::default(), Lies::default());
         let _ = rustls::crypto::ring::default_provider().install_default();
         let node = Node { client: reqwest::Client::builder().no_proxy().build().unwrap(), url };
@@ -91,7 +101,7 @@ impl Chain {
     }
 
     /// Calls a method of the node and returns its result.
-    pub(crate) async fn ask(&self, method: &str, params: Value) -> Value {
+    pub async fn ask(&self, method: &str, params: Value) -> Value {
         let answer =
             self.node.ask(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })).await;
         assert!(answer.get("error").is_none(), "{method}: {answer}");
@@ -99,29 +109,29 @@ impl Chain {
     }
 
     /// Sends a transaction that the node signs, and returns its hash.
-    pub(crate) async fn send(&self, transaction: &Value) -> Value {
+    pub async fn send(&self, transaction: &Value) -> Value {
         self.ask("eth_sendTransaction", json!([transaction])).await
     }
 
     /// Lets the node in front answer a method with something else than the chain.
-    pub(crate) fn lie(&self, method: &str, result: Value) {
+    pub fn lie(&self, method: &str, result: Value) {
         self.lies.lock().unwrap().insert(method.to_owned(), result);
     }
 
     /// Makes blocks.
-    pub(crate) async fn mine(&self, blocks: u64) {
+    pub async fn mine(&self, blocks: u64) {
         self.ask("anvil_mine", json!([format!("{blocks:#x}")])).await;
     }
 
     /// Returns how many units of the token an address has.
-    pub(crate) async fn balance(&self, of: &str) -> u64 {
+    pub async fn balance(&self, of: &str) -> u64 {
         let data = format!("0x70a08231{:0>64}", &of.to_ascii_lowercase()[2..]);
         let balance = self.ask("eth_call", json!([{ "to": TOKEN, "data": data }, "latest"])).await;
         u64::from_str_radix(&balance.as_str().unwrap()[2..], 16).unwrap()
     }
 
     /// Lets the token refuse transfers to an address, without a transaction.
-    pub(crate) async fn block(&self, who: &str) {
+    pub async fn block(&self, who: &str) {
         // Where a map in the second slot keeps a key: the hash of the key and the slot.
         let key = format!("0x{:0>64}{:064x}", &who.to_ascii_lowercase()[2..], 1);
         let slot = self.ask("web3_sha3", json!([key])).await;
@@ -157,7 +167,7 @@ async fn forward(
 }
 
 fn program() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let packages = root.join(".rekursing/anvil/node_modules/@foundry-rs");
     let packages = fs::read_dir(packages).into_iter().flatten().filter_map(Result::ok);
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -15,7 +15,7 @@ use axum::{
 
 /// What goes wrong with one request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It is done, and its answer breaks off.
     LostReply,
     /// It is done and never answered.
@@ -28,16 +28,16 @@ pub(crate) enum Fault {
 
 /// The faults to come, each for one request.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Faults(Arc<Mutex<VecDeque<Fault>>>);
+pub struct Faults(Arc<Mutex<VecDeque<Fault>>>);
 
 impl Faults {
     /// Lets the next request without a fault of its own fail.
-    pub(crate) fn add(&self, fault: Fault) {
+    pub fn add(&self, fault: Fault) {
         self.0.lock().unwrap().push_back(fault);
     }
 
     /// Does a request's work with the next fault around it.
-    pub(crate) async fn around(&self, work: impl Future<Output = Response>) -> Response {
+    pub async fn around(&self, work: impl Future<Output = Response>) -> Response {
         let fault = self.0.lock().unwrap().pop_front();
         let failure = StatusCode::INTERNAL_SERVER_ERROR.into_response();
         match fault {

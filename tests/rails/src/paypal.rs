@@ -11,31 +11,44 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{fault::Faults, serve};
+use crate::{Faults, serve};
 
-pub(crate) const CLIENT: &str = "the-client";
-pub(crate) const SECRET: &str = "the-secret";
+/// The operator's application.
+pub const CLIENT: &str = "the-client";
+/// Its secret.
+pub const SECRET: &str = "the-secret";
+
+/// The status of what is not decided yet.
+const PENDING: &str = "PENDING";
 
 /// `the-client:the-secret`.
 const BASIC: &str = "Basic dGhlLWNsaWVudDp0aGUtc2VjcmV0";
 
-pub(crate) struct Server {
-    pub(crate) url: String,
-    pub(crate) faults: Faults,
+/// A stand-in for PayPal.
+#[derive(Debug)]
+pub struct Server {
+    /// Its address.
+    pub url: String,
+    /// What goes wrong with payouts that are asked of it.
+    pub faults: Faults,
     books: Books,
 }
 
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 struct Books(Arc<Mutex<Book>>);
 
+#[derive(Debug)]
 struct Book {
     funds_cents: u64,
     batches: Vec<Batch>,
     tokens: usize,
     token: Option<String>,
     links: bool,
+    /// What becomes of a batch and its item at once.
+    fate: (String, String),
 }
 
+#[derive(Debug)]
 struct Batch {
     body: Value,
     status: String,
@@ -44,12 +57,20 @@ struct Batch {
 
 impl Default for Book {
     fn default() -> Book {
-        Book { funds_cents: 1_000_000, batches: Vec::new(), tokens: 0, token: None, links: true }
+        Book {
+            funds_cents: 1_000_000,
+            batches: Vec::new(),
+            tokens: 0,
+            token: None,
+            links: true,
+            fate: (PENDING.into(), PENDING.into()),
+        }
     }
 }
 
 impl Server {
-    pub(crate) async fn start() -> Server {
+    /// Starts one on which the operator has 10,000 USD.
+    pub async fn start() -> Server {
         let (books, faults) = (Books::default(), Faults::default());
         let router = Router::new()
             .route("/v1/oauth2/token", post(token))
@@ -60,35 +81,42 @@ impl Server {
     }
 
     /// Returns the payments that were made.
-    pub(crate) fn paid(&self) -> Vec<String> {
+    pub fn paid(&self) -> Vec<String> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let book = self.books.0.lock().unwrap();
         let items = book.batches.iter().map(|batch| &batch.body["items"][0]);
         items.map(|item| format!("{} {}", text(&item["receiver"]), text(&item["amount"]["value"]))).collect()
     }
 
+    /// Lets every batch to come and its item have this status at once.
+    pub fn pay_as(&self, batch: &str, item: &str) {
+        self.books.0.lock().unwrap().fate = (batch.to_owned(), item.to_owned());
+    }
+
     /// Brings every batch and its item to a status.
-    pub(crate) fn finish(&self, batch: &str, item: &str) {
+    pub fn finish(&self, batch: &str, item: &str) {
         for kept in &mut self.books.0.lock().unwrap().batches {
             (kept.status, kept.item) = (batch.to_owned(), item.to_owned());
         }
     }
 
-    pub(crate) fn set_funds(&self, cents: u64) {
+    /// Gives the operator so many cents in place of what he has.
+    pub fn set_funds(&self, cents: u64) {
         self.books.0.lock().unwrap().funds_cents = cents;
     }
 
     /// Returns how many tokens were given.
-    pub(crate) fn tokens(&self) -> usize {
+    pub fn tokens(&self) -> usize {
         self.books.0.lock().unwrap().tokens
     }
 
-    pub(crate) fn forget_tokens(&self) {
+    /// Forgets the token that it gave.
+    pub fn forget_tokens(&self) {
         self.books.0.lock().unwrap().token = None;
     }
 
     /// Leaves the links out of what is said of a repeated batch.
-    pub(crate) fn hide_links(&self) {
+    pub fn hide_links(&self) {
         self.books.0.lock().unwrap().links = false;
     }
 }
@@ -190,7 +218,8 @@ impl Books {
             "batch_status": "PENDING",
             "sender_batch_header": body["sender_batch_header"],
         });
-        book.batches.push(Batch { body, status: "PENDING".into(), item: "PENDING".into() });
+        let (status, item) = book.fate.clone();
+        book.batches.push(Batch { body, status, item });
         (StatusCode::CREATED, Json(json!({ "batch_header": header, "links": [] }))).into_response()
     }
 

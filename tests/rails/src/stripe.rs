@@ -15,21 +15,28 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{fault::Faults, serve};
+use crate::{Faults, serve};
 
-pub(crate) const KEY: &str = "sk_test_key";
+/// The operator's secret key.
+pub const KEY: &str = "sk_test_key";
 
+/// The fields of a form.
 type Fields = HashMap<String, String>;
 
-pub(crate) struct Server {
-    pub(crate) url: String,
-    pub(crate) faults: Faults,
+/// A stand-in for Stripe.
+#[derive(Debug)]
+pub struct Server {
+    /// Its address.
+    pub url: String,
+    /// What goes wrong with requests that change something.
+    pub faults: Faults,
     books: Books,
 }
 
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 struct Books(Arc<Mutex<Book>>);
 
+#[derive(Debug)]
 struct Book {
     funds_cents: i64,
     transfers: Vec<Value>,
@@ -47,7 +54,8 @@ impl Default for Book {
 }
 
 impl Server {
-    pub(crate) async fn start() -> Server {
+    /// Starts one on which the operator has 10,000 USD.
+    pub async fn start() -> Server {
         let (books, faults) = (Books::default(), Faults::default());
         let router = Router::new()
             .route("/v1/transfers", get(list).post(create))
@@ -60,7 +68,7 @@ impl Server {
     }
 
     /// Returns the transfers that were made.
-    pub(crate) fn paid(&self) -> Vec<String> {
+    pub fn paid(&self) -> Vec<String> {
         let book = self.books.0.lock().unwrap();
         let text = |transfer: &Value| {
             format!("{} {}", transfer["destination"].as_str().unwrap(), transfer["amount"])
@@ -68,21 +76,33 @@ impl Server {
         book.transfers.iter().map(text).collect()
     }
 
-    pub(crate) fn reversals(&self) -> usize {
+    /// Returns the transfers that were made as payouts with their cents, in order.
+    pub fn payouts(&self) -> Vec<(String, i64)> {
+        let book = self.books.0.lock().unwrap();
+        let payout = |transfer: &Value| {
+            let id = transfer["metadata"]["payout"].as_str().unwrap().to_owned();
+            (id, transfer["amount"].as_i64().unwrap())
+        };
+        book.transfers.iter().map(payout).collect()
+    }
+
+    /// Returns how many transfers were taken back.
+    pub fn reversals(&self) -> usize {
         self.books.0.lock().unwrap().reversals
     }
 
     /// Returns the forms of the pages that were opened.
-    pub(crate) fn pages(&self) -> Vec<Fields> {
+    pub fn pages(&self) -> Vec<Fields> {
         self.books.0.lock().unwrap().pages.clone()
     }
 
-    pub(crate) fn set_funds(&self, cents: i64) {
+    /// Gives the operator so many cents in place of what he has.
+    pub fn set_funds(&self, cents: i64) {
         self.books.0.lock().unwrap().funds_cents = cents;
     }
 
     /// Forgets idempotency keys, as Stripe may after a day.
-    pub(crate) fn forget_keys(&self) {
+    pub fn forget_keys(&self) {
         self.books.0.lock().unwrap().keys.clear();
     }
 }
