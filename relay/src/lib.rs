@@ -24,6 +24,8 @@ pub mod keys;
 pub mod limits;
 pub mod outbox;
 pub mod payouts;
+#[cfg(test)]
+mod place;
 pub mod reader;
 pub mod receipt;
 pub mod relay;

@@ -1,17 +1,26 @@
-use std::{
-    path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rekursing_market::{Account, Market, Terms};
 
 use super::*;
 use crate::{
     clock::Clock,
+    place::{Place, aside, on_both_waiting},
     store::{Location, audit},
     stream::Stream,
     work::Work,
 };
+
+on_both_waiting! {
+    what_was_spent_and_counted_is_the_same_after_a_restart,
+    an_ad_is_its_visitors_alone_and_stands_for_a_while_since_it_was_sent,
+    what_costs_nothing_is_counted_as_well,
+    an_ad_that_nobody_takes_is_given_back,
+    a_sensitive_or_unread_question_gets_no_ad,
+    a_paid_answer_has_no_ad_and_a_free_one_has_it_once,
+    sixty_four_racing_pages_never_overspend,
+    a_budget_below_what_is_spent_is_refused_and_nothing_changes,
+}
 
 const ACCOUNT: AccountId = AccountId::from_bits(1);
 const CAMPAIGN: CampaignId = CampaignId::from_bits(2);
@@ -19,20 +28,22 @@ const JOB: JobId = JobId::from_bits(3);
 const VISITOR: u64 = 7;
 const LAPTOP: &str = r#""messages":[{"role":"user","content":"Which laptop should I buy?"}]"#;
 
-/// A relay's ads over a database in this folder, in which the advertiser has so much. They count as soon as
+/// A relay's ads over this database, in which the advertiser has so much. They count as soon as
 /// they are sent.
-fn open(folder: &Path, nanos: i64) -> Arc<Ads> {
-    with("[ads]\nseen_after_ms = 0\nclick_after_ms = 0", folder, nanos)
+fn open(place: &Place, nanos: i64) -> Arc<Ads> {
+    with("[ads]\nseen_after_ms = 0\nclick_after_ms = 0", &place.location, nanos)
 }
 
-fn with(config: &str, folder: &Path, nanos: i64) -> Arc<Ads> {
+fn with(config: &str, location: &Location, nanos: i64) -> Arc<Ads> {
     let config = Config::parse(config).unwrap();
     let clock = Clock::start();
-    let mut unstarted = Store::open(&Location::Folder(folder.to_owned())).unwrap();
-    let kept = Kept::read(&mut unstarted, &config, clock.now()).unwrap();
-    let opening = unstarted.opening().unwrap();
-    let book = Book::restore(opening.balances, opening.holds);
-    let store = unstarted.start(opening.last, Box::new(|_| true)).unwrap();
+    let (kept, book, store) = aside(|| {
+        let mut unstarted = Store::open(location).unwrap();
+        let kept = Kept::read(&mut unstarted, &config, clock.now()).unwrap();
+        let opening = unstarted.opening().unwrap();
+        let book = Book::restore(opening.balances, opening.holds);
+        (kept, book, unstarted.start(opening.last, Box::new(|_| true)).unwrap())
+    });
     let desk = Desk::new(Market::new(Terms::default(), book, 1), store, clock, 1_000);
     if nanos > 0 {
         desk.post(|book, now| {
@@ -44,7 +55,7 @@ fn with(config: &str, folder: &Path, nanos: i64) -> Arc<Ads> {
 }
 
 pub(crate) fn close(ads: &Ads) {
-    ads.store().stop();
+    aside(|| ads.store().stop());
 }
 
 async fn put(ads: &Ads, terms: &str) -> Result<(), NotTaken> {
@@ -59,8 +70,8 @@ async fn put(ads: &Ads, terms: &str) -> Result<(), NotTaken> {
 }
 
 /// Makes a relay's ads with one campaign, and an ad of it that is chosen and not sent.
-pub(crate) async fn ready(folder: &Path) -> (Arc<Ads>, Placing) {
-    let ads = open(folder, 1_000_000_000);
+pub(crate) async fn ready(place: &Place) -> (Arc<Ads>, Placing) {
+    let ads = open(place, 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
     let placing = Placing::chosen(ads.place(JOB, LAPTOP, VISITOR, None).unwrap());
     (ads, placing)
@@ -77,10 +88,8 @@ fn spend(ads: &Ads) -> Spend {
     ads.campaign(CAMPAIGN).unwrap().spend
 }
 
-#[tokio::test]
-async fn what_was_spent_and_counted_is_the_same_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let ads = open(folder.path(), 1_000_000_000);
+async fn what_was_spent_and_counted_is_the_same_after_a_restart(place: Place) {
+    let ads = open(&place, 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2","bidPerClick":"0.05""#).await.unwrap();
     for clicks in [false, true, true] {
         let (seen, click) = send(&ads);
@@ -98,7 +107,7 @@ async fn what_was_spent_and_counted_is_the_same_after_a_restart() {
     ads.flush().await;
     close(&ads);
 
-    let again = open(folder.path(), 0);
+    let again = open(&place, 0);
     let after = Spend { reserved: Nanos::ZERO, ..before };
     assert_eq!(spend(&again), after);
     assert_eq!(
@@ -115,13 +124,12 @@ async fn what_was_spent_and_counted_is_the_same_after_a_restart() {
     assert_eq!((day.sent, day.impressions, day.clicks, day.spent), (4, 3, 2, before.total));
     assert_eq!(again.store().ad_days(today - 1).await.unwrap(), days);
     close(&again);
-    assert_eq!(audit(&Location::Folder(folder.path().to_owned())).unwrap().wrong, None);
+    assert_eq!(aside(|| audit(&place.location).unwrap().wrong), None);
 }
 
-#[tokio::test]
-async fn an_ad_is_its_visitors_alone_and_stands_for_a_while_since_it_was_sent() {
-    let folder = tempfile::tempdir().unwrap();
-    let ads = with("[ads]\nseen_after_ms = 600_000\nclick_after_ms = 600_000", folder.path(), 1_000_000_000);
+async fn an_ad_is_its_visitors_alone_and_stands_for_a_while_since_it_was_sent(place: Place) {
+    let ads =
+        with("[ads]\nseen_after_ms = 600_000\nclick_after_ms = 600_000", &place.location, 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2","bidPerClick":"0.05""#).await.unwrap();
     let (seen, click) = send(&ads);
     let (token, click) = (seen.as_str(), click.as_str());
@@ -139,25 +147,21 @@ async fn an_ad_is_its_visitors_alone_and_stands_for_a_while_since_it_was_sent() 
     close(&ads);
 }
 
-#[tokio::test]
-async fn what_costs_nothing_is_counted_as_well() {
-    let folder = tempfile::tempdir().unwrap();
-    let ads = open(folder.path(), 1_000_000_000);
+async fn what_costs_nothing_is_counted_as_well(place: Place) {
+    let ads = open(&place, 1_000_000_000);
     put(&ads, r#","bidPerClick":"0.05""#).await.unwrap();
     let (seen, _) = send(&ads);
     assert_eq!(ads.seen(&seen, VISITOR).await, Ok(true));
     let (seen, _) = send(&ads);
     assert_eq!(ads.seen(&seen, VISITOR).await, Ok(true));
     close(&ads);
-    let again = open(folder.path(), 0);
+    let again = open(&place, 0);
     assert_eq!((spend(&again).impressions, spend(&again).total), (2, Nanos::ZERO));
     close(&again);
 }
 
-#[tokio::test]
-async fn an_ad_that_nobody_takes_is_given_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let ads = open(folder.path(), 1_000_000_000);
+async fn an_ad_that_nobody_takes_is_given_back(place: Place) {
+    let ads = open(&place, 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
     let placement = ads.place(JOB, LAPTOP, VISITOR, None).unwrap();
     assert_eq!(placement.expected(), Nanos::new(50_000));
@@ -167,10 +171,8 @@ async fn an_ad_that_nobody_takes_is_given_back() {
     close(&ads);
 }
 
-#[tokio::test]
-async fn a_sensitive_or_unread_question_gets_no_ad() {
-    let folder = tempfile::tempdir().unwrap();
-    let ads = open(folder.path(), 1_000_000_000);
+async fn a_sensitive_or_unread_question_gets_no_ad(place: Place) {
+    let ads = open(&place, 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
     for (question, why) in [
         (r#""messages":[{"role":"user","content":"A laptop for my chemotherapy?"}]"#, "sensitive"),
@@ -182,10 +184,8 @@ async fn a_sensitive_or_unread_question_gets_no_ad() {
     close(&ads);
 }
 
-#[tokio::test]
-async fn a_paid_answer_has_no_ad_and_a_free_one_has_it_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let ads = open(folder.path(), 1_000_000_000);
+async fn a_paid_answer_has_no_ad_and_a_free_one_has_it_once(place: Place) {
+    let ads = open(&place, 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
     let placing = |payer, call| {
         let fields = LAPTOP.to_owned();
@@ -210,10 +210,8 @@ async fn a_paid_answer_has_no_ad_and_a_free_one_has_it_once() {
     close(&ads);
 }
 
-#[tokio::test]
-async fn sixty_four_racing_pages_never_overspend() {
-    let folder = tempfile::tempdir().unwrap();
-    let ads = open(folder.path(), 1_000_000_000);
+async fn sixty_four_racing_pages_never_overspend(place: Place) {
+    let ads = open(&place, 1_000_000_000);
     // Money for ten impressions at the floor of 100,000, the last of them up to its bid of 2,000,000.
     put(&ads, r#","bidPerThousand":"2","dailyBudget":"0.0029""#).await.unwrap();
     let counted = AtomicUsize::new(0);
@@ -243,10 +241,8 @@ async fn sixty_four_racing_pages_never_overspend() {
     close(&ads);
 }
 
-#[tokio::test]
-async fn a_budget_below_what_is_spent_is_refused_and_nothing_changes() {
-    let folder = tempfile::tempdir().unwrap();
-    let ads = open(folder.path(), 1_000_000_000);
+async fn a_budget_below_what_is_spent_is_refused_and_nothing_changes(place: Place) {
+    let ads = open(&place, 1_000_000_000);
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
     let (seen, _) = send(&ads);
     ads.seen(&seen, VISITOR).await.unwrap();

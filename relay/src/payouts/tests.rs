@@ -9,15 +9,36 @@ use rekursing_market::{
     ledger::{Cause, Transfer},
 };
 use rekursing_rails::{Attempt, Fate, NotKnown, Refusal};
-use rekursing_tests_postgres::Server;
-use tempfile::TempDir;
 
 use super::*;
 use crate::{
     clock::Clock,
+    place::{Place, aside, on_both_waiting},
     store::{Deed, Location, audit},
 };
 use scripted::{Scripted, Submission};
+
+on_both_waiting! {
+    the_cost_is_shown_before_anything_moves_and_must_be_the_one_accepted,
+    a_payout_goes_from_requested_over_sent_to_confirmed,
+    a_lost_reply_is_found_out_with_the_same_bytes,
+    what_may_have_been_sent_is_never_given_back_while_nobody_can_tell,
+    a_refusal_that_passes_is_tried_again_and_one_that_does_not_gives_the_money_back,
+    a_payout_that_no_rail_takes_for_days_goes_back_to_its_owner,
+    what_a_rail_took_that_the_platform_does_not_have_is_missing_and_not_forgotten,
+    money_that_comes_back_is_the_owners_less_what_the_rail_took,
+    what_arrived_is_watched_and_goes_back_when_the_rail_takes_it_back,
+    an_owner_can_take_back_what_is_only_requested_and_nobody_elses,
+    without_a_rail_payouts_queue_and_say_so_and_go_once_there_is_one,
+    what_was_decided_when_the_relay_died_is_done_also_without_a_rail,
+    a_payout_above_the_operators_limit_waits_for_his_word,
+    an_owner_has_only_so_many_under_way,
+    one_payout_is_prepared_beside_those_that_stand_and_does_not_wait_for_them,
+    automatic_payouts_come_on_their_day_once_there_is_enough,
+    a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behind_a_removal,
+    a_changed_destination_holds_payouts_back_that_the_owner_asks_for_and_says_until_when,
+    a_destination_and_a_threshold_must_be_the_methods,
+}
 
 const OWNER: PluginId = PluginId::from_bits(2);
 
@@ -27,9 +48,7 @@ fn usd(text: &str) -> Nanos {
 
 /// Payouts over a database of their own, which can die and come back.
 struct Case {
-    location: Location,
-    /// SQLite's folder goes with the test.
-    _folder: Option<TempDir>,
+    place: Place,
     config: Config,
     rail: Arc<Scripted>,
     payouts: Payouts,
@@ -49,30 +68,18 @@ impl Drop for Running {
 
 impl Case {
     /// An owner with 20 USD who is paid by PayPal; what arrived is not watched.
-    async fn new() -> Case {
-        Case::with("[payouts]\nwatch_days = 0").await
+    async fn new(place: Place) -> Case {
+        Case::with(place, "[payouts]\nwatch_days = 0").await
     }
 
-    async fn with(config: &str) -> Case {
-        let folder = tempfile::tempdir().unwrap();
-        let location = Location::Folder(folder.path().to_owned());
-        Case { _folder: Some(folder), ..Case::at(location, config).await }
-    }
-
-    /// The same over a PostgreSQL server.
-    async fn with_postgres(config: &str) -> Case {
-        let database = aside(|| Server::shared().unwrap().database().unwrap());
-        Case::at(Location::Postgres(database), config).await
-    }
-
-    async fn at(location: Location, config: &str) -> Case {
+    async fn with(place: Place, config: &str) -> Case {
         let config = Config::parse(config).unwrap();
         let rail = Arc::new(Scripted::default());
         rail.world.lock().cost = usd("0.25");
-        let payouts = open(&location, &config, Some(&rail));
+        let payouts = open(&place.location, &config, Some(&rail));
         let now = payouts.desk.now();
         let running = Running(payouts.store().clone());
-        let case = Case { location, _folder: None, config, rail, payouts, now, running };
+        let case = Case { place, config, rail, payouts, now, running };
         case.earn("20").await;
         case.payouts.set_method(OWNER, wish("ada@example.com"), now).await.unwrap();
         case
@@ -131,7 +138,7 @@ impl Case {
     /// The same with another rail, or none.
     fn restart_over(mut self, rail: Option<&Arc<Scripted>>) -> Case {
         aside(|| self.payouts.store().stop());
-        self.payouts = open(&self.location, &self.config, rail);
+        self.payouts = open(&self.place.location, &self.config, rail);
         self.running = Running(self.payouts.store().clone());
         self
     }
@@ -153,7 +160,7 @@ impl Case {
             Account::Platform,
             Account::Outside,
         ];
-        assert_eq!(aside(|| audit(&self.location).unwrap().wrong), None);
+        assert_eq!(aside(|| audit(&self.place.location).unwrap().wrong), None);
         accounts.map(|account| self.payouts.desk.balance(account).to_string())
     }
 
@@ -175,14 +182,14 @@ fn wish(destination: &str) -> Wish {
     }
 }
 
+/// Returns another empty database of the same kind.
+fn another(place: &Place) -> Place {
+    aside(|| place.another())
+}
+
 /// The operator, who calls from somewhere.
 fn operator() -> By {
     By::Operator(Act::of("http:127.0.0.1", Deed::PayoutCancelled, "", ""))
-}
-
-/// Does something on a thread of its own: PostgreSQL is not to be waited for on one that serves sockets.
-fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| scope.spawn(work).join().unwrap())
 }
 
 fn open(location: &Location, config: &Config, rail: Option<&Arc<Scripted>>) -> Payouts {
@@ -201,9 +208,8 @@ fn open(location: &Location, config: &Config, rail: Option<&Arc<Scripted>>) -> P
     Payouts::new(desk, rails, Rules::of(config))
 }
 
-#[tokio::test]
-async fn the_cost_is_shown_before_anything_moves_and_must_be_the_one_accepted() {
-    let case = Case::new().await;
+async fn the_cost_is_shown_before_anything_moves_and_must_be_the_one_accepted(place: Place) {
+    let case = Case::new(place).await;
     for accepted in [None, Some(usd("0.2")), Some(usd("0.26"))] {
         let asked =
             case.payouts.ask(new_id(case.now), OWNER, Some(usd("7.129")), accepted, case.now).await.unwrap();
@@ -220,9 +226,8 @@ async fn the_cost_is_shown_before_anything_moves_and_must_be_the_one_accepted() 
     assert!(matches!(denied, Denial::NoMethod), "{denied:?}");
 }
 
-#[tokio::test]
-async fn a_payout_goes_from_requested_over_sent_to_confirmed() {
-    let mut case = Case::new().await;
+async fn a_payout_goes_from_requested_over_sent_to_confirmed(place: Place) {
+    let mut case = Case::new(place).await;
     let payout = case.ask("12.34").await;
     assert_eq!(case.balances(), ["7.66", "12.34", "0", "0", "-20"]);
     assert_eq!(payout.state(), Some(State::Requested));
@@ -242,14 +247,13 @@ async fn a_payout_goes_from_requested_over_sent_to_confirmed() {
     assert_eq!(world.paid(), usd("12.09").get());
 }
 
-#[tokio::test]
-async fn a_lost_reply_is_found_out_with_the_same_bytes() {
+async fn a_lost_reply_is_found_out_with_the_same_bytes(place: Place) {
     for (script, submissions) in [
         (vec![Submission::LostAfter], 1),
         (vec![Submission::LostBefore], 2),
         (vec![Submission::LostBefore, Submission::LostBefore, Submission::LostAfter], 3),
     ] {
-        let mut case = Case::new().await;
+        let mut case = Case::new(another(&place)).await;
         let payout = case.ask("12.34").await;
         case.submitting(script);
         case.work().await;
@@ -262,9 +266,8 @@ async fn a_lost_reply_is_found_out_with_the_same_bytes() {
     }
 }
 
-#[tokio::test]
-async fn what_may_have_been_sent_is_never_given_back_while_nobody_can_tell() {
-    let case = Case::new().await;
+async fn what_may_have_been_sent_is_never_given_back_while_nobody_can_tell(place: Place) {
+    let case = Case::new(place).await;
     let payout = case.ask("12.34").await;
     case.submitting([Submission::LostAfter]);
     let silent = Err(NotKnown::Contradiction("two transfers".to_owned()));
@@ -282,9 +285,8 @@ async fn what_may_have_been_sent_is_never_given_back_while_nobody_can_tell() {
     assert_eq!(case.state(&payout).await, State::Confirmed);
 }
 
-#[tokio::test]
-async fn a_refusal_that_passes_is_tried_again_and_one_that_does_not_gives_the_money_back() {
-    let mut case = Case::new().await;
+async fn a_refusal_that_passes_is_tried_again_and_one_that_does_not_gives_the_money_back(place: Place) {
+    let mut case = Case::new(place).await;
     let payout = case.ask("12.34").await;
     let insufficient = Refusal::Insufficient("balance is 3 USD".to_owned());
     case.rail.world.lock().preparing = [Refusal::Unavailable("down".to_owned())].into();
@@ -312,9 +314,8 @@ async fn a_refusal_that_passes_is_tried_again_and_one_that_does_not_gives_the_mo
     assert_eq!(case.balances()[0], "10.66");
 }
 
-#[tokio::test]
-async fn a_payout_that_no_rail_takes_for_days_goes_back_to_its_owner() {
-    let mut case = Case::new().await;
+async fn a_payout_that_no_rail_takes_for_days_goes_back_to_its_owner(place: Place) {
+    let mut case = Case::new(place).await;
     let payout = case.ask("12.34").await;
     case.submitting(vec![Submission::Refused(Refusal::Credentials("401".to_owned())); 200]);
     let began = case.now;
@@ -325,9 +326,8 @@ async fn a_payout_that_no_rail_takes_for_days_goes_back_to_its_owner() {
     assert_eq!(case.rail.world.lock().submissions.len(), 100);
 }
 
-#[tokio::test]
-async fn what_a_rail_took_that_the_platform_does_not_have_is_missing_and_not_forgotten() {
-    let mut case = Case::new().await;
+async fn what_a_rail_took_that_the_platform_does_not_have_is_missing_and_not_forgotten(place: Place) {
+    let mut case = Case::new(place).await;
     case.rail.world.lock().cost = usd("0.55");
     let payout = case.ask("12.34").await;
     case.work().await;
@@ -346,9 +346,8 @@ async fn what_a_rail_took_that_the_platform_does_not_have_is_missing_and_not_for
     assert_eq!(case.payouts.store().audit().await.unwrap().wrong, None);
 }
 
-#[tokio::test]
-async fn money_that_comes_back_is_the_owners_less_what_the_rail_took() {
-    let mut case = Case::new().await;
+async fn money_that_comes_back_is_the_owners_less_what_the_rail_took(place: Place) {
+    let mut case = Case::new(place).await;
     let payout = case.ask("12.34").await;
     case.looking([
         Ok(Fate::Pending { note: "not claimed yet".to_owned() }),
@@ -362,9 +361,8 @@ async fn money_that_comes_back_is_the_owners_less_what_the_rail_took() {
     assert_eq!(case.balances(), ["19.95", "0", "0", "0", "-19.95"]);
 }
 
-#[tokio::test]
-async fn what_arrived_is_watched_and_goes_back_when_the_rail_takes_it_back() {
-    let mut case = Case::with("[payouts]\nwatch_days = 30").await;
+async fn what_arrived_is_watched_and_goes_back_when_the_rail_takes_it_back(place: Place) {
+    let mut case = Case::with(place, "[payouts]\nwatch_days = 30").await;
     let payout = case.ask("12.34").await;
     while case.state(&payout).await != State::Confirmed {
         case.now = case.work_until_rest().await.unwrap();
@@ -389,9 +387,8 @@ async fn what_arrived_is_watched_and_goes_back_when_the_rail_takes_it_back() {
     assert_eq!(row.closed.unwrap().since(confirmed).0 / Span::DAY.0, 30);
 }
 
-#[tokio::test]
-async fn an_owner_can_take_back_what_is_only_requested_and_nobody_elses() {
-    let mut case = Case::new().await;
+async fn an_owner_can_take_back_what_is_only_requested_and_nobody_elses(place: Place) {
+    let mut case = Case::new(place).await;
     let payout = case.ask("12.34").await;
     case.payouts.step(Method::Paypal, case.now).await.unwrap();
     let stranger = By::Owner(PluginId::from_bits(9));
@@ -406,9 +403,8 @@ async fn an_owner_can_take_back_what_is_only_requested_and_nobody_elses() {
     assert!(case.rail.world.lock().submissions.is_empty());
 }
 
-#[tokio::test]
-async fn without_a_rail_payouts_queue_and_say_so_and_go_once_there_is_one() {
-    let case = Case::new().await.restart_over(None);
+async fn without_a_rail_payouts_queue_and_say_so_and_go_once_there_is_one(place: Place) {
+    let case = Case::new(place).await.restart_over(None);
     let payout = case.ask("12.34").await;
     assert_eq!(case.payouts.step(Method::Paypal, case.now).await.unwrap(), Progress::Rest(None));
     let view = case.payouts.payout_view(&payout);
@@ -419,9 +415,8 @@ async fn without_a_rail_payouts_queue_and_say_so_and_go_once_there_is_one() {
     assert_eq!(case.state(&payout).await, State::Confirmed);
 }
 
-#[tokio::test]
-async fn what_was_decided_when_the_relay_died_is_done_also_without_a_rail() {
-    let case = Case::new().await;
+async fn what_was_decided_when_the_relay_died_is_done_also_without_a_rail(place: Place) {
+    let case = Case::new(place).await;
     let payout = case.ask("12.34").await;
     let end = Ending::of(State::Cancelled, "no");
     case.payouts.store().decide_payout(payout.id, end).await.unwrap();
@@ -433,9 +428,9 @@ async fn what_was_decided_when_the_relay_died_is_done_also_without_a_rail() {
     assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
 }
 
-#[tokio::test]
-async fn a_payout_above_the_operators_limit_waits_for_his_word() {
-    let mut case = Case::with("[payouts]\nwatch_days = 0\napproval = true\napproval_above = \"6\"").await;
+async fn a_payout_above_the_operators_limit_waits_for_his_word(place: Place) {
+    let mut case =
+        Case::with(place, "[payouts]\nwatch_days = 0\napproval = true\napproval_above = \"6\"").await;
     let (small, large) = (case.ask("6").await, case.ask("6.01").await);
     case.work().await;
     assert_eq!(case.state(&small).await, State::Confirmed);
@@ -450,9 +445,8 @@ async fn a_payout_above_the_operators_limit_waits_for_his_word() {
     assert!(matches!(denied, Denial::Late { .. }), "{denied:?}");
 }
 
-#[tokio::test]
-async fn an_owner_has_only_so_many_under_way() {
-    let mut case = Case::with("[payouts]\nunder_way = 2\nwatch_days = 0").await;
+async fn an_owner_has_only_so_many_under_way(place: Place) {
+    let mut case = Case::with(place, "[payouts]\nunder_way = 2\nwatch_days = 0").await;
     case.ask("5").await;
     case.ask("5").await;
     let third = case.payouts.ask(new_id(case.now), OWNER, Some(usd("5")), Some(usd("0.25")), case.now);
@@ -461,9 +455,8 @@ async fn an_owner_has_only_so_many_under_way() {
     case.ask("5").await;
 }
 
-#[tokio::test]
-async fn one_payout_is_prepared_beside_those_that_stand_and_does_not_wait_for_them() {
-    let mut case = Case::new().await;
+async fn one_payout_is_prepared_beside_those_that_stand_and_does_not_wait_for_them(place: Place) {
+    let mut case = Case::new(place).await;
     let lost = case.ask("5").await;
     case.now = case.now + Span::millis(1);
     let next = case.ask("6").await;
@@ -477,9 +470,8 @@ async fn one_payout_is_prepared_beside_those_that_stand_and_does_not_wait_for_th
     assert_eq!(case.rail.world.lock().paid(), usd("10.5").get());
 }
 
-#[tokio::test]
-async fn automatic_payouts_come_on_their_day_once_there_is_enough() {
-    let mut case = Case::new().await;
+async fn automatic_payouts_come_on_their_day_once_there_is_enough(place: Place) {
+    let mut case = Case::new(place).await;
     let rows = async |case: &Case| case.payouts.store().payouts_of(OWNER).await.unwrap();
     case.payouts.run_due(case.now).await.unwrap();
     assert!(rows(&case).await.is_empty(), "midnight has not come");
@@ -502,9 +494,8 @@ async fn automatic_payouts_come_on_their_day_once_there_is_enough() {
     assert_eq!(rows(&case).await.len(), 2);
 }
 
-#[tokio::test]
-async fn a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behind_a_removal() {
-    let case = Case::new().await;
+async fn a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behind_a_removal(place: Place) {
+    let case = Case::new(place).await;
     let set = |wish, now| case.payouts.set_method(OWNER, wish, now);
     let now = case.now;
     assert_eq!(set(wish("ada@example.com"), now).await.unwrap().held_until, Moment(0));
@@ -525,9 +516,8 @@ async fn a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behin
     assert_eq!(case.payouts.store().payouts_of(OWNER).await.unwrap()[0].destination, "eve@example.com");
 }
 
-#[tokio::test]
-async fn a_changed_destination_holds_payouts_back_that_the_owner_asks_for_and_says_until_when() {
-    let case = Case::new().await;
+async fn a_changed_destination_holds_payouts_back_that_the_owner_asks_for_and_says_until_when(place: Place) {
+    let case = Case::new(place).await;
     let at = Moment(1_763_625_599_001);
     let ask = async |accepted, now| case.payouts.ask(new_id(now), OWNER, Some(usd("5")), accepted, now).await;
     case.payouts.set_method(OWNER, wish("eve@example.com"), at).await.unwrap();
@@ -546,9 +536,8 @@ async fn a_changed_destination_holds_payouts_back_that_the_owner_asks_for_and_sa
     assert!(matches!(ask(Some(usd("0.25")), at + Span::DAY).await.unwrap(), Asked::Made(_)));
 }
 
-#[tokio::test]
-async fn a_destination_and_a_threshold_must_be_the_methods() {
-    let case = Case::new().await;
+async fn a_destination_and_a_threshold_must_be_the_methods(place: Place) {
+    let case = Case::new(place).await;
     let denied = case.payouts.set_method(OWNER, wish("ada"), case.now).await.unwrap_err();
     assert!(matches!(denied, Denial::Destination(_)), "{denied:?}");
     let low = Wish { threshold: Some(usd("4.99")), ..wish("ada@example.com") };

@@ -5,7 +5,7 @@ use rekursing_protocol::{FailCode, JobId, Moment, Nanos, Span, earnings::Receipt
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::{ads::tests as ads, stream::Finish};
+use crate::{ads::tests as ads, place::Place, stream::Finish};
 
 fn encoder(dialect: Dialect, include_usage: bool) -> Encoder {
     let mut report = Report::new(JobId::from_bits(1), Moment(7_000), true);
@@ -165,8 +165,8 @@ fn completions_have_their_own_words() {
 
 #[tokio::test]
 async fn an_ad_is_an_event_of_its_own_behind_the_first_pieces_and_no_word_of_the_answer() {
-    let folder = tempfile::tempdir().unwrap();
-    let (ads, ad) = ads::ready(folder.path()).await;
+    let place = Place::sqlite();
+    let (ads, ad) = ads::ready(&place).await;
     let mut encoder = encoder(Dialect::Inference, false).beside(ad);
     let first = events(&encoder.batch(batch(vec![Piece::Text("a".to_owned())], None)));
     let names: Vec<_> = first.iter().map(|(name, _)| name.as_str()).collect();
@@ -182,8 +182,8 @@ async fn an_ad_is_an_event_of_its_own_behind_the_first_pieces_and_no_word_of_the
 async fn on_v1_an_ad_rides_on_the_last_chunk_of_an_answer_that_is_complete() {
     let failed = Ending::Failed { code: FailCode::Cut, detail: String::new(), receipt: None };
     for (ending, title) in [(done(), json!("Laptops")), (failed, Value::Null)] {
-        let folder = tempfile::tempdir().unwrap();
-        let (ads, ad) = ads::ready(folder.path()).await;
+        let place = Place::sqlite();
+        let (ads, ad) = ads::ready(&place).await;
         let mut chat = encoder(Dialect::Chat, false).beside(ad);
         let first = chat.batch(batch(vec![Piece::Text("a".to_owned())], None));
         assert!(!std::str::from_utf8(&first).unwrap().contains("Laptops"));

@@ -7,18 +7,18 @@ use rekursing_market::{
 use rekursing_protocol::{AccountId, CampaignId, ImpressionId, PluginId, Price, Span, receipt::Ad};
 
 use super::*;
-use crate::discrepancy::Discrepancy;
+use crate::{
+    discrepancy::Discrepancy,
+    place::{Place, on_both},
+};
 
 mod audits;
 mod corrections;
 mod keys;
 mod losses;
-mod place;
 mod premiums;
 mod random;
 mod sums;
-
-use place::{Place, on_both};
 
 on_both! {
     what_is_stored_comes_back_as_balances_and_open_holds,

@@ -6,32 +6,21 @@ use std::{
     task::{Context, Waker},
 };
 
-use super::{crashes::cut, *};
+use super::{
+    crashes::{cut, stride},
+    *,
+};
 
 const WATCHED: &str = "[payouts]\nwatch_days = 30";
 
-/// Makes a test of each on SQLite and one on PostgreSQL.
-macro_rules! on_both {
-    ($($promise:ident,)*) => {
-        mod sqlite {
-            $(#[tokio::test] async fn $promise() {
-                super::$promise(super::Case::with(super::WATCHED).await).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test] async fn $promise() {
-                super::$promise(super::Case::with_postgres(super::WATCHED).await).await;
-            })*
-        }
-    };
-}
-
-on_both! {
+on_both_waiting! {
     a_payout_settled_as_arrived_ends_with_its_reference_and_is_never_sent_again,
     a_payout_settled_as_returned_is_the_owners_again_and_is_never_sent_again,
     only_what_is_sent_is_settled_by_hand_and_only_once,
     what_its_rail_still_tells_of_a_payout_has_to_agree,
     what_was_settled_by_hand_when_the_relay_died_is_done_without_asking_the_rail,
+    what_is_being_sent_is_not_settled_before_that_has_an_end,
+    what_is_settled_by_hand_ends_once_wherever_the_relay_dies,
 }
 
 fn end(outcome: State, cost: &str) -> Ending {
@@ -66,7 +55,8 @@ async fn is_left_alone(case: Case, payout: &PayoutRow) {
     assert_eq!(case.rail.world.lock().paid(), 0);
 }
 
-async fn a_payout_settled_as_arrived_ends_with_its_reference_and_is_never_sent_again(mut case: Case) {
+async fn a_payout_settled_as_arrived_ends_with_its_reference_and_is_never_sent_again(place: Place) {
+    let mut case = Case::with(place, WATCHED).await;
     let payout = lost(&mut case).await;
     let settled = case.payouts.settle(payout.id, end(State::Confirmed, "0.04"), case.now).await.unwrap();
     assert_eq!(settled.state(), Some(State::Confirmed));
@@ -78,7 +68,8 @@ async fn a_payout_settled_as_arrived_ends_with_its_reference_and_is_never_sent_a
     is_left_alone(case, &payout).await;
 }
 
-async fn a_payout_settled_as_returned_is_the_owners_again_and_is_never_sent_again(mut case: Case) {
+async fn a_payout_settled_as_returned_is_the_owners_again_and_is_never_sent_again(place: Place) {
+    let mut case = Case::with(place, WATCHED).await;
     let payout = lost(&mut case).await;
     let settled = case.payouts.settle(payout.id, end(State::Returned, "0"), case.now).await.unwrap();
     assert_eq!(settled.state(), Some(State::Returned));
@@ -87,7 +78,8 @@ async fn a_payout_settled_as_returned_is_the_owners_again_and_is_never_sent_agai
     is_left_alone(case, &payout).await;
 }
 
-async fn only_what_is_sent_is_settled_by_hand_and_only_once(mut case: Case) {
+async fn only_what_is_sent_is_settled_by_hand_and_only_once(place: Place) {
+    let mut case = Case::with(place, WATCHED).await;
     let returned = || end(State::Returned, "0");
     let refused = async |case: &Case, payout: &PayoutRow, state| {
         for outcome in [State::Confirmed, State::Returned] {
@@ -119,7 +111,8 @@ async fn only_what_is_sent_is_settled_by_hand_and_only_once(mut case: Case) {
     refused(&case, &confirmed, State::Confirmed).await;
 }
 
-async fn what_its_rail_still_tells_of_a_payout_has_to_agree(mut case: Case) {
+async fn what_its_rail_still_tells_of_a_payout_has_to_agree(place: Place) {
+    let mut case = Case::with(place, WATCHED).await;
     let payout = lost(&mut case).await;
     let arrived = || Fate::Confirmed { reference: "TX1".to_owned(), cost: Nanos::ZERO };
     let came_back = || Fate::Returned { reason: "blocked".to_owned(), cost: Nanos::ZERO };
@@ -138,7 +131,8 @@ async fn what_its_rail_still_tells_of_a_payout_has_to_agree(mut case: Case) {
     assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
 }
 
-async fn what_was_settled_by_hand_when_the_relay_died_is_done_without_asking_the_rail(mut case: Case) {
+async fn what_was_settled_by_hand_when_the_relay_died_is_done_without_asking_the_rail(place: Place) {
+    let mut case = Case::with(place, WATCHED).await;
     let payout = lost(&mut case).await;
     let end = Ending { by_hand: true, ..end(State::Confirmed, "0.25") };
     case.payouts.store().decide_payout(payout.id, end).await.unwrap();
@@ -149,9 +143,8 @@ async fn what_was_settled_by_hand_when_the_relay_died_is_done_without_asking_the
     is_left_alone(case, &payout).await;
 }
 
-#[tokio::test]
-async fn what_is_being_sent_is_not_settled_before_that_has_an_end() {
-    let mut case = Case::with(WATCHED).await;
+async fn what_is_being_sent_is_not_settled_before_that_has_an_end(place: Place) {
+    let mut case = Case::with(place, WATCHED).await;
     let payout = case.ask("12.34").await;
     case.payouts.step(Method::Paypal, case.now).await.unwrap();
     case.payouts.step(Method::Paypal, case.now).await.unwrap();
@@ -179,8 +172,8 @@ async fn what_is_being_sent_is_not_settled_before_that_has_an_end() {
 }
 
 /// The relay dies after so many waits of a settlement. Tells whether it did.
-async fn died(outcome: State, expected: [&str; 5], waits: usize) -> bool {
-    let mut case = Case::with(WATCHED).await;
+async fn died(place: Place, outcome: State, expected: [&str; 5], waits: usize) -> bool {
+    let mut case = Case::with(place, WATCHED).await;
     let payout = lost(&mut case).await;
     let died = cut(case.payouts.settle(payout.id, end(outcome, "0.04"), case.now), waits).await.is_none();
     let case = case.restart();
@@ -196,15 +189,14 @@ async fn died(outcome: State, expected: [&str; 5], waits: usize) -> bool {
     died
 }
 
-#[tokio::test]
-async fn what_is_settled_by_hand_ends_once_wherever_the_relay_dies() {
+async fn what_is_settled_by_hand_ends_once_wherever_the_relay_dies(place: Place) {
     for (outcome, expected) in [
         (State::Confirmed, ["7.87", "0", "0", "0", "-7.87"]),
         (State::Returned, ["19.96", "0", "0", "0", "-19.96"]),
     ] {
-        let mut waits = 0;
-        while died(outcome, expected, waits).await {
-            waits += 1;
+        let (mut waits, stride) = (0, stride(&place));
+        while died(another(&place), outcome, expected, waits).await {
+            waits += stride;
         }
         assert!(waits > 1, "{waits} points are too few to be all of them");
     }

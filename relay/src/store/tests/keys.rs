@@ -3,12 +3,11 @@
 use rekursing_market::{Book, Limits, Taken, ledger::EntryKind};
 use rekursing_protocol::{AccountId, Day, JobId, KeyId, Moment, Nanos, Price, Span};
 
-use super::{
-    OWNER, PAGE, hold, key, now,
+use super::{OWNER, PAGE, hold, key, now, settle};
+use crate::{
     place::{Place, on_both},
-    settle,
+    store::{Days, Made, NewKey, Store, Unstarted, audit},
 };
-use crate::store::{Days, Made, NewKey, Store, Unstarted, audit};
 
 on_both! {
     a_key_comes_back_with_its_limits_and_the_keys_that_it_was_made_with,

@@ -3,11 +3,11 @@
 use rekursing_market::{Effect, Market, Premium, Terms};
 use rekursing_protocol::{AccountId, Moment, Nanos};
 
-use super::{
-    PAGE, grant,
+use super::{PAGE, grant};
+use crate::{
     place::{Place, on_both},
+    store::{Entry, Store},
 };
-use crate::store::{Entry, Store};
 
 on_both! {
     premium_outlives_a_restart_and_what_was_taken_back_or_is_over_does_not,
