@@ -2,117 +2,29 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
-use std::{
-    os::unix::fs::OpenOptionsExt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+mod case;
 
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    routing::{get, post},
-};
-use rekursing_market::{
-    Account,
-    ledger::{Cause, Transfer},
-};
-use rekursing_protocol::PluginId;
-use rekursing_relay::{chance, config::Config, house::House, relay};
-use reqwest::{Client, Method, StatusCode};
+use rekursing_market::Account;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::{sync::oneshot, task::JoinHandle};
 
-const TOKEN: &str = "an operator's token";
+use case::{Case, Engine, TOKEN, on_both};
 
-/// A relay and a plugin that has earned 20 USD.
-struct Case {
-    house: Arc<House>,
-    client: Client,
-    url: String,
-    plugin: String,
-    secret: String,
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<()>,
-    _folder: TempDir,
+on_both! {
+    a_payout_that_is_asked_for_again_by_its_name_is_the_same_one,
+    a_caller_who_hangs_up_and_asks_again_by_the_same_name_has_one_payout,
+    a_plugin_changes_its_payouts_so_often_and_no_more,
+    what_is_done_about_a_payout_by_its_name_is_done_once_and_answered_alike,
+    a_changed_destination_is_not_paid_to_for_a_day_and_the_owner_is_told,
+    the_operator_settles_what_no_rail_tells_of_once_and_for_a_reason,
+    an_owner_sets_a_method_sees_the_cost_accepts_it_and_takes_it_back,
+    what_does_not_hold_is_refused_with_the_field_at_fault,
+    nobody_else_sees_or_moves_an_owners_money,
+    the_operator_approves_and_cancels_what_waits_for_him,
 }
 
-impl Case {
-    async fn new(config: &str) -> Case {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = Config::parse(config).unwrap();
-        config.data_dir = folder.path().to_owned();
-        config.listen.set_port(0);
-        config.operator_token_sha256 = Some(chance::hex(&chance::digest(TOKEN)));
-        let listener = relay::bind(config.listen).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let house = relay::open(config).unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let shutdown = async {
-            let _ = stopped.await;
-        };
-        let running = tokio::spawn(relay::run(Arc::clone(&house), listener, None, shutdown));
-        let client = Client::new();
-        let registered = client.post(format!("{url}/api/plugin/register"));
-        let registered = registered.header("content-type", "application/json").body("{}").send().await;
-        let registered: Value = serde_json::from_slice(&registered.unwrap().bytes().await.unwrap()).unwrap();
-        let text = |field: &str| registered[field].as_str().unwrap().to_owned();
-        let (plugin, secret) = (text("pluginId"), text("secret"));
-        let transfer = Transfer {
-            cause: Cause::Correction,
-            from: Account::Outside,
-            to: Account::Owner(plugin.parse::<PluginId>().unwrap()),
-            amount: "20".parse().unwrap(),
-            note: "for a test".to_owned(),
-        };
-        house.desk.transfer("test", transfer).await.unwrap();
-        Case { house, client, url, plugin, secret, stop, running, _folder: folder }
-    }
-
-    async fn call(&self, method: Method, path: &str, bearer: &str, body: Value) -> (StatusCode, Value) {
-        self.named(method, path, bearer, body, None).await
-    }
-
-    /// The same with an `Idempotency-Key`.
-    async fn named(
-        &self,
-        method: Method,
-        path: &str,
-        bearer: &str,
-        body: Value,
-        name: Option<&str>,
-    ) -> (StatusCode, Value) {
-        let request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(bearer);
-        let request = name.into_iter().fold(request, |request, name| request.header("idempotency-key", name));
-        let request = if body.is_null() {
-            request
-        } else {
-            request.header("content-type", "application/json").body(body.to_string())
-        };
-        let response = request.send().await.unwrap();
-        let status = response.status();
-        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or(Value::Null))
-    }
-
-    /// Calls one of the owner's own routes.
-    async fn own(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
-        let path = format!("/api/plugin/payouts/{}{path}", self.plugin);
-        self.call(method, &path, &self.secret, body).await
-    }
-
-    async fn end(self) {
-        self.stop.send(()).unwrap();
-        self.running.await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_payout_that_is_asked_for_again_by_its_name_is_the_same_one() {
-    let case = Case::new("").await;
+async fn a_payout_that_is_asked_for_again_by_its_name_is_the_same_one(engine: Engine) {
+    let case = Case::new(engine, "").await;
     let wish = json!({"method": "paypal", "destination": "ada@example.com", "threshold": "10"});
     assert_eq!(case.own(Method::PUT, "/method", wish).await.0, StatusCode::OK);
     let path = format!("/api/plugin/payouts/{}", case.plugin);
@@ -143,9 +55,8 @@ async fn hang_up(case: &Case, path: &str, name: &str, body: &Value) {
     socket.write_all(head.as_bytes()).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_caller_who_hangs_up_and_asks_again_by_the_same_name_has_one_payout() {
-    let case = Case::new("").await;
+async fn a_caller_who_hangs_up_and_asks_again_by_the_same_name_has_one_payout(engine: Engine) {
+    let case = Case::new(engine, "").await;
     let wish = json!({"method": "paypal", "destination": "ada@example.com", "threshold": "5"});
     assert_eq!(case.own(Method::PUT, "/method", wish).await.0, StatusCode::OK);
     let path = format!("/api/plugin/payouts/{}", case.plugin);
@@ -169,9 +80,8 @@ async fn a_caller_who_hangs_up_and_asks_again_by_the_same_name_has_one_payout() 
     case.end().await;
 }
 
-#[tokio::test]
-async fn a_plugin_changes_its_payouts_so_often_and_no_more() {
-    let case = Case::new("").await;
+async fn a_plugin_changes_its_payouts_so_often_and_no_more(engine: Engine) {
+    let case = Case::new(engine, "").await;
     let mut refused = 0;
     for _ in 0..40 {
         let (status, answer) = case.own(Method::DELETE, "/method", Value::Null).await;
@@ -182,9 +92,8 @@ async fn a_plugin_changes_its_payouts_so_often_and_no_more() {
     case.end().await;
 }
 
-#[tokio::test]
-async fn what_is_done_about_a_payout_by_its_name_is_done_once_and_answered_alike() {
-    let case = Case::new("[payouts]\napproval = true\napproval_above = \"6\"").await;
+async fn what_is_done_about_a_payout_by_its_name_is_done_once_and_answered_alike(engine: Engine) {
+    let case = Case::new(engine, "[payouts]\napproval = true\napproval_above = \"6\"").await;
     let wish = json!({"method": "paypal", "destination": "ada@example.com"});
     case.own(Method::PUT, "/method", wish).await;
     let mut ids = Vec::new();
@@ -213,9 +122,8 @@ async fn what_is_done_about_a_payout_by_its_name_is_done_once_and_answered_alike
     case.end().await;
 }
 
-#[tokio::test]
-async fn a_changed_destination_is_not_paid_to_for_a_day_and_the_owner_is_told() {
-    let case = Case::new("").await;
+async fn a_changed_destination_is_not_paid_to_for_a_day_and_the_owner_is_told(engine: Engine) {
+    let case = Case::new(engine, "").await;
     let wish = |destination: &str| json!({"method": "paypal", "destination": destination});
     case.own(Method::PUT, "/method", wish("ada@example.com")).await;
     let (_, changed) = case.own(Method::PUT, "/method", wish("eve@example.com")).await;
@@ -230,9 +138,8 @@ async fn a_changed_destination_is_not_paid_to_for_a_day_and_the_owner_is_told() 
     case.end().await;
 }
 
-#[tokio::test]
-async fn the_operator_settles_what_no_rail_tells_of_once_and_for_a_reason() {
-    let case = Case::new("").await;
+async fn the_operator_settles_what_no_rail_tells_of_once_and_for_a_reason(engine: Engine) {
+    let case = Case::new(engine, "").await;
     let wish = json!({"method": "paypal", "destination": "ada@example.com"});
     case.own(Method::PUT, "/method", wish).await;
     let (_, made) = case.own(Method::POST, "", json!({"amount": "7", "accept": "0.25"})).await;
@@ -284,9 +191,8 @@ fn code(answer: &Value) -> &str {
     answer["error"]["code"].as_str().unwrap_or_default()
 }
 
-#[tokio::test]
-async fn an_owner_sets_a_method_sees_the_cost_accepts_it_and_takes_it_back() {
-    let case = Case::new("").await;
+async fn an_owner_sets_a_method_sees_the_cost_accepts_it_and_takes_it_back(engine: Engine) {
+    let case = Case::new(engine, "").await;
     let (status, answer) = case.own(Method::POST, "", json!({"amount": "all"})).await;
     assert_eq!((status, code(&answer)), (StatusCode::CONFLICT, "payout_method_missing"));
     let (status, answer) = case.own(Method::GET, "/method", Value::Null).await;
@@ -327,9 +233,8 @@ async fn an_owner_sets_a_method_sees_the_cost_accepts_it_and_takes_it_back() {
     case.end().await;
 }
 
-#[tokio::test]
-async fn what_does_not_hold_is_refused_with_the_field_at_fault() {
-    let case = Case::new("").await;
+async fn what_does_not_hold_is_refused_with_the_field_at_fault(engine: Engine) {
+    let case = Case::new(engine, "").await;
     let paypal = |change: Value| {
         let mut wish = json!({"method": "paypal", "destination": "ada@example.com"});
         wish.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -362,9 +267,8 @@ async fn what_does_not_hold_is_refused_with_the_field_at_fault() {
     case.end().await;
 }
 
-#[tokio::test]
-async fn nobody_else_sees_or_moves_an_owners_money() {
-    let case = Case::new("").await;
+async fn nobody_else_sees_or_moves_an_owners_money(engine: Engine) {
+    let case = Case::new(engine, "").await;
     let path = format!("/api/plugin/payouts/{}", case.plugin);
     let body = json!({"amount": "all"});
     for bearer in ["", "rps_0", TOKEN] {
@@ -397,9 +301,8 @@ async fn nobody_else_sees_or_moves_an_owners_money() {
     case.end().await;
 }
 
-#[tokio::test]
-async fn the_operator_approves_and_cancels_what_waits_for_him() {
-    let case = Case::new("[payouts]\napproval = true\napproval_above = \"6\"").await;
+async fn the_operator_approves_and_cancels_what_waits_for_him(engine: Engine) {
+    let case = Case::new(engine, "[payouts]\napproval = true\napproval_above = \"6\"").await;
     let wish = json!({"method": "paypal", "destination": "ada@example.com"});
     case.own(Method::PUT, "/method", wish).await;
     let mut paths = Vec::new();
@@ -441,74 +344,5 @@ async fn the_operator_approves_and_cancels_what_waits_for_him() {
         json!(["payout_cancelled", id(&paths[1]), "the account is under review"]),
     ];
     assert_eq!(deeds, expected);
-    case.end().await;
-}
-
-/// A stand-in for Stripe that knows one transfer at a time.
-#[derive(Debug, Default)]
-struct Stripe {
-    posted: AtomicUsize,
-    transfer: parking_lot::Mutex<Value>,
-}
-
-async fn transfer(State(stripe): State<Arc<Stripe>>, body: String) -> Json<Value> {
-    let field = |name: &str| {
-        let field = body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        field.unwrap().to_owned()
-    };
-    let transfer = json!({
-        "id": "tr_1MiN3gLkdIwHu7ixNCZvFdgA",
-        "amount": field("amount").parse::<i64>().unwrap(),
-        "amount_reversed": 0,
-        "currency": "usd",
-        "destination": field("destination"),
-        "transfer_group": field("transfer_group"),
-        "balance_transaction": { "fee": 0 },
-    });
-    stripe.posted.fetch_add(1, Ordering::SeqCst);
-    stripe.transfer.lock().clone_from(&transfer);
-    Json(transfer)
-}
-
-async fn found(State(stripe): State<Arc<Stripe>>, _: Path<String>) -> Json<Value> {
-    Json(stripe.transfer.lock().clone())
-}
-
-#[tokio::test]
-async fn the_worker_pays_through_a_rail_that_is_set_up() {
-    let stripe = Arc::new(Stripe::default());
-    let routes = Router::new()
-        .route("/v1/transfers", post(transfer))
-        .route("/v1/transfers/{id}", get(found))
-        .with_state(Arc::clone(&stripe));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, routes).await });
-    let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key");
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).unwrap();
-    std::io::Write::write_all(&mut file, b"sk_test_1").unwrap();
-    let config =
-        format!("[payouts.stripe]\nurl = {url:?}\nkey_file = {key:?}\nminimum = \"1\"\ncost = \"0.1\"");
-    let case = Case::new(&config).await;
-
-    let wish = json!({"method": "stripe", "destination": "acct_1MTfjCQ9PRzxEwkZ"});
-    let (_, method) = case.own(Method::PUT, "/method", wish).await;
-    assert_eq!(method["ready"], true);
-    let (status, _) = case.own(Method::POST, "", json!({"amount": "7.5", "accept": "0.1"})).await;
-    assert_eq!(status, StatusCode::CREATED);
-    let confirmed = async {
-        loop {
-            let (_, all) = case.own(Method::GET, "", Value::Null).await;
-            if all["payouts"][0]["state"] == "confirmed" {
-                return all;
-            }
-        }
-    };
-    let all = tokio::time::timeout(std::time::Duration::from_secs(60), confirmed).await.unwrap();
-    assert_eq!(all["payouts"][0]["reference"], "tr_1MiN3gLkdIwHu7ixNCZvFdgA");
-    assert_eq!(all["available"], "12.6", "what Stripe did not take comes back");
-    assert_eq!(stripe.transfer.lock()["amount"], 740);
-    assert_eq!(stripe.posted.load(Ordering::SeqCst), 1);
     case.end().await;
 }
