@@ -94,6 +94,8 @@ enum Reader {
 pub struct Settlement {
     /// The job.
     pub job: String,
+    /// Who paid: `page:acc_…` or `free`.
+    pub payer: String,
     /// What the page paid.
     pub charge: Nanos,
     /// The platform's part of it.
@@ -102,6 +104,17 @@ pub struct Settlement {
     pub prompt_tokens: u64,
     /// Answer tokens charged.
     pub answer_tokens: u64,
+}
+
+/// One movement of money that is not a job's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// What is its own in the entry's id: what stands behind the cause.
+    pub id: String,
+    /// The account that it leaves.
+    pub from: String,
+    /// How much it is.
+    pub amount: Nanos,
 }
 
 impl Ledger {
@@ -137,16 +150,38 @@ impl Ledger {
     /// # Errors
     /// Fails when the database cannot be read.
     pub fn settlements(&self) -> Result<Vec<Settlement>> {
-        let sql = "SELECT job, charge, fee, prompt_tokens, answer_tokens FROM entry \
+        let sql = "SELECT job, account, charge, fee, prompt_tokens, answer_tokens FROM entry \
                    WHERE kind = 'settle' ORDER BY seq";
         let settlement = |row: Vec<String>| -> Result<Settlement> {
-            let [job, charge, fee, prompt_tokens, answer_tokens]: [String; 5] =
-                row.try_into().ok().context("five columns")?;
+            let [job, payer, charge, fee, prompt_tokens, answer_tokens]: [String; 6] =
+                row.try_into().ok().context("six columns")?;
             let (charge, fee) = (Nanos::new(charge.parse()?), Nanos::new(fee.parse()?));
             let (prompt_tokens, answer_tokens) = (prompt_tokens.parse()?, answer_tokens.parse()?);
-            Ok(Settlement { job, charge, fee, prompt_tokens, answer_tokens })
+            Ok(Settlement { job, payer, charge, fee, prompt_tokens, answer_tokens })
         };
         self.rows(sql)?.into_iter().map(settlement).collect()
+    }
+
+    /// Returns all movements of this cause in order: `grant`, `premium`, `impression`, `payout_sent`.
+    ///
+    /// # Errors
+    /// Fails when the database cannot be read.
+    pub fn transfers(&self, cause: &str) -> Result<Vec<Transfer>> {
+        let sql = format!("SELECT id, account, amount FROM entry WHERE kind = '{cause}' ORDER BY seq");
+        let transfer = |row: Vec<String>| -> Result<Transfer> {
+            let [id, from, amount]: [String; 3] = row.try_into().ok().context("three columns")?;
+            let id = id.split_once(':').context("an id without its cause")?.1.to_owned();
+            Ok(Transfer { id, from, amount: Nanos::new(amount.parse()?) })
+        };
+        self.rows(&sql)?.into_iter().map(transfer).collect()
+    }
+
+    /// Returns how many accounts that begin so were ever given something.
+    ///
+    /// # Errors
+    /// Fails when the database cannot be read.
+    pub fn accounts(&self, accounts: &str) -> Result<i64> {
+        self.number(&format!("SELECT COUNT(DISTINCT counter) FROM entry WHERE counter LIKE '{accounts}%'"))
     }
 
     /// Returns the jobs of all entries of this kind: `hold`, `settle`, `void`.

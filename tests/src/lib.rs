@@ -8,6 +8,7 @@
 pub mod browser;
 pub mod built;
 pub mod database;
+pub mod effort;
 pub mod eventually;
 pub mod http;
 pub mod line;
@@ -24,4 +25,5 @@ pub mod script;
 pub mod sse;
 pub mod stripe;
 
-pub use eventually::eventually;
+pub use effort::count;
+pub use eventually::{eventually, within};

@@ -1,7 +1,10 @@
 //! A relay of one's own: its program on a free port, with a database that outlives a restart.
 
 use std::{
+    fs::OpenOptions,
+    io::Write,
     net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -30,6 +33,17 @@ registrations_per_minute = 100000
 connects_per_minute = 100000
 free_requests_per_minute = 1000000
 ";
+
+/// Writes a secret of the operator's to a file that only this user can read, and returns its path.
+///
+/// # Errors
+/// Fails when there is one of this name.
+pub fn operator_file(folder: &Path, name: &str, secret: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    file.write_all(secret.as_bytes())?;
+    Ok(path)
+}
 
 /// A running relay.
 #[derive(Debug)]
@@ -107,14 +121,24 @@ impl Relay {
     ///
     /// # Errors
     /// Fails when it does not come up.
-    pub async fn advertised(config: &str, balance: &str, ads: &str) -> Result<(Relay, String)> {
-        let program = Program::new(Engine::Sqlite, config)?;
+    pub async fn advertised(
+        engine: Engine,
+        config: &str,
+        balance: &str,
+        ads: &str,
+    ) -> Result<(Relay, String)> {
+        let program = Program::new(engine, config)?;
         let key = program.key(balance).await?;
-        let mut grant = program.command(&["key", "grant", &key[..11], "--ads", "--amount", ads])?;
-        if !grant.output().await.context("could not run the operator's command")?.status.success() {
-            bail!("the operator could not grant money for ads");
-        }
-        Ok((Relay::of(program, "127.0.0.1:0", Echo::Aloud).await?, key))
+        program.advertise(&key, ads).await?;
+        Ok((Relay::serving(program).await?, key))
+    }
+
+    /// Starts a program on a free port.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn serving(program: Program) -> Result<Relay> {
+        Relay::of(program, "127.0.0.1:0", Echo::Aloud).await
     }
 
     /// Returns where it listens.
@@ -297,6 +321,18 @@ impl Program {
         }
         let key = text.split_whitespace().find(|word| word.starts_with("rk_"));
         key.map(str::to_owned).with_context(|| format!("no key in {text:?}"))
+    }
+
+    /// Gives the account of a key money for ads.
+    ///
+    /// # Errors
+    /// Fails when the operator's command does.
+    pub async fn advertise(&self, key: &str, amount: &str) -> Result<()> {
+        let mut grant = self.command(&["key", "grant", &key[..11], "--ads", "--amount", amount])?;
+        if !grant.output().await.context("could not run the operator's command")?.status.success() {
+            bail!("the operator could not grant money for ads");
+        }
+        Ok(())
     }
 
     /// Returns an operator's command on this relay's database.

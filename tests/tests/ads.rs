@@ -4,14 +4,28 @@ use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
 use rekursing_tests::{
     browser::Browser,
+    database::Engine,
     eventually,
     http::{Page, Stream},
     link::{Knock, Link, Plugin, identify, offer},
+    on_both,
     relay::{FREE, Relay},
     scene::{Scripted, ask, hear},
     script::{Dialect, Gate, MODEL, Reply},
 };
 use serde_json::{Value, json};
+
+on_both! {
+    an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicked,
+    an_ad_counts_for_the_visitor_who_asked_and_not_before_anybody_can_have_seen_it,
+    no_owner_is_paid_for_free_answers_to_his_own_network,
+    where_the_operator_adds_nothing_a_free_answer_begins_only_with_an_ad_that_covers_it,
+    the_operator_is_told_what_ads_and_premium_brought_and_no_money_twice,
+    what_the_operator_does_with_campaigns_stands_in_the_log_and_what_advertisers_do_does_not,
+    the_receipt_of_a_free_answer_names_its_ad_and_none_of_its_words,
+    no_ad_reaches_the_owner_the_model_a_paying_page_or_a_sensitive_question,
+    a_campaign_is_its_advertisers_alone_and_what_it_spent_outlives_a_crash,
+}
 
 /// Far ahead of every clock.
 const ENDS: u64 = 9_000_000_000_000;
@@ -36,8 +50,8 @@ const AT_ONCE: &str = "[ads]\nseen_after_ms = 0\nclick_after_ms = 0\n";
 
 /// A scene with a campaign, where these ads beside free answers are: the advertiser's page and the campaign's
 /// path.
-async fn campaign(ads: &str) -> Result<(Scripted, Page, String)> {
-    let (relay, key) = Relay::advertised(&format!("{FREE}{ads}"), "5.00", "1.00").await?;
+async fn campaign(engine: Engine, ads: &str) -> Result<(Scripted, Page, String)> {
+    let (relay, key) = Relay::advertised(engine, &format!("{FREE}{ads}"), "5.00", "1.00").await?;
     let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
     let advertiser = scene.relay.customer(&key);
     let made = advertiser.post("/api/ads/campaigns", &terms()).await?.expect(201)?;
@@ -65,9 +79,10 @@ fn dollars(value: &Value) -> Result<Nanos> {
     value.as_str().context("money is a text")?.parse().context("money is decimal")
 }
 
-#[tokio::test]
-async fn an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicked() -> Result<()> {
-    let (scene, advertiser, path) = campaign(AT_ONCE).await?;
+async fn an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicked(
+    engine: Engine,
+) -> Result<()> {
+    let (scene, advertiser, path) = campaign(engine, AT_ONCE).await?;
     let mut stream = begun(&scene, &advertiser, &path).await?;
     let ad = stream.event("ad").await?;
     assert_eq!((&ad["title"], &ad["label"]), (&json!("Laptops that last"), &json!("Sponsored")));
@@ -110,10 +125,9 @@ async fn an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicke
 
 /// What the operator is told of two free answers, one of which had an ad that was seen and clicked, of a paid
 /// one, and of a premium account that was made and one that was taken back.
-#[tokio::test]
-async fn the_operator_is_told_what_ads_and_premium_brought_and_no_money_twice() -> Result<()> {
+async fn the_operator_is_told_what_ads_and_premium_brought_and_no_money_twice(engine: Engine) -> Result<()> {
     let config = format!("{OPERATOR}{FREE}{AT_ONCE}");
-    let (relay, key) = Relay::advertised(&config, "6.00", "1.00").await?;
+    let (relay, key) = Relay::advertised(engine, &config, "6.00", "1.00").await?;
     let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
     scene.script.always(Reply::text(&["one"]));
     let (page, visitor) = (scene.relay.customer(&key), scene.relay.visitor());
@@ -159,10 +173,11 @@ async fn the_operator_is_told_what_ads_and_premium_brought_and_no_money_twice() 
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn an_ad_counts_for_the_visitor_who_asked_and_not_before_anybody_can_have_seen_it() -> Result<()> {
+async fn an_ad_counts_for_the_visitor_who_asked_and_not_before_anybody_can_have_seen_it(
+    engine: Engine,
+) -> Result<()> {
     let config = format!("behind_proxy = true\n{FREE}[ads]\nseen_after_ms = 600_000\n");
-    let (relay, key) = Relay::advertised(&config, "5.00", "1.00").await?;
+    let (relay, key) = Relay::advertised(engine, &config, "5.00", "1.00").await?;
     let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
     scene.script.always(Reply::text(&["one"]));
     scene.relay.customer(&key).post("/api/ads/campaigns", &terms()).await?.expect(201)?;
@@ -185,9 +200,8 @@ async fn an_ad_counts_for_the_visitor_who_asked_and_not_before_anybody_can_have_
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn no_owner_is_paid_for_free_answers_to_his_own_network() -> Result<()> {
-    let relay = Relay::with(&format!("behind_proxy = true\n{FREE}")).await?;
+async fn no_owner_is_paid_for_free_answers_to_his_own_network(engine: Engine) -> Result<()> {
+    let (relay, _) = Relay::keeping(engine, &format!("behind_proxy = true\n{FREE}"), "0").await?;
     let (plugin, offer) = (Plugin::register(&relay).await?, offer(MODEL, 4));
     let knock = Knock { from: Some("2001:db8:7::1"), ..Knock::default() };
     let mut link = Link::open_as(&relay, knock).await?;
@@ -208,10 +222,11 @@ async fn no_owner_is_paid_for_free_answers_to_his_own_network() -> Result<()> {
     relay.audit().await
 }
 
-#[tokio::test]
-async fn where_the_operator_adds_nothing_a_free_answer_begins_only_with_an_ad_that_covers_it() -> Result<()> {
+async fn where_the_operator_adds_nothing_a_free_answer_begins_only_with_an_ad_that_covers_it(
+    engine: Engine,
+) -> Result<()> {
     const FLOAT: &str = "[free]\nbudget = \"1.00\"\nper_answer = \"0\"";
-    let (relay, key) = Relay::advertised(FLOAT, "5.00", "1.00").await?;
+    let (relay, key) = Relay::advertised(engine, FLOAT, "5.00", "1.00").await?;
     let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
     scene.script.always(Reply::text(&["one"]));
     let (visitor, advertiser) = (scene.relay.visitor(), scene.relay.customer(&key));
@@ -234,9 +249,8 @@ async fn where_the_operator_adds_nothing_a_free_answer_begins_only_with_an_ad_th
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn the_receipt_of_a_free_answer_names_its_ad_and_none_of_its_words() -> Result<()> {
-    let (mut scene, advertiser, path) = campaign(AT_ONCE).await?;
+async fn the_receipt_of_a_free_answer_names_its_ad_and_none_of_its_words(engine: Engine) -> Result<()> {
+    let (mut scene, advertiser, path) = campaign(engine, AT_ONCE).await?;
     scene.script.always(Reply::text(&["one"]));
     let asked = json!({"prompt": QUESTION, "model": MODEL});
     let answered = scene.relay.visitor().post("/api/llm/inference", &asked).await?.expect(200)?;
@@ -261,9 +275,10 @@ async fn the_receipt_of_a_free_answer_names_its_ad_and_none_of_its_words() -> Re
     Ok(())
 }
 
-#[tokio::test]
-async fn no_ad_reaches_the_owner_the_model_a_paying_page_or_a_sensitive_question() -> Result<()> {
-    let (scene, advertiser, _) = campaign(AT_ONCE).await?;
+async fn no_ad_reaches_the_owner_the_model_a_paying_page_or_a_sensitive_question(
+    engine: Engine,
+) -> Result<()> {
+    let (scene, advertiser, _) = campaign(engine, AT_ONCE).await?;
     scene.script.always(Reply::text(&["one"]));
     let question = |text: &str| json!({"model": MODEL, "messages": [{"role": "user", "content": text}]});
     let visitor = scene.relay.visitor();
@@ -281,9 +296,10 @@ async fn no_ad_reaches_the_owner_the_model_a_paying_page_or_a_sensitive_question
     Ok(())
 }
 
-#[tokio::test]
-async fn a_campaign_is_its_advertisers_alone_and_what_it_spent_outlives_a_crash() -> Result<()> {
-    let (mut scene, advertiser, path) = campaign(AT_ONCE).await?;
+async fn a_campaign_is_its_advertisers_alone_and_what_it_spent_outlives_a_crash(
+    engine: Engine,
+) -> Result<()> {
+    let (mut scene, advertiser, path) = campaign(engine, AT_ONCE).await?;
     let mut stream = begun(&scene, &advertiser, &path).await?;
     let token = json!({"token": stream.event("ad").await?["impressionToken"]});
     scene.relay.visitor().post("/api/ads/impressions", &token).await?.expect(200)?;
@@ -317,10 +333,10 @@ async fn a_campaign_is_its_advertisers_alone_and_what_it_spent_outlives_a_crash(
     Ok(())
 }
 
-#[tokio::test]
-async fn what_the_operator_does_with_campaigns_stands_in_the_log_and_what_advertisers_do_does_not()
--> Result<()> {
-    let (relay, key) = Relay::advertised(&format!("{OPERATOR}{FREE}"), "5.00", "1.00").await?;
+async fn what_the_operator_does_with_campaigns_stands_in_the_log_and_what_advertisers_do_does_not(
+    engine: Engine,
+) -> Result<()> {
+    let (relay, key) = Relay::advertised(engine, &format!("{OPERATOR}{FREE}"), "5.00", "1.00").await?;
     let (advertiser, operator) = (relay.customer(&key), relay.customer("operator"));
     let account = advertiser.get("/api/account").await?.expect(200)?["account"].clone();
     let own = advertiser.post("/api/ads/campaigns", &terms()).await?.expect(201)?;
@@ -355,7 +371,7 @@ async fn what_the_operator_does_with_campaigns_stands_in_the_log_and_what_advert
 
 #[tokio::test]
 async fn the_chat_page_shows_an_ad_apart_and_counts_it_once_it_was_seen() -> Result<()> {
-    let (scene, advertiser, path) = campaign("").await?;
+    let (scene, advertiser, path) = campaign(Engine::Sqlite, "").await?;
     let gate = Gate::default();
     scene.script.always(Reply::gated(&["one", " two"], &gate));
     let browser = Browser::start().await?;

@@ -3,14 +3,25 @@
 use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
 use rekursing_tests::{
+    database::Engine,
     eventually,
     http::Page,
+    on_both,
     relay::Relay,
     scene::Scripted,
     script::{Dialect, MODEL},
 };
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+on_both! {
+    the_operator_gives_credit_once_and_it_can_be_spent_at_once,
+    a_correction_gives_a_charge_back_once_and_never_takes_what_is_not_there,
+    what_is_taken_back_of_a_charge_is_the_keys_to_spend_again_also_after_kill_9,
+    everything_that_the_operator_does_stands_in_the_log_without_secrets,
+    the_operators_routes_are_his_alone_and_on_his_own_listener_if_he_has_one,
+    who_guesses_the_operators_token_is_not_answered_any_more_even_when_it_is_right,
+}
 
 const TOKEN: &str = "a token of the operator's";
 const SHA256: &str =
@@ -20,8 +31,8 @@ const CORRECTIONS: &str = "/api/operator/corrections";
 const LOG: &str = "/api/operator/log";
 
 /// A relay, a page of it without money, and its operator.
-async fn relay() -> Result<(Relay, Page, Page)> {
-    let (relay, key) = Relay::funded(SHA256, "0").await?;
+async fn relay(engine: Engine) -> Result<(Relay, Page, Page)> {
+    let (relay, key) = Relay::keeping(engine, SHA256, "0").await?;
     let (page, operator) = (relay.customer(&key), relay.customer(TOKEN));
     Ok((relay, page, operator))
 }
@@ -86,9 +97,8 @@ async fn who_hangs_up_leaves_nothing_half_done() -> Result<()> {
     relay.audit().await
 }
 
-#[tokio::test]
-async fn the_operator_gives_credit_once_and_it_can_be_spent_at_once() -> Result<()> {
-    let (mut relay, page, operator) = relay().await?;
+async fn the_operator_gives_credit_once_and_it_can_be_spent_at_once(engine: Engine) -> Result<()> {
+    let (mut relay, page, operator) = relay(engine).await?;
     let id = account(&page).await?["account"].clone();
     let grant = json!({"account": id, "amount": "2.5", "note": "welcome"});
     let named = operator.clone().with("idempotency-key", "k");
@@ -152,9 +162,10 @@ async fn a_correction_that_waits_for_the_database_stands_in_the_log_as_well() ->
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn a_correction_gives_a_charge_back_once_and_never_takes_what_is_not_there() -> Result<()> {
-    let (relay, key) = Relay::funded(SHA256, "1.00").await?;
+async fn a_correction_gives_a_charge_back_once_and_never_takes_what_is_not_there(
+    engine: Engine,
+) -> Result<()> {
+    let (relay, key) = Relay::keeping(engine, SHA256, "1.00").await?;
     let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
     let (page, operator) = (scene.relay.customer(&key), scene.relay.customer(TOKEN));
     let answer =
@@ -186,9 +197,10 @@ async fn a_correction_gives_a_charge_back_once_and_never_takes_what_is_not_there
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn what_is_taken_back_of_a_charge_is_the_keys_to_spend_again_also_after_kill_9() -> Result<()> {
-    let (relay, key) = Relay::funded(SHA256, "1.00").await?;
+async fn what_is_taken_back_of_a_charge_is_the_keys_to_spend_again_also_after_kill_9(
+    engine: Engine,
+) -> Result<()> {
+    let (relay, key) = Relay::keeping(engine, SHA256, "1.00").await?;
     let mut scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
     let (page, operator) = (scene.relay.customer(&key), scene.relay.customer(TOKEN));
     let limited = json!({"name": "limited", "budgetPerDay": "0.5", "budgetTotal": "0.7"});
@@ -216,9 +228,8 @@ async fn what_is_taken_back_of_a_charge_is_the_keys_to_spend_again_also_after_ki
     scene.relay.audit().await
 }
 
-#[tokio::test]
-async fn everything_that_the_operator_does_stands_in_the_log_without_secrets() -> Result<()> {
-    let (relay, page, operator) = relay().await?;
+async fn everything_that_the_operator_does_stands_in_the_log_without_secrets(engine: Engine) -> Result<()> {
+    let (relay, page, operator) = relay(engine).await?;
     let view = account(&page).await?;
     let (id, prefix) = (view["account"].clone(), view["key"]["prefix"].as_str().context("a key")?);
     operator.post(GRANTS, &json!({"account": id, "amount": "2", "note": "welcome"})).await?.expect(201)?;
@@ -250,16 +261,18 @@ async fn everything_that_the_operator_does_stands_in_the_log_without_secrets() -
     Ok(())
 }
 
-#[tokio::test]
-async fn the_operators_routes_are_his_alone_and_on_his_own_listener_if_he_has_one() -> Result<()> {
-    let (relay, page, operator) = relay().await?;
+async fn the_operators_routes_are_his_alone_and_on_his_own_listener_if_he_has_one(
+    engine: Engine,
+) -> Result<()> {
+    let (relay, page, operator) = relay(engine).await?;
     for path in [GRANTS, CORRECTIONS] {
         assert_eq!(page.post(path, &json!({})).await?.error_code()?, "operator_only");
         assert_eq!(operator.post(path, &json!({})).await?.error_code()?, "bad_request");
     }
     assert_eq!(relay.visitor().get(LOG).await?.error_code()?, "operator_only");
 
-    let mut apart = Relay::with(&format!("operator_listen = \"127.0.0.1:0\"\n{SHA256}")).await?;
+    let config = format!("operator_listen = \"127.0.0.1:0\"\n{SHA256}");
+    let (mut apart, _) = Relay::keeping(engine, &config, "0").await?;
     let address = apart.process().line("OPERATOR http://").await?.parse()?;
     let operator = Page::bearing(address, TOKEN);
     operator.get(LOG).await?.expect(200)?;
@@ -279,10 +292,11 @@ async fn the_operators_routes_are_his_alone_and_on_his_own_listener_if_he_has_on
     Ok(())
 }
 
-#[tokio::test]
-async fn who_guesses_the_operators_token_is_not_answered_any_more_even_when_it_is_right() -> Result<()> {
+async fn who_guesses_the_operators_token_is_not_answered_any_more_even_when_it_is_right(
+    engine: Engine,
+) -> Result<()> {
     for path in [LOG, "/api/analytics/usage", "/api/ads/campaigns"] {
-        let (relay, page, operator) = relay().await?;
+        let (relay, page, operator) = relay(engine).await?;
         operator.get(path).await?.expect(200)?;
         // The word of those who have no key is no guess.
         for _ in 0..=10 {

@@ -23,6 +23,7 @@ use rekursing_tests::{
     script::{Dialect, Script},
 };
 use rekursing_tests_postgres::{Kind, Server, query};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tokio::{
     process::Command,
     task::JoinSet,
@@ -33,21 +34,30 @@ use tokio::{
 const SMALL_DISK: &str = "REKURSING_SMALL_DISK";
 
 /// Mounts a small disk on the folder and becomes the program, which keeps its files there.
-const MOUNT: &str = "mount -t tmpfs -o size=16m tmpfs \"$TMPDIR\" && exec \"$@\"";
+const MOUNT: &str =
+    "mount -t tmpfs -o \"size=$0\" tmpfs \"$TMPDIR\" && chmod 1777 \"$TMPDIR\" && exec \"$@\"";
+
+/// Becomes the relay, which is told by an error, and not killed, when it writes more than it may.
+const TOLD: [&str; 3] = ["sh", "-c", "trap '' XFSZ && exec \"$@\""];
 
 /// Makes the folder of the database read-only, for the relay alone, and becomes the relay.
-const READ_ONLY_DISK: &str = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+const READ_ONLY_DISK: [&str; 6] = [
+    "unshare",
+    "--map-root-user",
+    "--mount",
+    "sh",
+    "-c",
+    "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"",
+];
 
 /// How soon an answer ends that nothing stands in the way of.
 const SOON: Duration = Duration::from_millis(300);
 
-/// Runs a relay behind a script in a namespace of its own.
-fn behind(program: Program, script: &str) -> Result<Program> {
-    let data = program.data();
-    std::fs::create_dir_all(data)?;
-    let data = data.display().to_string();
-    let wrap = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, &data];
-    Ok(program.behind(wrap.map(str::to_owned).to_vec()))
+/// Runs a relay behind a script, which is told the folder of its data first.
+fn behind(program: Program, script: &[&str]) -> Result<Program> {
+    std::fs::create_dir_all(program.data())?;
+    let data = program.data().display().to_string();
+    Ok(program.behind(script.iter().copied().chain([data.as_str()]).map(str::to_owned).collect()))
 }
 
 /// A page, a provider and a plugin that has nothing to do with either.
@@ -85,6 +95,14 @@ impl Cast {
         Ok(asking)
     }
 
+    /// Sees to it that whoever only asks how things stand is answered.
+    async fn reads_go_on(&self, relay: &Relay) -> Result<()> {
+        assert_eq!(self.plugin.earnings(relay).await?.jobs, 0);
+        self.page.get("/api/account").await?.expect(200)?;
+        relay.visitor().get("/api/llm/models").await?.expect(200)?;
+        Ok(())
+    }
+
     /// Sees to it that all is well again: whoever waited is answered, pages are, and the book is right.
     async fn well_again(&self, relay: &Relay, mut waiting: JoinSet<Result<Answer>>) -> Result<()> {
         assert!(!waiting.is_empty(), "somebody was promised an end");
@@ -107,11 +125,15 @@ fn whole(answer: &Answer) -> Result<()> {
 }
 
 /// Runs a test of this program once more, with a small disk of its own for all of its files. That needs no
-/// rights but those that a user has in a namespace of his own.
-async fn once_more_on_a_small_disk(test: &str) -> Result<()> {
+/// rights but those that a user has in a namespace of his own. Whoever is root stays so, because PostgreSQL
+/// is then run as another user, and everybody else stays himself, because it does not run as root.
+async fn once_more_on_a_small_disk(test: &str, size: &str) -> Result<()> {
     let disk = tempfile::tempdir()?;
     let mut command = Command::new("unshare");
-    command.args(["--map-root-user", "--mount", "sh", "-c", MOUNT, "sh"]).arg(std::env::current_exe()?);
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--map-current-user", "--keep-caps"]);
+    }
+    command.args(["--mount", "sh", "-c", MOUNT, size]).arg(std::env::current_exe()?);
     command.args(["--exact", test, "--nocapture"]);
     command.env("TMPDIR", disk.path()).env(SMALL_DISK, disk.path());
     let output = command.output().await.context("could not run unshare")?;
@@ -124,15 +146,49 @@ async fn once_more_on_a_small_disk(test: &str) -> Result<()> {
 #[tokio::test]
 async fn a_full_disk_stops_paid_jobs_and_nothing_else() -> Result<()> {
     let Some(disk) = std::env::var_os(SMALL_DISK) else {
-        return once_more_on_a_small_disk("a_full_disk_stops_paid_jobs_and_nothing_else").await;
+        return once_more_on_a_small_disk("a_full_disk_stops_paid_jobs_and_nothing_else", "16m").await;
     };
     let (relay, key) = Relay::funded(FREE, "5.00").await?;
-    let cast = Cast::meet(&relay, &key).await?;
-    let filler = fill(Path::new(&disk))?;
-    let waiting = cast.turned_away(&relay).await?;
-    assert_eq!(cast.plugin.earnings(&relay).await?.jobs, 0, "reads go on");
-    relay.visitor().get("/api/llm/models").await?.expect(200)?;
+    full(&relay, &key, Path::new(&disk)).await
+}
+
+#[tokio::test]
+async fn a_full_disk_of_postgresql_stops_paid_jobs_and_nothing_else() -> Result<()> {
+    let Some(disk) = std::env::var_os(SMALL_DISK) else {
+        let test = "a_full_disk_of_postgresql_stops_paid_jobs_and_nothing_else";
+        return once_more_on_a_small_disk(test, "160m").await;
+    };
+    let (relay, key) = Relay::keeping(Engine::Postgres, FREE, "5.00").await?;
+    full(&relay, &key, Path::new(&disk)).await
+}
+
+/// Fills the disk on which the money is, and makes room again.
+async fn full(relay: &Relay, key: &str, disk: &Path) -> Result<()> {
+    let cast = Cast::meet(relay, key).await?;
+    let filler = fill(disk)?;
+    let waiting = cast.turned_away(relay).await?;
+    cast.reads_go_on(relay).await?;
     std::fs::remove_file(filler)?;
+    cast.well_again(relay, waiting).await
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_no_writes_any_more_stops_paid_jobs_and_nothing_else() -> Result<()> {
+    let program = behind(Program::new(Engine::Sqlite, FREE)?, &TOLD)?;
+    let key = program.key("5.00").await?;
+    let mut relay = Relay::serving(program).await?;
+    let cast = Cast::meet(&relay, &key).await?;
+    // Files that are open for writing keep a disk from being made read-only; no file may be written all the
+    // same, and SQLite is told of either with the same word.
+    let pid = i32::try_from(relay.process().pid()?).ok().and_then(Pid::from_raw).context("a process")?;
+    let limit = |bytes: Option<u64>| {
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        prlimit(Some(pid), Resource::Fsize, Rlimit { current: bytes.or(maximum), maximum })
+    };
+    limit(Some(0))?;
+    let waiting = cast.turned_away(&relay).await?;
+    cast.reads_go_on(&relay).await?;
+    limit(None)?;
     cast.well_again(&relay, waiting).await
 }
 
@@ -140,6 +196,7 @@ async fn a_full_disk_stops_paid_jobs_and_nothing_else() -> Result<()> {
 fn fill(folder: &Path) -> Result<PathBuf> {
     let path = folder.join("filler");
     let mut file = File::create(&path)?;
+    while file.write_all(&[0; 64 * 1024]).is_ok() {}
     while file.write_all(&[0; 512]).is_ok() {}
     Ok(path)
 }
@@ -148,7 +205,7 @@ fn fill(folder: &Path) -> Result<PathBuf> {
 async fn a_relay_on_a_disk_that_is_read_only_says_so_and_serves_nobody() -> Result<()> {
     let program = Program::new(Engine::Sqlite, FREE)?;
     program.key("5.00").await?;
-    let refused = Relay::of(behind(program, READ_ONLY_DISK)?, "127.0.0.1:0", Echo::Aloud).await.unwrap_err();
+    let refused = Relay::of(behind(program, &READ_ONLY_DISK)?, "127.0.0.1:0", Echo::Aloud).await.unwrap_err();
     assert!(format!("{refused:#}").contains("ended without saying"), "{refused:#}");
     Ok(())
 }
@@ -167,8 +224,7 @@ async fn a_database_that_turns_read_only_stops_paid_jobs_and_nothing_else() -> R
     };
     turn("on")?;
     let waiting = cast.turned_away(&relay).await?;
-    assert_eq!(cast.plugin.earnings(&relay).await?.jobs, 0, "reads go on");
-    relay.visitor().get("/api/llm/models").await?.expect(200)?;
+    cast.reads_go_on(&relay).await?;
     turn("off")?;
     cast.well_again(&relay, waiting).await
 }

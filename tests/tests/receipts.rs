@@ -4,13 +4,22 @@ use anyhow::{Context, Result};
 use rekursing_protocol::{Nanos, receipt::SignedReceipt};
 use rekursing_tests::{
     built,
+    database::Engine,
     http::Page,
     node::Node,
+    on_both,
     relay::{FREE, Relay},
     scene::{Scripted, ask},
 };
 use serde_json::Value;
 use tokio::process::Command;
+
+on_both! {
+    a_receipt_is_for_whoever_paid_whoever_served_and_the_operator,
+    a_receipt_is_checked_without_the_relay,
+    statements_usage_and_revenue_show_the_same_money,
+    anyone_may_read_what_was_served_in_hours_that_are_over,
+}
 
 /// The SHA-256 of `operator`.
 const OPERATOR: &str =
@@ -39,14 +48,13 @@ async fn holds(json: &Value, key: &str) -> Result<bool> {
 }
 
 /// The usual cast, with an operator and a page that has one dollar.
-async fn scene() -> Result<(Scripted, Page)> {
-    let (relay, key) = Relay::funded(&format!("{OPERATOR}{FREE}"), "1.00").await?;
+async fn scene(engine: Engine) -> Result<(Scripted, Page)> {
+    let (relay, key) = Relay::keeping(engine, &format!("{OPERATOR}{FREE}"), "1.00").await?;
     Scripted::around(relay, &key).await
 }
 
-#[tokio::test]
-async fn a_receipt_is_for_whoever_paid_whoever_served_and_the_operator() -> Result<()> {
-    let (scene, page) = scene().await?;
+async fn a_receipt_is_for_whoever_paid_whoever_served_and_the_operator(engine: Engine) -> Result<()> {
+    let (scene, page) = scene(engine).await?;
     let (job, cost) = paid(&page).await?;
     let json = page.get(&receipt(&job)).await?.expect(200)?;
     let read: SignedReceipt = serde_json::from_value(json.clone())?;
@@ -68,9 +76,8 @@ async fn a_receipt_is_for_whoever_paid_whoever_served_and_the_operator() -> Resu
     Ok(())
 }
 
-#[tokio::test]
-async fn a_receipt_is_checked_without_the_relay() -> Result<()> {
-    let (mut scene, page) = scene().await?;
+async fn a_receipt_is_checked_without_the_relay(engine: Engine) -> Result<()> {
+    let (mut scene, page) = scene(engine).await?;
     let (job, _) = paid(&page).await?;
     let json = page.get(&receipt(&job)).await?.expect(200)?;
     let keys = scene.relay.visitor().get("/.well-known/rekursing-receipts").await?.expect(200)?;
@@ -88,9 +95,8 @@ async fn a_receipt_is_checked_without_the_relay() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn statements_usage_and_revenue_show_the_same_money() -> Result<()> {
-    let (scene, page) = scene().await?;
+async fn statements_usage_and_revenue_show_the_same_money(engine: Engine) -> Result<()> {
+    let (scene, page) = scene(engine).await?;
     let operator = Page::bearing(scene.relay.address(), "operator");
     let owner = Page::bearing(scene.relay.address(), &scene.node.secret()?);
     let (_, cost) = paid(&page).await?;
@@ -124,9 +130,8 @@ async fn statements_usage_and_revenue_show_the_same_money() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn anyone_may_read_what_was_served_in_hours_that_are_over() -> Result<()> {
-    let (scene, page) = scene().await?;
+async fn anyone_may_read_what_was_served_in_hours_that_are_over(engine: Engine) -> Result<()> {
+    let (scene, page) = scene(engine).await?;
     paid(&page).await?;
     let visitor = scene.relay.visitor();
     let hours = visitor.get("/api/public/jobs").await?.expect(200)?;
