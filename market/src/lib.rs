@@ -10,6 +10,8 @@ mod breaker;
 mod continuation;
 mod demand;
 pub mod effect;
+#[cfg(test)]
+mod effort;
 pub mod free;
 mod holdback;
 mod job;

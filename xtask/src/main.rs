@@ -6,6 +6,7 @@ mod demo;
 mod extension;
 mod outfit;
 mod pack;
+mod prove;
 mod test;
 
 use anyhow::Result;
@@ -29,6 +30,11 @@ enum Chore {
     },
     /// Checks everything: formatting, lints, tests, documentation.
     Test,
+    /// Runs the tests of what must hold however often it is tried, far longer than `test` does.
+    Prove {
+        /// The proofs to run; all if left out.
+        names: Vec<String>,
+    },
     /// Measures what the relay adds; takes about ten minutes on a quiet machine.
     Bench {
         /// How often each load is sent over each way; medians are reported.
@@ -52,6 +58,7 @@ fn main() -> Result<()> {
     match Cli::parse().chore {
         Chore::Demo { headless } => demo::demo(headless),
         Chore::Test => test::test(),
+        Chore::Prove { names } => prove::prove(&names),
         Chore::Bench { rounds, write } => bench::bench(rounds, write),
         Chore::Setup => outfit::all(),
         Chore::Extension => extension::build().map(drop),

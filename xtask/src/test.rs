@@ -8,7 +8,7 @@ use crate::{clock, extension, outfit, say};
 
 /// The native agent is behind a feature, so that the extension's wasm carries none of it. Every step
 /// names the same packages and features: whatever is compiled once serves the others.
-const WORKSPACE: [&str; 3] = ["--workspace", "--features", "rekursing-extension-core/native"];
+pub(crate) const WORKSPACE: [&str; 3] = ["--workspace", "--features", "rekursing-extension-core/native"];
 
 /// Tells the tests that the programs are built.
 pub(crate) const BUILT: &str = "REKURSING_TESTS_BUILT";

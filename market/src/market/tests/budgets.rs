@@ -8,6 +8,7 @@ use rekursing_protocol::{FailCode, KeyId, Moment, Nanos, Price, Span};
 use super::fixture::*;
 use crate::{
     Charged, Effect, EntryKind, Limits, Market, Refusal, Request, Spender, Taken, Terms, Usage, Wish,
+    effort::plans,
 };
 
 /// What a job of [`request`] holds: 100 prompt tokens at 100 and 100 answer tokens at 200 nano-dollars.
@@ -194,7 +195,7 @@ impl Journal {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(plans(256)))]
 
     #[test]
     fn sixty_four_racing_jobs_never_exceed_a_budget_by_a_nano_dollar(

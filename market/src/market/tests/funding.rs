@@ -13,6 +13,7 @@ use super::fixture::{NOW, PAGE, inventory, offer, plugin, request, session};
 use crate::{
     Account, Book, Effect, EntryKind, Market, Payer, Request, Terms, Usage,
     ads::{AdTerms, Audience, Bid, Board, Budget, Campaign, Counted, Creative, Happening, Targets, Topic},
+    effort::plans,
     ledger::{Cause, Entry, Transfer},
 };
 
@@ -344,7 +345,7 @@ fn usage(answer_tokens: u64) -> Usage {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: plans(500), ..ProptestConfig::default() })]
 
     #[test]
     fn the_platforms_cash_is_never_below_zero_and_no_free_answer_begins_uncovered(

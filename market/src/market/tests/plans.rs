@@ -16,6 +16,7 @@ use super::fixture::{NOW, PAGE, beat, offer, plugin, request, session};
 use crate::{
     Account, Assignment, Book, Effect, End, Entry, EntryKind, History, Market, Patronage, Payer, Premium,
     Request, Steps, Terms, Tier, Usage, Wish,
+    effort::plans,
     ledger::{Cause, Transfer},
     premium::paid,
 };
@@ -614,12 +615,8 @@ fn stocked(shop: Shop) -> Inventory {
     Inventory { offers, slots: shop.slots, paused: shop.paused }
 }
 
-fn cases() -> u32 {
-    std::env::var("REKURSING_PLANS").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: plans(300), ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_no_money_and_no_job_is_lost(plan in prop::collection::vec(steps(), 1..150)) {

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::effort::plans;
 
 /// What a plan does, one after the other. Places are taken modulo what there is.
 #[derive(Debug, Clone)]
@@ -368,7 +369,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: plans(400), ..ProptestConfig::default() })]
     #[test]
     fn any_plan_spends_what_the_model_spends_and_never_more_than_a_budget(
         steps in prop::collection::vec(step(), 1..80),
