@@ -1,6 +1,7 @@
 // The offscreen document: it puts up the fence, then runs the wasm agent inside it.
 
 import init, { Shell, fence } from './pkg/agent.js';
+import * as device from './device.js';
 import { sign } from './standing.js';
 
 const shell = start();
@@ -29,7 +30,7 @@ async function start() {
   meta.content = policy;
   document.head.append(meta);
   await chrome.runtime.sendMessage({ type: 'fence', rules });
-  const agent = await Shell.start(stored, chrome.runtime.id);
+  const agent = await Shell.start(stored, chrome.runtime.id, device.sign);
   agent.input(await chrome.runtime.sendMessage({ type: 'idle' }));
   watchBattery(agent);
   return agent;

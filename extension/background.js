@@ -83,12 +83,22 @@ const answers = {
   async erase() {
     await chrome.offscreen.closeDocument().catch(() => {});
     await chrome.storage.local.clear();
+    await forget('device');
     const { origins } = await chrome.permissions.getAll();
     const granted = origins.filter((origin) => !chrome.runtime.getManifest().host_permissions.includes(origin));
     if (granted.length > 0) await chrome.permissions.remove({ origins: granted });
     await wake();
   },
 };
+
+/** Deletes a database of the extension's: the device keys. */
+function forget(name) {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase(name);
+    request.onsuccess = resolve;
+    request.onerror = () => reject(request.error);
+  });
+}
 
 let waking;
 /** One sign after the other, so that nothing is notified twice. */

@@ -20,6 +20,7 @@ const REMEDIES = {
   relay_refused: ['do_try_now', 'retry'],
   relay_unauthorized: ['do_connect_again', 'retry'],
   version: ['do_update', 'update'],
+  key_unusable: ['do_try_now', 'retry'],
   replaced: ['do_connect_again', 'retry'],
   bad_frames: ['do_connect_again', 'retry'],
   overloaded: ['do_try_now', 'retry'],

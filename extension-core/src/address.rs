@@ -94,11 +94,16 @@ impl Address {
         self.with(if self.secure { "wss" } else { "ws" })
     }
 
-    fn with(&self, scheme: &str) -> String {
+    /// Returns `host[:port]`, as it stands in a request's `Host`.
+    pub fn authority(&self) -> String {
         match self.port {
-            Some(port) => format!("{scheme}://{}:{port}", self.host),
-            None => format!("{scheme}://{}", self.host),
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.clone(),
         }
+    }
+
+    fn with(&self, scheme: &str) -> String {
+        format!("{scheme}://{}", self.authority())
     }
 }
 

@@ -16,6 +16,7 @@ pub mod limits;
 mod link;
 mod memory;
 mod outlook;
+mod pass;
 mod purse;
 mod random;
 mod record;
@@ -30,15 +31,16 @@ mod watch;
 use rekursing_protocol::{FailCode, Gpu, Moment, Pricing, frame::Inventory};
 
 use crate::{address::Address, bridge::reply::Reply};
-pub use command::{Ask, AskId, Command, Errand, FetchId, Method, Post};
+pub use command::{Ask, AskId, Command, Errand, FetchId, Method, Post, Sign};
 pub use config::{Config, Identity, Memory, ModelServer};
-pub use event::{Answer, Event, IDLE_AFTER, Notice};
+pub use event::{Answer, Event, IDLE_AFTER, Notice, Proof};
 use gate::Gate;
 use jobs::Jobs;
 use journal::Journal;
 use link::Link;
 use memory::Keeping;
 use outlook::Prospects;
+use pass::Passes;
 use purse::Purse;
 use random::Random;
 use record::Records;
@@ -63,6 +65,7 @@ pub struct Agent {
     config: Config,
     relay: Option<Address>,
     identity: Option<Identity>,
+    passes: Passes,
     gpu: Gpu,
     link: Link,
     gate: Gate,
@@ -93,6 +96,7 @@ impl Agent {
             config: Config::default(),
             relay: None,
             identity: None,
+            passes: Passes::default(),
             gpu: Gpu::default(),
             link: Link::default(),
             gate: Gate::default(),
@@ -124,7 +128,7 @@ impl Agent {
             Event::Retry => self.retry(now),
             Event::Look => self.look(now),
             Event::TryOut => self.try_out(now),
-            Event::Wanted { page, text } => self.wanted(page, text),
+            Event::Wanted { page, text } => self.wanted(page, text, now),
             Event::UpdateWaits => self.update_waits(now),
             Event::Probe => self.watch.probe(now),
             Event::Tick => self.jobs.tick(now),
@@ -133,6 +137,7 @@ impl Agent {
             Event::SocketStuck => self.socket_stuck(now),
             Event::SocketClosed { code } => self.socket_closed(code, now),
             Event::Answered { id, answer } => self.answered(id, answer, now),
+            Event::Signed { id, proof } => self.signed(id, proof, now),
             // The answers of jobs are what happens most; nothing else depends on them.
             Event::FetchHead { id, status, content_type } => {
                 if !self.trial.with(id, |reply| reply.head(status, content_type, now)) {
@@ -179,19 +184,23 @@ impl Agent {
     /// Returns when [`Event::Tick`] is due, if nothing else happens before.
     pub fn wake_at(&self) -> Option<Moment> {
         if !self.is_active() {
-            return [self.look_wakes_at(), self.trial.wake_at()].into_iter().flatten().min();
+            let own = [self.look_wakes_at(), self.trial.wake_at(), self.passes.wake_at()];
+            return own.into_iter().flatten().min();
         }
         let link = self.link.wake_at(self.jobs.is_empty());
         let asks = [self.purse.inquiry.wake_at(), self.prospects.inquiry.wake_at()];
-        let asks = asks.into_iter().flatten().min().filter(|_| self.link.is_ready());
+        let may_ask = self.link.is_ready() && !self.passes.is_busy();
+        let asks = asks.into_iter().flatten().min().filter(|_| may_ask);
         let own = [self.gate.wake_at(), self.keeping.wake_at(), self.watch.wake_at(), self.jobs.wake_at()];
-        own.into_iter().chain([link, asks, self.trial.wake_at(), self.update.wake_at()]).flatten().min()
+        let others = [link, asks, self.trial.wake_at(), self.update.wake_at(), self.passes.wake_at()];
+        own.into_iter().chain(others).flatten().min()
     }
 
     /// Does what is due.
     fn advance(&mut self, now: Moment) {
         self.advance_trial(now);
         self.advance_update(now);
+        self.advance_passes(now);
         if !self.is_active() {
             return self.advance_look(now);
         }
@@ -223,6 +232,7 @@ impl Agent {
         }
         if old.relay != self.config.relay {
             self.leave_relay();
+            self.lose_pass();
         }
         self.watch.set(&self.config, now);
         self.advance_gate(now);
@@ -233,6 +243,7 @@ impl Agent {
     fn retry(&mut self, now: Moment) {
         if self.link.stopped_for() == Some(Why::RelayUnauthorized) {
             self.identity = None;
+            self.lose_pass();
         }
         self.link.retry();
         self.watch.hurry(now);
@@ -253,6 +264,12 @@ impl Agent {
         if self.watched(id, answer, now) {
             return;
         }
+        if self.passes.awaits(id) {
+            return self.passed(answer, now);
+        }
+        if matches!(answer, Answer::Reply { status: 401, .. }) {
+            self.passes.forget();
+        }
         if self.link.awaits(id) {
             self.registered(answer, now);
         } else if self.purse.inquiry.awaits(id) {
@@ -261,6 +278,15 @@ impl Agent {
             self.prospects_told(answer, now);
         } else if self.wants.awaits(id) {
             self.want_answered(id, answer);
+        }
+    }
+
+    /// Takes in what the device key has signed, or that it cannot.
+    fn signed(&mut self, id: AskId, proof: Option<Proof>, now: Moment) {
+        if self.link.awaits(id) {
+            self.link_signed(proof, now);
+        } else if self.passes.awaits(id) {
+            self.pass_signed(proof, now);
         }
     }
 

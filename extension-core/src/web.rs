@@ -7,6 +7,7 @@
 
 mod body;
 mod chrome;
+mod device;
 mod exchange;
 mod fetch;
 mod gpu;
@@ -81,10 +82,11 @@ pub struct Shell(Rc<Inner>);
 
 #[wasm_bindgen]
 impl Shell {
-    /// Starts the agent of this extension on what storage holds. The fence must stand.
-    pub async fn start(stored: String, extension: String) -> Shell {
+    /// Starts the agent of this extension on what storage holds. The fence must stand. `sign` is that of
+    /// `device.js`.
+    pub async fn start(stored: String, extension: String, sign: js_sys::Function) -> Shell {
         let Stored { config, identity, memory } = read(&stored);
-        let inner = Rc::new(Inner::new(fence_of(&config), extension));
+        let inner = Rc::new(Inner::new(fence_of(&config), extension, sign));
         let gpu = gpu::recognise().await;
         inner.on(Event::Noticed(clock()));
         inner.on(Event::Started { config, identity, memory: Box::new(memory), gpu });
@@ -138,6 +140,8 @@ struct Inner {
     agent: RefCell<Agent>,
     fence: Fence,
     extension: String,
+    /// What signs with the device key.
+    sign: js_sys::Function,
     /// The addresses of the model servers that the fence lets jobs go to.
     found: RefCell<Vec<String>>,
     socket: RefCell<Option<socket::Socket>>,
@@ -149,11 +153,12 @@ struct Inner {
 }
 
 impl Inner {
-    fn new(fence: Fence, extension: String) -> Inner {
+    fn new(fence: Fence, extension: String, sign: js_sys::Function) -> Inner {
         Inner {
             agent: RefCell::new(Agent::new(NAME, seed())),
             fence,
             extension,
+            sign,
             found: RefCell::default(),
             socket: RefCell::default(),
             fetches: RefCell::default(),
@@ -195,6 +200,7 @@ impl Inner {
             Command::Ask(ask) => exchange::begin(self, ask),
             Command::Errand(errand) => exchange::begin_errand(self, errand),
             Command::Tell { page, text } => pages::tell(self, page, &text),
+            Command::Sign(sign) => device::begin(self, sign),
             Command::Post(post) => fetch::begin(self, post),
             Command::Pause(id) => self.fetch(id, fetch::Fetch::pause),
             Command::Resume(id) => self.fetch(id, fetch::Fetch::resume),

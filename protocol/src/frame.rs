@@ -71,6 +71,9 @@ pub struct Hello {
     /// Milliseconds for which a session may be resumed after its socket was lost; 0 when none is.
     #[serde(default)]
     pub resume_ms: u32,
+    /// What a plugin with a device key signs on this connection; left out where the relay takes secrets alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
 }
 
 /// The plugin is known.
@@ -84,6 +87,9 @@ pub struct Ready {
     /// The jobs that go on; left out when the session is a new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<Vec<Resumed>>,
+    /// Whether the key that came with a secret has taken the secret's place, which is refused from now on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keyed: bool,
 }
 
 /// A job that goes on in a session that goes on.
@@ -196,8 +202,15 @@ pub struct Identify<'a> {
     pub version: u32,
     /// The id from registration.
     pub plugin: PluginId,
-    /// The secret from registration.
-    pub secret: Cow<'a, str>,
+    /// The secret from registration, of a plugin that has one.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Cow<'a, str>>,
+    /// The signature by the device key, of a plugin that has one: see [`crate::device::Statement`].
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Cow<'a, str>>,
+    /// The public half of a device key that is to take the place of the secret. It goes with both.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Cow<'a, str>>,
     /// Name and version of the program: `extension/0.1.0`, `node/0.1.0`.
     pub agent: Cow<'a, str>,
     /// The GPU, as far as it is known.

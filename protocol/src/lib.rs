@@ -4,6 +4,7 @@
 //! This crate knows no socket, no clock, no random source and no rule of the market.
 
 pub mod date;
+pub mod device;
 pub mod earnings;
 pub mod fail;
 pub mod frame;
@@ -14,6 +15,7 @@ pub mod money;
 pub mod name;
 pub mod offer;
 pub mod outlook;
+pub mod pass;
 pub mod receipt;
 pub mod register;
 pub mod time;

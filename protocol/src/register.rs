@@ -17,14 +17,18 @@ pub struct Registration {
     /// What the owner is going to offer; the session says it again when it begins.
     #[serde(default)]
     pub models: Vec<Offer>,
+    /// The public half of the plugin's device key, 64 hex digits. With it the plugin has no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
-/// The answer to a registration. The secret is shown this once.
+/// The answer to a registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Registered {
     /// The plugin's id.
     pub plugin_id: PluginId,
-    /// The plugin's secret.
-    pub secret: String,
+    /// The plugin's secret, shown this once; left out where its device key was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }

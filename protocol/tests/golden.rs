@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use rekursing_protocol::{
     FailCode, ToPlugin, ToRelay,
+    device::{Purpose, Statement},
     frame::{Call, Hello},
 };
 use serde_json::Value;
@@ -51,7 +52,10 @@ fn the_documented_frames_are_the_golden_ones() {
 fn a_plugin_overlooks_fields_that_a_later_relay_adds() {
     let text = r#"{"hello":{"version":1,"heartbeat_ms":20000,"frame_bytes_max":65536,"later":true}}"#;
     let ToPlugin::Hello(hello) = serde_json::from_str(text).unwrap() else { panic!("not a hello") };
-    assert_eq!(hello, Hello { version: 1, heartbeat_ms: 20_000, frame_bytes_max: 65_536, resume_ms: 0 });
+    assert_eq!(
+        hello,
+        Hello { version: 1, heartbeat_ms: 20_000, frame_bytes_max: 65_536, resume_ms: 0, nonce: None }
+    );
 }
 
 #[test]
@@ -65,6 +69,30 @@ fn a_new_session_says_nothing_of_an_older_one() {
     let text = identify.to_string();
     let frame: ToRelay<'_> = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_value(&frame).unwrap(), identify);
+}
+
+#[test]
+fn a_plugin_shows_who_it_is_by_secret_or_signature_and_by_both_with_a_new_key() {
+    let golden = value(&fs::read_to_string(root().join("tests/golden/to_relay.identify.json")).unwrap());
+    for fields in [&["secret"] as &[&str], &["signature"], &["secret", "signature", "key"]] {
+        let mut identify = golden.clone();
+        identify["identify"].as_object_mut().unwrap().remove("signature").unwrap();
+        for field in fields {
+            identify["identify"][field] = "…".into();
+        }
+        let text = identify.to_string();
+        let frame: ToRelay<'_> = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_value(&frame).unwrap(), identify);
+    }
+}
+
+#[test]
+fn what_a_device_key_signs_is_the_documented_text() {
+    let page = fs::read_to_string(root().join("../docs/protocol.md")).unwrap();
+    let plugin = "plg_01KA5Z0Q7N3J5R8T2V6Y4H9GKM".parse().unwrap();
+    let nonce = "9a0364b9e99bb480dd25e1f0284c8555a0f1c7e24b6d90381e5f7a2c3b4d6e80";
+    let statement = Statement { purpose: Purpose::Link, host: "rekursing.com", plugin, nonce };
+    assert!(page.contains(&format!("```\n{statement}\n```")), "docs/protocol.md lacks {statement}");
 }
 
 #[test]

@@ -16,8 +16,9 @@ use rekursing_protocol::{CampaignId, JobId, Moment, PluginId, SessionId, Span};
 use tokio::sync::Semaphore;
 
 use crate::{
-    ads::Ads, chance, config::Config, crowds::Crowds, desk::Desk, downloads::Downloads, payouts::Payouts,
-    receipt::Seal, replay::Replays, store::Holder, top_ups::TopUps, upstream::Upstreams,
+    ads::Ads, chance, config::Config, crowds::Crowds, desk::Desk, devices::Devices, downloads::Downloads,
+    payouts::Payouts, receipt::Seal, replay::Replays, roll::Roll, store::Holder, top_ups::TopUps,
+    upstream::Upstreams,
 };
 
 /// What every handler and session shares.
@@ -32,7 +33,9 @@ pub struct House {
     /// Owners' payouts.
     pub payouts: Arc<Payouts>,
     /// Registered plugins.
-    pub plugins: DashMap<PluginId, Identity>,
+    pub plugins: Roll,
+    /// What plugins with a device key sign, and get for it.
+    pub devices: Devices,
     /// API keys in use.
     pub keys: Arc<Keys>,
     /// Answers for callers who ask again.
@@ -63,15 +66,6 @@ pub struct House {
 
 /// Longest text that is read and counted where it arrives: a longer one would keep other streams waiting.
 pub const READ_AT_ONCE_BYTES: usize = 16 * 1024;
-
-/// What is kept of a plugin in memory.
-#[derive(Debug)]
-pub struct Identity {
-    /// SHA-256 of its secret.
-    pub secret_hash: [u8; 32],
-    /// Its name for pages, or empty.
-    pub name: Arc<str>,
-}
 
 impl House {
     /// Makes an id for a session.
@@ -182,6 +176,8 @@ pub struct Rates {
     connects: DefaultKeyedRateLimiter<IpAddr>,
     free_requests: DefaultKeyedRateLimiter<IpAddr>,
     keys: DefaultKeyedRateLimiter<IpAddr>,
+    challenges: DefaultKeyedRateLimiter<IpAddr>,
+    passes: DefaultKeyedRateLimiter<PluginId>,
     outlooks: DefaultKeyedRateLimiter<PluginId>,
     payouts: DefaultKeyedRateLimiter<PluginId>,
     wrong_tokens: DefaultKeyedRateLimiter<IpAddr>,
@@ -191,6 +187,12 @@ pub struct Rates {
 
 /// How often a plugin may change something about its payouts: they are all changed in one line.
 const PAYOUT_CHANGES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
+
+/// How often an address may ask for something to sign.
+const CHALLENGES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).unwrap();
+
+/// How often a plugin may get a pass.
+const PASSES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(12).unwrap();
 
 /// How often a plugin may ask for its outlook.
 const OUTLOOKS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(12).unwrap();
@@ -206,6 +208,8 @@ impl Rates {
             connects: per_minute(config.limits.connects_per_minute),
             free_requests: per_minute(config.limits.free_requests_per_minute),
             keys: per_minute(config.limits.keys_per_minute),
+            challenges: RateLimiter::keyed(Quota::per_minute(CHALLENGES_PER_MINUTE)),
+            passes: RateLimiter::keyed(Quota::per_minute(PASSES_PER_MINUTE)),
             outlooks: RateLimiter::keyed(Quota::per_minute(OUTLOOKS_PER_MINUTE)),
             payouts: RateLimiter::keyed(Quota::per_minute(PAYOUT_CHANGES_PER_MINUTE)),
             wrong_tokens: per_minute(config.limits.wrong_tokens_per_minute),
@@ -221,6 +225,16 @@ impl Rates {
     /// Counts a change of a plugin's payouts.
     pub fn payout(&self, plugin: PluginId) -> bool {
         self.payouts.check_key(&plugin).is_ok()
+    }
+
+    /// Counts a nonce that is asked for.
+    pub fn challenge(&self, address: IpAddr) -> bool {
+        self.challenges.check_key(&address).is_ok()
+    }
+
+    /// Counts a pass of a plugin's.
+    pub fn pass(&self, plugin: PluginId) -> bool {
+        self.passes.check_key(&plugin).is_ok()
     }
 
     /// Counts a plugin's look at its outlook.
@@ -258,12 +272,22 @@ impl Rates {
 
     /// Forgets addresses and plugins that have been quiet.
     pub fn tidy(&self, now: Moment) {
-        let Rates { registrations, connects, free_requests, keys, outlooks, payouts, wrong_tokens, barred } =
-            self;
-        for rate in [registrations, connects, free_requests, keys, wrong_tokens] {
+        let Rates {
+            registrations,
+            connects,
+            free_requests,
+            keys,
+            challenges,
+            passes,
+            outlooks,
+            payouts,
+            wrong_tokens,
+            barred,
+        } = self;
+        for rate in [registrations, connects, free_requests, keys, challenges, wrong_tokens] {
             rate.retain_recent();
         }
-        for rate in [outlooks, payouts] {
+        for rate in [passes, outlooks, payouts] {
             rate.retain_recent();
         }
         barred.retain(|_, until| now < *until);

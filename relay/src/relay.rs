@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use dashmap::DashMap;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use rekursing_market::{Book, Market};
 use rekursing_protocol::{
@@ -29,12 +28,14 @@ use crate::{
     config::Config,
     crowds::Crowds,
     desk::Desk,
+    devices::Devices,
     downloads::Downloads,
-    house::{House, Identity, Keys, Places, Rates},
+    house::{House, Keys, Places, Rates},
     http::router::Routes,
     payouts::{self, Payouts, Rails, Rules},
     receipt::{self, Seal},
     replay::Replays,
+    roll::Roll,
     server,
     store::{Audit, Store},
     stream::Patience,
@@ -103,6 +104,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         market.restore_visit(clock.now(), visit);
     }
     let visitors_key = unstarted.relay_key("visitors", chance::bytes())?;
+    let passes_key = unstarted.relay_key("passes", chance::bytes())?;
 
     // Other processes can change the database before the desk is there; the store then tells again.
     let desk_slot: Arc<OnceLock<Desk>> = Arc::default();
@@ -131,11 +133,8 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     telemetry::describe();
     telemetry::audited(&audited.0, audited.1);
     let top_ups = config.top_ups.as_ref().map(TopUps::of).transpose().context("top_ups")?;
-    let identities = DashMap::new();
-    for plugin in plugins {
-        let name = plugin.name.as_str().into();
-        identities.insert(plugin.id, Identity { secret_hash: plugin.secret_hash, name });
-    }
+    let roll = Roll::default();
+    plugins.iter().for_each(|plugin| roll.enter(plugin));
     let payouts = Arc::new(Payouts::new(desk.clone(), rails, Rules::of(&config)));
     let house = Arc::new(House {
         rates: Rates::new(&config),
@@ -149,7 +148,8 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         ads: Ads::new(kept, desk.clone()),
         desk,
         payouts,
-        plugins: identities,
+        plugins: roll,
+        devices: Devices::new(passes_key),
         keys,
         upstreams: Upstreams::default(),
         seal,

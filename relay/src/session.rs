@@ -19,11 +19,12 @@ use rekursing_protocol::{
 };
 
 use crate::{
+    chance,
     house::House,
     outbox::{Order, Outbox},
 };
 use frames::Frames;
-use identify::Admitted;
+use identify::{Admitted, Challenge};
 
 /// Why a session ends from our side: a close code and a word for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +51,11 @@ impl From<Closing> for Exit {
     }
 }
 
-/// Runs a session to the end of its socket. Its network is that of [`crate::desk::Desk::join`].
-pub async fn run(house: Arc<House>, network: Option<u64>, mut socket: Box<WebSocket>) {
+/// Runs a session to the end of its socket. Its network is that of [`crate::desk::Desk::join`]; `host` is the
+/// name of ours under which it was opened, for device keys to sign.
+pub async fn run(house: Arc<House>, network: Option<u64>, host: Option<String>, mut socket: Box<WebSocket>) {
     // Boxed, because a session is mostly idle and its task is as large as its largest step.
-    let exit = match Box::pin(greet(&house, network, &mut socket)).await {
+    let exit = match Box::pin(greet(&house, network, host, &mut socket)).await {
         Ok(admitted) => Box::pin(attend(&house, &mut socket, admitted)).await,
         Err(exit) => exit,
     };
@@ -83,23 +85,30 @@ async fn farewell(socket: &mut WebSocket, frame: Message) {
 }
 
 /// Says hello and finds out who is there.
-async fn greet(house: &Arc<House>, network: Option<u64>, socket: &mut WebSocket) -> Result<Admitted, Exit> {
+async fn greet(
+    house: &Arc<House>,
+    network: Option<u64>,
+    host: Option<String>,
+    socket: &mut WebSocket,
+) -> Result<Admitted, Exit> {
     if !house.sessions.enter(house.config.limits.sessions) {
         return Err(Closing { code: close::OVERLOADED, why: "as many sessions as there may be" }.into());
     }
     let (time, ms) = (&house.config.time, |millis: u64| u32::try_from(millis).unwrap_or(u32::MAX));
+    let challenge = host.map(|host| Challenge { host, nonce: chance::hex(&chance::bytes::<32>()) });
     let hello = ToPlugin::Hello(Hello {
         version: VERSION,
         heartbeat_ms: ms(time.heartbeat_ms),
         frame_bytes_max: u32::try_from(house.config.limits.frame_bytes).unwrap_or(u32::MAX),
         resume_ms: if house.is_draining() { 0 } else { ms(time.resume_ms) },
+        nonce: challenge.as_ref().map(|challenge| challenge.nonce.clone()),
     });
     send(house, socket, &hello).await?;
     let patience = Duration::from_millis(house.config.time.identify_ms);
     let text = tokio::time::timeout(patience, next_text(socket))
         .await
         .map_err(|_| Closing { code: close::NOT_IDENTIFIED, why: "nobody said who they are" })??;
-    Ok(identify::admit(house, network, &text).await?)
+    Ok(identify::admit(house, network, challenge.as_ref(), &text).await?)
 }
 
 /// Serves a session over its socket, and tells the desk what becomes of it then.

@@ -38,7 +38,9 @@ pub enum Window {
 pub struct Browser {
     child: Child,
     cdp: Cdp,
-    _profile: Option<TempDir>,
+    window: Window,
+    flags: Vec<String>,
+    profile: Option<TempDir>,
 }
 
 /// Tabs of these names are looked for on the path, in this order.
@@ -110,7 +112,21 @@ impl Browser {
     pub async fn speaking(language: &str, window: Window, flags: &[&str]) -> Result<Browser> {
         let profile = tempfile::tempdir().context("no folder for the browser's profile")?;
         let browser = Browser::launch(profile.path(), language, window, Own::Nothing, flags).await?;
-        Ok(Browser { _profile: Some(profile), ..browser })
+        Ok(Browser { profile: Some(profile), ..browser })
+    }
+
+    /// Closes Chromium and starts it again, in English, with what its profile has kept.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn again(self) -> Result<Browser> {
+        let Browser { mut child, cdp, window, flags, profile } = self;
+        cdp.call("Browser.close", json!({})).await?;
+        child.wait().await.context("could not wait for Chromium")?;
+        let profile = profile.context("a profile that is somebody else's")?;
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let browser = Browser::launch(profile.path(), "en", window, Own::Nothing, &flags).await?;
+        Ok(Browser { profile: Some(profile), ..browser })
     }
 
     /// Starts Chromium on a profile that is kept, as whoever opens it again the next day.
@@ -157,7 +173,8 @@ impl Browser {
         let mut child = command.spawn().context("could not start Chromium")?;
         let input = child.stdin.take().context("a browser without a pipe in")?;
         let output = child.stdout.take().context("a browser without a pipe out")?;
-        let browser = Browser { child, cdp: Cdp::over(input, output), _profile: None };
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let browser = Browser { child, cdp: Cdp::over(input, output), window, flags, profile: None };
         browser.cdp.call("Browser.getVersion", json!({})).await.context("Chromium does not answer")?;
         Ok(browser)
     }

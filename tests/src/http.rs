@@ -157,8 +157,10 @@ impl Page {
             // How the connection ended shows in the body.
             let _ = connection.await;
         });
-        let mut request =
-            Request::builder().method(&method).uri(path).header("host", self.address.to_string());
+        let mut request = Request::builder().method(&method).uri(path);
+        if !self.headers.iter().any(|(name, _)| name == "host") {
+            request = request.header("host", self.address.to_string());
+        }
         if [Method::POST, Method::PUT, Method::PATCH].contains(&method) {
             request = request.header("content-type", "application/json");
         }

@@ -8,6 +8,7 @@
 pub mod browser;
 pub mod built;
 pub mod database;
+pub mod device;
 pub mod effort;
 pub mod eventually;
 pub mod http;

@@ -52,13 +52,15 @@ pub struct Knock<'a> {
     pub subprotocol: Option<&'a str>,
     /// The origin, if any.
     pub origin: Option<&'a str>,
+    /// Under which name, if not by the address.
+    pub host: Option<&'a str>,
     /// Where a proxy in front says that it comes from, if there is one.
     pub from: Option<&'a str>,
 }
 
 impl Default for Knock<'_> {
     fn default() -> Self {
-        Knock { subprotocol: Some(SUBPROTOCOL), origin: None, from: None }
+        Knock { subprotocol: Some(SUBPROTOCOL), origin: None, host: None, from: None }
     }
 }
 
@@ -66,6 +68,7 @@ impl Default for Knock<'_> {
 #[derive(Debug)]
 pub struct Link {
     socket: WebSocketStream<TcpStream>,
+    hello: Value,
 }
 
 /// What came next on a connection.
@@ -93,7 +96,7 @@ impl Link {
     pub async fn open_as(relay: &Relay, knock: Knock<'_>) -> Result<Link> {
         let knocked = Link::knock(relay.address(), knock).await?;
         let mut link = knocked.map_err(|status| anyhow!("the relay refused the link with {status}"))?;
-        link.frame("hello").await?;
+        link.hello = link.frame("hello").await?;
         Ok(link)
     }
 
@@ -110,13 +113,16 @@ impl Link {
         if let Some(origin) = knock.origin {
             headers.insert("origin", HeaderValue::from_str(origin)?);
         }
+        if let Some(host) = knock.host {
+            headers.insert("host", HeaderValue::from_str(host)?);
+        }
         if let Some(from) = knock.from {
             headers.insert("x-forwarded-for", HeaderValue::from_str(from)?);
         }
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         match client_async(request, socket).await {
-            Ok((socket, _)) => Ok(Ok(Link { socket })),
+            Ok((socket, _)) => Ok(Ok(Link { socket, hello: Value::Null })),
             Err(tungstenite::Error::Http(response)) => Ok(Err(response.status().as_u16())),
             Err(error) => Err(error).context("no answer to the upgrade"),
         }
@@ -151,6 +157,11 @@ impl Link {
         link.send("identify", &identify).await?;
         let ready = link.frame("ready").await?;
         Ok((link, ready))
+    }
+
+    /// Returns how the relay has greeted.
+    pub fn hello(&self) -> &Value {
+        &self.hello
     }
 
     /// Sends a frame.

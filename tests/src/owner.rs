@@ -1,13 +1,20 @@
 //! An owner: a Chromium with the extension, set up and agreed to by the same clicks that a person makes.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rekursing_protocol::earnings::Earnings;
+use serde_json::Value;
 
 use crate::{
     browser::{Browser, Tab, Window},
-    built, node,
-    relay::Relay,
+    built,
 };
+
+/// Has a page want the earnings as the earnings page does.
+const WANT_EARNINGS: &str = "new Promise((resolve) => { \
+    const port = chrome.runtime.connect({ name: 'state' }); \
+    port.onMessage.addListener((message) => message.type === 'got' && resolve(message)); \
+    port.onDisconnect.addListener(() => resolve({ status: 0 })); \
+    port.postMessage({ type: 'want', id: 1, what: 'earnings' }); })";
 
 /// An owner's browser.
 #[derive(Debug)]
@@ -167,17 +174,37 @@ impl Owner {
         self.browser.attach(&document).await
     }
 
-    /// Asks the relay what this owner has earned, with the secret that the extension keeps.
+    /// Asks the relay what this owner has earned, through the extension: nobody else has its key.
     ///
     /// # Errors
     /// Fails when the extension is not registered.
-    pub async fn earnings(&self, relay: &Relay) -> Result<Earnings> {
+    pub async fn earnings(&self) -> Result<Earnings> {
+        let popup = self.popup().await?;
+        let answer = popup.eval(WANT_EARNINGS).await?;
+        popup.close().await?;
+        ensure!(answer["status"] == 200, "no earnings: {answer}");
+        serde_json::from_str(answer["body"].as_str().context("no body")?).context("not earnings")
+    }
+
+    /// Returns who the extension is to its relay.
+    ///
+    /// # Errors
+    /// Fails when the popup does not open.
+    pub async fn identity(&self) -> Result<Value> {
         let popup = self.popup().await?;
         let identity = popup.eval("chrome.storage.local.get('identity').then(kept => kept.identity)").await?;
         popup.close().await?;
-        let plugin = node::find(&identity, "plugin").context("the extension keeps no id")?;
-        let secret = node::find(&identity, "secret").context("the extension keeps no secret")?;
-        node::earnings(relay, &plugin, &secret).await
+        Ok(identity)
+    }
+
+    /// Closes the browser and opens it again as the same person.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn again(self) -> Result<Owner> {
+        let browser = self.browser.again().await?;
+        let extension = browser.load(&built::extension()?).await?;
+        Ok(Owner { browser, extension })
     }
 
     /// Opens one of the extension's pages.

@@ -47,7 +47,7 @@ async fn the_extension_answers_pages_by_the_owners_model_and_shows_what_it_earne
     assert_eq!(said, "green lantern 42");
 
     let paid = || async {
-        let earnings = owner.earnings(&relay).await?;
+        let earnings = owner.earnings().await?;
         Ok((earnings.jobs == 3).then_some(earnings))
     };
     let earnings = eventually("three jobs are paid", paid).await?;

@@ -308,6 +308,9 @@ async fn an_owner_takes_the_data_along_shows_the_log_and_deletes_everything() ->
              HTMLAnchorElement.prototype.click = function () { saved.name = this.download; };",
         )
         .await?;
+    let token = "chrome.storage.local.get('config').then(({ config }) => \
+                 chrome.storage.local.set({ config: { ...config, token: 'the-token' } }))";
+    options.eval(token).await?;
     options.click("#export").await?;
     options.until("saved.length === 1").await?;
     tick(&options, "#secrets", true).await?;
@@ -315,8 +318,9 @@ async fn an_owner_takes_the_data_along_shows_the_log_and_deletes_everything() ->
     options.until("saved.length === 2").await?;
     let without = options.eval("JSON.parse(saved[0])").await?;
     let with = options.eval("JSON.parse(saved[1])").await?;
-    let secret = with["identity"]["secret"].as_str().context("no secret")?;
-    assert!(!without.to_string().contains(secret));
+    assert_eq!(with["config"]["token"], "the-token");
+    assert!(!without.to_string().contains("the-token"));
+    assert!(with["identity"]["plugin"].is_string() && with["identity"].get("secret").is_none(), "{with}");
     assert_eq!(without["config"]["servers"][0]["address"], script.url());
 
     options.click("#erase").await?;
@@ -329,8 +333,9 @@ async fn an_owner_takes_the_data_along_shows_the_log_and_deletes_everything() ->
         let state = kept
             .eval("document.querySelector('#given').hidden && document.querySelector('#server').value")
             .await?;
+        let keys_left = kept.eval("indexedDB.databases().then(all => all.length)").await?;
         kept.close().await?;
-        Ok((keys == "" && state == "").then_some(()))
+        Ok((keys == "" && state == "" && keys_left == 0).then_some(()))
     };
     eventually("nothing is kept", first_run).await?;
     let popup = owner.popup().await?;

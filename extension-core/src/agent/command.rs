@@ -68,6 +68,18 @@ pub struct Post {
     pub body: String,
 }
 
+/// Something to be signed with the device key that the shell keeps for a relay, and makes when there is none.
+/// The answer comes back as [`super::Event::Signed`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sign {
+    /// Its name.
+    pub id: AskId,
+    /// The relay, `http://…` or `https://…`: each has a key of its own.
+    pub relay: String,
+    /// What to sign; without it only the public key is wanted.
+    pub text: Option<String>,
+}
+
 /// What a shell must do, in the order given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -83,6 +95,8 @@ pub enum Command {
     CloseSocket(u16),
     /// Begin a short HTTP exchange.
     Ask(Ask),
+    /// Sign something.
+    Sign(Sign),
     /// Begin an exchange for a page. Only a shell that hands in [`super::Event::Wanted`] gets it.
     Errand(Errand),
     /// Send a page this JSON text. Only a shell that hands in [`super::Event::Wanted`] gets it.

@@ -121,15 +121,16 @@ pub struct Memory {
     pub speeds: BTreeMap<String, u64>,
 }
 
-/// Who the agent is to one relay.
+/// Who the agent is to one relay. Without a secret it shows who it is by the device key that its shell keeps.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The relay that gave it, as the settings named it then. No other relay is shown the secret.
     pub relay: String,
     /// The plugin's id.
     pub plugin: PluginId,
-    /// The plugin's secret.
-    pub secret: String,
+    /// The plugin's secret, of one that has a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 impl fmt::Debug for Identity {

@@ -19,6 +19,15 @@ pub enum Answer<'a> {
     Failed,
 }
 
+/// What the device key has signed, in hex digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The public half of the key.
+    pub key: String,
+    /// The signature; empty where there was nothing to sign.
+    pub signature: String,
+}
+
 /// What the shell notices around it. Until it says otherwise the wall shows the agent's
 /// own time and UTC, and the computer is in use and on mains power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +107,13 @@ pub enum Event<'a> {
         id: AskId,
         /// How.
         answer: Answer<'a>,
+    },
+    /// A [`super::Sign`] ended.
+    Signed {
+        /// Which.
+        id: AskId,
+        /// What came of it; nothing where there can be no device key.
+        proof: Option<Proof>,
     },
     /// A fetch's status and headers came.
     FetchHead {

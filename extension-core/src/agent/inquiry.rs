@@ -2,7 +2,7 @@
 
 use rekursing_protocol::{Moment, Span};
 
-use super::{Agent, Ask, AskId, Command};
+use super::{Agent, Ask, AskId, Command, pass::Bearer};
 
 /// How often something is asked for when nothing happens.
 pub(super) const EVERY: Span = Span::secs(60);
@@ -38,12 +38,14 @@ impl Inquiry {
 impl Agent {
     /// Asks for what the relay has of this plugin under `/api/plugin/{route}/…`, when that is due.
     pub(super) fn inquire(&mut self, route: &str, of: fn(&mut Agent) -> &mut Inquiry, now: Moment) {
-        if !self.link.is_ready() || of(self).wake_at().is_none_or(|at| now < at) {
+        if !self.link.is_ready() || self.passes.is_busy() || of(self).wake_at().is_none_or(|at| now < at) {
             return;
         }
         let (Some(relay), Some(identity)) = (&self.relay, self.identity()) else { return };
         let url = format!("{}/api/plugin/{route}/{}", relay.http(), identity.plugin);
-        let bearer = Some(identity.secret.clone());
+        // It is asked for again when the pass is there.
+        let Bearer::Ready(bearer) = self.bearer(now) else { return };
+        let bearer = Some(bearer);
         let id = AskId(self.fresh_id());
         *of(self) = Inquiry { asking: Some(id), next: None };
         self.commands.push(Command::Ask(Ask {

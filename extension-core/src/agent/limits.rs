@@ -52,6 +52,17 @@ const TOTAL_MAX: Span = Span::secs(3_600);
 const HEARTBEAT_MIN: Span = Span::millis(100);
 const HEARTBEAT_MAX: Span = Span::secs(60);
 
+/// Longest time for which the device key may take to sign; the relay waits for a few seconds itself.
+pub(super) const SIGNING_MAX: Span = Span::secs(3);
+
+/// Longest time for which a pass is shown.
+const PASS_MAX: Span = Span::secs(3_600);
+
+/// Returns for how long a pass is taken to hold.
+pub(super) fn pass(holds_ms: u64) -> Span {
+    Span::millis(holds_ms).min(PASS_MAX)
+}
+
 /// What a job gets of what its `start` asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Granted {

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 
 use rekursing_protocol::{
     Moment, Span, ToPlugin, ToRelay, VERSION,
+    device::Purpose,
     frame::{Drain, Heartbeat, Hello, Identify, Inventory, Ready, close},
     register::{Registered, Registration},
 };
 
 use super::{
-    Agent, Answer, Ask, AskId, Command, Identity, Phase, Why,
+    Agent, Answer, Ask, AskId, Command, Identity, Phase, Proof, Why,
     journal::Entry,
     limits::{self, MESSAGE_BYTES_MAX},
     outlook,
@@ -56,12 +57,16 @@ enum Stage {
     /// To be tried as soon as it is known what there is to offer.
     #[default]
     Due,
+    /// The shell is asked for the device key to register with.
+    Keying { asking: AskId, until: Moment },
     /// The relay is asked for an identity.
     Registering { asking: AskId },
     /// The socket is being opened.
     Opening { until: Moment },
     /// The socket is open and the relay has not said `ready`.
     Greeting { until: Moment, greeted: Option<Greeted> },
+    /// The device key signs what the relay said in its greeting.
+    Signing { asking: AskId, until: Moment, hello: Hello },
     /// Jobs can come.
     Ready(Session),
     /// To be tried again then.
@@ -100,7 +105,17 @@ impl Link {
     }
 
     pub(super) fn awaits(&self, id: AskId) -> bool {
-        matches!(self.stage, Stage::Registering { asking } if asking == id)
+        match self.stage {
+            Stage::Keying { asking, .. } | Stage::Registering { asking } | Stage::Signing { asking, .. } => {
+                asking == id
+            }
+            Stage::Due
+            | Stage::Opening { .. }
+            | Stage::Greeting { .. }
+            | Stage::Ready(_)
+            | Stage::Waiting { .. }
+            | Stage::Stopped { .. } => false,
+        }
     }
 
     /// Returns why it is not tried again, when it is not.
@@ -108,9 +123,11 @@ impl Link {
         match self.stage {
             Stage::Stopped { why } => Some(why),
             Stage::Due
+            | Stage::Keying { .. }
             | Stage::Registering { .. }
             | Stage::Opening { .. }
             | Stage::Greeting { .. }
+            | Stage::Signing { .. }
             | Stage::Ready(_)
             | Stage::Waiting { .. } => None,
         }
@@ -136,8 +153,8 @@ impl Link {
 
     pub(super) fn phase(&self) -> Phase {
         match self.stage {
-            Stage::Due | Stage::Registering { .. } => Phase::Preparing,
-            Stage::Opening { .. } | Stage::Greeting { .. } => Phase::Connecting,
+            Stage::Due | Stage::Keying { .. } | Stage::Registering { .. } => Phase::Preparing,
+            Stage::Opening { .. } | Stage::Greeting { .. } | Stage::Signing { .. } => Phase::Connecting,
             Stage::Ready(_) => Phase::Ready,
             Stage::Waiting { .. } => Phase::Waiting,
             Stage::Stopped { .. } => Phase::Off,
@@ -148,9 +165,11 @@ impl Link {
         match self.stage {
             Stage::Waiting { why, .. } | Stage::Stopped { why } => Some(why),
             Stage::Due
+            | Stage::Keying { .. }
             | Stage::Registering { .. }
             | Stage::Opening { .. }
             | Stage::Greeting { .. }
+            | Stage::Signing { .. }
             | Stage::Ready(_) => None,
         }
     }
@@ -162,9 +181,11 @@ impl Link {
     fn stage_until(&self, idle: bool) -> Option<Moment> {
         match &self.stage {
             Stage::Due | Stage::Registering { .. } | Stage::Stopped { .. } => None,
-            Stage::Opening { until } | Stage::Greeting { until, .. } | Stage::Waiting { until, .. } => {
-                Some(*until)
-            }
+            Stage::Keying { until, .. }
+            | Stage::Opening { until }
+            | Stage::Greeting { until, .. }
+            | Stage::Signing { until, .. }
+            | Stage::Waiting { until, .. } => Some(*until),
             Stage::Ready(session) => {
                 let leave = session.leave.map(|(at, latest)| if idle { at } else { latest });
                 Some(leave.map_or(session.next_beat, |leave| leave.min(session.next_beat)))
@@ -180,7 +201,10 @@ impl Link {
     }
 
     fn has_socket(&self) -> bool {
-        matches!(self.stage, Stage::Opening { .. } | Stage::Greeting { .. } | Stage::Ready(_))
+        matches!(
+            self.stage,
+            Stage::Opening { .. } | Stage::Greeting { .. } | Stage::Signing { .. } | Stage::Ready(_)
+        )
     }
 }
 
@@ -197,6 +221,9 @@ impl Agent {
             Stage::Opening { until } | Stage::Greeting { until, .. } if now >= *until => {
                 self.drop_link(close::NOT_IDENTIFIED, Why::RelayUnreachable, now);
             }
+            Stage::Keying { until, .. } | Stage::Signing { until, .. } if now >= *until => {
+                self.link_signed(None, now);
+            }
             Stage::Ready(session) => {
                 let idle = self.jobs.is_empty();
                 if session.leave.is_some_and(|(at, latest)| now >= latest || idle && now >= at) {
@@ -206,15 +233,17 @@ impl Agent {
                 }
             }
             Stage::Due
+            | Stage::Keying { .. }
             | Stage::Registering { .. }
             | Stage::Opening { .. }
             | Stage::Greeting { .. }
+            | Stage::Signing { .. }
             | Stage::Waiting { .. }
             | Stage::Stopped { .. } => {}
         }
     }
 
-    /// Registers, or opens the socket when that was done before.
+    /// Goes on to register, or opens the socket when that was done before.
     fn connect(&mut self, now: Moment) {
         self.changed = true;
         let Some(relay) = self.relay.clone() else {
@@ -226,10 +255,33 @@ impl Agent {
             self.commands.push(Command::OpenSocket { url: format!("{}/api/plugin/connect", relay.socket()) });
             return;
         }
+        let asking = self.use_key(None);
+        self.link.stage = Stage::Keying { asking, until: now + limits::SIGNING_MAX };
+    }
+
+    /// Takes in what the device key has signed, or that there is none.
+    pub(super) fn link_signed(&mut self, proof: Option<Proof>, now: Moment) {
+        match std::mem::take(&mut self.link.stage) {
+            Stage::Keying { .. } => self.register(proof),
+            Stage::Signing { hello, .. } => self.identify(&hello, proof, now),
+            stage @ (Stage::Due
+            | Stage::Registering { .. }
+            | Stage::Opening { .. }
+            | Stage::Greeting { .. }
+            | Stage::Ready(_)
+            | Stage::Waiting { .. }
+            | Stage::Stopped { .. }) => self.link.stage = stage,
+        }
+    }
+
+    /// Registers with the device key, or for a secret where there is none.
+    fn register(&mut self, proof: Option<Proof>) {
+        let Some(relay) = self.relay.clone() else { return };
         let registration = Registration {
             name: self.config.name.clone(),
             gpu: self.gpu.clone(),
             models: self.inventory().offers,
+            key: proof.map(|proof| proof.key),
         };
         let id = AskId(self.fresh_id());
         self.link.stage = Stage::Registering { asking: id };
@@ -254,6 +306,7 @@ impl Agent {
         let identity =
             Identity { relay: relay.http(), plugin: registered.plugin_id, secret: registered.secret };
         self.identity = Some(identity.clone());
+        self.lose_pass();
         self.commands.push(Command::Save(identity));
         self.connect(now);
     }
@@ -277,7 +330,7 @@ impl Agent {
             return self.drop_link(close::BAD_FRAME, Why::BadFrames, now);
         };
         match (frame, &mut self.link.stage) {
-            (ToPlugin::Hello(hello), Stage::Greeting { greeted: None, .. }) => self.greet(&hello, now),
+            (ToPlugin::Hello(hello), Stage::Greeting { greeted: None, .. }) => self.greet(hello, now),
             (ToPlugin::Ready(ready), Stage::Greeting { greeted: Some(_), .. }) => self.ready(ready, now),
             (ToPlugin::Ack(ack), Stage::Ready(session)) => {
                 session.acked = session.acked.max(ack.n);
@@ -314,14 +367,30 @@ impl Agent {
         }
     }
 
-    /// Answers `hello` with who the agent is and what it offers.
-    fn greet(&mut self, hello: &Hello, now: Moment) {
+    /// Takes in who greets, and has the device key sign for it where it takes one.
+    fn greet(&mut self, hello: Hello, now: Moment) {
         if hello.version != VERSION {
             self.give_session_up();
             self.commands.push(Command::CloseSocket(close::VERSION));
             return self.stop(Why::Version);
         }
+        let plugin = self.identity().map(|identity| identity.plugin);
+        let (Some(plugin), Some(nonce)) = (plugin, &hello.nonce) else {
+            return self.identify(&hello, None, now);
+        };
+        let asking = self.sign(Purpose::Link, plugin, nonce);
+        self.link.stage = Stage::Signing { asking, until: now + limits::SIGNING_MAX, hello };
+    }
+
+    /// Tells the relay who the agent is and what it offers. A key goes with a secret in whose place it is to be.
+    fn identify(&mut self, hello: &Hello, proof: Option<Proof>, now: Moment) {
         let Some(identity) = self.identity().cloned() else { return };
+        self.link.stage = Stage::Greeting { until: now + PATIENCE, greeted: None };
+        if identity.secret.is_none() && proof.is_none() {
+            return self.drop_link(close::NOT_IDENTIFIED, Why::KeyUnusable, now);
+        }
+        let key = proof.as_ref().map(|proof| proof.key.as_str()).filter(|_| identity.secret.is_some());
+        let signature = proof.as_ref().map(|proof| proof.signature.as_str());
         let resume_within = limits::resume(hello.resume_ms);
         if resume_within == Span::ZERO {
             self.give_session_up();
@@ -331,7 +400,9 @@ impl Agent {
         let identify = Identify {
             version: VERSION,
             plugin: identity.plugin,
-            secret: Cow::Borrowed(&identity.secret),
+            secret: identity.secret.as_deref().map(Cow::Borrowed),
+            signature: signature.map(Cow::Borrowed),
+            key: key.map(Cow::Borrowed),
             agent: Cow::Borrowed(&name),
             gpu: self.gpu.clone(),
             inventory: inventory.clone(),
@@ -361,6 +432,9 @@ impl Agent {
             inventory: greeted.inventory,
             leave: None,
         });
+        if ready.keyed {
+            self.erase_secret();
+        }
         let (session, within) = (ready.session, greeted.resume_within);
         let token = ready.token.take().filter(|_| within > Span::ZERO);
         self.link.ticket = token.map(|token| Ticket { session, token, within, until: None });
@@ -369,6 +443,15 @@ impl Agent {
         self.purse.inquiry.ask_by(now);
         self.prospects.inquiry.ask_by(now + outlook::AFTER_READY);
         self.tell_inventory();
+    }
+
+    /// Forgets the secret: the relay takes the device key in its place, and has made sure of that before.
+    fn erase_secret(&mut self) {
+        let Some(identity) = self.identity.as_mut().filter(|identity| identity.secret.is_some()) else {
+            return;
+        };
+        identity.secret = None;
+        self.commands.push(Command::Save(identity.clone()));
     }
 
     /// Sends a heartbeat, unless the last one was not answered.

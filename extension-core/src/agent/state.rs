@@ -154,6 +154,8 @@ pub enum Why {
     RelayUnauthorized,
     /// The relay speaks another version of the link.
     Version,
+    /// The device key cannot be used, or the relay takes none.
+    KeyUnusable,
     /// Another agent took over with the same identity.
     Replaced,
     /// The relay did not understand the agent, several times over.
@@ -202,6 +204,7 @@ impl Why {
             Why::RelayRefused => "The relay refused to register this agent. Trying again.",
             Why::RelayUnauthorized => "The relay does not know this agent. Connect again to register anew.",
             Why::Version => "The relay speaks another version. Update to go on.",
+            Why::KeyUnusable => "The key of this device cannot be used with the relay now. Trying again.",
             Why::Replaced => "Another agent took over with the same identity. Connect again to take it back.",
             Why::BadFrames => "The relay did not understand this agent. Update, or connect again.",
             Why::Overloaded => "The relay is full. Trying again.",

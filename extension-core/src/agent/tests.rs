@@ -1,6 +1,7 @@
 //! The agent's life as events and the commands that follow, without a socket or a clock.
 
 mod choices;
+mod device;
 mod jobs;
 mod limits;
 mod link;

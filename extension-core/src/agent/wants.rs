@@ -1,5 +1,5 @@
 //! What the owner's pages want: answers of the relay, asked for by the agent with the plugin's
-//! secret, and a look for model servers before the owner has said yes.
+//! secret or a pass, and a look for model servers before the owner has said yes.
 //!
 //! A page makes no request and is shown no secret. It can ask for what [`Want::request`] lists and for nothing
 //! else. It gets an answer also after the owner has withdrawn the consent, because what was earned
@@ -11,7 +11,7 @@ use rekursing_protocol::{JobId, Moment, Month, PayoutId, PluginId, Span};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Agent, Answer, Ask, AskId, Command, Errand, Method};
+use super::{Agent, Answer, Ask, AskId, Command, Errand, Method, pass::Bearer};
 
 /// Most answers that pages wait for at once.
 const ASKED_MAX: usize = 8;
@@ -32,6 +32,8 @@ const LOOK_FOR: Span = Span::secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Wants {
     asked: BTreeMap<AskId, Asker>,
+    /// What waits for a pass.
+    waiting: Vec<(Asker, Request)>,
     /// Until when servers are looked for without consent.
     look_until: Option<Moment>,
 }
@@ -65,7 +67,7 @@ struct Want {
 }
 
 /// A short text on one line, as a form's field has it.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct Text(String);
 
@@ -78,6 +80,7 @@ enum Denial {
 }
 
 /// What is sent to the relay for a want.
+#[derive(Debug)]
 struct Request {
     method: Method,
     path: String,
@@ -103,17 +106,36 @@ impl Wants {
 
 impl Agent {
     /// Takes in what a page wants. What is no want that [`Want::request`] knows has no answer.
-    pub(super) fn wanted(&mut self, page: u64, text: &str) {
+    pub(super) fn wanted(&mut self, page: u64, text: &str, now: Moment) {
         let Ok(want) = serde_json::from_str::<Want>(text) else { return };
         let asker = Asker { page, want: want.id };
-        let (Some(relay), Some(identity)) = (&self.relay, self.identity()) else {
-            return self.deny(asker, Denial::NotRegistered);
-        };
-        let (relay, bearer) = (relay.http(), identity.secret.clone());
+        let Some(identity) = self.identity() else { return self.deny(asker, Denial::NotRegistered) };
         let Some(request) = want.request(identity.plugin) else { return };
-        if self.wants.asked.len() >= ASKED_MAX {
+        if self.wants.asked.len() + self.wants.waiting.len() >= ASKED_MAX {
             return self.deny(asker, Denial::Busy);
         }
+        match self.bearer(now) {
+            Bearer::Ready(bearer) => self.run_errand(asker, request, bearer),
+            Bearer::Coming => self.wants.waiting.push((asker, request)),
+        }
+    }
+
+    /// Sends what has waited for this pass.
+    pub(super) fn go_on_errands(&mut self, pass: &str) {
+        for (asker, request) in std::mem::take(&mut self.wants.waiting) {
+            self.run_errand(asker, request, pass.to_owned());
+        }
+    }
+
+    /// Tells those who wait for a pass that none comes.
+    pub(super) fn deny_errands(&mut self) {
+        for (asker, _) in std::mem::take(&mut self.wants.waiting) {
+            self.deny(asker, Denial::Unreachable);
+        }
+    }
+
+    fn run_errand(&mut self, asker: Asker, request: Request, bearer: String) {
+        let relay = self.relay.as_ref().map(|relay| relay.http()).unwrap_or_default();
         let id = AskId(self.fresh_id());
         self.wants.asked.insert(id, asker);
         let ask = Ask {

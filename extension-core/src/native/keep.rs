@@ -65,8 +65,11 @@ mod tests {
         let path = folder.path().join("node.json");
         let keep = Keep::new(Some(path.clone()));
         assert_eq!(keep.read().unwrap(), None);
-        let identity =
-            Identity { relay: "http://r".to_owned(), plugin: PluginId::from_bits(7), secret: "s".to_owned() };
+        let identity = Identity {
+            relay: "http://r".to_owned(),
+            plugin: PluginId::from_bits(7),
+            secret: Some("s".to_owned()),
+        };
         keep.write(&identity).unwrap();
         keep.write(&identity).unwrap();
         assert_eq!(keep.read().unwrap(), Some(identity));

@@ -32,6 +32,7 @@ const TOGETHER_MAX: usize = 512;
 pub(super) enum Happening {
     Opened { number: u64, socket: Option<Box<Socket>> },
     Answered { id: AskId, answered: Answered },
+    Unsigned { id: AskId },
     FetchHead { id: FetchId, status: u16, content_type: String },
     FetchBytes { id: FetchId, pieces: Vec<Bytes> },
     FetchEnd { id: FetchId },
@@ -173,6 +174,7 @@ impl Shell {
                 };
                 self.handle(Event::Answered { id, answer });
             }
+            Happening::Unsigned { id } => self.handle(Event::Signed { id, proof: None }),
             Happening::FetchHead { id, status, content_type } => {
                 self.handle(Event::FetchHead { id, status, content_type: &content_type });
             }
@@ -220,6 +222,11 @@ impl Shell {
                         // Without an inbox the agent is gone.
                         let _ = sender.send(Happening::Answered { id, answered }).await;
                     });
+                }
+                // A node keeps its secret.
+                Command::Sign(sign) => {
+                    let sender = self.sender.clone();
+                    tokio::spawn(async move { sender.send(Happening::Unsigned { id: sign.id }).await });
                 }
                 Command::Post(post) => {
                     let id = post.id;

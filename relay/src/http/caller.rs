@@ -8,7 +8,7 @@ use axum::http::{
     uri::Authority,
 };
 use rekursing_market::{Payer, ads::Country};
-use rekursing_protocol::{AccountId, KeyId};
+use rekursing_protocol::{AccountId, KeyId, device};
 use subtle::ConstantTimeEq;
 
 use super::Problem;
@@ -209,6 +209,16 @@ pub fn origin(house: &House, headers: &HeaderMap) -> Result<(), Problem> {
     }
     let message = "pages of this origin may not call this relay, unless its operator names it in `origins`";
     Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", message))
+}
+
+/// Returns the name under which the relay was called, as device keys sign it, where it is one of its own: an
+/// address, or a name that the config has among its origins. Whoever lets a name of his stand for the relay's
+/// address gets no signature for it.
+pub fn own_host(house: &House, headers: &HeaderMap) -> Option<String> {
+    let host = device::host(headers.get(HOST)?.to_str().ok()?);
+    let is_named =
+        |origin: &String| origin.split_once("://").is_some_and(|(_, named)| device::host(named) == host);
+    (is_nobodys(&host) || house.config.origins.iter().any(is_named)).then_some(host)
 }
 
 /// Tells whether a host, with or without a port, has no name that somebody could own.

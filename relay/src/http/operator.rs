@@ -51,7 +51,7 @@ pub(super) async fn register_upstream(
     let spec = spec.check().map_err(|(field, message)| Problem::field(field, message))?;
     // The same address again is the same upstream with other settings; its earnings stay its own.
     let plugin_id = house.upstreams.at(&spec.url).unwrap_or_else(|| house.plugin_id());
-    let registration = Registration { name: spec.name.clone(), gpu: spec.gpu(), models: Vec::new() };
+    let registration = Registration { name: spec.name.clone(), gpu: spec.gpu(), ..Registration::default() };
     let body = serde_json::to_string(&spec).map_err(|_| Problem::internal())?;
     let stored = store::Upstream { plugin: plugin_id, body };
     let act = Act::of(&who(&house, &headers, peer), Deed::UpstreamRegistered, plugin_id, &spec.name);
@@ -59,7 +59,7 @@ pub(super) async fn register_upstream(
         tracing::error!(%error, "could not store an upstream");
         Problem::internal()
     })?;
-    let secret = plugins::put(&house, plugin_id, &registration).await?;
+    let secret = plugins::put(&house, plugin_id, &registration, None).await?;
     upstream::start(&house, plugin_id, spec);
     Ok((StatusCode::CREATED, Json(Registered { plugin_id, secret })))
 }

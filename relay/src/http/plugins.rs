@@ -23,7 +23,6 @@ use rekursing_protocol::{
     register::{Registered, Registration},
 };
 use serde_json::{Value, json};
-use subtle::ConstantTimeEq;
 
 use super::{
     Problem, caller,
@@ -32,7 +31,8 @@ use super::{
 };
 use crate::{
     chance,
-    house::{House, Identity},
+    devices::{self, Key},
+    house::House,
     session,
     store::Plugin,
 };
@@ -54,29 +54,40 @@ pub(super) async fn register(
         return Err(Problem::rate_limited("too many registrations from this address; wait a minute"));
     }
     let registration: Registration = posted::read(&body)?;
-    check(&registration)?;
+    let key = check(&registration)?;
+    // Under a name that is not ours nothing can be signed for us.
+    let key = key.filter(|_| caller::own_host(&house, &headers).is_some());
+    // Whoever has lost the answer to a registration, or all but the key, is who he was.
+    if let Some(plugin_id) = key.and_then(|key| house.plugins.with_key(&key)) {
+        return Ok((StatusCode::OK, Json(Registered { plugin_id, secret: None })));
+    }
     let plugin_id = house.plugin_id();
-    let secret = put(&house, plugin_id, &registration).await?;
+    let secret = put(&house, plugin_id, &registration, key).await?;
     Ok((StatusCode::CREATED, Json(Registered { plugin_id, secret })))
 }
 
-/// Stores a plugin durably and lets it in from then on. Returns its secret.
-pub(super) async fn put(house: &House, id: PluginId, registration: &Registration) -> Result<String, Problem> {
-    let secret = chance::secret(SECRET_PREFIX);
-    let secret_hash = chance::digest(&secret);
+/// Stores a plugin durably and lets it in from then on, by its key or else by a secret, which is returned.
+pub(super) async fn put(
+    house: &House,
+    id: PluginId,
+    registration: &Registration,
+    key: Option<Key>,
+) -> Result<Option<String>, Problem> {
+    let secret = key.is_none().then(|| chance::secret(SECRET_PREFIX));
+    let secret_hash = secret.as_deref().map(chance::digest);
     let gpu = session::bounded(registration.gpu.clone());
     let name = name::plain(&registration.name, NAME_MAX);
-    let identity = Identity { secret_hash, name: name.as_str().into() };
-    let plugin = Plugin { id, secret_hash, name, gpu };
-    house.desk.store().put_plugin(house.desk.now(), plugin).await.map_err(|error| {
+    let plugin = Plugin { id, secret_hash, key, name, gpu };
+    house.desk.store().put_plugin(house.desk.now(), plugin.clone()).await.map_err(|error| {
         tracing::error!(%error, "could not store a plugin");
         Problem::internal()
     })?;
-    house.plugins.insert(id, identity);
+    house.plugins.enter(&plugin);
     Ok(secret)
 }
 
-fn check(registration: &Registration) -> Result<(), Problem> {
+/// Checks a registration. Returns its device key, if it has one.
+fn check(registration: &Registration) -> Result<Option<Key>, Problem> {
     let name = &registration.name;
     if name.chars().count() > NAME_MAX {
         return Err(Problem::field("name", "a name has at most 60 characters"));
@@ -87,7 +98,8 @@ fn check(registration: &Registration) -> Result<(), Problem> {
     for offer in &registration.models {
         offer.check().map_err(|refusal| Problem::field("models", &refusal.to_string()))?;
     }
-    Ok(())
+    let wrong = || Problem::field("key", "a key is an Ed25519 public key of 64 hex digits");
+    registration.key.as_deref().map(|key| devices::key(key).ok_or_else(wrong)).transpose()
 }
 
 /// `GET /api/plugin/connect`
@@ -127,8 +139,9 @@ pub(super) async fn connect(
     let house = Arc::clone(&house);
     let network = caller::is_public(address).then(|| house.desk.visitor(address));
     // A task of its own is smaller than the one that upgraded, which then ends.
+    let host = caller::own_host(&house, &headers);
     let begin = move |socket| {
-        tokio::spawn(session::run(house, network, Box::new(socket)));
+        tokio::spawn(session::run(house, network, host, Box::new(socket)));
         std::future::ready(())
     };
     Ok(upgrade.on_upgrade(begin).into_response())
@@ -177,16 +190,19 @@ pub(super) async fn outlook(
     Ok(Json(house.desk.outlook(id)))
 }
 
-/// Checks that whoever calls has the secret of the plugin that the path names.
+/// Checks that whoever calls has a pass or the secret of the plugin that the path names.
 pub(super) fn owner(house: &House, id: &str, headers: &HeaderMap) -> Result<PluginId, Problem> {
     let refused = || {
-        let message = "unknown plugin or wrong secret";
+        let message = "unknown plugin, wrong secret, or a pass that is over";
         Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message)
     };
     let id: PluginId = id.parse().map_err(|_| refused())?;
-    let given = chance::digest(caller::bearer(headers)?.unwrap_or_default());
-    let known = house.plugins.get(&id).map(|known| known.secret_hash).ok_or_else(refused)?;
-    if bool::from(given.ct_eq(&known)) { Ok(id) } else { Err(refused()) }
+    let given = caller::bearer(headers)?.unwrap_or_default();
+    if house.devices.bearer(house.desk.now(), given) == Some(id) {
+        return Ok(id);
+    }
+    let known = house.plugins.find(id).is_some_and(|known| known.has_secret(given));
+    if known { Ok(id) } else { Err(refused()) }
 }
 
 /// `GET /api/plugin/stats`

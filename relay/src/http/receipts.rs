@@ -9,13 +9,12 @@ use axum::{
 };
 use rekursing_market::ledger::Account;
 use rekursing_protocol::{
-    JobId, KeyId,
+    JobId, KeyId, PluginId,
     receipt::{PublicKeys, SignedReceipt},
 };
-use subtle::ConstantTimeEq;
 
 use super::{Problem, account, caller, plugins::SECRET_PREFIX};
-use crate::{chance, house::House, receipt, store::Job};
+use crate::{devices::PASS_PREFIX, house::House, receipt, store::Job};
 
 /// `GET /api/jobs/{jobId}/receipt`
 pub(super) async fn receipt(
@@ -46,8 +45,10 @@ enum Reader {
     Page(Account),
     /// A limited key of this account, with all that were made with it.
     Limited(Account, HashSet<KeyId>),
-    /// Whoever has this secret, by its hash.
-    Owner([u8; 32]),
+    /// Whoever has this secret.
+    Secret(String),
+    /// The plugin that showed a pass.
+    Plugin(PluginId),
 }
 
 impl Reader {
@@ -56,7 +57,14 @@ impl Reader {
             return Ok(Reader::Operator);
         }
         match caller::bearer(headers)? {
-            Some(secret) if secret.starts_with(SECRET_PREFIX) => Ok(Reader::Owner(chance::digest(secret))),
+            Some(secret) if secret.starts_with(SECRET_PREFIX) => Ok(Reader::Secret(secret.to_owned())),
+            Some(pass) if pass.starts_with(PASS_PREFIX) => {
+                let plugin = house.devices.bearer(house.desk.now(), pass);
+                plugin.map(Reader::Plugin).ok_or_else(|| {
+                    let message = "the pass is over, or none of this relay's";
+                    Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message)
+                })
+            }
             _ => {
                 let holder = caller::holder(house, headers, peer).await?;
                 let purse = Account::Page(holder.account);
@@ -77,9 +85,10 @@ impl Reader {
                 receipt::is_of(job, *account)
                     && receipt::payer_key(job).is_some_and(|key| keys.contains(&key))
             }
-            Reader::Owner(given) => receipt::owner(job)
-                .and_then(|owner| house.plugins.get(&owner).map(|known| known.secret_hash))
-                .is_some_and(|known| bool::from(given.ct_eq(&known))),
+            Reader::Secret(secret) => receipt::owner(job)
+                .and_then(|owner| house.plugins.find(owner))
+                .is_some_and(|known| known.has_secret(secret)),
+            Reader::Plugin(plugin) => receipt::owner(job) == Some(*plugin),
         }
     }
 }

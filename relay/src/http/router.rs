@@ -18,7 +18,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
     Problem, account, ads, analytics, answers, caller, door, downloads, models, once, openapi, operator,
-    payouts, plugins, premium, public, receipts, site, statements, status, top_ups, whole,
+    passes, payouts, plugins, premium, public, receipts, site, statements, status, top_ups, whole,
 };
 use crate::{house::House, replay::REPLAYED};
 
@@ -100,6 +100,8 @@ fn everyones() -> Router<Arc<House>> {
     let owners = Router::new()
         .route("/api/plugin/register", post(plugins::register))
         .route("/api/plugin/connect", get(plugins::connect))
+        .route("/api/plugin/challenge", post(passes::challenge))
+        .route("/api/plugin/pass", post(passes::pass))
         .route("/api/plugin/earnings/{plugin}", get(plugins::earnings))
         .route("/api/plugin/statements/{plugin}/{month}", get(statements::of_owner))
         .route("/api/plugin/payouts/{plugin}", get(payouts::list))

@@ -1,19 +1,19 @@
-//! Letting a plugin in: version, secret, inventory, and the session that it resumes, if it does.
+//! Letting a plugin in: version, secret or signature, inventory, and the session that it resumes, if it does.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use rekursing_protocol::{
     Gpu, PluginId, SessionId, ToRelay, VERSION,
+    device::{Purpose, Statement},
     frame::{Identify, Inventory, RESUME_JOBS_MAX, Ready, Resume, close},
     name::plain,
     offer::OFFERS_MAX,
 };
-use subtle::ConstantTimeEq;
 
 use super::{Closing, frames::Frames};
 use crate::{
-    chance,
     desk::Face,
+    devices::{self, Key},
     house::House,
     outbox::Outbox,
     telemetry,
@@ -31,15 +31,35 @@ pub(super) struct Admitted {
     pub(super) hold: Hold,
 }
 
+/// What a plugin with a device key has to sign on one connection.
+#[derive(Debug)]
+pub(super) struct Challenge {
+    /// The name of ours under which it was opened.
+    pub(super) host: String,
+    pub(super) nonce: String,
+}
+
+/// Whether a plugin's secret has just given way to its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rekeyed {
+    Yes,
+    No,
+}
+
 /// Reads the first frame and lets the plugin in, or says why not.
-pub(super) async fn admit(house: &Arc<House>, network: Option<u64>, text: &str) -> Result<Admitted, Closing> {
+pub(super) async fn admit(
+    house: &Arc<House>,
+    network: Option<u64>,
+    challenge: Option<&Challenge>,
+    text: &str,
+) -> Result<Admitted, Closing> {
     let bad = |why| Closing { code: close::BAD_FRAME, why };
     let frame = serde_json::from_str(text).map_err(|_| bad("the first frame does not parse"))?;
     let ToRelay::Identify(identify) = frame else { return Err(bad("the first frame is not `identify`")) };
     if identify.version != VERSION {
         return Err(Closing { code: close::VERSION, why: "another version of the link" });
     }
-    let name = authenticate(house, &identify)?;
+    let (name, rekeyed) = authenticate(house, challenge, &identify).await?;
     check(&identify.inventory).map_err(bad)?;
     if identify.resume.as_ref().is_some_and(|resume| resume.jobs.len() > RESUME_JOBS_MAX) {
         return Err(bad("too many jobs to resume"));
@@ -47,12 +67,13 @@ pub(super) async fn admit(house: &Arc<House>, network: Option<u64>, text: &str) 
     let Identify { plugin, gpu, inventory, resume, .. } = *identify;
     let outbox = Outbox::new(house.config.limits.session_queue);
     let face = Face { outbox, name, gpu: Arc::new(bounded(gpu)) };
-    if let Some(resume) = resume
-        && let Some(admitted) = resumed(house, plugin, network, &face, &inventory, &resume).await
-    {
-        return Ok(admitted);
-    }
-    Ok(begun(house, plugin, network, face, inventory))
+    let back = match &resume {
+        Some(resume) => resumed(house, plugin, network, &face, &inventory, resume).await,
+        None => None,
+    };
+    let mut admitted = back.unwrap_or_else(|| begun(house, plugin, network, face, inventory));
+    admitted.ready.keyed = rekeyed == Rekeyed::Yes;
+    Ok(admitted)
 }
 
 /// Begins a session.
@@ -69,7 +90,7 @@ fn begun(
     let may_resume = house.config.time.resume_ms > 0 && !house.is_draining();
     house.desk.join(session, plugin, network, face, inventory);
     house.desk.issue(session, ticket);
-    let ready = Ready { session, token: may_resume.then_some(token), resumed: None };
+    let ready = Ready { session, token: may_resume.then_some(token), resumed: None, keyed: false };
     Admitted { session, ready, outbox, frames: Frames::new(Arc::clone(house), session), hold }
 }
 
@@ -90,16 +111,63 @@ async fn resumed(
     let open = house.desk.resume(session, network, face.clone(), ticket, inventory.clone(), &resume.jobs)?;
     telemetry::resumed();
     let resumed = open.iter().map(|(_, resumed)| resumed.clone()).collect();
-    let ready = Ready { session, token: Some(token), resumed: Some(resumed) };
+    let ready = Ready { session, token: Some(token), resumed: Some(resumed), keyed: false };
     Some(Admitted { session, ready, outbox, frames: Frames::resumed(Arc::clone(house), session, open), hold })
 }
 
-/// Checks the secret. Returns the plugin's name.
-fn authenticate(house: &House, identify: &Identify<'_>) -> Result<Arc<str>, Closing> {
-    let wrong = Closing { code: close::UNAUTHORIZED, why: "unknown plugin or wrong secret" };
-    let Some(known) = house.plugins.get(&identify.plugin) else { return Err(wrong) };
-    let digest = chance::digest(&identify.secret);
-    if bool::from(digest.ct_eq(&known.secret_hash)) { Ok(Arc::clone(&known.name)) } else { Err(wrong) }
+/// Checks the secret, or the signature by the device key. Returns the plugin's name.
+async fn authenticate(
+    house: &House,
+    challenge: Option<&Challenge>,
+    identify: &Identify<'_>,
+) -> Result<(Arc<str>, Rekeyed), Closing> {
+    let wrong = Closing { code: close::UNAUTHORIZED, why: "unknown plugin, or a wrong secret or signature" };
+    let Some(known) = house.plugins.find(identify.plugin) else { return Err(wrong) };
+    let has_signed = |key: &Key, signature: &str| {
+        challenge.is_some_and(|Challenge { host, nonce }| {
+            let statement = Statement { purpose: Purpose::Link, host, plugin: identify.plugin, nonce };
+            devices::has_signed(key, &statement, signature)
+        })
+    };
+    let said = [&identify.secret, &identify.signature, &identify.key].map(Option::<Cow<'_, str>>::as_deref);
+    match said {
+        [Some(secret), None, None] if known.has_secret(secret) => Ok((known.name, Rekeyed::No)),
+        [None, Some(signature), None] if known.key.is_some_and(|key| has_signed(&key, signature)) => {
+            Ok((known.name, Rekeyed::No))
+        }
+        [Some(secret), Some(signature), Some(key)] => {
+            let Some(key) = devices::key(key).filter(|key| has_signed(key, signature)) else {
+                return Err(wrong);
+            };
+            // The plugin has not heard the last time that the key is taken.
+            if known.key == Some(key) {
+                return Ok((known.name, Rekeyed::Yes));
+            }
+            if !known.has_secret(secret) {
+                return Err(wrong);
+            }
+            let rekeyed = rekey(house, identify.plugin, key).await?;
+            Ok((known.name, rekeyed))
+        }
+        [Some(_), None, None] | [None, Some(_), None] => Err(wrong),
+        [None, None, _] | [None, Some(_), Some(_)] | [Some(_), None, Some(_)] | [Some(_), Some(_), None] => {
+            let why = "neither a secret, nor a signature, nor both with a key";
+            Err(Closing { code: close::BAD_FRAME, why })
+        }
+    }
+}
+
+/// Lets a key take the place of a plugin's secret, unless another plugin has it.
+async fn rekey(house: &House, plugin: PluginId, key: Key) -> Result<Rekeyed, Closing> {
+    if house.plugins.with_key(&key).is_some() {
+        return Ok(Rekeyed::No);
+    }
+    house.desk.store().rekey_plugin(plugin, key).await.map_err(|error| {
+        tracing::error!(error = format!("{error:#}"), "could not store a device key");
+        Closing { code: close::INTERNAL, why: "the key could not be stored" }
+    })?;
+    house.plugins.rekey(plugin, key);
+    Ok(Rekeyed::Yes)
 }
 
 /// Checks what a plugin says that it offers, and makes ready to count its models' tokens.

@@ -3,15 +3,22 @@
 use anyhow::{Context, Result};
 use rekursing_protocol::{Gpu, Moment, PluginId};
 
+use crate::devices::Key;
+
 use super::{Act, Row, Store, Unstarted, operator_log};
+
+/// What stands in the place of a secret's hash where there is a device key.
+const NO_SECRET: &[u8] = &[];
 
 /// A registered plugin.
 #[derive(Debug, Clone)]
 pub struct Plugin {
     /// Its id.
     pub id: PluginId,
-    /// SHA-256 of its secret.
-    pub secret_hash: [u8; 32],
+    /// SHA-256 of its secret, of one that has a secret.
+    pub secret_hash: Option<[u8; 32]>,
+    /// Its device key, of one that has a key.
+    pub key: Option<Key>,
     /// The name that pages may see.
     pub name: String,
     /// The GPU as it was registered.
@@ -36,15 +43,32 @@ impl Store {
         self.change(move |sql| {
             let gpu = serde_json::to_string(&plugin.gpu).unwrap_or_default();
             sql.execute(
-                "INSERT INTO plugin VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET
+                "INSERT INTO plugin (id, secret_hash, name, gpu, created, device_key)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET
                      secret_hash = excluded.secret_hash, name = excluded.name, gpu = excluded.gpu",
                 &[
                     plugin.id.to_string().into(),
-                    plugin.secret_hash.as_slice().into(),
+                    plugin.secret_hash.as_ref().map_or(NO_SECRET, <[u8; 32]>::as_slice).into(),
                     plugin.name.into(),
                     gpu.into(),
                     now.into(),
+                    plugin.key.as_ref().map(<[u8; 32]>::as_slice).into(),
                 ],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets a device key take the place of a plugin's secret.
+    ///
+    /// # Errors
+    /// When it could not be made durable, or is another plugin's.
+    pub async fn rekey_plugin(&self, plugin: PluginId, key: Key) -> Result<()> {
+        self.change(move |sql| {
+            sql.execute(
+                "UPDATE plugin SET secret_hash = ?2, device_key = ?3 WHERE id = ?1",
+                &[plugin.to_string().into(), NO_SECRET.into(), key.as_slice().into()],
             )?;
             Ok(())
         })
@@ -73,9 +97,15 @@ impl Unstarted {
     pub fn plugins(&mut self) -> Result<Vec<Plugin>> {
         let read = |row: &Row| {
             let gpu = serde_json::from_str(row.text(3)?).unwrap_or_default();
-            Ok(Plugin { id: row.parsed(0)?, secret_hash: row.hash(1)?, name: row.text(2)?.to_owned(), gpu })
+            Ok(Plugin {
+                id: row.parsed(0)?,
+                secret_hash: if row.bytes(1)? == NO_SECRET { None } else { Some(row.hash(1)?) },
+                key: if row.is_null(4)? { None } else { Some(row.hash(4)?) },
+                name: row.text(2)?.to_owned(),
+                gpu,
+            })
         };
-        let plugins = self.sql.list("SELECT id, secret_hash, name, gpu FROM plugin", &[], read);
+        let plugins = self.sql.list("SELECT id, secret_hash, name, gpu, device_key FROM plugin", &[], read);
         plugins.context("could not read the plugins")
     }
 

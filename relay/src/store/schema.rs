@@ -445,6 +445,11 @@ ALTER TABLE asked ADD COLUMN status INTEGER;
 ALTER TABLE asked ADD COLUMN type TEXT;
 ALTER TABLE asked ADD COLUMN answer BLOB;
 ",
+    "
+-- The public half of the key of a plugin's device. Such a plugin has no secret: its hash is empty.
+ALTER TABLE plugin ADD COLUMN device_key BLOB;
+CREATE UNIQUE INDEX plugin_device_key ON plugin (device_key);
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

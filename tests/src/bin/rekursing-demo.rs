@@ -66,7 +66,7 @@ async fn show(arguments: &Arguments) -> Result<()> {
     println!("Model            {model}\n");
     if arguments.headless {
         ask(&relay, &model).await?;
-        return earned(&relay, &owner).await;
+        return earned(&owner).await;
     }
     owner.browser().open(&relay.url("http")).await?;
     // The empty tab with which Chromium came up.
@@ -157,9 +157,9 @@ fn receipt(start: &Value, done: &Value) -> Result<()> {
     Ok(())
 }
 
-async fn earned(relay: &Relay, owner: &Owner) -> Result<()> {
+async fn earned(owner: &Owner) -> Result<()> {
     let look = || async {
-        let earnings = owner.earnings(relay).await?;
+        let earnings = owner.earnings().await?;
         Ok((earnings.jobs > 0).then_some(earnings))
     };
     let earnings = eventually("the owner's earnings show the job", look).await?;

@@ -4,7 +4,8 @@ use rekursing_protocol::{JobId, Moment, PluginId, frame::Call};
 use serde_json::{Value, json};
 
 use crate::agent::{
-    Agent, Answer, Ask, Command, Config, Event, FetchId, Identity, Memory, ModelServer, Post, State,
+    Agent, Answer, Ask, Command, Config, Event, FetchId, Identity, Memory, ModelServer, Post, Proof, Sign,
+    State,
 };
 
 pub(super) const LLAMA_PROPS: &str = include_str!("../../../tests/fixtures/llama-cpp-props.json");
@@ -23,6 +24,10 @@ pub(super) struct World {
     pub(super) metrics: Option<String>,
     /// How many slots work, if `/slots` says so.
     pub(super) busy_slots: Option<usize>,
+    /// What device key the shell keeps, if it can keep one.
+    pub(super) key: Option<&'static str>,
+    /// Every text that the device key signed.
+    pub(super) signed: Vec<String>,
     /// Every address that the model server was asked for.
     pub(super) asked: Vec<String>,
 }
@@ -41,7 +46,7 @@ pub(super) fn identity() -> Identity {
     Identity {
         relay: "http://relay:3002".to_owned(),
         plugin: PluginId::from_bits(7),
-        secret: "shh".to_owned(),
+        secret: Some("shh".to_owned()),
     }
 }
 
@@ -55,6 +60,8 @@ impl World {
             props: LLAMA_PROPS.to_owned(),
             metrics: None,
             busy_slots: None,
+            key: None,
+            signed: Vec::new(),
             asked: Vec::new(),
         }
     }
@@ -107,7 +114,9 @@ impl World {
         let mut left = Vec::new();
         while !commands.is_empty() {
             for command in std::mem::take(&mut commands) {
-                if let Command::Ask(ask) = &command
+                if let Command::Sign(sign) = command {
+                    self.sign(sign);
+                } else if let Command::Ask(ask) = &command
                     && ask.url.starts_with("http://127.0.0.1")
                 {
                     self.serve(ask);
@@ -118,6 +127,13 @@ impl World {
             commands = self.agent.commands(self.now).collect();
         }
         left
+    }
+
+    fn sign(&mut self, sign: Sign) {
+        self.signed.extend(sign.text.clone());
+        let signature = sign.text.map(|text| format!("signed {text}")).unwrap_or_default();
+        let proof = self.key.map(|key| Proof { key: key.to_owned(), signature });
+        self.agent.handle(Event::Signed { id: sign.id, proof }, self.now);
     }
 
     fn serve(&mut self, ask: &Ask) {
