@@ -1,6 +1,7 @@
 // Shows the settings as a form and keeps them. What is right and wrong is checked by the agent's wasm.
 
 import init, { check, form } from './pkg/agent.js';
+import * as account from './account.js';
 import * as archive from './archive.js';
 import * as days from './days.js';
 import * as prices from './prices.js';
@@ -13,6 +14,7 @@ const fields = () => document.querySelectorAll('[data-path]');
 
 await init({ module_or_path: 'pkg/agent_bg.wasm' });
 await show();
+account.listen();
 archive.listen();
 watch();
 $('form').addEventListener('submit', save);

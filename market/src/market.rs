@@ -54,6 +54,8 @@ pub struct Market {
     places_free: Vec<u32>,
     by_session: HashMap<SessionId, u32>,
     by_plugin: HashMap<PluginId, u32>,
+    /// Whose plugins are whose, where they are a page's own.
+    paired: HashMap<PluginId, AccountId>,
     /// How many sessions are suspended.
     suspended: usize,
     arrivals: u64,
@@ -122,6 +124,7 @@ impl Market {
             places_free: Vec::new(),
             by_session: HashMap::new(),
             by_plugin: HashMap::new(),
+            paired: HashMap::new(),
             suspended: 0,
             arrivals: 0,
             shelves: Shelves::default(),

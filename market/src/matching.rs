@@ -101,8 +101,7 @@ pub(crate) fn fit(
     if !welcome.is_empty() && !welcome.iter().any(|name| name.eq_ignore_ascii_case(&offer.quantization)) {
         return Err(Miss::Quantization(vec![offer.quantization.clone()]));
     }
-    let visitor = request.payer.visitor();
-    keep(visitor.is_none() || visitor != session.network, Miss::OwnPlugin)?;
+    keep(!is_own(request.payer, session), Miss::OwnPlugin)?;
     keep(!need.excluded.contains(&session.plugin), Miss::Failed)?;
     keep(offer.continues || !request.is_continuation(), Miss::Failed)?;
     let trusted = session.reliability.success(terms, now) * 1_000.0 >= whole(terms.trust_permille_min);
@@ -114,6 +113,15 @@ pub(crate) fn fit(
     keep(cost <= need.room.left, Miss::Funds(cost))?;
     keep(!session.is_paused, Miss::Paused)?;
     Ok(Fit { price, answer_tokens_max, bound })
+}
+
+/// Tells whether a plugin would be paid for answering its own owner, as far as that is known: by the page that
+/// it is paired with, or by the network that a visitor asks from.
+fn is_own(payer: Payer, session: &Session) -> bool {
+    match payer {
+        Payer::Page(account) => session.account == Some(account),
+        Payer::Free { visitor } => session.network == Some(visitor),
+    }
 }
 
 /// Returns how many answer tokens the job may have within the context.

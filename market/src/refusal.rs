@@ -95,9 +95,10 @@ pub enum Refusal {
         /// Those on offer, sorted.
         available: Vec<String>,
     },
-    /// Only plugins of the visitor's own network are left, and nobody is paid for answering himself.
+    /// Only plugins of the page's own account or of the visitor's own network are left, and nobody is paid for
+    /// answering himself.
     #[error(
-        "only a plugin of your own network serves this, and no free answer comes from there; ask with an API key"
+        "only plugins of your own account or network serve this, and nobody is paid for answering himself"
     )]
     OnlyOwnProvider,
     /// Everybody who is left has failed too often.

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use rekursing_protocol::{JobId, Moment, Offer, PluginId, Price, Pricing, SessionId, Span};
+use rekursing_protocol::{AccountId, JobId, Moment, Offer, PluginId, Price, Pricing, SessionId, Span};
 
 use crate::{
     breaker::Breaker,
@@ -23,6 +23,8 @@ pub(crate) struct Session {
     pub(crate) plugin: PluginId,
     /// The visitor for whom a page of its own network would be taken.
     pub(crate) network: Option<u64>,
+    /// The page that the plugin belongs to, if it is one's own.
+    pub(crate) account: Option<AccountId>,
     pub(crate) since: Moment,
     /// Counts sessions in the order in which they came.
     pub(crate) arrival: u64,

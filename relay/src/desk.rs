@@ -277,6 +277,11 @@ impl Desk {
         self.shared.market.lock().sessions()
     }
 
+    /// Tells whether a plugin has a session.
+    pub fn is_live(&self, plugin: PluginId) -> bool {
+        self.shared.market.lock().is_live(plugin)
+    }
+
     /// Returns why jobs do not come to a plugin.
     pub fn outlook(&self, plugin: PluginId) -> Outlook {
         let now = self.now();

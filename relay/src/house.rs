@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     ads::Ads, chance, config::Config, crowds::Crowds, desk::Desk, devices::Devices, downloads::Downloads,
-    payouts::Payouts, receipt::Seal, replay::Replays, roll::Roll, store::Holder, top_ups::TopUps,
-    upstream::Upstreams,
+    pairings::Pairings, payouts::Payouts, receipt::Seal, replay::Replays, roll::Roll, store::Holder,
+    top_ups::TopUps, upstream::Upstreams,
 };
 
 /// What every handler and session shares.
@@ -36,6 +36,8 @@ pub struct House {
     pub plugins: Roll,
     /// What plugins with a device key sign, and get for it.
     pub devices: Devices,
+    /// Codes that pair plugins with accounts.
+    pub pairings: Pairings,
     /// API keys in use.
     pub keys: Arc<Keys>,
     /// Answers for callers who ask again.

@@ -11,6 +11,7 @@ mod models;
 pub(crate) mod once;
 mod openapi;
 mod operator;
+mod pairings;
 mod passes;
 mod payouts;
 mod plugins;

@@ -24,6 +24,7 @@ pub mod http;
 pub mod keys;
 pub mod limits;
 pub mod outbox;
+pub mod pairings;
 pub mod payouts;
 #[cfg(test)]
 mod place;

@@ -32,6 +32,7 @@ use crate::{
     downloads::Downloads,
     house::{House, Keys, Places, Rates},
     http::router::Routes,
+    pairings::Pairings,
     payouts::{self, Payouts, Rails, Rules},
     receipt::{self, Seal},
     replay::Replays,
@@ -100,6 +101,13 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     }
     let charge_min = market.terms().trusted_charge_min;
     market.recall(clock.now(), unstarted.history(clock.now(), charge_min)?);
+    let roll = Roll::default();
+    for plugin in &plugins {
+        roll.enter(plugin);
+        if let Some(pairing) = plugin.pairing {
+            market.pair(plugin.id, Some(pairing.account));
+        }
+    }
     for visit in unstarted.visits(clock.now(), market.terms().free_visitors_max)? {
         market.restore_visit(clock.now(), visit);
     }
@@ -133,8 +141,6 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     telemetry::describe();
     telemetry::audited(&audited.0, audited.1);
     let top_ups = config.top_ups.as_ref().map(TopUps::of).transpose().context("top_ups")?;
-    let roll = Roll::default();
-    plugins.iter().for_each(|plugin| roll.enter(plugin));
     let payouts = Arc::new(Payouts::new(desk.clone(), rails, Rules::of(&config)));
     let house = Arc::new(House {
         rates: Rates::new(&config),
@@ -150,6 +156,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         payouts,
         plugins: roll,
         devices: Devices::new(passes_key),
+        pairings: Pairings::default(),
         keys,
         upstreams: Upstreams::default(),
         seal,

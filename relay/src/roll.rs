@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use dashmap::{DashMap, mapref::entry::Entry};
-use rekursing_protocol::{Moment, PluginId};
+use rekursing_protocol::{AccountId, Moment, PluginId};
 use subtle::ConstantTimeEq;
 
-use crate::{chance, devices::Key, store::Plugin};
+use crate::{
+    chance,
+    devices::Key,
+    store::{Pairing, Plugin},
+};
 
 /// Every registered plugin.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub struct Identity {
     pub secret_hash: Option<[u8; 32]>,
     /// Its device key, of one that has a key.
     pub key: Option<Key>,
+    /// Whose own it is, if anybody's.
+    pub pairing: Option<Pairing>,
     /// Its name for pages, or empty.
     pub name: Arc<str>,
     /// When the nonce was made that it signed last for a pass.
@@ -32,9 +38,20 @@ pub struct Identity {
 impl Identity {
     /// Takes what is stored of a plugin.
     pub fn of(plugin: &Plugin) -> Identity {
-        let Plugin { secret_hash, key, name, .. } = plugin;
+        let Plugin { secret_hash, key, pairing, name, .. } = plugin;
         let name = name.as_str().into();
-        Identity { secret_hash: *secret_hash, key: *key, name, asked_at: Moment::default() }
+        Identity {
+            secret_hash: *secret_hash,
+            key: *key,
+            pairing: *pairing,
+            name,
+            asked_at: Moment::default(),
+        }
+    }
+
+    /// Tells whether it is this account's own.
+    pub fn is_of(&self, account: AccountId) -> bool {
+        self.pairing.is_some_and(|pairing| pairing.account == account)
     }
 
     /// Tells whether this is its secret.
@@ -77,6 +94,20 @@ impl Roll {
         }
     }
 
+    /// Notes whose own a plugin is, if anybody's.
+    pub fn pair(&self, plugin: PluginId, pairing: Option<Pairing>) {
+        if let Some(mut known) = self.plugins.get_mut(&plugin) {
+            known.pairing = pairing;
+        }
+    }
+
+    /// Gives a plugin another name.
+    pub fn rename(&self, plugin: PluginId, name: &str) {
+        if let Some(mut known) = self.plugins.get_mut(&plugin) {
+            known.name = name.into();
+        }
+    }
+
     /// Notes that a plugin has signed a nonce of this moment. `false` when it has signed that one or a later
     /// one before: each serves once.
     pub fn use_nonce(&self, plugin: PluginId, asked_at: Moment) -> bool {
@@ -96,6 +127,7 @@ mod tests {
             id: PluginId::from_bits(1),
             secret_hash: secret.map(chance::digest),
             key,
+            pairing: None,
             name: "Ada".to_owned(),
             gpu: rekursing_protocol::Gpu::default(),
         }

@@ -54,7 +54,7 @@ pub use audit::{Audit, BadEnd, End, audit, audit_to_end};
 pub use campaigns::{AdCount, AdDay, Placed};
 pub use entries::Correctable;
 pub use grants::{GRANT_MAX, grant_of};
-pub use identities::{Plugin, Upstream};
+pub use identities::{Pairing, Plugin, Upstream};
 pub use keys::{Holder, Key, LINE_MAX, Made, NewKey, Purse, Usage, descendants};
 pub use operator_log::{Act, Deed, LogLine, Note};
 pub use payout_methods::PayoutMethod;

@@ -5,6 +5,7 @@
 //! Nothing here sleeps and hopes. Whatever takes time is watched by [`fn@eventually`], whatever must be
 //! held back is held by a gate of [`script`], and every process dies with the value that guards it.
 
+pub mod axe;
 pub mod browser;
 pub mod built;
 pub mod database;

@@ -64,6 +64,7 @@ struct Want {
     accept: Option<Text>,
     once: Option<Text>,
     payout: Option<PayoutId>,
+    code: Option<Text>,
 }
 
 /// A short text on one line, as a form's field has it.
@@ -205,6 +206,7 @@ impl Want {
     /// Returns what to send to the relay: everything that a page can want of it.
     fn request(self, plugin: PluginId) -> Option<Request> {
         let payouts = format!("/api/plugin/payouts/{plugin}");
+        let pairing = format!("/api/plugin/pairing/{plugin}");
         Some(match self.what.as_str() {
             "earnings" => Request::get(format!("/api/plugin/earnings/{plugin}")),
             "receipt" => Request::get(format!("/api/jobs/{}/receipt", self.job?)),
@@ -228,6 +230,12 @@ impl Want {
                 let body = json!({"amount": self.amount?.0, "accept": self.accept.map(|text| text.0)});
                 Request { method: Method::Post, body: Some(body), once: self.once, ..Request::get(payouts) }
             }
+            "pairing" => Request::get(pairing),
+            "pair" => {
+                let body = json!({"code": self.code?.0});
+                Request { method: Method::Post, body: Some(body), once: self.once, ..Request::get(pairing) }
+            }
+            "unpair" => Request::delete(pairing),
             "cancel_payout" => Request::delete(format!("{payouts}/{}", self.payout?)),
             _ => return None,
         })

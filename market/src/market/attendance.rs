@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use rekursing_protocol::{
-    JobId, Moment, PluginId, SessionId, Span,
+    AccountId, JobId, Moment, PluginId, SessionId, Span,
     frame::{Heartbeat, Inventory},
     offer::OFFERS_MAX,
 };
@@ -54,6 +54,7 @@ impl Market {
             id: session,
             plugin,
             network,
+            account: self.paired.get(&plugin).copied(),
             since: now,
             arrival: self.arrivals,
             alive: now,
@@ -127,6 +128,18 @@ impl Market {
         self.reindex(now, at);
         self.abandon(now, orphans);
         true
+    }
+
+    /// A plugin is a page's own from now on, or nobody's: it serves its own page no more, since nobody is paid
+    /// for answering himself.
+    pub fn pair(&mut self, plugin: PluginId, account: Option<AccountId>) {
+        match account {
+            Some(account) => self.paired.insert(plugin, account),
+            None => self.paired.remove(&plugin),
+        };
+        if let Some(at) = self.by_plugin.get(&plugin).copied() {
+            self.session_mut(at).account = account;
+        }
     }
 
     /// A session comes from another network than it did, see [`Market::join_from`].

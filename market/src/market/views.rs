@@ -1,6 +1,6 @@
 //! What the market shows of itself.
 
-use rekursing_protocol::{JobId, KeyId, Moment, Price};
+use rekursing_protocol::{JobId, KeyId, Moment, PluginId, Price};
 
 use super::Market;
 use crate::{
@@ -12,6 +12,11 @@ use crate::{
 };
 
 impl Market {
+    /// Tells whether a plugin has a session.
+    pub fn is_live(&self, plugin: PluginId) -> bool {
+        self.by_plugin.contains_key(&plugin)
+    }
+
     /// Tells whether a job was asked with a key, or with one that was made with it.
     pub fn is_asked_with(&self, job: JobId, key: KeyId) -> bool {
         let spender = self.jobs.get(&job).and_then(|job| job.request.spender.as_ref());

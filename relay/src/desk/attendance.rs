@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use rekursing_protocol::{
-    JobId, PluginId, SessionId,
+    AccountId, JobId, PluginId, SessionId,
     frame::{Heartbeat, Inventory, Kept, Resumed},
 };
 
@@ -34,6 +34,11 @@ impl Desk {
     ) {
         self.shared.sessions.insert(session, Seat { face, ticket: None });
         self.run(|market, now| market.join_from(now, session, plugin, network, inventory));
+    }
+
+    /// Notes whose own plugin it is, if anybody's.
+    pub fn pair(&self, plugin: PluginId, account: Option<AccountId>) {
+        self.run(|market, _| market.pair(plugin, account));
     }
 
     /// Lets a session be resumed.

@@ -90,23 +90,25 @@ enum Settling {
 /// `GET /api/plugin/payouts/{pluginId}`
 pub(super) async fn list(
     State(house): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     plugin: Plugin,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let Path(plugin) = plugin?;
-    let owner = owner(&house, &plugin, &headers)?;
+    let owner = owner(&house, &plugin, &headers, peer).await?;
     Ok(Json(house.payouts.view(owner, house.desk.now()).await?))
 }
 
 /// `POST /api/plugin/payouts/{pluginId}`
 pub(super) async fn ask(
     State(house): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     plugin: Plugin,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
     let Path(plugin) = plugin?;
-    let owner = changing(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers, peer).await?;
     let Order { amount, accept } = posted::read(&body)?;
     let wrong =
         || Problem::field("amount", "an amount is USD as a decimal text such as \"5.00\", or \"all\"");
@@ -131,11 +133,12 @@ pub(super) async fn ask(
 /// `GET /api/plugin/payouts/{pluginId}/method`
 pub(super) async fn method(
     State(house): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     plugin: Plugin,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let Path(plugin) = plugin?;
-    let owner = owner(&house, &plugin, &headers)?;
+    let owner = owner(&house, &plugin, &headers, peer).await?;
     let method = house.payouts.method(owner).await?.ok_or(Denial::NoMethod)?;
     Ok(Json(house.payouts.method_view(&method, house.desk.now())))
 }
@@ -143,12 +146,13 @@ pub(super) async fn method(
 /// `PUT /api/plugin/payouts/{pluginId}/method`
 pub(super) async fn set_method(
     State(house): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     plugin: Plugin,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<Json<Value>, Problem> {
     let Path(plugin) = plugin?;
-    let owner = changing(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers, peer).await?;
     let MethodWish { method, destination, threshold, schedule } = posted::read(&body)?;
     if destination.len() > DESTINATION_BYTES_MAX {
         return Err(Problem::field("destination", "a destination has at most 200 characters"));
@@ -163,12 +167,13 @@ pub(super) async fn set_method(
 /// `DELETE /api/plugin/payouts/{pluginId}/method`
 pub(super) async fn remove_method(
     State(house): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     plugin: Plugin,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let Path(plugin) = plugin?;
-    let owner = changing(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers, peer).await?;
     house.payouts.remove_method(owner, house.desk.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -176,12 +181,13 @@ pub(super) async fn remove_method(
 /// `DELETE /api/plugin/payouts/{pluginId}/{payoutId}`
 pub(super) async fn cancel(
     State(house): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller::origin(&house, &headers)?;
     let Path((plugin, payout)) = path?;
-    let owner = changing(&house, &plugin, &headers)?;
+    let owner = changing(&house, &plugin, &headers, peer).await?;
     let id: PayoutId = payout.parse().map_err(|_| Denial::NotFound)?;
     let named = once::named_by_owner(&headers, owner, "/api/plugin/payouts/cancel", &once::about(id, b""))?;
     let answered = async {
@@ -271,8 +277,13 @@ pub(super) async fn settle(
 }
 
 /// Checks that an owner may change something now.
-fn changing(house: &House, plugin: &str, headers: &HeaderMap) -> Result<PluginId, Problem> {
-    let owner = owner(house, plugin, headers)?;
+async fn changing(
+    house: &House,
+    plugin: &str,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+) -> Result<PluginId, Problem> {
+    let owner = owner(house, plugin, headers, peer).await?;
     if house.rates.payout(owner) {
         Ok(owner)
     } else {

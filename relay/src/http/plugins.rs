@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_protocol::{
-    PluginId, SUBPROTOCOL,
+    KeyId, PluginId, SUBPROTOCOL,
     earnings::Earnings,
     name,
     offer::OFFERS_MAX,
@@ -41,7 +41,7 @@ use crate::{
 pub(super) const SECRET_PREFIX: &str = "rps_";
 
 /// Longest name of a plugin, in characters.
-const NAME_MAX: usize = 60;
+pub(super) const NAME_MAX: usize = 60;
 
 /// `POST /api/plugin/register`
 pub(super) async fn register(
@@ -77,7 +77,7 @@ pub(super) async fn put(
     let secret_hash = secret.as_deref().map(chance::digest);
     let gpu = session::bounded(registration.gpu.clone());
     let name = name::plain(&registration.name, NAME_MAX);
-    let plugin = Plugin { id, secret_hash, key, name, gpu };
+    let plugin = Plugin { id, secret_hash, key, pairing: None, name, gpu };
     house.desk.store().put_plugin(house.desk.now(), plugin.clone()).await.map_err(|error| {
         tracing::error!(%error, "could not store a plugin");
         Problem::internal()
@@ -166,11 +166,12 @@ fn not_upgraded(refusal: &WebSocketUpgradeRejection) -> Result<Response, Problem
 /// `GET /api/plugin/earnings/{pluginId}`
 pub(super) async fn earnings(
     State(house): State<Arc<House>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Earnings>, Problem> {
     let Path(id) = id?;
-    let id = owner(&house, &id, &headers)?;
+    let id = owner(&house, &id, &headers, peer).await?;
     let earnings = house.desk.store().earnings(house.desk.now(), id).await;
     Ok(Json(earnings.map_err(Problem::unread)?))
 }
@@ -178,11 +179,12 @@ pub(super) async fn earnings(
 /// `GET /api/plugin/outlook/{pluginId}`
 pub(super) async fn outlook(
     State(house): State<Arc<House>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Outlook>, Problem> {
     let Path(id) = id?;
-    let id = owner(&house, &id, &headers)?;
+    let id = owner(&house, &id, &headers, peer).await?;
     // It takes a look at every offer.
     if !house.rates.outlook(id) {
         return Err(Problem::rate_limited("this plugin has looked too often; wait a minute"));
@@ -190,8 +192,14 @@ pub(super) async fn outlook(
     Ok(Json(house.desk.outlook(id)))
 }
 
-/// Checks that whoever calls has a pass or the secret of the plugin that the path names.
-pub(super) fn owner(house: &House, id: &str, headers: &HeaderMap) -> Result<PluginId, Problem> {
+/// Checks that whoever calls has a pass or the secret of the plugin that the path names, or is the account
+/// whose own it is.
+pub(super) async fn owner(
+    house: &House,
+    id: &str,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+) -> Result<PluginId, Problem> {
     let refused = || {
         let message = "unknown plugin, wrong secret, or a pass that is over";
         Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message)
@@ -201,8 +209,13 @@ pub(super) fn owner(house: &House, id: &str, headers: &HeaderMap) -> Result<Plug
     if house.devices.bearer(house.desk.now(), given) == Some(id) {
         return Ok(id);
     }
-    let known = house.plugins.find(id).is_some_and(|known| known.has_secret(given));
-    if known { Ok(id) } else { Err(refused()) }
+    let known = house.plugins.find(id).ok_or_else(refused)?;
+    let may = if given.starts_with(KeyId::PREFIX) {
+        known.is_of(caller::account(house, headers, peer).await?.account)
+    } else {
+        known.has_secret(given)
+    };
+    if may { Ok(id) } else { Err(refused()) }
 }
 
 /// `GET /api/plugin/stats`

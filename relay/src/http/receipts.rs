@@ -9,7 +9,7 @@ use axum::{
 };
 use rekursing_market::ledger::Account;
 use rekursing_protocol::{
-    JobId, KeyId, PluginId,
+    AccountId, JobId, KeyId, PluginId,
     receipt::{PublicKeys, SignedReceipt},
 };
 
@@ -42,7 +42,8 @@ pub(super) async fn keys(State(house): State<Arc<House>>) -> Json<PublicKeys> {
 /// Who wants to read a receipt.
 enum Reader {
     Operator,
-    Page(Account),
+    /// Whoever has all of this account: it has paid, or its own plugin has served.
+    Page(AccountId),
     /// A limited key of this account, with all that were made with it.
     Limited(Account, HashSet<KeyId>),
     /// Whoever has this secret.
@@ -69,7 +70,7 @@ impl Reader {
                 let holder = caller::holder(house, headers, peer).await?;
                 let purse = Account::Page(holder.account);
                 if holder.spender.is_unlimited() {
-                    return Ok(Reader::Page(purse));
+                    return Ok(Reader::Page(holder.account));
                 }
                 let managed = account::managed(house, &holder).await?;
                 Ok(Reader::Limited(purse, managed.into_iter().map(|key| key.id).collect()))
@@ -80,7 +81,11 @@ impl Reader {
     fn may_read(&self, house: &House, job: &Job) -> bool {
         match self {
             Reader::Operator => true,
-            Reader::Page(account) => receipt::is_of(job, *account),
+            Reader::Page(account) => {
+                let served = || receipt::owner(job).and_then(|owner| house.plugins.find(owner));
+                receipt::is_of(job, Account::Page(*account))
+                    || served().is_some_and(|one| one.is_of(*account))
+            }
             Reader::Limited(account, keys) => {
                 receipt::is_of(job, *account)
                     && receipt::payer_key(job).is_some_and(|key| keys.contains(&key))

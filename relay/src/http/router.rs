@@ -18,7 +18,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
     Problem, account, ads, analytics, answers, caller, door, downloads, models, once, openapi, operator,
-    passes, payouts, plugins, premium, public, receipts, site, statements, status, top_ups, whole,
+    pairings, passes, payouts, plugins, premium, public, receipts, site, statements, status, top_ups, whole,
 };
 use crate::{house::House, replay::REPLAYED};
 
@@ -102,6 +102,9 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/plugin/connect", get(plugins::connect))
         .route("/api/plugin/challenge", post(passes::challenge))
         .route("/api/plugin/pass", post(passes::pass))
+        .route("/api/plugin/pairing/{plugin}", get(pairings::whose))
+        .route("/api/plugin/pairing/{plugin}", post(pairings::join))
+        .route("/api/plugin/pairing/{plugin}", delete(pairings::leave))
         .route("/api/plugin/earnings/{plugin}", get(plugins::earnings))
         .route("/api/plugin/statements/{plugin}/{month}", get(statements::of_owner))
         .route("/api/plugin/payouts/{plugin}", get(payouts::list))
@@ -127,6 +130,10 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/account/keys", post(account::create_key))
         .route("/api/account/keys", get(account::keys))
         .route("/api/account/keys/{prefix}", delete(account::revoke_key))
+        .route("/api/account/pairings", post(pairings::open))
+        .route("/api/account/plugins", get(pairings::list))
+        .route("/api/account/plugins/{plugin}", patch(pairings::rename))
+        .route("/api/account/plugins/{plugin}", delete(pairings::let_go))
         .route("/api/account/top-ups", post(top_ups::open))
         .route("/api/account/premium", put(premium::put))
         .route("/v1/models", get(models::openai))

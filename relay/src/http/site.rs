@@ -20,10 +20,15 @@ macro_rules! file {
 
 /// Every file of the site.
 const FILES: &[(&str, &str, &[u8])] = &[
+    file!("account.css", "text/css; charset=utf-8"),
+    file!("account.html", "text/html; charset=utf-8"),
+    file!("account.js", "text/javascript; charset=utf-8"),
     file!("chat.css", "text/css; charset=utf-8"),
     file!("chat.js", "text/javascript; charset=utf-8"),
+    file!("colours.css", "text/css; charset=utf-8"),
     file!("download.css", "text/css; charset=utf-8"),
     file!("favicon.svg", "image/svg+xml"),
+    file!("gpus.js", "text/javascript; charset=utf-8"),
     file!("index.html", "text/html; charset=utf-8"),
     file!("inference.js", "text/javascript; charset=utf-8"),
     file!("models.js", "text/javascript; charset=utf-8"),

@@ -35,12 +35,13 @@ struct Written<'a> {
 /// `GET /api/plugin/statements/{pluginId}/{month}`
 pub(super) async fn of_owner(
     State(house): State<Arc<House>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     path: Result<Path<(String, String)>, PathRejection>,
     form: Result<Query<Form>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Path((plugin, month)) = path?;
-    let plugin = plugins::owner(&house, &plugin, &headers)?;
+    let plugin = plugins::owner(&house, &plugin, &headers, peer).await?;
     let month = self::month(&house, &month)?;
     let statement = house.desk.store().owner_statement(plugin, month).await;
     let statement = statement.map_err(Problem::unread)?;

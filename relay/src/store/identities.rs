@@ -1,11 +1,11 @@
 //! Plugins and upstreams: who serves, and what they have earned. Secrets are kept as SHA-256 alone.
 
 use anyhow::{Context, Result};
-use rekursing_protocol::{Gpu, Moment, PluginId};
+use rekursing_protocol::{AccountId, Gpu, Moment, Nanos, PluginId};
 
 use crate::devices::Key;
 
-use super::{Act, Row, Store, Unstarted, operator_log};
+use super::{Act, Row, Store, Unstarted, earnings, operator_log};
 
 /// What stands in the place of a secret's hash where there is a device key.
 const NO_SECRET: &[u8] = &[];
@@ -19,10 +19,21 @@ pub struct Plugin {
     pub secret_hash: Option<[u8; 32]>,
     /// Its device key, of one that has a key.
     pub key: Option<Key>,
+    /// Whose own it is, if anybody's.
+    pub pairing: Option<Pairing>,
     /// The name that pages may see.
     pub name: String,
     /// The GPU as it was registered.
     pub gpu: Gpu,
+}
+
+/// That a plugin is a page's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pairing {
+    /// The page's account.
+    pub account: AccountId,
+    /// Since when.
+    pub at: Moment,
 }
 
 /// A direct provider that the operator registered.
@@ -75,6 +86,54 @@ impl Store {
         .await
     }
 
+    /// Stores whose own a plugin is, or that it is nobody's.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn pair_plugin(&self, plugin: PluginId, pairing: Option<Pairing>) -> Result<()> {
+        self.change(move |sql| {
+            let account = pairing.map(|pairing| pairing.account.to_string());
+            sql.execute(
+                "UPDATE plugin SET account = ?2, paired = ?3 WHERE id = ?1",
+                &[plugin.to_string().into(), account.into(), pairing.map(|pairing| pairing.at).into()],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Stores another name of a plugin.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn rename_plugin(&self, plugin: PluginId, name: String) -> Result<()> {
+        self.change(move |sql| {
+            let values = [plugin.to_string().into(), name.into()];
+            sql.execute("UPDATE plugin SET name = ?2 WHERE id = ?1", &values)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reads an account's own plugins in the order in which they were paired, and what each has earned in all.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn account_plugins(&self, account: AccountId) -> Result<Vec<(Plugin, Nanos)>> {
+        self.read(move |sql| {
+            sql.view(|sql| {
+                let plugins = sql.list(OF_ACCOUNT, &[account.to_string().into()], read)?;
+                let earned = |plugin: Plugin| {
+                    let values = [plugin.id.to_string().into(), 0_u64.into()];
+                    let total = sql.first(earnings::SINCE, &values, |row| row.number_or_zero(0))?;
+                    Ok((plugin, Nanos::new(total.unwrap_or_default())))
+                };
+                plugins.into_iter().map(earned).collect()
+            })
+        })
+        .await
+    }
+
     /// Stores an upstream, in place of an older one with the same identity, and who registered it.
     ///
     /// # Errors
@@ -95,18 +154,7 @@ impl Store {
 impl Unstarted {
     /// Reads every plugin.
     pub fn plugins(&mut self) -> Result<Vec<Plugin>> {
-        let read = |row: &Row| {
-            let gpu = serde_json::from_str(row.text(3)?).unwrap_or_default();
-            Ok(Plugin {
-                id: row.parsed(0)?,
-                secret_hash: if row.bytes(1)? == NO_SECRET { None } else { Some(row.hash(1)?) },
-                key: if row.is_null(4)? { None } else { Some(row.hash(4)?) },
-                name: row.text(2)?.to_owned(),
-                gpu,
-            })
-        };
-        let plugins = self.sql.list("SELECT id, secret_hash, name, gpu, device_key FROM plugin", &[], read);
-        plugins.context("could not read the plugins")
+        self.sql.list(ALL, &[], read).context("could not read the plugins")
     }
 
     /// Reads every upstream.
@@ -115,4 +163,32 @@ impl Unstarted {
         let upstreams = self.sql.list("SELECT plugin, body FROM upstream", &[], read);
         upstreams.context("could not read the upstreams")
     }
+}
+
+macro_rules! columns {
+    () => {
+        "id, secret_hash, name, gpu, device_key, account, paired"
+    };
+}
+
+const ALL: &str = concat!("SELECT ", columns!(), " FROM plugin");
+
+/// The condition is that of the index.
+const OF_ACCOUNT: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM plugin WHERE account IS NOT NULL AND account = ?1 ORDER BY paired, id"
+);
+
+fn read(row: &Row) -> Result<Plugin> {
+    let pairing =
+        if row.is_null(5)? { None } else { Some(Pairing { account: row.parsed(5)?, at: row.moment(6)? }) };
+    Ok(Plugin {
+        id: row.parsed(0)?,
+        secret_hash: if row.bytes(1)? == NO_SECRET { None } else { Some(row.hash(1)?) },
+        key: if row.is_null(4)? { None } else { Some(row.hash(4)?) },
+        pairing,
+        name: row.text(2)?.to_owned(),
+        gpu: serde_json::from_str(row.text(3)?).unwrap_or_default(),
+    })
 }

@@ -450,6 +450,12 @@ ALTER TABLE asked ADD COLUMN answer BLOB;
 ALTER TABLE plugin ADD COLUMN device_key BLOB;
 CREATE UNIQUE INDEX plugin_device_key ON plugin (device_key);
 ",
+    "
+-- The page whose own plugin it is, and since when.
+ALTER TABLE plugin ADD COLUMN account TEXT;
+ALTER TABLE plugin ADD COLUMN paired INTEGER;
+CREATE INDEX plugin_account ON plugin (account) WHERE account IS NOT NULL;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -56,7 +56,7 @@ async fn main() -> Result<()> {
     owner.agree().await?.close().await?;
     work(&relay, &key, name, &owner).await?;
     let popup = owner.popup().await?;
-    let total = json!(owner.earnings(&relay).await?.total.to_string());
+    let total = json!(owner.earnings().await?.total.to_string());
     popup.until(&format!("document.querySelector('#earned-total').dataset.usd === {total}")).await?;
     take(&popup, &folder, "2-popup").await?;
     popup.close().await?;
@@ -83,7 +83,7 @@ async fn work(relay: &Relay, key: &str, model: &str, owner: &Owner) -> Result<()
             || async { Ok((page.post("/api/llm/inference", &body).await?.status == 200).then_some(())) };
         eventually("a page gets its answer", answered).await?;
     }
-    let paid = || async { Ok((owner.earnings(relay).await?.jobs >= 4).then_some(())) };
+    let paid = || async { Ok((owner.earnings().await?.jobs >= 4).then_some(())) };
     eventually("every answer is paid", paid).await
 }
 

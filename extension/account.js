@@ -1,0 +1,68 @@
+// The owner's account on the relay: a pairing code makes this plugin the account's own.
+
+import { fault } from './figures.js';
+import { want, wantJson, watch } from './line.js';
+import { say } from './words.js';
+
+const $ = (id) => document.getElementById(id);
+
+let registered;
+
+/** Shows whose own the plugin is, once the relay knows it. */
+export function listen() {
+  watch(paint);
+  $('pair').addEventListener('submit', (event) => act(event, pair));
+  $('unpair').addEventListener('click', (event) => act(event, unpair));
+}
+
+function paint({ plugin, relay }) {
+  $('account-page').href = `${relay.replace(/^ws/, 'http')}/account.html`;
+  $('unregistered').hidden = plugin !== null;
+  if (registered === plugin) return;
+  registered = plugin;
+  if (plugin === null) show();
+  else look();
+}
+
+async function look() {
+  try {
+    show(await wantJson('pairing'));
+  } catch (error) {
+    tell('bad', fault(error));
+  }
+}
+
+/** Shows the account, or the field for a code while there is none; neither where that is not known. */
+function show(pairing) {
+  $('pair').hidden = pairing?.account !== null;
+  $('paired').hidden = !pairing?.account;
+  if (pairing?.account) $('paired-with').textContent = say('options_paired_with', pairing.account);
+}
+
+async function pair() {
+  show(await wantJson('pair', { code: $('code').value, once: crypto.randomUUID() }));
+  $('code').value = '';
+  tell('good', say('options_paired'));
+}
+
+async function unpair() {
+  const { status, body } = await want('unpair');
+  if (status !== 204) throw JSON.parse(body).error;
+  show({ account: null });
+  tell('good', say('options_unpaired'));
+}
+
+async function act(event, work) {
+  event.preventDefault();
+  tell('good', '');
+  try {
+    await work();
+  } catch (error) {
+    tell('bad', fault(error));
+  }
+}
+
+function tell(tone, text) {
+  $('account-outcome').dataset.tone = tone;
+  $('account-outcome').textContent = text;
+}

@@ -1,0 +1,235 @@
+//! Pairing: a page's account gets plugins of its own, sees what they earn, and lets them go.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Path, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use rekursing_market::{Account, Payer};
+use rekursing_protocol::{PluginId, name};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Problem,
+    caller::{self, Caller},
+    once,
+    plugins::{self, NAME_MAX},
+    posted::{self, Posted},
+};
+use crate::{
+    house::House,
+    pairings::Wrong,
+    store::{Pairing, Plugin},
+};
+
+type Shared = State<Arc<House>>;
+type Peer = ConnectInfo<SocketAddr>;
+
+/// The plugin in a path.
+type Named = Result<Path<String>, PathRejection>;
+
+/// Most plugins of one account.
+const PLUGINS_MAX: usize = 100;
+
+/// `POST /api/account/pairings`
+pub(super) async fn open(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+    Posted { body, .. }: Posted,
+) -> Result<Response, Problem> {
+    let holder = caller::account(&house, &headers, peer).await?;
+    let account = holder.account;
+    let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
+    let named = once::named(&headers, &caller, "/api/account/pairings", &body)?;
+    if !house.rates.key(caller::address(&house, &headers, peer)) {
+        return Err(Problem::rate_limited("too many codes were made from this address; wait a minute"));
+    }
+    let made = async {
+        let (code, until) = house.pairings.open(house.desk.now(), account).ok_or_else(|| Problem {
+            retry_after: Some(60),
+            ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many pairing codes are open")
+        })?;
+        Ok((StatusCode::CREATED, Json(json!({"code": code, "expiresAt": until}))).into_response())
+    };
+    once::change(&house, named, account, made).await
+}
+
+/// `GET /api/account/plugins`
+pub(super) async fn list(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let account = caller::account(&house, &headers, peer).await?.account;
+    let plugins = house.desk.store().account_plugins(account).await.map_err(Problem::unread)?;
+    let views: Vec<Value> = plugins
+        .iter()
+        .map(|(plugin, total)| {
+            let Plugin { id, name, gpu, pairing, .. } = plugin;
+            json!({
+                "pluginId": id,
+                "name": name,
+                "gpu": gpu.name(),
+                "live": house.desk.is_live(*id),
+                "pairedAt": pairing.map(|pairing| pairing.at),
+                "total": total,
+                "available": house.desk.balance(Account::Owner(*id)),
+                "held": house.desk.balance(Account::Held(*id)),
+            })
+        })
+        .collect();
+    Ok(Json(json!({"plugins": views})))
+}
+
+/// What an account changes about a plugin of its own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    name: String,
+}
+
+/// `PATCH /api/account/plugins/{pluginId}`
+pub(super) async fn rename(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    plugin: Named,
+    headers: HeaderMap,
+    Posted { body, .. }: Posted,
+) -> Result<Json<Value>, Problem> {
+    let id = own(&house, plugin, &headers, peer).await?;
+    let Change { name } = posted::read(&body)?;
+    if name.chars().count() > NAME_MAX {
+        return Err(Problem::field("name", "a name has at most 60 characters"));
+    }
+    let name = name::plain(&name, NAME_MAX);
+    house.desk.store().rename_plugin(id, name.clone()).await.map_err(unstored)?;
+    house.plugins.rename(id, &name);
+    Ok(Json(json!({"pluginId": id, "name": name})))
+}
+
+/// `DELETE /api/account/plugins/{pluginId}`
+pub(super) async fn let_go(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    plugin: Named,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    caller::origin(&house, &headers)?;
+    let id = own(&house, plugin, &headers, peer).await?;
+    pair(&house, id, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /api/plugin/pairing/{pluginId}`
+pub(super) async fn whose(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    plugin: Named,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let Path(plugin) = plugin?;
+    let id = plugins::owner(&house, &plugin, &headers, peer).await?;
+    Ok(Json(view(house.plugins.find(id).and_then(|known| known.pairing))))
+}
+
+/// A pairing code that an owner has typed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Code {
+    code: String,
+}
+
+/// `POST /api/plugin/pairing/{pluginId}`
+pub(super) async fn join(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    plugin: Named,
+    headers: HeaderMap,
+    Posted { body, .. }: Posted,
+) -> Result<Response, Problem> {
+    let Path(plugin) = plugin?;
+    let id = plugins::owner(&house, &plugin, &headers, peer).await?;
+    let Code { code } = posted::read(&body)?;
+    let named = once::named_by_owner(&headers, id, "/api/plugin/pairing", &body)?;
+    let joined = async {
+        if house.plugins.find(id).is_some_and(|known| known.pairing.is_some()) {
+            let message = "this plugin is paired already; undo that first";
+            return Err(Problem::new(StatusCode::CONFLICT, "already_paired", message));
+        }
+        let now = house.desk.now();
+        let account = house.pairings.redeem(now, id, &code).map_err(|wrong| match wrong {
+            Wrong::Code => {
+                let message = "there is no such pairing code, or it is over";
+                Problem::new(StatusCode::NOT_FOUND, "wrong_pairing_code", message)
+            }
+            Wrong::TooOften => Problem {
+                retry_after: Some(600),
+                ..Problem::rate_limited("too many wrong pairing codes; wait ten minutes")
+            },
+        })?;
+        let others = house.desk.store().account_plugins(account).await.map_err(Problem::unread)?;
+        if others.len() >= PLUGINS_MAX {
+            let message = format!("the account has {PLUGINS_MAX} plugins, which is as many as it may have");
+            return Err(Problem::new(StatusCode::CONFLICT, "too_many_plugins", message));
+        }
+        let pairing = Some(Pairing { account, at: now });
+        pair(&house, id, pairing).await?;
+        Ok(Json(view(pairing)).into_response())
+    };
+    once::change(&house, named, id, joined).await
+}
+
+/// `DELETE /api/plugin/pairing/{pluginId}`
+pub(super) async fn leave(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    plugin: Named,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    caller::origin(&house, &headers)?;
+    let Path(plugin) = plugin?;
+    let id = plugins::owner(&house, &plugin, &headers, peer).await?;
+    pair(&house, id, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Stores whose own a plugin is and lets everybody know.
+async fn pair(house: &House, id: PluginId, pairing: Option<Pairing>) -> Result<(), Problem> {
+    house.desk.store().pair_plugin(id, pairing).await.map_err(unstored)?;
+    house.plugins.pair(id, pairing);
+    house.desk.pair(id, pairing.map(|pairing| pairing.account));
+    Ok(())
+}
+
+/// Finds out which of its own plugins an account means.
+async fn own(
+    house: &House,
+    plugin: Named,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+) -> Result<PluginId, Problem> {
+    let account = caller::account(house, headers, peer).await?.account;
+    let unknown =
+        || Problem::new(StatusCode::NOT_FOUND, "plugin_not_found", "the account has no such plugin");
+    let Path(plugin) = plugin?;
+    let id: PluginId = plugin.parse().map_err(|_| unknown())?;
+    let is_own = house.plugins.find(id).is_some_and(|known| known.is_of(account));
+    if is_own { Ok(id) } else { Err(unknown()) }
+}
+
+fn view(pairing: Option<Pairing>) -> Value {
+    json!({
+        "account": pairing.map(|pairing| pairing.account),
+        "pairedAt": pairing.map(|pairing| pairing.at),
+    })
+}
+
+fn unstored(error: anyhow::Error) -> Problem {
+    tracing::error!(error = format!("{error:#}"), "could not store a plugin");
+    Problem::internal()
+}

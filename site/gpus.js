@@ -1,0 +1,138 @@
+// The account's GPUs: codes to pair them, their names, and what they have earned paid out.
+
+import { call, make, usd } from './account.js';
+
+const $ = (id) => document.getElementById(id);
+
+const WAYS = { paypal: 'PayPal', stripe: 'Stripe', usdc: 'USDC' };
+
+/** How often it is looked whether a code was used, in milliseconds. */
+const LOOK_MS = 3_000;
+
+let looking;
+/** The plugins as they were shown last. */
+let shown = [];
+
+$('pair').addEventListener('click', async () => {
+  try {
+    const { code, expiresAt } = await call('/api/account/pairings', { method: 'POST', body: {}, once: crypto.randomUUID() });
+    $('code').textContent = `${code.slice(0, 4)}-${code.slice(4)}`;
+    $('code-shown').hidden = false;
+    say($('gpus-outcome'), '');
+    clearInterval(looking);
+    looking = setInterval(look, LOOK_MS, expiresAt, shown.length);
+  } catch ({ message }) {
+    say($('gpus-outcome'), message, 'bad');
+  }
+});
+
+/** Shows the account's plugins. */
+export function showGpus(plugins) {
+  shown = plugins;
+  $('no-gpus').hidden = plugins.length > 0;
+  $('gpus').replaceChildren(...plugins.map(row));
+}
+
+async function look(until, before) {
+  const { plugins } = await call('/api/account/plugins').catch(() => ({ plugins: shown }));
+  const paired = plugins.length > before;
+  if (paired) {
+    showGpus(plugins);
+    say($('gpus-outcome'), 'Paired.');
+  }
+  if (paired || Date.now() > until) {
+    clearInterval(looking);
+    $('code-shown').hidden = true;
+  }
+}
+
+async function again() {
+  showGpus((await call('/api/account/plugins')).plugins);
+}
+
+function row(plugin) {
+  const line = $('gpu-row').content.firstElementChild.cloneNode(true);
+  const part = (name) => line.querySelector(`.${name}`);
+  const { pluginId, name, gpu, live, total, available, held } = plugin;
+  part('name').textContent = name || gpu || pluginId;
+  part('live').textContent = live ? 'Live' : 'Not connected';
+  part('live').dataset.live = live;
+  part('model').textContent = [gpu, pluginId].filter(Boolean).join(' · ');
+  part('total').textContent = usd(total);
+  part('available').textContent = usd(available);
+  part('held').textContent = usd(held);
+  for (const act of ['pay', 'rename', 'unpair']) {
+    part(act).setAttribute('aria-label', `${part(act).textContent}: ${part('name').textContent}`);
+  }
+  const outcome = part('outcome');
+  const act = (work) => async (event) => {
+    event.preventDefault();
+    say(outcome, '');
+    try {
+      await work();
+    } catch ({ message }) {
+      say(outcome, message, 'bad');
+    }
+  };
+  part('rename').addEventListener('click', () => {
+    part('naming').hidden = false;
+    part('new-name').value = name;
+    part('new-name').focus();
+  });
+  const path = `/api/account/plugins/${pluginId}`;
+  part('naming').addEventListener('submit', act(async () => {
+    await call(path, { method: 'PATCH', body: { name: part('new-name').value } });
+    await again();
+  }));
+  part('unpair').addEventListener('click', act(async () => {
+    // Asked for twice: what the GPU earns is out of the account's reach afterwards.
+    if (part('unpair').dataset.sure) {
+      await call(path, { method: 'DELETE' });
+      return again();
+    }
+    part('unpair').dataset.sure = 'true';
+    part('unpair').textContent = 'Unpair all the same';
+    part('unpair').removeAttribute('aria-label');
+    say(outcome, 'What it has earned can then be reached from its own extension alone.');
+  }));
+  payouts(pluginId, part, act);
+  return line;
+}
+
+/** Sets up how a plugin's earnings are paid out: the way, the cost, and then the payout. */
+function payouts(pluginId, part, act) {
+  const path = `/api/plugin/payouts/${pluginId}`;
+  const once = crypto.randomUUID();
+  let quoted;
+  const ask = async () => {
+    const { quote } = await call(path, { method: 'POST', body: { amount: 'all' } });
+    quoted = quote;
+    const ready = quote.ready ? '' : ' The relay has not set this way up yet; the payout waits for it.';
+    part('terms').textContent = `${usd(quote.amount)} to ${quote.destination}: ${usd(quote.cost)} is the cost, ${usd(quote.arrives)} arrives.${ready}`;
+    part('quote').hidden = false;
+  };
+  part('pay').addEventListener('click', act(async () => {
+    const { method, methods } = await call(path);
+    part('way').hidden = Boolean(method);
+    if (method) return ask();
+    part('method').replaceChildren(...methods.map((way) => Object.assign(make('option', WAYS[way.method] ?? way.method), { value: way.method })));
+    part('destination').focus();
+  }));
+  part('way').addEventListener('submit', act(async () => {
+    const body = { method: part('method').value, destination: part('destination').value.trim() };
+    await call(`${path}/method`, { method: 'PUT', body });
+    part('way').hidden = true;
+    await ask();
+  }));
+  part('accept').addEventListener('click', act(async () => {
+    const body = { amount: quoted.amount, accept: quoted.cost };
+    await call(path, { method: 'POST', body, once });
+    await again();
+    say($('gpus-outcome'), 'The payout is on its way.');
+  }));
+}
+
+function say(place, text, tone = 'good') {
+  place.dataset.tone = tone;
+  place.textContent = text;
+}

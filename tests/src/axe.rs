@@ -1,0 +1,69 @@
+//! Whether a page can be read by everybody: axe, at several widths and in both colours, with pictures.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::{browser::Tab, built};
+
+/// Returns axe itself, to be evaluated once in each page.
+///
+/// # Errors
+/// Fails when it is not there.
+pub fn source() -> Result<String> {
+    let path = built::node_modules()?.join("axe-core/axe.min.js");
+    std::fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))
+}
+
+/// Returns the folder of the pictures.
+///
+/// # Errors
+/// Fails when it cannot be made.
+pub fn pictures() -> Result<PathBuf> {
+    let folder = built::root().join("target/tmp/pages");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Looks at a page in which axe was evaluated, and takes a picture each time. Returns what is wrong.
+///
+/// # Errors
+/// Fails when the page cannot be looked at.
+pub async fn look(tab: &Tab, name: &str, widths: &[u32]) -> Result<Vec<String>> {
+    let folder = pictures()?;
+    let mut wrong = Vec::new();
+    for width in widths {
+        for scheme in ["light", "dark"] {
+            tab.prefer(scheme).await?;
+            // The window becomes as high as what is in it.
+            tab.resize(*width, 4_000).await?;
+            let height = tab.eval("document.documentElement.offsetHeight").await?;
+            let height = height.as_u64().and_then(|height| height.try_into().ok());
+            tab.resize(*width, height.context("a page without a height")?).await?;
+            let picture = tab.screenshot().await?;
+            std::fs::write(folder.join(format!("{name}-{width}-{scheme}.png")), picture)?;
+            for found in faults(tab).await? {
+                wrong.push(format!("{name} at {width}, {scheme}: {found}"));
+            }
+        }
+    }
+    Ok(wrong)
+}
+
+/// Returns what axe finds wrong, and whether the page is wider than its window.
+async fn faults(tab: &Tab) -> Result<Vec<String>> {
+    let run = "axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.flatMap(rule => \
+               rule.nodes.map(node => `${rule.id}: ${node.target} ${node.failureSummary}`)))";
+    let found = tab.eval(run).await?;
+    let mut faults: Vec<String> = found
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|fault| fault.as_str().unwrap_or_default().to_owned())
+        .collect();
+    let over = tab.eval("document.documentElement.scrollWidth - innerWidth").await?;
+    if over.as_i64().is_none_or(|over| over > 0) {
+        faults.push(format!("the page is {over} pixels too wide"));
+    }
+    Ok(faults)
+}
