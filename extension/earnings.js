@@ -4,7 +4,7 @@ import init, { verdict } from './pkg/agent.js';
 import { date, draw, fault, isNothing, lastDays, make, micros, moment, usd, utcDay, write, writeUsd } from './figures.js';
 import { wantJson, watch } from './line.js';
 import { showPayouts } from './payouts.js';
-import { number, say, sayMany } from './words.js';
+import { number, say, sayMany, sentence } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -156,13 +156,15 @@ function judge(tone, text) {
 }
 
 function paintReceipt({ jobId, state, paidBy, charge, endedAt, settlement: of, signature }) {
+  // A word of the relay's, or the word itself where there is no message for it.
+  const named = (family, code) => sentence({ code, text: code }, family);
   const price = ({ input, output }) => say('receipt_per_million', micros(input), micros(output));
   const fields = [
     ['receipt_job', jobId],
-    ['receipt_state', state],
+    ['receipt_state', named('receipt_is', state)],
     ['receipt_ended', endedAt && moment(endedAt)],
     ['earnings_model', of?.model],
-    ['receipt_tier', of && (of.tier === of.tierAsked ? of.tier : say('receipt_tier_asked', of.tier, of.tierAsked))],
+    ['receipt_tier', of && (of.tier === of.tierAsked ? named('tier', of.tier) : say('receipt_tier_asked', named('tier', of.tier), named('tier', of.tierAsked)))],
     ['receipt_your_price', of && price(of.ask)],
     ['receipt_tier_price', of && price(of.price)],
     ['earnings_tokens', of && say('receipt_tokens', of.promptTokens, of.answerTokens)],

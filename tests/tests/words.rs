@@ -9,8 +9,9 @@ use anyhow::{Context, Result, ensure};
 use rekursing_tests::built;
 use serde_json::Value;
 
-/// Messages that are asked for by a code: a reason of the agent, an obstacle, a failure, a fault of a form.
-const BY_CODE: [&str; 5] = ["why_", "hint_", "trial_", "form_", "error_"];
+/// Messages that are asked for by a code: a reason of the agent, an obstacle, a failure, a fault of a form,
+/// a word of a receipt.
+const BY_CODE: [&str; 7] = ["why_", "hint_", "trial_", "form_", "error_", "receipt_is_", "tier_"];
 
 /// Names that are the same in every language.
 const NAMES: [&str; 9] =
