@@ -53,6 +53,9 @@ async fn look(page: &str, cases: Vec<Case>) -> Result<()> {
                 tab.prefer(scheme).await?;
                 fit(&tab, width).await?;
                 let file = format!("{page}-{name}-{width}-{scheme}.png");
+                // What sticks to an edge is where it was before until the page was drawn once.
+                tab.eval("scrollTo(0, 0)").await?;
+                tab.screenshot().await?;
                 let screenshot = tab.screenshot().await?;
                 std::fs::write(made.join(&file), &screenshot)?;
                 let mut found = faults(&tab).await?;
