@@ -4,12 +4,15 @@ import init, { Shell, fence } from './pkg/agent.js';
 import * as device from './device.js';
 import { sign } from './standing.js';
 
+/** Chrome's patterns of the model servers' hosts that need the owner's permission. */
+let origins = [];
 const shell = start();
 
 chrome.runtime.onConnect.addListener(async (port) => (await shell).watch(port));
 
 chrome.runtime.onMessage.addListener((message, sender, answer) => {
   if (message.type === 'settings') change(message.stored);
+  if (message.type === 'permissions') shell.then(async (agent) => agent.forbidden(await forbidden()));
   if (message.type === 'input') shell.then((agent) => agent.input(message.state));
   if (message.type === 'update') shell.then((agent) => answer(agent.update() ?? true));
   if (message.type === 'journal') shell.then((agent) => answer(agent.journal()));
@@ -24,16 +27,22 @@ async function start() {
   const loaded = init({ module_or_path: 'pkg/agent_bg.wasm' });
   const stored = JSON.stringify(await chrome.runtime.sendMessage({ type: 'boot' }));
   await loaded;
-  const { policy, rules } = JSON.parse(fence(stored, chrome.runtime.id));
+  const { policy, rules, origins: needed } = JSON.parse(fence(stored, chrome.runtime.id));
+  origins = needed;
   const meta = document.createElement('meta');
   meta.httpEquiv = 'Content-Security-Policy';
   meta.content = policy;
   document.head.append(meta);
   await chrome.runtime.sendMessage({ type: 'fence', rules });
-  const agent = await Shell.start(stored, chrome.runtime.id, device.sign);
+  const agent = await Shell.start(stored, chrome.runtime.id, await forbidden(), device.sign);
   agent.input(await chrome.runtime.sendMessage({ type: 'idle' }));
   watchBattery(agent);
   return agent;
+}
+
+/** Asks which of them Chrome keeps from the extension. */
+async function forbidden() {
+  return JSON.stringify(await chrome.runtime.sendMessage({ type: 'forbidden', origins }));
 }
 
 async function watchBattery(agent) {

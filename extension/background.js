@@ -3,7 +3,7 @@
 // the product.
 //
 // chrome.storage.local (docs/decisions/0002-extension-storage.md):
-//   config    the settings              written by options.js
+//   config    the settings              written by options.js, and by the agent when a price is taken
 //   consent   {given, at}               written by popup.js and options.js
 //   paused    true or {until} while no jobs are taken, written by popup.js and the agent
 //   notices   {first, paid, needs}: false for a kind that is switched off; written by popup.js
@@ -19,10 +19,12 @@
 //   restart   agent → worker: make the document anew
 //   sign      agent → worker {sign}: show this in the toolbar, and notify of what is new in it
 //   idle      agent → worker: answered with what Chrome says of keyboard and mouse
+//   forbidden agent → worker {origins}: answered with those for which Chrome lacks the owner's permission
 //   reload    agent → worker: let the newer version take over
 //   erase     page → worker: forget everything; answered when the extension is as just installed
 //   settings  worker → agent {stored}: the owner changed something
 //   input     worker → agent {state}: keyboard and mouse are used again, or no more
+//   permissions  worker → agent: the owner has allowed a host, or no longer
 //   update    worker → agent: a newer version waits
 //   journal   page → agent: answered with what the agent has been through, as text
 
@@ -58,6 +60,9 @@ chrome.idle.onStateChanged.addListener((state) => {
   // Without a document there is nobody to tell; a new one asks by itself.
   chrome.runtime.sendMessage({ type: 'input', state }).catch(() => {});
 });
+for (const event of [chrome.permissions.onAdded, chrome.permissions.onRemoved]) {
+  event.addListener(() => chrome.runtime.sendMessage({ type: 'permissions' }).catch(() => {}));
+}
 chrome.runtime.onMessage.addListener((message, sender, answer) => {
   if (sender.id !== chrome.runtime.id || !Object.hasOwn(answers, message.type)) return false;
   answers[message.type](message).then(answer, (error) => console.error(message.type, error));
@@ -71,6 +76,10 @@ const answers = {
   keep: ({ values }) => chrome.storage.local.set(values),
   sign: ({ sign }) => (signing = signing.catch(() => {}).then(() => show(sign))),
   idle: () => chrome.idle.queryState(IDLE_SECONDS),
+  async forbidden({ origins }) {
+    const has = await Promise.all(origins.map((origin) => chrome.permissions.contains({ origins: [origin] })));
+    return origins.filter((_, at) => !has[at]);
+  },
   async restart() {
     await chrome.offscreen.closeDocument().catch(() => {});
     await wake();

@@ -1,10 +1,10 @@
 // Shows what the relay's ledger says was earned: balances, days, models and jobs with their receipts.
 
-import init, { verdict } from './pkg/agent.js';
+import init, { estimate, verdict } from './pkg/agent.js';
 import { date, draw, fault, isNothing, lastDays, make, micros, moment, usd, utcDay, write, writeUsd } from './figures.js';
 import { wantJson, watch } from './line.js';
 import { showPayouts } from './payouts.js';
-import { number, say, sayMany, sentence } from './words.js';
+import { list, number, say, sayMany, sentence } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -26,7 +26,10 @@ watch(({ plugin: now, consent }) => {
 });
 $('again').addEventListener('click', load);
 $('retry').addEventListener('click', load);
-$('spans').addEventListener('change', paintDays);
+$('spans').addEventListener('change', () => {
+  paintDays();
+  paintNet();
+});
 $('day').addEventListener('input', read);
 $('bars').addEventListener('pointermove', ({ offsetX }) => {
   $('day').value = Math.floor((offsetX / $('bars').clientWidth) * (Number($('day').max) + 1));
@@ -43,6 +46,7 @@ async function load() {
   $('notice').hidden = true;
   $('all').hidden = false;
   paint();
+  await paintNet();
   await showPayouts(load);
 }
 
@@ -67,6 +71,19 @@ function paint() {
   paintDays();
   $('models').replaceChildren(...loaded.models.map(modelRow));
   $('recent').replaceChildren(...loaded.recent.map(jobRow));
+}
+
+/** Says what is left after power, which is an estimate; the agent's wasm works it out. */
+async function paintNet() {
+  await init({ module_or_path: 'pkg/agent_bg.wasm' });
+  const stored = JSON.stringify(await chrome.storage.local.get(['config', 'memory']));
+  const net = JSON.parse(estimate(stored, JSON.stringify(loaded)));
+  $('net').hidden = !net || loaded.jobs === 0;
+  if (!net) return;
+  const month = days().reduce((sum, { day }) => sum + Number(net.days[day] ?? 0), 0);
+  const parts = [say('earnings_net', usd(net.cost), usd(month.toFixed(2)), usd(net.net))];
+  if (net.unknown.length > 0) parts.push(say('earnings_net_unknown', list(net.unknown)));
+  write($('net'), parts.join(' '));
 }
 
 /** The days that are shown, those without a job too. */

@@ -13,6 +13,14 @@ export function micros(number) {
   return usd((number / 1e6).toFixed(6).replace(/\.?0+$/, ''));
 }
 
+/** Says how a model is priced. */
+export function asked(pricing) {
+  if (!pricing) return say('price_relay');
+  if (pricing.per_hour) return say('price_hour', usd(pricing.per_hour));
+  const { input, output } = pricing.floor ?? pricing;
+  return say(pricing.floor ? 'price_market' : 'price_sides', micros(input), micros(output));
+}
+
 export function isNothing(text) {
   return Number(text) === 0;
 }

@@ -43,6 +43,7 @@ async function show() {
 /** Shows what belongs to a box while it is ticked. */
 function open() {
   for (const box of document.querySelectorAll('[data-opens]')) $(box.dataset.opens).hidden = !box.checked;
+  $('dollars-more').hidden = ['', 'USD'].includes($('currency').value.trim().toUpperCase());
 }
 
 function showConsent(consent) {
@@ -60,7 +61,7 @@ async function watch() {
   for (const button of document.querySelectorAll('[data-rest]')) {
     button.onclick = () => port.postMessage({ type: 'pause', rest: button.dataset.rest });
   }
-  servers.ask(() => port.postMessage({ type: 'probe' }));
+  servers.ask((type, fields) => port.postMessage({ type, ...fields }));
 }
 
 function paint(state) {
@@ -69,14 +70,18 @@ function paint(state) {
   write($('standing'), state.closed ? sentence(state.closed.reason, 'why') : say('options_taking'));
   $('pauses').hidden = state.paused;
   $('resume').hidden = !state.paused;
-  const { hour, day } = { hour: $('hour').value, day: $('day').value };
+  const [hour, day, month] = ['hour', 'day', 'month'].map((id) => $(id).value);
   write($('hour-done'), hour && say('options_hour_done', state.done.hourTokens));
   write($('day-done'), day && say('options_day_done', state.done.dayTokens));
+  write($('month-done'), month && say('options_month_done', (state.done.monthBytes ?? 0) / 1e9));
+  const own = document.querySelector('[data-path="when.ownUseFirst"]').checked;
+  const silent = state.servers.some(({ kind }) => kind?.startsWith('lm_studio'));
+  write($('own-warning'), own && silent ? say('options_own_use_silent') : '');
   document.body.dataset.painted ??= performance.now();
 }
 
 function written() {
-  const texts = { power: {}, when: {}, limits: {}, models: {} };
+  const texts = { power: {}, when: {}, limits: {}, models: {}, loading: {} };
   for (const field of fields()) {
     const path = field.dataset.path.split('.');
     const key = path.pop();

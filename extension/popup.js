@@ -1,11 +1,13 @@
 // Paints the agent's state and passes on what the owner clicks.
 
-import { date, draw, gpuName, isNothing, lastDays, make, micros, seconds, thousands, usd, utcDay, write, writeUsd } from './figures.js';
+import { asked, date, draw, gpuName, isNothing, lastDays, make, seconds, thousands, usd, utcDay, write, writeUsd } from './figures.js';
 import { tell, watch } from './line.js';
-import { remedy, remedyOf, serverName, standing, words } from './standing.js';
+import { hintOf, remedy, remedyOf, serverName, standing, words } from './standing.js';
 import { list, say, sayMany, sentence } from './words.js';
 
 const $ = (id) => document.getElementById(id);
+
+let latest;
 
 watch(paint);
 paintNotices();
@@ -17,7 +19,7 @@ $('taking').addEventListener('change', (event) => pause(event.target.checked ? '
 $('pause-hour').addEventListener('click', () => pause('hour'));
 $('pause-day').addEventListener('click', () => pause('tomorrow'));
 $('pause-on').addEventListener('click', () => pause('said'));
-$('remedy-button').addEventListener('click', (event) => remedy(event.target.dataset.act, tell));
+$('remedy-button').addEventListener('click', (event) => remedy(event.target.dataset.act, tell, latest));
 $('notices').addEventListener('change', () => {
   const boxes = [...$('notices').querySelectorAll('input')];
   chrome.storage.local.set({ notices: Object.fromEntries(boxes.map((box) => [box.name, box.checked])) });
@@ -30,6 +32,7 @@ function pause(rest) {
 }
 
 function paint(state) {
+  latest = state;
   paintStatus(state);
   $('agree').checked = state.consent;
   $('offered').hidden = !state.consent;
@@ -58,6 +61,7 @@ function paint(state) {
       model.quantization,
       say('model_context', thousands(model.context)),
       say('model_slots', model.slots),
+      model.loaded === false && say('model_on_demand'),
       asked(model.pricing),
     ].filter(Boolean).join(' · '),
   ]);
@@ -118,15 +122,36 @@ function paintOutlook(hints) {
   $('why').hidden = hints.length === 0;
   if ($('outlook').dataset.hints === JSON.stringify(hints)) return;
   $('outlook').dataset.hints = JSON.stringify(hints);
-  const items = hints.map((hint) => make('li', '', sentence(hint, 'hint')));
+  const items = hints.map((hint) => {
+    const item = make('li', '', sentence(hint, 'hint'));
+    const { label, act } = hintOf(hint.code);
+    if (!act) return item;
+    const button = Object.assign(make('button', '', label), { type: 'button' });
+    button.addEventListener('click', () => remedy(act, tell, latest, hint.model));
+    item.append(' ', button);
+    return item;
+  });
   $('outlook').replaceChildren(...items);
 }
 
-function paintMachine({ gpu, server }) {
+function paintMachine({ gpu, server, servers }) {
   write($('gpu'), gpuName(gpu));
   $('gpu').title = gpu.raw;
-  const found = server.address && say('server_at', serverName(server.kind), server.address.replace('http://', ''));
-  write($('server'), found || say('server_none'));
+  const found = (servers ?? [server]).filter(({ address }) => address);
+  write($('server-name'), say(found.length > 1 ? 'servers' : 'server'));
+  write($('server'), found.length === 0 ? say('server_none') : '');
+  paintRows($('servers'), found, (server) => [
+    say('server_at', serverName(server.kind), server.address.replace('http://', '')), '', busy(server),
+  ]);
+}
+
+/** Says what a server works on and what waits there, or why it is of no use. */
+function busy({ reason, running = 0, slots = 0, waiting, foreign }) {
+  if (reason) return sentence(reason, 'why');
+  const parts = [say('server_busy', running, slots)];
+  if (foreign) parts.push(say('server_own', foreign));
+  if (waiting !== null && waiting !== undefined) parts.push(say('server_waiting', waiting));
+  return parts.join(' · ');
 }
 
 async function paintNotices() {
@@ -145,12 +170,4 @@ function paintRows(list, items, texts) {
     list.append(row);
   }
   items.forEach((item, at) => texts(item).forEach((text, part) => write(list.children[at].children[part], text)));
-}
-
-/** Says how a model is priced. */
-function asked(pricing) {
-  if (!pricing) return say('price_relay');
-  if (pricing.per_hour) return say('price_hour', usd(pricing.per_hour));
-  const { input, output } = pricing.floor ?? pricing;
-  return say(pricing.floor ? 'price_market' : 'price_sides', micros(input), micros(output));
 }

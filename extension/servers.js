@@ -1,7 +1,7 @@
 // The list of model servers: a row for each, with what the agent says of it.
 
 import { write } from './figures.js';
-import { serverName } from './standing.js';
+import { remedy, remedyOf, serverName } from './standing.js';
 import { list as names, say, sentence } from './words.js';
 
 const list = document.getElementById('servers');
@@ -9,12 +9,10 @@ const rows = () => [...list.children];
 
 let seen = [];
 let agreed = false;
-/** Asks the agent to look at the servers now. */
-let probe = () => {};
+/** Tells the agent something. */
+let tell = () => {};
 /** The row that is being tested, with when its server was looked at before. */
 let testing;
-/** Addresses that Chrome does not let the extension reach. */
-let forbidden = new Set();
 
 export function show(servers) {
   list.replaceChildren();
@@ -30,6 +28,7 @@ export function add({ address, token }) {
   row.querySelector('.token').value = token;
   row.querySelector('.address').addEventListener('input', paintRows);
   row.querySelector('.test').addEventListener('click', () => test(row));
+  row.querySelector('.allow').addEventListener('click', () => remedy('allow', tell, { servers: [server(row)] }));
   row.querySelector('.remove').addEventListener('click', () => {
     row.remove();
     if (rows().length === 0) add({ address: '', token: '' });
@@ -74,16 +73,16 @@ export function saved() {
   paintRows();
 }
 
-/** Says how the agent is asked to look. */
+/** Says how the agent is told something. */
 export function ask(how) {
-  probe = how;
+  tell = how;
 }
 
 function test(row) {
   // Before the owner has agreed nobody is asked anything.
   if (!agreed || !server(row)) return;
   testing = { row, before: server(row)?.lookedAt };
-  probe();
+  tell('probe');
   paintRows();
 }
 
@@ -98,18 +97,6 @@ export function paint({ servers, consent }) {
   agreed = consent;
   if (testing && server(testing.row)?.lookedAt !== testing.before) testing = undefined;
   paintRows();
-  if (servers.some(({ reason }) => reason?.code === 'server_silent')) findForbidden(servers);
-}
-
-/** Finds out which silent servers are silent because the owner's permission is missing. */
-async function findForbidden(servers) {
-  const missing = [];
-  for (const { address, reason } of servers) {
-    const origins = [`${address.replace(/:\d+$/, '')}/*`];
-    if (reason?.code === 'server_silent' && !(await chrome.permissions.contains({ origins }))) missing.push(address);
-  }
-  forbidden = new Set(missing);
-  paintRows();
 }
 
 function paintRows() {
@@ -119,7 +106,35 @@ function paintRows() {
     const place = row.querySelector('.health');
     place.dataset.tone = tone;
     write(place, text);
+    const found = row.dataset.saved === row.querySelector('.address').value ? server(row) : undefined;
+    const { label, act } = remedyOf(found?.reason?.code);
+    row.querySelector('.allow').hidden = act !== 'allow';
+    if (act === 'allow') write(row.querySelector('.allow'), label);
+    paintMemory(row, found);
   }
+}
+
+/** Lists what a server that can be asked has in memory and what not, each with the button that changes it. */
+function paintMemory(row, found) {
+  const { address, loads = false, models = [], asleep = [], moving, unmoved } = found ?? {};
+  const items = loads ? [...models.map((model) => [model, 'unload']), ...asleep.map((model) => [model, 'load'])] : [];
+  const place = row.querySelector('.memory');
+  const text = JSON.stringify([address, items, moving]);
+  write(row.querySelector('.unmoved'), sentence(unmoved));
+  if (place.dataset.text === text) return;
+  place.dataset.text = text;
+  place.replaceChildren(...items.map(([model, type]) => {
+    const item = document.createElement('li');
+    const [name, button] = [document.createElement('span'), document.createElement('button')];
+    name.textContent = model;
+    Object.assign(button, { type: 'button', disabled: moving === model });
+    const [short, long] = type === 'load' ? ['options_load', 'options_load_model'] : ['options_unload', 'options_unload_model'];
+    button.textContent = say(moving === model ? 'options_moving' : short);
+    button.setAttribute('aria-label', say(long, model));
+    button.addEventListener('click', () => tell(type, { address, model }));
+    item.append(name, button);
+    return item;
+  }));
 }
 
 function health(row, blank) {
@@ -129,9 +144,9 @@ function health(row, blank) {
   if (testing?.row === row) return ['busy', say('options_server_testing')];
   const found = server(row);
   if (!found) return ['idle', say(address === '' ? 'options_server_none' : 'options_server_unasked')];
-  if (forbidden.has(found.address)) return ['bad', say('options_server_forbidden')];
   if (found.reason) return [found.reason.code === 'looking' ? 'busy' : 'bad', sentence(found.reason, 'why')];
   const [name, models] = [serverName(found.kind), names(found.models)];
+  if (found.models.length === 0) return ['good', say('options_server_on_demand', name)];
   return ['good', address === '' ? say('options_server_at_has', name, found.address, models) : say('options_server_has', name, models)];
 }
 

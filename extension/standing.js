@@ -19,7 +19,9 @@ const REMEDIES = {
   relay_unreachable: ['do_try_now', 'retry'],
   relay_refused: ['do_try_now', 'retry'],
   relay_unauthorized: ['do_connect_again', 'retry'],
-  version: ['do_update', 'update'],
+  too_old: ['do_update', 'update'],
+  relay_old: ['do_try_now', 'retry'],
+  clock_wrong: ['do_look_at_clock', 'retry'],
   key_unusable: ['do_try_now', 'retry'],
   replaced: ['do_connect_again', 'retry'],
   bad_frames: ['do_connect_again', 'retry'],
@@ -29,14 +31,39 @@ const REMEDIES = {
   relay_stuck: ['do_try_now', 'retry'],
   no_server: ['do_show_how', 'welcome'],
   server_silent: ['do_show_how', 'welcome'],
+  not_allowed: ['do_allow', 'allow'],
+  origin_refused: ['do_let_through', 'allow'],
   not_a_server: ['do_change_address', 'options'],
   none_chosen: ['do_choose_models', 'options'],
   token_wanted: ['do_enter_token', 'options'],
   no_model: ['do_show_how', 'welcome'],
+  only_cloud: ['do_show_how', 'welcome'],
+  out_of_hours: ['do_change_hours', 'options'],
+  on_battery: ['do_change_when', 'options'],
+  in_use: ['do_change_when', 'options'],
+  own_use: ['do_change_when', 'options'],
+  hour_spent: ['do_change_limit', 'options'],
+  day_spent: ['do_change_limit', 'options'],
+  month_spent: ['do_change_limit', 'options'],
+};
+
+/** The same for what keeps jobs away though all is well: see outlook.rs. */
+const HINTS = {
+  parked: ['do_look_at_server', 'retry'],
+  untrusted: ['do_test_model', 'try'],
+  no_demand: ['do_change_choices', 'options'],
+  not_wanted: ['do_choose_models', 'options'],
+  dear: ['do_market_price', 'price'],
+  too_short: ['do_show_how', 'context'],
+  outranked: ['do_change_price', 'options'],
+  new: ['do_see_held', 'earnings'],
 };
 
 /** Nothing but the owner helps against these. */
-const OWNERS = ['bad_relay_address', 'relay_unauthorized', 'version', 'replaced', 'bad_frames', 'token_wanted'];
+const OWNERS = [
+  'bad_relay_address', 'relay_unauthorized', 'too_old', 'replaced', 'bad_frames', 'token_wanted', 'not_allowed',
+  'origin_refused', 'clock_wrong',
+];
 
 const BADGES = {
   good: ['on', '#15803d'],
@@ -57,6 +84,7 @@ export function standing({ connection, server, consent, paused, closed, jobs }) 
   // The owner's own rules: a pause, hours, idle, battery, limits.
   if (paused) return because('idle', 'state_paused', closed?.reason ?? connection.reason);
   if (closed) return because('idle', 'state_waiting', closed.reason);
+  if (connection.reason?.code === 'clock_wrong') return because('warn', key, connection.reason);
   if (jobs.length > 0) return because('good', 'state_working', connection.reason, jobs.length);
   return because(tone, key, connection.reason);
 }
@@ -85,7 +113,16 @@ export function sign(state) {
 
 /** What the button beside a reason says and does; empty where there is nothing to do. */
 export function remedyOf(code) {
-  const [key, act] = REMEDIES[code] ?? [];
+  return button(REMEDIES, code);
+}
+
+/** The same beside what keeps jobs away though all is well. */
+export function hintOf(code) {
+  return button(HINTS, code);
+}
+
+function button(table, code) {
+  const [key, act] = Object.hasOwn(table, code ?? '') ? table[code] : [];
   return act ? { label: say(key), act } : { label: '', act: '' };
 }
 
@@ -94,10 +131,27 @@ export function serverName(kind) {
   return SERVERS[kind] ?? say('server_generic');
 }
 
-/** Does what a remedy says. */
-export function remedy(act, tell) {
+/** Gives Chrome's patterns of the servers that are kept from the extension. */
+function origins({ servers = [] } = {}) {
+  const kept = servers.filter((server) => ['not_allowed', 'origin_refused'].includes(server?.reason?.code));
+  return kept.map(({ origin }) => origin).filter(Boolean);
+}
+
+/** Does what a remedy says, by the agent's last state and about a model where it is about one. */
+export function remedy(act, tell, state, model) {
   const acts = {
     retry: () => tell('retry'),
+    try: () => tell('try'),
+    price: () => tell('price', { model }),
+    earnings: () => chrome.tabs.create({ url: 'earnings.html' }),
+    context: () => chrome.tabs.create({ url: 'welcome.html#context' }),
+    // Chrome asks the owner only while the click is fresh, so nothing is awaited before this.
+    async allow() {
+      const wanted = origins(state);
+      if (wanted.length > 0) await chrome.permissions.request({ origins: wanted });
+      tell('look');
+      tell('retry');
+    },
     welcome: () => chrome.tabs.create({ url: 'welcome.html#steps' }),
     options: () => chrome.runtime.openOptionsPage(),
     async update() {

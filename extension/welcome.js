@@ -1,6 +1,6 @@
 // The first run: facts, and three steps that fill themselves in from the agent's state.
 
-import { gpuName, make, micros, seconds, thousands, write } from './figures.js';
+import { asked, gpuName, make, micros, seconds, thousands, usd, write } from './figures.js';
 import { tell, watch } from './line.js';
 import { remedy, remedyOf, serverName, standing, words } from './standing.js';
 import { say, sentence } from './words.js';
@@ -17,12 +17,12 @@ watch(paint);
 $('look').addEventListener('click', look);
 $('try').addEventListener('click', () => tell('try'));
 $('options').addEventListener('click', () => chrome.runtime.openOptionsPage());
-$('allow').addEventListener('click', allow);
+$('allow').addEventListener('click', () => remedy('allow', tell, latest));
+$('take').addEventListener('click', () => tell('price', { model: $('take').dataset.model }));
 $('agree').addEventListener('change', (event) => {
   chrome.storage.local.set({ consent: { given: event.target.checked, at: Date.now() } });
 });
-$('standing-button').addEventListener('click', (event) => remedy(event.target.dataset.act, tell));
-chrome.permissions.onAdded.addListener(() => tell('look'));
+$('standing-button').addEventListener('click', (event) => remedy(event.target.dataset.act, tell, latest));
 
 /** Looks at once, and goes on for as long as this page is open. */
 function look() {
@@ -30,12 +30,7 @@ function look() {
   tell('look');
 }
 
-/** Chrome asks the owner only while the click is fresh, so nothing is awaited before this. */
-function allow() {
-  chrome.permissions.request({ origins: [$('allow').dataset.origin] });
-}
-
-async function paint(state) {
+function paint(state) {
   latest = state;
   // An agent that was made anew meanwhile knows nothing of the look.
   if (looking && state.server.reason?.code === 'no_consent' && !document.hidden) tell('look');
@@ -43,7 +38,7 @@ async function paint(state) {
   paintModels(state.models);
   paintTrial(state);
   paintConsent(state);
-  await paintTrouble(state);
+  paintTrouble(state);
   mark($('step-server'), state.models.length > 0);
   mark($('step-models'), state.models.length > 0);
   mark($('step-consent'), state.consent);
@@ -66,28 +61,17 @@ function paintMachine({ gpu, server }) {
 }
 
 /** Says what keeps the server from being used, how to mend it, and with which button. */
-async function paintTrouble(state) {
-  const code = state.server.reason?.code;
+function paintTrouble({ server }) {
+  const code = server.reason?.code;
   const none = !code || code === 'no_consent' || code === 'looking';
-  const origin = code === 'server_silent' ? await forbidden() : undefined;
-  if (state !== latest) return;
+  const { label, act } = remedyOf(code);
   $('trouble').hidden = none;
   $('options').hidden = none;
-  $('allow').hidden = !origin;
+  $('allow').hidden = none || act !== 'allow';
   if (none) return;
-  $('allow').dataset.origin = origin ?? '';
-  write($('trouble-text'), origin ? say('welcome_not_allowed') : sentence(state.server.reason, 'why'));
-  explain($('trouble-how'), origin ? 'not_allowed' : code);
-}
-
-/** Gives the pattern of the owner's server where Chrome lacks the permission for it. */
-async function forbidden() {
-  const { config } = await chrome.storage.local.get('config');
-  const address = config?.servers?.[0]?.address;
-  if (!address || !URL.canParse(address)) return undefined;
-  const { protocol, hostname } = new URL(address);
-  const origin = `${protocol}//${hostname}/*`;
-  return (await chrome.permissions.contains({ origins: [origin] })) ? undefined : origin;
+  if (act === 'allow') write($('allow'), label);
+  write($('trouble-text'), sentence(server.reason, 'why'));
+  explain($('trouble-how'), code);
 }
 
 function explain(place, code) {
@@ -100,14 +84,13 @@ function explain(place, code) {
 function paintModels(models) {
   $('models-none').hidden = models.length > 0;
   $('price').hidden = models.length === 0;
-  const text = JSON.stringify(models.map(({ model, price, context, slots }) => [model, price, context, slots]));
+  const text = JSON.stringify(models.map(({ model, pricing, context, slots }) => [model, pricing, context, slots]));
   if ($('models').dataset.text === text) return;
   $('models').dataset.text = text;
   const rows = models.map((model) => {
     const row = make('li');
-    const price = model.price ? `${micros(model.price.input)} / ${micros(model.price.output)}` : say('price_relay');
     const detail = [model.quantization, say('model_context', thousands(model.context)), say('model_slots', model.slots)];
-    row.append(make('span', 'name', model.model), make('span', 'figure', price));
+    row.append(make('span', 'name', model.model), make('span', 'figure', asked(model.pricing)));
     row.append(make('span', 'detail quiet', detail.filter(Boolean).join(' · ')));
     return row;
   });
@@ -118,6 +101,20 @@ function paintTrial({ trial, models }) {
   $('trial').hidden = !models.some(({ kind }) => kind === 'text');
   $('try').disabled = trial?.running ?? false;
   write($('tried'), trial ? tried(trial) : say('welcome_try_hint'));
+  const { proposal, pricing } = models.find(({ model }) => model === trial?.model) ?? {};
+  const isNew = proposal && !trial.running && JSON.stringify(proposal.pricing) !== JSON.stringify(pricing);
+  $('proposal').hidden = !isNew;
+  if (!isNew) return;
+  $('take').dataset.model = trial.model;
+  write($('proposed'), proposed(proposal));
+}
+
+/** Says which price would do, and what it goes by. */
+function proposed({ pricing, basis, watts, perKwh }) {
+  const { input, output } = pricing.floor ?? pricing;
+  if (basis === 'market') return say('welcome_proposal_market', micros(input), micros(output));
+  const key = basis === 'power' ? 'welcome_proposal_power' : 'welcome_proposal_usual_power';
+  return say(key, micros(output), watts, usd(perKwh));
 }
 
 function tried({ model, running, tokensPerSecond, firstTokenMs, failed }) {

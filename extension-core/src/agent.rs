@@ -14,13 +14,16 @@ mod journal;
 mod kept;
 pub mod limits;
 mod link;
+mod loading;
 mod memory;
 mod outlook;
 mod pass;
+mod proposal;
 mod purse;
 mod random;
 mod record;
 mod resume;
+mod skew;
 mod state;
 mod trial;
 mod update;
@@ -33,20 +36,22 @@ use rekursing_protocol::{FailCode, Gpu, Moment, Pricing, frame::Inventory};
 use crate::{address::Address, bridge::reply::Reply};
 pub use command::{Ask, AskId, Command, Errand, FetchId, Method, Post, Sign};
 pub use config::{Config, Identity, Memory, ModelServer};
-pub use event::{Answer, Event, IDLE_AFTER, Notice, Proof};
+pub use event::{Answer, Event, IDLE_AFTER, Move, Notice, Proof};
 use gate::Gate;
 use jobs::Jobs;
 use journal::Journal;
 use link::Link;
+use loading::Loads;
 use memory::Keeping;
 use outlook::Prospects;
 use pass::Passes;
 use purse::Purse;
 use random::Random;
 use record::Records;
+use skew::Skew;
 pub use state::{
-    ClosedView, Connection, DoneView, EarningsView, Hint, JobView, MarketView, ModelView, Phase, Reason,
-    ServerView, State, TrialView, Why,
+    Basis, ClosedView, Connection, DoneView, EarningsView, Hint, JobView, MarketView, ModelView, Phase,
+    Proposal, Reason, ServerView, State, TrialView, Why,
 };
 use trial::Trial;
 use update::Update;
@@ -69,7 +74,10 @@ pub struct Agent {
     gpu: Gpu,
     link: Link,
     gate: Gate,
+    /// Patterns of hosts for which Chrome lacks the owner's permission.
+    forbidden: Vec<String>,
     watch: Watch,
+    loads: Loads,
     jobs: Jobs,
     records: Records,
     memory: Memory,
@@ -77,6 +85,7 @@ pub struct Agent {
     journal: Journal,
     purse: Purse,
     prospects: Prospects,
+    skew: Skew,
     wants: Wants,
     trial: Trial,
     update: Update,
@@ -100,7 +109,9 @@ impl Agent {
             gpu: Gpu::default(),
             link: Link::default(),
             gate: Gate::default(),
+            forbidden: Vec::new(),
             watch: Watch::default(),
+            loads: Loads::default(),
             jobs: Jobs::default(),
             records: Records::default(),
             memory: Memory::default(),
@@ -108,6 +119,7 @@ impl Agent {
             journal: Journal::default(),
             purse: Purse::default(),
             prospects: Prospects::default(),
+            skew: Skew::default(),
             wants: Wants::default(),
             trial: Trial::default(),
             update: Update::default(),
@@ -131,11 +143,18 @@ impl Agent {
             Event::Wanted { page, text } => self.wanted(page, text, now),
             Event::UpdateWaits => self.update_waits(now),
             Event::Probe => self.watch.probe(now),
+            Event::Priced { model } => self.take_price(model),
+            Event::Moved { address, model, way } => self.move_model(address, model, way),
+            Event::Forbidden(patterns) => self.forbid(patterns, now),
             Event::Tick => self.jobs.tick(now),
             Event::SocketOpen => self.socket_open(now),
-            Event::Frame(text) => self.frame(text, now),
+            Event::Frame(text) => {
+                self.carry(text.len(), now);
+                self.frame(text, now);
+            }
             Event::SocketStuck => self.socket_stuck(now),
             Event::SocketClosed { code } => self.socket_closed(code, now),
+            Event::Dated { id, at } => self.dated(id, at, now),
             Event::Answered { id, answer } => self.answered(id, answer, now),
             Event::Signed { id, proof } => self.signed(id, proof, now),
             // The answers of jobs are what happens most; nothing else depends on them.
@@ -175,6 +194,7 @@ impl Agent {
     /// for all that is ready before it asks for them, and texts that came together leave together.
     pub fn commands(&mut self, now: Moment) -> std::vec::Drain<'_, Command> {
         self.flush_jobs(now);
+        self.carry_commands(now);
         if std::mem::take(&mut self.changed) {
             self.commands.push(Command::Changed);
         }
@@ -193,7 +213,7 @@ impl Agent {
         let asks = asks.into_iter().flatten().min().filter(|_| may_ask);
         let own = [self.gate.wake_at(), self.keeping.wake_at(), self.watch.wake_at(), self.jobs.wake_at()];
         let others = [link, asks, self.trial.wake_at(), self.update.wake_at(), self.passes.wake_at()];
-        own.into_iter().chain(others).flatten().min()
+        own.into_iter().chain(others).chain([self.loads_wake_at()]).flatten().min()
     }
 
     /// Does what is due.
@@ -205,6 +225,7 @@ impl Agent {
             return self.advance_look(now);
         }
         self.advance_watch(now);
+        self.advance_loads(now);
         self.advance_gate(now);
         self.advance_keeping(now);
         self.advance_link(now);
@@ -246,6 +267,9 @@ impl Agent {
             self.lose_pass();
         }
         self.link.retry();
+        // The relay's answer shows whether the clock is right by now.
+        self.purse.inquiry.ask_by(now);
+        self.watch.forgive();
         self.watch.hurry(now);
         self.changed = true;
     }
@@ -254,6 +278,7 @@ impl Agent {
     fn shut(&mut self) {
         self.leave_relay();
         self.watch = Watch::default();
+        self.loads = Loads::default();
         self.wants.stop_looking();
         self.stop_trial();
         self.changed = true;
@@ -263,6 +288,9 @@ impl Agent {
     fn answered(&mut self, id: AskId, answer: Answer<'_>, now: Moment) {
         if self.watched(id, answer, now) {
             return;
+        }
+        if self.loads.awaits(id) {
+            return self.moved(id, answer, now);
         }
         if self.passes.awaits(id) {
             return self.passed(answer, now);
@@ -320,6 +348,14 @@ impl Agent {
         let set = self.config.prices.get(model).copied().or(self.config.price)?;
         let speed = self.memory.speeds.get(model).copied();
         Some(self.config.power.map_or(set, |power| power.raise(set, speed)))
+    }
+
+    /// Offers nothing more of a server that refuses requests because of where they come from.
+    fn suspect_origin(&mut self, reply: &Reply, address: &str) {
+        if reply.is_origin_refused() && self.watch.refuse(address) {
+            self.changed = true;
+            self.tell_inventory();
+        }
     }
 
     /// Looks at the model server again at once when a job's failure says that it has changed.

@@ -3,6 +3,7 @@
 
 mod allowance;
 mod hours;
+mod loading;
 mod models;
 mod pause;
 mod power;
@@ -10,11 +11,12 @@ mod tally;
 mod when;
 mod zone;
 
-pub use allowance::Allowance;
+pub use allowance::{Allowance, gigabytes};
 pub use hours::{Hours, Week};
+pub use loading::{Loading, Which};
 pub use models::Models;
 pub use pause::{Pause, Rest};
-pub use power::Power;
+pub use power::{Code, Currency, Power};
 pub use tally::Tally;
 pub use when::{Input, OWN_USE_REST, Surroundings, When};
 pub use zone::Zone;

@@ -5,7 +5,15 @@
 
 use serde_json::{Value, json};
 
-use crate::{address::Address, bridge::server::USUAL_ADDRESSES};
+use rekursing_protocol::frame::Call;
+
+use crate::{
+    address::Address,
+    bridge::{
+        request,
+        server::{Kind, USUAL_ADDRESSES},
+    },
+};
 
 /// Where the extension may send requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +54,9 @@ impl Fence {
     }
 
     /// Returns the rules for `chrome.declarativeNetRequest`, in its own form. All places may be
-    /// looked at by `GET`; jobs go to the servers that were found there, or to the only place there is.
-    pub fn rules(&self, extension: &str, found: &[String]) -> Value {
+    /// looked at by `GET`; jobs go to the servers that were found there, or to the only place there is,
+    /// and to no other path than those of jobs. LM Studio may also be asked to load and unload models.
+    pub fn rules(&self, extension: &str, found: &[(String, Kind)]) -> Value {
         let mut rules = Rules { extension, list: Vec::new() };
         rules.add(1, json!({"type": "block"}), None, &KINDS, &[]);
         if let Some(relay) = &self.relay {
@@ -58,8 +67,8 @@ impl Fence {
         for server in &self.servers {
             rules.add(2, json!({"type": "allow"}), Some(server.http()), &["xmlhttprequest"], &["get"]);
         }
-        for server in self.chosen(found) {
-            rules.add(2, json!({"type": "allow"}), Some(server.http()), &["xmlhttprequest"], &["post"]);
+        for (server, kind) in self.chosen(found) {
+            rules.add_paths(2, &server.http(), &paths(kind));
             // Ollama answers 403 to an `Origin` that it does not know, and only a `POST` carries one.
             // A change of headers counts only above the rule that allows the request.
             let without_origin = json!({
@@ -71,12 +80,13 @@ impl Fence {
         Value::Array(rules.list)
     }
 
-    fn chosen(&self, found: &[String]) -> Vec<&Address> {
-        if let [only] = self.servers.as_slice() {
-            return vec![only];
-        }
-        let found: Vec<Address> = found.iter().filter_map(|text| Address::parse(text).ok()).collect();
-        self.servers.iter().filter(|server| found.contains(server)).collect()
+    fn chosen(&self, found: &[(String, Kind)]) -> Vec<(&Address, Option<Kind>)> {
+        let found: Vec<(Address, Kind)> =
+            found.iter().filter_map(|(text, kind)| Some((Address::parse(text).ok()?, *kind))).collect();
+        let kind = |server: &Address| found.iter().find(|(known, _)| known == server).map(|(_, kind)| *kind);
+        let is_only = self.servers.len() == 1;
+        let servers = self.servers.iter().map(|server| (server, kind(server)));
+        servers.filter(|(_, kind)| is_only || kind.is_some()).collect()
     }
 
     /// Returns the content security policy for the agent's document.
@@ -87,12 +97,36 @@ impl Fence {
     }
 }
 
+/// Returns the paths that a server of this kind may be sent something at.
+fn paths(kind: Option<Kind>) -> Vec<&'static str> {
+    let jobs = [Call::Chat, Call::Completion, Call::Embedding].map(request::path);
+    let moves: &[&str] = match kind {
+        Some(Kind::LmStudio) => &["/api/v1/models/load", "/api/v1/models/unload"],
+        Some(Kind::LmStudioV0 | Kind::Ollama | Kind::LlamaCpp | Kind::Generic) | None => &[],
+    };
+    jobs.iter().chain(moves).copied().collect()
+}
+
 struct Rules<'a> {
     extension: &'a str,
     list: Vec<Value>,
 }
 
 impl Rules<'_> {
+    /// Allows a `POST` to exactly these paths of an origin, whose only special sign is the dot.
+    fn add_paths(&mut self, priority: u32, origin: &str, paths: &[&str]) {
+        let regex = format!("^{}({})$", origin.replace('.', "\\."), paths.join("|"));
+        self.list.push(json!({
+            "id": self.list.len() + 1,
+            "priority": priority,
+            "action": {"type": "allow"},
+            "condition": {
+                "initiatorDomains": [self.extension], "resourceTypes": ["xmlhttprequest"],
+                "requestMethods": ["post"], "regexFilter": regex, "isUrlFilterCaseSensitive": true,
+            },
+        }));
+    }
+
     /// Adds a rule for an origin, or for everything, of these kinds and with these methods, or any.
     fn add(
         &mut self,
@@ -145,7 +179,9 @@ mod tests {
                 "{} {} {methods} {}",
                 rule["priority"],
                 text(&rule["action"]["type"]),
-                text(&condition["urlFilter"])
+                condition["urlFilter"]
+                    .as_str()
+                    .map_or_else(|| text(&condition["regexFilter"]), str::to_owned)
             )
         };
         rules.as_array().unwrap().iter().map(line).collect()
@@ -160,7 +196,7 @@ mod tests {
                 "2 allow get+post+put+delete |https://relay.example/",
                 "2 allow  |wss://relay.example/",
                 "2 allow get |http://127.0.0.1:1234/",
-                "2 allow post |http://127.0.0.1:1234/",
+                r"2 allow post ^http://127\.0\.0\.1:1234(/v1/chat/completions|/v1/completions|/v1/embeddings)$",
                 "3 modifyHeaders post |http://127.0.0.1:1234/",
             ]
         );
@@ -169,15 +205,28 @@ mod tests {
     #[test]
     fn jobs_go_only_to_servers_that_were_found() {
         let posts = |found: &[&str]| {
-            let found: Vec<String> = found.iter().map(|address| (*address).to_owned()).collect();
+            let found: Vec<_> = found.iter().map(|address| ((*address).to_owned(), Kind::Ollama)).collect();
             let rules = short(&fence(&[LM_STUDIO, OLLAMA]).rules("abc", &found));
             rules.into_iter().filter(|rule| rule.starts_with("2 allow post")).collect::<Vec<_>>()
         };
-        let [lm_studio, ollama] = [LM_STUDIO, OLLAMA].map(|address| format!("2 allow post |{address}/"));
+        let jobs = "(/v1/chat/completions|/v1/completions|/v1/embeddings)$";
+        let [lm_studio, ollama] =
+            [LM_STUDIO, OLLAMA].map(|address| format!("2 allow post ^{}{jobs}", address.replace('.', r"\.")));
         assert!(posts(&[]).is_empty());
         assert_eq!(posts(&[OLLAMA]), [ollama.as_str()]);
         assert_eq!(posts(&[OLLAMA, LM_STUDIO]), [lm_studio, ollama]);
         assert!(posts(&["http://127.0.0.1:22"]).is_empty());
+    }
+
+    #[test]
+    fn only_lm_studio_may_be_asked_to_load_and_unload() {
+        let moves = |kind| {
+            let rules = short(&fence(&[LM_STUDIO]).rules("abc", &[(LM_STUDIO.to_owned(), kind)]));
+            rules.iter().any(|rule| rule.ends_with("|/api/v1/models/load|/api/v1/models/unload)$"))
+        };
+        assert!(moves(Kind::LmStudio));
+        let others = [Kind::LmStudioV0, Kind::Ollama, Kind::LlamaCpp, Kind::Generic];
+        assert!(others.into_iter().all(|kind| !moves(kind)));
     }
 
     #[test]
@@ -199,6 +248,9 @@ mod tests {
     fn an_address_that_is_none_opens_nothing() {
         let fence = Fence::new("*", &["http://*".to_owned()]);
         assert_eq!(fence.policy(), "connect-src 'self'");
-        assert_eq!(short(&fence.rules("abc", &["http://*".to_owned()])), ["1 block  everything"]);
+        assert_eq!(
+            short(&fence.rules("abc", &[("http://*".to_owned(), Kind::LmStudio)])),
+            ["1 block  everything"]
+        );
     }
 }

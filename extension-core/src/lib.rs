@@ -7,10 +7,12 @@ pub mod address;
 pub mod agent;
 pub mod bridge;
 pub mod choices;
+pub mod estimate;
 pub mod fence;
 pub mod gpu;
 #[cfg(all(feature = "native", not(target_arch = "wasm32")))]
 pub mod native;
+pub mod permission;
 pub mod receipt;
 pub mod said;
 pub mod settings;

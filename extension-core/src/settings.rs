@@ -2,6 +2,7 @@
 
 mod form;
 mod limits;
+mod loading;
 mod price;
 mod servers;
 mod times;
@@ -9,8 +10,9 @@ mod times;
 use serde_json::Value;
 
 use crate::agent::{Config, Identity, Memory};
-pub use form::{Checked, Form};
+pub use form::{Checked, Form, kept};
 pub use limits::LimitsForm;
+pub use loading::LoadingForm;
 pub use price::{PowerForm, PriceForm, Way, micros};
 pub use servers::ServerForm;
 pub use times::{DayForm, WhenForm};

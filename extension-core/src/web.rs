@@ -21,16 +21,19 @@ use std::{
     rc::Rc,
 };
 
-use rekursing_protocol::Moment;
+use rekursing_protocol::{Moment, earnings::Earnings};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::{
     agent::{Agent, Command, Config, Event, FetchId, Notice},
+    bridge::server::Kind,
     choices::Zone,
+    estimate::Estimate,
     fence::Fence,
+    permission,
     receipt::Verdict,
-    settings::{Form, Stored, without_secrets},
+    settings::{Form, Stored, kept, without_secrets},
 };
 
 /// What the agent tells the relay it is.
@@ -41,11 +44,16 @@ fn begin() {
     console_error_panic_hook::set_once();
 }
 
-/// Returns the fence for what storage holds, as JSON: `{"policy": …, "rules": […]}`.
+/// Returns the fence for what storage holds, as JSON: `{"policy": …, "rules": […], "origins": […]}`, the last
+/// being Chrome's patterns of the model servers' hosts that need the owner's permission.
 #[wasm_bindgen]
 pub fn fence(stored: &str, extension: &str) -> String {
-    let fence = fence_of(&read(stored).config);
-    serde_json::json!({"policy": fence.policy(), "rules": fence.rules(extension, &[])}).to_string()
+    let config = read(stored).config;
+    let fence = fence_of(&config);
+    let origins: Vec<String> =
+        config.servers.iter().filter_map(|server| permission::pattern_of(&server.address)).collect();
+    let rules = fence.rules(extension, &[]);
+    serde_json::json!({"policy": fence.policy(), "rules": rules, "origins": origins}).to_string()
 }
 
 /// Shows the settings of storage as a form, JSON to JSON.
@@ -67,6 +75,17 @@ pub fn verdict(receipt: &str, keys: &str) -> String {
     Verdict::of(receipt, keys).name().to_owned()
 }
 
+/// Estimates what is left of the relay's earnings after power, by what storage holds, JSON to JSON: see
+/// [`Estimate`]; `null` where the owner has not said what power costs.
+#[wasm_bindgen]
+pub fn estimate(stored: &str, earnings: &str) -> String {
+    let Stored { config, memory, .. } = read(stored);
+    let earnings: Option<Earnings> = serde_json::from_str(earnings).ok();
+    let estimate =
+        config.power.zip(earnings).map(|(power, earnings)| Estimate::of(&power, &memory, &earnings));
+    json(&estimate)
+}
+
 /// Returns what storage holds as a text for its owner to keep, with secrets or without.
 #[wasm_bindgen]
 pub fn archive(stored: &str, secrets: bool) -> String {
@@ -82,15 +101,22 @@ pub struct Shell(Rc<Inner>);
 
 #[wasm_bindgen]
 impl Shell {
-    /// Starts the agent of this extension on what storage holds. The fence must stand. `sign` is that of
-    /// `device.js`.
-    pub async fn start(stored: String, extension: String, sign: js_sys::Function) -> Shell {
+    /// Starts the agent of this extension on what storage holds, with the patterns of hosts for which Chrome
+    /// lacks the owner's permission, as a JSON list. The fence must stand. `sign` is that of `device.js`.
+    pub async fn start(
+        stored: String,
+        extension: String,
+        forbidden: String,
+        sign: js_sys::Function,
+    ) -> Shell {
         let Stored { config, identity, memory } = read(&stored);
         let inner = Rc::new(Inner::new(fence_of(&config), extension, sign));
         let gpu = gpu::recognise().await;
         inner.on(Event::Noticed(clock()));
+        let shell = Shell(Rc::clone(&inner));
+        shell.forbidden(&forbidden);
         inner.on(Event::Started { config, identity, memory: Box::new(memory), gpu });
-        Shell(inner)
+        shell
     }
 
     /// Takes in what storage holds after a change. Returns whether the fence no longer fits,
@@ -112,6 +138,12 @@ impl Shell {
             "locked" => Notice::Locked,
             _ => Notice::Used,
         }));
+    }
+
+    /// Takes in for which patterns of hosts Chrome lacks the owner's permission, as a JSON list.
+    pub fn forbidden(&self, patterns: &str) {
+        let patterns: Vec<String> = serde_json::from_str(patterns).unwrap_or_default();
+        self.0.on(Event::Forbidden(&patterns));
     }
 
     /// Takes in whether the computer runs on its battery.
@@ -142,8 +174,8 @@ struct Inner {
     extension: String,
     /// What signs with the device key.
     sign: js_sys::Function,
-    /// The addresses of the model servers that the fence lets jobs go to.
-    found: RefCell<Vec<String>>,
+    /// The model servers that the fence lets jobs go to.
+    found: RefCell<Vec<(String, Kind)>>,
     socket: RefCell<Option<socket::Socket>>,
     fetches: RefCell<BTreeMap<FetchId, Rc<fetch::Fetch>>>,
     pages: pages::Pages,
@@ -210,6 +242,10 @@ impl Inner {
             Command::Save(identity) => chrome::keep("identity", &json(&identity)),
             Command::Remember(memory) => chrome::keep("memory", &json(&memory)),
             Command::Reload => chrome::reload(),
+            Command::Configure(config) => {
+                let config = kept(&config).expect("settings always print");
+                chrome::keep("config", &config.to_string());
+            }
             Command::Changed => {
                 self.open_fence();
                 pages::changed(self);

@@ -109,8 +109,10 @@ async fn look(client: &reqwest::Client, spec: &Spec) -> Option<(Kind, Vec<Model>
         };
         match probe.answered(status, &body) {
             None => {}
-            Some(Outcome::Found { kind, models }) => return Some((kind, models)),
-            Some(Outcome::TokenWanted | Outcome::Foreign | Outcome::Nothing) => return None,
+            Some(Outcome::Found { kind, shelf }) => return Some((kind, shelf.models)),
+            Some(Outcome::TokenWanted | Outcome::OriginRefused | Outcome::Foreign | Outcome::Nothing) => {
+                return None;
+            }
         }
     }
 }

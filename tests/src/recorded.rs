@@ -228,6 +228,8 @@ fn state() -> State {
             requests: 214,
             hourly: Some(usd("0.1234")),
         }),
+        proposal: None,
+        loaded: true,
         tokens_per_second: Some(62),
         first_token_ms: Some(210),
         done: 12,
@@ -250,6 +252,8 @@ fn state() -> State {
         kind: Some(Kind::LmStudio),
         address: Some("http://127.0.0.1:1234".to_owned()),
         models: vec![model.model.clone(), long.model.clone()],
+        running: 1,
+        slots: 3,
         looked_at: Some(Moment(NOW)),
         ..ServerView::default()
     };
@@ -291,7 +295,7 @@ fn state() -> State {
         paused: false,
         paused_until: None,
         closed: None,
-        done: DoneView { hour_tokens: 1_234, day_tokens: 23_456 },
+        done: DoneView { hour_tokens: 1_234, day_tokens: 23_456, month_bytes: 345_678_901 },
         consent: true,
     }
 }

@@ -222,6 +222,10 @@ async fn exchange(socket: TcpStream, state: &State) -> Result<()> {
         return whole(&mut output, status, "application/json", json.to_string().as_bytes()).await;
     }
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    if let Some((loaded, json)) = state.dialect.moves(&path, &body) {
+        state.loaded.store(loaded, Ordering::Relaxed);
+        return whole(&mut output, 200, "application/json", json.to_string().as_bytes()).await;
+    }
     let streamed = body["stream"].as_bool().unwrap_or(false);
     let (fate, watched) = watch::channel(Fate::Open);
     let sent_bytes = Arc::new(AtomicUsize::new(0));

@@ -342,3 +342,84 @@ async fn an_owner_takes_the_data_along_shows_the_log_and_deletes_everything() ->
     popup.until("document.querySelector('#title').textContent === 'Off'").await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_model_of_lm_studio_is_loaded_and_unloaded_by_a_click_and_by_a_job() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    let health =
+        |says: &str| format!("document.querySelector('.health').textContent.includes({})", json!(says));
+    let asked = |what: &str| script.paths().iter().filter(|path| path.ends_with(what)).count();
+    options.click("[aria-label='Unload script-7b']").await?;
+    options.until(&health("no model loaded")).await?;
+    assert_eq!((asked("/unload"), asked("/load")), (1, 0));
+    options.click("[aria-label='Load script-7b']").await?;
+    options.until(&health("LM Studio has script-7b.")).await?;
+    assert_eq!(asked("/load"), 1);
+    // Nothing else may be asked of the server, whoever in the extension tries.
+    let agent = owner.agent().await?;
+    let other = format!(
+        "fetch('{}/api/v1/models/download', {{method: 'POST', body: '{{}}'}}).then(() => 'reached', () => 'stopped')",
+        script.url()
+    );
+    assert_eq!(agent.eval(&other).await?, "stopped");
+    assert_eq!(asked("/download"), 0);
+
+    options.click("[aria-label='Unload script-7b']").await?;
+    options.until(&health("no model loaded")).await?;
+    tick(&options, "#on-demand", true).await?;
+    options.fill("#unload", "5").await?;
+    save(&options).await?;
+    let listed = || async { Ok(offer(&relay).await?.map(|_| ())) };
+    eventually("the model is offered though it is not loaded", listed).await?;
+    answered(&relay).await?;
+    assert_eq!(asked("/load"), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_owner_takes_the_consent_back_and_copies_the_log() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    options.eval("navigator.clipboard.writeText = async (text) => { globalThis.copied = text; }").await?;
+    options.click("#copy-log").await?;
+    options.until("document.querySelector('#data-outcome').textContent.startsWith('Copied ')").await?;
+    let copied = options.eval("copied").await?;
+    assert!(copied.as_str().is_some_and(|text| text.contains(" ready models=1")), "{copied}");
+    options.click("#withdraw").await?;
+    let gone = || async { Ok((relay.stats().await?["plugins"] == 0).then_some(())) };
+    eventually("the relay sees the plugin leave", gone).await?;
+    options.until("document.querySelector('#given').hidden").await?;
+    let popup = owner.popup().await?;
+    popup.until("document.querySelector('#title').textContent === 'Off'").await
+}
+
+#[tokio::test]
+async fn a_price_that_does_not_cover_the_power_is_warned_of_in_dollars_and_a_month_of_data_is_a_limit()
+-> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    options.until(&format!("document.querySelector('[data-model=\"{MODEL}\"]') !== null")).await?;
+    choose(&options, MODEL, "hour").await?;
+    options.fill(&format!("[data-model=\"{MODEL}\"] [data-side=hour] input"), "0.01").await?;
+    for (field, text) in [("#watts", "400"), ("#kwh", "0.30"), ("#currency", "EUR"), ("#dollars", "1.1")] {
+        options.fill(field, text).await?;
+    }
+    save(&options).await?;
+    let cost = format!("document.querySelector('[data-model=\"{MODEL}\"] .cost').textContent");
+    options.until(&format!("{cost}.startsWith('This price does not cover the power')")).await?;
+    options.fill(&format!("[data-model=\"{MODEL}\"] [data-side=hour] input"), "0.14").await?;
+    save(&options).await?;
+    options.until(&format!("!{cost}.startsWith('This price')")).await?;
+
+    options.fill("#month", "0.001").await?;
+    save(&options).await?;
+    answered(&relay).await?;
+    options.until("document.querySelector('#month-done').textContent.endsWith(' this month')").await
+}

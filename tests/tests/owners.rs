@@ -75,6 +75,12 @@ async fn the_first_run_goes_from_install_to_ready_by_clicks_and_nothing_connects
     assert!(script.jobs().is_empty());
     welcome.click("#try").await?;
     shows(&welcome, "#tried", "tokens per second, the first after").await?;
+    shows(&welcome, "#proposed", "The power for a million answer tokens costs about").await?;
+    welcome.click("#take").await?;
+    shows(&welcome, "#models", "market, at least").await?;
+    let kept = welcome
+        .eval("chrome.storage.local.get('config').then(({ config }) => Object.keys(config.prices).join())");
+    assert_eq!(kept.await?, MODEL);
     assert_eq!(script.jobs().len(), 1);
     assert_eq!(relay.stats().await?["plugins"], 0);
 
@@ -192,8 +198,20 @@ async fn the_toolbar_says_how_things_stand_and_the_first_job_is_told_once() -> R
     let now = popup.eval("Date.now()").await?;
     let minutes = (until.as_f64().context("no moment")? - now.as_f64().context("no time")?) / 60_000.0;
     assert!((59.0..=60.0).contains(&minutes), "{minutes}");
+    popup.click("#taking").await?;
+    popup.until("!document.querySelector('#pauses').hidden").await?;
+    popup.click("#pause-day").await?;
+    let is_midnight = "chrome.storage.local.get('paused').then(({ paused }) => { const at = new Date(paused.until); \
+                       return at.getHours() + at.getMinutes() === 0 && at - Date.now() <= 90_000_000 || null; })";
+    popup.until_some(is_midnight).await?;
     drop(script);
     popup.until_some(&badge("!", "No models to offer")).await?;
+
+    // A click on a notification leads to the page that it is about.
+    let worker = owner.worker().await?;
+    worker.eval("chrome.notifications.onClicked.dispatch('first')").await?;
+    let url = format!("chrome-extension://{}/earnings.html", owner.extension());
+    owner.browser().target("page", &url).await?;
     Ok(())
 }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use rekursing_extension_core::{
-    agent::{Phase, Reason, Why},
+    agent::{Phase, Reason, ServerView, Why},
+    bridge::server::Kind,
     said::{Blank, Said},
 };
 use rekursing_protocol::Moment;
@@ -125,13 +126,46 @@ fn closed(why: Why, key: &'static str, values: Vec<Blank>) -> Value {
     json!(Reason::new(why, Said::new(key, values, why.sentence())))
 }
 
+/// Three servers: one that works, one where somebody waits, and one that Chrome keeps from the extension.
+fn places() -> Value {
+    let at = |address: &str| ServerView { address: Some(address.to_owned()), ..ServerView::default() };
+    json!([
+        ServerView {
+            kind: Some(Kind::LmStudio),
+            loads: true,
+            models: vec!["qwen2.5-7b-instruct".to_owned()],
+            asleep: vec![
+                "gemma-3-4b".to_owned(),
+                "a-model-with-a-name-that-is-longer-than-most-70b".to_owned()
+            ],
+            running: 1,
+            slots: 2,
+            ..at("http://127.0.0.1:1234")
+        },
+        ServerView {
+            kind: Some(Kind::LlamaCpp),
+            models: vec!["llama-3.1-8b".to_owned()],
+            slots: 4,
+            waiting: Some(3),
+            foreign: Some(1),
+            ..at("http://192.168.1.20:1234")
+        },
+        ServerView {
+            reason: Some(Why::NotAllowed.reason()),
+            origin: Some("http://192.168.1.21/*".to_owned()),
+            ..at("http://192.168.1.21:1234")
+        },
+    ])
+}
+
 fn popups() -> Vec<Case> {
     let ready = Recorded::ready;
     let name = "qwen2.5-7b-instruct";
     let outlook = json!([
-        {"code": "dear", "key": "hint_dear", "values": [{"text": name}, {"number": 40}], "text": "dear"},
+        {"code": "dear", "key": "hint_dear", "values": [{"text": name}, {"number": 40}], "text": "dear",
+         "model": name},
         {"code": "not_wanted", "key": "hint_not_wanted", "text": "not wanted",
-         "values": [{"text": name}, {"text": "llama-3.1-8b"}, {"count": 214}]},
+         "values": [{"text": name}, {"text": "llama-3.1-8b"}, {"count": 214}], "model": name},
     ]);
     let later = NOW + 3_600_000;
     let until = |why, key| closed(why, key, vec![Blank::At(Moment(later))]);
@@ -160,9 +194,15 @@ fn popups() -> Vec<Case> {
         ),
         case("looking", ready().without_server(Why::Looking)),
         case("no-server", ready().without_server(Why::NoServer)),
+        case("servers", ready().with("servers", places())),
+        case("forbidden", ready().without_server(Why::NotAllowed)),
+        case("refused", ready().without_server(Why::OriginRefused)),
+        case("cloud", ready().without_server(Why::OnlyCloud)),
+        case("clock", ready().without_link(Phase::Waiting, Why::ClockWrong)),
+        case("month-spent", ready().closed(&json!(Why::MonthSpent.reason()), None)),
         case("full", ready().without_link(Phase::Waiting, Why::Overloaded)),
         case("no-relay", ready().without_link(Phase::Waiting, Why::RelayUnreachable)),
-        case("old", ready().without_link(Phase::Off, Why::Version)),
+        case("old", ready().without_link(Phase::Off, Why::TooOld)),
         Case {
             name: "notifications",
             recorded: ready(),
@@ -181,6 +221,11 @@ fn welcomes() -> Vec<Case> {
             "failed": failed,
         })
     };
+    let mut proposed = models.clone();
+    proposed[0]["proposal"] = json!({
+        "pricing": {"floor": {"input": 150_000, "output": 600_000}}, "basis": "usual_power", "watts": 450,
+        "perKwh": "0.3",
+    });
     let failed = json!(Said::plain("trial_stalled", "The model took too long."));
     let found = || undecided().with("server", ready().state["server"].clone()).with("models", models.clone());
     vec![
@@ -190,11 +235,16 @@ fn welcomes() -> Vec<Case> {
         case("silent", undecided().without_server(Why::ServerSilent)),
         case("token", undecided().without_server(Why::TokenWanted)),
         case("no-model", undecided().without_server(Why::NoModel)),
+        case("cloud", undecided().without_server(Why::OnlyCloud)),
+        case("forbidden", undecided().without_server(Why::NotAllowed)),
+        case("refused", undecided().without_server(Why::OriginRefused)),
+        case("clock", ready().without_link(Phase::Waiting, Why::ClockWrong)),
         case("found", found()),
         case("tested", found().with("trial", trial(Value::Null))),
+        case("proposed", found().with("models", proposed).with("trial", trial(Value::Null))),
         case("failed", found().with("trial", trial(failed))),
         case("no-relay", ready().without_link(Phase::Waiting, Why::RelayUnreachable)),
-        case("old", ready().without_link(Phase::Off, Why::Version)),
+        case("old", ready().without_link(Phase::Off, Why::TooOld)),
         case("ready", ready()),
     ]
 }
@@ -278,13 +328,21 @@ fn options() -> Vec<Case> {
         "allowance": {"hourTokens": 20_000, "dayTokens": 200_000, "answerTokens": 512, "contextTokens": 8_192},
         "models": {"new": false, "said": {"gemma-3-4b": false}},
     });
-    let silent = json!({
-        "kind": null, "address": "http://192.168.1.20:1234", "reason": Why::ServerSilent.reason(),
-        "models": [], "lookedAt": NOW, "foreign": null,
-    });
+    let silent = ServerView {
+        address: Some("http://192.168.1.20:1234".to_owned()),
+        reason: Some(Why::ServerSilent.reason()),
+        looked_at: Some(Moment(NOW)),
+        ..ServerView::default()
+    };
     let servers = json!([ready().state["servers"][0], silent]);
     let mut models = ready().state["models"].clone();
     models[0]["belowCost"] = json!(true);
+    let addresses = ["http://127.0.0.1:1234", "http://192.168.1.20:1234", "http://192.168.1.21:1234"];
+    let addresses = json!({
+        "servers": addresses, "loading": {"which": "on_demand", "unloadMinutes": 20},
+        "power": {"watts": 350, "perKwh": "0.31", "currency": {"code": "EUR", "dollars": "1.08"}},
+        "allowance": {"monthBytes": 20_500_000_000_u64},
+    });
     let whole = || {
         ready()
             .storing("config", config.clone())
@@ -297,6 +355,7 @@ fn options() -> Vec<Case> {
         case("paused", ready().closed(&until, Some(later))),
         case("no-server", ready().without_server(Why::NoServer)),
         case("everything", whole()),
+        case("memory", ready().storing("config", addresses).with("servers", places())),
         Case {
             name: "faults",
             recorded: whole(),
@@ -517,5 +576,56 @@ fn the_recorded_answers_are_such_as_the_relay_describes() -> Result<()> {
         odd(schema, &answers[what][1], &api, what, &mut found);
     }
     ensure!(found.is_empty(), "{}", found.join("\n"));
+    Ok(())
+}
+
+/// Goes through a page by the tabulator alone, until it has been everywhere, and names what was not reached, what
+/// shows no focus and what has no name.
+async fn walk(tab: &Tab) -> Result<()> {
+    tab.eval("document.activeElement.blur()").await?;
+    let controls = "[...document.querySelectorAll('a[href], button, input, select, summary, [tabindex=\"0\"]')].filter(e => \
+                    !e.disabled && e.checkVisibility({visibilityProperty: true}) && !e.closest('dialog:not([open])'))";
+    let mark = format!("{controls}.forEach((e, at) => e.dataset.walk = at)");
+    tab.eval(&mark).await?;
+    let count = tab.eval(&format!("{controls}.length")).await?.as_u64().context("no number")?;
+    ensure!(count > 3, "{count} controls");
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..count * 4 {
+        tab.press_tab().await?;
+        let here = tab
+            .eval(
+                "(() => { const e = document.activeElement; const s = getComputedStyle(e); \
+                 return [e.dataset?.walk ?? '', s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0, e.outerHTML.slice(0, 120)]; })()",
+            )
+            .await?;
+        let Some(number) = here[0].as_str().and_then(|number| number.parse::<u64>().ok()) else { continue };
+        ensure!(here[1] == true, "no focus is seen on {}", here[2]);
+        seen.insert(number);
+    }
+    let missed: Vec<u64> = (0..count).filter(|number| !seen.contains(number)).collect();
+    if let Some(first) = missed.first() {
+        let html = tab.eval(&format!("document.querySelector('[data-walk=\"{first}\"]').outerHTML")).await?;
+        anyhow::bail!("the keyboard does not reach {missed:?}, the first being {html}");
+    }
+    let nameless = tab.nameless().await?;
+    ensure!(nameless.is_empty(), "controls without a name: {nameless:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_keyboard_reaches_every_control_and_every_control_has_a_name() -> Result<()> {
+    let owner = Owner::undecided(Window::Headless).await?;
+    for (page, cases) in [("popup", popups()), ("options", options())] {
+        for Case { name, recorded, .. } in cases {
+            if !["undecided", "idle", "servers", "forbidden", "paused", "memory", "everything"]
+                .contains(&name)
+            {
+                continue;
+            }
+            let tab = recorded.show(owner.browser(), owner.extension(), &format!("{page}.html")).await?;
+            walk(&tab).await.with_context(|| format!("{page}, {name}"))?;
+            tab.close().await?;
+        }
+    }
     Ok(())
 }

@@ -221,7 +221,7 @@ async fn a_thousand_payloads_in_what_the_agent_says_run_nothing() -> Result<()> 
         for text in texts.iter().take(5) {
             state["closed"] = Value::Null;
             state["connection"] =
-                json!({"phase": "waiting", "reason": {"code": "version", "key": text, "text": text}});
+                json!({"phase": "waiting", "reason": {"code": "too_old", "key": text, "text": text}});
             popup.tell(&state, std::slice::from_ref(text)).await?;
         }
     }

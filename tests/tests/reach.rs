@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use rekursing_extension_core::{agent::Config, fence::Fence};
+use rekursing_extension_core::{agent::Config, bridge::server::Kind, fence::Fence};
 use rekursing_tests::built;
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn reach() -> Result<Value> {
         }
     }
     let fence = Fence::new(&Config::default().relay, &[]);
-    let found = ["http://127.0.0.1:1234".to_owned()];
+    let found = [("http://127.0.0.1:1234".to_owned(), Kind::LmStudio)];
     let named = |name: &str| manifest[name].clone();
     let all = manifest.as_object().context("a manifest without fields")?;
     let told = ["name", "version", "description", "icons", "key", "manifest_version", "default_locale"];

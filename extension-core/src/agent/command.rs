@@ -2,7 +2,7 @@
 
 use rekursing_protocol::Span;
 
-use super::{Identity, Memory};
+use super::{Config, Identity, Memory};
 
 /// Names one exchange of [`Ask`]; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,6 +121,8 @@ pub enum Command {
     /// Let the newer version take over: nothing runs any more. Only a shell that hands in
     /// [`super::Event::UpdateWaits`] gets it.
     Reload,
+    /// Keep these settings in the place of the earlier ones; consent and pause stay as they are.
+    Configure(Box<Config>),
     /// [`super::Agent::state`] has changed in more than speeds and times.
     Changed,
 }

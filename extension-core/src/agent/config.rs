@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use rekursing_protocol::{PluginId, Pricing};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::choices::{Allowance, Models, Pause, Power, Tally, When};
+use crate::choices::{Allowance, Loading, Models, Pause, Power, Tally, When};
 
 /// The owner's settings. Every field has a default, so that a settings page may leave out any.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Config {
     pub when: When,
     /// Which models are offered.
     pub models: Models,
+    /// Whether they are loaded on demand.
+    pub loading: Loading,
     /// What the power costs, where the owner has said.
     pub power: Option<Power>,
     /// No new jobs now.
@@ -52,6 +54,7 @@ impl Default for Config {
             allowance: Allowance::default(),
             when: When::default(),
             models: Models::default(),
+            loading: Loading::default(),
             power: None,
             paused: Pause::Off,
             consent: false,

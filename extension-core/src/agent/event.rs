@@ -50,6 +50,15 @@ pub enum Notice {
     Battery(bool),
 }
 
+/// Which way a model goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// Into the server's memory.
+    In,
+    /// Out of it.
+    Out,
+}
+
 /// How long nobody uses keyboard and mouse before a shell says [`Notice::Idle`].
 pub const IDLE_AFTER: Span = Span::secs(60);
 
@@ -88,6 +97,22 @@ pub enum Event<'a> {
     UpdateWaits,
     /// The owner asks to look at the model servers now.
     Probe,
+    /// The owner takes the price that is proposed for a model.
+    Priced {
+        /// The model.
+        model: &'a str,
+    },
+    /// The owner asks a model server to load a model, or to unload one.
+    Moved {
+        /// Where the server is.
+        address: &'a str,
+        /// The model, as the server's view names it.
+        model: &'a str,
+        /// Which way.
+        way: Move,
+    },
+    /// Chrome lacks the owner's permission for these patterns of hosts, and for no others of the settings.
+    Forbidden(&'a [String]),
     /// [`super::Agent::wake_at`] has come. Harmless at any other time.
     Tick,
     /// The socket is open.
@@ -100,6 +125,13 @@ pub enum Event<'a> {
     SocketClosed {
         /// The close code; 1006 when there was none.
         code: u16,
+    },
+    /// The answer to an [`super::Ask`] says when it was written; handed in before its end.
+    Dated {
+        /// Which.
+        id: AskId,
+        /// When, by the other end's clock.
+        at: Moment,
     },
     /// An [`super::Ask`] ended.
     Answered {

@@ -20,6 +20,7 @@ use crate::bridge::{
     fault::Fault,
     reply::{Ending, Piece, Reply, Step, Terms},
     request,
+    server::Kind,
 };
 
 /// How long a body may go on after its answer is complete. Cutting it at once would cost the
@@ -63,6 +64,10 @@ impl Jobs {
 
     pub(super) fn len(&self) -> usize {
         self.running.len()
+    }
+
+    pub(super) fn is_running(&self, id: FetchId) -> bool {
+        self.running.contains_key(&id)
     }
 
     /// Counts the jobs of a model at one server.
@@ -233,10 +238,11 @@ impl Agent {
             idle,
             total,
         };
+        let is_asleep = !model.offer.loaded && server.kind == Kind::LmStudio;
         let (address, bearer) = (server.address.clone(), token.cloned());
         let url = format!("{address}{}", request.path);
         let id = FetchId(self.fresh_id());
-        self.commands.push(Command::Post(Post { id, url, bearer, body: request.body }));
+        let post = Post { id, url, bearer, body: request.body };
         let job = Job {
             id: start.job,
             lease: start.lease,
@@ -250,7 +256,13 @@ impl Agent {
         };
         let running = self.jobs.at(&job.address) + 1;
         self.watch.note_jobs(&job.address, running);
+        let address = job.address.clone();
         self.jobs.running.insert(id, job);
+        if is_asleep {
+            self.load_for(&address, &start.model, id, post);
+        } else {
+            self.commands.push(Command::Post(post));
+        }
         Ok(())
     }
 
@@ -306,6 +318,7 @@ impl Agent {
                     return false;
                 }
                 Step::Failed(fault) => {
+                    self.suspect_origin(&job.reply, &job.address);
                     self.suspect(fault.code, now);
                     self.close_failed(fetch, job, fault, now);
                     return false;

@@ -370,9 +370,12 @@ impl Agent {
     /// Takes in who greets, and has the device key sign for it where it takes one.
     fn greet(&mut self, hello: Hello, now: Moment) {
         if hello.version != VERSION {
+            if hello.version < VERSION {
+                return self.drop_link(close::VERSION, Why::RelayOld, now);
+            }
             self.give_session_up();
             self.commands.push(Command::CloseSocket(close::VERSION));
-            return self.stop(Why::Version);
+            return self.stop(Why::TooOld);
         }
         let plugin = self.identity().map(|identity| identity.plugin);
         let (Some(plugin), Some(nonce)) = (plugin, &hello.nonce) else {
@@ -502,7 +505,7 @@ impl Agent {
         }
         match code {
             close::UNAUTHORIZED => self.stop(Why::RelayUnauthorized),
-            close::VERSION => self.stop(Why::Version),
+            close::VERSION => self.stop(Why::TooOld),
             close::REPLACED => self.stop(Why::Replaced),
             close::BAD_FRAME => {
                 self.link.bad_frames.retain(|at| now.since(*at) < BAD_FRAMES_WITHIN);

@@ -7,6 +7,9 @@ use super::{Agent, Command};
 /// How often it is kept at most.
 const EVERY: Span = Span::secs(5);
 
+/// How often it is kept at most while only data is counted, which the link has all the time.
+const DATA_EVERY: Span = Span::secs(60);
+
 /// Most models whose speeds are remembered.
 const SPEEDS_MAX: usize = 200;
 
@@ -35,8 +38,49 @@ impl Agent {
             self.measured(model, rate);
         }
         if is_limited || rate.is_some() {
-            self.keeping.due.get_or_insert(now + EVERY);
+            let due = now + EVERY;
+            self.keeping.due = Some(self.keeping.due.map_or(due, |earlier| earlier.min(due)));
         }
+    }
+
+    /// Counts bytes to or from the relay.
+    pub(super) fn carry(&mut self, bytes: usize, now: Moment) {
+        if bytes > 0 && self.config.allowance.month_bytes.is_some() {
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            self.memory.tally.carry(bytes, self.gate.around().zone, self.gate.wall(now));
+            self.keeping.due.get_or_insert(now + DATA_EVERY);
+        }
+    }
+
+    /// Counts the bytes of what is about to leave.
+    pub(super) fn carry_commands(&mut self, now: Moment) {
+        let bytes = self.commands.iter().map(|command| match command {
+            Command::Send(text) => text.len(),
+            Command::OpenSocket { .. }
+            | Command::CloseSocket(_)
+            | Command::Ask(_)
+            | Command::Errand(_)
+            | Command::Tell { .. }
+            | Command::Post(_)
+            | Command::Pause(_)
+            | Command::Resume(_)
+            | Command::Abort(_)
+            | Command::Save(_)
+            | Command::Remember(_)
+            | Command::Reload
+            | Command::Sign(_)
+            | Command::Configure(_)
+            | Command::Changed => 0,
+        });
+        let bytes = bytes.sum();
+        self.carry(bytes, now);
+    }
+
+    /// Notes what the self-test measured, at once: before consent nothing else is kept.
+    pub(super) fn tested(&mut self, model: &str, rate: u64, now: Moment) {
+        self.measured(model, rate);
+        self.keeping.due.get_or_insert(now);
+        self.keep();
     }
 
     /// Follows the speed slowly, so that no price jumps with a single job.

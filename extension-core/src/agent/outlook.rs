@@ -39,7 +39,8 @@ impl Agent {
     pub(super) fn hints(&self) -> Vec<Hint> {
         let obstacles =
             self.prospects.seen.as_ref().filter(|_| self.link.is_ready() && self.gate.closed().is_none());
-        obstacles.into_iter().flat_map(|outlook| &outlook.obstacles).filter_map(hint).collect()
+        let obstacles = obstacles.into_iter().flat_map(|outlook| &outlook.obstacles);
+        obstacles.filter_map(|it| hint(it).map(|hint| Hint { model: model(it).cloned(), ..hint })).collect()
     }
 }
 
@@ -114,6 +115,23 @@ fn hint(obstacle: &Obstacle) -> Option<Hint> {
         }
         Obstacle::New { jobs_left, pages_left, .. } => Hint::new("new", newness(*jobs_left, *pages_left)),
     })
+}
+
+/// Returns the model that an obstacle is about.
+fn model(obstacle: &Obstacle) -> Option<&String> {
+    match obstacle {
+        Obstacle::NotWanted { model, .. }
+        | Obstacle::Dear { model, .. }
+        | Obstacle::TooShort { model, .. }
+        | Obstacle::Outranked { model, .. } => Some(model),
+        Obstacle::NotConnected
+        | Obstacle::NoModel
+        | Obstacle::Paused
+        | Obstacle::Parked { .. }
+        | Obstacle::Untrusted { .. }
+        | Obstacle::NoDemand
+        | Obstacle::New { .. } => None,
+    }
 }
 
 fn times(number: u64) -> String {

@@ -63,7 +63,7 @@ pub struct ClosedView {
     pub until: Option<Moment>,
 }
 
-/// What was done, in tokens of prompts and answers. Counted only where the settings limit it.
+/// What was done, in tokens of prompts and answers, and in bytes. Counted only where the settings limit it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DoneView {
@@ -71,6 +71,8 @@ pub struct DoneView {
     pub hour_tokens: u64,
     /// Since local midnight.
     pub day_tokens: u64,
+    /// Bytes to and from the relay since the local month's begin.
+    pub month_bytes: u64,
 }
 
 /// How the link stands.
@@ -144,6 +146,8 @@ pub enum Why {
     HourSpent,
     /// The tokens of the day are spent.
     DaySpent,
+    /// The data of the month is spent.
+    MonthSpent,
     /// The relay's address is none.
     BadRelayAddress,
     /// The relay does not answer.
@@ -152,8 +156,12 @@ pub enum Why {
     RelayRefused,
     /// The relay does not know this plugin or its secret.
     RelayUnauthorized,
-    /// The relay speaks another version of the link.
-    Version,
+    /// The relay speaks a later version of the link.
+    TooOld,
+    /// The relay speaks an earlier version of the link.
+    RelayOld,
+    /// The computer's clock is far from the relay's.
+    ClockWrong,
     /// The device key cannot be used, or the relay takes none.
     KeyUnusable,
     /// Another agent took over with the same identity.
@@ -174,6 +182,10 @@ pub enum Why {
     NoServer,
     /// Nothing that serves models answers at the addresses that the owner has set.
     ServerSilent,
+    /// Chrome lacks the owner's permission for the server's address.
+    NotAllowed,
+    /// The server refuses requests that name where they come from.
+    OriginRefused,
     /// Something else than a model server answers at the address that the owner has set.
     NotAServer,
     /// Models are loaded, and the owner offers none of them.
@@ -182,6 +194,8 @@ pub enum Why {
     TokenWanted,
     /// The server runs and has no model loaded.
     NoModel,
+    /// The server runs and all its models run elsewhere.
+    OnlyCloud,
 }
 
 impl Why {
@@ -197,13 +211,16 @@ impl Why {
             Why::Updating => "A newer version starts as soon as the running jobs are done.",
             Why::HourSpent => "The limit of tokens per hour is reached.",
             Why::DaySpent => "Today's limit of tokens is reached.",
+            Why::MonthSpent => "This month's limit of data is reached.",
             Why::BadRelayAddress => {
                 "The relay's address is not a ws://, wss://, http:// or https:// address."
             }
             Why::RelayUnreachable => "The relay cannot be reached. Trying again.",
             Why::RelayRefused => "The relay refused to register this agent. Trying again.",
             Why::RelayUnauthorized => "The relay does not know this agent. Connect again to register anew.",
-            Why::Version => "The relay speaks another version. Update to go on.",
+            Why::TooOld => "This version is too old for the relay. Update it.",
+            Why::RelayOld => "The relay speaks an older version. Trying again.",
+            Why::ClockWrong => "This computer's clock is wrong. Set it.",
             Why::KeyUnusable => "The key of this device cannot be used with the relay now. Trying again.",
             Why::Replaced => "Another agent took over with the same identity. Connect again to take it back.",
             Why::BadFrames => "The relay did not understand this agent. Update, or connect again.",
@@ -216,12 +233,15 @@ impl Why {
             Why::ServerSilent => {
                 "Nothing answers at the model server's address. Start the server, or set another address."
             }
+            Why::NotAllowed => "Chrome does not let the extension reach this address yet.",
+            Why::OriginRefused => "The model server refuses what comes from a browser extension.",
             Why::NotAServer => {
                 "Something answers at this address, but it is no model server. Check the port."
             }
             Why::NoneChosen => "None of the loaded models is offered. Choose one in the options.",
             Why::TokenWanted => "The model server wants an API token. Set it in the options.",
             Why::NoModel => "The model server has no model loaded. Load one.",
+            Why::OnlyCloud => "The model server has only models of a provider's cloud. Load one on your GPU.",
         }
     }
 
@@ -243,12 +263,15 @@ pub struct Hint {
     pub values: Vec<Blank>,
     /// The sentence in English.
     pub text: String,
+    /// The model that it is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 impl Hint {
     /// Says what keeps jobs away.
     pub fn new(code: &str, Said { key, values, text }: Said) -> Hint {
-        Hint { code: code.to_owned(), key, values, text }
+        Hint { code: code.to_owned(), key, values, text, model: None }
     }
 }
 
@@ -262,8 +285,24 @@ pub struct ServerView {
     pub address: Option<String>,
     /// Why it is of no use now.
     pub reason: Option<Reason>,
+    /// Chrome's pattern for it, where the owner's permission is needed.
+    pub origin: Option<String>,
     /// The models that it has loaded.
     pub models: Vec<String>,
+    /// Those that it has and has not loaded.
+    pub asleep: Vec<String>,
+    /// Whether it loads and unloads models when the extension asks for it.
+    pub loads: bool,
+    /// The model that is being loaded or unloaded.
+    pub moving: Option<String>,
+    /// Why the last one was not, in a sentence for the owner.
+    pub unmoved: Option<Said>,
+    /// Jobs of the extension's that it works on.
+    pub running: usize,
+    /// Jobs at once that it takes.
+    pub slots: usize,
+    /// Requests that wait there, where it tells.
+    pub waiting: Option<u16>,
     /// When it was looked at last.
     pub looked_at: Option<Moment>,
     /// Requests of others that it works on, where it tells.
@@ -294,12 +333,42 @@ pub struct ModelView {
     pub below_cost: bool,
     /// The market for it, once the relay has told.
     pub market: Option<MarketView>,
-    /// Measured tokens per second, once a job was done.
+    /// A price that would do for it, once there is something to go by.
+    pub proposal: Option<Proposal>,
+    /// Whether it is loaded.
+    pub loaded: bool,
+    /// Measured tokens per second: of the last job, or of earlier ones and of the self-test.
     pub tokens_per_second: Option<u32>,
     /// Measured milliseconds to the first token, once a job was done.
     pub first_token_ms: Option<u32>,
     /// Jobs done since the agent started.
     pub done: u64,
+}
+
+/// A price that would do for a model, and what it goes by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proposal {
+    /// The price.
+    pub pricing: Pricing,
+    /// What it goes by.
+    pub basis: Basis,
+    /// Watts that were taken.
+    pub watts: Option<u32>,
+    /// Dollars per kilowatt-hour that were taken.
+    pub per_kwh: Option<Nanos>,
+}
+
+/// What a proposed price goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The median of what others ask.
+    Market,
+    /// What the power costs by the owner's own figures.
+    Power,
+    /// What the power costs by usual figures, because the owner has set none.
+    UsualPower,
 }
 
 /// The market for a model.

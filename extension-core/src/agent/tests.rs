@@ -2,9 +2,12 @@
 
 mod choices;
 mod device;
+mod failures;
 mod jobs;
 mod limits;
 mod link;
+mod loading;
+mod prices;
 mod resume;
 mod server;
 mod servers;

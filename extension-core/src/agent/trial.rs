@@ -32,8 +32,17 @@ const PIECE_BYTES_MAX: usize = 64 << 10;
 /// The self-test that runs, and what the last one showed.
 #[derive(Debug, Default)]
 pub(super) struct Trial {
-    running: Option<(FetchId, Reply)>,
+    running: Option<Running>,
     seen: Option<TrialView>,
+}
+
+/// The self-test that runs.
+#[derive(Debug)]
+struct Running {
+    fetch: FetchId,
+    /// Where the server is.
+    address: String,
+    reply: Reply,
 }
 
 impl Trial {
@@ -42,13 +51,13 @@ impl Trial {
     }
 
     pub(super) fn wake_at(&self) -> Option<Moment> {
-        self.running.as_ref().and_then(|(_, reply)| reply.deadline())
+        self.running.as_ref().and_then(|running| running.reply.deadline())
     }
 
     /// Changes the reply of the self-test, if this is its fetch; tells whether it was.
     pub(super) fn with(&mut self, id: FetchId, change: impl FnOnce(&mut Reply)) -> bool {
-        let Some((_, reply)) = self.running.as_mut().filter(|(fetch, _)| *fetch == id) else { return false };
-        change(reply);
+        let Some(running) = self.running.as_mut().filter(|running| running.fetch == id) else { return false };
+        change(&mut running.reply);
         true
     }
 }
@@ -80,10 +89,11 @@ impl Agent {
             idle: IDLE,
             total: TOTAL,
         };
-        let (url, bearer) = (format!("{}{}", server.address, request.path), token.cloned());
+        let (address, bearer) = (server.address.clone(), token.cloned());
+        let url = format!("{address}{}", request.path);
         let id = FetchId(self.fresh_id());
         self.commands.push(Command::Post(Post { id, url, bearer, body: request.body }));
-        self.trial.running = Some((id, Reply::new(terms, now)));
+        self.trial.running = Some(Running { fetch: id, address, reply: Reply::new(terms, now) });
         self.trial.seen = Some(TrialView {
             model: offer.model,
             running: true,
@@ -96,24 +106,32 @@ impl Agent {
 
     /// Takes the steps of the self-test's reply.
     pub(super) fn advance_trial(&mut self, now: Moment) {
-        let Some((fetch, mut reply)) = self.trial.running.take() else { return };
+        let Some(Running { fetch, address, mut reply }) = self.trial.running.take() else { return };
         reply.tick(now);
         while let Some(step) = reply.step() {
             match step {
                 Step::Piece(_) => {}
                 Step::Pause => self.commands.push(Command::Pause(fetch)),
                 Step::Resume => self.commands.push(Command::Resume(fetch)),
-                Step::Done(_) => return self.end_trial(fetch, &reply, None),
-                Step::Failed(fault) => return self.end_trial(fetch, &reply, Some(&fault)),
+                Step::Done(_) => return self.end_trial(fetch, &reply, None, now),
+                Step::Failed(fault) => {
+                    self.suspect_origin(&reply, &address);
+                    return self.end_trial(fetch, &reply, Some(&fault), now);
+                }
             }
         }
-        self.trial.running = Some((fetch, reply));
+        self.trial.running = Some(Running { fetch, address, reply });
     }
 
-    fn end_trial(&mut self, fetch: FetchId, reply: &Reply, fault: Option<&Fault>) {
+    fn end_trial(&mut self, fetch: FetchId, reply: &Reply, fault: Option<&Fault>, now: Moment) {
         // A body that has ended is not known to the shell any more, and an abort of it does nothing.
         self.commands.push(Command::Abort(fetch));
-        let rate = reply.measure().millitokens_per_second().map(|rate| rate / 1_000);
+        let measured = reply.measure().millitokens_per_second().filter(|_| fault.is_none());
+        let model = self.trial.seen.as_ref().map(|seen| seen.model.clone());
+        if let Some((model, rate)) = model.zip(measured) {
+            self.tested(&model, rate, now);
+        }
+        let rate = measured.map(|rate| rate / 1_000);
         let first = reply.measure().first_token().map(|first| first.0);
         if let Some(seen) = &mut self.trial.seen {
             seen.running = false;
@@ -127,7 +145,7 @@ impl Agent {
     /// Breaks a self-test off.
     pub(super) fn stop_trial(&mut self) {
         let running = std::mem::take(&mut self.trial).running;
-        self.commands.extend(running.map(|(fetch, _)| Command::Abort(fetch)));
+        self.commands.extend(running.map(|running| Command::Abort(running.fetch)));
     }
 }
 

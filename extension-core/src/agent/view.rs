@@ -6,26 +6,30 @@ use super::{
     Agent, ClosedView, Connection, DoneView, JobView, ModelView, Phase, ServerView, State, Why, jobs::Job,
     watch::Place,
 };
-use crate::choices::{Closed, Pause};
+use crate::{
+    bridge::server::{Kind, Model},
+    choices::{Closed, Pause},
+    permission,
+};
 
 impl Agent {
     /// Returns how the agent stands, for a reader. It holds no word of any prompt or answer.
     pub fn state(&self, now: Moment) -> State {
         let places = self.watch.places();
-        let first = places.iter().find(|place| !place.models().is_empty());
+        let first = places.iter().find(|place| place.reason().is_none());
         let first = first.or_else(|| places.iter().find(|place| place.server.is_some()));
         let zone = self.gate.around().zone;
         let tally = &self.memory.tally;
         let wall = self.gate.wall(now);
         let paused = self.config.paused.closed(zone, wall);
         State {
-            connection: self.connection(),
+            connection: self.connection(now),
             plugin: self.identity().map(|identity| identity.plugin),
             relay: self.config.relay.clone(),
             gpu: self.gpu.clone(),
             server: ServerView {
                 reason: self.server_reason().map(Why::reason),
-                ..first.map(server).unwrap_or_default()
+                ..first.map(|place| self.server(place)).unwrap_or_default()
             },
             servers: self.servers_seen(),
             models: self.inventory().offers.into_iter().map(|offer| self.model(offer)).collect(),
@@ -41,23 +45,31 @@ impl Agent {
                 Pause::Off | Pause::On => None,
             },
             closed: self.gate.closed().cloned().map(|Closed { reason, until }| ClosedView { reason, until }),
-            done: DoneView { hour_tokens: tally.hour(wall), day_tokens: tally.day(zone, wall) },
+            done: DoneView {
+                hour_tokens: tally.hour(wall),
+                day_tokens: tally.day(zone, wall),
+                month_bytes: tally.month(zone, wall),
+            },
             consent: self.config.consent,
         }
     }
 
-    /// Returns where the model servers are that were found: jobs go there and nowhere else.
-    pub fn servers(&self) -> Vec<String> {
-        self.watch.addresses()
+    /// Returns where the model servers are that were found, and of which kind: jobs go there and nowhere else.
+    pub fn servers(&self) -> Vec<(String, Kind)> {
+        self.watch.found()
     }
 
-    fn connection(&self) -> Connection {
+    fn connection(&self, now: Moment) -> Connection {
         if !self.config.consent {
             return Connection { phase: Phase::Off, reason: Some(Why::NoConsent.reason()) };
         }
-        let link = self.link.reason().map(Why::reason);
+        // With a wrong clock no certificate holds.
+        let clock = || self.clock_wrong(now);
+        let told =
+            |why: Why| clock().filter(|_| why == Why::RelayUnreachable).unwrap_or_else(|| why.reason());
+        let link = self.link.reason().map(told);
         let closed = || self.gate.closed().map(|closed| closed.reason.clone());
-        let reason = link.or_else(closed).or_else(|| self.server_reason().map(Why::reason));
+        let reason = link.or_else(closed).or_else(|| self.server_reason().map(Why::reason)).or_else(clock);
         Connection { phase: self.link.phase(), reason }
     }
 
@@ -74,8 +86,13 @@ impl Agent {
     }
 
     fn servers_seen(&self) -> Vec<ServerView> {
-        let mut servers: Vec<ServerView> =
-            self.watch.places().iter().filter(|place| place.address().is_some()).map(server).collect();
+        let mut servers: Vec<ServerView> = self
+            .watch
+            .places()
+            .iter()
+            .filter(|place| place.address().is_some())
+            .map(|place| self.server(place))
+            .collect();
         if !self.config.consent && !self.wants.is_looking() {
             servers.iter_mut().for_each(|server| server.reason = Some(Why::NoConsent.reason()));
         }
@@ -89,7 +106,8 @@ impl Agent {
 
     fn model(&self, offer: Offer) -> ModelView {
         let record = self.records.of(&offer.model);
-        let rate = record.and_then(|record| record.rate).map(|rate| rate / 1_000);
+        let remembered = || self.memory.speeds.get(&offer.model).copied();
+        let rate = record.and_then(|record| record.rate).or_else(remembered).map(|rate| rate / 1_000);
         let first = record.and_then(|record| record.first);
         let speed = self.memory.speeds.get(&offer.model).copied();
         let power = self.config.power;
@@ -104,22 +122,40 @@ impl Agent {
             cost: power.zip(speed).and_then(|(power, speed)| power.million_tokens(speed)),
             below_cost: offer.price.is_some_and(is_above),
             market: self.market(&offer.model),
+            proposal: self.proposal(&offer.model),
+            loaded: offer.loaded,
             tokens_per_second: rate.and_then(|rate| u32::try_from(rate).ok()),
             first_token_ms: first.and_then(|first| u32::try_from(first).ok()),
             done: record.map_or(0, |record| record.done_in_all),
             model: offer.model,
         }
     }
-}
 
-fn server(place: &Place) -> ServerView {
-    ServerView {
-        kind: place.server.as_ref().map(|server| server.kind),
-        address: place.address().cloned(),
-        reason: place.reason().map(Why::reason),
-        models: place.models().iter().map(|model| model.offer.model.clone()).collect(),
-        looked_at: place.looked_at,
-        foreign: place.foreign,
+    fn server(&self, place: &Place) -> ServerView {
+        let names = |models: &[Model]| models.iter().map(|model| model.offer.model.clone()).collect();
+        let address = place.address();
+        let found = place.server.as_ref();
+        ServerView {
+            kind: found.map(|server| server.kind),
+            address: address.cloned(),
+            reason: place.reason().map(Why::reason),
+            origin: address.and_then(|address| permission::pattern_of(address)),
+            models: names(place.models()),
+            asleep: names(place.asleep()),
+            loads: found.is_some_and(|server| server.kind == Kind::LmStudio),
+            moving: address.and_then(|address| self.loads.moving(address)).cloned(),
+            unmoved: address.and_then(|address| self.loads.failed(address)).cloned(),
+            running: address.map_or(0, |address| self.jobs.at(address)),
+            slots: place
+                .models()
+                .iter()
+                .map(|model| usize::from(model.offer.slots))
+                .sum::<usize>()
+                .min(self.config.slots.into()),
+            waiting: place.queue,
+            looked_at: place.looked_at,
+            foreign: place.foreign,
+        }
     }
 }
 

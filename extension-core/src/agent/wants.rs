@@ -166,6 +166,7 @@ impl Agent {
             self.wants.look_until = Some(now + LOOK_FOR);
         }
         self.watch.set(&self.config, now);
+        self.watch.forgive();
         self.watch.hurry(now);
         self.changed = true;
     }

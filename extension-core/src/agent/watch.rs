@@ -11,8 +11,10 @@ use crate::{
     address::Address,
     bridge::{
         load, queue,
-        server::{Outcome, Probe, USUAL_ADDRESSES},
+        server::{Kind, Outcome, Probe, USUAL_ADDRESSES},
     },
+    choices::Which,
+    permission,
 };
 pub(super) use offers::Having;
 use place::Round;
@@ -35,11 +37,17 @@ const PATIENCE: Span = Span::secs(2);
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     places: Vec<Place>,
+    /// Whether models are offered that are not loaded.
+    which: Which,
 }
 
 impl Watch {
     /// Returns where to look by the settings. A place that was there before stays as it is.
     pub(super) fn set(&mut self, config: &Config, now: Moment) {
+        if self.which != config.loading.which {
+            self.which = config.loading.which;
+            self.hurry(now);
+        }
         let mut before = std::mem::take(&mut self.places);
         let mut add = |addresses: Vec<String>, token: Option<String>, is_set| {
             let known = before.iter().position(|place| place.is_of(&addresses, token.as_ref(), is_set));
@@ -63,6 +71,28 @@ impl Watch {
         &self.places
     }
 
+    /// Returns the place of the server that was found at an address.
+    pub(super) fn place_at(&self, address: &str) -> Option<&Place> {
+        let is_there = |place: &&Place| place.server.as_ref().is_some_and(|server| server.address == address);
+        self.places.iter().find(is_there)
+    }
+
+    /// Notes that a server refuses requests because of where they come from; tells whether that is news.
+    pub(super) fn refuse(&mut self, address: &str) -> bool {
+        let is_there =
+            |place: &&mut Place| place.server.as_ref().is_some_and(|server| server.address == address);
+        let mut is_news = false;
+        for place in self.places.iter_mut().filter(is_there) {
+            is_news |= place.refuse();
+        }
+        is_news
+    }
+
+    /// Tries again what was refused.
+    pub(super) fn forgive(&mut self) {
+        self.places.iter_mut().for_each(Place::forgive);
+    }
+
     /// Returns why no model can be offered.
     pub(super) fn reason(&self) -> Option<Why> {
         if self.places.iter().any(|place| place.reason().is_none()) {
@@ -73,14 +103,20 @@ impl Watch {
         }
         // What is nearest to serving comes first.
         let reasons = || self.places.iter().filter_map(Place::reason);
-        let nearest = [Why::NoModel, Why::TokenWanted, Why::NotAServer];
+        let nearest = [
+            Why::NoModel,
+            Why::OnlyCloud,
+            Why::OriginRefused,
+            Why::TokenWanted,
+            Why::NotAllowed,
+            Why::NotAServer,
+        ];
         nearest.into_iter().find(|why| reasons().any(|reason| reason == *why)).or_else(|| reasons().next())
     }
 
-    /// Returns where the servers are that were found.
-    pub(super) fn addresses(&self) -> Vec<String> {
-        let servers = self.places.iter().filter_map(|place| place.server.as_ref());
-        servers.map(|server| server.address.clone()).collect()
+    /// Returns where the servers are that were found, and of which kind.
+    pub(super) fn found(&self) -> Vec<(String, Kind)> {
+        self.places.iter().filter_map(Place::found).collect()
     }
 
     /// Tells whether it is known by now what there is.
@@ -118,6 +154,15 @@ impl Watch {
 }
 
 impl Agent {
+    /// Takes in for which hosts Chrome lacks the owner's permission.
+    pub(super) fn forbid(&mut self, patterns: &[String], now: Moment) {
+        if self.forbidden != patterns {
+            self.forbidden = patterns.to_vec();
+            self.watch.hurry(now);
+            self.changed = true;
+        }
+    }
+
     /// Begins what is due at every place.
     pub(super) fn advance_watch(&mut self, now: Moment) {
         for at in 0..self.watch.places.len() {
@@ -139,11 +184,16 @@ impl Agent {
             let place = &mut self.watch.places[at];
             place.asking_queue = None;
             // A server that does not answer has not told.
-            place.queue = told(answer, queue::read);
+            let queue = told(answer, queue::read);
+            self.changed |= place.queue != queue;
+            place.queue = queue;
         } else if let Some(at) = places.iter().position(|place| place.asking_load == Some(id)) {
             let place = &mut self.watch.places[at];
             place.asking_load = None;
-            place.loaded(told(answer, load::read), now);
+            match place.server.as_ref().map(|server| server.kind) {
+                Some(Kind::Ollama) => place.expires(told(answer, load::expiries), now),
+                Some(_) | None => place.loaded(told(answer, load::read), now),
+            }
         } else {
             return false;
         }
@@ -152,6 +202,10 @@ impl Agent {
 
     fn begin_round(&mut self, at: usize, now: Moment) {
         let place = &self.watch.places[at];
+        let pattern = place.address().and_then(|address| permission::pattern_of(address));
+        if pattern.is_some_and(|pattern| self.forbidden.contains(&pattern)) {
+            return self.conclude(at, None, Some(Why::NotAllowed), now);
+        }
         let known = place.server.as_ref();
         let known_address = known.map(|server| server.address.clone());
         let probe = Probe::new(known.map(|server| server.kind));
@@ -177,10 +231,9 @@ impl Agent {
         };
         match outcome {
             None => return self.ask_on(at, round),
-            Some(Outcome::Found { kind, models }) => {
-                let is_empty = models.is_empty();
-                let server = Server { address: round.address.clone(), kind, models };
-                if !is_empty {
+            Some(Outcome::Found { kind, shelf }) => {
+                let server = Server { address: round.address.clone(), kind, shelf };
+                if server.offers(self.watch.which) {
                     return self.conclude(at, Some(server), None, now);
                 }
                 round.spare.get_or_insert(server);
@@ -192,6 +245,7 @@ impl Agent {
                 return self.conclude(at, known, reason, now);
             }
             Some(Outcome::TokenWanted) => round.nearest = Some(Why::TokenWanted),
+            Some(Outcome::OriginRefused) => round.nearest = Some(Why::OriginRefused),
             Some(Outcome::Foreign) => round.nearest = round.nearest.or(Some(Why::NotAServer)),
             Some(Outcome::Nothing) => {}
         }
@@ -258,7 +312,7 @@ impl Agent {
 }
 
 /// Reads an answer, if there is one.
-fn told(answer: Answer<'_>, read: impl FnOnce(u16, &[u8]) -> Option<u16>) -> Option<u16> {
+fn told<T>(answer: Answer<'_>, read: impl FnOnce(u16, &[u8]) -> Option<T>) -> Option<T> {
     match answer {
         Answer::Failed => None,
         Answer::Reply { status, body } => read(status, body),

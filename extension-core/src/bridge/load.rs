@@ -1,7 +1,10 @@
 //! How many requests a model server works on at this moment, where it tells.
 //!
 //! llama.cpp's server lists its slots unless it was started with `--no-slots`, and vLLM counts for
-//! Prometheus. LM Studio and Ollama tell nothing of it over HTTP.
+//! Prometheus. Ollama says when it will forget each model, and that moves with the end of each request. LM Studio
+//! tells nothing of it over HTTP.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -15,8 +18,24 @@ pub fn path(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::LlamaCpp => Some("/slots"),
         Kind::Generic => Some("/metrics"),
-        Kind::LmStudio | Kind::LmStudioV0 | Kind::Ollama => None,
+        Kind::Ollama => Some("/api/ps"),
+        Kind::LmStudio | Kind::LmStudioV0 => None,
     }
+}
+
+/// Reads when Ollama will forget each model that it has loaded.
+pub fn expiries(status: u16, body: &[u8]) -> Option<BTreeMap<String, String>> {
+    #[derive(Deserialize)]
+    struct Running {
+        models: Vec<Row>,
+    }
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+        expires_at: String,
+    }
+    let running: Running = if status == 200 { serde_json::from_slice(body).ok()? } else { return None };
+    Some(running.models.into_iter().map(|row| (row.name, row.expires_at)).collect())
 }
 
 /// Reads the answer: how many requests are worked on, whoever sent them. `None` when it does not say.
@@ -47,6 +66,15 @@ mod tests {
         let vllm =
             "vllm:num_requests_running{engine=\"0\"} 2.0\nvllm:num_requests_running{engine=\"1\"} 1.0\n";
         assert_eq!(read(200, vllm.as_bytes()), Some(3));
+    }
+
+    #[test]
+    fn ollama_says_when_it_forgets_its_models() {
+        let ps = br#"{"models":[{"name":"a:7b","size_vram":9,"expires_at":"2026-03-02T12:05:00.1+01:00"}]}"#;
+        let expiries = expiries(200, ps).unwrap();
+        assert_eq!(expiries["a:7b"], "2026-03-02T12:05:00.1+01:00");
+        assert_eq!(super::expiries(200, b"{}"), None);
+        assert_eq!(super::expiries(500, ps), None);
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub struct Reply {
     finish: Option<String>,
     usage: Usage,
     measure: Measure,
+    /// The answer's status, once its head has come.
+    status: Option<u16>,
     /// When the server last said anything, for the idle deadline.
     heard: Moment,
     ending: Option<Result<Ending, Fault>>,
@@ -131,6 +133,7 @@ impl Reply {
             finish: None,
             usage: Usage::default(),
             measure: Measure::new(now),
+            status: None,
             heard: now,
             ending: None,
             closed: false,
@@ -139,7 +142,7 @@ impl Reply {
 
     /// Takes in the answer's status and content type.
     pub fn head(&mut self, status: u16, content_type: &str, now: Moment) {
-        self.heard = now;
+        (self.heard, self.status) = (now, Some(status));
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         let expected = if self.terms.stream { "text/event-stream" } else { "application/json" };
         let json = kind.eq_ignore_ascii_case("application/json");
@@ -308,6 +311,12 @@ impl Reply {
             Ok(ending) => Step::Done(ending),
             Err(fault) => Step::Failed(fault),
         })
+    }
+
+    /// Tells whether the server refused the request because of where it comes from: Ollama does that with a
+    /// 403, and knows no tokens.
+    pub fn is_origin_refused(&self) -> bool {
+        self.status == Some(403) && self.terms.server == Kind::Ollama
     }
 
     /// Returns how fast the answer came.

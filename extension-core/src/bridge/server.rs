@@ -27,7 +27,7 @@ pub enum Kind {
     Generic,
 }
 
-/// A model that a server has loaded.
+/// A model that a server has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
     /// What pages see of it; without a price.
@@ -39,19 +39,32 @@ pub struct Model {
 /// What is at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// A model server and what it has loaded, perhaps nothing.
+    /// A model server and what it has, perhaps nothing.
     Found {
         /// Its kind.
         kind: Kind,
-        /// What is loaded, each name once.
-        models: Vec<Model>,
+        /// What it has, each name once.
+        shelf: Shelf,
     },
     /// A server that wants an API token, or another one.
     TokenWanted,
+    /// A server that answers no request which names the origin that this one names.
+    OriginRefused,
     /// Something that serves no models.
     Foreign,
     /// Nothing.
     Nothing,
+}
+
+/// What a model server has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shelf {
+    /// The models that are loaded.
+    pub models: Vec<Model>,
+    /// Those that it loads when they are asked for.
+    pub asleep: Vec<Model>,
+    /// Whether it has models that run in a provider's cloud. They are never offered.
+    pub has_cloud: bool,
 }
 
 /// Where a model server usually is: LM Studio, Ollama, llama.cpp (its older and its newer port),
@@ -117,14 +130,15 @@ impl Probe {
         if status == 401 {
             return Some(Outcome::TokenWanted);
         }
+        let said = body;
         let body = if status == 200 { body } else { b"" };
-        let (kind, models) = match std::mem::replace(&mut self.stage, Stage::LmStudio) {
+        let (kind, shelf) = match std::mem::replace(&mut self.stage, Stage::LmStudio) {
             Stage::LmStudio => match lm_studio::v1(body) {
-                Some(models) => (Kind::LmStudio, models),
+                Some(shelf) => (Kind::LmStudio, shelf),
                 None => return self.go_on(Stage::LmStudioV0),
             },
             Stage::LmStudioV0 => match lm_studio::v0(body) {
-                Some(models) => (Kind::LmStudioV0, models),
+                Some(shelf) => (Kind::LmStudioV0, shelf),
                 None => return self.go_on(Stage::OllamaVersion),
             },
             Stage::OllamaVersion => {
@@ -139,11 +153,11 @@ impl Probe {
                 None => return self.go_on(Stage::LlamaProps),
             },
             Stage::OllamaLoaded(tags) => match ollama::loaded(body, &tags) {
-                Some(models) => (Kind::Ollama, models),
+                Some(shelf) => (Kind::Ollama, shelf),
                 None => return self.go_on(Stage::LlamaProps),
             },
             // While the model loads, llama.cpp answers everything with 503.
-            Stage::LlamaProps if status == 503 => (Kind::LlamaCpp, Vec::new()),
+            Stage::LlamaProps if status == 503 => (Kind::LlamaCpp, Shelf::default()),
             Stage::LlamaProps => match llama_cpp::props(body) {
                 Some(props) => {
                     self.stage = Stage::LlamaModels(props);
@@ -153,12 +167,13 @@ impl Probe {
             },
             Stage::LlamaModels(props) => (Kind::LlamaCpp, llama_cpp::models(body, &props)),
             Stage::Models => match generic::models(body) {
-                Some(models) => (Kind::Generic, models),
+                Some(models) => (Kind::Generic, Shelf { models, ..Shelf::default() }),
+                None if status == 403 && refuses_origin(said) => return Some(Outcome::OriginRefused),
                 None if status == 403 => return Some(Outcome::TokenWanted),
                 None => return Some(Outcome::Foreign),
             },
         };
-        Some(Outcome::Found { kind, models: presentable(models) })
+        Some(Outcome::Found { kind, shelf: shelf.presentable() })
     }
 
     /// Asks the next question; when the known kind is gone, the first.
@@ -168,16 +183,28 @@ impl Probe {
     }
 }
 
-/// Keeps what may be offered: well-formed, each name once, no more than a plugin may offer.
-fn presentable(models: Vec<Model>) -> Vec<Model> {
-    let mut kept: Vec<Model> = Vec::with_capacity(models.len());
-    for model in models {
-        let double = kept.iter().any(|earlier| earlier.offer.model == model.offer.model);
-        if !double && model.offer.check().is_ok() && kept.len() < OFFERS_MAX {
-            kept.push(model);
+impl Shelf {
+    /// Keeps what may be offered: well-formed, each name once, no more than a plugin may offer.
+    fn presentable(self) -> Shelf {
+        let mut kept = Shelf { has_cloud: self.has_cloud, ..Shelf::default() };
+        for model in self.models.into_iter().chain(self.asleep) {
+            let known = kept.models.iter().chain(&kept.asleep);
+            let (double, count) = known.fold((false, 0), |(double, count), earlier| {
+                (double || earlier.offer.model == model.offer.model, count + 1)
+            });
+            if !double && model.offer.check().is_ok() && count < OFFERS_MAX {
+                let list = if model.offer.loaded { &mut kept.models } else { &mut kept.asleep };
+                list.push(model);
+            }
         }
+        kept
     }
-    kept
+}
+
+/// Tells whether a 403 is about where a request comes from: Ollama says nothing at all then.
+fn refuses_origin(said: &[u8]) -> bool {
+    let said = String::from_utf8_lossy(said).to_ascii_lowercase();
+    said.trim().is_empty() || said.contains("origin")
 }
 
 /// Returns the name that pages see: a file's name without its folders, which are nobody's business.
@@ -224,7 +251,8 @@ fn bare_offer(name: &str) -> Offer {
     }
 }
 
-/// The context of a server that does not tell: what the oldest defaults have.
+/// The context of a server that does not tell: what the oldest defaults have. A model that is loaded on
+/// demand is offered with no more, because its server decides only then.
 const CONTEXT_UNTOLD: u32 = 4_096;
 
 #[cfg(test)]

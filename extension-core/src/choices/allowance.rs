@@ -22,6 +22,8 @@ pub struct Allowance {
     pub answer_tokens: Option<u32>,
     /// Tokens of prompt and answer together that a model is offered with.
     pub context_tokens: Option<u32>,
+    /// Bytes to and from the relay from one local month's begin to the next.
+    pub month_bytes: Option<u64>,
 }
 
 impl Allowance {
@@ -33,7 +35,20 @@ impl Allowance {
     /// Tells why no new jobs are taken, when the tokens of an hour or of the day are spent.
     /// `running` is what the jobs that have not ended have come to.
     pub fn closed(&self, tally: &Tally, running: u64, zone: Zone, now: Moment) -> Option<Closed> {
-        self.day_spent(tally, running, zone, now).or_else(|| self.hour_spent(tally, running, zone, now))
+        self.month_spent(tally, zone, now)
+            .or_else(|| self.day_spent(tally, running, zone, now))
+            .or_else(|| self.hour_spent(tally, running, zone, now))
+    }
+
+    fn month_spent(&self, tally: &Tally, zone: Zone, now: Moment) -> Option<Closed> {
+        let most = self.month_bytes?;
+        if tally.month(zone, now) < most {
+            return None;
+        }
+        let most = gigabytes(most);
+        let text = format!("This month's limit of data ({most} GB) is reached. Jobs come again next month.");
+        let said = Said::new("why_month_spent_of", [Blank::Text(most)], text);
+        Some(Closed::new(Why::MonthSpent, said, Some(zone.month_after(now))))
     }
 
     fn day_spent(&self, tally: &Tally, running: u64, zone: Zone, now: Moment) -> Option<Closed> {
@@ -62,6 +77,12 @@ impl Allowance {
         };
         Some(Closed::new(Why::HourSpent, said, until))
     }
+}
+
+/// Writes bytes as gigabytes, without a zero at the end.
+pub fn gigabytes(bytes: u64) -> String {
+    let text = format!("{}.{:09}", bytes / 1_000_000_000, bytes % 1_000_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -106,6 +127,25 @@ mod tests {
         );
         closed.reason.reads_as_its_message();
         assert_eq!(most.closed(&tally, 0, zone, closed.until.unwrap()), None);
+    }
+
+    #[test]
+    fn a_month_of_data_is_a_local_one_too() {
+        let zone = Zone::ahead(60);
+        let most = Allowance { month_bytes: Some(1_500_000_000), ..Allowance::default() };
+        let mut tally = Tally::default();
+        tally.carry(1_499_999_999, zone, NOON);
+        assert_eq!(most.closed(&tally, 9, zone, NOON), None, "tokens that run are no bytes");
+        tally.carry(1, zone, NOON);
+        let closed = most.closed(&tally, 0, zone, NOON).unwrap();
+        closed.reason.reads_as_its_message();
+        // 2026-03-31 23:00 UTC.
+        assert_eq!((closed.reason.code, closed.until), (Why::MonthSpent, Some(Moment(1_774_998_000_000))));
+        assert_eq!(
+            closed.reason.text,
+            "This month's limit of data (1.5 GB) is reached. Jobs come again next month."
+        );
+        assert_eq!(most.closed(&tally, 0, zone, Moment(1_774_998_000_000)), None);
     }
 
     #[test]

@@ -5,6 +5,9 @@
 //! `watts × price per kWh / (3.6 × tokens per second)`. The speed is that of single jobs:
 //! where several run at once, the machine makes more for the same power, and a token costs less. The time of reading the prompt is not in the
 //! measured speed and not in the cost.
+//!
+//! All prices of the product are US dollars. Who pays for power in another currency says how many dollars one
+//! unit of it is; nobody is asked for a rate.
 
 use rekursing_protocol::{Nanos, Price, Pricing};
 use serde::{Deserialize, Serialize};
@@ -15,30 +18,96 @@ use serde::{Deserialize, Serialize};
 pub struct Power {
     /// Watts while it answers.
     pub watts: u32,
-    /// US dollars per kilowatt-hour.
+    /// What a kilowatt-hour costs, in the owner's currency.
     pub per_kwh: Nanos,
+    /// The owner's currency.
+    #[serde(default)]
+    pub currency: Currency,
     /// Whether nothing is offered below cost.
     #[serde(default)]
     pub floor: bool,
 }
 
+/// A currency, and what it is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Currency {
+    /// Its code, such as `EUR`.
+    pub code: Code,
+    /// US dollars for one unit, as the owner has set it.
+    pub dollars: Nanos,
+}
+
+/// Three capital letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Code([u8; 3]);
+
+impl Default for Currency {
+    fn default() -> Currency {
+        Currency { code: Code(*b"USD"), dollars: Nanos::new(1_000_000_000) }
+    }
+}
+
+impl std::str::FromStr for Code {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Code, &'static str> {
+        let letters: [u8; 3] =
+            text.trim().to_ascii_uppercase().into_bytes().try_into().map_err(|_| "not three letters")?;
+        if letters.iter().all(u8::is_ascii_uppercase) { Ok(Code(letters)) } else { Err("not three letters") }
+    }
+}
+
+impl TryFrom<String> for Code {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Code, &'static str> {
+        text.parse()
+    }
+}
+
+impl From<Code> for String {
+    fn from(code: Code) -> String {
+        code.0.into_iter().map(char::from).collect()
+    }
+}
+
 impl Power {
+    /// Returns what a kilowatt-hour costs in dollars, rounded up to the nano-dollar.
+    pub fn kwh(&self) -> Nanos {
+        let one = 1_000_000_000;
+        let nanos =
+            (i128::from(self.per_kwh.get()) * i128::from(self.currency.dollars.get()) + one - 1) / one;
+        Nanos::new(i64::try_from(nanos).unwrap_or(i64::MAX))
+    }
+
     /// Returns what an hour of answering costs, rounded up to the nano-dollar.
     pub fn hour(&self) -> Nanos {
-        let nanos = (i128::from(self.watts) * i128::from(self.per_kwh.get()) + 999) / 1_000;
+        let nanos = (i128::from(self.watts) * i128::from(self.kwh().get()) + 999) / 1_000;
         Nanos::new(i64::try_from(nanos).unwrap_or(i64::MAX))
     }
 
     /// Returns what a million tokens of answers cost at this speed, in micro-dollars, rounded up
     /// to two digits so that a price does not change with every job; `None` at no speed.
     pub fn million_tokens(&self, millitokens_per_second: u64) -> Option<u64> {
-        // Watts × nano-dollars ÷ (3.6 × thousandths of tokens per second) are micro-dollars.
-        let dividend = u128::from(self.watts) * u128::from(self.per_kwh.get().unsigned_abs()) * 10;
-        let divisor = u128::from(millitokens_per_second).checked_mul(36).filter(|divisor| *divisor > 0)?;
-        let exact = dividend.div_ceil(divisor);
+        let exact = self.exactly(1_000_000, millitokens_per_second)?.div_ceil(1_000);
         let step = 10_u128.pow(exact.checked_ilog10().unwrap_or_default().saturating_sub(1));
         let rounded = exact.div_ceil(step) * step;
         Some(u64::try_from(rounded).unwrap_or(Price::MAX).min(Price::MAX))
+    }
+
+    /// Returns what so many tokens of answers cost at this speed, in nano-dollars; `None` at no speed.
+    pub fn of_tokens(&self, tokens: u64, millitokens_per_second: u64) -> Option<Nanos> {
+        let nanos = self.exactly(tokens, millitokens_per_second)?;
+        Some(Nanos::new(i64::try_from(nanos).unwrap_or(i64::MAX)))
+    }
+
+    fn exactly(&self, tokens: u64, millitokens_per_second: u64) -> Option<u128> {
+        // Seconds are thousandths of tokens ÷ speed, and an hour's watts are a thousandth of a kilowatt-hour.
+        let nanos = u128::from(self.watts) * u128::from(self.kwh().get().unsigned_abs());
+        let dividend = nanos.saturating_mul(tokens.into());
+        let divisor = u128::from(millitokens_per_second).checked_mul(3_600).filter(|divisor| *divisor > 0)?;
+        Some(dividend.div_ceil(divisor))
     }
 
     /// Tells whether the least that may be paid does not cover the cost.
@@ -74,7 +143,30 @@ mod tests {
     use super::*;
 
     fn power(watts: u32, cents: i64) -> Power {
-        Power { watts, per_kwh: Nanos::new(cents * 10_000_000), floor: true }
+        let currency = Currency::default();
+        Power { watts, per_kwh: Nanos::new(cents * 10_000_000), currency, floor: true }
+    }
+
+    #[test]
+    fn power_that_is_paid_in_another_currency_is_compared_in_dollars() {
+        let currency = Currency { code: "eur".parse().unwrap(), dollars: Nanos::new(1_250_000_000) };
+        let euros = Power { currency, ..power(300, 24) };
+        assert_eq!((euros.kwh(), euros.hour()), (power(300, 30).kwh(), power(300, 30).hour()));
+        assert_eq!(euros.million_tokens(50_000), Some(500_000));
+        let json = serde_json::to_value(euros).unwrap();
+        assert_eq!(json["currency"], serde_json::json!({"code": "EUR", "dollars": "1.25"}));
+        assert_eq!(serde_json::from_value::<Power>(json).unwrap(), euros);
+        for bad in ["", "EU", "EURO", "E1R", "€"] {
+            assert!(bad.parse::<Code>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn tokens_that_were_done_cost_what_their_time_drew() {
+        // 180,000 tokens at 50 a second are an hour.
+        assert_eq!(power(300, 30).of_tokens(180_000, 50_000), Some(Nanos::new(90_000_000)));
+        assert_eq!(power(300, 30).of_tokens(0, 50_000), Some(Nanos::ZERO));
+        assert_eq!(power(300, 30).of_tokens(1, 0), None);
     }
 
     #[test]

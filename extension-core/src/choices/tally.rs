@@ -1,4 +1,5 @@
-//! How many tokens were done: by the minute for an hour, and in all for the local day.
+//! How many tokens were done, by the minute for an hour and in all for the local day, and how many bytes went
+//! to and fro in the local month.
 
 use rekursing_protocol::{Moment, Span};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,10 @@ pub struct Tally {
     day: u64,
     /// Tokens of that day.
     today: u64,
+    /// The first day of the local month whose bytes were counted last.
+    month: u64,
+    /// Bytes of that month.
+    carried: u64,
 }
 
 impl Tally {
@@ -33,6 +38,20 @@ impl Tally {
             (self.day, self.today) = (day, 0);
         }
         self.today = self.today.saturating_add(tokens);
+    }
+
+    /// Counts bytes to or from the relay at `now`.
+    pub fn carry(&mut self, bytes: u64, zone: Zone, now: Moment) {
+        let month = zone.month(now);
+        if self.month != month {
+            (self.month, self.carried) = (month, 0);
+        }
+        self.carried = self.carried.saturating_add(bytes);
+    }
+
+    /// Returns the bytes of the local month.
+    pub fn month(&self, zone: Zone, now: Moment) -> u64 {
+        if self.month == zone.month(now) { self.carried } else { 0 }
     }
 
     /// Returns the tokens of the last sixty minutes.

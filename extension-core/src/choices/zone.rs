@@ -1,6 +1,6 @@
 //! Local time, as far as the rules need it. The shell says how far it is ahead of UTC.
 
-use rekursing_protocol::{Moment, Span};
+use rekursing_protocol::{Moment, Span, date::Day};
 
 /// How far local clocks are ahead of UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +22,16 @@ impl Zone {
     /// Returns the next local midnight.
     pub fn midnight_after(self, at: Moment) -> Moment {
         self.utc(Moment((self.day(at) + 1) * Span::DAY.0))
+    }
+
+    /// Returns the first day of the local month, counted from 1 January 1970.
+    pub fn month(self, at: Moment) -> u64 {
+        Day(self.day(at)).month().first().0
+    }
+
+    /// Returns when the next local month begins.
+    pub fn month_after(self, at: Moment) -> Moment {
+        self.utc(Day(self.day(at)).month().next().first().begin())
     }
 
     /// Writes the local time of day as `22:05`.

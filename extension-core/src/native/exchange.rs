@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use rekursing_protocol::{Moment, Span};
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, DATE};
 use tokio::sync::Mutex;
 
 use super::clock::Clock;
@@ -13,8 +13,17 @@ use crate::agent::Ask;
 /// How long agents of one load test share what the model server said.
 const SHARED_FOR: Span = Span::secs(10);
 
-/// The status and the body; `None` when there was no answer.
-pub(super) type Answered = Option<(u16, Bytes)>;
+/// A whole answer; `None` when there was none.
+pub(super) type Answered = Option<Whole>;
+
+/// What was answered.
+#[derive(Debug, Clone)]
+pub(super) struct Whole {
+    pub(super) status: u16,
+    pub(super) body: Bytes,
+    /// When, by the other end's clock.
+    pub(super) date: Option<Moment>,
+}
 
 /// What was answered when, one lock a URL so that many who ask at once cause one question.
 type Answers = HashMap<String, Arc<Mutex<Option<(Moment, Answered)>>>>;
@@ -74,5 +83,12 @@ async fn read(client: &reqwest::Client, ask: Ask) -> Answered {
         }
         body.extend_from_slice(&bytes);
     }
-    Some((response.status().as_u16(), body.freeze()))
+    let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).and_then(moment);
+    Some(Whole { status: response.status().as_u16(), body: body.freeze(), date })
+}
+
+/// Reads HTTP's form of a moment.
+fn moment(text: &str) -> Option<Moment> {
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok().map(Moment)
 }

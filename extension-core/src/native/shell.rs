@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     clock::Clock,
-    exchange::{Answered, Exchanges},
+    exchange::{Answered, Exchanges, Whole},
     fetch::Fetch,
     keep::Keep,
     socket::{LOST, Socket, Turn},
@@ -168,8 +168,11 @@ impl Shell {
                 self.handle(Event::SocketOpen);
             }
             Happening::Answered { id, answered } => {
+                if let Some(at) = answered.as_ref().and_then(|answered| answered.date) {
+                    self.handle(Event::Dated { id, at });
+                }
                 let answer = match &answered {
-                    Some((status, body)) => Answer::Reply { status: *status, body },
+                    Some(Whole { status, body, .. }) => Answer::Reply { status: *status, body },
                     None => Answer::Failed,
                 };
                 self.handle(Event::Answered { id, answer });
@@ -241,8 +244,8 @@ impl Shell {
                 // No flag limits tokens or asks for the cost of power, so nothing is counted.
                 Command::Remember(_) => {}
                 Command::Changed => self.unseen = true,
-                // Pages want things, and none looks on here.
-                Command::Errand(_) | Command::Tell { .. } | Command::Reload => {}
+                // Pages want things and take prices, and none looks on here.
+                Command::Errand(_) | Command::Tell { .. } | Command::Reload | Command::Configure(_) => {}
             }
         }
         if let Some(farewell) = farewell {

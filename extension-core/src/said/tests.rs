@@ -63,6 +63,42 @@ fn every_reason_reads_as_its_message() {
     }
 }
 
+/// Returns what stands in a table of `standing.js`: codes with the keys of their buttons.
+fn buttons(table: &str) -> Vec<(String, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../extension/standing.js");
+    let text = fs::read_to_string(path).unwrap();
+    let rows =
+        text.split(&format!("const {table} = {{")).nth(1).and_then(|rest| rest.split("};").next()).unwrap();
+    let row = |line: &str| {
+        let (code, rest) = line.trim().split_once(": ['")?;
+        Some((code.to_owned(), rest.split_once('\'')?.0.to_owned()))
+    };
+    rows.lines().filter_map(row).collect()
+}
+
+#[test]
+fn the_guide_has_every_sentence_and_the_button_beside_it() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/owners.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let messages = messages("en");
+    let label = |key: &str| messages[key]["message"].as_str().unwrap().to_owned();
+    let remedies = buttons("REMEDIES");
+    assert!(remedies.len() > 20, "{remedies:?}");
+    for why in whys() {
+        let line = guide.lines().find(|line| line.starts_with(&format!("| {} |", why.sentence())));
+        let line = line.unwrap_or_else(|| panic!("no line for {}", why.sentence()));
+        let code = serde_json::to_value(why).unwrap();
+        let button = remedies.iter().find(|(known, _)| code == known.as_str()).map(|(_, key)| label(key));
+        let cell = line.trim_end_matches('|').rsplit('|').next().unwrap().trim();
+        assert_eq!(cell, button.unwrap_or_default(), "{line}");
+    }
+    let hints = buttons("HINTS");
+    assert!(hints.len() > 5, "{hints:?}");
+    for (_, key) in hints {
+        assert!(guide.contains(&format!("| {} |", label(&key))), "{key}");
+    }
+}
+
 /// Returns the keys that stand in the sources of this crate.
 fn written(folder: &Path, keys: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {

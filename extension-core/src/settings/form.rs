@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use rekursing_protocol::name;
 use serde::{Deserialize, Serialize, Serializer, ser::Error};
+use serde_json::Value;
 
-use super::{LimitsForm, PowerForm, PriceForm, ServerForm, Way, WhenForm, servers};
+use super::{LimitsForm, LoadingForm, PowerForm, PriceForm, ServerForm, Way, WhenForm, servers};
 use crate::{
     address::{Address, BadAddress},
     agent::Config,
     choices::Models,
+    permission,
     said::{Blank, Said},
 };
 
@@ -43,6 +45,8 @@ pub struct Form {
     pub limits: LimitsForm,
     /// Which models are offered.
     pub models: Models,
+    /// Whether they are loaded on demand.
+    pub loading: LoadingForm,
 }
 
 /// What became of a form.
@@ -78,6 +82,7 @@ impl Form {
             when: WhenForm::show(&config.when),
             limits: LimitsForm::show(&config.allowance),
             models: config.models.clone(),
+            loading: LoadingForm::show(config.loading),
         }
     }
 
@@ -102,8 +107,10 @@ impl Form {
         }
         let when = self.when.read(&mut errors);
         let allowance = self.limits.read(&mut errors);
+        let loading = self.loading.read(&mut errors);
         let hosts = servers.iter().filter_map(|server| Address::parse(&server.address).ok());
-        let origins = relay.iter().cloned().chain(hosts).filter_map(|address| origin(&address)).collect();
+        let origins =
+            relay.iter().cloned().chain(hosts).filter_map(|address| permission::pattern(&address)).collect();
         let config = errors.is_empty().then(|| Config {
             relay: relay.map(|relay| relay.socket()).unwrap_or_default(),
             servers,
@@ -116,6 +123,7 @@ impl Form {
             when,
             allowance,
             models: self.models.clone(),
+            loading,
             ..Config::default()
         });
         Checked { config, origins, errors }
@@ -151,25 +159,25 @@ impl Form {
 }
 
 fn print<S: Serializer>(config: &Option<Config>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut value = serde_json::to_value(config).map_err(S::Error::custom)?;
+    config.as_ref().map(kept).transpose().map_err(S::Error::custom)?.serialize(serializer)
+}
+
+/// Returns settings as they are kept: without those that have keys of their own.
+///
+/// # Errors
+/// None: settings are made of what JSON can hold.
+pub fn kept(config: &Config) -> serde_json::Result<Value> {
+    let mut value = serde_json::to_value(config)?;
     if let Some(fields) = value.as_object_mut() {
         fields.remove("consent");
         fields.remove("paused");
     }
-    value.serialize(serializer)
+    Ok(value)
 }
 
 /// Keeps what went well, and the sentence of what did not.
 pub(super) fn note<T>(errors: &mut Errors, field: &str, read: Result<T, Said>) -> Option<T> {
     read.map_err(|said| errors.insert(field.to_owned(), said)).ok()
-}
-
-/// Returns the pattern of a host that the manifest does not cover.
-fn origin(address: &Address) -> Option<String> {
-    let usual = Address::parse(&Config::default().relay).is_ok_and(|usual| usual == *address);
-    let covered = usual || (address.is_local() && !address.is_secure());
-    let scheme = if address.is_secure() { "https" } else { "http" };
-    (!covered).then(|| format!("{scheme}://{}/*", address.host()))
 }
 
 #[cfg(test)]
@@ -179,7 +187,7 @@ mod tests {
     use super::*;
     use crate::{
         agent::ModelServer,
-        choices::{Allowance, Hours, Power, Week, When},
+        choices::{Allowance, Currency, Hours, Loading, Power, Week, When, Which},
         settings::DayForm,
     };
 
@@ -205,7 +213,13 @@ mod tests {
                 ("tiny".to_owned(), Price::new(1, 2_000_000).into()),
                 ("big".to_owned(), Pricing::Hourly { per_hour: Nanos::new(250_000_000) }),
             ]),
-            power: Some(Power { watts: 350, per_kwh: Nanos::new(310_000_000), floor: true }),
+            power: Some(Power {
+                watts: 350,
+                per_kwh: Nanos::new(310_000_000),
+                currency: Currency { code: "EUR".parse().unwrap(), dollars: Nanos::new(1_080_000_000) },
+                floor: true,
+            }),
+            loading: Loading { which: Which::OnDemand, unload_minutes: Some(20) },
             when: When {
                 idle_minutes: Some(10),
                 hours: Some(week),
@@ -218,6 +232,7 @@ mod tests {
                 day_tokens: Some(20_000),
                 answer_tokens: Some(512),
                 context_tokens: Some(8_192),
+                month_bytes: Some(20_500_000_000),
             },
             models: Models { new: false, said: BTreeMap::from([("tiny".to_owned(), true)]) },
             slots: 2,
@@ -233,6 +248,7 @@ mod tests {
             ("0.000001", "0.25")
         );
         assert_eq!(form.when.days[6].from, "22:05");
+        assert_eq!((form.limits.month.as_str(), form.power.currency.as_str()), ("20.5", "EUR"));
         let checked = form.check();
         assert_eq!((&checked.errors, checked.config), (&BTreeMap::new(), Some(whole())));
         let json = serde_json::to_string(&whole()).unwrap();
@@ -303,13 +319,21 @@ mod tests {
                 (text("word"), price(Way::Fixed, "free", "1")),
                 (text("hour"), price(Way::Hour, "", "1000.1")),
             ]),
-            power: PowerForm { watts: text("0.5"), per_kwh: text("-1"), floor: false },
+            power: PowerForm {
+                watts: text("0.5"),
+                per_kwh: text("-1"),
+                currency: text("EUR"),
+                dollars: text(""),
+                floor: false,
+            },
+            loading: LoadingForm { on_demand: true, minutes: text("0") },
             when: WhenForm { idle: true, idle_minutes: text("0"), hours: true, days, ..WhenForm::default() },
             limits: LimitsForm {
                 hour: text("-1"),
                 day: text("many"),
                 answer: text("0"),
                 context: text("100"),
+                month: text("0"),
             },
             ..Form::default()
         };
@@ -320,9 +344,11 @@ mod tests {
             "context",
             "day",
             "day:2",
+            "dollars",
             "hour",
             "idle",
             "kwh",
+            "month",
             "name",
             "price",
             "price:dear",
@@ -334,6 +360,7 @@ mod tests {
             "server:1",
             "server:2",
             "slots",
+            "unload",
             "watts",
         ];
         assert_eq!(fields, expected);
@@ -343,7 +370,9 @@ mod tests {
 
     #[test]
     fn a_floor_needs_a_price_that_it_can_raise() {
-        let power = PowerForm { watts: "300".to_owned(), per_kwh: "0.3".to_owned(), floor: true };
+        let text = |text: &str| text.to_owned();
+        let power =
+            PowerForm { watts: text("300"), per_kwh: text("0.3"), floor: true, ..PowerForm::default() };
         let errors = Form { power: power.clone(), ..form() }.check().errors;
         assert_eq!(errors.keys().collect::<Vec<_>>(), ["floor"]);
         let price = PriceForm { way: Way::Market, ..PriceForm::default() };

@@ -1,10 +1,11 @@
 //! The limits of the form.
 
+use rekursing_protocol::Nanos;
 use serde::{Deserialize, Serialize};
 
 use super::form::{Errors, note};
 use crate::{
-    choices::Allowance,
+    choices::{Allowance, gigabytes},
     said::{Blank, Said},
 };
 
@@ -13,6 +14,10 @@ const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 /// Smallest context and shortest answer that are worth offering.
 const CONTEXT_MIN: u32 = 256;
+
+/// Least and most bytes of a month: a megabyte, a hundred terabytes.
+const MONTH_BYTES_MIN: u64 = 1_000_000;
+const MONTH_BYTES_MAX: u64 = 100_000_000_000_000;
 
 /// Largest context: no model has a longer one.
 const CONTEXT_MAX: u32 = 100_000_000;
@@ -29,6 +34,8 @@ pub struct LimitsForm {
     pub answer: String,
     /// Tokens of context.
     pub context: String,
+    /// Gigabytes of a month.
+    pub month: String,
 }
 
 impl LimitsForm {
@@ -39,10 +46,12 @@ impl LimitsForm {
             day: wide(allowance.day_tokens),
             answer: wide(allowance.answer_tokens.map(u64::from)),
             context: wide(allowance.context_tokens.map(u64::from)),
+            month: allowance.month_bytes.map(gigabytes).unwrap_or_default(),
         }
     }
 
     pub(super) fn read(&self, errors: &mut Errors) -> Allowance {
+        let month_bytes = note(errors, "month", bytes(&self.month)).flatten();
         let mut field = |name: &str, text: &str, least: u64, most: u64| {
             note(errors, name, number(text, least, most)).flatten()
         };
@@ -53,8 +62,23 @@ impl LimitsForm {
             day_tokens: field("day", &self.day, 1, TOKENS_MAX),
             answer_tokens: narrow(field("answer", &self.answer, 1, context_max)),
             context_tokens: narrow(field("context", &self.context, CONTEXT_MIN.into(), context_max)),
+            month_bytes,
         }
     }
+}
+
+/// Reads gigabytes as bytes.
+fn bytes(text: &str) -> Result<Option<u64>, Said> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // A gigabyte has as many bytes as a dollar nano-dollars.
+    let amount: Option<Nanos> = text.parse().ok();
+    let bytes = amount.and_then(|amount| u64::try_from(amount.get()).ok());
+    let bytes = bytes.filter(|bytes| (MONTH_BYTES_MIN..=MONTH_BYTES_MAX).contains(bytes));
+    let sentence = "Write gigabytes, such as 20 or 0.5, at most 100000, or nothing.";
+    bytes.map(Some).ok_or_else(|| Said::plain("form_gigabytes", sentence))
 }
 
 fn number(text: &str, least: u64, most: u64) -> Result<Option<u64>, Said> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::form::{Errors, note};
 use crate::{
-    choices::Power,
+    choices::{Code, Currency, Power},
     said::{Blank, Said},
 };
 
@@ -14,6 +14,9 @@ const WATTS_MAX: u32 = 100_000;
 
 /// Most dollars for a kilowatt-hour that the form takes.
 const KWH_MAX: Nanos = Nanos::new(100_000_000_000);
+
+/// Most dollars that one unit of a currency is.
+const DOLLARS_MAX: Nanos = Nanos::new(100_000_000_000);
 
 /// How an owner prices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,8 +53,12 @@ pub struct PriceForm {
 pub struct PowerForm {
     /// Watts while it answers, or empty.
     pub watts: String,
-    /// US dollars per kilowatt-hour, or empty.
+    /// What a kilowatt-hour costs in the owner's currency, or empty.
     pub per_kwh: String,
+    /// The currency's code; empty for US dollars.
+    pub currency: String,
+    /// US dollars for one unit of it; of dollars it may be empty.
+    pub dollars: String,
     /// Whether nothing is offered below cost.
     pub floor: bool,
 }
@@ -90,7 +97,14 @@ impl PriceForm {
 
 impl PowerForm {
     pub(super) fn show(power: Power) -> PowerForm {
-        PowerForm { watts: power.watts.to_string(), per_kwh: power.per_kwh.to_string(), floor: power.floor }
+        let Currency { code, dollars } = power.currency;
+        PowerForm {
+            watts: power.watts.to_string(),
+            per_kwh: power.per_kwh.to_string(),
+            currency: code.into(),
+            dollars: dollars.to_string(),
+            floor: power.floor,
+        }
     }
 
     pub(super) fn read(&self, errors: &mut Errors) -> Option<Power> {
@@ -105,10 +119,32 @@ impl PowerForm {
         });
         let per_kwh = per_kwh.parse().ok().filter(|price| (Nanos::ZERO..=KWH_MAX).contains(price));
         let per_kwh = per_kwh.ok_or_else(|| {
-            Said::plain("form_kwh", "Write dollars per kilowatt-hour, such as 0.30, at most 100.")
+            Said::plain("form_kwh", "Write the price of a kilowatt-hour, such as 0.30, at most 100.")
         });
         let (watts, per_kwh) = (note(errors, "watts", watts), note(errors, "kwh", per_kwh));
-        Some(Power { watts: watts?, per_kwh: per_kwh?, floor: self.floor })
+        let currency = self.currency(errors);
+        Some(Power { watts: watts?, per_kwh: per_kwh?, currency: currency?, floor: self.floor })
+    }
+
+    fn currency(&self, errors: &mut Errors) -> Option<Currency> {
+        let usual = Currency::default();
+        let code = if self.currency.trim().is_empty() { Ok(usual.code) } else { self.currency.parse() };
+        let code: Option<Code> = note(
+            errors,
+            "currency",
+            code.map_err(|_| Said::plain("form_currency", "Write a code of three letters, such as EUR.")),
+        );
+        let is_usual = code.is_none_or(|code| code == usual.code);
+        let dollars = if is_usual { Some(usual.dollars) } else { self.dollars.trim().parse().ok() };
+        let dollars = dollars.filter(|dollars| (Nanos::new(1_000)..=DOLLARS_MAX).contains(dollars));
+        let sentence = || {
+            Said::plain(
+                "form_dollars",
+                "Write how many dollars one is, such as 1.08. Nobody looks this up for you.",
+            )
+        };
+        let dollars = note(errors, "dollars", dollars.ok_or_else(sentence));
+        Some(Currency { code: code?, dollars: dollars? })
     }
 }
 

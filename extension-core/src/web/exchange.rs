@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use rekursing_protocol::Moment;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::AbortSignal;
@@ -18,16 +19,28 @@ pub(super) fn begin_errand(inner: &Rc<Inner>, errand: Errand) {
     let inner = Rc::clone(inner);
     spawn_local(async move {
         let reply = run(&errand).await.ok().flatten();
+        let id = errand.ask.id;
+        if let Some(at) = reply.as_ref().and_then(|reply| reply.date) {
+            inner.on(Event::Dated { id, at });
+        }
         let answer = match &reply {
-            Some((status, body)) => Answer::Reply { status: *status, body },
+            Some(Whole { status, body, .. }) => Answer::Reply { status: *status, body },
             None => Answer::Failed,
         };
-        inner.on(Event::Answered { id: errand.ask.id, answer });
+        inner.on(Event::Answered { id, answer });
     });
 }
 
-/// Returns status and body, or nothing when the body is longer than allowed.
-async fn run(errand: &Errand) -> Result<Option<(u16, Vec<u8>)>, JsValue> {
+/// A whole answer.
+struct Whole {
+    status: u16,
+    body: Vec<u8>,
+    /// When it was written, by the other end's clock.
+    date: Option<Moment>,
+}
+
+/// Returns what was answered, or nothing when the body is longer than allowed.
+async fn run(errand: &Errand) -> Result<Option<Whole>, JsValue> {
     let Errand { ask, method, once } = errand;
     let limit = u32::try_from(ask.timeout.0).unwrap_or(u32::MAX);
     let signal = AbortSignal::timeout_with_u32(limit);
@@ -48,5 +61,16 @@ async fn run(errand: &Errand) -> Result<Option<(u16, Vec<u8>)>, JsValue> {
             return Ok(None);
         }
     }
-    Ok(Some((response.status(), whole)))
+    let date = response.headers().get("Date")?.and_then(|text| moment(&text));
+    Ok(Some(Whole { status: response.status(), body: whole, date }))
+}
+
+/// Reads HTTP's form of a moment.
+fn moment(text: &str) -> Option<Moment> {
+    let millis = js_sys::Date::parse(text);
+    if millis.is_nan() || millis < 0.0 {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "far below 2^53")]
+    Some(Moment(millis as u64))
 }

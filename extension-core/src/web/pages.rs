@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 
 use super::{Inner, chrome, json, now, wall, window, zone};
 use crate::{
-    agent::Event,
+    agent::{Event, Move},
     choices::{Pause, Rest},
 };
 
@@ -45,11 +45,18 @@ pub(super) fn watch(inner: &Rc<Inner>, port: chrome::Port) {
         Closure::<dyn FnMut(JsValue)>::new(move |message: JsValue| {
             let word = |key: &str| Reflect::get(&message, &key.into()).ok().and_then(|word| word.as_string());
             match word("type").as_deref() {
-                Some("retry") => inner.on(Event::Retry),
+                Some("retry") => {
+                    // The rules are put up anew: what the owner has allowed since counts from now on.
+                    inner.found.take();
+                    inner.on(Event::Retry);
+                }
                 Some("look") => inner.on(Event::Look),
                 Some("try") => inner.on(Event::TryOut),
                 Some("want") => inner.on(Event::Wanted { page: id, text: &chrome::text(&message) }),
                 Some("probe") => inner.on(Event::Probe),
+                Some("price") => inner.on(Event::Priced { model: &word("model").unwrap_or_default() }),
+                Some("load") => moved(&inner, &word, Move::In),
+                Some("unload") => moved(&inner, &word, Move::Out),
                 Some("pause") => pause(&word("rest").unwrap_or_default()),
                 Some(_) | None => {}
             }
@@ -59,6 +66,13 @@ pub(super) fn watch(inner: &Rc<Inner>, port: chrome::Port) {
     port.on_message().add_listener(on_message.as_ref());
     inner.pages.open.borrow_mut().push(Page { id, port, _on_gone: on_gone, _on_message: on_message });
     changed(inner);
+}
+
+/// Has a model loaded or unloaded at the server that the page names.
+fn moved(inner: &Rc<Inner>, word: &impl Fn(&str) -> Option<String>, way: Move) {
+    if let (Some(address), Some(model)) = (word("address"), word("model")) {
+        inner.on(Event::Moved { address: &address, model: &model, way });
+    }
 }
 
 /// Keeps a pause for as long as the owner asks; the agent hears of it with the other settings.

@@ -119,6 +119,36 @@ impl Tab {
         self.eval(&change).await.map(|_| ())
     }
 
+    /// Presses the tabulator, as who has no mouse does.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn press_tab(&self) -> Result<()> {
+        for kind in ["rawKeyDown", "keyUp"] {
+            let params = json!({"type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9});
+            self.cdp.call_in(&self.session, "Input.dispatchKeyEvent", params).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the role of each control that has no name for who does not see the page.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn nameless(&self) -> Result<Vec<String>> {
+        const CONTROLS: [&str; 9] =
+            ["button", "link", "checkbox", "switch", "textbox", "combobox", "radio", "slider", "spinbutton"];
+        let tree = self.cdp.call_in(&self.session, "Accessibility.getFullAXTree", json!({})).await?;
+        let nodes = tree["nodes"].as_array().cloned().unwrap_or_default();
+        anyhow::ensure!(nodes.len() > 1, "no accessibility tree");
+        let role = |node: &Value| node["role"]["value"].as_str().unwrap_or_default().to_owned();
+        let is_nameless = |node: &&Value| {
+            let name = node["name"]["value"].as_str().unwrap_or_default();
+            node["ignored"] != true && CONTROLS.contains(&role(node).as_str()) && name.trim().is_empty()
+        };
+        Ok(nodes.iter().filter(is_nameless).map(role).collect())
+    }
+
     /// Makes the page so wide and high.
     ///
     /// # Errors

@@ -31,6 +31,20 @@ impl Dialect {
             && header(head, "origin").is_some_and(|from| from.starts_with("chrome-extension"))
     }
 
+    /// Tells whether a `POST` loads the model or unloads it, and what is said then; only LM Studio does that.
+    pub(super) fn moves(self, path: &str, body: &Value) -> Option<(bool, Value)> {
+        match (self, path) {
+            (Dialect::LmStudio(_), "/api/v1/models/load") => Some((
+                true,
+                json!({"type": "llm", "instance_id": body["model"], "load_time_seconds": 0.1, "status": "loaded"}),
+            )),
+            (Dialect::LmStudio(_), "/api/v1/models/unload") => {
+                Some((false, json!({"instance_id": body["instance_id"]})))
+            }
+            _ => None,
+        }
+    }
+
     /// Answers a question about the server.
     pub(super) fn answer(self, path: &str, head: &str, loaded: bool, busy: usize) -> (u16, Value) {
         if self.refuses(head) {

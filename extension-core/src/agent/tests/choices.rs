@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::world::{STREAM, World, config, job_id, posts, sent, start};
 use crate::{
     agent::{Command, Config, Event, Memory, Notice, Why},
-    choices::{Allowance, Models, Pause, Power, Tally, When, Zone},
+    choices::{Allowance, Currency, Models, Pause, Power, Tally, When, Zone},
 };
 
 /// Returns whether jobs are let in, as often as the relay was told.
@@ -222,7 +222,8 @@ fn only_chosen_models_are_offered_and_done() {
 
 #[test]
 fn no_price_is_below_the_cost_of_power_once_the_speed_is_known() {
-    let power = Power { watts: 300, per_kwh: Nanos::new(300_000_000), floor: true };
+    let currency = Currency::default();
+    let power = Power { watts: 300, per_kwh: Nanos::new(300_000_000), currency, floor: true };
     let price = Some(Pricing::Market { floor: Price::new(1, 2) });
     let config = Config { price, power: Some(power), ..config() };
     let mut world = World::new();

@@ -165,7 +165,7 @@ fn a_lost_link_is_tried_again_after_ever_longer_pauses() {
 #[test]
 fn a_final_close_stops_until_the_owner_acts() {
     for (code, reason) in [
-        (close::VERSION, Why::Version),
+        (close::VERSION, Why::TooOld),
         (close::REPLACED, Why::Replaced),
         (close::UNAUTHORIZED, Why::RelayUnauthorized),
     ] {
@@ -202,7 +202,18 @@ fn another_version_is_not_talked_to() {
     let commands =
         world.frame(&json!({"hello": {"version": 2, "heartbeat_ms": 20_000, "frame_bytes_max": 65_536}}));
     assert_eq!(commands, [Command::CloseSocket(close::VERSION), Command::Changed]);
-    assert_eq!(why(&world), Some(Why::Version));
+    assert_eq!(why(&world), Some(Why::TooOld));
+    assert_eq!(opens(&world.pass(600_000)), 0, "only an update helps");
+}
+
+#[test]
+fn an_older_relay_is_tried_again() {
+    let mut world = World::new();
+    world.start(config(), Some(identity()));
+    world.on(Event::SocketOpen);
+    world.frame(&json!({"hello": {"version": 0, "heartbeat_ms": 20_000, "frame_bytes_max": 65_536}}));
+    assert_eq!((world.state().connection.phase, why(&world)), (Phase::Waiting, Some(Why::RelayOld)));
+    assert!(opens(&world.pass(60_000)) > 0);
 }
 
 #[test]

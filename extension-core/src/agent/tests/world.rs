@@ -1,5 +1,7 @@
 //! A relay and a model server that answer as told, and a clock that is moved by hand.
 
+use std::collections::BTreeMap;
+
 use rekursing_protocol::{JobId, Moment, PluginId, frame::Call};
 use serde_json::{Value, json};
 
@@ -28,6 +30,8 @@ pub(super) struct World {
     pub(super) key: Option<&'static str>,
     /// Every text that the device key signed.
     pub(super) signed: Vec<String>,
+    /// What another server answers in the place of llama.cpp, by path; nothing while it is empty.
+    pub(super) instead: BTreeMap<&'static str, (u16, String)>,
     /// Every address that the model server was asked for.
     pub(super) asked: Vec<String>,
 }
@@ -62,6 +66,7 @@ impl World {
             busy_slots: None,
             key: None,
             signed: Vec::new(),
+            instead: BTreeMap::new(),
             asked: Vec::new(),
         }
     }
@@ -118,6 +123,7 @@ impl World {
                     self.sign(sign);
                 } else if let Command::Ask(ask) = &command
                     && ask.url.starts_with("http://127.0.0.1")
+                    && ask.body.is_none()
                 {
                     self.serve(ask);
                 } else {
@@ -138,6 +144,12 @@ impl World {
 
     fn serve(&mut self, ask: &Ask) {
         self.asked.push(ask.url.clone());
+        if !self.instead.is_empty() {
+            let path = ask.url.strip_prefix("http://127.0.0.1:8080").unwrap_or_default();
+            let (status, body) = self.instead.get(path).cloned().unwrap_or((404, "no".to_owned()));
+            let answer = Answer::Reply { status, body: body.as_bytes() };
+            return self.agent.handle(Event::Answered { id: ask.id, answer }, self.now);
+        }
         let body = match (&self.models, ask.url.strip_prefix("http://127.0.0.1:8080")) {
             (Some(_), Some("/props")) => self.props.clone(),
             (Some(models), Some("/v1/models")) => models.clone(),

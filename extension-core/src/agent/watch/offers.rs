@@ -6,7 +6,7 @@ use super::{
     super::{Agent, jobs::Jobs},
     Place, Server, Watch,
 };
-use crate::bridge::server::Model;
+use crate::{bridge::server::Model, choices::Which};
 
 /// A server that has a model, and what a job needs to know of it.
 #[derive(Debug)]
@@ -20,15 +20,16 @@ pub(in crate::agent) struct Having<'a> {
 
 impl Watch {
     /// Returns every model once. Of one that two servers have, what both can do is offered, and the
-    /// slots of both.
+    /// slots of both. One that is loaded anywhere is not loaded elsewhere too.
     pub(in crate::agent) fn offers(&self) -> Vec<Offer> {
         let mut offers: Vec<Offer> = Vec::new();
-        for model in self.places.iter().flat_map(Place::models) {
+        let loaded = self.places.iter().flat_map(Place::models);
+        for model in loaded.chain(self.places.iter().flat_map(|place| self.asleep(place))) {
             let here = &model.offer;
             let known = offers.iter().position(|offer| offer.model == here.model);
             let is_full = offers.len() == OFFERS_MAX;
             match known.map(|at| &mut offers[at]) {
-                Some(offer) if offer.kind == here.kind => {
+                Some(offer) if offer.kind == here.kind && offer.loaded == here.loaded => {
                     offer.slots = offer.slots.saturating_add(here.slots);
                     offer.context = offer.context.min(here.context);
                     offer.vision &= here.vision;
@@ -49,12 +50,22 @@ impl Watch {
     pub(in crate::agent) fn server_for(&self, name: &str, jobs: &Jobs) -> Option<Having<'_>> {
         let having = self.places.iter().filter_map(|place| {
             let server = place.server.as_ref()?;
-            let model = server.models.iter().find(|model| model.offer.model == name)?;
+            let mut models = place.models().iter().chain(self.asleep(place));
+            let model = models.find(|model| model.offer.model == name)?;
             let running = jobs.of(&server.address, name);
             let free = usize::from(model.offer.slots).saturating_sub(running);
             Some(Having { server, model, token: place.token.as_ref(), free })
         });
-        having.reduce(|best, next| if next.free > best.free { next } else { best })
+        let rank = |having: &Having<'_>| (having.model.offer.loaded, having.free);
+        having.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
+    }
+
+    /// Returns what a place would load on demand, where the owner wants that.
+    fn asleep<'a>(&self, place: &'a Place) -> &'a [Model] {
+        match self.which {
+            Which::Loaded => &[],
+            Which::OnDemand => place.asleep(),
+        }
     }
 }
 

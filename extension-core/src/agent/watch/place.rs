@@ -1,9 +1,14 @@
 //! One place where a model server may be, and what is known of it.
 
+use std::collections::BTreeMap;
+
 use rekursing_protocol::Moment;
 
 use super::super::{AskId, Why};
-use crate::bridge::server::{Kind, Model, Probe};
+use crate::{
+    bridge::server::{Kind, Model, Probe, Shelf},
+    choices::Which,
+};
 
 /// One place to look at.
 #[derive(Debug)]
@@ -32,6 +37,10 @@ pub(in crate::agent) struct Place {
     pub(super) asking_load: Option<AskId>,
     load_next: Option<Moment>,
     pub(super) own: Own,
+    /// When Ollama will forget each of its models, as it said last: it moves with each use.
+    expiries: Option<BTreeMap<String, String>>,
+    /// The server refuses requests because of where they come from.
+    is_refused: bool,
     next: Moment,
     /// Somebody waits to hear what the next round finds, news or not.
     is_awaited: bool,
@@ -42,7 +51,7 @@ pub(in crate::agent) struct Place {
 pub(in crate::agent) struct Server {
     pub(in crate::agent) address: String,
     pub(in crate::agent) kind: Kind,
-    pub(in crate::agent) models: Vec<Model>,
+    pub(in crate::agent) shelf: Shelf,
 }
 
 /// One look at all addresses, until one has a model.
@@ -53,7 +62,7 @@ pub(super) struct Round {
     pub(super) address: String,
     pub(super) probe: Probe,
     pub(super) asking: AskId,
-    /// A server that has no model loaded, unless a better one is found.
+    /// A server that has no model to offer, unless a better one is found.
     pub(super) spare: Option<Server>,
     /// What else answered that is nearly a model server.
     pub(super) nearest: Option<Why>,
@@ -83,6 +92,13 @@ impl Own {
     }
 }
 
+impl Server {
+    /// Tells whether it has anything to offer.
+    pub(super) fn offers(&self, which: Which) -> bool {
+        !self.shelf.models.is_empty() || which == Which::OnDemand && !self.shelf.asleep.is_empty()
+    }
+}
+
 impl Place {
     pub(super) fn new(addresses: Vec<String>, token: Option<String>, is_set: bool, now: Moment) -> Place {
         Place {
@@ -100,6 +116,8 @@ impl Place {
             asking_load: None,
             load_next: None,
             own: Own::default(),
+            expiries: None,
+            is_refused: false,
             next: now,
             is_awaited: false,
         }
@@ -119,13 +137,33 @@ impl Place {
         self.server.as_ref().map(|server| (server.address.clone(), server.kind))
     }
 
+    /// Returns what it has loaded.
     pub(in crate::agent) fn models(&self) -> &[Model] {
-        self.server.as_ref().map_or(&[], |server| &server.models)
+        self.server.as_ref().filter(|_| !self.is_refused).map_or(&[], |server| &server.shelf.models)
+    }
+
+    /// Returns what it has and would have to load.
+    pub(in crate::agent) fn asleep(&self) -> &[Model] {
+        self.server.as_ref().filter(|_| !self.is_refused).map_or(&[], |server| &server.shelf.asleep)
     }
 
     /// Returns why it is of no use.
     pub(in crate::agent) fn reason(&self) -> Option<Why> {
-        if self.has_looked() { self.reason } else { Some(Why::Looking) }
+        match self.has_looked() {
+            false => Some(Why::Looking),
+            true if self.is_refused => Some(Why::OriginRefused),
+            true => self.reason,
+        }
+    }
+
+    /// Notes that the server refuses requests because of where they come from; tells whether that is news.
+    pub(super) fn refuse(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_refused, true)
+    }
+
+    /// Tries again what was refused.
+    pub(super) fn forgive(&mut self) {
+        self.is_refused = false;
     }
 
     pub(super) fn has_looked(&self) -> bool {
@@ -163,8 +201,9 @@ impl Place {
     /// Says what is the matter here when a round has found no model.
     pub(super) fn verdict(&self, round: &Round) -> Why {
         match (&round.spare, round.nearest) {
+            (Some(server), _) if server.shelf.has_cloud && server.shelf.asleep.is_empty() => Why::OnlyCloud,
             (Some(_), _) => Why::NoModel,
-            (None, Some(Why::TokenWanted)) => Why::TokenWanted,
+            (None, Some(why @ (Why::TokenWanted | Why::OriginRefused))) => why,
             // At a usual address anything may answer.
             (None, Some(why)) if self.is_set => why,
             (None, _) if self.is_set => Why::ServerSilent,
@@ -186,6 +225,9 @@ impl Place {
         if is_new {
             (self.queue, self.foreign) = (None, None);
         }
+        if server.is_none() {
+            (self.is_refused, self.expiries) = (false, None);
+        }
         (self.server, self.reason) = (server, reason);
         (self.looked_at, self.round, self.asking_queue, self.next) = (Some(now), None, None, next);
         changed
@@ -204,7 +246,22 @@ impl Place {
 
     /// Asks no more what the server works on.
     pub(super) fn leave_load(&mut self) {
-        (self.load_next, self.foreign, self.foreign_at) = (None, None, None);
+        (self.load_next, self.foreign, self.foreign_at, self.expiries) = (None, None, None, None);
+    }
+
+    /// Takes in when the server will forget its models. One whose time has moved was used since; who has used it
+    /// is not told, so it was somebody else only where none of the agent's own jobs ran.
+    pub(super) fn expires(&mut self, expiries: Option<BTreeMap<String, String>>, now: Moment) {
+        let Some(expiries) = expiries else { return self.foreign = None };
+        let before = self.expiries.replace(expiries);
+        let after = self.expiries.iter().flatten();
+        let was_used =
+            before.is_some_and(|before| after.into_iter().any(|(name, at)| before.get(name) != Some(at)));
+        let is_foreign = was_used && self.own.most() == 0;
+        self.foreign = Some(u16::from(is_foreign));
+        if is_foreign {
+            self.foreign_at = Some(now);
+        }
     }
 
     /// Takes in how many requests the server works on.

@@ -3,7 +3,7 @@
 use rekursing_protocol::{Offer, OfferKind};
 use serde::Deserialize;
 
-use super::{CONTEXT_UNTOLD, Model, bare_offer, is_named_embedding, public_name, quantization_in};
+use super::{CONTEXT_UNTOLD, Model, Shelf, bare_offer, is_named_embedding, public_name, quantization_in};
 
 /// What `/props` told.
 #[derive(Debug, Deserialize)]
@@ -86,13 +86,16 @@ struct Imitation {
 }
 
 /// Reads `GET /v1/models`. A list that cannot be read holds nothing: the server is known already.
-pub(super) fn models(body: &[u8], props: &Props) -> Vec<Model> {
-    let Ok(list) = serde_json::from_slice::<List>(body) else { return Vec::new() };
+pub(super) fn models(body: &[u8], props: &Props) -> Shelf {
+    let Ok(list) = serde_json::from_slice::<List>(body) else { return Shelf::default() };
     let imitations = list.models;
-    let loaded = list.data.into_iter().filter(|row| {
-        row.status.as_ref().is_none_or(|status| matches!(status.value.as_str(), "loaded" | "sleeping"))
+    let status = |row: &Row| row.status.as_ref().map_or("loaded", |status| status.value.as_str()).to_owned();
+    let present = list.data.into_iter().filter(|row| {
+        let status = status(row);
+        matches!(status.as_str(), "loaded" | "sleeping" | "unloaded")
     });
     let model = |row: Row| {
+        let loaded = status(&row) != "unloaded";
         let embeds =
             imitations.iter().any(|imitation| {
                 imitation.name == row.id
@@ -108,6 +111,7 @@ pub(super) fn models(body: &[u8], props: &Props) -> Vec<Model> {
                 .find(|name| !name.is_empty())
         };
         let offer = Offer {
+            loaded,
             kind: if embeds { OfferKind::Embedding } else { OfferKind::Text },
             parameters: meta.and_then(|meta| meta.n_params).map(rounded).unwrap_or_default(),
             quantization: meta.and_then(|meta| meta.ftype.clone()).or_else(in_file).unwrap_or_default(),
@@ -128,7 +132,8 @@ pub(super) fn models(body: &[u8], props: &Props) -> Vec<Model> {
         };
         Model { offer, id: row.id }
     };
-    loaded.map(model).collect()
+    let (models, asleep) = present.map(model).partition(|model| model.offer.loaded);
+    Shelf { models, asleep, has_cloud: false }
 }
 
 /// Writes a number of parameters as people do: `886K`, `135M`, `8B`, `1.5B`.

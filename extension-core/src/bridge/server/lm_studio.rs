@@ -3,7 +3,7 @@
 use rekursing_protocol::{Offer, OfferKind};
 use serde::Deserialize;
 
-use super::{CONTEXT_UNTOLD, Model, bare_offer};
+use super::{CONTEXT_UNTOLD, Model, Shelf, bare_offer};
 
 #[derive(Deserialize)]
 struct V1 {
@@ -15,8 +15,7 @@ struct V1Model {
     #[serde(rename = "type")]
     kind: String,
     // Only LM Studio's rows have a key; other servers also answer with `models`.
-    #[serde(rename = "key")]
-    _key: String,
+    key: String,
     architecture: Option<String>,
     quantization: Option<Quantization>,
     params_string: Option<String>,
@@ -53,9 +52,10 @@ struct Capabilities {
 
 /// Reads `GET /api/v1/models`. Every loaded instance is a model of its own: it has its own id,
 /// context and slots.
-pub(super) fn v1(body: &[u8]) -> Option<Vec<Model>> {
+pub(super) fn v1(body: &[u8]) -> Option<Shelf> {
     let list: V1 = serde_json::from_slice(body).ok()?;
-    let models = list.models.into_iter().flat_map(|model| {
+    let mut shelf = Shelf::default();
+    for model in list.models {
         let offer = Offer {
             kind: if model.kind.starts_with("embedding") { OfferKind::Embedding } else { OfferKind::Text },
             architecture: model.architecture.unwrap_or_default(),
@@ -66,7 +66,13 @@ pub(super) fn v1(body: &[u8]) -> Option<Vec<Model>> {
             tools: model.capabilities.as_ref().is_some_and(|capabilities| capabilities.trained_for_tool_use),
             ..bare_offer("")
         };
-        model.loaded_instances.into_iter().map(move |instance| {
+        if model.loaded_instances.is_empty() {
+            let context = offer.context.min(CONTEXT_UNTOLD);
+            let offer = Offer { model: model.key.clone(), context, loaded: false, ..offer };
+            shelf.asleep.push(Model { offer, id: model.key });
+            continue;
+        }
+        shelf.models.extend(model.loaded_instances.into_iter().map(|instance| {
             let config = instance.config.as_ref();
             let offer = Offer {
                 model: instance.id.clone(),
@@ -75,9 +81,9 @@ pub(super) fn v1(body: &[u8]) -> Option<Vec<Model>> {
                 ..offer.clone()
             };
             Model { offer, id: instance.id }
-        })
-    });
-    Some(models.collect())
+        }));
+    }
+    Some(shelf)
 }
 
 #[derive(Deserialize)]
@@ -102,19 +108,27 @@ struct V0Model {
 }
 
 /// Reads `GET /api/v0/models`.
-pub(super) fn v0(body: &[u8]) -> Option<Vec<Model>> {
+pub(super) fn v0(body: &[u8]) -> Option<Shelf> {
     let list: V0 = serde_json::from_slice(body).ok()?;
-    let loaded = list.data.into_iter().filter(|model| model.state == "loaded").map(|model| {
+    let models = list.data.into_iter().map(|model| {
+        let loaded = model.state == "loaded";
+        let context = match model.loaded_context_length {
+            Some(context) => context,
+            None if loaded => model.max_context_length.unwrap_or(CONTEXT_UNTOLD),
+            None => model.max_context_length.unwrap_or(CONTEXT_UNTOLD).min(CONTEXT_UNTOLD),
+        };
         let offer = Offer {
+            loaded,
+            context,
             kind: if model.kind.starts_with("embedding") { OfferKind::Embedding } else { OfferKind::Text },
             architecture: model.arch.unwrap_or_default(),
             quantization: model.quantization.unwrap_or_default(),
-            context: model.loaded_context_length.or(model.max_context_length).unwrap_or(CONTEXT_UNTOLD),
             vision: model.kind == "vlm",
             tools: model.capabilities.iter().any(|capability| capability == "tool_use"),
             ..bare_offer(&model.id)
         };
         Model { offer, id: model.id }
     });
-    Some(loaded.collect())
+    let (models, asleep) = models.partition(|model| model.offer.loaded);
+    Some(Shelf { models, asleep, has_cloud: false })
 }

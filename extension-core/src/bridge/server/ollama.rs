@@ -4,7 +4,7 @@
 use rekursing_protocol::{Offer, OfferKind};
 use serde::Deserialize;
 
-use super::{CONTEXT_UNTOLD, Model, bare_offer};
+use super::{CONTEXT_UNTOLD, Model, Shelf, bare_offer};
 
 /// What `/api/tags` told.
 pub(super) type Tags = Vec<Row>;
@@ -63,26 +63,39 @@ pub(super) fn tags(body: &[u8]) -> Option<Tags> {
 }
 
 /// Reads `GET /api/ps`, and takes what it leaves out from the tags.
-pub(super) fn loaded(body: &[u8], tags: &Tags) -> Option<Vec<Model>> {
+pub(super) fn loaded(body: &[u8], tags: &Tags) -> Option<Shelf> {
     let list: List = serde_json::from_slice(body).ok()?;
-    let models = list.models.into_iter().filter_map(|row| {
+    let is_loaded = |tag: &&Row| list.models.iter().any(|row| row.name == tag.name);
+    let asleep = tags.iter().filter(|tag| !is_loaded(tag) && !tag.is_remote());
+    let asleep = asleep.map(|tag| tag.model(None)).map(|mut model| {
+        model.offer.loaded = false;
+        model
+    });
+    let asleep = asleep.collect();
+    let models = list.models.iter().filter_map(|row| {
         let tag = tags.iter().find(|tag| tag.name == row.name);
-        if row.is_remote() || tag.is_some_and(Row::is_remote) {
-            return None;
-        }
-        let can = |what: &str| tag.unwrap_or(&row).capabilities.iter().any(|capability| capability == what);
-        let embeds = can("embedding") || row.details.family.ends_with("bert");
+        let is_remote = row.is_remote() || tag.is_some_and(Row::is_remote);
+        (!is_remote).then(|| row.model(tag))
+    });
+    let has_cloud = tags.iter().chain(&list.models).any(Row::is_remote);
+    Some(Shelf { models: models.collect(), asleep, has_cloud })
+}
+
+impl Row {
+    /// Makes a model of it; with what its tag says, if there is one.
+    fn model(&self, tag: Option<&Row>) -> Model {
+        let can = |what: &str| tag.unwrap_or(self).capabilities.iter().any(|capability| capability == what);
+        let embeds = can("embedding") || self.details.family.ends_with("bert");
         let offer = Offer {
             kind: if embeds { OfferKind::Embedding } else { OfferKind::Text },
-            architecture: row.details.family.clone(),
-            parameters: row.details.parameter_size.clone(),
-            quantization: row.details.quantization_level.clone(),
-            context: row.context_length.filter(|context| *context > 0).unwrap_or(CONTEXT_UNTOLD),
+            architecture: self.details.family.clone(),
+            parameters: self.details.parameter_size.clone(),
+            quantization: self.details.quantization_level.clone(),
+            context: self.context_length.filter(|context| *context > 0).unwrap_or(CONTEXT_UNTOLD),
             vision: can("vision"),
             tools: can("tools"),
-            ..bare_offer(&row.name)
+            ..bare_offer(&self.name)
         };
-        Some(Model { offer, id: row.name })
-    });
-    Some(models.collect())
+        Model { offer, id: self.name.clone() }
+    }
 }

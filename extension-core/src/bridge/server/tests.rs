@@ -31,8 +31,17 @@ fn look(known: Option<Kind>, server: Server<'_>) -> (Outcome, Vec<&'static str>)
 }
 
 fn found(server: Server<'_>) -> (Kind, Vec<Model>) {
-    let (Outcome::Found { kind, models }, _) = look(None, server) else { panic!("nothing was found") };
-    (kind, models)
+    let (kind, shelf) = shelf(server);
+    (kind, shelf.models)
+}
+
+fn shelf(server: Server<'_>) -> (Kind, Shelf) {
+    let (Outcome::Found { kind, shelf }, _) = look(None, server) else { panic!("nothing was found") };
+    (kind, shelf)
+}
+
+fn names(models: &[Model]) -> Vec<&str> {
+    models.iter().map(|model| model.id.as_str()).collect()
 }
 
 #[test]
@@ -138,7 +147,7 @@ fn a_llama_cpp_that_is_loading_has_nothing_yet() {
     let everything: Vec<_> = ["/api/v1/models", "/api/v0/models", "/api/version", "/props", "/v1/models"]
         .map(|path| (path, 503, loading))
         .to_vec();
-    assert_eq!(look(None, &everything).0, Outcome::Found { kind: Kind::LlamaCpp, models: Vec::new() });
+    assert_eq!(look(None, &everything).0, Outcome::Found { kind: Kind::LlamaCpp, shelf: Shelf::default() });
 }
 
 #[test]
@@ -155,7 +164,48 @@ fn a_server_that_wants_a_token_says_so() {
     let wanted = r#"{"error":{"type":"invalid_request","code":"invalid_api_key","message":"An LM Studio API token is required"}}"#;
     assert_eq!(look(None, &[("/api/v1/models", 401, wanted)]).0, Outcome::TokenWanted);
     assert_eq!(look(None, &[("/v1/models", 401, "")]).0, Outcome::TokenWanted);
-    assert_eq!(look(None, &[("/v1/models", 403, "")]).0, Outcome::TokenWanted);
+    let wanted = r#"{"error":"an API key is missing"}"#;
+    assert_eq!(look(None, &[("/v1/models", 403, wanted)]).0, Outcome::TokenWanted);
+}
+
+#[test]
+fn a_server_that_refuses_an_origin_says_nothing_or_names_it() {
+    for said in ["", r#"{"error":"forbidden origin"}"#] {
+        assert_eq!(look(None, &[("/v1/models", 403, said)]).0, Outcome::OriginRefused);
+    }
+}
+
+#[test]
+fn what_a_server_would_load_on_demand_is_told_apart_from_what_is_loaded() {
+    let (_, lm_studio) = shelf(&[("/api/v1/models", 200, LM_STUDIO_V1)]);
+    assert_eq!(names(&lm_studio.asleep), ["text-embedding-nomic-embed-text-v1.5-embedding"]);
+    assert!(lm_studio.asleep.iter().all(|model| !model.offer.loaded && model.offer.context <= 4_096));
+    let (_, older) = shelf(&[("/api/v0/models", 200, LM_STUDIO_V0)]);
+    assert_eq!((older.models.len(), older.asleep.len(), older.asleep[1].offer.context), (0, 3, 4_096));
+    let list =
+        r#"{"data":[{"id":"a","status":{"value":"loaded"}},{"id":"b","status":{"value":"unloaded"}}]}"#;
+    let (_, router) = shelf(&[("/props", 200, LLAMA_PROPS), ("/v1/models", 200, list)]);
+    assert_eq!((names(&router.models), names(&router.asleep)), (vec!["a"], vec!["b"]));
+}
+
+#[test]
+fn models_of_a_cloud_are_noticed_and_neither_loaded_nor_asleep() {
+    let ollama = |tags: &str| {
+        let server = [
+            ("/api/version", 200, r#"{"version":"0.12.3"}"#),
+            ("/api/tags", 200, tags),
+            ("/api/ps", 200, r#"{"models":[]}"#),
+        ];
+        shelf(&server).1
+    };
+    let far =
+        r#"{"name":"far:cloud","digest":"1b9d","remote_model":"far","remote_host":"https://ollama.com:443"}"#;
+    let near = r#"{"name":"near:7b","digest":"0a8c","details":{"family":"llama"}}"#;
+    let only = ollama(&format!(r#"{{"models":[{far}]}}"#));
+    assert_eq!(only, Shelf { has_cloud: true, ..Shelf::default() });
+    let both = ollama(&format!(r#"{{"models":[{far},{near}]}}"#));
+    assert_eq!((names(&both.asleep), both.has_cloud), (vec!["near:7b"], true));
+    assert!(!both.asleep[0].offer.loaded);
 }
 
 #[test]
