@@ -86,6 +86,12 @@ mod tests {
         rest[..rest.find("```").unwrap()].to_owned()
     }
 
+    /// The first digits of its signature.
+    fn digits(receipt: &str) -> &str {
+        let (_, value) = receipt.split_once("\"value\": \"").unwrap();
+        &value[..6]
+    }
+
     fn keys(id: &str) -> String {
         format!(r#"{{"keys":[{{"id":"{id}","algorithm":"Ed25519","key":"{KEY}","since":1}}]}}"#)
     }
@@ -97,7 +103,7 @@ mod tests {
         for (from, to) in [
             ("\"lease\": 1", "\"lease\": 2"),
             ("0.00032547", "0.00032548"),
-            ("fdc1ce", "fdc1cf"),
+            (digits(&receipt), "000000"),
             ("\"tier\": \"standard\"", "\"tier\": \"low\""),
         ] {
             assert!(receipt.contains(from));
@@ -110,7 +116,7 @@ mod tests {
         assert_eq!(Verdict::of(&receipt(), &keys("0000000000000000")), Verdict::UnknownKey);
         assert_eq!(Verdict::of(&receipt(), "{}"), Verdict::Unreadable);
         assert_eq!(Verdict::of("{}", &keys("fe812c12f3ab4ce6")), Verdict::Unreadable);
-        let short = receipt().replace("fdc1ce", "");
+        let short = receipt().replace(digits(&receipt()), "");
         assert_eq!(Verdict::of(&short, &keys("fe812c12f3ab4ce6")), Verdict::Broken);
     }
 }
