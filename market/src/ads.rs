@@ -34,7 +34,7 @@ pub use campaign::{
 pub use category::{BadCategory, Category};
 pub use choice::{AdRefusal, Audience, BoardRefusal, Choice, Counted, Happening};
 pub use creative::{BadCreative, Creative, LINK_BYTES_MAX, TEXT_CHARS_MAX, TITLE_CHARS_MAX};
-pub use spend::Spend;
+pub use spend::{Shown, Spend};
 pub use subject::Subject;
 pub use terms::AdTerms;
 pub use topic::{Silence, TEXT_BYTES_MAX, Topic};

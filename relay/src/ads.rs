@@ -129,6 +129,10 @@ impl Kept {
                 Err(wrong) => tracing::warn!(%id, field = wrong.field, "a campaign does not hold any more"),
             }
         }
+        let known_max = board.terms().pairs_max.saturating_mul(2);
+        for shown in unstarted.shown(now, known_max)? {
+            board.recall(now, shown);
+        }
         let key = unstarted.relay_key("ads", chance::bytes())?;
         Ok(Kept { board, specs, key })
     }
@@ -258,7 +262,13 @@ impl Ads {
         if let Some(mut board) = self.board.try_lock() {
             self.hear(&mut board);
             board.lapse(self.desk.now());
+            self.keep(&mut board);
         }
+    }
+
+    /// Has what has changed of visitors' counts stored.
+    fn keep(&self, board: &mut Board) {
+        board.take_shown().into_iter().for_each(|shown| self.store().shown(shown));
     }
 
     /// Tells the board what became of an ad, at once or as soon as it is free.
@@ -266,6 +276,7 @@ impl Ads {
         self.news.lock().push(news);
         if let Some(mut board) = self.board.try_lock() {
             self.hear(&mut board);
+            self.keep(&mut board);
         }
     }
 
@@ -314,7 +325,10 @@ impl Ads {
         let audience = Audience { topic, visitor, country };
         let balance = |account| self.desk.balance(account);
         let impression = ImpressionId::new(ms, random);
-        self.board().choose(now, impression, seed, &audience, balance).ok_or("none_fits")
+        let mut board = self.board();
+        let choice = board.choose(now, impression, seed, &audience, balance);
+        self.keep(&mut board);
+        choice.ok_or("none_fits")
     }
 
     /// Counts what happened to an ad, beside the threads that serve sockets.
@@ -341,6 +355,7 @@ impl Ads {
             let entries = happenings.iter().filter_map(|happening| happening.entry.clone()).collect();
             ((counted, now), entries)
         });
+        self.keep(&mut board);
         drop(board);
         match counted {
             Ok(Counted::New(happenings)) => {

@@ -24,6 +24,7 @@ mod receipts;
 mod revenue;
 mod schema;
 mod served;
+mod shown;
 mod sql;
 mod statements;
 mod top_ups;
@@ -44,6 +45,7 @@ use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use rekursing_market::{
     History, Visit,
+    ads::Shown,
     ledger::{Account, Entry},
 };
 use rekursing_protocol::{JobId, Moment, Nanos};
@@ -78,6 +80,8 @@ enum Write {
     Entries(Vec<Entry>, Vec<Note>),
     /// What a visitor has had, in the same transaction as the entries.
     Visit(Visit),
+    /// Which ads a visitor was given, in the same transaction as the entries.
+    Shown(Shown),
     /// A change of identities, in the same transaction as its neighbours.
     Change(Change),
     /// Runs once everything before it is durable.
@@ -118,6 +122,7 @@ impl std::fmt::Debug for Write {
         f.write_str(match self {
             Write::Entries(..) => "Entries",
             Write::Visit(_) => "Visit",
+            Write::Shown(_) => "Shown",
             Write::Change(_) => "Change",
             Write::Then(_) => "Then",
             Write::Stop => "Stop",

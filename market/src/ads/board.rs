@@ -8,7 +8,7 @@ use std::{
 use rekursing_protocol::{AccountId, CampaignId, ImpressionId, Moment, Nanos, Span};
 
 use super::{
-    AdRefusal, AdTerms, Audience, BoardRefusal, Campaign, Choice, Counted, Happening, Prices, Spend,
+    AdRefusal, AdTerms, Audience, BoardRefusal, Campaign, Choice, Counted, Happening, Prices, Shown, Spend,
     auction::{self, Entrant},
     campaign::Bid,
     caps::Caps,
@@ -58,6 +58,28 @@ impl Board {
     /// Puts a stored campaign back with what it has spent.
     pub fn restore(&mut self, id: CampaignId, campaign: Campaign, spend: Spend) {
         self.campaigns.insert(id, Running { campaign, spend: Spend { reserved: Nanos::ZERO, ..spend } });
+    }
+
+    /// Puts back what was counted of a visitor today, before a restart.
+    pub fn recall(&mut self, now: Moment, shown: Shown) {
+        let Shown { day, visitor, of, times } = shown;
+        if day != now.day() {
+            return;
+        }
+        match of {
+            Some(campaign) => self.caps.restore(day, (campaign, visitor), times),
+            None => self.clicks.restore(day, visitor, times),
+        }
+    }
+
+    /// Takes what has changed of visitors' counts since the last time, to be stored.
+    pub fn take_shown(&mut self) -> Vec<Shown> {
+        let (day, given) = self.caps.take_changed();
+        let given = given.into_iter();
+        let given = given.map(|((of, visitor), times)| Shown { day, visitor, of: Some(of), times });
+        let (day, clicks) = self.clicks.take_changed();
+        let clicks = clicks.into_iter();
+        given.chain(clicks.map(|(visitor, times)| Shown { day, visitor, of: None, times })).collect()
     }
 
     /// Tells whether a campaign, new or changed, may be put on the board.

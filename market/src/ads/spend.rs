@@ -34,6 +34,19 @@ impl Spend {
     }
 }
 
+/// How often a visitor was given an ad on a day, or how many of his clicks counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// The UTC day, counted from the Unix epoch.
+    pub day: u64,
+    /// The visitor, as the shell tells one from another on that day.
+    pub visitor: u64,
+    /// Whose ad he was given; `None` for his clicks, on all ads together.
+    pub of: Option<CampaignId>,
+    /// How often.
+    pub times: u32,
+}
+
 /// An ad that is out.
 #[derive(Debug, Clone)]
 pub(super) struct Open {

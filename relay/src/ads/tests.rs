@@ -14,6 +14,7 @@ use crate::{
 on_both_waiting! {
     what_was_spent_and_counted_is_the_same_after_a_restart,
     an_ad_is_its_visitors_alone_and_stands_for_a_while_since_it_was_sent,
+    how_often_a_visitor_was_given_an_ad_and_clicked_outlives_a_restart,
     what_costs_nothing_is_counted_as_well,
     an_ad_that_nobody_takes_is_given_back,
     a_sensitive_or_unread_question_gets_no_ad,
@@ -22,7 +23,7 @@ on_both_waiting! {
     a_budget_below_what_is_spent_is_refused_and_nothing_changes,
 }
 
-const ACCOUNT: AccountId = AccountId::from_bits(1);
+pub(crate) const ACCOUNT: AccountId = AccountId::from_bits(1);
 const CAMPAIGN: CampaignId = CampaignId::from_bits(2);
 const JOB: JobId = JobId::from_bits(3);
 const VISITOR: u64 = 7;
@@ -58,10 +59,15 @@ pub(crate) fn close(ads: &Ads) {
     aside(|| ads.store().stop());
 }
 
-async fn put(ads: &Ads, terms: &str) -> Result<(), NotTaken> {
+pub(crate) async fn put(ads: &Ads, terms: &str) -> Result<(), NotTaken> {
+    put_for(ads, 100, terms).await
+}
+
+/// Puts up the campaign, whose ad each visitor is given so often a day.
+async fn put_for(ads: &Ads, per_visitor_day: u32, terms: &str) -> Result<(), NotTaken> {
     let json = format!(
         r#"{{"title":"Laptops","text":"For you","link":"https://example.com/x","budget":"1",
-            "ends":{},"perVisitorDay":100{terms}}}"#,
+            "ends":{},"perVisitorDay":{per_visitor_day}{terms}}}"#,
         u64::MAX
     );
     let mut spec: Spec = serde_json::from_str(&json).unwrap();
@@ -75,6 +81,11 @@ pub(crate) async fn ready(place: &Place) -> (Arc<Ads>, Placing) {
     put(&ads, r#","bidPerThousand":"2""#).await.unwrap();
     let placing = Placing::chosen(ads.place(JOB, LAPTOP, VISITOR, None).unwrap());
     (ads, placing)
+}
+
+/// Keeps everybody from the board until what is returned is dropped.
+pub(crate) fn block(ads: &Ads) -> impl Sized {
+    ads.board.lock()
 }
 
 /// Sends one ad and returns its tokens.
@@ -145,6 +156,30 @@ async fn an_ad_is_its_visitors_alone_and_stands_for_a_while_since_it_was_sent(pl
     let counted = ads.count_now(|board, book, _| board.confirm(later, impression, VISITOR, book));
     assert_eq!(counted, Err(NotCounted::TooSoon { wait: Span::secs(600) }));
     close(&ads);
+}
+
+async fn how_often_a_visitor_was_given_an_ad_and_clicked_outlives_a_restart(place: Place) {
+    let config = "[ads]\nseen_after_ms = 0\nclick_after_ms = 0\nclicks_per_visitor = 1";
+    let ads = with(config, &place.location, 1_000_000_000);
+    put_for(&ads, 2, r#","bidPerThousand":"2","bidPerClick":"0.05""#).await.unwrap();
+    // What nobody takes does not count.
+    for _ in 0..3 {
+        drop(ads.place(JOB, LAPTOP, VISITOR, None).unwrap());
+    }
+    let (_, click) = send(&ads);
+    assert_eq!(ads.clicked(&click, VISITOR).await, Ok(true));
+    close(&ads);
+
+    let again = with(config, &place.location, 0);
+    let (seen, click) = send(&again);
+    assert_eq!(again.seen(&seen, VISITOR).await, Ok(true));
+    assert_eq!(again.clicked(&click, VISITOR).await, Err(NotCounted::ClicksUsed));
+    close(&again);
+
+    let last = with(config, &place.location, 0);
+    assert_eq!(last.place(JOB, LAPTOP, VISITOR, None).unwrap_err(), "none_fits");
+    last.place(JOB, LAPTOP, VISITOR + 1, None).unwrap();
+    close(&last);
 }
 
 async fn what_costs_nothing_is_counted_as_well(place: Place) {

@@ -456,6 +456,17 @@ ALTER TABLE plugin ADD COLUMN account TEXT;
 ALTER TABLE plugin ADD COLUMN paired INTEGER;
 CREATE INDEX plugin_account ON plugin (account) WHERE account IS NOT NULL;
 ",
+    "
+-- How often each visitor was given each ad today, by a hash of his address with a key of the relay's; where the
+-- campaign is empty, how many of his clicks counted.
+CREATE TABLE ad_shown (
+    day      INTEGER NOT NULL,
+    visitor  BLOB NOT NULL,
+    campaign TEXT NOT NULL,
+    times    INTEGER NOT NULL,
+    PRIMARY KEY (day, visitor, campaign)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -2,6 +2,7 @@ use std::sync::mpsc as channel;
 
 use rekursing_market::{
     Limits, Tier,
+    ads::Shown,
     ledger::{EntryKind, Quote, Settle},
 };
 use rekursing_protocol::{AccountId, CampaignId, ImpressionId, PluginId, Price, Span, receipt::Ad};
@@ -38,6 +39,7 @@ on_both! {
     a_job_has_the_ad_that_was_sent_first,
     a_purse_tells_what_is_left_held_and_spent,
     what_visitors_have_had_comes_back_on_its_day_and_is_then_forgotten,
+    which_ads_visitors_were_given_comes_back_on_its_day_and_is_then_forgotten,
 }
 
 const PAGE: Account = Account::Page(AccountId::from_bits(1));
@@ -399,6 +401,30 @@ fn what_visitors_have_had_comes_back_on_its_day_and_is_then_forgotten(place: &Pl
     store.stop();
     assert_eq!(visits(9), []);
     assert_eq!(audit(&place.location).unwrap().entries, 1);
+}
+
+fn which_ads_visitors_were_given_comes_back_on_its_day_and_is_then_forgotten(place: &Place) {
+    let (one, other) = (Some(CampaignId::from_bits(1)), Some(CampaignId::from_bits(2)));
+    let shown = |day, visitor, of, times| Shown { day, visitor, of, times };
+    let read = |most| {
+        let mut shown = Store::open(&place.location).unwrap().shown(Moment(Span::DAY.0 * 7), most).unwrap();
+        shown.sort_by_key(|shown| (shown.visitor, shown.of));
+        shown
+    };
+    let store = start(place);
+    for (visitor, of, times) in [(1, one, 1), (1, one, 2), (1, None, 1), (u64::MAX, other, 1), (3, one, 0)] {
+        store.shown(shown(7, visitor, of, times));
+    }
+    now(store.flushed());
+    store.shown(shown(7, 1, one, 3));
+    store.stop();
+    let expected = [shown(7, 1, None, 1), shown(7, 1, one, 3), shown(7, u64::MAX, other, 1)];
+    assert_eq!(read(9), expected);
+    assert_eq!(read(1).len(), 1);
+    let store = start(place);
+    store.shown(shown(8, 1, one, 1));
+    store.stop();
+    assert_eq!(read(9), []);
 }
 
 fn a_purse_tells_what_is_left_held_and_spent(place: &Place) {

@@ -9,14 +9,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rekursing_market::{Visit, ledger::Entry};
+use rekursing_market::{Visit, ads::Shown, ledger::Entry};
 
 use super::{
     Change, Note, OnForeign, Sql, Write,
     entries::{self, Chain, Stored},
     operator_log,
     queue::Queue,
-    visits,
+    shown, visits,
 };
 
 /// How long an entry that nobody waits for may wait for company.
@@ -193,12 +193,15 @@ struct Rows {
     /// What the operator's log says of the entries.
     notes: Vec<Note>,
     visits: Vec<Visit>,
+    shown: Vec<Shown>,
     changes: Vec<Change>,
 }
 
 impl Rows {
     fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.changes.is_empty() && self.visits.is_empty()
+        let Rows { entries, notes, visits, shown, changes } = self;
+        let is_empty = entries.is_empty() && notes.is_empty() && visits.is_empty();
+        is_empty && shown.is_empty() && changes.is_empty()
     }
 }
 
@@ -212,6 +215,7 @@ fn split(writes: Vec<Write>) -> (Rows, Vec<Rest>) {
                 rows.notes.extend(notes);
             }
             Write::Visit(visit) => rows.visits.push(visit),
+            Write::Shown(shown) => rows.shown.push(shown),
             Write::Change(change) => rows.changes.push(change),
             Write::Then(then) => rest.push(Rest::Then(then)),
             Write::Stop => rest.push(Rest::Stop),
@@ -255,14 +259,15 @@ pub(super) struct Inserted {
     pub(super) are_torn: bool,
 }
 
-/// Stores entries, what the operator's log says of them, and visits, all of them or none.
+/// Stores entries, what the operator's log says of them, visits and the ads given, all of them or none.
 fn insert(sql: &mut Sql, rows: &Rows) -> Result<Inserted> {
-    let Rows { entries, notes, visits, .. } = rows;
-    if visits.is_empty() && notes.is_empty() {
+    let Rows { entries, notes, visits, shown, changes: _ } = rows;
+    if visits.is_empty() && shown.is_empty() && notes.is_empty() {
         return append(sql, entries);
     }
     sql.write(|sql| {
         visits::put(sql, visits)?;
+        shown::put(sql, shown)?;
         operator_log::put(sql, notes)?;
         append(sql, entries)
     })
