@@ -107,6 +107,9 @@ pub struct Ads {
     pub floor_per_thousand: Nanos,
     /// USD that a click costs at least, as a decimal string.
     pub floor_per_click: Nanos,
+    /// Milliseconds that a free answer which hangs on its ad waits for the choice. Then it goes on without what
+    /// the ad would bring.
+    pub choose_within_ms: u64,
     /// Milliseconds from the choice of an ad until it must have been seen.
     pub seen_within_ms: u64,
     /// Milliseconds from the sending of an ad until it can have been seen: a little less than the second that
@@ -319,6 +322,7 @@ impl Default for Ads {
         Ads {
             floor_per_thousand: terms.floor.thousand,
             floor_per_click: terms.floor.click,
+            choose_within_ms: 250,
             seen_within_ms: terms.impression_within.0,
             seen_after_ms: terms.impression_after.0,
             click_after_ms: terms.click_after.0,

@@ -70,10 +70,13 @@ impl Placing {
         Placing(Stage::Chosen(Box::new(placement)))
     }
 
-    /// Waits until the ad is chosen, for an answer that hangs on it. Returns what it can be expected to bring.
-    pub async fn expected(&mut self) -> Nanos {
-        if let Stage::Choosing(wait) = &mut self.0 {
-            self.0 = wait.await.map_or(Stage::Over, |placement| Stage::Chosen(Box::new(placement)));
+    /// Waits until the ad is chosen, for an answer that hangs on it, and no longer than `within`. Returns what
+    /// it can be expected to bring: nothing as long as it is not there. It may still come beside the answer.
+    pub async fn expected(&mut self, within: Duration) -> Nanos {
+        if let Stage::Choosing(wait) = &mut self.0
+            && let Ok(chosen) = tokio::time::timeout(within, wait).await
+        {
+            self.0 = chosen.map_or(Stage::Over, |placement| Stage::Chosen(Box::new(placement)));
         }
         match &self.0 {
             Stage::Chosen(placement) => placement.expected(),

@@ -147,7 +147,7 @@ async fn answer(
 }
 
 /// Hands a job to the desk. Its ad is chosen while it is answered, or before, where without the ad nobody
-/// pays for the answer.
+/// pays for the answer. Then the job waits a moment for it, and goes on without what it would bring.
 async fn submit(
     house: &House,
     mut request: Request,
@@ -158,7 +158,7 @@ async fn submit(
     let mut ad = Placing::none();
     if hangs_on_ad {
         ad = Placing::begin(&house.ads, stream, country);
-        request.ad_expected = ad.expected().await;
+        request.ad_expected = ad.expected(Duration::from_millis(house.config.ads.choose_within_ms)).await;
     }
     house.desk.submit(request, stream)?;
     house.ads.answers(&stream.work);
@@ -292,3 +292,6 @@ fn name_job(headers: &mut HeaderMap, job: &str) {
         headers.insert("x-rekursing-job", job);
     }
 }
+
+#[cfg(test)]
+mod tests;
