@@ -195,10 +195,18 @@ fn minute(moment: Moment) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rekursing_protocol::{Nanos, PluginId};
+    use rekursing_market::{
+        Account, Book, Tier,
+        ledger::{Entry, EntryKind, Quote, Settle, Settlement},
+    };
+    use rekursing_protocol::{AccountId, JobId, Nanos, PluginId, Span};
 
     use super::*;
-    use crate::store::ReceiptKey;
+    use crate::{
+        config::Config,
+        relay,
+        store::{Location, ReceiptKey, Store},
+    };
 
     fn seal() -> Seal {
         Seal::new(&[ReceiptKey { id: String::new(), seed: [7; 32], created: Moment(0) }]).unwrap()
@@ -241,6 +249,94 @@ mod tests {
         let text = csv(hour, &[job("adas-own-model")], &Crowd::from(["tiny".to_owned()]), &seal);
         let row = text.lines().nth(1).unwrap();
         assert_eq!(row, ",,high,10,20,,,,,2026-03-01T03,2026-03-01T04");
+    }
+
+    /// Jobs of an hour that is over, each of another owner, with this model and so many answer tokens.
+    fn served(hour: Hour, jobs: &[(&str, u64)]) -> Vec<Entry> {
+        let (page, price) = (Account::Page(AccountId::from_bits(1)), Price::new(750_000, 3_000_000));
+        let at = hour.end() - Span::secs(90);
+        let mut book = Book::default();
+        let mut entries = vec![book.grant(at, "1", page, Nanos::DOLLAR).unwrap()];
+        for (owner, (model, answer_tokens)) in (1..).zip(jobs) {
+            let job = JobId::from_bits(owner);
+            entries.push(book.hold(at, job, page, Quote::new(price, 10, 400).unwrap()).unwrap());
+            let settlement = Settlement {
+                job,
+                lease: 1,
+                owner: PluginId::from_bits(owner),
+                api_key: None,
+                model: (*model).to_owned(),
+                tier_asked: Tier::High,
+                tier: Tier::Standard,
+                ask: price,
+                price,
+                prompt_tokens: 10,
+                answer_tokens: *answer_tokens,
+                tier_permille: 1_000,
+                fee_permille: 50,
+                discount_permille: 0,
+                holdback_permille: 0,
+                release_at: at,
+            };
+            entries.push(book.settle(at + Span::secs(60), settlement).unwrap());
+        }
+        entries
+    }
+
+    /// What the ledger has of a job, as a row of the list.
+    fn row(settle: &Settle, model: &str, provider: &str, hour: Hour) -> String {
+        let Settle { tier, prompt_tokens, answer_tokens, charge, fee, .. } = settle;
+        let (tier, asked, settled) = (tier.name(), hour.end() - Span::secs(90), hour.end() - Span::secs(30));
+        let tokens = format!("{prompt_tokens},{answer_tokens}");
+        let (asked, settled) = (minute(asked), minute(settled));
+        format!("{model},{provider},{tier},{tokens},0.75,3,{charge},{fee},{asked},{settled}")
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_for_an_hour_that_is_over_gets_the_ledgers_figures() {
+        let hour: Hour = "2024-02-29T23".parse().unwrap();
+        let entries = served(hour, &[("tiny", 100), ("Ada/Tiny-Q8_0.gguf", 200), ("tiny", 300), ("rare", 7)]);
+        let folder = tempfile::tempdir().unwrap();
+        let mut unstarted = Store::open(&Location::Folder(folder.path().to_owned())).unwrap();
+        let last = unstarted.opening().unwrap().last;
+        let store = unstarted.start(last, Box::new(|_| true)).unwrap();
+        store.append(entries.clone());
+        store.stop();
+        drop(store);
+
+        let house = relay::open(Config::parse(&format!("data_dir = {:?}", folder.path())).unwrap()).unwrap();
+        let listener = relay::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("http://{}/api/public/jobs", listener.local_addr().unwrap());
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let stopped = async move { drop(stopped.await) };
+        let running = tokio::spawn(relay::run(Arc::clone(&house), listener, None, stopped));
+        // Refused where another test has set it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let get = async |path: String| reqwest::get(path).await.unwrap().text().await.unwrap();
+        let hours: serde_json::Value = serde_json::from_str(&get(url.clone()).await).unwrap();
+        let file = format!("/api/public/jobs/{hour}.csv");
+        assert_eq!(hours["hours"], serde_json::json!([{"hour": hour, "jobs": 4, "file": file}]));
+        let told = get(format!("{url}/{hour}.csv")).await;
+
+        let settles = entries.iter().filter_map(|entry| {
+            let EntryKind::Settle(settle) = &entry.kind else { return None };
+            Some(settle)
+        });
+        let expected = settles.map(|settle| {
+            if settle.model == "rare" {
+                // Its plugin would be known by it.
+                return format!(",,standard,10,7,,,,,{hour},{hour}");
+            }
+            let provider = house.seal.pseudonym("public", &hour.to_string(), settle.owner);
+            row(settle, "tiny", &provider, hour)
+        });
+        let expected: Vec<_> = expected.collect();
+        assert_eq!(told.lines().skip(1).collect::<Vec<_>>(), expected);
+        let charged = |row: &&String| row.split(',').nth(7).unwrap().parse().unwrap_or(Nanos::ZERO).get();
+        let sum: i64 = expected.iter().map(|row| charged(&row)).sum();
+        assert_eq!(sum, 3 * 7_500 + 600 * 3_000, "three prompts and their answers, to the nano-dollar");
+        stop.send(()).unwrap();
+        running.await.unwrap();
     }
 
     #[test]
