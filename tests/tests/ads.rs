@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 on_both! {
     an_ad_stands_beside_a_free_answer_and_is_paid_once_seen_and_once_clicked,
     an_ad_counts_for_the_visitor_who_asked_and_not_before_anybody_can_have_seen_it,
+    a_campaign_for_one_country_is_shown_only_where_the_proxy_in_front_names_it,
+    a_visitor_is_given_an_ad_so_often_a_day_whether_the_relay_restarts_or_not,
     no_owner_is_paid_for_free_answers_to_his_own_network,
     where_the_operator_adds_nothing_a_free_answer_begins_only_with_an_ad_that_covers_it,
     the_operator_is_told_what_ads_and_premium_brought_and_no_money_twice,
@@ -198,6 +200,61 @@ async fn an_ad_counts_for_the_visitor_who_asked_and_not_before_anybody_can_have_
     }
     assert_eq!(scene.relay.resolved().await?.balance("advertiser:")?, "1".parse()?);
     scene.relay.audit().await
+}
+
+async fn a_campaign_for_one_country_is_shown_only_where_the_proxy_in_front_names_it(
+    engine: Engine,
+) -> Result<()> {
+    const BY_COUNTRY: &str = "[ads]\ncountry_header = \"x-country\"\n";
+    let mut terms = terms();
+    terms["countries"] = json!(["CH"]);
+    let asked = json!({"prompt": QUESTION, "model": MODEL});
+    for (proxied, shown) in [(true, "Laptops that last"), (false, "")] {
+        let config = format!("behind_proxy = {proxied}\n{FREE}{BY_COUNTRY}");
+        let (relay, key) = Relay::advertised(engine, &config, "5.00", "1.00").await?;
+        let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+        scene.relay.customer(&key).post("/api/ads/campaigns", &terms).await?.expect(201)?;
+        for (country, title) in [
+            (None, ""),
+            (Some("DE"), ""),
+            (Some("Switzerland"), ""),
+            (Some("CH"), shown),
+            (Some("ch"), shown),
+        ] {
+            let visitor = scene.relay.visitor().with("x-forwarded-for", "2001:db8:7::1");
+            let visitor = country.map_or(visitor.clone(), |country| visitor.with("x-country", country));
+            let answered = visitor.post("/api/llm/inference", &asked).await?.expect(200)?;
+            assert_eq!(answered["ad"]["title"].as_str().unwrap_or_default(), title, "{country:?}, {proxied}");
+        }
+    }
+    Ok(())
+}
+
+async fn a_visitor_is_given_an_ad_so_often_a_day_whether_the_relay_restarts_or_not(
+    engine: Engine,
+) -> Result<()> {
+    let (mut scene, advertiser, path) = campaign(engine, AT_ONCE).await?;
+    scene.script.always(Reply::text(&["one"]));
+    let asked = json!({"prompt": QUESTION, "model": MODEL});
+    let ad = async |scene: &Scripted| -> Result<Option<Value>> {
+        let answered = scene.relay.visitor().post("/api/llm/inference", &asked).await?;
+        // Behind a restart the owner may not be back yet.
+        Ok(if answered.status == 200 { Some(answered.expect(200)?["ad"].clone()) } else { None })
+    };
+    let often =
+        async |times: u32| advertiser.patch(&path, &json!({"perVisitorDay": times})).await?.expect(200);
+    often(1).await?;
+    let first = ad(&scene).await?.context("no answer")?;
+    let token = json!({"token": first["impressionToken"]});
+    scene.relay.visitor().post("/api/ads/impressions", &token).await?.expect(200)?;
+    assert_eq!(ad(&scene).await?, Some(Value::Null));
+    scene.relay.kill().await?;
+    scene.relay.restart().await?;
+    let second = eventually("the owner is back", || ad(&scene)).await?;
+    assert_eq!(second, Value::Null);
+    often(2).await?;
+    assert_eq!(ad(&scene).await?.context("no answer")?["title"], "Laptops that last", "it was the cap alone");
+    Ok(())
 }
 
 async fn no_owner_is_paid_for_free_answers_to_his_own_network(engine: Engine) -> Result<()> {
@@ -399,5 +456,18 @@ async fn the_chat_page_shows_an_ad_apart_and_counts_it_once_it_was_seen() -> Res
     })
     .await?;
     assert_eq!(campaign().await?["clicks"], 0);
+
+    // The next question goes out with all that was said, and nothing of the ad.
+    page.until("document.querySelector('#news').textContent === 'The answer is complete.'").await?;
+    page.fill("#question", "And which screen?").await?;
+    page.eval("document.querySelector('#question').dispatchEvent(new Event('input', {bubbles: true}))")
+        .await?;
+    page.click("#go").await?;
+    let next = scene.script.job(1).await?.body["messages"].clone();
+    let said = |role: &str, content: &str| json!({"role": role, "content": content});
+    let turns = [said("user", QUESTION), said("assistant", "one two"), said("user", "And which screen?")];
+    assert_eq!(next, json!(turns));
+    assert!(!scene.script.jobs().iter().any(|job| format!("{job:?}").contains("spare parts")));
+    gate.open(2);
     scene.relay.audit().await
 }

@@ -2,7 +2,15 @@
 
 use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
-use rekursing_tests::{database::Engine, http::Page, on_both, relay::Relay, scene::Scripted, script::MODEL};
+use rekursing_tests::{
+    database::Engine,
+    eventually,
+    http::Page,
+    on_both,
+    relay::{FREE, Relay},
+    scene::Scripted,
+    script::MODEL,
+};
 use serde_json::{Value, json};
 
 on_both! {
@@ -15,10 +23,31 @@ async fn account(page: &Page) -> Result<Value> {
     page.get("/api/account").await?.expect(200)
 }
 
+/// Asks a question beside whose answer an ad would stand, were it free.
+async fn asked(page: &Page) -> Result<Value> {
+    let ask = json!({"prompt": "Which laptop should I buy?", "model": MODEL, "maxTokens": 10});
+    page.post("/api/llm/inference", &ask).await?.expect(200)
+}
+
+/// Puts up a campaign of another account, and waits until a visitor is shown its ad.
+async fn advertise(relay: &Relay) -> Result<()> {
+    let key = relay.key("0").await?;
+    relay.operate(&["key", "grant", &key[..11], "--ads", "--amount", "1.00"]).await?;
+    let terms = json!({
+        "title": "Laptops that last", "text": "Five years of spare parts.", "link": "https://example.com/",
+        "categories": ["technology"], "bidPerThousand": "2", "perVisitorDay": 100, "budget": "1",
+        "ends": 9_000_000_000_000_u64,
+    });
+    relay.customer(&key).post("/api/ads/campaigns", &terms).await?.expect(201)?;
+    eventually("a visitor is shown the ad", || async {
+        Ok((asked(&relay.visitor()).await?["ad"]["title"] == "Laptops that last").then_some(()))
+    })
+    .await
+}
+
 /// Asks, and returns the job's receipt.
 async fn receipt(page: &Page) -> Result<Value> {
-    let ask = json!({"prompt": "go", "model": MODEL, "maxTokens": 10});
-    let answer = page.post("/api/llm/inference", &ask).await?.expect(200)?;
+    let answer = asked(page).await?;
     assert!(answer["ad"].is_null(), "{answer}");
     let job = answer["jobId"].as_str().context("a job")?;
     Ok(page.get(&format!("/api/jobs/{job}/receipt")).await?.expect(200)?["settlement"].clone())
@@ -29,7 +58,9 @@ fn dollars(value: &Value) -> Result<Nanos> {
 }
 
 async fn a_premium_account_is_paid_for_once_and_its_jobs_have_no_fee_and_no_ad(engine: Engine) -> Result<()> {
-    let (mut scene, page) = Scripted::keeping(engine, "6.00").await?;
+    let (relay, key) = Relay::keeping(engine, FREE, "6.00").await?;
+    let (mut scene, page) = Scripted::around(relay, &key).await?;
+    advertise(&scene.relay).await?;
     let plain = receipt(&page).await?;
     assert!(dollars(&plain["fee"])? > Nanos::ZERO);
     let offer = account(&page).await?["premium"].clone();
@@ -51,6 +82,11 @@ async fn a_premium_account_is_paid_for_once_and_its_jobs_have_no_fee_and_no_ad(e
     let paid = receipt(&page).await?;
     assert_eq!((&paid["fee"], &paid["earned"]), (&json!("0"), &plain["earned"]));
     assert_eq!(paid["discount"], plain["fee"]);
+    let free = asked(&scene.relay.visitor()).await?;
+    assert_eq!(
+        free["ad"]["title"], "Laptops that last",
+        "a visitor is still shown it beside the same question"
+    );
 
     scene.relay.kill().await?;
     scene.relay.restart().await?;
