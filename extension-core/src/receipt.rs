@@ -76,6 +76,8 @@ fn bytes<const COUNT: usize>(hex: &str) -> Option<[u8; COUNT]> {
 mod tests {
     use super::*;
 
+    /// A receipt of the first version, signed with the same key.
+    const FIRST: &str = include_str!("../../protocol/tests/receipt-v1.json");
     /// The example of docs/ledger.md.
     const LEDGER: &str = include_str!("../../docs/ledger.md");
     const KEY: &str = "ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c";
@@ -108,6 +110,20 @@ mod tests {
         ] {
             assert!(receipt.contains(from));
             assert_eq!(Verdict::of(&receipt.replace(from, to), &keys), Verdict::Broken, "{from}");
+        }
+    }
+
+    #[test]
+    fn a_receipt_of_the_first_version_holds_and_what_was_given_back_is_part_of_the_second() {
+        let keys = keys("fe812c12f3ab4ce6");
+        assert_eq!(Verdict::of(FIRST, &keys), Verdict::Holds);
+        let claimed = FIRST.replace("\"endedAt\"", "\"givenBack\": \"0\", \"endedAt\"");
+        assert_eq!(Verdict::of(&claimed, &keys), Verdict::Broken);
+        let receipt = receipt();
+        assert!(receipt.contains("\"givenBack\": \"0\""));
+        for other in ["\"givenBack\": \"0.000339174\"", "\"givenBack\": null"] {
+            let changed = receipt.replace("\"givenBack\": \"0\"", other);
+            assert_eq!(Verdict::of(&changed, &keys), Verdict::Broken, "{other}");
         }
     }
 

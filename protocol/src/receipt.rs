@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::{CampaignId, ImpressionId, JobId, Moment, Nanos, Price};
 
 /// The first line of what is signed.
-const TITLE: &str = "rekursing-receipt-v1";
+const TITLE: &str = "rekursing-receipt-v2";
+
+/// The same of a receipt of the first version, which does not tell what was given back.
+const TITLE_V1: &str = "rekursing-receipt-v1";
 
 /// Everything that the ledger knows of a job. It is the same for its page, its owner and the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +29,10 @@ pub struct FullReceipt {
     pub hold: Hold,
     /// What the page paid; nothing unless the job is settled.
     pub charge: Nanos,
+    /// What of the charge was given back since, by a correction. A receipt of the first version does not tell,
+    /// and has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_back: Option<Nanos>,
     /// When the hold was resolved; `None` while it is open.
     pub ended_at: Option<Moment>,
     /// How the charge comes about; `None` unless the job is settled.
@@ -182,10 +189,11 @@ pub struct PublicKeys {
 impl FullReceipt {
     /// Writes every field as one text that no other receipt has. Behind the title each line is a field's
     /// name, `=`, its value's length in bytes, `:` and the value; what there is not is empty, but for rates,
-    /// which are left out. The length
-    /// keeps a model's name, the one text that others choose, from pretending to be another line.
+    /// which are left out. The length keeps a model's name, the one text that others choose, from pretending
+    /// to be another line.
     pub fn canonical(&self) -> String {
-        let mut text = format!("{TITLE}\n");
+        let title = if self.given_back.is_some() { TITLE } else { TITLE_V1 };
+        let mut text = format!("{title}\n");
         let mut line = |name: &str, value: &dyn Display| {
             let value = value.to_string();
             writeln!(text, "{name}={}:{value}", value.len()).expect("a text takes what is written to it");
@@ -199,6 +207,9 @@ impl FullReceipt {
         line("hold.promptTokens", &self.hold.prompt_tokens);
         line("hold.answerTokens", &self.hold.answer_tokens);
         line("charge", &self.charge);
+        if let Some(given_back) = self.given_back {
+            line("givenBack", &given_back);
+        }
         line("endedAt", &or_empty(self.ended_at.map(|at| at.0)));
         let settlement = self.settlement.as_ref();
         let mut of = |name: &str, value: &dyn Fn(&Settlement) -> String| {

@@ -16,9 +16,21 @@ use rekursing_protocol::{CampaignId, JobId, Moment, PluginId, SessionId, Span};
 use tokio::sync::Semaphore;
 
 use crate::{
-    ads::Ads, chance, config::Config, crowds::Crowds, desk::Desk, devices::Devices, downloads::Downloads,
-    pairings::Pairings, payouts::Payouts, receipt::Seal, replay::Replays, roll::Roll, store::Holder,
-    top_ups::TopUps, upstream::Upstreams,
+    ads::Ads,
+    chance,
+    config::Config,
+    crowds::Crowds,
+    desk::Desk,
+    devices::Devices,
+    downloads::Downloads,
+    pairings::Pairings,
+    payouts::Payouts,
+    receipt::{self, Seal},
+    replay::Replays,
+    roll::Roll,
+    store::Holder,
+    top_ups::TopUps,
+    upstream::Upstreams,
 };
 
 /// What every handler and session shares.
@@ -48,6 +60,8 @@ pub struct House {
     pub upstreams: Upstreams,
     /// What signs receipts.
     pub seal: Seal,
+    /// What makes the tokens by which visitors read theirs.
+    pub receipts: receipt::Tokens,
     /// Which models the public list of served jobs names.
     pub crowds: Crowds,
     /// Extensions to install.

@@ -2,11 +2,13 @@
 //!
 //! The same secret makes the names under which receipts and public lists speak of providers.
 
+mod tokens;
+
 use anyhow::{Context, Result, bail, ensure};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use rekursing_market::ledger::{self, Account, Entry, EntryKind, Parts, Settle};
 use rekursing_protocol::{
-    Day, KeyId, Moment, PluginId,
+    Day, KeyId, Moment, Nanos, PluginId,
     receipt::{
         Ad, FullReceipt, Hold, PaidBy, PublicKey, PublicKeys, Rates, Settlement, Signature, SignedReceipt,
         State,
@@ -14,6 +16,7 @@ use rekursing_protocol::{
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+pub use tokens::{TOKEN_PREFIX, Tokens};
 
 use crate::{
     chance,
@@ -79,6 +82,7 @@ impl Seal {
                 answer_tokens: quote.answer_tokens(),
             },
             charge: settled.map(|settle| settle.charge).unwrap_or_default(),
+            given_back: Some(job.given_back),
             ended_at,
             settlement: settled.map(|settle| self.settlement(settle, ended_at.unwrap_or_default(), job.ad)),
         })
@@ -190,8 +194,10 @@ fn check(receipt: &FullReceipt) -> Result<()> {
     let Hold { price, prompt_tokens, answer_tokens, amount, .. } = receipt.hold;
     let held = price.cost(prompt_tokens, answer_tokens);
     ensure!(held == Some(amount), "the hold is not the cost of its tokens");
+    let (none, back) = (Nanos::ZERO, receipt.given_back.unwrap_or_default());
+    ensure!(back >= none, "less than nothing was given back");
     let Some(settled) = &receipt.settlement else {
-        ensure!(receipt.charge == rekursing_protocol::Nanos::ZERO, "a charge without a settlement");
+        ensure!((receipt.charge, back) == (none, none), "a charge without a settlement");
         return Ok(());
     };
     let cost = settled.price.cost(settled.prompt_tokens, settled.answer_tokens);
@@ -200,6 +206,7 @@ fn check(receipt: &FullReceipt) -> Result<()> {
     let parts = settled.earned.checked_add(settled.fee);
     ensure!(parts == Some(receipt.charge), "fee and earning are not the charge");
     ensure!(receipt.charge <= amount, "the charge is more than was set aside");
+    ensure!(back <= receipt.charge, "more was given back than was charged");
     ensure!(settled.held_back <= settled.earned, "more is held back than was earned");
     if let Some(Rates { tier, fee, discount, holdback }) = settled.rates {
         ensure!(

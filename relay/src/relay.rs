@@ -113,6 +113,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     }
     let visitors_key = unstarted.relay_key("visitors", chance::bytes())?;
     let passes_key = unstarted.relay_key("passes", chance::bytes())?;
+    let receipts = receipt::Tokens::new(unstarted.relay_key("receipts", chance::bytes())?);
 
     // Other processes can change the database before the desk is there; the store then tells again.
     let desk_slot: Arc<OnceLock<Desk>> = Arc::default();
@@ -160,6 +161,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         keys,
         upstreams: Upstreams::default(),
         seal,
+        receipts,
         sessions: Places::default(),
         draining: AtomicBool::new(false),
         metrics: handle,

@@ -3,12 +3,14 @@
 use rekursing_protocol::{JobId, Moment, Nanos, earnings::Receipt};
 use serde_json::{Value, json};
 
-use crate::{ask::Dialect, continuation::Part, http::Problem, stream::Finish};
+use crate::{ask::Dialect, continuation::Part, http::Problem, receipt::Tokens, stream::Finish};
 
 /// The facts of one job, as they become known.
 #[derive(Debug)]
 pub struct Report {
     job: JobId,
+    /// What makes the tokens of the receipts, for whoever asked without an account.
+    receipts: Option<Tokens>,
     asked: Moment,
     streamed: bool,
     tier: &'static str,
@@ -29,6 +31,7 @@ impl Report {
     pub fn new(job: JobId, asked: Moment, streamed: bool) -> Report {
         Report {
             job,
+            receipts: None,
             asked,
             streamed,
             tier: "",
@@ -41,6 +44,12 @@ impl Report {
             first_token_ms: None,
             tokens_per_second: None,
         }
+    }
+
+    /// Lets whoever asked read the answer's receipts by their tokens.
+    #[must_use]
+    pub fn with_receipts(self, receipts: Tokens) -> Report {
+        Report { receipts: Some(receipts), ..self }
     }
 
     /// Notes who answers with what.
@@ -162,7 +171,7 @@ impl Report {
 
     /// Returns the whole answer of `/api/llm/inference`.
     pub fn whole(&self, text: &str, message: Value, reason: &str) -> Value {
-        json!({
+        self.with_jobs(json!({
             "success": true,
             "jobId": self.job,
             "result": text,
@@ -175,7 +184,7 @@ impl Report {
             "ad": self.ad,
             "tokensPerSecond": self.tokens_per_second,
             "finishReason": if reason.is_empty() { "stop" } else { reason },
-        })
+        }))
     }
 
     fn own_usage(&self) -> Value {
@@ -183,10 +192,16 @@ impl Report {
         json!({"promptTokens": prompt, "completionTokens": answer, "totalTokens": prompt + answer})
     }
 
-    /// Adds the jobs of an answer that more than one provider has made.
+    /// Adds the jobs of an answer that more than one provider has made, and the tokens of the receipts.
     fn with_jobs(&self, mut told: Value) -> Value {
         if self.has_parts() {
             told["jobs"] = json!(self.jobs);
+        }
+        if let Some(receipts) = &self.receipts {
+            told["receiptToken"] = receipts.token(self.job).into();
+            if self.has_parts() {
+                told["receiptTokens"] = self.jobs.iter().map(|job| receipts.token(*job)).collect();
+            }
         }
         told
     }

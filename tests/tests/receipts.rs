@@ -10,13 +10,16 @@ use rekursing_tests::{
     on_both,
     relay::{FREE, Relay},
     scene::{Scripted, ask},
+    script::MODEL,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 on_both! {
     a_receipt_is_for_whoever_paid_whoever_served_and_the_operator,
     a_receipt_is_checked_without_the_relay,
+    a_visitor_reads_the_receipt_of_his_answer_by_the_token_that_came_with_it,
+    a_receipt_tells_what_was_given_back_of_its_charge,
     statements_usage_and_revenue_show_the_same_money,
     anyone_may_read_what_was_served_in_hours_that_are_over,
 }
@@ -92,6 +95,77 @@ async fn a_receipt_is_checked_without_the_relay(engine: Engine) -> Result<()> {
     scene.relay.restart().await?;
     let again = scene.relay.visitor().get("/.well-known/rekursing-receipts").await?.expect(200)?;
     assert_eq!(again, keys, "the key outlives a restart");
+    Ok(())
+}
+
+async fn a_visitor_reads_the_receipt_of_his_answer_by_the_token_that_came_with_it(
+    engine: Engine,
+) -> Result<()> {
+    let (mut scene, page) = scene(engine).await?;
+    let whole = json!({"prompt": "hello", "model": MODEL});
+    let answered = scene.relay.visitor().post("/api/llm/inference", &whole).await?;
+    let header = answered.headers.get("x-rekursing-receipt").cloned();
+    let answer = answered.expect(200)?;
+    let (job, token) = (&answer["jobId"], answer["receiptToken"].as_str().context("no token")?.to_owned());
+    assert_eq!(header.context("no header")?.to_str()?, token);
+    let first = receipt(job.as_str().context("no job")?);
+    let bearing = |scene: &Scripted, token: &str| Page::bearing(scene.relay.address(), token);
+    let read = bearing(&scene, &token).get(&first).await?.expect(200)?;
+    assert_eq!((&read["jobId"], &read["paidBy"], &read["charge"]), (job, &json!("free"), &answer["cost"]));
+    assert_eq!(bearing(&scene, &scene.node.secret()?).get(&first).await?.expect(200)?, read);
+
+    let events = scene.relay.visitor().stream("/api/llm/inference", &ask("hello")).await?.events().await?;
+    let told = |name: &str| -> Result<Value> {
+        let event = events.iter().find(|event| event.name == name).context("no such event")?;
+        Ok(serde_json::from_str(&event.data)?)
+    };
+    let (start, done) = (told("start")?, told("done")?);
+    assert_eq!(start["receiptToken"], done["receiptToken"]);
+    let second = receipt(done["jobId"].as_str().context("no job")?);
+    let seconds = done["receiptToken"].as_str().context("no token")?;
+    bearing(&scene, seconds).get(&second).await?.expect(200)?;
+    let (of_page, _) = paid(&page).await?;
+    for (token, path) in [
+        (token.as_str(), &second),
+        (seconds, &first),
+        (&token[..30], &first),
+        (token.as_str(), &receipt(&of_page)),
+    ] {
+        let refused = bearing(&scene, token).get(path).await?;
+        assert_eq!((refused.status, refused.error_code()?.as_str()), (404, "job_not_found"), "{path}");
+    }
+    assert_eq!(bearing(&scene, &token).get("/api/account").await?.status, 401, "it opens nothing else");
+    let paid = page.post("/api/llm/inference", &whole).await?;
+    assert!(!paid.headers.contains_key("x-rekursing-receipt"));
+    assert_eq!(paid.expect(200)?["receiptToken"], Value::Null, "who pays has a key");
+
+    scene.relay.kill().await?;
+    scene.relay.restart().await?;
+    assert_eq!(bearing(&scene, &token).get(&first).await?.expect(200)?, read);
+    Ok(())
+}
+
+async fn a_receipt_tells_what_was_given_back_of_its_charge(engine: Engine) -> Result<()> {
+    let (scene, page) = scene(engine).await?;
+    let (job, cost) = paid(&page).await?;
+    let keys = page.get("/.well-known/rekursing-receipts").await?.expect(200)?;
+    let public = keys["keys"][0]["key"].as_str().context("no key")?.to_owned();
+    let before = page.get(&receipt(&job)).await?.expect(200)?;
+    assert_eq!(before["givenBack"], "0");
+    let body = json!({"entry": format!("settle:{job}"), "reason": "it was empty"});
+    let operator = Page::bearing(scene.relay.address(), "operator");
+    operator.post("/api/operator/corrections", &body).await?.expect(201)?;
+    let after = page.get(&receipt(&job)).await?.expect(200)?;
+    assert_eq!(after["givenBack"], cost.to_string());
+    for name in ["charge", "state", "endedAt", "settlement"] {
+        assert_eq!(after[name], before[name], "{name}");
+    }
+    for receipt in [&before, &after] {
+        assert!(holds(receipt, &public).await?);
+    }
+    let mut forged = after.clone();
+    forged["givenBack"] = json!("0");
+    assert!(!holds(&forged, &public).await?);
     Ok(())
 }
 

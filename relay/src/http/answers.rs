@@ -138,12 +138,20 @@ async fn answer(
     let continuation = Continuation::of(&request, &stream);
     let ad = submit(house, request, &stream, country).await.map_err(|denial| refuse(denial, payer))?;
     let reader = Reader::new(house.desk.clone(), stream, continuation);
-    let report = Report::new(job, asked, streamed);
-    if streamed {
+    let mut report = Report::new(job, asked, streamed);
+    let is_free = matches!(payer, Payer::Free { .. });
+    if is_free {
+        report = report.with_receipts(house.receipts.clone());
+    }
+    let mut response = if streamed {
         self::streamed(reader, Encoder::new(dialect, include_usage, report).beside(ad)).await
     } else {
         whole(house, dialect, reader, report, ad).await
+    }?;
+    if is_free && let Ok(token) = HeaderValue::from_str(&house.receipts.token(job)) {
+        response.headers_mut().insert("x-rekursing-receipt", token);
     }
+    Ok(response)
 }
 
 /// Hands a job to the desk. Its ad is chosen while it is answered, or before, where without the ad nobody

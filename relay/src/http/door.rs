@@ -16,7 +16,7 @@ use super::{
     caller::{self, NO_KEY},
     plugins::SECRET_PREFIX,
 };
-use crate::house::House;
+use crate::{devices::PASS_PREFIX, house::House, receipt::TOKEN_PREFIX};
 
 /// What is shown in the place of a token that opens nothing here.
 const NOTHING: HeaderValue = HeaderValue::from_static("Bearer nothing");
@@ -34,8 +34,8 @@ pub(super) async fn own(
     }
 }
 
-/// Lets a call to routes in that are the operator's and others'. API keys and the secrets of plugins are too
-/// long to be guessed, and are not the operator's; nor is the word for no key.
+/// Lets a call to routes in that are the operator's and others'. API keys, the secrets and passes of plugins and
+/// the tokens of receipts are too long to be guessed, and are not the operator's; nor is the word for no key.
 pub(super) async fn shared(
     State(house): State<Arc<House>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -43,7 +43,8 @@ pub(super) async fn shared(
     next: Next,
 ) -> Response {
     let shown = caller::bearer(request.headers()).ok().flatten().unwrap_or_default();
-    if shown == NO_KEY || shown.starts_with(KeyId::PREFIX) || shown.starts_with(SECRET_PREFIX) {
+    let others = [KeyId::PREFIX, SECRET_PREFIX, PASS_PREFIX, TOKEN_PREFIX];
+    if shown == NO_KEY || others.iter().any(|prefix| shown.starts_with(prefix)) {
         return next.run(request).await;
     }
     own(State(house), ConnectInfo(peer), request, next).await

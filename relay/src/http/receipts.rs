@@ -14,7 +14,12 @@ use rekursing_protocol::{
 };
 
 use super::{Problem, account, caller, plugins::SECRET_PREFIX};
-use crate::{devices::PASS_PREFIX, house::House, receipt, store::Job};
+use crate::{
+    devices::PASS_PREFIX,
+    house::House,
+    receipt::{self, TOKEN_PREFIX},
+    store::Job,
+};
 
 /// `GET /api/jobs/{jobId}/receipt`
 pub(super) async fn receipt(
@@ -29,7 +34,7 @@ pub(super) async fn receipt(
     let reader = Reader::of(&house, &headers, peer).await?;
     let id: JobId = id.parse().map_err(|_| unknown())?;
     let job = house.desk.store().job(id).await.map_err(Problem::unread)?;
-    let job = job.filter(|job| reader.may_read(&house, job)).ok_or_else(unknown)?;
+    let job = job.filter(|job| reader.may_read(&house, id, job)).ok_or_else(unknown)?;
     let receipt = house.seal.receipt(&job).ok_or_else(Problem::internal)?;
     Ok(Json(house.seal.sign(receipt)))
 }
@@ -50,6 +55,8 @@ enum Reader {
     Secret(String),
     /// The plugin that showed a pass.
     Plugin(PluginId),
+    /// Whoever has this token, which came with a free answer.
+    Visitor(String),
 }
 
 impl Reader {
@@ -66,6 +73,13 @@ impl Reader {
                     Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message)
                 })
             }
+            Some(token) if token.starts_with(TOKEN_PREFIX) => {
+                if !house.rates.free_request(caller::address(house, headers, peer)) {
+                    let message = "too many requests without an API key; wait a minute";
+                    return Err(Problem::rate_limited(message));
+                }
+                Ok(Reader::Visitor(token.to_owned()))
+            }
             _ => {
                 let holder = caller::holder(house, headers, peer).await?;
                 let purse = Account::Page(holder.account);
@@ -78,7 +92,7 @@ impl Reader {
         }
     }
 
-    fn may_read(&self, house: &House, job: &Job) -> bool {
+    fn may_read(&self, house: &House, id: JobId, job: &Job) -> bool {
         match self {
             Reader::Operator => true,
             Reader::Page(account) => {
@@ -90,6 +104,7 @@ impl Reader {
                 receipt::is_of(job, *account)
                     && receipt::payer_key(job).is_some_and(|key| keys.contains(&key))
             }
+            Reader::Visitor(token) => receipt::is_of(job, Account::Free) && house.receipts.opens(id, token),
             Reader::Secret(secret) => receipt::owner(job)
                 .and_then(|owner| house.plugins.find(owner))
                 .is_some_and(|known| known.has_secret(secret)),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     http::{
-        HeaderValue, Method, Request, StatusCode, Uri,
+        HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
         header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
     },
     middleware::{from_fn, from_fn_with_state},
@@ -182,6 +182,7 @@ pub(super) fn refuse(problem: Problem, uri: &Uri) -> Response {
 }
 
 fn cors(house: &Arc<House>) -> CorsLayer {
+    let named = HeaderName::from_static;
     let house = Arc::clone(house);
     let allowed = AllowOrigin::predicate(move |origin: &HeaderValue, _| {
         origin
@@ -192,6 +193,6 @@ fn cors(house: &Arc<House>) -> CorsLayer {
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, once::KEY])
-        .expose_headers([RETRY_AFTER, REPLAYED, axum::http::HeaderName::from_static("x-rekursing-job")])
+        .expose_headers([RETRY_AFTER, REPLAYED, named("x-rekursing-job"), named("x-rekursing-receipt")])
         .max_age(Duration::from_secs(3_600))
 }

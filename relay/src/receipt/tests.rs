@@ -40,7 +40,7 @@ fn job() -> Job {
         release_at: Moment(1_772_942_405_000),
     };
     let settle = book.settle(Moment(1_772_337_605_000), settling).unwrap();
-    Job { hold, end: Some(settle), ad: None }
+    Job { hold, end: Some(settle), ad: None, given_back: Nanos::ZERO }
 }
 
 fn signed() -> SignedReceipt {
@@ -78,13 +78,44 @@ fn a_receipt_of_a_time_before_rates_were_stored_keeps_its_signature() {
         settle.rates = None;
     }
     let seal = seal();
-    let signed = seal.sign(seal.receipt(&older).unwrap());
+    let receipt = FullReceipt { given_back: None, ..seal.receipt(&older).unwrap() };
+    let signed = seal.sign(receipt);
     assert_eq!(
         signed.signature.value,
         "3f76ae6cf1ed5580cc0d4aab803315efd242af32c9b5b81f6913d294b0bf8dc9\
          3929faf57bd6943e025b4a29f94e6ed48141ca0726d358d365b242bcd44e8b07"
     );
     verify(&serde_json::to_string(&signed).unwrap(), &public_keys()).unwrap();
+}
+
+#[test]
+fn a_receipt_of_the_first_version_holds_for_ever() {
+    let first = include_str!("../../../protocol/tests/receipt-v1.json");
+    let receipt = verify(first, &public_keys()).unwrap();
+    assert_eq!(receipt.given_back, None);
+    assert!(receipt.canonical().starts_with("rekursing-receipt-v1\n"));
+    for claimed in ["\"0\"", "\"0.000339174\"", "null"] {
+        let newer = first.replace("\"endedAt\"", &format!("\"givenBack\": {claimed},\n  \"endedAt\""));
+        assert!(verify(&newer, &public_keys()).is_err(), "nobody has signed {claimed}");
+    }
+}
+
+#[test]
+fn what_was_given_back_is_signed_and_no_more_than_the_charge() {
+    let of = |given_back| {
+        let receipt = seal().receipt(&Job { given_back, ..job() }).unwrap();
+        serde_json::to_string(&seal().sign(receipt)).unwrap()
+    };
+    let charge = signed().receipt.charge;
+    let whole = of(charge);
+    assert_eq!(verify(&whole, &public_keys()).unwrap().given_back, Some(charge));
+    for (wrong, why) in [(Nanos::DOLLAR, "more was given back"), (Nanos::new(-1), "less than nothing")] {
+        let refused = verify(&of(wrong), &public_keys()).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    let mut hidden: Value = serde_json::from_str(&whole).unwrap();
+    hidden.as_object_mut().unwrap().remove("givenBack");
+    assert!(verify(&hidden.to_string(), &public_keys()).is_err());
 }
 
 #[test]
@@ -155,11 +186,12 @@ fn what_was_not_settled_shows_its_hold_and_that_nothing_was_charged() {
     let seal = seal();
     let Job { hold, .. } = job();
     let EntryKind::Hold { job, payer, quote } = hold.kind else { panic!() };
-    let open = seal.receipt(&Job { hold: hold.clone(), end: None, ad: None }).unwrap();
+    let open =
+        seal.receipt(&Job { hold: hold.clone(), end: None, ad: None, given_back: Nanos::ZERO }).unwrap();
     assert_eq!((open.state, open.charge, open.ended_at), (State::Open, Nanos::ZERO, None));
     let kind = EntryKind::Void { job, payer, amount: quote.amount() };
     let end = Entry { id: format!("void:{job}"), at: Moment(9), kind };
-    let void = seal.receipt(&Job { hold, end: Some(end), ad: None }).unwrap();
+    let void = seal.receipt(&Job { hold, end: Some(end), ad: None, given_back: Nanos::ZERO }).unwrap();
     assert_eq!((void.state, void.charge, void.ended_at), (State::Void, Nanos::ZERO, Some(Moment(9))));
     assert_eq!(void.hold.amount, quote.amount());
     let json = serde_json::to_string(&seal.sign(void.clone())).unwrap();

@@ -1,8 +1,8 @@
 //! What a receipt is made of: the entries of one job, the ad beside its answer, and the keys that sign.
 
 use anyhow::{Context, Result};
-use rekursing_market::ledger::Entry;
-use rekursing_protocol::{JobId, Moment, receipt::Ad};
+use rekursing_market::ledger::{Entry, EntryKind, correction_id};
+use rekursing_protocol::{JobId, Moment, Nanos, receipt::Ad};
 use tokio::sync::oneshot;
 
 use super::{Change, Row, Sql, Store, Unstarted, Write, entries};
@@ -16,6 +16,8 @@ pub struct Job {
     pub end: Option<Entry>,
     /// The ad that was sent with the answer.
     pub ad: Option<Ad>,
+    /// What of its charge was given back since.
+    pub given_back: Nanos,
 }
 
 /// A key that signs receipts.
@@ -117,17 +119,30 @@ fn ad_of(sql: &mut Sql, job: JobId) -> Result<Option<Ad>> {
 }
 
 pub(super) fn find(sql: &mut Sql, job: JobId) -> Result<Option<Job>> {
-    let mut entry = |id: String| {
-        sql.first(
-            concat!("SELECT ", entries::columns!(), " FROM entry WHERE id = ?1"),
-            &[id.into()],
-            entries::read,
-        )
-    };
-    let Some(hold) = entry(format!("hold:{job}"))? else { return Ok(None) };
-    let end = match entry(format!("settle:{job}"))? {
+    let Some(hold) = entry(sql, format!("hold:{job}"))? else { return Ok(None) };
+    let end = match entry(sql, format!("settle:{job}"))? {
         Some(settle) => Some(settle),
-        None => entry(format!("void:{job}"))?,
+        None => entry(sql, format!("void:{job}"))?,
     };
-    Ok(Some(Job { hold, end, ad: ad_of(sql, job)? }))
+    let given_back = end.as_ref().map_or(Ok(Nanos::ZERO), |end| given_back(sql, end))?;
+    Ok(Some(Job { hold, end, ad: ad_of(sql, job)?, given_back }))
+}
+
+fn entry(sql: &mut Sql, id: String) -> Result<Option<Entry>> {
+    let find = concat!("SELECT ", entries::columns!(), " FROM entry WHERE id = ?1");
+    sql.first(find, &[id.into()], entries::read)
+}
+
+/// Sums what the entries that take a charge back gave to whoever had paid it. They are numbered from 0 and are
+/// stored together, so that a reader finds all of them or none.
+fn given_back(sql: &mut Sql, end: &Entry) -> Result<Nanos> {
+    let EntryKind::Settle(settle) = &end.kind else { return Ok(Nanos::ZERO) };
+    let mut sum = Nanos::ZERO;
+    for number in 0.. {
+        let Some(back) = entry(sql, correction_id(&end.id, number))? else { break };
+        for posting in back.postings().filter(|posting| posting.credit == settle.payer) {
+            sum = sum.checked_add(posting.amount).context("more was given back than there is")?;
+        }
+    }
+    Ok(sum)
 }
