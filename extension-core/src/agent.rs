@@ -340,7 +340,13 @@ impl Agent {
                 offer.context.min(self.config.allowance.context_tokens.unwrap_or(u32::MAX)).max(1);
             offer.price = self.asked(&offer.model);
         }
-        Inventory { offers, slots: self.config.slots, paused: self.gate.closed().is_some() }
+        Inventory {
+            offers,
+            slots: self.config.slots,
+            paused: self.gate.closed().is_some(),
+            serves: self.config.serves,
+            refuses: self.config.refuses,
+        }
     }
 
     /// Returns what the owner asks for a model, not below the cost of power where the owner wants that.

@@ -1,7 +1,8 @@
 //! Advertising: which ad stands beside a free answer, and what it costs whom.
 //!
 //! - [`Campaign`] is one ad with its targets, its bid and its budget; [`Creative`] what readers see of it.
-//! - [`Topic`] says what a question is about, or that no ad may stand beside its answer.
+//! - [`Topic`] says what a question is about, or that no ad may stand beside its answer. [`topics`] says
+//!   all that it is about, for owners who refuse some of it.
 //! - [`Board`] holds the campaigns and the ads that are out. It chooses by relevance × bid, at the price of
 //!   the next best one, and reserves that price, so that no budget is overspent however many answers are
 //!   under way. An ad that was seen, or clicked, is paid once, by a transfer in the [`crate::Book`]; one
@@ -14,12 +15,10 @@ mod auction;
 mod board;
 mod campaign;
 mod caps;
-mod category;
 mod choice;
 mod creative;
 mod rates;
 mod spend;
-mod subject;
 mod terms;
 mod text;
 mod topic;
@@ -31,10 +30,9 @@ pub use campaign::{
     BID_CLICK_MAX, BID_THOUSAND_MAX, BUDGET_MAX, BadCampaign, Bid, Budget, COUNTRIES_MAX, Campaign, Country,
     KEYWORDS_MAX, Keyword, PER_VISITOR_DAY_MAX, Targets,
 };
-pub use category::{BadCategory, Category};
 pub use choice::{AdRefusal, Audience, BoardRefusal, Choice, Counted, Happening};
 pub use creative::{BadCreative, Creative, LINK_BYTES_MAX, TEXT_CHARS_MAX, TITLE_CHARS_MAX};
+pub use rekursing_protocol::topic::{BadCategory, Category, Subject};
 pub use spend::{Shown, Spend};
-pub use subject::Subject;
 pub use terms::AdTerms;
-pub use topic::{Silence, TEXT_BYTES_MAX, Topic};
+pub use topic::{Silence, TEXT_BYTES_MAX, Topic, topics};

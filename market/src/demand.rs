@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rekursing_protocol::{Moment, Span};
+use rekursing_protocol::{Moment, Span, Topics};
 
 use crate::{
     model_name,
@@ -14,6 +14,9 @@ const FAMILIES_MAX: usize = 1_000;
 
 /// Longest name that is counted apart, in bytes.
 const NAME_BYTES_MAX: usize = 200;
+
+/// Most sets of topics that are counted apart.
+const TOPICS_MAX: usize = 1_000;
 
 /// Contexts by which requests are told apart: 256 tokens and its doubles.
 const SIZES: usize = 16;
@@ -39,6 +42,11 @@ pub(crate) struct Demand {
     requests: u64,
     /// How many requests fit the context of this size, and none smaller.
     by_size: [u64; SIZES],
+    /// Requests of accounts that are not verified, and of visitors.
+    unverified: u64,
+    /// Requests of which it was told what they are about, and how many are about what.
+    told: u64,
+    by_topics: HashMap<Topics, u64>,
 }
 
 impl Demand {
@@ -48,6 +56,13 @@ impl Demand {
         self.requests += 1;
         let needs = request.prompt_tokens.saturating_add(request.answer_tokens_max.unwrap_or(1));
         self.by_size[size(needs)] += 1;
+        self.unverified += u64::from(!request.is_verified);
+        if let Some(topics) = request.topics {
+            self.told += 1;
+            if self.by_topics.len() < TOPICS_MAX || self.by_topics.contains_key(&topics) {
+                *self.by_topics.entry(topics).or_default() += 1;
+            }
+        }
         if let Wish::Named(model) = &request.model
             && let Some(asked) = self.of_mut(model)
         {
@@ -89,6 +104,24 @@ impl Demand {
         }
         let longer: u64 = self.by_size[(size(context.into()) + 1).min(SIZES)..].iter().sum();
         (longer * 1_000).checked_div(self.requests).unwrap_or_default()
+    }
+
+    /// Returns how many of today's requests are not of verified accounts, in thousandths.
+    pub(crate) fn unverified_permille(&self, now: Moment) -> u64 {
+        if self.day != now.day() {
+            return 0;
+        }
+        (self.unverified * 1_000).checked_div(self.requests).unwrap_or_default()
+    }
+
+    /// Returns how many of today's requests whose topics were told are about one of these, in thousandths.
+    pub(crate) fn refused_permille(&self, now: Moment, refuses: Topics) -> u64 {
+        if self.day != now.day() {
+            return 0;
+        }
+        let touched = self.by_topics.iter().filter(|(topics, _)| topics.touches(refuses));
+        let refused: u64 = touched.map(|(_, requests)| requests).sum();
+        (refused * 1_000).checked_div(self.told).unwrap_or_default()
     }
 
     fn of_mut(&mut self, model: &str) -> Option<&mut Asked> {
@@ -160,6 +193,23 @@ mod tests {
             assert_eq!(demand.too_long_permille(NOW, context), permille, "{context}");
         }
         assert_eq!(Demand::default().too_long_permille(Moment(0), 1), 0);
+    }
+
+    #[test]
+    fn requests_are_counted_by_who_asks_and_by_what_they_are_about() {
+        use rekursing_protocol::topic::Subject;
+        let mut demand = Demand::default();
+        let about = |topics| Request { topics, ..request(1) };
+        let (politics, grief) = (Topics::from(Subject::Politics), Topics::from(Subject::Grief));
+        for topics in [None, Some(Topics::NONE), Some(politics), Some(politics | grief), Some(grief)] {
+            demand.asked(NOW, &about(topics));
+        }
+        demand.asked(NOW, &Request { is_verified: true, ..about(None) });
+        assert_eq!(demand.unverified_permille(NOW), 833);
+        assert_eq!(demand.refused_permille(NOW, politics), 500, "of those that were told");
+        assert_eq!(demand.refused_permille(NOW, politics | grief), 750);
+        assert_eq!(demand.refused_permille(NOW, Topics::UNREAD), 0);
+        assert_eq!(demand.unverified_permille(NOW + Span::DAY), 0);
     }
 
     #[test]

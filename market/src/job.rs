@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{Moment, Nanos, Offer, PluginId, Price, SessionId};
+use rekursing_protocol::{GroupId, Moment, Nanos, Offer, PluginId, Price, SessionId};
 
 use crate::{request::Request, shelf::ShelfId};
 
@@ -54,6 +54,9 @@ pub(crate) struct Run {
     pub(crate) session: SessionId,
     pub(crate) plugin: PluginId,
     pub(crate) offer: Arc<Offer>,
+    /// The group at whose price the job runs. It tells nothing of how the plugin serves others, so nobody
+    /// gets a record for nothing by it.
+    pub(crate) group: Option<GroupId>,
     /// What the owner asks, before the tier.
     pub(crate) ask: Price,
     pub(crate) answer_tokens_max: u64,

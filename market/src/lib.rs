@@ -13,6 +13,7 @@ pub mod effect;
 #[cfg(test)]
 mod effort;
 pub mod free;
+pub mod groups;
 mod holdback;
 mod job;
 pub mod ledger;
@@ -40,6 +41,7 @@ mod volume;
 
 pub use continuation::{BrokenOff, continuation};
 pub use effect::{Assignment, CloseReason, Effect, End};
+pub use groups::{Group, GroupRefusal, Groups, Left};
 pub use holdback::Patronage;
 pub use ledger::{Account, Book, Entry, EntryKind};
 pub use market::{History, Market};

@@ -6,6 +6,7 @@
 mod answering;
 mod asks;
 mod attendance;
+mod grouping;
 mod outlook;
 mod placing;
 mod premium;
@@ -15,13 +16,14 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rekursing_protocol::{
-    AccountId, JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId, outlook::Wanted,
+    AccountId, GroupId, JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId, outlook::Wanted,
 };
 
 use crate::{
     demand::Demand,
     effect::{Effect, End},
     free::Lengths,
+    groups::{Group, Groups},
     holdback::{HeldBack, Patronage, Standings},
     job::{Job, Run, State},
     ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, EntryKind, Posting, Reclaimed, Settle},
@@ -58,6 +60,8 @@ pub struct Market {
     paired: HashMap<PluginId, AccountId>,
     /// How many sessions are suspended.
     suspended: usize,
+    /// How many sessions refuse something.
+    refusing: usize,
     arrivals: u64,
     shelves: Shelves,
     catalog: Catalog,
@@ -77,6 +81,7 @@ pub struct Market {
     standings: Standings,
     held_back: HeldBack,
     premiums: Premiums,
+    groups: Groups,
     demand: Demand,
     /// The models on offer that were asked for most, as of the last look at the medians.
     wanted: Vec<Wanted>,
@@ -97,6 +102,8 @@ pub struct History {
     pub held_back: Vec<(PluginId, Moment, Nanos)>,
     /// Accounts whose premium lasts or has just ended.
     pub premiums: Vec<(AccountId, Premium)>,
+    /// Groups of friends.
+    pub groups: Vec<(GroupId, Group)>,
 }
 
 /// What happened since the start.
@@ -126,6 +133,7 @@ impl Market {
             by_plugin: HashMap::new(),
             paired: HashMap::new(),
             suspended: 0,
+            refusing: 0,
             arrivals: 0,
             shelves: Shelves::default(),
             catalog: Catalog::default(),
@@ -141,6 +149,7 @@ impl Market {
             standings: Standings::default(),
             held_back: HeldBack::default(),
             premiums: Premiums::default(),
+            groups: Groups::default(),
             demand: Demand::default(),
             wanted: Vec::new(),
             medians: HashMap::new(),
@@ -160,6 +169,9 @@ impl Market {
         }
         for (account, premium) in history.premiums {
             self.premiums.put(account, premium);
+        }
+        for (id, group) in history.groups {
+            self.groups.restore(id, group);
         }
     }
 
@@ -212,7 +224,8 @@ impl Market {
             Payer::Free { .. } if request.is_continuation() => None,
             Payer::Free { visitor } => Some(self.visitors.take(&self.terms, now, visitor)?),
         };
-        if !request.is_continuation() {
+        // What friends ask of each other is no demand of the market's, and may cost them nothing.
+        if !request.is_continuation() && self.groups.of_payer(request.payer).is_empty() {
             self.demand.asked(now, &request);
         }
         self.numbers += 1;
@@ -265,7 +278,9 @@ impl Market {
                 let freed = self.release(&job, &run);
                 if let Some(at) = freed {
                     self.session_mut(at).breaker.released();
-                    self.measure(at, &run, &usage);
+                    if run.group.is_none() {
+                        self.measure(at, &run, &usage);
+                    }
                 }
                 if run.at.is_some() {
                     job.quota_day = None;

@@ -1,6 +1,6 @@
 //! Matching: whether an offer fits a job, and if none does, which filter emptied the list.
 
-use rekursing_protocol::{Moment, Nanos, OfferKind, PluginId, Price};
+use rekursing_protocol::{GroupId, Moment, Nanos, OfferKind, PluginId, Price, Serves, Topics};
 
 use crate::{
     free::Cover,
@@ -19,6 +19,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Need<'a> {
     pub(crate) request: &'a Request,
+    /// The groups of whoever pays, each with its price.
+    pub(crate) groups: Vec<(GroupId, Price)>,
     /// Plugins that failed the job.
     pub(crate) excluded: &'a [PluginId],
     /// What the job may be bounded by: its hold, or else what the payer has.
@@ -32,6 +34,10 @@ pub(crate) struct Need<'a> {
 /// On what terms an offer fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fit {
+    /// What the owner asks, before the tier: his group's price where the page is in it.
+    pub(crate) ask: Price,
+    /// The group that page and plugin are both in.
+    pub(crate) group: Option<GroupId>,
     /// What the page pays, after the tier.
     pub(crate) price: Price,
     /// Most answer tokens.
@@ -45,6 +51,9 @@ pub(crate) struct Fit {
 pub(crate) enum Miss {
     Kind,
     KeyModel,
+    Group,
+    Unverified,
+    Topics(Topics),
     Context { needs: u64, context: u64 },
     Vision,
     Tier { reached: Option<Tier> },
@@ -77,6 +86,18 @@ pub(crate) fn fit(
     keep(offer.kind == request.kind, Miss::Kind)?;
     let spender = request.spender.as_deref();
     keep(spender.is_none_or(|spender| spender.allows(&offer.model)), Miss::KeyModel)?;
+    let fellow = need.fellow(session);
+    match session.serves {
+        Serves::Everyone => {}
+        Serves::Verified => keep(request.is_verified || fellow.is_some(), Miss::Unverified)?,
+        Serves::Group => keep(fellow.is_some(), Miss::Group)?,
+    }
+    if !session.refuses.is_empty() {
+        // What nobody has looked at may be about anything.
+        let refused = request.topics.map_or(session.refuses, |topics| topics & session.refuses);
+        keep(refused.is_empty(), Miss::Topics(refused))?;
+    }
+    let ask = fellow.map_or(stock.ask, |(_, price)| price);
     let answer_tokens_max = answer_room(terms, request, u64::from(offer.context))?;
     keep(offer.vision || !request.needs_vision, Miss::Vision)?;
     if !reaches(terms, now, session, stock, &terms.tiers.of(request.tier).floor) {
@@ -84,11 +105,11 @@ pub(crate) fn fit(
     }
 
     let permille = terms.tiers.of(request.tier).price_permille;
-    let price = stock.ask.scaled(permille);
+    let price = ask.scaled(permille);
     keep(is_within(price, price_max(terms, request)), Miss::Price(price))?;
     let most = spender.and_then(Spender::price_max);
     keep(most.is_none_or(|most| is_within(price, most)), Miss::KeyPrice(price))?;
-    keep(is_usual(stock.ask, need.ceiling, [request.price_max, most]), Miss::Unusual(price))?;
+    keep(is_usual(ask, need.ceiling, [request.price_max, most]), Miss::Unusual(price))?;
     let Some(bound) = Quote::new(price, request.prompt_tokens_max, answer_tokens_max) else {
         return Err(Miss::Cost(Nanos::MAX));
     };
@@ -112,7 +133,15 @@ pub(crate) fn fit(
     }
     keep(cost <= need.room.left, Miss::Funds(cost))?;
     keep(!session.is_paused, Miss::Paused)?;
-    Ok(Fit { price, answer_tokens_max, bound })
+    Ok(Fit { ask, group: fellow.map(|(group, _)| group), price, answer_tokens_max, bound })
+}
+
+impl Need<'_> {
+    /// Returns the group that page and plugin are both in, with its price.
+    fn fellow(&self, session: &Session) -> Option<(GroupId, Price)> {
+        let own = session.group?;
+        self.groups.iter().copied().find(|(group, _)| *group == own)
+    }
 }
 
 /// Tells whether a plugin would be paid for answering its own owner, as far as that is known: by the page that
@@ -196,21 +225,24 @@ impl Miss {
         match self {
             Miss::Kind => 0,
             Miss::KeyModel => 1,
-            Miss::Context { .. } => 2,
-            Miss::Vision => 3,
-            Miss::Tier { .. } => 4,
-            Miss::Price(_) => 5,
-            Miss::KeyPrice(_) => 6,
-            Miss::Unusual(_) => 7,
-            Miss::Cost(_) => 8,
-            Miss::Speed { .. } => 9,
-            Miss::Quantization(_) => 10,
-            Miss::OwnPlugin => 11,
-            Miss::Failed => 12,
-            Miss::Trust => 13,
-            Miss::Uncovered(_) => 14,
-            Miss::Funds(_) => 15,
-            Miss::Paused => 16,
+            Miss::Group => 2,
+            Miss::Unverified => 3,
+            Miss::Topics(_) => 4,
+            Miss::Context { .. } => 5,
+            Miss::Vision => 6,
+            Miss::Tier { .. } => 7,
+            Miss::Price(_) => 8,
+            Miss::KeyPrice(_) => 9,
+            Miss::Unusual(_) => 10,
+            Miss::Cost(_) => 11,
+            Miss::Speed { .. } => 12,
+            Miss::Quantization(_) => 13,
+            Miss::OwnPlugin => 14,
+            Miss::Failed => 15,
+            Miss::Trust => 16,
+            Miss::Uncovered(_) => 17,
+            Miss::Funds(_) => 18,
+            Miss::Paused => 19,
         }
     }
 
@@ -221,6 +253,7 @@ impl Miss {
             (Miss::Context { needs, context }, Miss::Context { needs: _, context: second }) => {
                 Miss::Context { needs, context: context.max(second) }
             }
+            (Miss::Topics(one), Miss::Topics(second)) => Miss::Topics(one | second),
             (Miss::Tier { reached: one }, Miss::Tier { reached: second }) => {
                 Miss::Tier { reached: one.max(second) }
             }
@@ -257,6 +290,9 @@ impl Miss {
     pub(crate) fn refusal(self, need: &Need<'_>) -> Refusal {
         match self {
             Miss::Kind => Refusal::WrongKind { kind: need.request.kind },
+            Miss::Group => Refusal::GroupOnly,
+            Miss::Unverified => Refusal::NotVerified,
+            Miss::Topics(topics) => Refusal::TopicRefused { topics },
             Miss::Context { needs, context } => Refusal::ContextTooLong { needs, largest: context },
             Miss::Vision => Refusal::VisionUnavailable,
             Miss::Tier { reached } => Refusal::TierUnavailable { tier: need.request.tier, best: reached },

@@ -1,6 +1,6 @@
 //! Refusals: why a job gets no answer, for a program (a code) and for a reader (a sentence).
 
-use rekursing_protocol::{FailCode, KeyId, Nanos, OfferKind, Price, Span};
+use rekursing_protocol::{FailCode, KeyId, Nanos, OfferKind, Price, Span, Topics};
 
 use crate::tier::Tier;
 
@@ -38,6 +38,21 @@ pub enum Refusal {
     WrongKind {
         /// What was asked for.
         kind: OfferKind,
+    },
+    /// Everybody who serves the model serves a group of his own.
+    #[error("every provider of this model serves a group of friends, and your account is in none of them")]
+    GroupOnly,
+    /// Everybody who is left serves known accounts alone.
+    #[error(
+        "every provider of this model that is left serves verified accounts only: those that have paid in, or \
+         that the operator has marked"
+    )]
+    NotVerified,
+    /// Everybody who is left refuses what the request is about.
+    #[error("every provider of this model that is left refuses requests like this one: {}", names(*topics))]
+    TopicRefused {
+        /// What of it is refused.
+        topics: Topics,
     },
     /// Prompt and answer together fit nobody's context.
     #[error("prompt and answer need {needs} tokens of context; the largest offered is {largest}")]
@@ -225,6 +240,9 @@ impl Refusal {
             Refusal::NoProvider => "no_provider",
             Refusal::ModelNotFound { .. } => "model_not_found",
             Refusal::WrongKind { .. } => "wrong_kind",
+            Refusal::GroupOnly => "group_only",
+            Refusal::NotVerified => "not_verified",
+            Refusal::TopicRefused { .. } => "topic_refused",
             Refusal::ContextTooLong { .. } => "context_too_long",
             Refusal::VisionUnavailable => "vision_unavailable",
             Refusal::TierUnavailable { .. } => "tier_unavailable",
@@ -266,6 +284,9 @@ impl Refusal {
             | Refusal::FreeVisitorsFull
             | Refusal::ModelNotFound { .. }
             | Refusal::WrongKind { .. }
+            | Refusal::GroupOnly
+            | Refusal::NotVerified
+            | Refusal::TopicRefused { .. }
             | Refusal::ContextTooLong { .. }
             | Refusal::VisionUnavailable
             | Refusal::TierUnavailable { .. }
@@ -285,6 +306,10 @@ impl Refusal {
             | Refusal::PageMistake { .. } => false,
         }
     }
+}
+
+fn names(topics: Topics) -> String {
+    topics.names().collect::<Vec<_>>().join(", ")
 }
 
 fn best_tier(best: Option<Tier>) -> String {

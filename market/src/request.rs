@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{AccountId, JobId, Nanos, OfferKind, PluginId, Price};
+use rekursing_protocol::{AccountId, JobId, Nanos, OfferKind, PluginId, Price, Topics};
 
 use crate::{ledger::Account, purse::Spender, tier::Tier};
 
@@ -78,6 +78,10 @@ pub struct Request {
     pub quantizations: Vec<String>,
     /// Whether the prompt holds images.
     pub needs_vision: bool,
+    /// Whether the account is known: it has paid in, or the operator has said so.
+    pub is_verified: bool,
+    /// What the request is about; `None` where nobody has looked, because no owner refuses anything.
+    pub topics: Option<Topics>,
     /// What the ad beside the answer can be expected to bring; nothing where no ad was chosen yet.
     pub ad_expected: Nanos,
     /// Whether the answer is streamed.

@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use rekursing_protocol::{AccountId, JobId, Moment, Offer, PluginId, Price, Pricing, SessionId, Span};
+use rekursing_protocol::{
+    AccountId, GroupId, JobId, Moment, Offer, PluginId, Price, Pricing, Serves, SessionId, Span, Topics,
+};
 
 use crate::{
     breaker::Breaker,
@@ -34,6 +36,10 @@ pub(crate) struct Session {
     /// Until when it may be resumed, while its socket is lost.
     pub(crate) suspended_until: Option<Moment>,
     pub(crate) is_paused: bool,
+    /// The group that the plugin is in.
+    pub(crate) group: Option<GroupId>,
+    pub(crate) serves: Serves,
+    pub(crate) refuses: Topics,
     pub(crate) slots: u16,
     /// Requests waiting at the owner's server, by his own word.
     pub(crate) queue: u16,
@@ -82,6 +88,11 @@ impl Session {
             && self.busy() < self.slots
             && self.resting_until <= now
             && self.breaker.admits()
+    }
+
+    /// Tells whether it is in the market: strangers can ask it.
+    pub(crate) fn is_public(&self) -> bool {
+        self.serves != Serves::Group
     }
 
     /// Tells whether its socket is lost and its plugin may be back.

@@ -74,6 +74,13 @@ pub struct Terms {
     /// Free answers after which older ones count half in how long one is expected to be.
     pub free_answers_window: u64,
 
+    /// Groups that there may be.
+    pub groups_max: usize,
+    /// Members that a group may have, plugins and accounts together.
+    pub group_members_max: usize,
+    /// Groups that an account may be in.
+    pub account_groups_max: usize,
+
     /// Attempts at a job after the first one failed before its first piece.
     pub retries_max: u32,
     /// How often another provider goes on with an answer that its owner has left.
@@ -162,6 +169,9 @@ impl Default for Terms {
             free_keep_max: None,
             free_answers_prior: 20,
             free_answers_window: 20_000,
+            groups_max: 10_000,
+            group_members_max: 50,
+            account_groups_max: 8,
             retries_max: 2,
             continuations_max: 2,
             queue_max: 1_000,

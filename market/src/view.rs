@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{Moment, Offer, OfferKind, PluginId, Price, SessionId};
+use rekursing_protocol::{Moment, Offer, OfferKind, PluginId, Price, Serves, SessionId};
 
 /// One model and what is to be had of it at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct SessionView {
     pub slots: u16,
     /// Whether the owner takes no new jobs.
     pub paused: bool,
+    /// Whom the owner serves.
+    pub serves: Serves,
     /// Whether no heartbeat has come for long.
     pub suspect: bool,
     /// Whether failures keep it from new jobs.

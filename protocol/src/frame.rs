@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{FailCode, Gpu, JobId, Moment, Nanos, Offer, PluginId, SessionId};
+use crate::{FailCode, Gpu, JobId, Moment, Nanos, Offer, PluginId, Serves, SessionId, Topics};
 
 /// What the relay tells a plugin.
 #[derive(Debug, Serialize, Deserialize)]
@@ -263,6 +263,12 @@ pub struct Inventory {
     /// Whether the owner takes no new jobs now.
     #[serde(default)]
     pub paused: bool,
+    /// Whom the owner serves; left out for everyone.
+    #[serde(default, skip_serializing_if = "Serves::is_everyone")]
+    pub serves: Serves,
+    /// What the owner refuses to answer; left out for nothing.
+    #[serde(default, skip_serializing_if = "Topics::is_empty")]
+    pub refuses: Topics,
 }
 
 /// A sign of life and how the plugin fares.

@@ -105,6 +105,10 @@ id!(
     AccountId, "acc_"
 );
 id!(
+    /// Friends who share their GPUs.
+    GroupId, "grp_"
+);
+id!(
     /// Money on its way out to an owner.
     PayoutId, "pay_"
 );

@@ -19,16 +19,18 @@ pub mod pass;
 pub mod receipt;
 pub mod register;
 pub mod time;
+pub mod topic;
 
 pub use date::{Day, Hour, Month};
 pub use fail::FailCode;
 pub use frame::{ToPlugin, ToRelay};
 pub use gpu::Gpu;
-pub use id::{AccountId, CampaignId, ImpressionId, JobId, PayoutId, PluginId, SessionId};
+pub use id::{AccountId, CampaignId, GroupId, ImpressionId, JobId, PayoutId, PluginId, SessionId};
 pub use key::KeyId;
 pub use money::{Nanos, Price, Pricing};
-pub use offer::{Offer, OfferKind};
+pub use offer::{Offer, OfferKind, Serves};
 pub use time::{Moment, Span};
+pub use topic::Topics;
 
 /// Version of the link. A relay refuses every other one with close code 4010.
 pub const VERSION: u32 = 1;

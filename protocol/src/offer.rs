@@ -15,6 +15,26 @@ pub enum OfferKind {
     Embedding,
 }
 
+/// Whom a plugin serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Serves {
+    /// Whoever asks.
+    #[default]
+    Everyone,
+    /// Accounts that are known: they have paid in, or the operator has said so.
+    Verified,
+    /// Accounts of the plugin's own group.
+    Group,
+}
+
+impl Serves {
+    /// Tells whether nobody is turned away.
+    pub fn is_everyone(&self) -> bool {
+        *self == Serves::Everyone
+    }
+}
+
 /// One model that a provider serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -67,6 +67,21 @@ pub enum Obstacle {
         /// How many of all requests of today, in thousandths.
         permille: u64,
     },
+    /// It serves its group alone.
+    GroupOnly {
+        /// Accounts in the group; `None` when it is in no group.
+        accounts: Option<u64>,
+    },
+    /// It serves verified accounts alone, and other accounts have asked.
+    VerifiedOnly {
+        /// How many of all requests of today, in thousandths.
+        permille: u64,
+    },
+    /// It refuses what requests of today were about.
+    TopicRefused {
+        /// How many of all requests of today that were read for it, in thousandths.
+        permille: u64,
+    },
     /// Others who serve this model are ahead and have room.
     Outranked {
         /// The model.

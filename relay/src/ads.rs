@@ -6,7 +6,6 @@
 //! A choice looks at every campaign under the board's lock. So no thread that serves sockets waits for that
 //! lock on behalf of an answer. The order of locks is the board's, then the desk's.
 
-mod conversation;
 mod placing;
 mod spec;
 mod tally;
@@ -34,6 +33,7 @@ use token::{Tokens, Use};
 use crate::{
     chance,
     config::Config,
+    conversation,
     desk::Desk,
     store::{Act, Placed, Store, Unstarted},
     telemetry,
@@ -309,7 +309,7 @@ impl Ads {
     }
 
     fn choose(&self, fields: &str, visitor: u64, country: Option<Country>) -> Result<Choice, &'static str> {
-        let conversation = conversation::read(fields).ok_or("unread")?;
+        let conversation = conversation::read(fields).filter(|said| said.is_all_text).ok_or("unread")?;
         let topic = Topic::read(&conversation.question, &conversation.before);
         let topic = topic.map_err(|silence| match silence {
             Silence::Sensitive(_) => "sensitive",

@@ -162,6 +162,8 @@ impl Ask {
             millitokens_per_second_min: own.min_tps.map_or(Ok(0), number::millitokens)?,
             quantizations: own.quantizations()?,
             needs_vision: prompt.images > 0,
+            is_verified: false,
+            topics: None,
             ad_expected: Nanos::ZERO,
             stream: own.stream.unwrap_or(false) && call != Call::Embedding,
             left_by: Vec::new(),

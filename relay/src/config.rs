@@ -161,6 +161,8 @@ pub struct Money {
     pub trusted_accounts: usize,
     /// USD that a job must have been charged to count for that, as a decimal string.
     pub trusted_charge_min: Nanos,
+    /// USD that an account has paid in by card to be verified, as a decimal string.
+    pub verified_from: Nanos,
     /// The ask of owners who set none: micro-dollars per million prompt tokens.
     pub default_input: u64,
     /// The ask of owners who set none: micro-dollars per million answer tokens.
@@ -234,6 +236,14 @@ pub struct Limits {
     pub keys_per_minute: u32,
     /// Wrong tokens of the operator per minute from one address; behind them none is looked at for a minute.
     pub wrong_tokens_per_minute: u32,
+    /// Groups of friends.
+    pub groups: usize,
+    /// Members of a group, plugins and accounts together.
+    pub group_members: usize,
+    /// Groups that an account may be in.
+    pub groups_per_account: usize,
+    /// Changes of groups and tries of codes per minute from one address.
+    pub group_tries_per_minute: u32,
 }
 
 /// Deadlines, in milliseconds.
@@ -352,6 +362,7 @@ impl Default for Money {
             trusted_jobs: terms.trusted_jobs,
             trusted_accounts: terms.trusted_pages,
             trusted_charge_min: terms.trusted_charge_min,
+            verified_from: Nanos::new(5 * Nanos::DOLLAR.get()),
             default_input: terms.price_default.input,
             default_output: terms.price_default.output,
             usual_times: terms.price_times_max,
@@ -392,6 +403,10 @@ impl Default for Limits {
             kept_answers: 10_000,
             keys_per_minute: 20,
             wrong_tokens_per_minute: 10,
+            groups: Terms::default().groups_max,
+            group_members: Terms::default().group_members_max,
+            groups_per_account: Terms::default().account_groups_max,
+            group_tries_per_minute: 10,
         }
     }
 }
@@ -486,6 +501,9 @@ impl Config {
             free_price_max: Price::new(self.free.input_max, self.free.output_max),
             free_per_answer_max: self.free.per_answer,
             free_keep_max: self.free.keep,
+            groups_max: self.limits.groups,
+            group_members_max: self.limits.group_members,
+            account_groups_max: self.limits.groups_per_account,
             queue_max: self.limits.queue,
             queue_wait: Span::millis(self.time.queue_ms),
             // One beat may be late by a quarter; after two that never came the session is gone.

@@ -6,10 +6,18 @@
 //! never per token.
 
 mod attendance;
+mod friends;
 mod money;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+pub use friends::Friends;
 pub use money::PaidIn;
 
 use dashmap::DashMap;
@@ -58,6 +66,8 @@ struct Shared {
     listed: Mutex<Option<(Moment, Arc<Vec<ModelView>>)>>,
     /// Makes visitors' hashes unguessable.
     visitors_key: [u8; 32],
+    /// Whether some session refuses something, as of the latest change.
+    is_choosy: AtomicBool,
 }
 
 /// A session as others see it.
@@ -97,6 +107,7 @@ impl Desk {
             store_queue_max,
             listed: Mutex::default(),
             visitors_key,
+            is_choosy: AtomicBool::new(false),
         };
         let desk = Desk { shared: Arc::new(shared) };
         desk.run(|market, now| market.recover(now));
@@ -293,6 +304,11 @@ impl Desk {
         self.shared.market.lock().counts()
     }
 
+    /// Tells whether what requests are about has to be known, because some session refuses something.
+    pub fn is_choosy(&self) -> bool {
+        self.shared.is_choosy.load(Ordering::Relaxed)
+    }
+
     /// Tells one visitor from another, without keeping the address.
     pub fn visitor(&self, address: IpAddr) -> u64 {
         use sha2::{Digest, Sha256};
@@ -319,6 +335,7 @@ impl Desk {
         loop {
             let effects: Vec<Effect> = market.drain_effects().collect();
             if effects.is_empty() {
+                self.shared.is_choosy.store(market.is_choosy(), Ordering::Relaxed);
                 return changed;
             }
             // Entries that follow each other belong together.

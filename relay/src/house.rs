@@ -12,7 +12,7 @@ use std::{
 use dashmap::DashMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rekursing_protocol::{CampaignId, JobId, Moment, PluginId, SessionId, Span};
+use rekursing_protocol::{CampaignId, GroupId, JobId, Moment, PluginId, SessionId, Span};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
     desk::Desk,
     devices::Devices,
     downloads::Downloads,
+    groups::Codes,
     pairings::Pairings,
     payouts::Payouts,
     receipt::{self, Seal},
@@ -62,6 +63,8 @@ pub struct House {
     pub seal: Seal,
     /// What makes the tokens by which visitors read theirs.
     pub receipts: receipt::Tokens,
+    /// Codes by which one joins a group.
+    pub codes: Codes,
     /// Which models the public list of served jobs names.
     pub crowds: Crowds,
     /// Extensions to install.
@@ -107,6 +110,12 @@ impl House {
         // Two at once are enough to keep the processors busy; the others wait their turn.
         let _turn = self.long_reads.acquire().await;
         tokio::task::spawn_blocking(read).await.ok()
+    }
+
+    /// Makes an id for a group.
+    pub fn group_id(&self) -> GroupId {
+        let (ms, random) = chance::id(self.desk.now());
+        GroupId::new(ms, random)
     }
 
     /// Makes an id for a campaign.
@@ -194,6 +203,7 @@ pub struct Rates {
     keys: DefaultKeyedRateLimiter<IpAddr>,
     challenges: DefaultKeyedRateLimiter<IpAddr>,
     passes: DefaultKeyedRateLimiter<PluginId>,
+    group_tries: DefaultKeyedRateLimiter<IpAddr>,
     outlooks: DefaultKeyedRateLimiter<PluginId>,
     payouts: DefaultKeyedRateLimiter<PluginId>,
     wrong_tokens: DefaultKeyedRateLimiter<IpAddr>,
@@ -226,6 +236,7 @@ impl Rates {
             keys: per_minute(config.limits.keys_per_minute),
             challenges: RateLimiter::keyed(Quota::per_minute(CHALLENGES_PER_MINUTE)),
             passes: RateLimiter::keyed(Quota::per_minute(PASSES_PER_MINUTE)),
+            group_tries: per_minute(config.limits.group_tries_per_minute),
             outlooks: RateLimiter::keyed(Quota::per_minute(OUTLOOKS_PER_MINUTE)),
             payouts: RateLimiter::keyed(Quota::per_minute(PAYOUT_CHANGES_PER_MINUTE)),
             wrong_tokens: per_minute(config.limits.wrong_tokens_per_minute),
@@ -273,6 +284,11 @@ impl Rates {
         self.keys.check_key(&address).is_ok()
     }
 
+    /// Counts a call that changes a group or tries a code.
+    pub fn group_try(&self, address: IpAddr) -> bool {
+        self.group_tries.check_key(&address).is_ok()
+    }
+
     /// Counts a wrong token of the operator's. Of too many, the right one is not seen for a minute either:
     /// else who guesses would learn it all the same.
     pub fn wrong_token(&self, now: Moment, address: IpAddr) {
@@ -288,19 +304,9 @@ impl Rates {
 
     /// Forgets addresses and plugins that have been quiet.
     pub fn tidy(&self, now: Moment) {
-        let Rates {
-            registrations,
-            connects,
-            free_requests,
-            keys,
-            challenges,
-            passes,
-            outlooks,
-            payouts,
-            wrong_tokens,
-            barred,
-        } = self;
-        for rate in [registrations, connects, free_requests, keys, challenges, wrong_tokens] {
+        let Rates { registrations, connects, free_requests, keys, challenges, passes, .. } = self;
+        let Rates { outlooks, payouts, wrong_tokens, group_tries, barred, .. } = self;
+        for rate in [registrations, connects, free_requests, keys, challenges, wrong_tokens, group_tries] {
             rate.retain_recent();
         }
         for rate in [passes, outlooks, payouts] {
@@ -321,7 +327,7 @@ mod tests {
     fn a_key_that_is_revoked_while_it_is_looked_up_is_not_kept() {
         let (keys, account) = (Keys::default(), AccountId::from_bits(1));
         let spender = Spender { key: KeyId::from_bits(1), limits: Limits::default(), maker: None };
-        let holder = Holder { account, spender: Arc::new(spender) };
+        let holder = Holder { account, spender: Arc::new(spender), is_verified: false };
         let is_known = |keys: &Keys| keys.holder(&[1; 32]).is_some();
         let looked = keys.age();
         keys.keep([1; 32], holder.clone(), looked);

@@ -15,7 +15,7 @@ use rekursing_relay::{
     clock::Clock,
     config::Config,
     example, keys, limits, receipt, relay,
-    store::{self, End, GRANT_MAX, Key, Location, Made, NewKey, Store, Unstarted},
+    store::{self, Act, End, GRANT_MAX, Key, Location, Made, NewKey, Standing, Store, Unstarted},
 };
 
 #[global_allocator]
@@ -75,6 +75,12 @@ enum Task {
     Key {
         #[command(subcommand)]
         task: KeyTask,
+    },
+    /// Says which accounts are verified, so that owners who want to know whom they serve serve them; works
+    /// while a relay serves
+    Account {
+        #[command(subcommand)]
+        task: AccountTask,
     },
     /// Prints what the operator did, by command or over HTTP, newest first
     Log {
@@ -142,6 +148,26 @@ enum KeyTask {
         /// Leaves the keys that were made with it open
         #[arg(long)]
         keep_made: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum AccountTask {
+    /// Marks an account as verified
+    Verify {
+        /// The account, acc_…, as `key list` shows it
+        account: AccountId,
+        /// Why, for the log
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Takes the mark back; an account that has paid in stays verified
+    Unverify {
+        /// The account
+        account: AccountId,
+        /// Why, for the log
+        #[arg(long, default_value = "")]
+        note: String,
     },
 }
 
@@ -226,6 +252,17 @@ fn main() -> Result<()> {
                 store::must_exist(&config.location())?;
             }
             key(&config.location(), task)
+        }
+        Task::Account { task } => {
+            store::must_exist(&config.location())?;
+            match task {
+                AccountTask::Verify { account, note } => {
+                    mark(&config.location(), account, Standing::Verified, &note)
+                }
+                AccountTask::Unverify { account, note } => {
+                    mark(&config.location(), account, Standing::Unverified, &note)
+                }
+            }
         }
         Task::Log { limit, json } => {
             store::must_exist(&config.location())?;
@@ -364,6 +401,20 @@ fn key(location: &Location, task: KeyTask) -> Result<()> {
             }
         }
     }
+}
+
+fn mark(location: &Location, account: AccountId, standing: Standing, note: &str) -> Result<()> {
+    if !name::is_plain(note) {
+        bail!("a note holds visible characters alone");
+    }
+    let act = Act::of(&who(), standing.deed(), account, note);
+    if !Store::open(location)?.mark(Clock::start().now(), account, standing, &act)? {
+        bail!("no key opens the account {account}");
+    }
+    say(match standing {
+        Standing::Verified => "verified",
+        Standing::Unverified => "no longer marked as verified",
+    })
 }
 
 /// Makes a key, in the rare case that it begins like another one a second time, and returns it.

@@ -30,7 +30,8 @@ use crate::{
     desk::Desk,
     devices::Devices,
     downloads::Downloads,
-    house::{House, Keys, Places, Rates},
+    groups::Codes,
+    house::{House, Identity, Keys, Places, Rates},
     http::router::Routes,
     pairings::Pairings,
     payouts::{self, Payouts, Rails, Rules},
@@ -111,6 +112,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     for visit in unstarted.visits(clock.now(), market.terms().free_visitors_max)? {
         market.restore_visit(clock.now(), visit);
     }
+    let codes = Codes::new(unstarted.relay_key("groups", chance::bytes())?);
     let visitors_key = unstarted.relay_key("visitors", chance::bytes())?;
     let passes_key = unstarted.relay_key("passes", chance::bytes())?;
     let receipts = receipt::Tokens::new(unstarted.relay_key("receipts", chance::bytes())?);
@@ -162,6 +164,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         upstreams: Upstreams::default(),
         seal,
         receipts,
+        codes,
         sessions: Places::default(),
         draining: AtomicBool::new(false),
         metrics: handle,

@@ -12,6 +12,7 @@ mod discrepancies;
 mod earnings;
 mod entries;
 mod grants;
+mod groups;
 mod history;
 mod identities;
 mod keys;
@@ -29,6 +30,7 @@ mod sql;
 mod statements;
 mod top_ups;
 mod usage;
+mod verified;
 mod visits;
 mod went_back;
 mod writer;
@@ -69,6 +71,7 @@ pub use sql::{Location, Row, Sql, Value, must_exist};
 pub use statements::{Line, Sheet, Statement};
 pub use top_ups::{OpenTopUp, OpenedTopUp};
 pub use usage::{Days, Jobs, Used, UsedDay, UsedModel, Whose};
+pub use verified::Standing;
 pub use went_back::{Missing, WentBack};
 
 /// How often a database that another relay holds is asked for.

@@ -234,5 +234,5 @@ fn inventory(spec: &Spec, models: &[Model]) -> Inventory {
             offer
         })
         .collect();
-    Inventory { offers, slots: spec.slots(), paused: false }
+    Inventory { offers, slots: spec.slots(), ..Inventory::default() }
 }

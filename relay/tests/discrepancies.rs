@@ -33,7 +33,7 @@ fn offer(model: &str) -> Offer {
 fn join(house: &House, models: &[&str]) {
     let face = Face { outbox: Outbox::new(100), name: "".into(), gpu: Arc::new(Gpu::default()) };
     let offers = models.iter().map(|model| offer(model)).collect();
-    let inventory = Inventory { offers, slots: 1, paused: false };
+    let inventory = Inventory { offers, slots: 1, ..Inventory::default() };
     house.desk.join(SessionId::from_bits(1), PluginId::from_bits(2), None, face, inventory);
 }
 
@@ -56,6 +56,8 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         millitokens_per_second_min: 0,
         quantizations: Vec::new(),
         needs_vision: false,
+        is_verified: false,
+        topics: None,
         ad_expected: Nanos::ZERO,
         stream: true,
         left_by: Vec::new(),

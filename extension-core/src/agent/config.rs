@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use rekursing_protocol::{PluginId, Pricing};
+use rekursing_protocol::{PluginId, Pricing, Serves, Topics};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::choices::{Allowance, Loading, Models, Pause, Power, Tally, When};
@@ -33,6 +33,10 @@ pub struct Config {
     pub models: Models,
     /// Whether they are loaded on demand.
     pub loading: Loading,
+    /// Whom the owner serves.
+    pub serves: Serves,
+    /// What the owner refuses to answer.
+    pub refuses: Topics,
     /// What the power costs, where the owner has said.
     pub power: Option<Power>,
     /// No new jobs now.
@@ -55,6 +59,8 @@ impl Default for Config {
             when: When::default(),
             models: Models::default(),
             loading: Loading::default(),
+            serves: Serves::Everyone,
+            refuses: Topics::NONE,
             power: None,
             paused: Pause::Off,
             consent: false,

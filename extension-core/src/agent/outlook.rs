@@ -108,6 +108,34 @@ fn hint(obstacle: &Obstacle) -> Option<Hint> {
             let values = [name(model), Blank::Number((*context).into()), Blank::Number(percent)];
             Hint::new("too_short", Said::new("hint_too_short", values, text))
         }
+        Obstacle::GroupOnly { accounts: None } => Hint::new(
+            "no_group",
+            Said::plain(
+                "hint_no_group",
+                "You serve your group alone, and you are in none. Make or join one, or serve more people.",
+            ),
+        ),
+        Obstacle::GroupOnly { accounts: Some(0) } => Hint::new(
+            "empty_group",
+            Said::plain(
+                "hint_empty_group",
+                "You serve your group alone, and nobody in it can ask yet. Give the code to your friends.",
+            ),
+        ),
+        // Friends ask when they ask: that is no obstacle.
+        Obstacle::GroupOnly { accounts: Some(_) } => return None,
+        Obstacle::VerifiedOnly { permille } => {
+            let percent = permille / 10;
+            let text = format!(
+                "You serve verified accounts alone, and {percent} % of today's requests came from others."
+            );
+            Hint::new("verified_only", Said::new("hint_verified_only", [Blank::Number(percent)], text))
+        }
+        Obstacle::TopicRefused { permille } => {
+            let percent = permille / 10;
+            let text = format!("{percent} % of today's requests were about topics that you do not answer.");
+            Hint::new("topic_refused", Said::new("hint_topic_refused", [Blank::Number(percent)], text))
+        }
         Obstacle::Outranked { model, by } => {
             let others = if *by == 1 { "other with room is" } else { "others with room are" };
             let text = format!("{by} {others} well ahead for {model} in speed, success and price.");
@@ -183,6 +211,10 @@ mod tests {
             Obstacle::NotWanted { model: model(), instead: wanted(214) },
             Obstacle::Dear { model: model(), percent: 40, median: Price::new(1, 2) },
             Obstacle::TooShort { model: model(), context: 4_096, permille: 600 },
+            Obstacle::GroupOnly { accounts: None },
+            Obstacle::GroupOnly { accounts: Some(0) },
+            Obstacle::VerifiedOnly { permille: 402 },
+            Obstacle::TopicRefused { permille: 60 },
             Obstacle::Outranked { model: model(), by: 1 },
             Obstacle::Outranked { model: model(), by: 2 },
             new(0, 0),
@@ -193,7 +225,8 @@ mod tests {
             let Hint { key, values, text, .. } = hint(&obstacle).unwrap();
             Said { key, values, text }.reads_as_its_message();
         }
-        for unsaid in [Obstacle::NotConnected, Obstacle::NoModel, Obstacle::Paused] {
+        let friends = Obstacle::GroupOnly { accounts: Some(2) };
+        for unsaid in [Obstacle::NotConnected, Obstacle::NoModel, Obstacle::Paused, friends] {
             assert_eq!(hint(&unsaid), None);
         }
     }

@@ -64,6 +64,8 @@ struct Want {
     accept: Option<Text>,
     once: Option<Text>,
     payout: Option<PayoutId>,
+    input: Option<Text>,
+    output: Option<Text>,
     code: Option<Text>,
 }
 
@@ -238,6 +240,23 @@ impl Want {
             }
             "unpair" => Request::delete(pairing),
             "cancel_payout" => Request::delete(format!("{payouts}/{}", self.payout?)),
+            _ => return self.of_group(&format!("/api/plugin/group/{plugin}")),
+        })
+    }
+
+    /// Returns what to send for what a page wants of the owner's group of friends.
+    fn of_group(self, group: &str) -> Option<Request> {
+        let send = |method, path: String, body| Request { method, body: Some(body), ..Request::get(path) };
+        Some(match self.what.as_str() {
+            "group" => Request::get(group.to_owned()),
+            what @ ("create_group" | "price_group") => {
+                let method = if what == "create_group" { Method::Post } else { Method::Put };
+                let price = json!({"input": self.input?.0, "output": self.output?.0});
+                send(method, group.to_owned(), price)
+            }
+            "turn_group" => send(Method::Post, format!("{group}/code"), json!({})),
+            "join_group" => send(Method::Post, format!("{group}/join"), json!({"code": self.code?.0})),
+            "leave_group" => Request::delete(group.to_owned()),
             _ => return None,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rekursing_protocol::Price;
+use rekursing_protocol::{Price, Serves, Topics};
 
 use crate::{
     agent::{Config, ModelServer},
@@ -53,6 +53,15 @@ pub struct Flags {
     #[arg(long, env = "REKURSING_CONTEXT_TOKENS", value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
     pub context_tokens: Option<u32>,
 
+    /// Whom to serve: everyone, verified (accounts that have paid in), or group (friends alone).
+    #[arg(long, env = "REKURSING_SERVES", value_name = "WHOM", default_value = "everyone", value_parser = serves)]
+    pub serves: Serves,
+
+    /// What not to answer: categories and sensitive subjects as docs/ads.md names them, and `unread` for what
+    /// nobody can tell; parted by commas.
+    #[arg(long, env = "REKURSING_REFUSES", value_name = "TOPICS", value_delimiter = ',', value_parser = Topics::named)]
+    pub refuses: Vec<Topics>,
+
     /// A name that pages may see, at most 60 characters.
     #[arg(long, env = "REKURSING_NAME", default_value = "")]
     pub name: String,
@@ -85,6 +94,8 @@ impl From<Flags> for Config {
             name: flags.name,
             price: price.map(|(input, output)| Price { input, output }.into()),
             slots: flags.slots,
+            serves: flags.serves,
+            refuses: flags.refuses.into_iter().collect(),
             allowance: Allowance {
                 answer_tokens: flags.answer_tokens,
                 context_tokens: flags.context_tokens,
@@ -93,6 +104,15 @@ impl From<Flags> for Config {
             consent: true,
             ..Config::default()
         }
+    }
+}
+
+fn serves(text: &str) -> Result<Serves, &'static str> {
+    match text {
+        "everyone" => Ok(Serves::Everyone),
+        "verified" => Ok(Serves::Verified),
+        "group" => Ok(Serves::Group),
+        _ => Err("everyone, verified or group"),
     }
 }
 
@@ -110,7 +130,8 @@ mod tests {
     #[test]
     fn flags_become_settings_with_consent() {
         let line = "rekursing-node --relay ws://127.0.0.1:1 --server http://127.0.0.1:2 --slots 7 \
-                    --price-input 0.05 --price-output 2 --server-token t --answer-tokens 512 --context-tokens 8192";
+                    --price-input 0.05 --price-output 2 --server-token t --answer-tokens 512 --context-tokens 8192 \
+                    --serves group --refuses politics,unread";
         let config = Config::from(Flags::try_parse_from(line.split_whitespace()).unwrap());
         assert_eq!((config.relay.as_str(), config.slots, config.consent), ("ws://127.0.0.1:1", 7, true));
         assert_eq!(
@@ -122,7 +143,17 @@ mod tests {
             (config.allowance.answer_tokens, config.allowance.context_tokens, config.allowance.counts()),
             (Some(512), Some(8_192), false)
         );
-        for wrong in [["--price-input", "5"], ["--answer-tokens", "0"], ["--context-tokens", "0"]] {
+        assert_eq!(
+            (config.serves, serde_json::to_string(&config.refuses).unwrap().as_str()),
+            (Serves::Group, r#"["politics","unread"]"#)
+        );
+        for wrong in [
+            ["--refuses", "weather"],
+            ["--serves", "nobody"],
+            ["--price-input", "5"],
+            ["--answer-tokens", "0"],
+            ["--context-tokens", "0"],
+        ] {
             assert!(Flags::try_parse_from([&["rekursing-node"][..], &wrong].concat()).is_err());
         }
     }

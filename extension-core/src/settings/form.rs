@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rekursing_protocol::name;
+use rekursing_protocol::{Serves, Topics, name};
 use serde::{Deserialize, Serialize, Serializer, ser::Error};
 use serde_json::Value;
 
@@ -47,6 +47,10 @@ pub struct Form {
     pub models: Models,
     /// Whether they are loaded on demand.
     pub loading: LoadingForm,
+    /// Whom the owner serves.
+    pub serves: Serves,
+    /// Of every topic by its name, whether the owner refuses it.
+    pub refuses: BTreeMap<String, bool>,
 }
 
 /// What became of a form.
@@ -83,6 +87,11 @@ impl Form {
             limits: LimitsForm::show(&config.allowance),
             models: config.models.clone(),
             loading: LoadingForm::show(config.loading),
+            serves: config.serves,
+            refuses: Topics::each()
+                .flat_map(|topic| topic.names().map(move |name| (name, topic)))
+                .map(|(name, topic)| (name.to_owned(), config.refuses.touches(topic)))
+                .collect(),
         }
     }
 
@@ -124,6 +133,8 @@ impl Form {
             allowance,
             models: self.models.clone(),
             loading,
+            serves: self.serves,
+            refuses: self.refuses(),
             ..Config::default()
         });
         Checked { config, origins, errors }
@@ -147,6 +158,11 @@ impl Form {
             return Err(Said::new("form_name_long", [Blank::Number(NAME_CHARS_MAX as u64)], text));
         }
         Ok(name::plain(&self.name, NAME_CHARS_MAX))
+    }
+
+    fn refuses(&self) -> Topics {
+        let refused = self.refuses.iter().filter(|(_, refused)| **refused);
+        refused.filter_map(|(name, _)| Topics::named(name).ok()).collect()
     }
 
     fn slots(&self) -> Result<u16, Said> {
@@ -182,7 +198,10 @@ pub(super) fn note<T>(errors: &mut Errors, field: &str, read: Result<T, Said>) -
 
 #[cfg(test)]
 mod tests {
-    use rekursing_protocol::{Nanos, Price, Pricing};
+    use rekursing_protocol::{
+        Nanos, Price, Pricing,
+        topic::{Subject, TOPICS_MAX},
+    };
 
     use super::*;
     use crate::{
@@ -235,6 +254,8 @@ mod tests {
                 month_bytes: Some(20_500_000_000),
             },
             models: Models { new: false, said: BTreeMap::from([("tiny".to_owned(), true)]) },
+            serves: Serves::Verified,
+            refuses: Topics::from(Subject::Politics) | Topics::UNREAD,
             slots: 2,
             ..Config::default()
         }
@@ -249,6 +270,10 @@ mod tests {
         );
         assert_eq!(form.when.days[6].from, "22:05");
         assert_eq!((form.limits.month.as_str(), form.power.currency.as_str()), ("20.5", "EUR"));
+        assert_eq!(
+            (form.refuses.len(), form.refuses["politics"], form.refuses["grief"]),
+            (TOPICS_MAX, true, false)
+        );
         let checked = form.check();
         assert_eq!((&checked.errors, checked.config), (&BTreeMap::new(), Some(whole())));
         let json = serde_json::to_string(&whole()).unwrap();

@@ -9,6 +9,8 @@ use std::{
     sync::LazyLock,
 };
 
+use rekursing_protocol::Topics;
+
 use super::{Category, Subject, text, words};
 
 /// Longest text that is read, in bytes. Beside a longer one there is no ad, because nobody has looked at
@@ -23,6 +25,9 @@ const KNOWN_PERMILLE_MIN: usize = 100;
 
 /// Letters of other scripts above which a text is in no language that the lists are in, in thousandths.
 const FOREIGN_PERMILLE_MAX: usize = 200;
+
+/// Share of a category, in thousandths of all telling words, from which on a request is about it.
+const CATEGORY_PERMILLE_MIN: u32 = 200;
 
 /// What a question is about, as far as ads go. It holds words of the question and prints none.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,9 +70,8 @@ impl Topic {
         if !asked.is_read() || (!before.is_empty() && !said.is_read()) {
             return Err(Silence::Unread);
         }
-        let hits = if asked.hits.iter().any(|&hits| hits > 0) { asked.hits } else { said.hits };
-        let all = hits.iter().sum::<u32>().max(1);
-        Ok(Topic { shares: hits.map(|hits| hits * 1_000 / all), words: asked.words })
+        let shares = shares(&asked, &said);
+        Ok(Topic { shares, words: asked.words })
     }
 
     /// Returns the share of a category in thousandths of all telling words.
@@ -81,6 +85,30 @@ impl Topic {
     }
 }
 
+/// Returns everything that a request is about: categories as [`Topic::read`] tells them, every sensitive
+/// subject that is touched anywhere, and [`Topics::UNREAD`] where nobody can tell.
+pub fn topics(question: &str, before: &str) -> Topics {
+    if question.len() + before.len() > TEXT_BYTES_MAX {
+        return Topics::UNREAD;
+    }
+    let (asked, said) = (Tally::of(question), Tally::of(before));
+    let shares = shares(&asked, &said);
+    let categories = Category::ALL.into_iter().filter(|&of| shares[of.place()] >= CATEGORY_PERMILLE_MIN);
+    let subjects =
+        Subject::ALL.into_iter().filter(|of| (asked.subjects | said.subjects) >> of.place() & 1 > 0);
+    let is_read = asked.is_read() && (before.is_empty() || said.is_read());
+    let unread = (!is_read).then_some(Topics::UNREAD);
+    categories.map(Topics::from).chain(subjects.map(Topics::from)).chain(unread).collect()
+}
+
+/// Returns the share of each category in a question, or in what was said before it where the question
+/// says nothing.
+fn shares(asked: &Tally, said: &Tally) -> [u32; Category::ALL.len()] {
+    let hits = if asked.hits.iter().any(|&hits| hits > 0) { asked.hits } else { said.hits };
+    let all = hits.iter().sum::<u32>().max(1);
+    hits.map(|hits| hits * 1_000 / all)
+}
+
 /// Returns the sensitive subject that a text touches, if it does.
 pub(super) fn subject(text: &str) -> Option<Subject> {
     Tally::of(text).sensitive
@@ -90,7 +118,10 @@ pub(super) fn subject(text: &str) -> Option<Subject> {
 #[derive(Default)]
 struct Tally {
     hits: [u32; Category::ALL.len()],
+    /// The sensitive subject that was touched first.
     sensitive: Option<Subject>,
+    /// A bit for each one that was touched.
+    subjects: u16,
     words: HashSet<String>,
     all: usize,
     known: usize,
@@ -112,7 +143,8 @@ impl Tally {
         for category in Category::ALL {
             self.hits[category.place()] += u32::from(mark.categories >> category.place() & 1);
         }
-        self.sensitive = self.sensitive.or(mark.subject);
+        self.sensitive = self.sensitive.or_else(|| mark.subject());
+        self.subjects |= mark.subjects;
         self.all += 1;
         self.known += usize::from(mark.known);
         let letters = word.chars().filter(|letter| letter.is_alphabetic());
@@ -140,15 +172,21 @@ impl Tally {
 struct Mark {
     /// A bit for each category.
     categories: u16,
-    subject: Option<Subject>,
+    /// A bit for each sensitive subject.
+    subjects: u16,
     known: bool,
 }
 
 impl Mark {
     fn add(&mut self, other: Mark) {
         self.categories |= other.categories;
-        self.subject = self.subject.or(other.subject);
+        self.subjects |= other.subjects;
         self.known |= other.known;
+    }
+
+    /// Returns the first sensitive subject.
+    fn subject(self) -> Option<Subject> {
+        Subject::ALL.into_iter().find(|subject| self.subjects >> subject.place() & 1 > 0)
     }
 }
 
@@ -170,11 +208,11 @@ impl Lexicon {
     fn of_lists() -> Lexicon {
         let mut lexicon = Lexicon::default();
         for (category, list) in words::TOPICS {
-            let mark = Mark { categories: 1 << category.place(), subject: None, known: true };
+            let mark = Mark { categories: 1 << category.place(), subjects: 0, known: true };
             lexicon.add_all(list, mark);
         }
         for (subject, list) in words::SENSITIVE {
-            lexicon.add_all(list, Mark { categories: 0, subject: Some(*subject), known: true });
+            lexicon.add_all(list, Mark { categories: 0, subjects: 1 << subject.place(), known: true });
         }
         lexicon.add_all(words::SMALL, Mark { known: true, ..Mark::default() });
         lexicon

@@ -43,13 +43,17 @@ impl Market {
         if let Some(at) = freed {
             let terms = &self.terms;
             let session = self.sessions[at as usize].as_mut().expect("it was just released");
-            session.reliability.succeeded(terms, now);
             session.breaker.succeeded();
-            self.measure(at, &run, &usage);
+            if run.group.is_none() {
+                session.reliability.succeeded(terms, now);
+                self.measure(at, &run, &usage);
+            }
             self.note_life(now, at);
         }
         self.tally.completed += 1;
-        for plugin in std::mem::take(&mut job.suspects) {
+        let suspects = std::mem::take(&mut job.suspects);
+        // A friend's word tells nothing against strangers.
+        for plugin in suspects.into_iter().filter(|_| run.group.is_none()) {
             if let Some(&at) = self.by_plugin.get(&plugin) {
                 self.hold_against(now, at);
                 self.reindex(now, at);
@@ -78,7 +82,7 @@ impl Market {
         let State::Running(run) = std::mem::replace(&mut job.state, State::Unplaced) else { return };
         let freed = self.release(&job, &run);
         if let Some(at) = freed {
-            self.judge(now, at, code, run.began);
+            self.judge(now, at, code, &run);
         }
         if run.began {
             self.break_off(now, &job, &run, code, detail, &usage);
@@ -89,26 +93,34 @@ impl Market {
     }
 
     /// Holds a failure against a session, or not.
-    fn judge(&mut self, now: Moment, at: u32, code: FailCode, began: bool) {
+    fn judge(&mut self, now: Moment, at: u32, code: FailCode, run: &Run) {
         let terms = &self.terms;
         let session = self.sessions[at as usize].as_mut().expect("it was just released");
-        match blame(code, began) {
+        match blame(code, run.began) {
             Blame::Page | Blame::Nobody | Blame::Unproven => session.breaker.released(),
             Blame::NotNow => {
                 session.breaker.released();
                 session.resting_until = rest_until(terms, now);
                 self.wakes.insert((session.resting_until, at));
             }
+            Blame::Owner if run.group.is_some() => self.trip(now, at),
             Blame::Owner => self.hold_against(now, at),
         }
         self.note_life(now, at);
     }
 
-    /// Holds a failure against a session, after three of which within a minute it rests.
+    /// Holds a failure against a session.
     fn hold_against(&mut self, now: Moment, at: u32) {
         let terms = &self.terms;
         let session = self.sessions[at as usize].as_mut().expect("an index of a session that is there");
         session.reliability.failed(terms, now);
+        self.trip(now, at);
+    }
+
+    /// Counts a failure of a session, after three of which within a minute it rests.
+    fn trip(&mut self, now: Moment, at: u32) {
+        let terms = &self.terms;
+        let session = self.sessions[at as usize].as_mut().expect("an index of a session that is there");
         session.breaker.failed(terms, now);
         self.wakes.extend(session.breaker.parked_until().map(|until| (until, at)));
     }
@@ -286,7 +298,9 @@ impl Market {
         if let (Payer::Free { .. }, OfferKind::Text) = (job.request.payer, job.request.kind) {
             self.free_lengths.note(&self.terms, charged.answer_tokens);
         }
-        self.demand.paid(now, &run.offer.model, charged.prompt_tokens, charged.answer_tokens);
+        if run.group.is_none() {
+            self.demand.paid(now, &run.offer.model, charged.prompt_tokens, charged.answer_tokens);
+        }
         self.volumes.add(now, owner, receipt.charge);
         self.volumes.add(now, payer, receipt.charge);
         if let Payer::Page(page) = job.request.payer

@@ -163,7 +163,8 @@ impl Market {
     /// Tells whether a session may get jobs, now or once its slots are free.
     fn can_be_asked(&self, now: Moment, session: &Session) -> bool {
         let success = session.reliability.success(&self.terms, now) * 1_000.0;
-        !session.is_paused
+        session.is_public()
+            && !session.is_paused
             && !session.is_suspect
             && !session.is_suspended()
             && !session.breaker.is_tripped()

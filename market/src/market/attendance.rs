@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use rekursing_protocol::{
-    AccountId, JobId, Moment, PluginId, SessionId, Span,
+    AccountId, JobId, Moment, PluginId, Serves, SessionId, Span, Topics,
     frame::{Heartbeat, Inventory},
     offer::OFFERS_MAX,
 };
@@ -61,6 +61,9 @@ impl Market {
             is_suspect: false,
             suspended_until: None,
             is_paused: false,
+            group: self.groups.of_plugin(plugin),
+            serves: Serves::default(),
+            refuses: Topics::NONE,
             slots: 0,
             queue: 0,
             resting_until: keepsake.resting_until,
@@ -265,6 +268,15 @@ impl Market {
         session.stocks = stocks;
         session.slots = inventory.slots.max(1);
         session.is_paused = inventory.paused;
+        session.serves = inventory.serves;
+        let before = std::mem::replace(&mut session.refuses, inventory.refuses);
+        self.count_refusing(before, inventory.refuses);
+    }
+
+    /// Counts the sessions that refuse something.
+    fn count_refusing(&mut self, before: Topics, after: Topics) {
+        self.refusing += usize::from(!after.is_empty());
+        self.refusing -= usize::from(!before.is_empty());
     }
 
     /// Returns how many jobs of a model run on a session.
@@ -316,6 +328,7 @@ impl Market {
         self.by_session.remove(&session.id);
         self.by_plugin.remove(&session.plugin);
         self.suspended -= usize::from(session.is_suspended());
+        self.count_refusing(session.refuses, Topics::NONE);
         let jobs = std::mem::take(&mut session.jobs);
         if !jobs.is_empty() {
             session.reliability.dropped();

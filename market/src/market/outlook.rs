@@ -1,7 +1,7 @@
 //! The outlook of one plugin: why jobs do not come to it.
 
 use rekursing_protocol::{
-    Moment, PluginId, Price,
+    Moment, PluginId, Price, Serves,
     outlook::{ModelOutlook, Obstacle, Outlook, Range, Wanted},
 };
 
@@ -22,6 +22,9 @@ const DEAR_PERCENT: u64 = 10;
 /// From how many of all requests on a context is told as too small, in thousandths.
 const TOO_SHORT_PERMILLE: u64 = 50;
 
+/// From how many of today's requests on an owner is told that he turns them away, in thousandths.
+const TURNED_AWAY_PERMILLE: u64 = 50;
+
 /// What an obstacle weighs that keeps every job away; others weigh the thousandths of jobs they cost.
 const EVERY: u64 = 1_000;
 
@@ -38,6 +41,7 @@ impl Market {
         for (number, stock) in session.stocks.iter().enumerate() {
             weighed.extend(self.of_model(now, at, number, stock, wanted.first()));
         }
+        weighed.extend(self.turned_away(now, session));
         weighed.extend(self.newness(now, session).map(|new| (0, new)));
         // Of equal weight, in the order in which they are found.
         weighed.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
@@ -56,7 +60,12 @@ impl Market {
         let parked = session.breaker.parked_until().map(|until| Obstacle::Parked { until });
         let untrusted = (success_permille < lowest_permille)
             .then_some(Obstacle::Untrusted { success_permille, lowest_permille });
+        let group_only = (!session.is_public()).then(|| {
+            let group = session.group.and_then(|group| self.groups.get(group));
+            Obstacle::GroupOnly { accounts: group.map(|group| group.accounts.len() as u64) }
+        });
         let all = [
+            group_only,
             session.stocks.is_empty().then_some(Obstacle::NoModel),
             session.is_paused.then_some(Obstacle::Paused),
             untrusted,
@@ -64,6 +73,19 @@ impl Market {
             (self.demand.requests(now) == 0).then_some(Obstacle::NoDemand),
         ];
         all.into_iter().flatten().map(|obstacle| (EVERY + 1, obstacle)).collect()
+    }
+
+    /// Returns what the owner's own choice of requests keeps away.
+    fn turned_away(&self, now: Moment, session: &Session) -> Vec<(u64, Obstacle)> {
+        let mut found = Vec::new();
+        if session.serves == Serves::Verified {
+            let permille = self.demand.unverified_permille(now);
+            found.push((permille, Obstacle::VerifiedOnly { permille }));
+        }
+        let permille = self.demand.refused_permille(now, session.refuses);
+        found.push((permille, Obstacle::TopicRefused { permille }));
+        found.retain(|(permille, _)| *permille >= TURNED_AWAY_PERMILLE);
+        found
     }
 
     fn of_model(
@@ -106,7 +128,8 @@ impl Market {
         let band = whole(self.terms.choices_band_permille.max(1)) / 1_000.0;
         let me = StockRef { session: at, stock: u16::try_from(number).unwrap_or(u16::MAX) };
         let better = |place: &&crate::shelf::Place| {
-            place.at != me && place.at.session != at && place.rank.score() * band > mine
+            let is_public = self.session(place.at.session).is_public();
+            is_public && place.at != me && place.at.session != at && place.rank.score() * band > mine
         };
         shelf.open.iter().filter(better).count() as u64
     }
@@ -130,7 +153,8 @@ impl Market {
             let mut sessions: Vec<u32> = shelf.members.iter().map(|place| place.session).collect();
             // Offers of one session stand side by side.
             sessions.dedup();
-            sessions.into_iter().filter(|session| *session != at).count()
+            sessions.retain(|other| *other != at && self.session(*other).is_public());
+            sessions.len()
         });
         ModelOutlook {
             model: stock.offer.model.clone(),
@@ -154,7 +178,10 @@ impl Market {
         let mut asks: Vec<Price> = members
             .filter_map(|place| {
                 let session = self.session(place.session);
-                let is_there = !session.is_paused && !session.is_suspect && !session.is_suspended();
+                let is_there = session.is_public()
+                    && !session.is_paused
+                    && !session.is_suspect
+                    && !session.is_suspended();
                 is_there.then(|| session.stocks[usize::from(place.stock)].ask)
             })
             .collect();

@@ -11,6 +11,7 @@ use crate::{
     purse::Room,
     record::whole,
     refusal::Refusal,
+    request::Payer,
     shelf::{Place, ShelfId, StockRef},
 };
 
@@ -103,7 +104,8 @@ impl Market {
         };
         let free_tokens_expected = self.free_lengths.expected(&self.terms);
         let ceiling = self.ceiling(shelf);
-        Need { request, excluded: &job.excluded, room, free_tokens_expected, ceiling }
+        let groups = self.groups_of(request.payer);
+        Need { request, groups, excluded: &job.excluded, room, free_tokens_expected, ceiling }
     }
 
     fn fits(&self, now: Moment, need: &Need<'_>, at: StockRef) -> Result<Fit, Miss> {
@@ -118,7 +120,11 @@ impl Market {
         };
         self.look_at_asks(now, shelf);
         let need = self.need(now, job, shelf);
-        let best = self.best(now, &need, shelf);
+        let fellows = self.fellows(&need, shelf);
+        let mut best = self.best(now, &need, fellows.iter());
+        if best.is_empty() {
+            best = self.best(now, &need, self.shelves.at(shelf).open.iter());
+        }
         if let Some((place, mut fit)) = self.draw(best) {
             fit.bound = self.cover(now, &self.need(now, job, shelf), shelf, fit.bound);
             return Ok(Placement::Open(place.at, fit));
@@ -138,13 +144,18 @@ impl Market {
         Err(misses.map_or_else(|| matching::nothing_answers(&request.model), |miss| miss.refusal(&need)))
     }
 
-    /// Returns the best open offers that fit, best first: all loaded or all not, and none that scores
+    /// Returns the best of these open offers that fit, best first: all loaded or all not, and none that scores
     /// far below the first.
-    fn best(&self, now: Moment, need: &Need<'_>, shelf: ShelfId) -> Vec<(Place, Fit)> {
+    fn best<'a>(
+        &self,
+        now: Moment,
+        need: &Need<'_>,
+        places: impl Iterator<Item = &'a Place>,
+    ) -> Vec<(Place, Fit)> {
         let choices_max = self.terms.choices_max.max(1);
         let band = whole(self.terms.choices_band_permille) / 1_000.0;
         let mut best: Vec<(Place, Fit)> = Vec::with_capacity(choices_max);
-        for place in &self.shelves.at(shelf).open {
+        for place in places {
             if let Some((first, _)) = best.first() {
                 let is_far = place.rank.score() < first.rank.score() * band;
                 if is_far || place.rank.is_loaded() != first.rank.is_loaded() {
@@ -207,7 +218,8 @@ impl Market {
             offer: std::sync::Arc::clone(&stock.offer),
             session: session.id,
             plugin: session.plugin,
-            ask: stock.ask,
+            group: fit.group,
+            ask: fit.ask,
             answer_tokens_max: fit.answer_tokens_max,
             began: false,
         };
@@ -226,7 +238,7 @@ impl Market {
         self.reindex(now, at.session);
     }
 
-    /// Gives a session the jobs that waited for it, oldest first.
+    /// Gives a session the jobs that waited for it, those of its group first and the oldest of each first.
     pub(super) fn serve(&mut self, now: Moment, at: u32) {
         if self.queue.is_empty() {
             return;
@@ -250,9 +262,22 @@ impl Market {
     }
 
     fn next_waiting(&self, now: Moment, at: u32) -> Option<(JobId, StockRef, Fit)> {
-        if self.session(at).is_silent(&self.terms, now) {
+        let session = self.session(at);
+        if session.is_silent(&self.terms, now) {
             return None;
         }
+        let fellows = session.group.and_then(|group| {
+            self.oldest_waiting(now, at, |payer| self.groups.of_payer(payer).contains(&group))
+        });
+        fellows.or_else(|| self.oldest_waiting(now, at, |_| true))
+    }
+
+    fn oldest_waiting(
+        &self,
+        now: Moment,
+        at: u32,
+        counts: impl Fn(Payer) -> bool,
+    ) -> Option<(JobId, StockRef, Fit)> {
         let mut oldest: Option<(u64, JobId, StockRef, Fit)> = None;
         let mut looks = 0;
         for (stock_at, stock) in self.session(at).stocks.iter().enumerate() {
@@ -266,8 +291,11 @@ impl Market {
                     if looks == LOOKS_MAX || oldest.as_ref().is_some_and(|(before, ..)| before <= number) {
                         break;
                     }
-                    looks += 1;
                     let id = self.queue[number];
+                    if !counts(self.jobs[&id].request.payer) {
+                        continue;
+                    }
+                    looks += 1;
                     if let Ok(fit) = self.fits(now, &self.need(now, &self.jobs[&id], *shelf), place) {
                         oldest = Some((*number, id, place, fit));
                         break;

@@ -3,11 +3,13 @@
 mod asks;
 mod attendance;
 mod budgets;
+mod choosy;
 mod continuing;
 mod failover;
 pub(crate) mod fixture;
 mod free;
 mod funding;
+mod groups;
 mod invariants;
 mod matching;
 mod money;

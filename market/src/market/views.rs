@@ -1,6 +1,6 @@
 //! What the market shows of itself.
 
-use rekursing_protocol::{JobId, KeyId, Moment, PluginId, Price};
+use rekursing_protocol::{GroupId, JobId, KeyId, Moment, PluginId, Price};
 
 use super::Market;
 use crate::{
@@ -24,7 +24,7 @@ impl Market {
     }
 
     /// Returns every model that can be asked for, by name, in time that grows with the number of offers.
-    /// Paused sessions and those that may be gone do not count.
+    /// Paused sessions, those that may be gone and those that serve a group alone do not count.
     pub fn models(&self, now: Moment) -> Vec<ModelView> {
         let mut models: Vec<ModelView> =
             self.shelves.families().filter_map(|shelf| self.model(now, shelf)).collect();
@@ -37,7 +37,7 @@ impl Market {
         let mut latest = None;
         for StockRef { session: at, stock } in &shelf.members {
             let session = self.session(*at);
-            if session.is_paused || session.is_silent(&self.terms, now) {
+            if session.is_paused || !session.is_public() || session.is_silent(&self.terms, now) {
                 continue;
             }
             let stock = &session.stocks[usize::from(*stock)];
@@ -78,6 +78,25 @@ impl Market {
         view
     }
 
+    /// Returns the models that a group's plugins offer at this moment, sorted.
+    pub fn models_of(&self, group: GroupId) -> Vec<String> {
+        let plugins = self.groups.get(group).into_iter().flat_map(|group| &group.plugins);
+        let sessions = plugins.filter_map(|plugin| Some(self.session(*self.by_plugin.get(plugin)?)));
+        let open = sessions.filter(|session| !session.is_paused && !session.is_suspended());
+        let mut models: Vec<String> = open
+            .flat_map(|session| &session.stocks)
+            .map(|stock| model_name::plain(&stock.offer.model))
+            .collect();
+        models.sort();
+        models.dedup();
+        models
+    }
+
+    /// Tells whether some session refuses something, so that what requests are about has to be known.
+    pub const fn is_choosy(&self) -> bool {
+        self.refusing > 0
+    }
+
     /// Returns every session whose socket is there, in the order in which they came.
     pub fn sessions(&self) -> Vec<SessionView> {
         let mut sessions: Vec<_> =
@@ -89,6 +108,7 @@ impl Market {
             since: session.since,
             slots: session.slots,
             paused: session.is_paused,
+            serves: session.serves,
             suspect: session.is_suspect,
             parked: session.breaker.is_tripped(),
             success_permille: crate::record::rounded(

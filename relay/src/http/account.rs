@@ -22,7 +22,7 @@ use serde_json::{Value, json, value::RawValue};
 use super::{
     Problem,
     caller::{self, Caller},
-    once,
+    groups, once,
     posted::{self, Posted},
     premium,
     statements::{self, Form},
@@ -61,6 +61,7 @@ pub(super) async fn account(
     let mut view = json!({
         "account": holder.account,
         "balance": house.desk.balance(purse),
+        "verified": holder.is_verified,
         "usageByKey": by_key,
     });
     let own = managed.iter().find(|key| key.id == holder.spender.key);
@@ -68,6 +69,7 @@ pub(super) async fn account(
     // What others of the account spend is no business of a key that was given away with a limit.
     if holder.spender.is_unlimited() {
         let (usage, spent) = store.account_usage(holder.account, since).await.map_err(Problem::unread)?;
+        view["groups"] = groups::of_account(&house, holder.account);
         view["premium"] = premium::view(&house, holder.account);
         view["held"] = json!(house.desk.held(purse));
         view["ads"] = json!({"balance": house.desk.balance(Account::Advertiser(holder.account))});
@@ -112,7 +114,7 @@ pub(super) async fn create_key(
     posted: Posted,
 ) -> Result<Response, Problem> {
     let holder = caller::holder(&house, &headers, peer).await?;
-    let Holder { account, spender } = holder.clone();
+    let Holder { account, spender, .. } = holder.clone();
     let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
     let wanted: Wanted<'_> = posted::read(&posted.body)?;
     let limits = wanted.limits(house.desk.now(), &spender)?;

@@ -74,7 +74,7 @@ pub(super) async fn usage(
         Ok(()) => Whose::Everyones,
         Err(_) => {
             let holder = caller::holder(&house, &headers, peer).await?;
-            let Holder { account, spender } = &holder;
+            let Holder { account, spender, .. } = &holder;
             if spender.is_unlimited() { Whose::Account(*account) } else { Whose::Key(spender.key) }
         }
     };

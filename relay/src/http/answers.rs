@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_market::{Payer, Request, ads::Country, free::hangs_on_ad};
-use rekursing_protocol::JobId;
+use rekursing_protocol::{JobId, Topics};
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -25,6 +25,7 @@ use crate::{
     answer,
     ask::{Ask, Dialect},
     continuation::Continuation,
+    conversation,
     desk::Denial,
     house::{House, READ_AT_ONCE_BYTES},
     reader::{Events, Reader},
@@ -113,6 +114,7 @@ async fn ask(
     let named = once::named(&headers, &caller, dialect.route(), &body)?;
     let Caller { payer, holder } = caller;
     let mut ask = read(&house, dialect, body, job, payer).await?;
+    ask.request.is_verified = holder.as_ref().is_some_and(|holder| holder.is_verified);
     ask.request.spender = holder.map(|holder| holder.spender);
     let country = caller::country(&house, &headers);
     let asked = Arc::clone(&house);
@@ -162,6 +164,9 @@ async fn submit(
     stream: &Arc<Stream>,
     country: Option<Country>,
 ) -> Result<Placing, Denial> {
+    if house.desk.is_choosy() {
+        request.topics = topics(house, stream).await;
+    }
     let hangs_on_ad = hangs_on_ad(house.desk.terms(), &request);
     let mut ad = Placing::none();
     if hangs_on_ad {
@@ -171,6 +176,15 @@ async fn submit(
     house.desk.submit(request, stream)?;
     house.ads.answers(&stream.work);
     Ok(if hangs_on_ad { ad } else { Placing::begin(&house.ads, stream, country) })
+}
+
+/// Tells what a request is about; `None` when to read it panics.
+async fn topics(house: &House, stream: &Arc<Stream>) -> Option<Topics> {
+    if stream.work.fields.len() <= READ_AT_ONCE_BYTES {
+        return Some(conversation::topics(&stream.work.fields));
+    }
+    let stream = Arc::clone(stream);
+    house.aside(move || conversation::topics(&stream.work.fields)).await
 }
 
 /// Reads a request. To count a long prompt takes long enough to keep other streams waiting, so that is

@@ -114,7 +114,7 @@ async fn known(house: &House, key: &str) -> Result<Holder, Problem> {
         return Ok(holder);
     }
     let looked = house.keys.age();
-    let known = house.desk.store().holder(hash).await.map_err(|error| {
+    let known = house.desk.store().holder(hash, house.config.money.verified_from).await.map_err(|error| {
         tracing::error!(error = format!("{error:#}"), "could not look up a key");
         Problem::store_down()
     })?;

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     chance,
     house::House,
-    store::{self, Act, Correctable, Deed, GRANT_MAX, grant_of},
+    store::{self, Act, Correctable, Deed, GRANT_MAX, Standing, grant_of},
     upstream::{self, Spec},
 };
 
@@ -184,6 +184,40 @@ fn refused(refusal: &CorrectionRefusal) -> Problem {
         ) => "not_correctable",
     };
     Problem::new(StatusCode::CONFLICT, code, refusal.to_string())
+}
+
+/// An account to be marked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Marked {
+    account: AccountId,
+    verified: bool,
+    #[serde(default)]
+    note: String,
+}
+
+/// `POST /api/operator/verified`
+pub(super) async fn verify(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<Json<Value>, Problem> {
+    caller::operator(&house, &headers)?;
+    let Marked { account, verified, note } = posted::read(&posted.body)?;
+    check_note("note", &note)?;
+    if !house.desk.store().has_account(account).await.map_err(Problem::unread)? {
+        let message = format!("no key opens the account {account}");
+        return Err(Problem::new(StatusCode::NOT_FOUND, "account_not_found", message));
+    }
+    let standing = if verified { Standing::Verified } else { Standing::Unverified };
+    let act = Act::of(&who(&house, &headers, peer), standing.deed(), account, &note);
+    house.desk.store().mark(house.desk.now(), account, standing, act).await.map_err(|error| {
+        tracing::error!(%error, "could not mark an account");
+        Problem::store_down()
+    })?;
+    house.keys.forget();
+    Ok(Json(json!({"account": account, "verified": verified})))
 }
 
 /// Which lines of the log are asked for.

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_protocol::{
-    KeyId, PluginId, SUBPROTOCOL,
+    KeyId, PluginId, SUBPROTOCOL, Serves,
     earnings::Earnings,
     name,
     offer::OFFERS_MAX,
@@ -225,6 +225,8 @@ pub(super) async fn stats(State(house): State<Arc<House>>) -> Json<Value> {
     let sessions = house.desk.sessions();
     let rows: Vec<Value> = sessions
         .iter()
+        // What friends have among themselves is nobody else's business.
+        .filter(|session| session.serves != Serves::Group)
         .take(500)
         .map(|session| {
             let face = house.desk.face(session.session);

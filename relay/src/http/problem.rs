@@ -197,7 +197,11 @@ impl From<Refusal> for Problem {
             | Refusal::FreeBudgetEmpty { .. }
             | Refusal::FreeNotCovered { .. } => StatusCode::PAYMENT_REQUIRED,
             Refusal::KeyBudgetDay { .. } | Refusal::KeyBudgetTotal { .. } => StatusCode::PAYMENT_REQUIRED,
-            Refusal::KeyModel { .. } | Refusal::KeyPrice { .. } => StatusCode::FORBIDDEN,
+            Refusal::KeyModel { .. }
+            | Refusal::KeyPrice { .. }
+            | Refusal::GroupOnly
+            | Refusal::NotVerified
+            | Refusal::TopicRefused { .. } => StatusCode::FORBIDDEN,
             Refusal::ModelNotFound { .. } => StatusCode::NOT_FOUND,
             Refusal::DuplicateJob => StatusCode::CONFLICT,
             Refusal::WrongKind { .. }

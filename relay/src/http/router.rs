@@ -17,8 +17,9 @@ use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
-    Problem, account, ads, analytics, answers, caller, door, downloads, models, once, openapi, operator,
-    pairings, passes, payouts, plugins, premium, public, receipts, site, statements, status, top_ups, whole,
+    Problem, account, ads, analytics, answers, caller, door, downloads, groups, models, once, openapi,
+    operator, pairings, passes, payouts, plugins, premium, public, receipts, site, statements, status,
+    top_ups, whole,
 };
 use crate::{house::House, replay::REPLAYED};
 
@@ -70,6 +71,7 @@ fn operators(house: &Arc<House>) -> Router<Arc<House>> {
         .route("/api/gpu/register", post(operator::register_upstream))
         .route("/api/operator/grants", post(operator::grant))
         .route("/api/operator/corrections", post(operator::correct))
+        .route("/api/operator/verified", post(operator::verify))
         .route("/api/operator/log", get(operator::log))
         .route("/api/operator/payouts", get(payouts::under_way))
         .route("/api/operator/payouts/{payout}/approve", post(payouts::approve))
@@ -112,6 +114,12 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/plugin/payouts/{plugin}/method", get(payouts::method))
         .route("/api/plugin/payouts/{plugin}/method", put(payouts::set_method))
         .route("/api/plugin/outlook/{plugin}", get(plugins::outlook))
+        .route("/api/plugin/group/{plugin}", get(groups::of_plugin))
+        .route("/api/plugin/group/{plugin}", post(groups::create))
+        .route("/api/plugin/group/{plugin}", put(groups::set_price))
+        .route("/api/plugin/group/{plugin}", delete(groups::leave))
+        .route("/api/plugin/group/{plugin}/code", post(groups::turn))
+        .route("/api/plugin/group/{plugin}/join", post(groups::join))
         .route("/api/plugin/payouts/{plugin}/method", delete(payouts::remove_method))
         .route("/api/plugin/payouts/{plugin}/{payout}", delete(payouts::cancel));
 
@@ -134,6 +142,8 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/account/plugins", get(pairings::list))
         .route("/api/account/plugins/{plugin}", patch(pairings::rename))
         .route("/api/account/plugins/{plugin}", delete(pairings::let_go))
+        .route("/api/account/groups", post(groups::join_as_page))
+        .route("/api/account/groups/{group}", delete(groups::leave_as_page))
         .route("/api/account/top-ups", post(top_ups::open))
         .route("/api/account/premium", put(premium::put))
         .route("/v1/models", get(models::openai))

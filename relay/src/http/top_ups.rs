@@ -116,6 +116,8 @@ pub(super) async fn webhook(
         tracing::error!(error = format!("{error:#}"), event = id, "could not book what Stripe reports");
         Problem::store_down()
     })?;
+    // Who has paid in, or has got it back, may be verified now or no longer.
+    house.keys.forget();
     Ok(Json(json!({"received": true})))
 }
 

@@ -76,7 +76,7 @@ pub(super) fn grant(sql: &mut Sql, now: Moment, to: Account, amount: Nanos, who:
     operator_log::insert(sql, now, &Act::grant(who, to, amount, ""))
 }
 
-fn has_account(sql: &mut Sql, account: AccountId) -> Result<bool> {
+pub(super) fn has_account(sql: &mut Sql, account: AccountId) -> Result<bool> {
     let count = "SELECT COUNT(*) FROM api_key WHERE account = ?1";
     Ok(sql.number(count, &[account.to_string().into()])? > 0)
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use rekursing_market::{History, Patronage, ledger::Account};
 use rekursing_protocol::{Moment, Nanos, PluginId};
 
-use super::{Sql, earnings, premiums};
+use super::{Sql, earnings, groups, premiums};
 
 /// Reads it as of `now`. Jobs that were charged less than `trusted_charge_min` count for no trust.
 pub(super) fn read(sql: &mut Sql, now: Moment, trusted_charge_min: Nanos) -> Result<History> {
@@ -15,6 +15,7 @@ pub(super) fn read(sql: &mut Sql, now: Moment, trusted_charge_min: Nanos) -> Res
         patronage: patronage(sql, trusted_charge_min)?,
         held_back: held_back(sql)?,
         premiums: premiums::read(sql, now)?,
+        groups: groups::read(sql)?,
     })
 }
 

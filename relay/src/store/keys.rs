@@ -12,7 +12,7 @@ use rekursing_protocol::{AccountId, KeyId, Moment, Nanos, Price};
 
 use crate::chance;
 
-use super::{Act, Deed, Row, Sql, Store, Unstarted, Value, audit, grants, operator_log};
+use super::{Act, Deed, Row, Sql, Store, Unstarted, Value, audit, grants, operator_log, verified};
 
 /// How many keys may have been made one with the other.
 pub const LINE_MAX: usize = 8;
@@ -80,6 +80,8 @@ pub struct Holder {
     pub account: AccountId,
     /// Within which limits.
     pub spender: Arc<Spender>,
+    /// Whether the account is known: it has paid in, or the operator has marked it.
+    pub is_verified: bool,
 }
 
 /// What became of a new key.
@@ -115,9 +117,9 @@ pub struct Usage {
 }
 
 impl Store {
-    /// Reads who holds an open key, by its hash.
-    pub async fn holder(&self, hash: [u8; 32]) -> Result<Option<Holder>> {
-        self.read(move |sql| sql.view(|sql| holder(sql, hash))).await
+    /// Reads who holds an open key, by its hash. An account is verified once it has paid in so much.
+    pub async fn holder(&self, hash: [u8; 32], verified_from: Nanos) -> Result<Option<Holder>> {
+        self.read(move |sql| sql.view(|sql| holder(sql, hash, verified_from))).await
     }
 
     /// Stores a key unless its account has `open_max` open ones.
@@ -417,12 +419,13 @@ fn read_usage(row: &Row) -> Result<Usage> {
 }
 
 /// Reads who holds an open key; the limits of those that it was made with stay, revoked or not.
-fn holder(sql: &mut Sql, hash: [u8; 32]) -> Result<Option<Holder>> {
+fn holder(sql: &mut Sql, hash: [u8; 32], verified_from: Nanos) -> Result<Option<Holder>> {
     let by_hash: [Value; 1] = [hash.as_slice().into()];
     let key = sql.first(concat!(keys!(), " WHERE hash = ?1"), &by_hash, read_key)?;
     let Some(key) = key.filter(|key| !key.revoked) else { return Ok(None) };
     let account = key.account;
-    Ok(line(sql, key)?.map(|spender| Holder { account, spender }))
+    let is_verified = verified::is_verified(sql, account, verified_from)?;
+    Ok(line(sql, key)?.map(|spender| Holder { account, spender, is_verified }))
 }
 
 /// Reads who spent with a key, open or not.

@@ -34,6 +34,10 @@ pub enum Deed {
     UpstreamRegistered,
     /// Takes an entry of the ledger back.
     Correction,
+    /// Marks an account as verified.
+    AccountVerified,
+    /// Takes that back.
+    AccountUnverified,
     /// Lets a payout go.
     PayoutApproved,
     /// Gives a payout back to its owner.
@@ -57,6 +61,8 @@ impl Deed {
             Deed::KeyRevoked => "key_revoked",
             Deed::UpstreamRegistered => "upstream_registered",
             Deed::Correction => "correction",
+            Deed::AccountVerified => "account_verified",
+            Deed::AccountUnverified => "account_unverified",
             Deed::PayoutApproved => "payout_approved",
             Deed::PayoutCancelled => "payout_cancelled",
             Deed::PayoutSettled => "payout_settled",

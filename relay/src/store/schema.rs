@@ -467,6 +467,35 @@ CREATE TABLE ad_shown (
     PRIMARY KEY (day, visitor, campaign)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- Accounts that the operator has marked as verified.
+CREATE TABLE verified (
+    account TEXT PRIMARY KEY,
+    at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX top_up_account ON top_up (account) WHERE payment IS NOT NULL;
+
+-- Groups of friends. The code by which one joins follows from a key of the relay's, the group and the turn.
+CREATE TABLE friend_group (
+    id      TEXT PRIMARY KEY,
+    creator TEXT NOT NULL,
+    -- What its plugins ask of its accounts.
+    input   INTEGER NOT NULL CHECK (input >= 0),
+    output  INTEGER NOT NULL CHECK (output >= 0),
+    -- How often the code was changed, and SHA-256 of it.
+    turn    INTEGER NOT NULL,
+    code    BLOB NOT NULL UNIQUE,
+    created INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Who is in a group: plugins and accounts, by their ids.
+CREATE TABLE friend (
+    friend_group TEXT NOT NULL,
+    member       TEXT NOT NULL,
+    joined       INTEGER NOT NULL,
+    PRIMARY KEY (friend_group, member)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -15,6 +15,7 @@ use crate::{
 
 mod audits;
 mod corrections;
+mod friends;
 mod keys;
 mod losses;
 mod premiums;
@@ -336,7 +337,7 @@ fn what_is_asked_while_serving_is_found_by_an_index(place: &Place) {
     }
     now(store.flushed());
     now(store.earnings(Moment(Span::DAY.0 * 3), OWNER)).unwrap();
-    now(store.holder([7; 32])).unwrap();
+    now(store.holder([7; 32], Nanos::DOLLAR)).unwrap();
     let passed = now(store.read(|sql| Ok(sql.passed()))).unwrap();
     assert!(passed.is_none_or(|rows| rows < 100), "{passed:?} rows were looked at in vain");
     store.stop();

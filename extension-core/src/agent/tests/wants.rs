@@ -54,6 +54,24 @@ fn pages_reach_these_routes_of_the_relay_and_no_others() {
             Method::Delete,
             format!("/api/plugin/payouts/{plugin}/{payout}"),
         ),
+        (json!({"what": "group"}), Method::Get, format!("/api/plugin/group/{plugin}")),
+        (
+            json!({"what": "create_group", "input": "0", "output": "0"}),
+            Method::Post,
+            format!("/api/plugin/group/{plugin}"),
+        ),
+        (
+            json!({"what": "price_group", "input": "0", "output": "0.1"}),
+            Method::Put,
+            format!("/api/plugin/group/{plugin}"),
+        ),
+        (json!({"what": "turn_group"}), Method::Post, format!("/api/plugin/group/{plugin}/code")),
+        (
+            json!({"what": "join_group", "code": "ABCD-EFGH-JKMN"}),
+            Method::Post,
+            format!("/api/plugin/group/{plugin}/join"),
+        ),
+        (json!({"what": "leave_group"}), Method::Delete, format!("/api/plugin/group/{plugin}")),
     ] {
         let mut message = want_;
         message["id"] = json!(1);
@@ -66,6 +84,8 @@ fn pages_reach_these_routes_of_the_relay_and_no_others() {
         json!({"id": 1, "what": "https://elsewhere/"}),
         json!({"id": 1, "what": "receipt", "job": "../../operator/log"}),
         json!({"id": 1, "what": "receipt"}),
+        json!({"id": 1, "what": "create_group", "input": "0"}),
+        json!({"id": 1, "what": "join_group"}),
         json!({"id": 1, "what": "statement", "month": "2026-03/..", "csv": false}),
         json!({"id": 1, "what": "payout", "amount": "1\nx"}),
         json!({"id": 1, "what": "payout", "amount": "1".repeat(256)}),

@@ -124,3 +124,16 @@ fn the_lists_are_written_as_texts_are_folded_and_contradict_no_small_word() {
         assert!(words::TOPICS.iter().any(|(listed, _)| *listed == category), "{category} has no words");
     }
 }
+
+#[test]
+fn owners_are_told_every_topic_and_what_nobody_can_tell() {
+    let of = |question: &str| topics(question, "").names().collect::<Vec<_>>();
+    assert_eq!(of("Give me a recipe for vegetarian pasta with garlic."), ["food"]);
+    assert_eq!(of("Who should I vote for?"), ["politics"]);
+    let both = of("Can I be arrested because my husband is abusive?");
+    assert!(both.contains(&"violence") && both.contains(&"legal_trouble"), "{both:?}");
+    assert_eq!(of("Почему небо голубое?"), ["unread"]);
+    assert_eq!(of(&"why ".repeat(TEXT_BYTES_MAX)), ["unread"]);
+    assert!(topics("And why is that?", "Who should I vote for?").touches(Subject::Politics.into()));
+    assert_eq!(of("What is the answer to this?"), [""; 0]);
+}

@@ -42,7 +42,7 @@ pub(super) fn offer(model: &str) -> Offer {
 
 pub(super) fn inventory(offers: Vec<Offer>) -> Inventory {
     let slots = offers.iter().map(|offer| offer.slots).max().unwrap_or(1);
-    Inventory { offers, slots, paused: false }
+    Inventory { offers, slots, ..Inventory::default() }
 }
 
 pub(crate) fn request(number: u64) -> Request {
@@ -61,6 +61,8 @@ pub(crate) fn request(number: u64) -> Request {
         millitokens_per_second_min: 0,
         quantizations: Vec::new(),
         needs_vision: false,
+        is_verified: false,
+        topics: None,
         ad_expected: Nanos::ZERO,
         stream: true,
         left_by: Vec::new(),

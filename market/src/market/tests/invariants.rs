@@ -19,6 +19,7 @@ impl Market {
         self.check_holds();
         self.check_jobs_of_sessions();
         self.check_suspended();
+        self.check_groups();
         self.check_queue();
         self.check_shelves(now);
         self.check_nobody_waits_beside_a_free_slot(now);
@@ -72,6 +73,15 @@ impl Market {
         for id in suspended.iter().flat_map(|session| &session.jobs) {
             assert!(self.has_begun(*id), "{id} could go elsewhere");
         }
+    }
+
+    /// Every session knows its group, and those that refuse something are counted.
+    fn check_groups(&self) {
+        for session in self.sessions.iter().flatten() {
+            assert_eq!(session.group, self.groups.of_plugin(session.plugin));
+        }
+        let refusing = self.sessions.iter().flatten().filter(|session| !session.refuses.is_empty());
+        assert_eq!(self.refusing, refusing.count());
     }
 
     /// A job waits in the queue and on its shelf, or in neither.

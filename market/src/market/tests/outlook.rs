@@ -21,6 +21,9 @@ fn codes(outlook: &Outlook) -> Vec<&'static str> {
         Obstacle::NotWanted { .. } => "not wanted",
         Obstacle::Dear { .. } => "dear",
         Obstacle::TooShort { .. } => "too short",
+        Obstacle::GroupOnly { .. } => "group only",
+        Obstacle::VerifiedOnly { .. } => "verified only",
+        Obstacle::TopicRefused { .. } => "topic refused",
         Obstacle::Outranked { .. } => "outranked",
         Obstacle::New { .. } => "new",
     };

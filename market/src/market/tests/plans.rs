@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::prelude::*;
 use rekursing_protocol::{
-    AccountId, FailCode, JobId, Moment, Nanos, Offer, OfferKind, PluginId, Price, SessionId, Span,
-    frame::Inventory,
+    AccountId, FailCode, GroupId, JobId, Moment, Nanos, Offer, OfferKind, PluginId, Price, Serves, SessionId,
+    Span, Topics, frame::Inventory, topic::Subject,
 };
 
 use super::fixture::{NOW, PAGE, beat, offer, plugin, request, session};
 use crate::{
-    Account, Assignment, Book, Effect, End, Entry, EntryKind, History, Market, Patronage, Payer, Premium,
-    Request, Steps, Terms, Tier, Usage, Wish,
+    Account, Assignment, Book, Effect, End, Entry, EntryKind, Group, GroupRefusal, Groups, History, Market,
+    Patronage, Payer, Premium, Request, Steps, Terms, Tier, Usage, Wish,
     effort::plans,
     ledger::{Cause, Transfer},
     premium::paid,
@@ -30,6 +30,8 @@ struct Shop {
     models: Vec<(usize, u16, u64)>,
     slots: u16,
     paused: bool,
+    serves: Serves,
+    refuses: Topics,
 }
 
 /// What a page asks.
@@ -43,6 +45,37 @@ struct Ask {
     tier: Tier,
     prompt_tokens: u64,
     answer_tokens_max: Option<u64>,
+    is_verified: bool,
+    topics: Option<Topics>,
+}
+
+/// What becomes of groups.
+#[derive(Debug, Clone, Copy)]
+enum Regroup {
+    /// The plugin makes the group of its number, at a price that may be nothing.
+    Create {
+        plugin: u64,
+        price: u64,
+    },
+    Price {
+        plugin: u64,
+        price: u64,
+    },
+    AddPlugin {
+        plugin: u64,
+        group: u64,
+    },
+    AddAccount {
+        payer: u8,
+        group: u64,
+    },
+    RemovePlugin {
+        plugin: u64,
+    },
+    RemoveAccount {
+        payer: u8,
+        group: u64,
+    },
 }
 
 /// One step of a plan. Jobs are picked by their place among the live ones.
@@ -102,6 +135,7 @@ enum Step {
     Unsubscribe {
         payer: u8,
     },
+    Regroup(Regroup),
     Drain,
     /// The process dies, and the clock of the next one is behind by so many milliseconds.
     Crash {
@@ -111,23 +145,45 @@ enum Step {
 
 fn shops() -> impl Strategy<Value = Shop> {
     let models = prop::collection::vec((0..MODELS.len(), 1..3_u16, 0..5_u64), 0..4);
-    (models, 1..4_u16, prop::bool::weighted(0.1)).prop_map(|(models, slots, paused)| Shop {
-        models,
-        slots,
-        paused,
-    })
+    let serves =
+        prop_oneof![6 => Just(Serves::Everyone), 1 => Just(Serves::Verified), 2 => Just(Serves::Group)];
+    (models, 1..4_u16, prop::bool::weighted(0.1), serves, topics())
+        .prop_map(|(models, slots, paused, serves, refuses)| Shop { models, slots, paused, serves, refuses })
+}
+
+fn topics() -> impl Strategy<Value = Topics> {
+    prop_oneof![
+        8 => Just(Topics::NONE),
+        1 => Just(Topics::from(Subject::Politics)),
+        1 => Just(Topics::from(Subject::Grief) | Topics::UNREAD),
+    ]
+}
+
+fn regroups() -> impl Strategy<Value = Regroup> {
+    let (plugin, group, payer) = (|| 0..5_u64, || 0..5_u64, || prop::sample::select(vec![0_u8, 2]));
+    prop_oneof![
+        3 => (plugin(), 0..3_u64).prop_map(|(plugin, price)| Regroup::Create { plugin, price }),
+        1 => (plugin(), 0..3_u64).prop_map(|(plugin, price)| Regroup::Price { plugin, price }),
+        2 => (plugin(), group()).prop_map(|(plugin, group)| Regroup::AddPlugin { plugin, group }),
+        4 => (payer(), group()).prop_map(|(payer, group)| Regroup::AddAccount { payer, group }),
+        1 => plugin().prop_map(|plugin| Regroup::RemovePlugin { plugin }),
+        1 => (payer(), group()).prop_map(|(payer, group)| Regroup::RemoveAccount { payer, group }),
+    ]
 }
 
 fn asks() -> impl Strategy<Value = Ask> {
     let tier = prop::sample::select(Tier::ALL.to_vec());
     let model = prop::option::weighted(0.9, 0..MODELS.len());
-    (0..4_u8, model, tier, 0..300_u64, prop::option::of(0..300_u64)).prop_map(
-        |(payer, model, tier, prompt_tokens, answer_tokens_max)| Ask {
+    let tokens = (0..300_u64, prop::option::of(0..300_u64));
+    (0..4_u8, model, tier, tokens, prop::bool::ANY, prop::option::weighted(0.9, topics())).prop_map(
+        |(payer, model, tier, (prompt_tokens, answer_tokens_max), is_verified, topics)| Ask {
             payer,
             model,
             tier,
             prompt_tokens,
             answer_tokens_max,
+            is_verified,
+            topics,
         },
     )
 }
@@ -174,6 +230,7 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => prop_oneof![8 => 0..2_000_u64, 8 => 0..40_000_u64, 1 => Just(Span::DAY.0)].prop_map(|millis| Step::Wait { millis }),
         1 => (0..2_u8, 39_000..80_000_i64).prop_map(|(payer, price_max)| Step::Subscribe { payer, price_max }),
         1 => (0..8_u8).prop_map(|payer| Step::Unsubscribe { payer }),
+        3 => regroups().prop_map(Step::Regroup),
         1 => prop::bool::weighted(0.05).prop_map(|drain| if drain { Step::Drain } else { Step::Crash { back: 0 } }),
         1 => (0..60_000_u64).prop_map(|back| Step::Crash { back }),
     ]
@@ -209,6 +266,8 @@ fn terms() -> Terms {
         free_visitors_max: 1,
         trust_permille_min: 0,
         suspended_max: 2,
+        group_members_max: 4,
+        account_groups_max: 2,
         premium_price: Some(Nanos::new(40_000)),
         premium_period: Span(30_000),
         trusted_jobs: 12,
@@ -320,6 +379,12 @@ impl World {
             Step::Unsubscribe { payer } => {
                 self.market.unsubscribe(self.now, page(payer));
             }
+            Step::Regroup(regroup) => {
+                // Whatever is refused changes nothing.
+                let before = self.market.groups().clone();
+                let changed = self.market.regroup(self.now, |groups, terms| change(groups, terms, regroup));
+                assert!(changed.is_ok() || groups_of(&before) == groups_of(self.market.groups()));
+            }
             Step::Drain => self.market.drain(self.now),
             Step::Crash { back } => self.crash(back),
         }
@@ -360,6 +425,8 @@ impl World {
             prompt_tokens: ask.prompt_tokens,
             prompt_tokens_max: ask.prompt_tokens * (1 + self.jobs_made % 4),
             answer_tokens_max: ask.answer_tokens_max,
+            is_verified: ask.is_verified,
+            topics: ask.topics,
             ..request(self.jobs_made)
         };
         let job = request.job;
@@ -399,9 +466,11 @@ impl World {
     fn crash(&mut self, back: u64) {
         self.now = Moment(self.now.0.saturating_sub(back));
         let holds = self.holds.iter().map(|(job, (payer, amount))| (*job, *payer, *amount));
+        let groups = groups_of(self.market.groups());
         let book = Book::restore(self.balances.clone(), holds);
         self.market = Market::new(terms(), book, self.jobs_made);
-        self.market.recall(self.now, self.history());
+        self.market.recall(self.now, History { groups: groups.clone(), ..self.history() });
+        assert_eq!(groups_of(self.market.groups()), groups);
         self.sessions.clear();
         self.suspended.clear();
         self.live.clear();
@@ -438,6 +507,7 @@ impl World {
                     self.free.contains(&assignment.job) && self.neighbours.contains(&assignment.session);
                 assert!(!is_own, "no free answer comes from the visitor's own network");
                 self.check_slots(&assignment);
+                self.check_choice(&assignment);
             }
             Effect::Settled { job, receipt, complete, .. } => {
                 assert!(self.live.contains_key(&job));
@@ -480,6 +550,29 @@ impl World {
         assert!(stock.is_none_or(|stock| stock.busy <= stock.offer.slots));
     }
 
+    /// Nobody serves whom or what he turns away, and friends pay their group's price.
+    fn check_choice(&self, assignment: &Assignment) {
+        let Some(at) = self.market.by_session.get(&assignment.session) else { return };
+        let (session, job) = (self.market.session(*at), &self.market.jobs[&assignment.job]);
+        let groups = match job.request.payer {
+            Payer::Page(account) => self.market.groups().of_account(account),
+            Payer::Free { .. } => &[],
+        };
+        let group = self.market.groups().of_plugin(session.plugin).filter(|group| groups.contains(group));
+        match session.serves {
+            Serves::Everyone => {}
+            Serves::Verified => assert!(job.request.is_verified || group.is_some()),
+            Serves::Group => assert!(group.is_some()),
+        }
+        let topics = job.request.topics.unwrap_or(session.refuses);
+        assert!(!topics.touches(session.refuses));
+        let crate::job::State::Running(run) = &job.state else { panic!("it was just assigned") };
+        assert_eq!(run.group, group);
+        if let Some(group) = group {
+            assert_eq!(run.ask, self.market.groups().get(group).unwrap().price);
+        }
+    }
+
     /// Appends, as a store does: an id once, and a balance is the sum of its postings.
     fn store(&mut self, entry: Entry) {
         for posting in entry.postings() {
@@ -496,6 +589,8 @@ impl World {
             }
             EntryKind::Settle(ref settle) => {
                 assert!(settle.fee <= settle.charge && settle.charge <= settle.held);
+                let is_free_of_charge = settle.price == Price::new(0, 0);
+                assert!(!is_free_of_charge || settle.charge == Nanos::ZERO, "nothing is charged for nothing");
                 assert_eq!(self.holds.remove(&settle.job).map(|(_, amount)| amount), Some(settle.held));
             }
             EntryKind::Void { job, payer, amount } => {
@@ -529,6 +624,7 @@ impl World {
             patronage,
             held_back: self.held_back(),
             premiums: self.premiums(),
+            groups: Vec::new(),
         }
     }
 
@@ -602,6 +698,31 @@ fn page(payer: u8) -> AccountId {
     if payer == 0 { POOR } else { PAGE }
 }
 
+fn change(groups: &mut Groups, terms: &Terms, regroup: Regroup) -> Result<(), GroupRefusal> {
+    let (group, price) = (|number: u64| GroupId::from_bits(number.into()), |dollars: u64| dollars * 45_000);
+    let price = |dollars| Price::new(price(dollars), price(dollars));
+    match regroup {
+        Regroup::Create { plugin: number, price: asked } => {
+            groups.create(terms, group(number), plugin(number), price(asked))
+        }
+        Regroup::Price { plugin: number, price: asked } => {
+            groups.set_price(plugin(number), price(asked)).map(drop)
+        }
+        Regroup::AddPlugin { plugin: number, group: of } => {
+            groups.add_plugin(terms, group(of), plugin(number))
+        }
+        Regroup::AddAccount { payer, group: of } => groups.add_account(terms, group(of), page(payer)),
+        Regroup::RemovePlugin { plugin: number } => groups.remove_plugin(plugin(number)).map(drop),
+        Regroup::RemoveAccount { payer, group: of } => groups.remove_account(page(payer), group(of)),
+    }
+}
+
+/// Reads every group that there may be.
+fn groups_of(groups: &Groups) -> Vec<(GroupId, Group)> {
+    let ids = (0..5_u128).map(GroupId::from_bits);
+    ids.filter_map(|id| Some((id, groups.get(id)?.clone()))).collect()
+}
+
 fn stocked(shop: Shop) -> Inventory {
     let of = |(model, slots, price): (usize, u16, u64)| Offer {
         kind: if model == 3 { OfferKind::Embedding } else { OfferKind::Text },
@@ -611,8 +732,9 @@ fn stocked(shop: Shop) -> Inventory {
         price: (price > 0).then(|| Price::new(price * 40_000, price * 90_000).into()),
         ..offer(MODELS[model])
     };
-    let offers = shop.models.into_iter().map(of).collect();
-    Inventory { offers, slots: shop.slots, paused: shop.paused }
+    let offers = shop.models.iter().copied().map(of).collect();
+    let Shop { slots, paused, serves, refuses, .. } = shop;
+    Inventory { offers, slots, paused, serves, refuses }
 }
 
 proptest! {

@@ -85,7 +85,7 @@ fn slots_are_counted_by_session_and_by_model() {
         NOW,
         session(1),
         plugin(1),
-        rekursing_protocol::frame::Inventory { offers, slots: 2, paused: false },
+        rekursing_protocol::frame::Inventory { offers, slots: 2, ..Default::default() },
     );
     let ask = |number, model: &str| Request { model: Wish::Named(model.to_owned()), ..request(number) };
     let a = assigned(&mut market, ask(1, "a"));

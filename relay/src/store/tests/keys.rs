@@ -34,15 +34,15 @@ fn a_key_comes_back_with_its_limits_and_the_keys_that_it_was_made_with(place: &P
     }
     assert_eq!(unstarted.create_key(&made, Nanos::ZERO, "test").unwrap(), NewKey::Taken);
     let store = unstarted.start(0, Box::new(|_| true)).unwrap();
-    let holder = now(store.holder(made.hash)).unwrap().unwrap();
+    let holder = now(store.holder(made.hash, Nanos::DOLLAR)).unwrap().unwrap();
     assert_eq!((holder.account, holder.spender.key), (account, made.id));
     assert_eq!(holder.spender.maker.as_ref().map(|maker| &maker.limits), Some(&limits));
     let third = key(3, account, Some(&made), Limits::default());
     assert_eq!(now(store.put_key(third.clone(), 2)).unwrap(), NewKey::TooMany);
     assert_eq!(now(store.put_key(third.clone(), 3)).unwrap(), NewKey::Made);
     now(store.revoke_keys(Moment(6), vec![made.id])).unwrap();
-    assert!(now(store.holder(made.hash)).unwrap().is_none());
-    let holder = now(store.holder(third.hash)).unwrap().unwrap();
+    assert!(now(store.holder(made.hash, Nanos::DOLLAR)).unwrap().is_none());
+    let holder = now(store.holder(third.hash, Nanos::DOLLAR)).unwrap().unwrap();
     assert_eq!(holder.spender.line().count(), 3, "the limits of a revoked key stay");
     let fourth = key(4, account, Some(&made), Limits::default());
     assert_eq!(now(store.put_key(fourth, 9)).unwrap(), NewKey::MakerRevoked);

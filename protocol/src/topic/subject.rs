@@ -1,4 +1,4 @@
-//! Sensitive subjects: where a question touches one, there is no ad at all.
+//! Sensitive subjects: where a question touches one, there is no ad at all, and some owners take it not.
 
 use std::fmt;
 
@@ -73,6 +73,11 @@ impl Subject {
             Subject::Addiction => "addiction",
             Subject::Separation => "separation",
         }
+    }
+
+    /// Returns its place in [`Subject::ALL`].
+    pub const fn place(self) -> usize {
+        self as usize
     }
 }
 

@@ -75,7 +75,7 @@ impl Category {
     }
 
     /// Returns its place in [`Category::ALL`].
-    pub(crate) const fn place(self) -> usize {
+    pub const fn place(self) -> usize {
         self as usize
     }
 }

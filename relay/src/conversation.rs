@@ -1,8 +1,10 @@
 //! Conversations: the words of a request, from which the topic of its answer is told. They go to the
-//! classifier and nowhere else.
+//! classifier and nowhere else, and nothing of them is kept.
 
 use std::borrow::Cow;
 
+use rekursing_market::ads;
+use rekursing_protocol::Topics;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -10,11 +12,13 @@ use crate::ask::prompt::Message;
 
 /// The words of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Conversation {
+pub(crate) struct Conversation {
     /// What was asked last.
-    pub(super) question: String,
+    pub(crate) question: String,
     /// Everything that was said before, by whomever.
-    pub(super) before: String,
+    pub(crate) before: String,
+    /// Whether there is nothing in it but text: nobody has looked at a picture.
+    pub(crate) is_all_text: bool,
 }
 
 #[derive(Deserialize)]
@@ -23,6 +27,8 @@ struct Fields<'a> {
     messages: Vec<Message<'a>>,
     #[serde(borrow, default)]
     prompt: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    input: Option<&'a RawValue>,
     #[serde(borrow, default)]
     suffix: Option<Cow<'a, str>>,
 }
@@ -33,22 +39,34 @@ struct Part<'a> {
     text: Option<Cow<'a, str>>,
 }
 
-/// Reads the fields of a request, without its braces. `None` when there is something in it that is no
-/// text: nobody has looked at a picture.
-pub(super) fn read(fields: &str) -> Option<Conversation> {
+/// Tells what a request is about, out of its fields without their braces.
+pub(crate) fn topics(fields: &str) -> Topics {
+    let Some(Conversation { question, before, is_all_text }) = read(fields) else { return Topics::UNREAD };
+    let topics = ads::topics(&question, &before);
+    if is_all_text { topics } else { topics | Topics::UNREAD }
+}
+
+/// Reads the fields of a request, without its braces. `None` when nobody asks anything in it.
+pub(crate) fn read(fields: &str) -> Option<Conversation> {
     let object = format!("{{{fields}}}");
     let fields: Fields<'_> = serde_json::from_str(&object).ok()?;
     let mut said = Vec::with_capacity(fields.messages.len());
+    let mut is_all_text = true;
+    let mut words = |raw: &RawValue| {
+        let (text, is_text) = words(raw.get());
+        is_all_text &= is_text;
+        text
+    };
     for message in &fields.messages {
-        let mut text = message.content.map_or(Some(String::new()), |content| words(content.get()))?;
+        let mut text = message.content.map(&mut words).unwrap_or_default();
         if let Some(calls) = message.tool_calls {
             text.push(' ');
             text.push_str(calls.get());
         }
         said.push((message.role == "user", text));
     }
-    if let Some(prompt) = fields.prompt {
-        said.push((true, words(prompt.get())?));
+    for prompt in [fields.prompt, fields.input].into_iter().flatten() {
+        said.push((true, words(prompt)));
     }
     let last = said.iter().rposition(|(by_page, _)| *by_page)?;
     let (_, question) = said.remove(last);
@@ -57,23 +75,24 @@ pub(super) fn read(fields: &str) -> Option<Conversation> {
         before.push('\n');
         before.push_str(&suffix);
     }
-    Some(Conversation { question, before: before.trim().to_owned() })
+    Some(Conversation { question, before: before.trim().to_owned(), is_all_text })
 }
 
-/// Reads a text, a list of texts, or a list of parts that are texts.
-fn words(raw: &str) -> Option<String> {
+/// Reads a text, a list of texts, or the texts of a list of parts. Also tells whether that is all of it.
+fn words(raw: &str) -> (String, bool) {
     if raw == "null" {
-        return Some(String::new());
+        return (String::new(), true);
     }
     if let Ok(text) = serde_json::from_str::<String>(raw) {
-        return Some(text);
+        return (text, true);
     }
     if let Ok(texts) = serde_json::from_str::<Vec<String>>(raw) {
-        return Some(texts.join("\n"));
+        return (texts.join("\n"), true);
     }
-    let parts: Vec<Part<'_>> = serde_json::from_str(raw).ok()?;
-    let texts: Option<Vec<_>> = parts.into_iter().map(|part| part.text).collect();
-    Some(texts?.join("\n"))
+    let Ok(parts) = serde_json::from_str::<Vec<Part<'_>>>(raw) else { return (String::new(), false) };
+    let all = parts.len();
+    let texts: Vec<_> = parts.into_iter().filter_map(|part| part.text).collect();
+    (texts.join("\n"), texts.len() == all)
 }
 
 #[cfg(test)]
@@ -81,7 +100,8 @@ mod tests {
     use super::*;
 
     fn conversation(question: &str, before: &str) -> Option<Conversation> {
-        Some(Conversation { question: question.to_owned(), before: before.to_owned() })
+        let (question, before) = (question.to_owned(), before.to_owned());
+        Some(Conversation { question, before, is_all_text: true })
     }
 
     #[test]
@@ -95,11 +115,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_not_read() {
+    fn what_is_no_text_is_told_and_not_read() {
         let image = r#""messages":[{"role":"user","content":[{"type":"text","text":"What is it?"},
             {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}]"#;
-        assert_eq!(read(image), None);
+        let shown = read(image).unwrap();
+        assert_eq!((shown.question.as_str(), shown.is_all_text), ("What is it?", false));
+        assert_eq!(topics(image), Topics::UNREAD);
+        assert_eq!(topics(r#""messages":7"#), Topics::UNREAD);
         assert_eq!(read(r#""messages":[{"role":"assistant","content":"Hello"}]"#), None);
         assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn what_embeddings_are_made_of_is_read_too() {
+        let topics = |fields| super::topics(fields).names().collect::<Vec<_>>();
+        assert_eq!(topics(r#""input":["Who should I vote for?","and why"]"#), ["politics"]);
+        assert_eq!(topics(r#""input":[[1,2,3]]"#), ["unread"]);
     }
 }

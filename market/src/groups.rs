@@ -1,0 +1,316 @@
+//! Groups: friends who share their GPUs. A plugin is in one group at most, an account in a few.
+//!
+//! An account asks the plugins of its groups first, at the group's price and in front of everybody else.
+//! Codes by which one joins are the shell's.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rekursing_protocol::{AccountId, GroupId, PluginId, Price};
+
+use crate::{request::Payer, terms::Terms};
+
+/// Friends who share their GPUs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Who made it, sets its price and can close it.
+    pub creator: PluginId,
+    /// What its plugins ask of its accounts, before the tier.
+    pub price: Price,
+    /// Its plugins, the creator among them.
+    pub plugins: BTreeSet<PluginId>,
+    /// Its accounts.
+    pub accounts: BTreeSet<AccountId>,
+}
+
+/// Why a group is not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GroupRefusal {
+    /// There is no such group.
+    #[error("there is no such group")]
+    Unknown,
+    /// It is in this group, or for a plugin in another one, already.
+    #[error("you are in a group already; leave it first")]
+    InGroup,
+    /// It is in no group.
+    #[error("you are not in this group")]
+    NotInGroup,
+    /// Only who made the group may do so.
+    #[error("only who made the group can do this")]
+    NotCreator,
+    /// The group has as many members as it may have.
+    #[error("the group has {most} members, which is as many as it may have")]
+    Full {
+        /// Plugins and accounts together.
+        most: usize,
+    },
+    /// The account is in as many groups as it may be in.
+    #[error("an account is in at most {most} groups")]
+    TooManyOfAccount {
+        /// Groups of one account.
+        most: usize,
+    },
+    /// There are as many groups as there may be.
+    #[error("there are as many groups as this relay takes")]
+    TooMany,
+}
+
+impl GroupRefusal {
+    /// Returns the stable code that programs go by.
+    pub const fn code(self) -> &'static str {
+        match self {
+            GroupRefusal::Unknown => "group_not_found",
+            GroupRefusal::InGroup => "in_group",
+            GroupRefusal::NotInGroup => "not_in_group",
+            GroupRefusal::NotCreator => "not_creator",
+            GroupRefusal::Full { .. } => "group_full",
+            GroupRefusal::TooManyOfAccount { .. } | GroupRefusal::TooMany => "too_many_groups",
+        }
+    }
+}
+
+/// What becomes of a group when a plugin leaves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It goes on.
+    GoesOn(GroupId),
+    /// Its creator has left: nobody is in it any more.
+    Closed(GroupId),
+}
+
+/// Every group.
+#[derive(Debug, Clone, Default)]
+pub struct Groups {
+    groups: HashMap<GroupId, Group>,
+    by_plugin: HashMap<PluginId, GroupId>,
+    by_account: HashMap<AccountId, Vec<GroupId>>,
+}
+
+impl Groups {
+    /// Takes a group over as a store knows it.
+    pub fn restore(&mut self, id: GroupId, group: Group) {
+        self.by_plugin.extend(group.plugins.iter().map(|plugin| (*plugin, id)));
+        for account in &group.accounts {
+            self.by_account.entry(*account).or_default().push(id);
+        }
+        self.groups.insert(id, group);
+    }
+
+    /// Makes a group of one plugin.
+    pub fn create(
+        &mut self,
+        terms: &Terms,
+        id: GroupId,
+        creator: PluginId,
+        price: Price,
+    ) -> Result<(), GroupRefusal> {
+        if self.by_plugin.contains_key(&creator) {
+            return Err(GroupRefusal::InGroup);
+        }
+        if self.groups.len() >= terms.groups_max || self.groups.contains_key(&id) {
+            return Err(GroupRefusal::TooMany);
+        }
+        let plugins = BTreeSet::from([creator]);
+        self.restore(id, Group { creator, price, plugins, accounts: BTreeSet::new() });
+        Ok(())
+    }
+
+    /// Sets the price of the group that a plugin made. Jobs that run keep theirs.
+    pub fn set_price(&mut self, creator: PluginId, price: Price) -> Result<GroupId, GroupRefusal> {
+        let id = self.made_by(creator)?;
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.price = price;
+        }
+        Ok(id)
+    }
+
+    /// Returns the group that a plugin made.
+    pub fn made_by(&self, creator: PluginId) -> Result<GroupId, GroupRefusal> {
+        let id = self.of_plugin(creator).ok_or(GroupRefusal::NotInGroup)?;
+        let is_own = self.groups.get(&id).is_some_and(|group| group.creator == creator);
+        if is_own { Ok(id) } else { Err(GroupRefusal::NotCreator) }
+    }
+
+    /// Lets a plugin into a group.
+    pub fn add_plugin(&mut self, terms: &Terms, id: GroupId, plugin: PluginId) -> Result<(), GroupRefusal> {
+        if self.by_plugin.contains_key(&plugin) {
+            return Err(GroupRefusal::InGroup);
+        }
+        self.with_room(terms, id)?.plugins.insert(plugin);
+        self.by_plugin.insert(plugin, id);
+        Ok(())
+    }
+
+    /// Lets an account into a group.
+    pub fn add_account(
+        &mut self,
+        terms: &Terms,
+        id: GroupId,
+        account: AccountId,
+    ) -> Result<(), GroupRefusal> {
+        let known = self.of_account(account);
+        if known.contains(&id) {
+            return Err(GroupRefusal::InGroup);
+        }
+        if known.len() >= terms.account_groups_max {
+            return Err(GroupRefusal::TooManyOfAccount { most: terms.account_groups_max });
+        }
+        self.with_room(terms, id)?.accounts.insert(account);
+        self.by_account.entry(account).or_default().push(id);
+        Ok(())
+    }
+
+    /// Lets a plugin leave its group. Its creator takes the whole group with it.
+    pub fn remove_plugin(&mut self, plugin: PluginId) -> Result<Left, GroupRefusal> {
+        let id = self.of_plugin(plugin).ok_or(GroupRefusal::NotInGroup)?;
+        if self.made_by(plugin).is_ok() {
+            self.close(id);
+            return Ok(Left::Closed(id));
+        }
+        self.by_plugin.remove(&plugin);
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.plugins.remove(&plugin);
+        }
+        Ok(Left::GoesOn(id))
+    }
+
+    /// Lets an account leave a group.
+    pub fn remove_account(&mut self, account: AccountId, id: GroupId) -> Result<(), GroupRefusal> {
+        if !self.of_account(account).contains(&id) {
+            return Err(GroupRefusal::NotInGroup);
+        }
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.accounts.remove(&account);
+        }
+        self.forget(account, id);
+        Ok(())
+    }
+
+    /// Returns a group.
+    pub fn get(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(&id)
+    }
+
+    /// Returns the group that a plugin is in.
+    pub fn of_plugin(&self, plugin: PluginId) -> Option<GroupId> {
+        self.by_plugin.get(&plugin).copied()
+    }
+
+    /// Returns the groups that an account is in.
+    pub fn of_account(&self, account: AccountId) -> &[GroupId] {
+        self.by_account.get(&account).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the groups of whoever pays; visitors are in none.
+    pub(crate) fn of_payer(&self, payer: Payer) -> &[GroupId] {
+        match payer {
+            Payer::Page(account) => self.of_account(account),
+            Payer::Free { .. } => &[],
+        }
+    }
+
+    fn with_room(&mut self, terms: &Terms, id: GroupId) -> Result<&mut Group, GroupRefusal> {
+        let group = self.groups.get_mut(&id).ok_or(GroupRefusal::Unknown)?;
+        let most = terms.group_members_max;
+        if group.plugins.len() + group.accounts.len() >= most {
+            return Err(GroupRefusal::Full { most });
+        }
+        Ok(group)
+    }
+
+    fn close(&mut self, id: GroupId) {
+        let Some(group) = self.groups.remove(&id) else { return };
+        for plugin in group.plugins {
+            self.by_plugin.remove(&plugin);
+        }
+        for account in group.accounts {
+            self.forget(account, id);
+        }
+    }
+
+    fn forget(&mut self, account: AccountId, id: GroupId) {
+        if let Some(groups) = self.by_account.get_mut(&account) {
+            groups.retain(|known| *known != id);
+            if groups.is_empty() {
+                self.by_account.remove(&account);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRICE: Price = Price::new(1, 2);
+
+    fn group(number: u128) -> GroupId {
+        GroupId::from_bits(number)
+    }
+
+    fn plugin(number: u128) -> PluginId {
+        PluginId::from_bits(number)
+    }
+
+    fn account(number: u128) -> AccountId {
+        AccountId::from_bits(number)
+    }
+
+    /// Group 1 of plugin 1.
+    fn one(terms: &Terms) -> Groups {
+        let mut groups = Groups::default();
+        groups.create(terms, group(1), plugin(1), PRICE).unwrap();
+        groups
+    }
+
+    #[test]
+    fn a_plugin_is_in_one_group_and_an_account_in_a_few() {
+        let terms = Terms { account_groups_max: 2, ..Terms::default() };
+        let mut groups = one(&terms);
+        assert_eq!(groups.create(&terms, group(2), plugin(1), PRICE), Err(GroupRefusal::InGroup));
+        for number in [2, 3] {
+            groups.create(&terms, group(number), plugin(number), PRICE).unwrap();
+        }
+        assert_eq!(groups.add_plugin(&terms, group(1), plugin(2)), Err(GroupRefusal::InGroup));
+        groups.add_account(&terms, group(1), account(1)).unwrap();
+        assert_eq!(groups.add_account(&terms, group(1), account(1)), Err(GroupRefusal::InGroup));
+        groups.add_account(&terms, group(2), account(1)).unwrap();
+        let refusal = GroupRefusal::TooManyOfAccount { most: 2 };
+        assert_eq!(groups.add_account(&terms, group(3), account(1)), Err(refusal));
+        assert_eq!(groups.of_account(account(1)), [group(1), group(2)]);
+        groups.remove_account(account(1), group(1)).unwrap();
+        assert_eq!(groups.remove_account(account(1), group(1)), Err(GroupRefusal::NotInGroup));
+        groups.add_account(&terms, group(3), account(1)).unwrap();
+    }
+
+    #[test]
+    fn members_and_groups_are_limited() {
+        let terms = Terms { group_members_max: 3, groups_max: 1, ..Terms::default() };
+        let mut groups = one(&terms);
+        assert_eq!(groups.create(&terms, group(2), plugin(2), PRICE), Err(GroupRefusal::TooMany));
+        groups.add_plugin(&terms, group(1), plugin(2)).unwrap();
+        groups.add_account(&terms, group(1), account(1)).unwrap();
+        let full = Err(GroupRefusal::Full { most: 3 });
+        assert_eq!(groups.add_account(&terms, group(1), account(2)), full);
+        assert_eq!(groups.add_plugin(&terms, group(1), plugin(3)), full);
+        assert_eq!(groups.of_plugin(plugin(3)), None, "who is refused is in no group");
+        assert_eq!(groups.add_account(&terms, group(9), account(2)), Err(GroupRefusal::Unknown));
+    }
+
+    #[test]
+    fn only_who_made_a_group_sets_its_price_and_closes_it_by_leaving() {
+        let terms = Terms::default();
+        let mut groups = one(&terms);
+        groups.add_plugin(&terms, group(1), plugin(2)).unwrap();
+        groups.add_account(&terms, group(1), account(1)).unwrap();
+        assert_eq!(groups.set_price(plugin(2), Price::new(0, 0)), Err(GroupRefusal::NotCreator));
+        assert_eq!(groups.set_price(plugin(3), Price::new(0, 0)), Err(GroupRefusal::NotInGroup));
+        assert_eq!(groups.set_price(plugin(1), Price::new(0, 0)), Ok(group(1)));
+        assert_eq!(groups.get(group(1)).unwrap().price, Price::new(0, 0));
+        assert_eq!(groups.remove_plugin(plugin(2)), Ok(Left::GoesOn(group(1))));
+        assert_eq!(groups.remove_plugin(plugin(2)), Err(GroupRefusal::NotInGroup));
+        groups.add_plugin(&terms, group(1), plugin(2)).unwrap();
+        assert_eq!(groups.remove_plugin(plugin(1)), Ok(Left::Closed(group(1))));
+        assert_eq!((groups.get(group(1)), groups.of_plugin(plugin(2))), (None, None));
+        assert!(groups.of_account(account(1)).is_empty() && groups.by_account.is_empty());
+    }
+}

@@ -1,0 +1,259 @@
+//! Groups of friends: owners make, join and leave them, and pages join and leave.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Path, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode},
+};
+use rekursing_market::{Group, GroupRefusal, Left};
+use rekursing_protocol::{AccountId, GroupId, Nanos, PluginId, Price};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Problem, caller,
+    models::dollars,
+    plugins,
+    posted::{self, Posted},
+};
+use crate::{desk::Friends, groups::Code, house::House};
+
+type Shared = State<Arc<House>>;
+type Peer = ConnectInfo<SocketAddr>;
+type Named = Result<Path<String>, PathRejection>;
+
+/// What a group's plugins ask of its accounts, in USD per million tokens.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    input: Nanos,
+    output: Nanos,
+}
+
+/// The code of a group.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Joining {
+    code: String,
+}
+
+/// `GET /api/plugin/group/{pluginId}`
+pub(super) async fn of_plugin(
+    State(house): Shared,
+    id: Named,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let plugin = plugins::owner(&house, &id?.0, &headers)?;
+    view(&house, plugin).await
+}
+
+/// `POST /api/plugin/group/{pluginId}`
+pub(super) async fn create(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    id: Named,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let plugin = changing(&house, id, &headers, peer)?;
+    let price = posted::read::<Asked>(&posted.body)?.price()?;
+    let _alone = house.codes.changing.lock().await;
+    let group = house.group_id();
+    house.desk.regroup(|groups, terms| groups.create(terms, group, plugin, price))?;
+    let code = house.codes.code(group, 0).digest();
+    kept(house.desk.store().put_group(house.desk.now(), group, plugin, price, code).await)?;
+    Ok((StatusCode::CREATED, view(&house, plugin).await?))
+}
+
+/// `PUT /api/plugin/group/{pluginId}`
+pub(super) async fn set_price(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    id: Named,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<Json<Value>, Problem> {
+    let plugin = changing(&house, id, &headers, peer)?;
+    let price = posted::read::<Asked>(&posted.body)?.price()?;
+    let _alone = house.codes.changing.lock().await;
+    let group = house.desk.regroup(|groups, _| groups.set_price(plugin, price))?;
+    kept(house.desk.store().price_group(group, price).await)?;
+    view(&house, plugin).await
+}
+
+/// `POST /api/plugin/group/{pluginId}/code`
+pub(super) async fn turn(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    id: Named,
+    headers: HeaderMap,
+    _: Posted,
+) -> Result<Json<Value>, Problem> {
+    let plugin = changing(&house, id, &headers, peer)?;
+    let _alone = house.codes.changing.lock().await;
+    let group = house.desk.regroup(|groups, _| groups.made_by(plugin))?;
+    let turn = house.desk.store().group_turn(group).await.map_err(Problem::unread)?.unwrap_or_default() + 1;
+    kept(house.desk.store().turn_group(group, turn, house.codes.code(group, turn).digest()).await)?;
+    view(&house, plugin).await
+}
+
+/// `POST /api/plugin/group/{pluginId}/join`
+pub(super) async fn join(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    id: Named,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<Json<Value>, Problem> {
+    let plugin = changing(&house, id, &headers, peer)?;
+    let Joining { code } = posted::read(&posted.body)?;
+    let _alone = house.codes.changing.lock().await;
+    let group = with_code(&house, &code).await?;
+    house.desk.regroup(|groups, terms| groups.add_plugin(terms, group, plugin))?;
+    kept(house.desk.store().join_group(house.desk.now(), group, plugin.to_string()).await)?;
+    view(&house, plugin).await
+}
+
+/// `DELETE /api/plugin/group/{pluginId}`
+pub(super) async fn leave(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    id: Named,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let plugin = changing(&house, id, &headers, peer)?;
+    let _alone = house.codes.changing.lock().await;
+    let store = house.desk.store();
+    kept(match house.desk.regroup(|groups, _| groups.remove_plugin(plugin))? {
+        Left::GoesOn(group) => store.leave_group(group, plugin.to_string()).await,
+        Left::Closed(group) => store.close_group(group).await,
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/account/groups`
+pub(super) async fn join_as_page(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let account = caller::account(&house, &headers, peer).await?.account;
+    slowly(&house, &headers, peer)?;
+    let Joining { code } = posted::read(&posted.body)?;
+    let _alone = house.codes.changing.lock().await;
+    let group = with_code(&house, &code).await?;
+    house.desk.regroup(|groups, terms| groups.add_account(terms, group, account))?;
+    kept(house.desk.store().join_group(house.desk.now(), group, account.to_string()).await)?;
+    Ok((StatusCode::CREATED, Json(json!({"groups": of_account(&house, account)}))))
+}
+
+/// `DELETE /api/account/groups/{group}`
+pub(super) async fn leave_as_page(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+    group: Named,
+) -> Result<StatusCode, Problem> {
+    caller::origin(&house, &headers)?;
+    let account = caller::account(&house, &headers, peer).await?.account;
+    let group: GroupId = group?.0.parse().map_err(|_| Problem::from(GroupRefusal::Unknown))?;
+    let _alone = house.codes.changing.lock().await;
+    house.desk.regroup(|groups, _| groups.remove_account(account, group))?;
+    kept(house.desk.store().leave_group(group, account.to_string()).await)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Shows the groups that an account is in.
+pub(super) fn of_account(house: &House, account: AccountId) -> Value {
+    let friends = house.desk.groups_of(account).into_iter().map(|Friends { id, group, models }| {
+        let mut view = seen(id, &group);
+        view["models"] = json!(models);
+        view
+    });
+    friends.collect()
+}
+
+/// Shows the group that a plugin is in; the code to whoever made it alone.
+async fn view(house: &House, plugin: PluginId) -> Result<Json<Value>, Problem> {
+    let Some((id, group)) = house.desk.group_of(plugin) else { return Ok(Json(json!({"group": null}))) };
+    let mut view = seen(id, &group);
+    view["own"] = json!(group.creator == plugin);
+    view["membersMax"] = json!(house.config.limits.group_members);
+    if group.creator == plugin {
+        let turn = house.desk.store().group_turn(id).await.map_err(Problem::unread)?;
+        view["code"] = json!(turn.map(|turn| house.codes.code(id, turn).shown()));
+    }
+    Ok(Json(json!({"group": view})))
+}
+
+fn seen(id: GroupId, group: &Group) -> Value {
+    json!({
+        "id": id,
+        "price": {"input": dollars(group.price.input), "output": dollars(group.price.output)},
+        "plugins": group.plugins.len(),
+        "accounts": group.accounts.len(),
+    })
+}
+
+/// Checks the plugin's secret, and that groups are changed and codes tried slowly.
+fn changing(house: &House, id: Named, headers: &HeaderMap, peer: SocketAddr) -> Result<PluginId, Problem> {
+    let plugin = plugins::owner(house, &id?.0, headers)?;
+    slowly(house, headers, peer)?;
+    Ok(plugin)
+}
+
+fn slowly(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<(), Problem> {
+    if house.rates.group_try(caller::address(house, headers, peer)) {
+        return Ok(());
+    }
+    Err(Problem::rate_limited(
+        "groups were changed or codes tried too often from this address; wait a minute",
+    ))
+}
+
+async fn with_code(house: &House, text: &str) -> Result<GroupId, Problem> {
+    let unknown = || {
+        let message = "no group has this code; ask whoever made the group for its code";
+        Problem { field: Some("code"), ..Problem::new(StatusCode::NOT_FOUND, "wrong_code", message) }
+    };
+    let code = Code::read(text).ok_or_else(unknown)?;
+    let group = house.desk.store().group_with(code.digest()).await.map_err(Problem::unread)?;
+    group.ok_or_else(unknown)
+}
+
+/// Tells of a change that the store has not kept.
+fn kept(kept: anyhow::Result<()>) -> Result<(), Problem> {
+    kept.map_err(|error| {
+        tracing::error!(error = format!("{error:#}"), "could not store a group");
+        Problem::store_down()
+    })
+}
+
+impl Asked {
+    fn price(&self) -> Result<Price, Problem> {
+        let side = |field, amount: Nanos| {
+            let micros = amount.get().unsigned_abs() / 1_000;
+            let is_price = !amount.is_negative() && amount.get() % 1_000 == 0 && micros <= Price::MAX;
+            let wrong = "a price is from 0 to 10,000 USD per million tokens, with six decimals at most";
+            if is_price { Ok(micros) } else { Err(Problem::field(field, wrong)) }
+        };
+        Ok(Price::new(side("input", self.input)?, side("output", self.output)?))
+    }
+}
+
+impl From<GroupRefusal> for Problem {
+    fn from(refusal: GroupRefusal) -> Problem {
+        let status = match refusal {
+            GroupRefusal::Unknown | GroupRefusal::NotInGroup => StatusCode::NOT_FOUND,
+            GroupRefusal::NotCreator => StatusCode::FORBIDDEN,
+            GroupRefusal::InGroup
+            | GroupRefusal::Full { .. }
+            | GroupRefusal::TooManyOfAccount { .. }
+            | GroupRefusal::TooMany => StatusCode::CONFLICT,
+        };
+        Problem::new(status, refusal.code(), refusal.to_string())
+    }
+}
