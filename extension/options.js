@@ -4,9 +4,11 @@ import init, { check, form } from './pkg/agent.js';
 import * as account from './account.js';
 import * as archive from './archive.js';
 import * as days from './days.js';
+import * as group from './group.js';
 import * as prices from './prices.js';
 import * as servers from './servers.js';
 import { moment, write } from './figures.js';
+import * as line from './line.js';
 import { say, sentence } from './words.js';
 
 const $ = (id) => document.getElementById(id);
@@ -53,20 +55,18 @@ function showConsent(consent) {
 }
 
 /** Follows the agent: how things stand, what the servers say, which models there are. */
-async function watch() {
-  await chrome.runtime.sendMessage({ type: 'wake' });
-  const port = chrome.runtime.connect({ name: 'state' });
-  port.onMessage.addListener(paint);
-  port.onDisconnect.addListener(() => setTimeout(watch, 500));
+function watch() {
+  line.watch(paint);
   for (const button of document.querySelectorAll('[data-rest]')) {
-    button.onclick = () => port.postMessage({ type: 'pause', rest: button.dataset.rest });
+    button.onclick = () => line.tell('pause', { rest: button.dataset.rest });
   }
-  servers.ask((type, fields) => port.postMessage({ type, ...fields }));
+  servers.ask((type, fields) => line.tell(type, fields));
 }
 
 function paint(state) {
   servers.paint(state);
   prices.paint(state);
+  group.paint(state);
   write($('standing'), state.closed ? sentence(state.closed.reason, 'why') : say('options_taking'));
   $('pauses').hidden = state.paused;
   $('resume').hidden = !state.paused;
@@ -81,7 +81,7 @@ function paint(state) {
 }
 
 function written() {
-  const texts = { power: {}, when: {}, limits: {}, models: {}, loading: {} };
+  const texts = { power: {}, when: {}, limits: {}, models: {}, loading: {}, refuses: {} };
   for (const field of fields()) {
     const path = field.dataset.path.split('.');
     const key = path.pop();

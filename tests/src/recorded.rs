@@ -50,7 +50,7 @@ impl Recorded {
     /// An owner who has said yes and is ready, with one job running.
     pub fn ready() -> Recorded {
         let answers = json!({
-            "earnings": [200, earnings()], "payouts": [200, payouts()],
+            "earnings": [200, earnings()], "group": [200, {"group": null}], "payouts": [200, payouts()],
             "payout": [200, {"quote": {
                 "method": "paypal", "destination": "ada@example.com", "amount": "3.1", "cost": "0.25",
                 "arrives": "2.85", "heldUntil": null, "ready": true,

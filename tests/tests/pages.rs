@@ -311,6 +311,20 @@ fn earnings() -> Vec<Case> {
     ]
 }
 
+/// A group of friends, as who made it sees it or who joined it.
+fn group(own: bool) -> Value {
+    let price =
+        if own { json!({"input": "0", "output": "0"}) } else { json!({"input": "0.05", "output": "0.1"}) };
+    let mut group = json!({
+        "id": "grp_01KA60C3P7R9T1V3X5Z7B9D1FH", "price": price, "plugins": 2, "accounts": 3, "own": own,
+        "membersMax": 50,
+    });
+    if own {
+        group["code"] = json!("7KQ2-M9XT-04VB");
+    }
+    json!({"group": group})
+}
+
 fn options() -> Vec<Case> {
     let ready = Recorded::ready;
     let later = NOW + 3_600_000;
@@ -352,6 +366,21 @@ fn options() -> Vec<Case> {
     vec![
         case("undecided", Recorded::undecided()),
         case("ready", ready()),
+        Case {
+            name: "group",
+            recorded: ready()
+                .storing("config", json!({"serves": "group", "refuses": ["politics", "unread", "travel"]}))
+                .answering("group", 200, &group(true)),
+            steps: &[
+                "(document.querySelector('details').open = true)",
+                "document.querySelector('#own-code').value !== ''",
+            ],
+        },
+        Case {
+            name: "member",
+            recorded: ready().answering("group", 200, &group(false)),
+            steps: &["!document.querySelector('#in-group').hidden"],
+        },
         case("paused", ready().closed(&until, Some(later))),
         case("no-server", ready().without_server(Why::NoServer)),
         case("everything", whole()),
