@@ -3,12 +3,11 @@
 use rekursing_market::{Group, Limits, ledger::Account};
 use rekursing_protocol::{AccountId, GroupId, Moment, Nanos, PluginId, Price};
 
-use super::{
-    key, now,
+use super::{key, now, start};
+use crate::{
     place::{Place, on_both},
-    start,
+    store::{Act, OpenedTopUp, Standing, Store, WentBack},
 };
-use crate::store::{Act, OpenedTopUp, Standing, Store, WentBack};
 
 on_both! {
     groups_come_back_with_their_members_and_are_found_by_their_latest_code,
