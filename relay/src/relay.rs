@@ -31,7 +31,7 @@ use crate::{
     devices::Devices,
     downloads::Downloads,
     groups::Codes,
-    house::{House, Identity, Keys, Places, Rates},
+    house::{House, Keys, Places, Rates},
     http::router::Routes,
     pairings::Pairings,
     payouts::{self, Payouts, Rails, Rules},

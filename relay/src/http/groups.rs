@@ -42,10 +42,11 @@ struct Joining {
 /// `GET /api/plugin/group/{pluginId}`
 pub(super) async fn of_plugin(
     State(house): Shared,
+    ConnectInfo(peer): Peer,
     id: Named,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let plugin = plugins::owner(&house, &id?.0, &headers)?;
+    let plugin = plugins::owner(&house, &id?.0, &headers, peer).await?;
     view(&house, plugin).await
 }
 
@@ -57,7 +58,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     posted: Posted,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let plugin = changing(&house, id, &headers, peer)?;
+    let plugin = changing(&house, id, &headers, peer).await?;
     let price = posted::read::<Asked>(&posted.body)?.price()?;
     let _alone = house.codes.changing.lock().await;
     let group = house.group_id();
@@ -75,7 +76,7 @@ pub(super) async fn set_price(
     headers: HeaderMap,
     posted: Posted,
 ) -> Result<Json<Value>, Problem> {
-    let plugin = changing(&house, id, &headers, peer)?;
+    let plugin = changing(&house, id, &headers, peer).await?;
     let price = posted::read::<Asked>(&posted.body)?.price()?;
     let _alone = house.codes.changing.lock().await;
     let group = house.desk.regroup(|groups, _| groups.set_price(plugin, price))?;
@@ -91,7 +92,7 @@ pub(super) async fn turn(
     headers: HeaderMap,
     _: Posted,
 ) -> Result<Json<Value>, Problem> {
-    let plugin = changing(&house, id, &headers, peer)?;
+    let plugin = changing(&house, id, &headers, peer).await?;
     let _alone = house.codes.changing.lock().await;
     let group = house.desk.regroup(|groups, _| groups.made_by(plugin))?;
     let turn = house.desk.store().group_turn(group).await.map_err(Problem::unread)?.unwrap_or_default() + 1;
@@ -107,7 +108,7 @@ pub(super) async fn join(
     headers: HeaderMap,
     posted: Posted,
 ) -> Result<Json<Value>, Problem> {
-    let plugin = changing(&house, id, &headers, peer)?;
+    let plugin = changing(&house, id, &headers, peer).await?;
     let Joining { code } = posted::read(&posted.body)?;
     let _alone = house.codes.changing.lock().await;
     let group = with_code(&house, &code).await?;
@@ -123,7 +124,7 @@ pub(super) async fn leave(
     id: Named,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let plugin = changing(&house, id, &headers, peer)?;
+    let plugin = changing(&house, id, &headers, peer).await?;
     let _alone = house.codes.changing.lock().await;
     let store = house.desk.store();
     kept(match house.desk.regroup(|groups, _| groups.remove_plugin(plugin))? {
@@ -199,8 +200,13 @@ fn seen(id: GroupId, group: &Group) -> Value {
 }
 
 /// Checks the plugin's secret, and that groups are changed and codes tried slowly.
-fn changing(house: &House, id: Named, headers: &HeaderMap, peer: SocketAddr) -> Result<PluginId, Problem> {
-    let plugin = plugins::owner(house, &id?.0, headers)?;
+async fn changing(
+    house: &House,
+    id: Named,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+) -> Result<PluginId, Problem> {
+    let plugin = plugins::owner(house, &id?.0, headers, peer).await?;
     slowly(house, headers, peer)?;
     Ok(plugin)
 }
