@@ -55,6 +55,10 @@ const HINTS = {
   not_wanted: ['do_choose_models', 'options'],
   dear: ['do_market_price', 'price'],
   too_short: ['do_show_how', 'context'],
+  no_group: ['do_change_choices', 'options'],
+  empty_group: ['do_change_choices', 'options'],
+  verified_only: ['do_change_choices', 'options'],
+  topic_refused: ['do_change_choices', 'options'],
   outranked: ['do_change_price', 'options'],
   new: ['do_see_held', 'earnings'],
 };

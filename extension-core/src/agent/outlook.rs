@@ -158,6 +158,9 @@ fn model(obstacle: &Obstacle) -> Option<&String> {
         | Obstacle::Parked { .. }
         | Obstacle::Untrusted { .. }
         | Obstacle::NoDemand
+        | Obstacle::GroupOnly { .. }
+        | Obstacle::VerifiedOnly { .. }
+        | Obstacle::TopicRefused { .. }
         | Obstacle::New { .. } => None,
     }
 }

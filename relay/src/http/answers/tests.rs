@@ -36,7 +36,13 @@ fn join(house: &House) -> Outbox {
     let outbox = Outbox::new(10);
     let face = Face { outbox: outbox.clone(), name: "".into(), gpu: Arc::default() };
     let offers = vec![rekursing_protocol::Offer { context: 4_096, ..offer("tiny", "") }];
-    let inventory = Inventory { offers, slots: 1, paused: false };
+    let inventory = Inventory {
+        offers,
+        slots: 1,
+        paused: false,
+        serves: rekursing_protocol::Serves::Everyone,
+        refuses: rekursing_protocol::Topics::NONE,
+    };
     house.desk.join(SessionId::from_bits(1), PluginId::from_bits(2), None, face, inventory);
     outbox
 }
