@@ -23,8 +23,9 @@ pub(crate) const fn blame(code: FailCode, began: bool) -> Blame {
     match code {
         FailCode::BadRequest | FailCode::ContextOverflow | FailCode::TooLarge => Blame::Page,
         FailCode::Busy | FailCode::Paused | FailCode::ModelLoading => Blame::NotNow,
-        // The shell's own cancellations end by `cancel`: who says so unasked has dropped the job.
-        FailCode::Refused | FailCode::Cancelled => Blame::Nobody,
+        // The shell's own cancellations end by `cancel`: who says so unasked has dropped the job. And a page can ask
+        // for more than fits into the time of a job.
+        FailCode::Refused | FailCode::Cancelled | FailCode::TimeUp => Blame::Nobody,
         FailCode::ServerError | FailCode::Empty => Blame::Unproven,
         // A request can be made to end so before the first piece.
         FailCode::Malformed | FailCode::Cut | FailCode::Stalled if !began => Blame::Unproven,

@@ -22,6 +22,8 @@ pub struct BrokenOff<'a> {
     pub offer: &'a Offer,
     /// Its prompt's tokens, as this model has them.
     pub prompt_tokens: u64,
+    /// The most tokens that it was to have.
+    pub answer_tokens_max: u64,
     /// The tokens that the page has read.
     pub answer_tokens: u64,
     /// What they were charged.
@@ -39,11 +41,8 @@ pub fn continuation(terms: &Terms, before: &Request, broken: &BrokenOff<'_>, job
     if !may_go_on {
         return None;
     }
-    let left = |most: u64| most.checked_sub(broken.answer_tokens).filter(|left| *left > 0);
-    let answer_tokens_max = match before.answer_tokens_max {
-        Some(most) => Some(left(most)?),
-        None => None,
-    };
+    // A part that is as long as it may be has no rest.
+    let left = broken.answer_tokens_max.checked_sub(broken.answer_tokens).filter(|left| *left > 0)?;
     let cost_max = match before.cost_max {
         Some(most) => Some(most.checked_sub(broken.charge).filter(|left| *left > Nanos::ZERO)?),
         None => None,
@@ -60,10 +59,11 @@ pub fn continuation(terms: &Terms, before: &Request, broken: &BrokenOff<'_>, job
         // What was read takes room in the context, and is nobody's prompt.
         prompt_tokens: broken.prompt_tokens.saturating_add(broken.answer_tokens),
         prompt_tokens_max: broken.prompt_tokens,
-        answer_tokens_max,
+        answer_tokens_max: Some(left),
         cost_max,
         quantizations,
-        ad_expected: before.ad_expected.checked_sub(broken.charge).unwrap_or_default().max(Nanos::ZERO),
+        // Below zero it uses up what the operator adds to a free answer, which is added once.
+        ad_expected: before.ad_expected.checked_sub(broken.charge)?,
         left_by,
         ..before.clone()
     })

@@ -344,6 +344,7 @@ const fn fault(code: FailCode) -> &'static str {
         FailCode::TooLarge => "the answer is too long",
         FailCode::Cut => "the answer broke off",
         FailCode::Stalled => "the answer stalled",
+        FailCode::TimeUp => "the answer took too long",
         FailCode::Empty => "the answer was empty",
         FailCode::Refused => "the plugin refused the job",
         FailCode::Cancelled => "the job was dropped",

@@ -34,6 +34,8 @@ pub enum FailCode {
     Cut,
     /// Nothing came for too long.
     Stalled,
+    /// The answer took all the time that a job may take, and was not at its end.
+    TimeUp,
     /// The answer held nothing.
     Empty,
     /// The job asks for something that the agent never does.

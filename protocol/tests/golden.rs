@@ -127,6 +127,7 @@ fn the_codes_of_a_failure_keep_their_names() {
         (FailCode::TooLarge, "too_large"),
         (FailCode::Cut, "cut"),
         (FailCode::Stalled, "stalled"),
+        (FailCode::TimeUp, "time_up"),
         (FailCode::Empty, "empty"),
         (FailCode::Refused, "refused"),
         (FailCode::Cancelled, "cancelled"),

@@ -11,7 +11,7 @@ use rekursing_protocol::{FailCode, JobId, earnings::Receipt};
 use crate::{
     chance,
     desk::Desk,
-    stream::{Ending, Finish, Stream},
+    stream::{Ending, Finish, Stream, TOLD_BYTES_MAX},
     telemetry,
     work::Work,
 };
@@ -120,10 +120,14 @@ impl Continuation {
             plugin: told.assignment.plugin,
             offer: &told.assignment.offer,
             prompt_tokens: told.prompt_tokens,
+            answer_tokens_max: told.assignment.answer_tokens_max,
             answer_tokens: told.answer_tokens,
             charge: broken.receipt.charge,
         };
         let request = continuation(desk.terms(), &self.request, &left, job)?;
+        if self.told.len() + told.text.len() > TOLD_BYTES_MAX {
+            return None;
+        }
         self.told.push_str(&told.text);
         let work = Work {
             call: self.first.work.call,

@@ -217,13 +217,20 @@ impl Desk {
             .collect();
         for (stream, stuck) in stuck {
             match stuck {
-                Stuck::Page => self.cancel(&stream),
-                Stuck::Plugin(lease) => {
-                    self.stop(&stream, lease);
-                    self.fail(stream.job, lease, FailCode::Stalled, String::new(), stream.usage());
+                // Whoever reads on later, or in the page's place, is told that it is over.
+                Stuck::Page => {
+                    self.cancel(&stream);
+                    self.shared.store.then(move || stream.failed(FailCode::Cancelled, String::new()));
                 }
+                Stuck::Plugin(lease) => self.give_up(&stream, lease, FailCode::Stalled),
+                Stuck::Job(lease) => self.give_up(&stream, lease, FailCode::TimeUp),
             }
         }
+    }
+
+    fn give_up(&self, stream: &Stream, lease: u32, code: FailCode) {
+        self.stop(stream, lease);
+        self.fail(stream.job, lease, code, String::new(), stream.usage());
     }
 
     /// Tells whoever has the job under this lease to stop it.

@@ -29,6 +29,7 @@ use crate::{
     work::Work,
 };
 use attempt::Attempt;
+pub(crate) use attempt::TOLD_BYTES_MAX;
 
 /// A piece of a streamed answer.
 #[derive(Debug)]
@@ -162,6 +163,8 @@ pub struct Told {
 pub enum Stuck {
     /// The plugin has been silent for too long.
     Plugin(u32),
+    /// The answer, which has begun, has taken all the time that it may.
+    Job(u32),
     /// The page has not read for too long.
     Page,
 }
@@ -470,8 +473,7 @@ impl Stream {
             return Some(Stuck::Page);
         }
         let attempt = state.attempt.as_ref().filter(|_| state.ending.is_none())?;
-        let is_overdue = attempt.is_overdue(self, state.untaken_since.is_some(), now, patience);
-        is_overdue.then_some(Stuck::Plugin(attempt.assignment.lease))
+        attempt.stuck(self, state.untaken_since.is_some(), now, patience)
     }
 }
 

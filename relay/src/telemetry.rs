@@ -202,6 +202,7 @@ fn name(code: FailCode) -> &'static str {
         FailCode::TooLarge => "too_large",
         FailCode::Cut => "cut",
         FailCode::Stalled => "stalled",
+        FailCode::TimeUp => "time_up",
         FailCode::Empty => "empty",
         FailCode::Refused => "refused",
         FailCode::Cancelled => "cancelled",

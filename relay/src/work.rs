@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{ask::prompt, tokens::Tokenizer};
 
 /// Longest request, in bytes, whose answer another provider may go on with.
-const GOES_ON_BYTES_MAX: usize = 1 << 20;
+const GOES_ON_BYTES_MAX: usize = 256 << 10;
 
 /// What the plugin is asked to do.
 #[derive(Debug)]

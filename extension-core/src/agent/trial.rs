@@ -166,7 +166,7 @@ fn sentence(code: FailCode) -> Said {
         }
         FailCode::Unreachable => ("trial_unreachable", "The model server does not answer."),
         FailCode::Unauthorized => ("trial_unauthorized", "The model server wants an API token."),
-        FailCode::Stalled => {
+        FailCode::Stalled | FailCode::TimeUp => {
             ("trial_stalled", "The model took too long. A smaller one may fit your GPU better.")
         }
         FailCode::Empty => ("trial_empty", "The model answered nothing. Try another one."),

@@ -266,7 +266,10 @@ impl Reply {
         if self.ending.is_none() && self.finish.is_some() && now < self.measure.started() + self.terms.total {
             return self.complete();
         }
-        self.ending = Some(Err(Fault::of(FailCode::Stalled)));
+        // Whoever has begun and goes on to the last is not stuck.
+        let time_is_up = self.measure.first().is_some() && now >= self.measure.started() + self.terms.total;
+        let code = if time_is_up { FailCode::TimeUp } else { FailCode::Stalled };
+        self.ending = Some(Err(Fault::of(code)));
     }
 
     /// Returns when [`Reply::tick`] is due; `None` once the last step was taken.

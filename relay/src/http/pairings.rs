@@ -49,14 +49,17 @@ pub(super) async fn open(
     if !house.rates.key(caller::address(&house, &headers, peer)) {
         return Err(Problem::rate_limited("too many codes were made from this address; wait a minute"));
     }
-    let made = async {
+    let shared = Arc::clone(&house);
+    let made = async move {
+        let house = shared;
         let (code, until) = house.pairings.open(house.desk.now(), account).ok_or_else(|| Problem {
             retry_after: Some(60),
             ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many pairing codes are open")
         })?;
         Ok((StatusCode::CREATED, Json(json!({"code": code, "expiresAt": until}))).into_response())
     };
-    once::change(&house, named, account, made).await
+    // A code is in memory alone.
+    once::unstored(house, named, account.to_string(), made).await
 }
 
 /// `GET /api/account/plugins`

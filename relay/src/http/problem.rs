@@ -99,6 +99,7 @@ impl Problem {
             return Problem::new(StatusCode::CONFLICT, "cancelled", message);
         }
         let message = match (code, detail) {
+            (FailCode::TimeUp, _) => "the answer took as long as one may; what you received was charged",
             (FailCode::Stalled, _) => "the provider fell silent; what you received was charged",
             (FailCode::BadRequest, detail) if !detail.is_empty() => detail,
             _ => "the answer broke off; what you received was charged",

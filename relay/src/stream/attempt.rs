@@ -6,7 +6,7 @@ use rekursing_protocol::{
     frame::{Credit, Resumed},
 };
 
-use super::{Fault, Patience, Stream};
+use super::{Fault, Patience, Stream, Stuck};
 use crate::{
     outbox::{Order, Outbox},
     tokens::{Counter, Tokenizer},
@@ -17,7 +17,7 @@ use crate::{
 pub(super) const EMPTY_PIECES_MAX: u32 = 1_000;
 
 /// Longest text, in bytes, with which somebody else goes on.
-const TOLD_BYTES_MAX: usize = 256 << 10;
+pub(crate) const TOLD_BYTES_MAX: usize = 64 << 10;
 
 /// Shortest time for which a page leaves bytes that says that it does not read. Any page's task may be late
 /// by some milliseconds.
@@ -169,29 +169,34 @@ impl Attempt {
         Resumed { job, lease, have: self.next, credit: self.credit }
     }
 
-    /// Tells whether the plugin is silent, away or at the job for longer than is patient.
-    pub(super) fn is_overdue(
+    /// Tells whether the plugin is silent or away for longer than is patient, or the job at its last moment.
+    pub(super) fn stuck(
         &self,
         stream: &Stream,
         untaken: bool,
         now: Moment,
         patience: &Patience,
-    ) -> bool {
+    ) -> Option<Stuck> {
+        let lease = self.assignment.lease;
         // Nobody stays away again and again and keeps a page waiting.
         if self.absence.total > patience.total {
-            return true;
+            return Some(Stuck::Plugin(lease));
         }
         if self.absence.since.is_some() {
-            return false;
+            return None;
         }
         let without = |span: Span, absence: Span| Span(span.0.saturating_sub(absence.0));
         let age = without(now.since(self.begun_at), self.absence.total);
-        let silence = match self.first_at {
+        let is_silent = match self.first_at {
             // A whole answer is silent until its end; a page that reads slowly silences its plugin.
             None => age > patience.first_token && stream.work.streamed,
             Some(_) => !untaken && without(now.since(self.last_at), self.absence.unheard) > patience.idle,
         };
-        silence || age > patience.total
+        match (is_silent, age > patience.total, self.first_at) {
+            (true, _, _) | (false, true, None) => Some(Stuck::Plugin(lease)),
+            (false, true, Some(_)) => Some(Stuck::Job(lease)),
+            (false, false, _) => None,
+        }
     }
 
     /// Notes that a piece came. Tells whether it is the first.
@@ -228,6 +233,10 @@ impl Attempt {
     /// noticed counts, and none that it made up itself with bytes that hold next to no text.
     pub(super) fn read(&mut self, now: Moment, untaken_since: Moment) {
         let short_since = self.short_since.take();
+        if short_since.is_some() {
+            // It may have waited for the page until now, which is no silence of its own.
+            self.last_at = now;
+        }
         let (Some(short_since), Some(_)) = (short_since, self.tokens_at) else { return };
         let waited = now.since(untaken_since.max(short_since));
         if waited >= STALL_MIN && self.bytes <= self.counter.total().saturating_mul(STALL_BYTES_PER_TOKEN_MAX)

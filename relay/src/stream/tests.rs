@@ -276,6 +276,19 @@ fn the_watchdog_blames_whoever_is_silent() {
 }
 
 #[test]
+fn a_plugin_that_waited_for_its_page_is_not_silent_when_the_page_reads_at_last() {
+    let patience = Patience { first_token: Span(100), idle: Span(50), total: Span(1_000), page: Span(300) };
+    let (stream, _) = stream(true);
+    // So much that less than a quarter of the window is left.
+    assert_eq!(stream.text(1, 0, &"x".repeat(WINDOW as usize - 1), Moment(10)), Ok(true));
+    stream.began(1);
+    assert_eq!(stream.stuck(Moment(200), &patience), None, "the page has not read");
+    take_at(&stream, Moment(200)).unwrap();
+    assert_eq!(stream.stuck(Moment(250), &patience), None);
+    assert_eq!(stream.stuck(Moment(251), &patience), Some(Stuck::Plugin(1)));
+}
+
+#[test]
 fn a_piece_without_anything_in_it_neither_begins_an_answer_nor_keeps_it_alive() {
     let patience = Patience { first_token: Span(100), idle: Span(50), total: Span(1_000), page: Span(30) };
     let nothing = RawValue::from_string("[ ]".to_owned()).unwrap();
@@ -549,5 +562,5 @@ fn a_job_takes_no_longer_for_being_resumed() {
     assert_eq!(stream.text(1, 20, "x", Moment(1_400)), Ok(false));
     take(&stream).unwrap();
     assert_eq!(stream.stuck(Moment(1_400), &patience), None);
-    assert_eq!(stream.stuck(Moment(1_401), &patience), Some(Stuck::Plugin(1)));
+    assert_eq!(stream.stuck(Moment(1_401), &patience), Some(Stuck::Job(1)));
 }

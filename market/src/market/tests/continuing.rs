@@ -15,6 +15,7 @@ fn broken(offer: &Offer) -> BrokenOff<'_> {
         plugin: plugin(1),
         offer,
         prompt_tokens: 90,
+        answer_tokens_max: 100,
         answer_tokens: 40,
         charge: Nanos::new(8_000),
     }
@@ -30,7 +31,8 @@ fn whoever_leaves_in_the_middle_is_paid_for_what_was_read_and_not_for_the_prompt
         (FailCode::Cut, 10_000),
         (FailCode::ModelCrashed, 10_000),
         (FailCode::Stalled, 10_000),
-        // The request may be at fault.
+        // The page asked for more than fits into the time, or its request may be at fault.
+        (FailCode::TimeUp, 20_000),
         (FailCode::ServerError, 20_000),
     ] {
         let mut market = with_sessions(1);
@@ -55,6 +57,8 @@ fn what_is_left_of_an_answer_is_asked_for_within_what_is_left_of_its_limits() {
     let before = Request {
         cost_max: Some(Nanos::new(50_000)),
         ad_expected: Nanos::new(5_000),
+        // As many as are usual, which are those of the first part's assignment.
+        answer_tokens_max: None,
         model: Wish::Any,
         ..request(1)
     };
@@ -69,7 +73,7 @@ fn what_is_left_of_an_answer_is_asked_for_within_what_is_left_of_its_limits() {
             answer_tokens_max: Some(60),
             cost_max: Some(Nanos::new(42_000)),
             quantizations: vec!["Q4_K_M".to_owned()],
-            ad_expected: Nanos::ZERO,
+            ad_expected: Nanos::new(-3_000),
             left_by: vec![plugin(1)],
             ..before
         }
@@ -85,7 +89,7 @@ fn an_answer_does_not_go_on_where_nothing_is_left_or_the_owner_is_not_at_fault()
     for code in [FailCode::BadRequest, FailCode::ServerError, FailCode::Cancelled, FailCode::TooLarge] {
         none(request(1), BrokenOff { code, ..broken(&offer) });
     }
-    none(Request { answer_tokens_max: Some(40), ..request(1) }, broken(&offer));
+    none(request(1), BrokenOff { answer_tokens_max: 40, ..broken(&offer) });
     none(Request { cost_max: Some(Nanos::new(8_000)), ..request(1) }, broken(&offer));
     none(Request { stream: false, ..request(1) }, broken(&offer));
     none(Request { left_by: vec![plugin(2), plugin(3)], ..request(1) }, broken(&offer));

@@ -210,6 +210,7 @@ fn steps() -> impl Strategy<Value = Step> {
         FailCode::BadRequest,
         FailCode::Cancelled,
         FailCode::Stalled,
+        FailCode::TimeUp,
     ];
     let pick = || 0..20_usize;
     prop_oneof![
