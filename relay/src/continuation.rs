@@ -28,6 +28,7 @@ pub struct Part {
 /// An answer that can go on with another provider.
 #[derive(Debug)]
 pub struct Continuation {
+    desk: Desk,
     /// What was asked for last.
     request: Request,
     /// The first part, by whose id the page knows the answer, and which has what the page has sent.
@@ -49,26 +50,22 @@ struct Broken {
 
 impl Continuation {
     /// Keeps what it takes to go on with an answer; `None` where that cannot be.
-    pub fn of(request: &Request, stream: &Arc<Stream>) -> Option<Box<Continuation>> {
+    pub fn of(desk: &Desk, request: &Request, stream: &Arc<Stream>) -> Option<Box<Continuation>> {
         stream.work.may_go_on().then(|| {
-            let (request, first) = (request.clone(), Arc::clone(stream));
-            Box::new(Continuation { request, first, told: String::new(), before: None })
+            desk.follow(stream.job, stream.job, request.payer);
+            let (desk, request, first) = (desk.clone(), request.clone(), Arc::clone(stream));
+            Box::new(Continuation { desk, request, first, told: String::new(), before: None })
         })
     }
 
     /// Asks for the rest of an answer of which this part broke off. Returns the stream with the rest, or the
     /// ending where nobody goes on.
-    pub fn go_on(
-        &mut self,
-        desk: &Desk,
-        broken: &Arc<Stream>,
-        ending: Ending,
-    ) -> Result<Arc<Stream>, Box<Ending>> {
+    pub fn go_on(&mut self, broken: &Arc<Stream>, ending: Ending) -> Result<Arc<Stream>, Box<Ending>> {
         let Ending::Failed { code, detail, receipt: Some(receipt) } = ending else {
             return Err(Box::new(ending));
         };
         let broken = Broken { stream: Arc::clone(broken), code, detail, receipt };
-        let Some(stream) = self.rest(desk, &broken) else {
+        let Some(stream) = self.rest(&broken) else {
             return Err(Box::new(broken.ending()));
         };
         telemetry::gone_on(code);
@@ -104,12 +101,8 @@ impl Continuation {
         }
     }
 
-    /// Returns the job by which the page knows the answer, if it has gone on as another one.
-    pub fn gone_on(&self) -> Option<JobId> {
-        self.request.is_continuation().then_some(self.first.job)
-    }
-
-    fn rest(&mut self, desk: &Desk, broken: &Broken) -> Option<Arc<Stream>> {
+    fn rest(&mut self, broken: &Broken) -> Option<Arc<Stream>> {
+        let desk = self.desk.clone();
         let told = broken.stream.told()?;
         let job = {
             let (ms, random) = chance::id(desk.now());
@@ -140,10 +133,22 @@ impl Continuation {
             room: None,
         };
         let stream = Stream::new(job, work, self.first.window());
+        if desk.is_stopped(self.first.job) {
+            return None;
+        }
         desk.submit(request.clone(), &stream).ok()?;
-        desk.follow(self.first.job, job);
+        if !desk.follow(self.first.job, job, request.payer) {
+            desk.cancel(&stream);
+            return None;
+        }
         self.request = request;
         Some(stream)
+    }
+}
+
+impl Drop for Continuation {
+    fn drop(&mut self) {
+        self.desk.unfollow(self.first.job);
     }
 }
 

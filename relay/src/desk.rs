@@ -57,8 +57,8 @@ struct Shared {
     market: Mutex<Market>,
     terms: Terms,
     streams: DashMap<JobId, Arc<Stream>>,
-    /// The jobs that go on with answers which their pages know by an earlier job.
-    followers: DashMap<JobId, JobId>,
+    /// The answers that may go on as another job, by the job as which their pages know them.
+    followers: DashMap<JobId, Follower>,
     sessions: DashMap<SessionId, Seat>,
     store: Store,
     clock: Clock,
@@ -68,6 +68,16 @@ struct Shared {
     visitors_key: [u8; 32],
     /// Whether some session refuses something, as of the latest change.
     is_choosy: AtomicBool,
+}
+
+/// An answer that may go on as another job.
+#[derive(Debug)]
+struct Follower {
+    /// As which job it is under way.
+    job: JobId,
+    payer: Payer,
+    /// Whether its page has stopped it between two jobs.
+    is_stopped: bool,
 }
 
 /// A session as others see it.
@@ -176,9 +186,12 @@ impl Desk {
     /// charge for what was delivered. A limited key has the jobs that were asked with it and with those made
     /// with it. `false` when the payer has no such job.
     pub fn cancel_by_id(&self, job: JobId, payer: Payer, spender: Option<&Spender>) -> bool {
-        let job = self.shared.followers.get(&job).map_or(job, |follower| *follower);
-        let Some(stream) = self.stream(job).filter(|stream| stream.work.payer == payer) else { return false };
         let limited = spender.filter(|spender| !spender.is_unlimited());
+        let current = self.shared.followers.get(&job).map_or(job, |follower| follower.job);
+        let Some(stream) = self.stream(current).filter(|stream| stream.work.payer == payer) else {
+            return limited.is_none() && self.stop_following(job, payer);
+        };
+        let job = current;
         if limited.is_some_and(|own| !self.shared.market.lock().is_asked_with(job, own.key)) {
             return false;
         }
@@ -187,14 +200,29 @@ impl Desk {
         true
     }
 
-    /// Notes that an answer, which its page knows by the job `first`, goes on as another job.
-    pub fn follow(&self, first: JobId, job: JobId) {
-        self.shared.followers.insert(first, job);
+    /// Notes as which job an answer is under way that its page knows by the job `first`. `false` when the page
+    /// has stopped it between two jobs.
+    pub fn follow(&self, first: JobId, job: JobId, payer: Payer) -> bool {
+        let mut follower =
+            self.shared.followers.entry(first).or_insert(Follower { job, payer, is_stopped: false });
+        follower.job = job;
+        !follower.is_stopped
+    }
+
+    /// Tells whether a page has stopped an answer between two jobs.
+    pub fn is_stopped(&self, first: JobId) -> bool {
+        self.shared.followers.get(&first).is_some_and(|follower| follower.is_stopped)
     }
 
     /// Notes that nobody reads an answer any more that may have gone on.
     pub fn unfollow(&self, first: JobId) {
         self.shared.followers.remove(&first);
+    }
+
+    /// Stops an answer of which a part has ended and the next has not begun. `false` when there is none.
+    fn stop_following(&self, first: JobId, payer: Payer) -> bool {
+        let follower = self.shared.followers.get_mut(&first).filter(|follower| follower.payer == payer);
+        follower.map(|mut follower| follower.is_stopped = true).is_some()
     }
 
     /// Ends a job whose vectors are longer than so many bytes. That is nobody's failure, and not charged.

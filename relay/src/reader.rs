@@ -114,21 +114,21 @@ impl Reader {
     /// Reads on with whoever goes on with the answer, or returns how it ends.
     fn go_on(&mut self, broke: Ending) -> Result<(), Box<Ending>> {
         let Some(continuation) = &mut self.continuation else { return Err(Box::new(broke)) };
-        self.stream = continuation.go_on(&self.desk, &self.stream, broke)?;
+        self.stream = continuation.go_on(&self.stream, broke)?;
         Ok(())
     }
 
     fn noted(&mut self, pieces: VecDeque<Piece>, ending: Option<Ending>) -> Batch {
-        self.ended |= ending.is_some();
+        if ending.is_some() {
+            self.ended = true;
+            self.continuation = None;
+        }
         Batch { pieces, ending }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if let Some(first) = self.continuation.as_ref().and_then(|continuation| continuation.gone_on()) {
-            self.desk.unfollow(first);
-        }
         if !self.ended {
             self.desk.cancel(&self.stream);
         }

@@ -137,7 +137,7 @@ async fn answer(
     let prompt_tokens = request.prompt_tokens;
     let work = Work { call, streamed, fields, prompt_tokens, tokenizer, payer, goes_on: false, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
-    let continuation = Continuation::of(&request, &stream);
+    let continuation = Continuation::of(&house.desk, &request, &stream);
     let ad = submit(house, request, &stream, country).await.map_err(|denial| refuse(denial, payer))?;
     let reader = Reader::new(house.desk.clone(), stream, continuation);
     let mut report = Report::new(job, asked, streamed);
