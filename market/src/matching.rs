@@ -157,6 +157,10 @@ fn is_own(payer: Payer, session: &Session) -> bool {
 fn answer_room(terms: &Terms, request: &Request, context: u64) -> Result<u64, Miss> {
     let (wanted, needed) = match (request.kind, request.answer_tokens_max) {
         (OfferKind::Embedding, _) => (0, 0),
+        // To go on for a while is better than to break off, whether or not there is room for all that is left.
+        (OfferKind::Text, Some(most)) if request.is_continuation() => {
+            (most.max(1), terms.answer_tokens_room_min.clamp(1, most.max(1)))
+        }
         (OfferKind::Text, Some(most)) => (most.max(1), most.max(1)),
         (OfferKind::Text, None) => {
             let wanted = terms.answer_tokens_default.max(1);

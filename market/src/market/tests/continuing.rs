@@ -113,6 +113,15 @@ fn only_who_can_goes_on_and_never_who_has_left() {
 }
 
 #[test]
+fn a_smaller_context_is_enough_to_go_on_in() {
+    let mut market = market(terms());
+    let small = Offer { context: 150, ..going_on() };
+    market.join(NOW, session(2), plugin(2), inventory(vec![small]));
+    let assignment = assigned(&mut market, left(1));
+    assert_eq!(assignment.answer_tokens_max, 50);
+}
+
+#[test]
 fn going_on_takes_nothing_more_of_a_visitors_quota() {
     let mut market = market(Terms { free_jobs_per_day: 1, ..terms() });
     market.join(NOW, session(2), plugin(2), inventory(vec![going_on()]));
