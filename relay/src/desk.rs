@@ -191,13 +191,19 @@ impl Desk {
         let Some(stream) = self.stream(current).filter(|stream| stream.work.payer == payer) else {
             return limited.is_none() && self.stop_following(job, payer);
         };
-        let job = current;
-        if limited.is_some_and(|own| !self.shared.market.lock().is_asked_with(job, own.key)) {
+        if limited.is_some_and(|own| !self.shared.market.lock().is_asked_with(current, own.key)) {
             return false;
         }
+        self.call_off(stream);
+        // What was stopped goes on no more, and is no job any longer though its page has not yet read the end.
+        self.unfollow(job);
+        true
+    }
+
+    /// Cancels a job and ends its stream with `cancelled`, behind the charge for what was delivered.
+    fn call_off(&self, stream: Arc<Stream>) {
         self.cancel(&stream);
         self.shared.store.then(move || stream.failed(FailCode::Cancelled, String::new()));
-        true
     }
 
     /// Notes as which job an answer is under way that its page knows by the job `first`. `false` when the page
@@ -246,10 +252,7 @@ impl Desk {
         for (stream, stuck) in stuck {
             match stuck {
                 // Whoever reads on later, or in the page's place, is told that it is over.
-                Stuck::Page => {
-                    self.cancel(&stream);
-                    self.shared.store.then(move || stream.failed(FailCode::Cancelled, String::new()));
-                }
+                Stuck::Page => self.call_off(stream),
                 Stuck::Plugin(lease) => self.give_up(&stream, lease, FailCode::Stalled),
                 Stuck::Job(lease) => self.give_up(&stream, lease, FailCode::TimeUp),
             }
