@@ -1,6 +1,6 @@
 //! The one source of randomness of the relay: the operating system's.
 
-use rekursing_protocol::Moment;
+use rekursing_protocol::{JobId, Moment};
 use sha2::{Digest, Sha256};
 
 /// Fills an array with random bytes.
@@ -16,6 +16,12 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 /// Returns random bits and the moment, as the constructors of ids want them.
 pub fn id(now: Moment) -> (u64, u128) {
     (now.0, u128::from_le_bytes(bytes()))
+}
+
+/// Makes an id for a job.
+pub fn job_id(now: Moment) -> JobId {
+    let (ms, random) = id(now);
+    JobId::new(ms, random)
 }
 
 /// Makes a secret of 32 random bytes that prints as `prefix` and 64 hex digits.

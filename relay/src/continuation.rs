@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use rekursing_market::{Assignment, BrokenOff, Refusal, Request, continuation};
-use rekursing_protocol::{FailCode, JobId, earnings::Receipt};
+use rekursing_protocol::{FailCode, earnings::Receipt};
 
 use crate::{
     chance,
@@ -51,7 +51,7 @@ struct Broken {
 impl Continuation {
     /// Keeps what it takes to go on with an answer; `None` where that cannot be.
     pub fn of(desk: &Desk, request: &Request, stream: &Arc<Stream>) -> Option<Box<Continuation>> {
-        stream.work.may_go_on().then(|| {
+        stream.may_go_on().then(|| {
             desk.follow(stream.job, stream.job, request.payer);
             let (desk, request, first) = (desk.clone(), request.clone(), Arc::clone(stream));
             Box::new(Continuation { desk, request, first, told: String::new(), before: None })
@@ -104,10 +104,7 @@ impl Continuation {
     fn rest(&mut self, broken: &Broken) -> Option<Arc<Stream>> {
         let desk = self.desk.clone();
         let told = broken.stream.told()?;
-        let job = {
-            let (ms, random) = chance::id(desk.now());
-            JobId::new(ms, random)
-        };
+        let job = chance::job_id(desk.now());
         let left = BrokenOff {
             code: broken.code,
             plugin: told.assignment.plugin,

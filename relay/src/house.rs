@@ -95,8 +95,7 @@ impl House {
 
     /// Makes an id for a job.
     pub fn job_id(&self) -> JobId {
-        let (ms, random) = chance::id(self.desk.now());
-        JobId::new(ms, random)
+        chance::job_id(self.desk.now())
     }
 
     /// Makes an id for a plugin.

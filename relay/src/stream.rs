@@ -129,6 +129,8 @@ pub struct Stream {
     pub work: Work,
     window: u32,
     form: Form,
+    /// See [`Work::may_go_on`], which reads the whole request.
+    may_go_on: bool,
     state: Mutex<State>,
 }
 
@@ -197,7 +199,13 @@ impl Stream {
     /// Makes a stream with `window` bytes between plugin and page.
     pub fn new(job: JobId, work: Work, window: u32) -> Arc<Stream> {
         let form = Form { call: work.call, streamed: work.streamed, tools: work.has_tools() };
-        Arc::new(Stream { job, work, window, form, state: Mutex::default() })
+        let may_go_on = work.may_go_on();
+        Arc::new(Stream { job, work, window, form, may_go_on, state: Mutex::default() })
+    }
+
+    /// Tells whether another provider could go on with the answer.
+    pub const fn may_go_on(&self) -> bool {
+        self.may_go_on
     }
 
     /// Notes who has the job. What an earlier attempt left is dropped: the page saw none of it.
@@ -206,7 +214,7 @@ impl Stream {
         state.pieces.clear();
         state.untaken_since = None;
         let mut attempt = Attempt::new(assignment, outbox, self.window, now);
-        attempt.told = self.work.may_go_on().then(String::new);
+        attempt.told = self.may_go_on.then(String::new);
         if attempt.tokenizer == self.work.tokenizer {
             attempt.prompt_tokens = Some(self.work.prompt_tokens);
         }

@@ -51,7 +51,10 @@ pub async fn look(tab: &Tab, name: &str, widths: &[u32]) -> Result<Vec<String>> 
 }
 
 /// Returns what axe finds wrong, and whether the page is wider than its window.
-async fn faults(tab: &Tab) -> Result<Vec<String>> {
+///
+/// # Errors
+/// Fails when the page cannot be looked at.
+pub async fn faults(tab: &Tab) -> Result<Vec<String>> {
     let run = "axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.flatMap(rule => \
                rule.nodes.map(node => `${rule.id}: ${node.target} ${node.failureSummary}`)))";
     let found = tab.eval(run).await?;
@@ -61,9 +64,16 @@ async fn faults(tab: &Tab) -> Result<Vec<String>> {
         .flatten()
         .map(|fault| fault.as_str().unwrap_or_default().to_owned())
         .collect();
-    let over = tab.eval("document.documentElement.scrollWidth - innerWidth").await?;
-    if over.as_i64().is_none_or(|over| over > 0) {
-        faults.push(format!("the page is {over} pixels too wide"));
-    }
+    faults.extend(too_wide(tab).await?);
     Ok(faults)
+}
+
+/// Returns by how much the page is wider than its window, if it is.
+///
+/// # Errors
+/// Fails when the page cannot be looked at.
+pub async fn too_wide(tab: &Tab) -> Result<Option<String>> {
+    let over = tab.eval("document.documentElement.scrollWidth - innerWidth").await?;
+    let fits = over.as_i64().is_some_and(|over| over <= 0);
+    Ok((!fits).then(|| format!("the page is {over} pixels too wide")))
 }

@@ -13,6 +13,7 @@ use rekursing_extension_core::{
 };
 use rekursing_protocol::Moment;
 use rekursing_tests::{
+    axe::{self, faults, too_wide},
     browser::{Tab, Window},
     built,
     owner::Owner,
@@ -39,7 +40,7 @@ fn case(name: &'static str, recorded: Recorded) -> Case {
 /// that was kept.
 async fn look(page: &str, cases: Vec<Case>) -> Result<()> {
     let owner = Owner::undecided(Window::Headless).await?;
-    let axe = axe()?;
+    let axe = axe::source()?;
     let made = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pages");
     std::fs::create_dir_all(&made)?;
     let mut wrong = Vec::new();
@@ -94,31 +95,6 @@ fn compare(picture: &Picture, file: &str) -> Result<Option<String>> {
         ));
     }
     Ok(Picture::kept(path)?.difference(picture))
-}
-
-fn axe() -> Result<String> {
-    Ok(std::fs::read_to_string(built::node_modules()?.join("axe-core/axe.min.js"))?)
-}
-
-/// Returns what axe finds wrong, and whether the page is wider than its window.
-async fn faults(tab: &Tab) -> Result<Vec<String>> {
-    let run = "axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.flatMap(rule => \
-               rule.nodes.map(node => `${rule.id}: ${node.target} ${node.failureSummary}`)))";
-    let found = tab.eval(run).await?;
-    let mut faults: Vec<String> = found
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|fault| fault.as_str().unwrap_or_default().to_owned())
-        .collect();
-    faults.extend(too_wide(tab).await?);
-    Ok(faults)
-}
-
-async fn too_wide(tab: &Tab) -> Result<Option<String>> {
-    let over = tab.eval("document.documentElement.scrollWidth - innerWidth").await?;
-    let fits = over.as_i64().is_some_and(|over| over <= 0);
-    Ok((!fits).then(|| format!("the page is {over} pixels too wide")))
 }
 
 /// Why no new jobs are taken, with the moment at which they come again.
@@ -491,7 +467,7 @@ async fn from_right_to_left_nothing_is_too_wide_and_nothing_is_lost_at_the_left(
 async fn says_every_reason(language: &str) -> Result<()> {
     let owner = Owner::speaking(language, Window::Headless).await?;
     let tab = Recorded::ready().show(owner.browser(), owner.extension(), "popup.html").await?;
-    tab.eval(&axe()?).await?;
+    tab.eval(&axe::source()?).await?;
     fit(&tab, 380).await?;
     let path = built::root().join(format!("extension/_locales/{language}/messages.json"));
     let messages: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
