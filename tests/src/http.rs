@@ -224,13 +224,15 @@ impl Stream {
     /// # Errors
     /// Fails when the stream ends without one.
     pub async fn event(&mut self, name: &str) -> Result<Value> {
+        let mut last = None;
         while let Some(event) = self.next().await? {
             if event.name == name {
                 return serde_json::from_str(&event.data)
                     .with_context(|| format!("not JSON: {}", event.data));
             }
+            last = Some(event);
         }
-        bail!("the stream ended without {name:?}")
+        bail!("the stream of status {} ended without {name:?}, the last event was {last:?}", self.status)
     }
 
     /// Reads all events to the end.
