@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 pub use payouts::{Payouts, Paypal, Stripe, Usdc};
 
-use crate::store::Location;
+use crate::store::{Location, Quota};
 pub use tiers::{Tiers, Turned};
 pub use top_ups::TopUps;
 
@@ -228,7 +228,10 @@ pub struct Limits {
     pub replay_bytes: usize,
     /// Bytes of one such answer that is stored, so that it outlives a restart.
     pub kept_answer_bytes: usize,
-    /// Such answers that are stored.
+    /// Such answers of one account that are stored, the latest.
+    pub kept_answers_per_account: u64,
+    /// Such answers of all accounts that are stored. Past it an account's next one takes the place of its own
+    /// oldest.
     pub kept_answers: u64,
     /// Bytes of an extension to download; the two newest are kept in memory.
     pub download_bytes: u64,
@@ -400,7 +403,8 @@ impl Default for Limits {
             replay_bytes: 64 * 1024 * 1024,
             download_bytes: 32 * 1024 * 1024,
             kept_answer_bytes: 16 * 1024,
-            kept_answers: 10_000,
+            kept_answers_per_account: 1_000,
+            kept_answers: 50_000,
             keys_per_minute: 20,
             wrong_tokens_per_minute: 10,
             groups: Terms::default().groups_max,
@@ -408,6 +412,13 @@ impl Default for Limits {
             groups_per_account: Terms::default().account_groups_max,
             group_tries_per_minute: 10,
         }
+    }
+}
+
+impl Limits {
+    /// Returns how many answers the store keeps for an account.
+    pub(crate) fn quota(&self, whose: String) -> Quota {
+        Quota { whose, own_max: self.kept_answers_per_account, all_max: self.kept_answers }
     }
 }
 

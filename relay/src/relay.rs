@@ -285,7 +285,7 @@ async fn upkeep(house: Arc<House>) {
         }
         if ticks.is_multiple_of(2_400) {
             let before = house.desk.now() - Span::millis(time.idempotency_ms);
-            house.desk.store().forget_asked(before, house.config.limits.kept_answers);
+            house.desk.store().forget_asked(before);
         }
     }
 }

@@ -53,7 +53,7 @@ use rekursing_market::{
 use rekursing_protocol::{JobId, Moment, Nanos};
 use tokio::sync::oneshot;
 
-pub use asked::{Asked, KeptAnswer};
+pub use asked::{Asked, KeptAnswer, Quota};
 pub use audit::{Audit, BadEnd, End, audit, audit_to_end};
 pub use campaigns::{AdCount, AdDay, Placed};
 pub use entries::Correctable;

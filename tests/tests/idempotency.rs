@@ -18,6 +18,7 @@ on_both! {
     after_kill_9_in_the_middle_the_call_may_be_made_again_and_is_charged_once,
     an_answer_that_its_page_left_is_made_to_its_end_and_had_by_asking_again,
     a_campaign_is_made_and_changed_once_by_its_name_also_after_kill_9,
+    who_asks_for_much_to_be_kept_pushes_out_his_own_answers_alone,
 }
 
 const INFERENCE: &str = "/api/llm/inference";
@@ -149,6 +150,40 @@ async fn a_campaign_is_made_and_changed_once_by_its_name_also_after_kill_9(engin
     assert_eq!(page.get(&path).await?.expect(200)?["paused"], false, "what came between stays");
     let all = page.get(campaigns).await?.expect(200)?;
     assert_eq!(all["campaigns"].as_array().map(Vec::len), Some(1));
+    Ok(())
+}
+
+async fn who_asks_for_much_to_be_kept_pushes_out_his_own_answers_alone(engine: Engine) -> Result<()> {
+    let config = "[time]\nreplay_ms = 0\n[limits]\nkept_answers_per_account = 3\nkept_answers = 7";
+    let (relay, key) = Relay::keeping(engine, config, "1.00").await?;
+    let (quiet, loud) = (relay.customer(&key), relay.customer(&relay.key("1.00").await?));
+    let terms = json!({
+        "title": "One", "text": "Five years of spare parts.", "link": "https://shop.example.com/",
+        "categories": ["technology"], "bidPerThousand": "2", "budget": "1", "ends": 9_000_000_000_000_u64,
+    });
+    let campaigns = "/api/ads/campaigns";
+    let made = keyed(&quiet, "made").post(campaigns, &terms).await?.expect(201)?;
+    let theirs = eventually("the other account is known", || async {
+        let answer = loud.post(campaigns, &terms).await?;
+        Ok((answer.status == 201).then_some(answer.json()?))
+    })
+    .await?;
+    let id = theirs["id"].as_str().context("an id")?;
+    let pause = async |number: u32| {
+        keyed(&loud, &number.to_string()).patch(&format!("{campaigns}/{id}"), &json!({})).await
+    };
+    for number in 0..20 {
+        assert_eq!(header(&pause(number).await?, "idempotent-replayed"), None);
+        let again = keyed(&quiet, "made").post(campaigns, &terms).await?;
+        assert_eq!((again.status, header(&again, "idempotent-replayed")), (201, Some("true")), "{number}");
+        assert_eq!(again.json()?, made);
+    }
+    for number in 0..17 {
+        is_gone(&pause(number).await?, id)?;
+    }
+    for number in 17..20 {
+        assert_eq!(header(&pause(number).await?, "idempotent-replayed"), Some("true"), "{number}");
+    }
     Ok(())
 }
 

@@ -40,6 +40,9 @@ use crate::{
 /// The header that names a call.
 pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// Whose the operator's calls are.
+const OPERATOR: &str = "operator";
+
 /// Longest key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 
@@ -47,8 +50,9 @@ const KEY_BYTES_MAX: usize = 255;
 #[derive(Debug)]
 pub(super) struct Named {
     call: Call,
-    /// Whether money of the caller's own may move, so that not even a restart lets it move twice.
-    durable: bool,
+    /// The account under which the store notes it, so that not even a restart lets money of the caller's own
+    /// move twice; none of a visitor, who has no money.
+    whose: Option<String>,
 }
 
 impl Named {
@@ -68,7 +72,9 @@ pub(super) fn named_by_advertiser(
     match advertiser {
         Advertiser::Operator => named_by_operator(headers, route, body),
         Advertiser::Account(account) => {
-            Ok(call(headers, &account.to_string(), route, body)?.map(|call| Named { call, durable: true }))
+            let account = account.to_string();
+            let call = call(headers, &account, route, body)?;
+            Ok(call.map(|call| Named { call, whose: Some(account) }))
         }
     }
 }
@@ -106,8 +112,11 @@ pub(super) fn named(
         (None, Payer::Page(account)) => account.to_string(),
         (None, Payer::Free { visitor }) => format!("visitor:{visitor}"),
     };
-    let durable = matches!(caller.payer, Payer::Page(_));
-    Ok(call(headers, &who, route, body)?.map(|call| Named { call, durable }))
+    let whose = match caller.payer {
+        Payer::Page(account) => Some(account.to_string()),
+        Payer::Free { .. } => None,
+    };
+    Ok(call(headers, &who, route, body)?.map(|call| Named { call, whose }))
 }
 
 /// Reads a call of the operator's.
@@ -116,7 +125,8 @@ pub(super) fn named_by_operator(
     route: &'static str,
     body: &[u8],
 ) -> Result<Option<Named>, Problem> {
-    Ok(call(headers, "operator", route, body)?.map(|call| Named { call, durable: true }))
+    let call = call(headers, OPERATOR, route, body)?;
+    Ok(call.map(|call| Named { call, whose: Some(OPERATOR.to_owned()) }))
 }
 
 /// Reads a call of an owner's.
@@ -126,7 +136,8 @@ pub(super) fn named_by_owner(
     route: &'static str,
     body: &[u8],
 ) -> Result<Option<Named>, Problem> {
-    Ok(call(headers, &owner.to_string(), route, body)?.map(|call| Named { call, durable: true }))
+    let owner = owner.to_string();
+    Ok(call(headers, &owner, route, body)?.map(|call| Named { call, whose: Some(owner) }))
 }
 
 /// Marks an answer as one of which nothing has come, so that the call may be made again.
@@ -210,7 +221,7 @@ async fn run(
     keep: Keep,
     work: impl Future<Output = Result<Response, Problem>>,
 ) -> Result<Response, Problem> {
-    let Some(Named { call, durable }) = named else { return work.await };
+    let Some(Named { call, whose }) = named else { return work.await };
     let now = house.desk.now();
     let ticket = match house.replays.claim(now, call) {
         Claim::Mine(number) => {
@@ -220,7 +231,7 @@ async fn run(
         Claim::Other => return Err(reused()),
         Claim::Made(outcome) => return outcome.again(),
     };
-    if durable {
+    if whose.is_some() {
         let asked = match &trace {
             Trace::Made(made) => house.desk.store().ask(now, call, made.clone()).await,
             Trace::Changed(_) => house.desk.store().asked(call).await,
@@ -234,21 +245,20 @@ async fn run(
     }
     match work.await {
         Ok(response) => {
-            if !durable {
-                return Ok(record(response, ticket));
-            }
+            let Some(whose) = whose else { return Ok(record(response, ticket)) };
             let (response, answer) = match keep {
                 Keep::InMemory => (response, None),
                 Keep::Stored => kept(response, house.config.limits.kept_answer_bytes).await?,
             };
+            let answer = answer.map(|answer| (answer, house.config.limits.quota(whose)));
             let store = house.desk.store();
             match (trace, answer) {
                 (Trace::Changed(thing), answer) => {
                     store.did(now, call, thing, answer).await.map_err(unnoted)?;
                 }
-                (Trace::Made(_), Some(answer)) => {
+                (Trace::Made(_), Some((answer, quota))) => {
                     // What was made is there, and its answer in memory.
-                    if let Err(error) = store.answered(call, answer).await {
+                    if let Err(error) = store.answered(call, answer, quota).await {
                         tracing::error!(error = format!("{error:#}"), "could not keep an answer");
                     }
                 }

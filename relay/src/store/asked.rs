@@ -1,5 +1,6 @@
 //! Calls that must not be made twice, by the hash of their `Idempotency-Key`: which, and what each was
-//! to make or has changed. Neither what was asked nor what was answered is kept.
+//! to make or has changed. What was asked is not kept; of what was answered, what is small and no secret.
+//! Each account has room of its own for that, so that nobody pushes out what another may ask for again.
 
 use anyhow::{Context, Result};
 use rekursing_protocol::Moment;
@@ -32,6 +33,17 @@ pub struct KeptAnswer {
     pub kind: String,
     /// Its body.
     pub body: Vec<u8>,
+}
+
+/// For how many answers of an account there is room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// The account: a page's, a plugin or the operator.
+    pub whose: String,
+    /// The most of its own; past it its oldest go.
+    pub own_max: u64,
+    /// The most of all accounts together; past it its oldest goes too, and so the new one where it has no other.
+    pub all_max: u64,
 }
 
 impl Store {
@@ -74,11 +86,11 @@ impl Store {
         now: Moment,
         call: Call,
         thing: String,
-        answer: Option<KeptAnswer>,
+        answer: Option<(KeptAnswer, Quota)>,
     ) -> Result<()> {
         self.change(move |sql| {
             insert(sql, now, call, &format!("{CHANGED}{thing}"))?;
-            answer.map_or(Ok(()), |answer| keep(sql, call, answer))
+            answer.map_or(Ok(()), |(answer, quota)| keep(sql, call, answer, quota))
         })
         .await
     }
@@ -87,23 +99,14 @@ impl Store {
     ///
     /// # Errors
     /// When it could not be made durable.
-    pub async fn answered(&self, call: Call, answer: KeptAnswer) -> Result<()> {
-        self.change(move |sql| keep(sql, call, answer)).await
+    pub async fn answered(&self, call: Call, answer: KeptAnswer, quota: Quota) -> Result<()> {
+        self.change(move |sql| keep(sql, call, answer, quota)).await
     }
 
-    /// Forgets calls that were made before a moment, and of the others all answers but the latest. Nobody
-    /// waits for it.
-    pub fn forget_asked(&self, before: Moment, answers_max: u64) {
+    /// Forgets calls that were made before a moment. Nobody waits for it.
+    pub fn forget_asked(&self, before: Moment) {
         self.soon("forget calls", move |sql| {
-            sql.execute("DELETE FROM asked WHERE at < ?1", &[before.into()])?;
-            // With fewer there is no such row, and nothing is before it.
-            sql.execute(
-                "UPDATE asked SET status = NULL, type = NULL, answer = NULL
-                 WHERE answer IS NOT NULL AND at <=
-                     (SELECT at FROM asked WHERE answer IS NOT NULL ORDER BY at DESC LIMIT 1 OFFSET ?1)",
-                &[answers_max.into()],
-            )
-            .map(drop)
+            sql.execute("DELETE FROM asked WHERE at < ?1", &[before.into()]).map(drop)
         });
     }
 }
@@ -134,19 +137,41 @@ fn known(sql: &mut Sql, call: Call) -> Result<Option<Known>> {
     })
 }
 
-fn keep(sql: &mut Sql, call: Call, answer: KeptAnswer) -> Result<()> {
+/// Keeps an answer, and drops as many of the same account's as there is no room for.
+fn keep(sql: &mut Sql, call: Call, answer: KeptAnswer, quota: Quota) -> Result<()> {
+    let Quota { whose, own_max, all_max } = quota;
+    if own_max == 0 {
+        return Ok(());
+    }
     let KeptAnswer { status, kind, body } = answer;
     sql.execute(
-        "UPDATE asked SET status = ?3, type = ?4, answer = ?5 WHERE id = ?1 AND body = ?2",
+        "UPDATE asked SET status = ?3, type = ?4, answer = ?5, whose = ?6 WHERE id = ?1 AND body = ?2",
         &[
             call.id.as_slice().into(),
             call.body.as_slice().into(),
             u64::from(status).into(),
             kind.into(),
             body.as_slice().into(),
+            whose.as_str().into(),
         ],
-    )
-    .map(drop)
+    )?;
+    // What is kept at this moment is the latest, also where the call began before others.
+    sql.execute(
+        "UPDATE asked SET status = NULL, type = NULL, answer = NULL WHERE id IN
+             (SELECT id FROM asked WHERE whose = ?1 AND answer IS NOT NULL AND id <> ?2
+              ORDER BY at DESC, id DESC LIMIT ?3 OFFSET ?4)",
+        &[whose.as_str().into(), call.id.as_slice().into(), u64::MAX.into(), (own_max - 1).into()],
+    )?;
+    let all = sql.number("SELECT COUNT(*) FROM asked WHERE answer IS NOT NULL", &[])?;
+    if all.unsigned_abs() > all_max {
+        sql.execute(
+            "UPDATE asked SET status = NULL, type = NULL, answer = NULL WHERE id =
+                 (SELECT id FROM asked WHERE whose = ?1 AND answer IS NOT NULL
+                  ORDER BY CASE WHEN id = ?2 THEN 1 ELSE 0 END, at, id LIMIT 1)",
+            &[whose.into(), call.id.as_slice().into()],
+        )?;
+    }
+    Ok(())
 }
 
 fn insert(sql: &mut Sql, now: Moment, call: Call, made: &str) -> Result<bool> {

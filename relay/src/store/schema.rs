@@ -496,6 +496,11 @@ CREATE TABLE friend (
     PRIMARY KEY (friend_group, member)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- Whose kept answer it is: a page's account, a plugin or the operator. Each has room of its own.
+ALTER TABLE asked ADD COLUMN whose TEXT;
+CREATE INDEX asked_kept ON asked (whose, at) WHERE answer IS NOT NULL;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

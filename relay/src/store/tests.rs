@@ -13,6 +13,7 @@ use crate::{
     place::{Place, on_both},
 };
 
+mod asked;
 mod audits;
 mod corrections;
 mod friends;
