@@ -67,6 +67,12 @@ impl Fence {
         for server in &self.servers {
             rules.add(2, json!({"type": "allow"}), Some(server.http()), &["xmlhttprequest"], &["get"]);
         }
+        // Chrome opens a connection to wherever a `Link` of an answer says (`rel=preconnect`), or asks for its
+        // name, without any rule or policy being asked.
+        let without_link = json!({
+            "type": "modifyHeaders", "responseHeaders": [{"header": "link", "operation": "remove"}],
+        });
+        rules.add(3, without_link, None, &["xmlhttprequest"], &[]);
         for (server, kind) in self.chosen(found) {
             rules.add_paths(2, &server.http(), &paths(kind));
             // Ollama answers 403 to an `Origin` that it does not know, and only a `POST` carries one.
@@ -196,6 +202,7 @@ mod tests {
                 "2 allow get+post+put+delete |https://relay.example/",
                 "2 allow  |wss://relay.example/",
                 "2 allow get |http://127.0.0.1:1234/",
+                "3 modifyHeaders  everything",
                 r"2 allow post ^http://127\.0\.0\.1:1234(/v1/chat/completions|/v1/completions|/v1/embeddings)$",
                 "3 modifyHeaders post |http://127.0.0.1:1234/",
             ]
@@ -250,7 +257,7 @@ mod tests {
         assert_eq!(fence.policy(), "connect-src 'self'");
         assert_eq!(
             short(&fence.rules("abc", &[("http://*".to_owned(), Kind::LmStudio)])),
-            ["1 block  everything"]
+            ["1 block  everything", "3 modifyHeaders  everything"]
         );
     }
 }

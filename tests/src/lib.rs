@@ -8,10 +8,12 @@
 pub mod axe;
 pub mod browser;
 pub mod built;
+pub mod canary;
 pub mod database;
 pub mod device;
 pub mod effort;
 pub mod eventually;
+pub mod false_relay;
 pub mod http;
 pub mod line;
 pub mod link;

@@ -234,7 +234,7 @@ impl Link {
     }
 }
 
-fn frame(text: &str) -> Result<Received> {
+pub(crate) fn frame(text: &str) -> Result<Received> {
     let value: Value = serde_json::from_str(text).with_context(|| format!("not JSON: {text}"))?;
     let Value::Object(fields) = value else { bail!("not a frame: {text}") };
     let (kind, frame) = fields.into_iter().next().with_context(|| format!("not a frame: {text}"))?;
