@@ -195,7 +195,8 @@ pub struct Limits {
     pub sessions: usize,
     /// Bytes of a request's body.
     pub request_bytes: usize,
-    /// Bytes of all requests that are being read, wait or run, together.
+    /// Bytes of all requests that are being read, wait or run, together, and of what is kept of their answers in
+    /// case an owner leaves in the middle. Past half of it nothing more is kept.
     pub requests_bytes: usize,
     /// Bytes of a request's line and headers together, and of a response that wait for a slow page;
     /// at least 8192.

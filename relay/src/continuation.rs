@@ -11,9 +11,9 @@ use rekursing_protocol::{FailCode, earnings::Receipt};
 use crate::{
     chance,
     desk::Desk,
-    stream::{Ending, Finish, Stream, TOLD_BYTES_MAX},
+    stream::{Ending, Finish, Said, Stream, Told},
     telemetry,
-    work::Work,
+    work::{self, Work},
 };
 
 /// A part of an answer whose owner has left, and who goes on.
@@ -34,7 +34,7 @@ pub struct Continuation {
     /// The first part, by whose id the page knows the answer, and which has what the page has sent.
     first: Arc<Stream>,
     /// What earlier parts have said.
-    told: String,
+    said: Option<Said>,
     /// How the latest part ended, until the next one has begun.
     before: Option<Broken>,
 }
@@ -54,7 +54,7 @@ impl Continuation {
         stream.may_go_on().then(|| {
             desk.follow(stream.job, stream.job, request.payer);
             let (desk, request, first) = (desk.clone(), request.clone(), Arc::clone(stream));
-            Box::new(Continuation { desk, request, first, told: String::new(), before: None })
+            Box::new(Continuation { desk, request, first, said: None, before: None })
         })
     }
 
@@ -103,31 +103,36 @@ impl Continuation {
 
     fn rest(&mut self, broken: &Broken) -> Option<Arc<Stream>> {
         let desk = self.desk.clone();
-        let told = broken.stream.told()?;
+        let Told { said, assignment, prompt_tokens, tokenizer, answer_tokens } = broken.stream.told()?;
         let job = chance::job_id(desk.now());
         let left = BrokenOff {
             code: broken.code,
-            plugin: told.assignment.plugin,
-            offer: &told.assignment.offer,
-            prompt_tokens: told.prompt_tokens,
-            answer_tokens_max: told.assignment.answer_tokens_max,
-            answer_tokens: told.answer_tokens,
+            plugin: assignment.plugin,
+            offer: &assignment.offer,
+            prompt_tokens,
+            answer_tokens_max: assignment.answer_tokens_max,
+            answer_tokens,
             charge: broken.receipt.charge,
         };
         let request = continuation(desk.terms(), &self.request, &left, job)?;
-        if self.told.len() + told.text.len() > TOLD_BYTES_MAX {
-            return None;
-        }
-        self.told.push_str(&told.text);
+        let first = &self.first.work;
+        let before = match self.said.take() {
+            None => said,
+            Some(mut before) => before.push(said.text()).then_some(before)?,
+        };
+        let fields = first.fields_behind(before.text())?;
+        let room = first.room.spare(fields.len())?;
+        self.said = Some(before);
+        let is_last = request.left_by.len() >= desk.terms().continuations_max;
         let work = Work {
-            call: self.first.work.call,
+            call: first.call,
             streamed: true,
-            fields: self.first.work.fields_behind(&self.told)?,
-            prompt_tokens: told.prompt_tokens,
-            tokenizer: told.tokenizer,
-            payer: self.first.work.payer,
-            goes_on: true,
-            room: None,
+            fields,
+            prompt_tokens,
+            tokenizer,
+            payer: first.payer,
+            part: if is_last { work::Part::Last } else { work::Part::Later },
+            room,
         };
         let stream = Stream::new(job, work, self.first.window());
         if desk.is_stopped(self.first.job) {

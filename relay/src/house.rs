@@ -24,6 +24,7 @@ use crate::{
     devices::Devices,
     downloads::Downloads,
     groups::Codes,
+    memory::Memory,
     pairings::Pairings,
     payouts::Payouts,
     receipt::{self, Seal},
@@ -73,8 +74,8 @@ pub struct House {
     pub sessions: Places,
     /// Calls per address.
     pub rates: Rates,
-    /// Memory for requests, in KiB: those that are read, wait or run.
-    pub room: Arc<Semaphore>,
+    /// Memory for requests that are read, wait or run, and for what is kept of their answers.
+    pub memory: Memory,
     /// Turns at reading long prompts and answers.
     pub long_reads: Semaphore,
     /// Whether the relay is about to stop.

@@ -25,6 +25,7 @@ pub mod house;
 pub mod http;
 pub mod keys;
 pub mod limits;
+pub mod memory;
 pub mod outbox;
 pub mod pairings;
 pub mod payouts;

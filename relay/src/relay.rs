@@ -33,6 +33,7 @@ use crate::{
     groups::Codes,
     house::{House, Keys, Places, Rates},
     http::router::Routes,
+    memory::Memory,
     pairings::Pairings,
     payouts::{self, Payouts, Rails, Rules},
     receipt::{self, Seal},
@@ -147,7 +148,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     let payouts = Arc::new(Payouts::new(desk.clone(), rails, Rules::of(&config)));
     let house = Arc::new(House {
         rates: Rates::new(&config),
-        room: Arc::new(Semaphore::new(config.limits.requests_bytes / 1_024)),
+        memory: Memory::of(config.limits.requests_bytes),
         long_reads: Semaphore::new(2),
         top_ups,
         crowds: Crowds::new(config.public_providers_min),

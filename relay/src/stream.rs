@@ -5,6 +5,7 @@
 //! window. The stream counts tokens as they pass and knows no rule about money.
 
 mod attempt;
+mod said;
 
 use std::{
     borrow::Cow,
@@ -26,10 +27,10 @@ use crate::{
     answer::{self, Form, Read, Unread},
     outbox::Outbox,
     tokens::{Counter, Tokenizer},
-    work::Work,
+    work::{Part, Work},
 };
 use attempt::Attempt;
-pub(crate) use attempt::TOLD_BYTES_MAX;
+pub(crate) use said::Said;
 
 /// A piece of a streamed answer.
 #[derive(Debug)]
@@ -149,7 +150,7 @@ struct State {
 #[derive(Debug)]
 pub struct Told {
     /// The text.
-    pub text: String,
+    pub(crate) said: Said,
     /// Who said it.
     pub assignment: Assignment,
     /// The prompt's tokens as this model has them.
@@ -214,7 +215,7 @@ impl Stream {
         state.pieces.clear();
         state.untaken_since = None;
         let mut attempt = Attempt::new(assignment, outbox, self.window, now);
-        attempt.told = self.may_go_on.then(String::new);
+        attempt.said = if self.may_go_on { Said::beside(&self.work.room) } else { None };
         if attempt.tokenizer == self.work.tokenizer {
             attempt.prompt_tokens = Some(self.work.prompt_tokens);
         }
@@ -294,7 +295,7 @@ impl Stream {
             return Ok(false);
         }
         attempt.count(now, |counter| counter.push(text));
-        attempt.tell(text);
+        attempt.say(text);
         let first = attempt.arrived(now);
         match state.pieces.back_mut() {
             Some(Piece::Text(waiting)) => waiting.push_str(text),
@@ -326,7 +327,7 @@ impl Stream {
         };
         attempt.count(now, |counter| answer::count_choices(piece.get(), self.form, counter));
         // Nobody could go on behind it in words.
-        attempt.told = None;
+        attempt.said = None;
         let first = attempt.arrived(now);
         if state.pieces.len() >= (self.window / WINDOW_BYTES_PER_PIECE) as usize {
             return Err(Fault::OverCredit);
@@ -397,7 +398,7 @@ impl Stream {
             prompt_tokens: attempt.prompt_tokens.unwrap_or(self.work.prompt_tokens),
             answer_tokens: attempt.counter.total(),
             // A server counts what was said before as prompt.
-            claimed_prompt: attempt.claimed.0.filter(|_| !self.work.goes_on),
+            claimed_prompt: attempt.claimed.0.filter(|_| self.work.part == Part::First),
             claimed_answer: attempt.claimed.1,
             first_token,
             generation,
@@ -405,12 +406,13 @@ impl Stream {
         }
     }
 
-    /// Returns what the answer has said; `None` where it said more than text, or too much to be kept.
+    /// Returns what the answer has said; `None` where it said more than text, too much to be
+    /// kept, or there was no room for it.
     pub fn told(&self) -> Option<Told> {
         let mut state = self.state.lock();
         let attempt = state.attempt.as_mut()?;
         Some(Told {
-            text: attempt.told.take()?,
+            said: attempt.said.take()?,
             assignment: attempt.assignment.clone(),
             prompt_tokens: attempt.prompt_tokens.unwrap_or(self.work.prompt_tokens),
             tokenizer: attempt.tokenizer,

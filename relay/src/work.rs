@@ -3,9 +3,8 @@
 use rekursing_market::Payer;
 use rekursing_protocol::frame::Call;
 use serde_json::value::RawValue;
-use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{ask::prompt, tokens::Tokenizer};
+use crate::{ask::prompt, memory::Room, tokens::Tokenizer};
 
 /// Longest request, in bytes, whose answer another provider may go on with.
 const GOES_ON_BYTES_MAX: usize = 256 << 10;
@@ -25,10 +24,21 @@ pub struct Work {
     pub tokenizer: Tokenizer,
     /// Who pays, and alone may cancel.
     pub payer: Payer,
-    /// Whether the last message is what another provider has said of the answer, which goes on behind it.
-    pub goes_on: bool,
+    /// Which part of the answer it is.
+    pub part: Part,
     /// The request's part of the memory for requests; given back with the stream.
-    pub room: Option<OwnedSemaphorePermit>,
+    pub room: Room,
+}
+
+/// Which part of an answer a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The first, and mostly the whole.
+    First,
+    /// It goes on behind what another provider has said, which is the request's last message.
+    Later,
+    /// So does the last: behind it nobody goes on any more.
+    Last,
 }
 
 impl Work {
@@ -53,6 +63,7 @@ impl Work {
         let has = |name: &str| self.fields.contains(name);
         self.call == Call::Chat
             && self.streamed
+            && self.part != Part::Last
             && self.fields.len() <= GOES_ON_BYTES_MAX
             && !["\"tools\":", "\"response_format\":", "\"logprobs\":"].into_iter().any(has)
     }

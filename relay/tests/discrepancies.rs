@@ -8,8 +8,16 @@ use rekursing_protocol::{
     frame::{Call, Inventory},
 };
 use rekursing_relay::{
-    config::Config, delivery::Delivery, desk::Face, house::House, outbox::Outbox, relay, stream::Stream,
-    tokens::Tokenizer, work::Work,
+    config::Config,
+    delivery::Delivery,
+    desk::Face,
+    house::House,
+    memory::Memory,
+    outbox::Outbox,
+    relay,
+    stream::Stream,
+    tokens::Tokenizer,
+    work::{Part, Work},
 };
 
 fn offer(model: &str) -> Offer {
@@ -70,8 +78,8 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         prompt_tokens: 5,
         tokenizer: Tokenizer::Rule,
         payer,
-        goes_on: false,
-        room: None,
+        part: Part::First,
+        room: Memory::of(1 << 20).room(0).expect("it is empty"),
     };
     let stream = Stream::new(job, work, 1_000);
     house.desk.submit(request, &stream).expect("the plugin is free");

@@ -34,7 +34,12 @@ struct Scene {
 
 impl Scene {
     async fn start(engine: Engine) -> Result<Scene> {
-        let config = format!("{FREE}[time]\nresume_ms = 0\n");
+        Scene::with(engine, "").await
+    }
+
+    /// Starts with these limits.
+    async fn with(engine: Engine, limits: &str) -> Result<Scene> {
+        let config = format!("{FREE}{limits}[time]\nresume_ms = 0\n");
         let (server, kept) = tokio::try_join!(ModelServer::start(), Relay::keeping(engine, &config, "1.00"))?;
         let (relay, key) = kept;
         let leaver = Plugin::register(&relay).await?;
@@ -137,6 +142,24 @@ async fn where_nobody_can_go_on_the_page_is_told_and_pays_for_what_it_read() -> 
     hear_all(&mut stream).await?;
     let charges = scene.relay.resolved().await?.settlements()?;
     assert_eq!(charges.len(), 1, "{charges:?}");
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn without_room_to_keep_it_an_answer_ends_with_its_owner_and_the_next_is_as_good() -> Result<()> {
+    // A request takes one of these two KiB, and what is kept of answers leaves one free.
+    let mut scene = Scene::with(Engine::Sqlite, "requests_bytes = 2048\n").await?;
+    for charges in 1..=2 {
+        let (mut stream, _) = scene.begin("/api/llm/inference", &ask_tiny(PROMPT), BEGUN).await?;
+        let other = Plugin::register(&scene.relay).await?;
+        let mut offer = of_any_quantization();
+        offer["continues"] = json!(true);
+        let other_link = Link::ready(&scene.relay, &other, &offer).await?;
+        drop(std::mem::replace(&mut scene.link, other_link));
+        hear_all(&mut stream).await?;
+        drop(stream);
+        assert_eq!(scene.relay.resolved().await?.settlements()?.len(), charges);
+    }
     scene.relay.audit().await
 }
 

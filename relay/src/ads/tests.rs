@@ -231,8 +231,8 @@ async fn a_paid_answer_has_no_ad_and_a_free_one_has_it_once(place: Place) {
             prompt_tokens: 5,
             tokenizer: crate::tokens::Tokenizer::Rule,
             payer,
-            goes_on: false,
-            room: None,
+            part: crate::work::Part::First,
+            room: crate::memory::Memory::of(1 << 20).room(0).unwrap(),
         };
         let stream = Stream::new(JobId::from_bits(1), work, 1_000);
         Placing::begin(&ads, &stream, None)

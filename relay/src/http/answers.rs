@@ -11,7 +11,6 @@ use axum::{
 use rekursing_market::{Payer, Request, ads::Country, free::hangs_on_ad};
 use rekursing_protocol::{JobId, Topics};
 use serde_json::{Value, json, value::RawValue};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Problem,
@@ -28,11 +27,12 @@ use crate::{
     conversation,
     desk::Denial,
     house::{House, READ_AT_ONCE_BYTES},
+    memory::Room,
     reader::{Events, Reader},
     report::Report,
     sse::Encoder,
     stream::{Ending, Finish, Stream},
-    work::Work,
+    work::{Part, Work},
 };
 
 /// How long a stream's headers wait for the first piece, so that a refusal can still have its status.
@@ -128,14 +128,14 @@ async fn answer(
     dialect: Dialect,
     ask: Ask,
     country: Option<Country>,
-    room: Option<OwnedSemaphorePermit>,
+    room: Room,
 ) -> Result<Response, Problem> {
     let Ask { include_usage, call, fields, tokenizer, request } = ask;
     let (job, payer) = (request.job, request.payer);
     let asked = house.desk.now();
     let streamed = request.stream;
     let prompt_tokens = request.prompt_tokens;
-    let work = Work { call, streamed, fields, prompt_tokens, tokenizer, payer, goes_on: false, room };
+    let work = Work { call, streamed, fields, prompt_tokens, tokenizer, payer, part: Part::First, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
     let continuation = Continuation::of(&house.desk, &request, &stream);
     let ad = submit(house, request, &stream, country).await.map_err(|denial| refuse(denial, payer))?;

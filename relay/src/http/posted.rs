@@ -14,16 +14,15 @@ use axum::{
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Problem, caller, router::refuse};
-use crate::house::House;
+use crate::{house::House, memory::Room};
 
 /// The body of a `POST`, and its part of the memory for requests.
 #[derive(Debug)]
 pub(super) struct Posted {
     pub(super) body: Bytes,
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    pub(super) room: Room,
 }
 
 /// Reads a body that is an object. A list is refused here, because serde takes one for an object of its
@@ -52,18 +51,16 @@ impl FromRequest<Arc<House>> for Posted {
         let read = async {
             check(house, &parts.headers)?;
             let room = room(house, &parts.headers, most)?;
-            Ok(Posted { body: whole(house, body, most).await?, room: Some(room) })
+            Ok(Posted { body: whole(house, body, most).await?, room })
         };
         read.await.map_err(|problem: Problem| refuse(problem, &parts.uri))
     }
 }
 
 /// Takes a body's part of the memory for requests before a byte of it is read.
-fn room(house: &House, headers: &HeaderMap, most: usize) -> Result<OwnedSemaphorePermit, Problem> {
+fn room(house: &House, headers: &HeaderMap, most: usize) -> Result<Room, Problem> {
     let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let kib = told.unwrap_or(most).min(most) / 1_024 + 1;
-    let kib = u32::try_from(kib).unwrap_or(u32::MAX);
-    Arc::clone(&house.room).try_acquire_many_owned(kib).map_err(|_| Problem {
+    house.memory.room(told.unwrap_or(most).min(most)).ok_or_else(|| Problem {
         retry_after: Some(5),
         ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many large requests are under way")
     })

@@ -6,7 +6,7 @@ use rekursing_protocol::{
     frame::{Credit, Resumed},
 };
 
-use super::{Fault, Patience, Stream, Stuck};
+use super::{Fault, Patience, Said, Stream, Stuck};
 use crate::{
     outbox::{Order, Outbox},
     tokens::{Counter, Tokenizer},
@@ -15,9 +15,6 @@ use crate::{
 /// Most pieces of an answer that may hold nothing for the page. They cost no credit in the end, so nothing else
 /// bounds them.
 pub(super) const EMPTY_PIECES_MAX: u32 = 1_000;
-
-/// Longest text, in bytes, with which somebody else goes on.
-pub(crate) const TOLD_BYTES_MAX: usize = 64 << 10;
 
 /// Shortest time for which a page leaves bytes that says that it does not read. Any page's task may be late
 /// by some milliseconds.
@@ -52,7 +49,7 @@ pub(super) struct Attempt {
     taken: u32,
     pub(super) counter: Counter,
     /// The text so far, for whoever may have to go on with it; `None` where nobody could.
-    pub(super) told: Option<String>,
+    pub(super) said: Option<Said>,
     pub(super) body: String,
     pub(super) reason: String,
     pub(super) claimed: (Option<u64>, Option<u64>),
@@ -111,7 +108,7 @@ impl Attempt {
             stalled: Span(0),
             taken: 0,
             counter: Counter::new(tokenizer),
-            told: None,
+            said: None,
             body: String::new(),
             reason: String::new(),
             claimed: (None, None),
@@ -219,13 +216,11 @@ impl Attempt {
     }
 
     /// Keeps what was said, as long as it is not too much.
-    pub(super) fn tell(&mut self, text: &str) {
-        if let Some(told) = &mut self.told {
-            if told.len() + text.len() > TOLD_BYTES_MAX {
-                self.told = None;
-            } else {
-                told.push_str(text);
-            }
+    pub(super) fn say(&mut self, text: &str) {
+        if let Some(said) = &mut self.said
+            && !said.push(text)
+        {
+            self.said = None;
         }
     }
 

@@ -9,6 +9,7 @@ use rekursing_protocol::{Nanos, Offer, OfferKind, PluginId, Price, SessionId, fr
 use super::{attempt::EMPTY_PIECES_MAX, *};
 use crate::{
     ask::{Ask, Dialect},
+    memory::{KIB, Memory},
     outbox::Order,
 };
 
@@ -93,9 +94,19 @@ fn work(streamed: bool, fields: &str) -> Work {
         prompt_tokens: 7,
         tokenizer: Tokenizer::Rule,
         payer: Payer::Free { visitor: 1 },
-        goes_on: false,
-        room: None,
+        part: Part::First,
+        room: Memory::of(1 << 20).room(0).unwrap(),
     }
+}
+
+/// A stream of a request that has its room in a memory of so many bytes.
+fn stream_within(memory: &Memory, part: Part) -> Arc<Stream> {
+    let room = memory.room(0).unwrap();
+    let work = Work { part, room, ..work(true, "") };
+    let stream = Stream::new(JobId::from_bits(1), work, 1 << 20);
+    stream.assign(assignment(1), Outbox::new(10), Moment(0));
+    stream.began(1);
+    stream
 }
 
 fn take(stream: &Stream) -> Option<Batch> {
@@ -477,8 +488,7 @@ fn a_prompt_is_counted_by_the_model_of_whoever_has_the_job() {
     let ask = Ask::read(Dialect::Chat, &body, JobId::from_bits(1), payer).unwrap();
     let Ask { call, fields, request, tokenizer, .. } = ask;
     let Request { prompt_tokens, prompt_tokens_max, .. } = request;
-    let work =
-        Work { call, streamed: true, fields, prompt_tokens, tokenizer, payer, goes_on: false, room: None };
+    let work = Work { call, fields, prompt_tokens, tokenizer, payer, ..work(true, "") };
     let stream = Stream::new(JobId::from_bits(1), work, WINDOW);
     for (lease, model, architecture) in
         [(1, "tiny", ""), (2, "qwen2.5-7b-instruct", ""), (3, "tuned", "qwen3"), (4, "gpt-oss-20b", "")]
@@ -563,4 +573,33 @@ fn a_job_takes_no_longer_for_being_resumed() {
     take(&stream).unwrap();
     assert_eq!(stream.stuck(Moment(1_400), &patience), None);
     assert_eq!(stream.stuck(Moment(1_401), &patience), Some(Stuck::Job(1)));
+}
+
+#[test]
+fn what_was_said_is_kept_for_the_next_owner_while_there_is_room_and_somebody_may_go_on() {
+    let says = |stream: &Stream, n, bytes| {
+        assert!(stream.text(1, n, &"x".repeat(bytes), Moment(1)).is_ok());
+        assert!(take(stream).is_some(), "the page reads it in any case");
+    };
+    let kept = |stream: &Stream| stream.told().map(|told| told.said.text().len());
+    let memory = Memory::of(12 * KIB);
+    let (first, later) = (stream_within(&memory, Part::First), stream_within(&memory, Part::Later));
+    says(&first, 0, 3 * KIB);
+    says(&later, 0, KIB);
+    let last = stream_within(&memory, Part::Last);
+    says(&last, 0, 1);
+    assert_eq!(kept(&last), None, "nobody goes on behind it");
+    drop(last);
+    says(&first, 1, 1);
+    assert_eq!(kept(&first), None, "half of the memory is the requests'");
+    says(&first, 2, 1);
+    assert_eq!(kept(&first), None, "its beginning is gone");
+    says(&later, 1, KIB);
+    assert_eq!(kept(&later), Some(2 * KIB));
+    drop((first, later));
+    assert!(memory.room(12 * KIB - 1).is_some(), "all of it is given back");
+    let long = stream_within(&Memory::of(1 << 20), Part::First);
+    says(&long, 0, 64 * KIB);
+    says(&long, 1, 1);
+    assert_eq!(kept(&long), None, "it is too long to be said again");
 }
