@@ -8,6 +8,7 @@ use rekursing_protocol::{FailCode, JobId, Nanos, Offer, OfferKind, PluginId};
 use crate::{
     blame::{Blame, blame},
     request::{Request, Wish},
+    routing::Routing,
     terms::Terms,
 };
 
@@ -32,9 +33,11 @@ pub struct BrokenOff<'a> {
 
 /// Returns what to ask for so that the answer goes on as `job`: the same model and quantisation at the same
 /// tier, within what is left of the page's limits. `None` when it does not: the owner's side is not at fault,
-/// nothing is left of a limit, or it has gone on often enough.
+/// the page wants nobody else, nothing is left of a limit, or it has gone on often enough.
 pub fn continuation(terms: &Terms, before: &Request, broken: &BrokenOff<'_>, job: JobId) -> Option<Request> {
+    let is_one_chance = before.routing.as_deref().is_some_and(Routing::is_one_chance);
     let may_go_on = before.stream
+        && !is_one_chance
         && before.kind == OfferKind::Text
         && blame(broken.code, true) == Blame::Owner
         && before.left_by.len() < terms.continuations_max;

@@ -51,6 +51,8 @@ pub(crate) struct Fit {
 pub(crate) enum Miss {
     Kind,
     KeyModel,
+    Routing,
+    Collection,
     Group,
     Unverified,
     Topics(Topics),
@@ -86,7 +88,11 @@ pub(crate) fn fit(
     keep(offer.kind == request.kind, Miss::Kind)?;
     let spender = request.spender.as_deref();
     keep(spender.is_none_or(|spender| spender.allows(&offer.model)), Miss::KeyModel)?;
+    let routing = request.routing.as_deref();
+    keep(routing.is_none_or(|routing| routing.admits(session.plugin)), Miss::Routing)?;
     let fellow = need.fellow(session);
+    let is_close = session.is_upstream || fellow.is_some();
+    keep(is_close || !routing.is_some_and(|routing| routing.denies_collection), Miss::Collection)?;
     match session.serves {
         Serves::Everyone => {}
         Serves::Verified => keep(request.is_verified || fellow.is_some(), Miss::Unverified)?,
@@ -119,7 +125,7 @@ pub(crate) fn fit(
     let millitokens = crate::record::rounded(stock.speed.tokens_per_second(terms) * 1_000.0);
     keep(millitokens >= request.millitokens_per_second_min, Miss::Speed { millitokens })?;
     let welcome = &request.quantizations;
-    if !welcome.is_empty() && !welcome.iter().any(|name| name.eq_ignore_ascii_case(&offer.quantization)) {
+    if !welcome.is_empty() && !welcome.iter().any(|wish| quantization::is(&offer.quantization, wish)) {
         return Err(Miss::Quantization(vec![offer.quantization.clone()]));
     }
     keep(!is_own(request.payer, session), Miss::OwnPlugin)?;
@@ -229,24 +235,26 @@ impl Miss {
         match self {
             Miss::Kind => 0,
             Miss::KeyModel => 1,
-            Miss::Group => 2,
-            Miss::Unverified => 3,
-            Miss::Topics(_) => 4,
-            Miss::Context { .. } => 5,
-            Miss::Vision => 6,
-            Miss::Tier { .. } => 7,
-            Miss::Price(_) => 8,
-            Miss::KeyPrice(_) => 9,
-            Miss::Unusual(_) => 10,
-            Miss::Cost(_) => 11,
-            Miss::Speed { .. } => 12,
-            Miss::Quantization(_) => 13,
-            Miss::OwnPlugin => 14,
-            Miss::Failed => 15,
-            Miss::Trust => 16,
-            Miss::Uncovered(_) => 17,
-            Miss::Funds(_) => 18,
-            Miss::Paused => 19,
+            Miss::Routing => 2,
+            Miss::Collection => 3,
+            Miss::Group => 4,
+            Miss::Unverified => 5,
+            Miss::Topics(_) => 6,
+            Miss::Context { .. } => 7,
+            Miss::Vision => 8,
+            Miss::Tier { .. } => 9,
+            Miss::Price(_) => 10,
+            Miss::KeyPrice(_) => 11,
+            Miss::Unusual(_) => 12,
+            Miss::Cost(_) => 13,
+            Miss::Speed { .. } => 14,
+            Miss::Quantization(_) => 15,
+            Miss::OwnPlugin => 16,
+            Miss::Failed => 17,
+            Miss::Trust => 18,
+            Miss::Uncovered(_) => 19,
+            Miss::Funds(_) => 20,
+            Miss::Paused => 21,
         }
     }
 
@@ -294,6 +302,8 @@ impl Miss {
     pub(crate) fn refusal(self, need: &Need<'_>) -> Refusal {
         match self {
             Miss::Kind => Refusal::WrongKind { kind: need.request.kind },
+            Miss::Routing => Refusal::ProviderUnavailable,
+            Miss::Collection => Refusal::CollectionDenied,
             Miss::Group => Refusal::GroupOnly,
             Miss::Unverified => Refusal::NotVerified,
             Miss::Topics(topics) => Refusal::TopicRefused { topics },

@@ -39,6 +39,15 @@ pub enum Refusal {
         /// What was asked for.
         kind: OfferKind,
     },
+    /// Nobody whom the page lets answer serves the model.
+    #[error("none of the providers that this request allows serves the model at the moment")]
+    ProviderUnavailable,
+    /// The prompt may go only to whom it is known of that they keep none, and nobody such is left.
+    #[error(
+        "every provider of this model that is left is somebody's own computer, which nobody can hold to keep no \
+         prompt; allow `data_collection`, or ask a model of this relay's own servers or of your group"
+    )]
+    CollectionDenied,
     /// Everybody who serves the model serves a group of his own.
     #[error("every provider of this model serves a group of friends, and your account is in none of them")]
     GroupOnly,
@@ -240,6 +249,8 @@ impl Refusal {
             Refusal::NoProvider => "no_provider",
             Refusal::ModelNotFound { .. } => "model_not_found",
             Refusal::WrongKind { .. } => "wrong_kind",
+            Refusal::ProviderUnavailable => "provider_unavailable",
+            Refusal::CollectionDenied => "collection_denied",
             Refusal::GroupOnly => "group_only",
             Refusal::NotVerified => "not_verified",
             Refusal::TopicRefused { .. } => "topic_refused",
@@ -274,6 +285,7 @@ impl Refusal {
         match self {
             Refusal::Draining
             | Refusal::NoProvider
+            | Refusal::ProviderUnavailable
             | Refusal::ProviderUntrusted
             | Refusal::ProviderPaused
             | Refusal::QueueFull { .. }
@@ -284,6 +296,7 @@ impl Refusal {
             | Refusal::FreeVisitorsFull
             | Refusal::ModelNotFound { .. }
             | Refusal::WrongKind { .. }
+            | Refusal::CollectionDenied
             | Refusal::GroupOnly
             | Refusal::NotVerified
             | Refusal::TopicRefused { .. }

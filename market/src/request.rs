@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rekursing_protocol::{AccountId, JobId, Nanos, OfferKind, PluginId, Price, Topics};
 
-use crate::{ledger::Account, purse::Spender, tier::Tier};
+use crate::{ledger::Account, purse::Spender, routing::Routing, tier::Tier};
 
 /// Which model the page wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +74,10 @@ pub struct Request {
     pub cost_max: Option<Nanos>,
     /// Slowest speed, in thousandths of a token per second; 0 for any.
     pub millitokens_per_second_min: u64,
-    /// Quantisations that are welcome, in any case; empty for all.
+    /// Quantisations that are welcome, see [`crate::quantization::is`]; empty for all.
     pub quantizations: Vec<String>,
+    /// The page's own wishes about who answers; `None` where it leaves that to the market.
+    pub routing: Option<Box<Routing>>,
     /// Whether the prompt holds images.
     pub needs_vision: bool,
     /// Whether the account is known: it has paid in, or the operator has said so.

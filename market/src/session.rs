@@ -23,6 +23,8 @@ use crate::{
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) plugin: PluginId,
+    /// Whether it is a server of the operator's own.
+    pub(crate) is_upstream: bool,
     /// The visitor for whom a page of its own network would be taken.
     pub(crate) network: Option<u64>,
     /// The page that the plugin belongs to, if it is one's own.

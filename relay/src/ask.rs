@@ -5,15 +5,17 @@
 
 pub(crate) mod number;
 pub(crate) mod prompt;
+mod routing;
 
 use std::borrow::Cow;
 
 use rekursing_extension_core::bridge::request;
 use rekursing_market::{Payer, Request, Tier, Wish};
-use rekursing_protocol::{JobId, Nanos, OfferKind, frame::Call, offer::MODEL_NAME_BYTES_MAX};
+use rekursing_protocol::{JobId, Nanos, OfferKind, Price, frame::Call, offer::MODEL_NAME_BYTES_MAX};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use self::routing::{Suffix, Wishes};
 use crate::{http::Problem, tokens::Tokenizer};
 
 /// Which route's words a page speaks.
@@ -52,6 +54,8 @@ pub struct Ask {
     pub fields: String,
     /// With what the prompt was counted.
     pub tokenizer: Tokenizer,
+    /// Whether the answer is to be free, whoever asks.
+    pub is_free: bool,
     /// What is asked of the market.
     pub request: Request,
 }
@@ -83,6 +87,8 @@ struct Own<'a> {
     min_tps: Option<&'a RawValue>,
     #[serde(default)]
     quantizations: Option<Vec<String>>,
+    #[serde(borrow, default)]
+    provider: Option<&'a RawValue>,
     #[serde(borrow, default)]
     messages: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -128,7 +134,8 @@ impl Ask {
             return Err(Problem::field("n", "one answer per request: n and best_of must be 1 or left out"));
         }
         own.sampling()?;
-        let wish = own.wish()?;
+        let (wish, suffix) = own.wish()?;
+        let wishes = Wishes::read(own.provider)?;
         let tokenizer = match &wish {
             Wish::Named(model) => Tokenizer::of(model),
             Wish::Any => Tokenizer::Rule,
@@ -157,10 +164,11 @@ impl Ask {
             prompt_tokens: prompt.tokens,
             prompt_tokens_max: prompt.tokens_max,
             answer_tokens_max: own.answer_tokens_max()?,
-            price_max: own.max_price.map(number::price).transpose()?,
+            price_max: own.price_max(&wishes)?,
             cost_max: own.max_cost.map(|cost| number::dollars("maxCost", cost)).transpose()?,
             millitokens_per_second_min: own.min_tps.map_or(Ok(0), number::millitokens)?,
-            quantizations: own.quantizations()?,
+            quantizations: own.quantizations(&wishes)?,
+            routing: wishes.routing(suffix)?,
             needs_vision: prompt.images > 0,
             is_verified: false,
             topics: None,
@@ -168,19 +176,25 @@ impl Ask {
             stream: own.stream.unwrap_or(false) && call != Call::Embedding,
             left_by: Vec::new(),
         };
-        Ok(Ask { include_usage, call, fields, tokenizer, request })
+        let is_free = suffix == Some(Suffix::Free);
+        Ok(Ask { include_usage, call, fields, tokenizer, is_free, request })
     }
 }
 
 impl Own<'_> {
-    fn wish(&self) -> Result<Wish, Problem> {
-        match self.model.as_deref().map(str::trim) {
-            None | Some("" | "auto") => Ok(Wish::Any),
-            Some(name) if name.len() > MODEL_NAME_BYTES_MAX || name.chars().any(char::is_control) => {
-                Err(Problem::field("model", "a model's name is a printable text of at most 200 bytes"))
+    fn wish(&self) -> Result<(Wish, Option<Suffix>), Problem> {
+        let (name, suffix) = routing::cut(self.model.as_deref().unwrap_or_default().trim());
+        let wish = match name {
+            "" | "auto" => Wish::Any,
+            name if name.len() > MODEL_NAME_BYTES_MAX || name.chars().any(char::is_control) => {
+                return Err(Problem::field(
+                    "model",
+                    "a model's name is a printable text of at most 200 bytes",
+                ));
             }
-            Some(name) => Ok(Wish::Named(name.to_owned())),
-        }
+            name => Wish::Named(name.to_owned()),
+        };
+        Ok((wish, suffix))
     }
 
     fn tier(&self) -> Result<Tier, Problem> {
@@ -209,8 +223,19 @@ impl Own<'_> {
         number::within("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
     }
 
-    fn quantizations(&self) -> Result<Vec<String>, Problem> {
-        let names = self.quantizations.clone().unwrap_or_default();
+    /// The highest price by either way of naming one; by both, the lower on each side.
+    fn price_max(&self, wishes: &Wishes<'_>) -> Result<Option<Price>, Problem> {
+        let own = self.max_price.map(number::price).transpose()?;
+        let other = wishes.price_max()?;
+        let both = own
+            .zip(other)
+            .map(|(one, other)| Price::new(one.input.min(other.input), one.output.min(other.output)));
+        Ok(both.or(own).or(other))
+    }
+
+    fn quantizations(&self, wishes: &Wishes<'_>) -> Result<Vec<String>, Problem> {
+        let names =
+            self.quantizations.as_ref().or(wishes.quantizations.as_ref()).cloned().unwrap_or_default();
         if names.len() > 32 || names.iter().any(|name| name.len() > 64) {
             return Err(Problem::field("quantizations", "at most 32 quantisations of at most 64 bytes"));
         }

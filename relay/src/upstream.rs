@@ -154,7 +154,7 @@ impl Session {
         let outbox = Outbox::new(house.config.limits.session_queue);
         let face =
             Face { outbox: outbox.clone(), name: spec.name.as_str().into(), gpu: Arc::new(spec.gpu()) };
-        house.desk.join(id, plugin, None, face, inventory(spec, &models));
+        house.desk.join_own(id, plugin, face, inventory(spec, &models));
         let (house, spec) = (Arc::clone(house), Arc::clone(spec));
         Session { house, id, spec, kind, models, outbox, client, jobs: BTreeMap::new(), beats: 0 }
     }

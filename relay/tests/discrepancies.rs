@@ -63,6 +63,7 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         cost_max: None,
         millitokens_per_second_min: 0,
         quantizations: Vec::new(),
+        routing: None,
         needs_vision: false,
         is_verified: false,
         topics: None,

@@ -22,6 +22,13 @@ impl Market {
         self.join_from(now, session, plugin, None, inventory);
     }
 
+    /// A session is a server of the operator's own.
+    pub fn own(&mut self, session: SessionId) {
+        if let Some(&at) = self.by_session.get(&session) {
+            self.session_mut(at).is_upstream = true;
+        }
+    }
+
     /// A plugin's session is there, in a network that is known by the number of its visitors: it gives them no
     /// free answers. An older one of the same plugin is closed; what it had goes on with
     /// this one or elsewhere, or is lost like on [`Market::leave`].
@@ -53,6 +60,7 @@ impl Market {
         self.sessions[at as usize] = Some(Session {
             id: session,
             plugin,
+            is_upstream: false,
             network,
             account: self.paired.get(&plugin).copied(),
             since: now,

@@ -9,9 +9,11 @@ use crate::{
     ledger::Quote,
     matching::{self, Fit, Miss, Need},
     purse::Room,
-    record::whole,
+    record::{rounded, whole},
     refusal::Refusal,
     request::Payer,
+    routing::{Routing, Sort},
+    session::{Session, Stock},
     shelf::{Place, ShelfId, StockRef},
 };
 
@@ -120,13 +122,20 @@ impl Market {
         };
         self.look_at_asks(now, shelf);
         let need = self.need(now, job, shelf);
-        let fellows = self.fellows(&need, shelf);
-        let mut best = self.best(now, &need, fellows.iter());
-        if best.is_empty() {
-            best = self.best(now, &need, self.shelves.at(shelf).open.iter());
+        let routing = request.routing.as_deref();
+        let mut chosen = routing.and_then(|routing| self.favourite(now, &need, shelf, routing));
+        if chosen.is_none() {
+            let fellows = self.fellows(&need, shelf);
+            let mut best = self.best(now, &need, fellows.iter());
+            if best.is_empty() {
+                best = self.best(now, &need, self.shelves.at(shelf).open.iter());
+            }
+            chosen = self.draw(best);
         }
-        if let Some((place, mut fit)) = self.draw(best) {
-            fit.bound = self.cover(now, &self.need(now, job, shelf), shelf, fit.bound);
+        if let Some((place, mut fit)) = chosen {
+            if !routing.is_some_and(Routing::is_one_chance) {
+                fit.bound = self.cover(now, &self.need(now, job, shelf), shelf, fit.bound);
+            }
             return Ok(Placement::Open(place.at, fit));
         }
         let mut misses: Option<Miss> = None;
@@ -142,6 +151,36 @@ impl Market {
             }
         }
         Err(misses.map_or_else(|| matching::nothing_answers(&request.model), |miss| miss.refusal(&need)))
+    }
+
+    /// Returns the open offer that the page itself would choose: the first of its order that fits, or else what
+    /// comes first by its sort. `None` where it has no wish, or where nobody whom it has named is open.
+    fn favourite(
+        &self,
+        now: Moment,
+        need: &Need<'_>,
+        shelf: ShelfId,
+        routing: &Routing,
+    ) -> Option<(Place, Fit)> {
+        if !routing.is_particular() {
+            return None;
+        }
+        let open = self.shelves.at(shelf).open.iter();
+        let heard = open.filter(|place| !self.session(place.at.session).is_silent(&self.terms, now));
+        let fitting = heard.filter_map(|place| Some((*place, self.fits(now, need, place.at).ok()?)));
+        let ranked = fitting.filter_map(|(place, fit)| {
+            let session = self.session(place.at.session);
+            let order = routing.place(session.plugin);
+            let sort = routing.sort.map(|sort| match sort {
+                Sort::Price => fit.price.input.saturating_add(fit.price.output),
+                Sort::Throughput => {
+                    u64::MAX - millionths(stock_of(session, place.at).speed.tokens_per_second(&self.terms))
+                }
+                Sort::Latency => millionths(stock_of(session, place.at).speed.first_token(&self.terms)),
+            });
+            (order < routing.order.len() || sort.is_some()).then_some(((order, sort), place, fit))
+        });
+        ranked.min_by_key(|(rank, ..)| *rank).map(|(_, place, fit)| (place, fit))
     }
 
     /// Returns the best of these open offers that fit, best first: all loaded or all not, and none that scores
@@ -209,6 +248,9 @@ impl Market {
         }
         job.lease += 1;
         let session = self.session_mut(at.session);
+        if let Some(routing) = job.request.routing.as_deref_mut().filter(|routing| routing.is_one_chance()) {
+            routing.only = vec![session.plugin];
+        }
         session.jobs.push(id);
         session.breaker.assigned();
         let stock = &mut session.stocks[usize::from(at.stock)];
@@ -351,4 +393,14 @@ impl Market {
             self.session_mut(at).stocks[stock_at].open = open;
         }
     }
+}
+
+/// Returns the offer at a place.
+fn stock_of(session: &Session, at: StockRef) -> &Stock {
+    &session.stocks[usize::from(at.stock)]
+}
+
+/// A measurement as a whole number, to be put in order.
+fn millionths(measured: f64) -> u64 {
+    rounded(measured * 1_000_000.0)
 }

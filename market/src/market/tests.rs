@@ -19,3 +19,4 @@ mod premium;
 mod pricing;
 mod queue;
 mod resuming;
+mod routing;

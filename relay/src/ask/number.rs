@@ -41,19 +41,19 @@ pub(crate) fn price(raw: &RawValue) -> Result<Price, Problem> {
         output: Option<&'a RawValue>,
     }
     if !raw.get().starts_with('{') {
-        let side = side(raw)?;
+        let side = side("maxPrice", raw)?;
         return Ok(Price::new(side, side));
     }
     let sides: Sides<'_> = serde_json::from_str(raw.get())
         .map_err(|_| Problem::field("maxPrice", "maxPrice has the sides input and output"))?;
     // A side that is left out is no limit, see `Request::price_max`.
-    let of = |raw: Option<&RawValue>| raw.map_or(Ok(u64::MAX), side);
+    let of = |raw: Option<&RawValue>| raw.map_or(Ok(u64::MAX), |raw| side("maxPrice", raw));
     Ok(Price::new(of(sides.input)?, of(sides.output)?))
 }
 
 /// Dollars per million tokens as micro-dollars per million tokens.
-fn side(raw: &RawValue) -> Result<u64, Problem> {
-    let nanos = dollars("maxPrice", raw)?;
+pub(super) fn side(name: &'static str, raw: &RawValue) -> Result<u64, Problem> {
+    let nanos = dollars(name, raw)?;
     Ok((nanos.get().unsigned_abs() / 1_000).min(Price::MAX))
 }
 

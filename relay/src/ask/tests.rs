@@ -1,4 +1,5 @@
-use rekursing_protocol::Price;
+use rekursing_market::{Routing, Sort};
+use rekursing_protocol::{PluginId, Price};
 
 use super::*;
 
@@ -177,4 +178,78 @@ fn what_was_said_stands_behind_the_pages_messages_and_nothing_else_changes() {
     let answered = r#""messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]"#;
     assert_eq!(prompt::behind(answered, "z"), None);
     assert_eq!(prompt::behind(r#""prompt":"x""#, "z"), None);
+}
+
+#[test]
+fn a_page_that_speaks_openrouters_words_is_understood() {
+    let one: PluginId = PluginId::from_bits(1);
+    let ask = |model: &str, provider: &str| {
+        let body = format!(
+            r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}],"provider":{provider}}}"#
+        );
+        read(Dialect::Chat, &body)
+    };
+    let request = ask(
+        "m",
+        &format!(
+            r#"{{"order":["{one}"],"only":["{one}"],"ignore":[],"allow_fallbacks":false,"quantizations":["int4"],
+                "max_price":{{"prompt":0.5,"completion":"1","request":0}},"sort":"latency",
+                "data_collection":"deny","require_parameters":true}}"#
+        ),
+    )
+    .unwrap()
+    .request;
+    assert_eq!(
+        (request.price_max, request.quantizations),
+        (Some(Price::new(500_000, 1_000_000)), vec!["int4".to_owned()])
+    );
+    let routing = Routing {
+        only: vec![one],
+        ignore: vec![],
+        order: vec![one],
+        allows_fallbacks: false,
+        sort: Some(Sort::Latency),
+        denies_collection: true,
+    };
+    assert_eq!(request.routing.as_deref(), Some(&routing));
+    for plain in ["null", "{}", r#"{"allow_fallbacks":true,"sort":null,"max_price":null,"new":[1]}"#] {
+        assert_eq!(ask("m", plain).unwrap().request.routing, None, "{plain}");
+    }
+    for (model, provider, wish, sort) in [
+        ("auto:floor", "null", Wish::Any, Some(Sort::Price)),
+        ("qwen2.5:7b:nitro", "{}", Wish::Named("qwen2.5:7b".to_owned()), Some(Sort::Throughput)),
+        (
+            "m:nitro",
+            r#"{"sort":{"by":"price","partition":"none"}}"#,
+            Wish::Named("m".to_owned()),
+            Some(Sort::Price),
+        ),
+        ("m:free", "{}", Wish::Named("m".to_owned()), None),
+    ] {
+        let ask = ask(model, provider).unwrap();
+        assert_eq!((ask.is_free, &ask.request.model), (model.ends_with(":free"), &wish), "{model}");
+        assert_eq!(ask.request.routing.and_then(|routing| routing.sort), sort, "{model}");
+    }
+    for (provider, word) in [
+        ("7", "provider"),
+        (r#"{"order":"x"}"#, "provider"),
+        (r#"{"only":["Ada's workstation"]}"#, "plg_"),
+        (r#"{"sort":"best"}"#, "throughput"),
+        (r#"{"data_collection":"maybe"}"#, "deny"),
+        (r#"{"max_price":{"prompt":-1}}"#, "amount"),
+        (r#"{"quantizations":"int4"}"#, "provider"),
+    ] {
+        let problem = ask("m", provider).expect_err(provider);
+        assert!(
+            problem.message.contains(word) && problem.field == Some("provider"),
+            "{provider}: {problem:?}"
+        );
+    }
+}
+
+#[test]
+fn of_two_highest_prices_the_lower_counts_on_each_side() {
+    let body = r#"{"prompt":"hi","maxPrice":{"input":1,"output":2},"provider":{"max_price":{"prompt":2,"completion":1}}}"#;
+    let price = read(Dialect::Inference, body).unwrap().request.price_max;
+    assert_eq!(price, Some(Price::new(1_000_000, 1_000_000)));
 }

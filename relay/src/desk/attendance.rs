@@ -36,6 +36,16 @@ impl Desk {
         self.run(|market, now| market.join_from(now, session, plugin, network, inventory));
     }
 
+    /// Lets a session of a server of the operator's own in.
+    pub fn join_own(&self, session: SessionId, plugin: PluginId, face: Face, inventory: Inventory) {
+        self.shared.sessions.insert(session, Seat { face, ticket: None });
+        self.run(|market, now| {
+            market.join(now, session, plugin, Inventory::default());
+            market.own(session);
+            market.restock(now, session, inventory);
+        });
+    }
+
     /// Notes whose own plugin it is, if anybody's.
     pub fn pair(&self, plugin: PluginId, account: Option<AccountId>) {
         self.run(|market, _| market.pair(plugin, account));

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_market::{Payer, Request, ads::Country, free::hangs_on_ad};
-use rekursing_protocol::{JobId, Topics};
+use rekursing_protocol::{AccountId, JobId, Topics};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
@@ -93,7 +93,11 @@ pub(super) async fn cancel(
     let job: JobId = job.parse().map_err(|_| unknown())?;
     let named = once::named(&headers, &caller, "/api/llm/inference/cancel", &once::about(job, b""))?;
     let cancelled = async {
-        if house.desk.cancel_by_id(job, caller.payer, spender) {
+        // An account's free answer is its network's.
+        let visitor = || Payer::Free { visitor: caller::visitor(&house, &headers, peer) };
+        if house.desk.cancel_by_id(job, caller.payer, spender)
+            || (spender.is_some() && house.desk.cancel_by_id(job, visitor(), None))
+        {
             Ok(StatusCode::NO_CONTENT.into_response())
         } else {
             Err(unknown())
@@ -115,11 +119,31 @@ async fn ask(
     let Caller { payer, holder } = caller;
     let mut ask = read(&house, dialect, body, job, payer).await?;
     ask.request.is_verified = holder.as_ref().is_some_and(|holder| holder.is_verified);
-    ask.request.spender = holder.map(|holder| holder.spender);
+    if ask.is_free
+        && let Payer::Page(account) = payer
+    {
+        ask.request.payer = free(&house, account, &headers, peer)?;
+    } else {
+        ask.request.spender = holder.map(|holder| holder.spender);
+    }
     let country = caller::country(&house, &headers);
     let asked = Arc::clone(&house);
     let answered = async move { answer(&asked, dialect, ask, country, room).await };
     once::unstored(house, named, job.to_string(), answered).await
+}
+
+/// Returns who pays for an account's answer that is to be free: its network's visitor, as if it had shown no key.
+fn free(house: &House, account: AccountId, headers: &HeaderMap, peer: SocketAddr) -> Result<Payer, Problem> {
+    if house.desk.premium(account).is_some() {
+        let message =
+            "free answers have an ad, and a premium account is never shown one: ask without `:free`";
+        return Err(Problem::field("model", message));
+    }
+    let address = caller::address(house, headers, peer);
+    if !house.rates.free_request(address) {
+        return Err(Problem::rate_limited("too many requests for free answers; wait a minute"));
+    }
+    Ok(Payer::Free { visitor: house.desk.visitor(address) })
 }
 
 /// Has a request answered.
@@ -130,7 +154,7 @@ async fn answer(
     country: Option<Country>,
     room: Room,
 ) -> Result<Response, Problem> {
-    let Ask { include_usage, call, fields, tokenizer, request } = ask;
+    let Ask { include_usage, call, fields, tokenizer, is_free: _, request } = ask;
     let (job, payer) = (request.job, request.payer);
     let asked = house.desk.now();
     let streamed = request.stream;

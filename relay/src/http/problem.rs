@@ -200,6 +200,7 @@ impl From<Refusal> for Problem {
             Refusal::KeyBudgetDay { .. } | Refusal::KeyBudgetTotal { .. } => StatusCode::PAYMENT_REQUIRED,
             Refusal::KeyModel { .. }
             | Refusal::KeyPrice { .. }
+            | Refusal::CollectionDenied
             | Refusal::GroupOnly
             | Refusal::NotVerified
             | Refusal::TopicRefused { .. } => StatusCode::FORBIDDEN,
@@ -220,6 +221,7 @@ impl From<Refusal> for Problem {
             | Refusal::ProviderUntrusted
             | Refusal::Draining
             | Refusal::NoProvider
+            | Refusal::ProviderUnavailable
             | Refusal::ProviderPaused
             | Refusal::QueueFull { .. }
             | Refusal::QueueTimeout { .. } => StatusCode::SERVICE_UNAVAILABLE,

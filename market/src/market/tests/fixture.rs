@@ -60,6 +60,7 @@ pub(crate) fn request(number: u64) -> Request {
         cost_max: None,
         millitokens_per_second_min: 0,
         quantizations: Vec::new(),
+        routing: None,
         needs_vision: false,
         is_verified: false,
         topics: None,

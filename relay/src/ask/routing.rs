@@ -1,0 +1,146 @@
+//! A page's wishes about who answers: the object `provider`, in `OpenRouter`'s terms, and what stands behind a
+//! model's name.
+
+use std::borrow::Cow;
+
+use rekursing_market::{Routing, Sort};
+use rekursing_protocol::{PluginId, Price};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::number;
+use crate::http::Problem;
+
+/// Most plugins in one list.
+const NAMED_MAX: usize = 64;
+
+/// A shortcut behind a model's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Suffix {
+    /// `:floor`, the lowest price.
+    Floor,
+    /// `:nitro`, the highest speed.
+    Nitro,
+    /// `:free`, a free answer with an ad.
+    Free,
+}
+
+/// The object `provider`. What it has beside these fields is passed over.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wishes<'a> {
+    #[serde(default)]
+    order: Option<Vec<String>>,
+    #[serde(default)]
+    only: Option<Vec<String>>,
+    #[serde(default)]
+    ignore: Option<Vec<String>>,
+    #[serde(default)]
+    allow_fallbacks: Option<bool>,
+    #[serde(default)]
+    pub(super) quantizations: Option<Vec<String>>,
+    #[serde(borrow, default)]
+    max_price: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    sort: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data_collection: Option<Cow<'a, str>>,
+    #[serde(default)]
+    zdr: Option<bool>,
+}
+
+/// Takes a shortcut off a model's name.
+pub(super) fn cut(model: &str) -> (&str, Option<Suffix>) {
+    let shortcuts = [(":floor", Suffix::Floor), (":nitro", Suffix::Nitro), (":free", Suffix::Free)];
+    let found = shortcuts.into_iter().find_map(|(text, suffix)| Some((model.strip_suffix(text)?, suffix)));
+    found.map_or((model, None), |(model, suffix)| (model, Some(suffix)))
+}
+
+impl<'a> Wishes<'a> {
+    /// Reads the object.
+    pub(super) fn read(raw: Option<&'a RawValue>) -> Result<Wishes<'a>, Problem> {
+        let Some(raw) = raw else { return Ok(Wishes::default()) };
+        let wishes: Option<Wishes<'_>> = serde_json::from_str(raw.get())
+            .map_err(|error| Problem::field("provider", &format!("provider does not hold: {error}")))?;
+        Ok(wishes.unwrap_or_default())
+    }
+
+    /// Returns the highest price that it names, in USD per million tokens; what an image or a request may cost
+    /// is passed over, because neither has a price of its own.
+    pub(super) fn price_max(&self) -> Result<Option<Price>, Problem> {
+        #[derive(Deserialize)]
+        struct Sides<'a> {
+            #[serde(borrow, default)]
+            prompt: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            completion: Option<&'a RawValue>,
+        }
+        let Some(raw) = self.max_price else { return Ok(None) };
+        let wrong = || Problem::field("provider", "provider.max_price has the sides prompt and completion");
+        let sides: Option<Sides<'_>> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
+        let Some(Sides { prompt, completion }) = sides else { return Ok(None) };
+        let side = |raw: Option<&RawValue>| raw.map_or(Ok(u64::MAX), |raw| number::side("provider", raw));
+        Ok(Some(Price::new(side(prompt)?, side(completion)?)))
+    }
+
+    /// Returns who may answer and who should; `None` where that is left to the market.
+    pub(super) fn routing(&self, suffix: Option<Suffix>) -> Result<Option<Box<Routing>>, Problem> {
+        let by_suffix = match suffix {
+            Some(Suffix::Floor) => Some(Sort::Price),
+            Some(Suffix::Nitro) => Some(Sort::Throughput),
+            Some(Suffix::Free) | None => None,
+        };
+        let denies_collection = match self.data_collection.as_deref() {
+            None | Some("allow") => self.zdr == Some(true),
+            Some("deny") => true,
+            Some(_) => {
+                return Err(Problem::field("provider", "provider.data_collection is allow or deny"));
+            }
+        };
+        let routing = Routing {
+            only: plugins(self.only.as_deref(), "only")?,
+            ignore: plugins(self.ignore.as_deref(), "ignore")?,
+            order: plugins(self.order.as_deref(), "order")?,
+            allows_fallbacks: self.allow_fallbacks != Some(false),
+            sort: self.sort()?.or(by_suffix),
+            denies_collection,
+        };
+        Ok((routing != Routing::default()).then(|| Box::new(routing)))
+    }
+
+    fn sort(&self) -> Result<Option<Sort>, Problem> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written<'a> {
+            Plain(#[serde(borrow)] Cow<'a, str>),
+            By {
+                #[serde(borrow)]
+                by: Cow<'a, str>,
+            },
+        }
+        let wrong = || Problem::field("provider", "provider.sort is price, throughput or latency");
+        let Some(raw) = self.sort else { return Ok(None) };
+        let written: Option<Written<'_>> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
+        let Some(Written::Plain(by) | Written::By { by }) = written else { return Ok(None) };
+        match &*by {
+            "price" => Ok(Some(Sort::Price)),
+            "throughput" => Ok(Some(Sort::Throughput)),
+            "latency" => Ok(Some(Sort::Latency)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// Reads a list of plugins. Their names are no identity: anybody may take any.
+fn plugins(named: Option<&[String]>, list: &str) -> Result<Vec<PluginId>, Problem> {
+    let named = named.unwrap_or_default();
+    let wrong = || {
+        let message = format!(
+            "provider.{list} has at most {NAMED_MAX} providers, each by the `id` that answers name it by (plg_…)"
+        );
+        Problem::field("provider", &message)
+    };
+    if named.len() > NAMED_MAX {
+        return Err(wrong());
+    }
+    named.iter().map(|id| id.parse().map_err(|_| wrong())).collect()
+}

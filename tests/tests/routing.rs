@@ -1,0 +1,70 @@
+//! A page's own wishes about who answers, in OpenRouter's words, from the socket to the owner's server.
+
+use anyhow::{Context, Result};
+use rekursing_tests::{
+    database::Engine,
+    http::Page,
+    node::Node,
+    relay::{FREE, Relay},
+    scene::Scripted,
+    script::{Dialect, MODEL, Reply, Script, Step},
+};
+use serde_json::{Value, json};
+
+fn chat(model: &str, provider: &Value) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": "go"}], "provider": provider})
+}
+
+/// Asks, and returns whose answer it was.
+async fn who(page: &Page, model: &str, provider: Value) -> Result<String> {
+    let answer = page.post("/v1/chat/completions", &chat(model, &provider)).await?.expect(200)?;
+    let id = answer["rekursing"]["provider"]["id"].as_str().context("a provider")?;
+    Ok(id.to_owned())
+}
+
+#[tokio::test]
+async fn a_page_picks_its_providers_by_the_ids_that_answers_have() -> Result<()> {
+    let (relay, key) = Relay::keeping(Engine::Sqlite, FREE, "1.00").await?;
+    let (scene, page) = Scripted::around(relay, &key).await?;
+    let other = Script::start(Dialect::LlamaCpp(8)).await?;
+    let second = Node::with(&scene.relay, &other.url(), &["--slots", "8"]).await?;
+    let (one, two) = (scene.node.plugin(), second.plugin());
+    for _ in 0..5 {
+        assert_eq!(who(&page, MODEL, json!({"only": [two]})).await?, two);
+        assert_eq!(who(&page, MODEL, json!({"ignore": [two]})).await?, one);
+        assert_eq!(who(&page, "auto", json!({"order": [two, one]})).await?, two);
+    }
+    let nobody = json!({"ignore": [one, two]});
+    let refused = page.post("/v1/chat/completions", &chat(MODEL, &nobody)).await?;
+    assert_eq!((refused.status, refused.error_code()?.as_str()), (503, "provider_unavailable"));
+    let strangers = json!({"data_collection": "deny"});
+    let refused = page.post("/v1/chat/completions", &chat(MODEL, &strangers)).await?;
+    assert_eq!((refused.status, refused.error_code()?.as_str()), (403, "collection_denied"));
+    for suffix in [":floor", ":nitro"] {
+        who(&page, &format!("{MODEL}{suffix}"), json!({})).await?;
+    }
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn an_accounts_answer_that_is_to_be_free_costs_it_nothing_and_can_be_stopped_by_it() -> Result<()> {
+    let (scene, page) = Scripted::keeping(Engine::Sqlite, "6.00").await?;
+    let free = format!("{MODEL}:free");
+    let answer = page.post("/v1/chat/completions", &chat(&free, &Value::Null)).await?.expect(200)?;
+    assert!(answer["rekursing"]["receiptToken"].is_string(), "{answer}");
+    let account = page.get("/api/account").await?.expect(200)?;
+    assert_eq!((&account["balance"], &account["held"]), (&json!("6"), &json!("0")));
+
+    scene.script.next(Reply::steps(vec![Step::token("here"), Step::Hold]));
+    let ask = json!({"prompt": "go", "model": free, "stream": true});
+    let mut stream = page.stream("/api/llm/inference", &ask).await?;
+    let job = stream.event("start").await?["jobId"].as_str().context("a job")?.to_owned();
+    assert_eq!(page.delete(&format!("/api/llm/inference/{job}")).await?.status, 204);
+    assert_eq!(stream.event("error").await?["code"], "cancelled");
+
+    // Who pays for never seeing an ad is not shown one by a word behind a model's name.
+    page.put("/api/account/premium", &json!({"renews": true, "price": "5"})).await?.expect(200)?;
+    let refused = page.post("/v1/chat/completions", &chat(&free, &Value::Null)).await?;
+    assert_eq!((refused.status, refused.json()?["error"]["param"].as_str()), (400, Some("model")));
+    scene.relay.audit().await
+}
