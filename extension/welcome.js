@@ -23,6 +23,8 @@ $('agree').addEventListener('change', (event) => {
   chrome.storage.local.set({ consent: { given: event.target.checked, at: Date.now() } });
 });
 $('standing-button').addEventListener('click', (event) => remedy(event.target.dataset.act, tell, latest));
+// Whoever comes back from the settings sees what they have changed.
+document.addEventListener('visibilitychange', () => latest && paint(latest));
 
 /** Looks at once, and goes on for as long as this page is open. */
 function look() {
@@ -70,6 +72,7 @@ function paintTrouble({ server }) {
   $('allow').hidden = none || act !== 'allow';
   if (none) return;
   if (act === 'allow') write($('allow'), label);
+  write($('options'), act === 'options' ? label : say('welcome_set_address'));
   write($('trouble-text'), sentence(server.reason, 'why'));
   explain($('trouble-how'), code);
 }

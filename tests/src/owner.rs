@@ -37,7 +37,19 @@ impl Owner {
     /// # Errors
     /// Fails when Chromium or the extension is missing.
     pub async fn speaking(language: &str, window: Window) -> Result<Owner> {
-        let flags = ["--enable-unsafe-extension-debugging"];
+        Owner::with(language, window, &[]).await
+    }
+
+    /// Does what [`Owner::undecided`] does, with further flags of Chromium.
+    ///
+    /// # Errors
+    /// Fails when Chromium or the extension is missing.
+    pub async fn flagged(flags: &[&str]) -> Result<Owner> {
+        Owner::with("en", Window::Headless, flags).await
+    }
+
+    async fn with(language: &str, window: Window, flags: &[&str]) -> Result<Owner> {
+        let flags = [&["--enable-unsafe-extension-debugging"], flags].concat();
         let browser = Browser::speaking(language, window, &flags).await?;
         let extension = browser.load(&built::extension()?).await?;
         Ok(Owner { browser, extension })

@@ -47,6 +47,8 @@ struct State {
     loaded: AtomicBool,
     /// Slots that work for somebody else.
     busy: AtomicUsize,
+    /// Whether everybody is refused with a 403 that says nothing, as Ollama does to whom it does not know.
+    refusing: AtomicBool,
     book: Mutex<Book>,
 }
 
@@ -58,6 +60,8 @@ struct Book {
     paths: Vec<String>,
     /// Models that it has in the place of its own.
     names: Vec<String>,
+    /// The token without which nobody is answered.
+    token: Option<String>,
 }
 
 /// A job as the scripted server saw it.
@@ -98,13 +102,24 @@ impl Script {
         let listener = TcpListener::bind(address).await.context("no port for the scripted server")?;
         let address = listener.local_addr()?;
         let always = Reply::text(&["one", " two", " three"]);
-        let book =
-            Book { always, next: VecDeque::new(), jobs: Vec::new(), paths: Vec::new(), names: Vec::new() };
-        let (loaded, busy) = (AtomicBool::new(true), AtomicUsize::new(0));
-        let state = Arc::new(State { dialect, loaded, busy, book: Mutex::new(book) });
+        let book = Book {
+            always,
+            next: VecDeque::new(),
+            jobs: Vec::new(),
+            paths: Vec::new(),
+            names: Vec::new(),
+            token: None,
+        };
+        let (loaded, busy, refusing) = (AtomicBool::new(true), AtomicUsize::new(0), AtomicBool::new(false));
+        let state = Arc::new(State { dialect, loaded, busy, refusing, book: Mutex::new(book) });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, state.clone()));
         Ok(Script { address, state, _tasks: tasks })
+    }
+
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Returns the server's URL.
@@ -125,6 +140,16 @@ impl Script {
     /// Has its model loaded, or not, from here on; only LM Studio tells.
     pub fn set_loaded(&self, loaded: bool) {
         self.state.loaded.store(loaded, Ordering::Relaxed);
+    }
+
+    /// Answers nobody without this token from here on.
+    pub fn want_token(&self, token: &str) {
+        self.state.book().token = Some(token.to_owned());
+    }
+
+    /// Refuses everybody with a 403 from here on, or nobody.
+    pub fn set_refusing(&self, refusing: bool) {
+        self.state.refusing.store(refusing, Ordering::Relaxed);
     }
 
     /// Has models of these names from here on; only a plain server is asked for them.
@@ -163,6 +188,17 @@ impl State {
         let names = self.book().names.clone();
         let asked = self.dialect == Dialect::Plain && path == "/v1/models" && !names.is_empty();
         asked.then(|| json!({"object": "list", "data": names.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()}))
+    }
+
+    /// Tells whether whoever has sent this head is turned away, and with what.
+    fn turns_away(&self, head: &str) -> Option<(u16, &'static str)> {
+        if self.refusing.load(Ordering::Relaxed) {
+            return Some((403, ""));
+        }
+        let token = self.book().token.clone()?;
+        let is_known = header(head, "authorization") == Some(&format!("Bearer {token}"));
+        let refusal = r#"{"error": {"type": "invalid_request", "code": "invalid_api_key", "message": "An LM Studio API token is required"}}"#;
+        (!is_known).then_some((401, refusal))
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -212,6 +248,9 @@ async fn exchange(socket: TcpStream, state: &State) -> Result<()> {
     let method = words.next().unwrap_or_default().to_owned();
     let path = words.next().unwrap_or_default().to_owned();
     state.book().paths.push(format!("{method} {path}"));
+    if let Some((status, body)) = state.turns_away(&head) {
+        return whole(&mut output, status, "application/json", body.as_bytes()).await;
+    }
     if method == "GET" || state.dialect.refuses(&head) {
         let loaded = state.loaded.load(Ordering::Relaxed);
         let busy = state.busy.load(Ordering::Relaxed);
@@ -269,7 +308,7 @@ pub(crate) async fn read_request(input: &mut OwnedReadHalf) -> Result<(String, V
 }
 
 /// Returns a header of a request's head.
-pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
         key.eq_ignore_ascii_case(name).then(|| value.trim())

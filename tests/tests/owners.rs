@@ -1,8 +1,8 @@
 //! What an owner does on the extension's pages, with the real agent before a real relay.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rekursing_tests::{
-    browser::{Tab, Window},
+    browser::Window,
     eventually,
     owner::Owner,
     relay::{FREE, Relay},
@@ -17,16 +17,6 @@ const FREELY: &str = "
 holdback_permille = 0
 ";
 
-/// Waits until a part of a page shows these words.
-async fn shows(tab: &Tab, selector: &str, words: &str) -> Result<()> {
-    let words = json!(words);
-    let shown = tab.until(&format!("document.querySelector('{selector}').innerText.includes({words})")).await;
-    if shown.is_err() {
-        bail!("no {words} in {selector} of this page: {}", tab.eval("document.body.innerText").await?);
-    }
-    Ok(())
-}
-
 /// A relay whose page has 100 dollars, and an owner who wants a cent for each token and has had two
 /// jobs of some dollars.
 async fn earning() -> Result<(Script, Relay, Owner)> {
@@ -39,7 +29,7 @@ async fn earning() -> Result<(Script, Relay, Owner)> {
     let dear = "chrome.storage.local.get('config').then(({ config }) => chrome.storage.local.set({ config: \
                 { ...config, price: { input: 10_000_000_000, output: 10_000_000_000 } } }))";
     popup.eval(dear).await?;
-    shows(&popup, "#models", "$10,000.00").await?;
+    popup.shows("#models", "$10,000.00").await?;
     let page = relay.customer(&key);
     let mut question = ask(&"hello ".repeat(600));
     question["maxPrice"] = json!(10_000);
@@ -62,22 +52,22 @@ async fn the_first_run_goes_from_install_to_ready_by_clicks_and_nothing_connects
     owner.browser().target("page", &url).await.context("installing opens no welcome page")?;
     owner.set(&relay.url("http"), &script.url()).await?;
     let welcome = owner.open("welcome.html").await?;
-    shows(&welcome, "#server", "Not looked for yet").await?;
+    welcome.shows("#server", "Not looked for yet").await?;
     assert_eq!(script.paths(), Vec::<String>::new(), "nobody has asked to look for a server");
 
     script.set_loaded(false);
     welcome.click("#look").await?;
-    shows(&welcome, "#trouble", "no model loaded").await?;
-    shows(&welcome, "#trouble-how", "Load a model").await?;
+    welcome.shows("#trouble", "no model loaded").await?;
+    welcome.shows("#trouble-how", "Load a model").await?;
     script.set_loaded(true);
-    shows(&welcome, "#server", "LM Studio").await?;
-    shows(&welcome, "#models", MODEL).await?;
+    welcome.shows("#server", "LM Studio").await?;
+    welcome.shows("#models", MODEL).await?;
     assert!(script.jobs().is_empty());
     welcome.click("#try").await?;
-    shows(&welcome, "#tried", "tokens per second, the first after").await?;
-    shows(&welcome, "#proposed", "The power for a million answer tokens costs about").await?;
+    welcome.shows("#tried", "tokens per second, the first after").await?;
+    welcome.shows("#proposed", "The power for a million answer tokens costs about").await?;
     welcome.click("#take").await?;
-    shows(&welcome, "#models", "market, at least").await?;
+    welcome.shows("#models", "market, at least").await?;
     let kept = welcome
         .eval("chrome.storage.local.get('config').then(({ config }) => Object.keys(config.prices).join())");
     assert_eq!(kept.await?, MODEL);
@@ -85,11 +75,11 @@ async fn the_first_run_goes_from_install_to_ready_by_clicks_and_nothing_connects
     assert_eq!(relay.stats().await?["plugins"], 0);
 
     welcome.click("#agree").await?;
-    shows(&welcome, "#standing", "Ready for jobs").await?;
+    welcome.shows("#standing", "Ready for jobs").await?;
     assert_eq!(relay.stats().await?["plugins"], 1);
     drop(script);
-    shows(&welcome, "#trouble", "Nothing answers").await?;
-    shows(&welcome, "#trouble-how", "Start the server").await?;
+    welcome.shows("#trouble", "Nothing answers").await?;
+    welcome.shows("#trouble-how", "Start the server").await?;
     Ok(())
 }
 
@@ -109,16 +99,16 @@ async fn the_earnings_page_shows_the_relays_figures_and_checks_its_receipts() ->
         let shown = page.eval(&format!("document.querySelector('#{field}').dataset.usd")).await?;
         assert_eq!(shown, json!(amount.to_string()), "{field}");
     }
-    shows(&page, "#models", MODEL).await?;
-    shows(&page, "#reading", "2 jobs").await?;
+    page.shows("#models", MODEL).await?;
+    page.shows("#reading", "2 jobs").await?;
     let back =
         "(day => { day.stepDown(); day.dispatchEvent(new Event('input')); })(document.querySelector('#day'))";
     page.eval(back).await?;
-    shows(&page, "#reading", "0 jobs").await?;
+    page.shows("#reading", "0 jobs").await?;
 
     page.click("#recent button").await?;
-    shows(&page, "#verdict", "The signature holds").await?;
-    shows(&page, "#receipt-fields", &earnings.recent[0].job_id.to_string()).await?;
+    page.shows("#verdict", "The signature holds").await?;
+    page.shows("#receipt-fields", &earnings.recent[0].job_id.to_string()).await?;
     assert!(page.eval("fetch('http://127.0.0.1:1/')").await.is_err(), "the page itself asks nobody");
     let text = page.eval("document.documentElement.outerHTML").await?;
     assert!(!text.as_str().context("no page")?.contains("rpp_"), "no pass is shown to a page");
@@ -133,17 +123,17 @@ async fn a_payout_is_made_once_its_cost_is_accepted_and_can_be_taken_back() -> R
     page.until("document.querySelector('#way').options.length === 3").await?;
     page.fill("#destination", "ada@example.com").await?;
     page.click("#method [type=submit]").await?;
-    shows(&page, "#payouts-notice", "Done.").await?;
+    page.shows("#payouts-notice", "Done.").await?;
     page.click("#order [type=submit]").await?;
-    shows(&page, "#quote", "$0.25 is the cost").await?;
+    page.shows("#quote", "$0.25 is the cost").await?;
     assert_eq!(owner.earnings().await?.in_payout.to_string(), "0", "a question moves nothing");
 
     page.click("#accept").await?;
-    shows(&page, "#made", "Asked for").await?;
+    page.shows("#made", "Asked for").await?;
     let during = owner.earnings().await?;
     assert!(during.in_payout.get() > 0 && during.available < before, "{during:?}");
     page.click("#made button").await?;
-    shows(&page, "#made", "Taken back").await?;
+    page.shows("#made", "Taken back").await?;
     assert_eq!(owner.earnings().await?.available, before);
 
     page.click("#forget").await?;

@@ -80,6 +80,21 @@ impl Tab {
         eventually(expression, look).await
     }
 
+    /// Waits until an element is to be seen and shows these words.
+    ///
+    /// # Errors
+    /// Fails when it does not, with what the page shows.
+    pub async fn shows(&self, selector: &str, words: &str) -> Result<()> {
+        let (place, wanted) = (json!(selector), json!(words));
+        let seen = format!(
+            "(e => e.checkVisibility() && e.innerText.includes({wanted}))(document.querySelector({place}))"
+        );
+        if self.until(&seen).await.is_err() {
+            bail!("no {wanted} in {place} of this page: {}", self.eval("document.body.innerText").await?);
+        }
+        Ok(())
+    }
+
     /// Clicks in the middle of an element as a mouse does, once the element stands still.
     ///
     /// # Errors

@@ -22,12 +22,14 @@ pub enum Dialect {
     LmStudioV0,
     /// Ollama, which refuses whoever names the origin of an extension, and has a cloud model too.
     Ollama,
+    /// Ollama with models of a provider's cloud alone.
+    OllamaCloud,
 }
 
 impl Dialect {
     /// Tells whether a POST of this head is refused whatever it asks.
     pub(super) fn refuses(self, head: &str) -> bool {
-        self == Dialect::Ollama
+        matches!(self, Dialect::Ollama | Dialect::OllamaCloud)
             && header(head, "origin").is_some_and(|from| from.starts_with("chrome-extension"))
     }
 
@@ -58,9 +60,11 @@ impl Dialect {
             (Dialect::LlamaCpp(_) | Dialect::LlamaCppVision(_), "/v1/models") => Some(llama_models()),
             (Dialect::LmStudio(parallel), "/api/v1/models") => Some(lm_studio(parallel, loaded)),
             (Dialect::LmStudio(_) | Dialect::LmStudioV0, "/api/v0/models") => Some(lm_studio_v0()),
-            (Dialect::Ollama, "/api/version") => Some(json!({"version": "0.12.0"})),
-            (Dialect::Ollama, "/api/tags") => Some(ollama_tags()),
+            (Dialect::Ollama | Dialect::OllamaCloud, "/api/version") => Some(json!({"version": "0.12.0"})),
+            (Dialect::Ollama, "/api/tags") => Some(json!({"models": [ollama_model(), ollama_cloud()]})),
+            (Dialect::OllamaCloud, "/api/tags") => Some(json!({"models": [ollama_cloud()]})),
             (Dialect::Ollama, "/api/ps") => Some(ollama_running()),
+            (Dialect::OllamaCloud, "/api/ps") => Some(json!({"models": []})),
             (_, "/v1/models") => Some(json!({
                 "object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "script"}],
             })),
@@ -124,16 +128,21 @@ fn lm_studio_v0() -> Value {
     ]})
 }
 
-fn ollama_tags() -> Value {
-    json!({"models": [
-        {"name": MODEL, "model": MODEL, "size": 4_683_075_271_u64, "digest": "0a8c2669",
-         "details": {"format": "gguf", "family": "llama", "parameter_size": "7B",
-                     "quantization_level": "Q4_K_M", "context_length": 131_072},
-         "capabilities": ["completion", "tools"]},
-        {"name": "far-away:cloud", "model": "far-away:cloud", "size": 384, "digest": "1b9d",
-         "remote_model": "far-away", "remote_host": "https://ollama.com:443",
-         "details": {"format": "", "family": "", "parameter_size": "", "quantization_level": ""}},
-    ]})
+fn ollama_model() -> Value {
+    json!({
+        "name": MODEL, "model": MODEL, "size": 4_683_075_271_u64, "digest": "0a8c2669",
+        "details": {"format": "gguf", "family": "llama", "parameter_size": "7B",
+                    "quantization_level": "Q4_K_M", "context_length": 131_072},
+        "capabilities": ["completion", "tools"],
+    })
+}
+
+fn ollama_cloud() -> Value {
+    json!({
+        "name": "far-away:cloud", "model": "far-away:cloud", "size": 384, "digest": "1b9d",
+        "remote_model": "far-away", "remote_host": "https://ollama.com:443",
+        "details": {"format": "", "family": "", "parameter_size": "", "quantization_level": ""},
+    })
 }
 
 fn ollama_running() -> Value {
