@@ -48,6 +48,8 @@ impl Dialect {
 pub struct Ask {
     /// Whether the page wants a chunk with the usage at the end of a stream.
     pub include_usage: bool,
+    /// Whether the stream's events have numbers, by which their page comes back for the rest.
+    pub is_numbered: bool,
     /// Which call to make.
     pub call: Call,
     /// The fields for the model server.
@@ -177,7 +179,7 @@ impl Ask {
             left_by: Vec::new(),
         };
         let is_free = suffix == Some(Suffix::Free);
-        Ok(Ask { include_usage, call, fields, tokenizer, is_free, request })
+        Ok(Ask { include_usage, is_numbered: false, call, fields, tokenizer, is_free, request })
     }
 }
 

@@ -280,6 +280,8 @@ pub struct Time {
     pub page_stall_ms: u64,
     /// That a stopping relay lets running answers finish.
     pub drain_ms: u64,
+    /// That a streamed answer goes on without its page, where the page said that it comes back.
+    pub return_ms: u64,
     /// That an answer is kept for callers who ask again with the same `Idempotency-Key`.
     pub replay_ms: u64,
     /// That an `Idempotency-Key` keeps a call that came to something from being made again.
@@ -439,6 +441,7 @@ impl Default for Time {
             total_ms: 600_000,
             page_stall_ms: 30_000,
             drain_ms: 30_000,
+            return_ms: 30_000,
             replay_ms: 600_000,
             idempotency_ms: 24 * 60 * 60 * 1_000,
             audit_ms: 24 * 60 * 60 * 1_000,

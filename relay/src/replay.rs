@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use axum::{
@@ -19,10 +19,13 @@ use http_body_util::StreamBody;
 use parking_lot::Mutex;
 use rekursing_protocol::{Moment, Span};
 
-use crate::http::Problem;
+use crate::http::{Problem, once::Recorded};
 
 /// Says of an answer that it was given before.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// Names the last event that a page has heard.
+pub const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 
 /// What an answer takes beside its body, in bytes.
 const HEAD_BYTES: usize = 1_024;
@@ -64,8 +67,8 @@ pub enum Outcome {
 pub enum Claim {
     /// Nothing: it is his to make, under this number.
     Mine(u64),
-    /// It runs.
-    Running,
+    /// It runs, and writes this, if it has begun to.
+    Running(Weak<Recorded>),
     /// Another call was made with this key.
     Other,
     /// It was made, and came to this.
@@ -95,8 +98,21 @@ struct Calls {
 struct Known {
     body: [u8; 32],
     number: u64,
+    /// What it writes while it runs.
+    recorded: Weak<Recorded>,
     /// What it came to, and the bytes that this takes; `None` while it runs.
     outcome: Option<(Outcome, usize)>,
+}
+
+/// The last event of a stream that its page has heard; 0 is none yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastEvent(u64);
+
+/// What is to be read of the parts of an answer: from which part on, and which of its bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rest {
+    part: usize,
+    byte: usize,
 }
 
 impl Replays {
@@ -112,13 +128,22 @@ impl Replays {
         match calls.by_id.get(&call.id) {
             Some(known) if known.body != call.body => Claim::Other,
             Some(Known { outcome: Some((outcome, _)), .. }) => Claim::Made(outcome.clone()),
-            Some(_) => Claim::Running,
+            Some(known) => Claim::Running(Weak::clone(&known.recorded)),
             None => {
                 calls.numbers += 1;
                 let number = calls.numbers;
-                calls.by_id.insert(call.id, Known { body: call.body, number, outcome: None });
+                calls
+                    .by_id
+                    .insert(call.id, Known { body: call.body, number, recorded: Weak::new(), outcome: None });
                 Claim::Mine(number)
             }
+        }
+    }
+
+    /// Notes what a claimed call writes.
+    pub fn writes(&self, id: CallId, number: u64, recorded: &Arc<Recorded>) {
+        if let Some(known) = self.calls.lock().by_id.get_mut(&id).filter(|known| known.number == number) {
+            known.recorded = Arc::downgrade(recorded);
         }
     }
 
@@ -183,18 +208,76 @@ impl Outcome {
         }
     }
 
-    /// Gives the same again.
-    pub fn again(self) -> Result<Response, Problem> {
+    /// Gives the same again, or what of it stands behind an event.
+    pub fn again(self, last: Option<LastEvent>) -> Result<Response, Problem> {
         match self {
-            Outcome::Answer(answer) => Ok(answer.again()),
+            Outcome::Answer(answer) => {
+                let rest = last.map_or(Some(Rest::default()), |last| last.rest(&answer.parts));
+                rest.map(|rest| answer.again(rest)).ok_or_else(LastEvent::unknown)
+            }
             Outcome::Problem(problem) => Err(problem),
         }
     }
 }
 
+impl LastEvent {
+    /// Reads the header, if there is one.
+    pub fn read(headers: &HeaderMap) -> Result<Option<LastEvent>, Problem> {
+        let Some(value) = headers.get(LAST_EVENT) else { return Ok(None) };
+        let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = text.and_then(|text| text.parse().ok());
+        number.map(|number| Some(LastEvent(number))).ok_or_else(LastEvent::unknown)
+    }
+
+    /// Tells whether there is such an event: 0 is none.
+    pub fn is_some_event(self) -> bool {
+        self.0 > 0
+    }
+
+    /// Finds what stands behind the event; nothing where there is no such event. Every part holds whole events.
+    pub fn rest(self, parts: &[Bytes]) -> Option<Rest> {
+        if self.0 == 0 {
+            return Some(Rest::default());
+        }
+        // Within an event line breaks are escaped, so nothing else begins a line like this.
+        let id = format!("id: {}\n", self.0);
+        // Whoever comes back mostly lacks little.
+        parts.iter().enumerate().rev().find_map(|(part, bytes)| {
+            let text = std::str::from_utf8(bytes).ok()?;
+            let starts = |&(at, _): &(usize, &str)| at == 0 || text.as_bytes()[at - 1] == b'\n';
+            let (at, _) = text.match_indices(&id).find(starts)?;
+            Some(Rest { part, byte: at + text[at..].find("\n\n")? + 2 })
+        })
+    }
+
+    fn unknown() -> Problem {
+        Problem::bad_request("Last-Event-ID is the number of an event of this answer, or 0")
+    }
+}
+
+impl Rest {
+    /// Takes the next of what is to be read.
+    pub fn next(&mut self, parts: &[Bytes]) -> Option<Bytes> {
+        loop {
+            let part = parts.get(self.part)?.slice(self.byte..);
+            self.skip();
+            if !part.is_empty() {
+                return Some(part);
+            }
+        }
+    }
+
+    /// Passes over the next part.
+    pub fn skip(&mut self) {
+        *self = Rest { part: self.part + 1, byte: 0 };
+    }
+}
+
 impl Answer {
-    fn again(&self) -> Response {
-        let parts = self.parts.clone().into_iter();
+    /// Gives the rest of it.
+    pub fn again(&self, mut rest: Rest) -> Response {
+        let parts: Vec<Bytes> = std::iter::from_fn(|| rest.next(&self.parts)).collect();
+        let parts = parts.into_iter();
         let frames = parts.map(|part| Ok::<_, std::convert::Infallible>(Frame::data(part)));
         let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
         let mut response = Response::new(body);
@@ -228,14 +311,14 @@ mod tests {
     fn a_call_is_one_callers_to_make_and_then_answered_for_a_while() {
         let replays = Replays::new(10_000, Span(100));
         let first = number(&replays.claim(Moment(0), call(1, 1)));
-        assert!(matches!(replays.claim(Moment(1), call(1, 1)), Claim::Running));
+        assert!(matches!(replays.claim(Moment(1), call(1, 1)), Claim::Running(_)));
         assert!(matches!(replays.claim(Moment(1), call(1, 2)), Claim::Other));
         replays.end(Moment(5), [1; 32], first, 0, answer(10));
         assert!(matches!(replays.claim(Moment(104), call(1, 1)), Claim::Made(_)));
         assert!(matches!(replays.claim(Moment(104), call(1, 2)), Claim::Other));
         let second = number(&replays.claim(Moment(105), call(1, 2)));
         replays.end(Moment(106), [1; 32], first, 0, answer(10));
-        assert!(matches!(replays.claim(Moment(107), call(1, 2)), Claim::Running), "the first is over");
+        assert!(matches!(replays.claim(Moment(107), call(1, 2)), Claim::Running(_)), "the first is over");
         replays.end(Moment(108), [1; 32], second, 0, None);
         number(&replays.claim(Moment(109), call(1, 3)));
     }
@@ -255,6 +338,45 @@ mod tests {
         assert_eq!([2, 3, 4].map(is_kept), [true; 3], "nothing makes way for what is too large");
         replays.tidy(Moment(1_005));
         assert_eq!(replays.calls.lock().bytes, 0);
+    }
+
+    #[test]
+    fn what_stands_behind_an_event_is_found_to_the_byte() {
+        let event = |id: u64, data: &str| format!("id: {id}\nevent: token\ndata: {data}\n\n");
+        let parts = [
+            event(1, "id: 2\\n"),
+            format!("{}{}", event(2, "a"), event(3, "b")),
+            ": still there\n\n".to_owned(),
+            event(21, "id: 3"),
+        ];
+        let parts = parts.map(Bytes::from);
+        let behind = |last: u64| {
+            let mut rest = LastEvent(last).rest(&parts)?;
+            let read = std::iter::from_fn(|| rest.next(&parts)).collect::<Vec<_>>().concat();
+            Some(String::from_utf8(read).unwrap())
+        };
+        let whole = String::from_utf8(parts.concat()).unwrap();
+        assert_eq!(behind(0), Some(whole.clone()));
+        assert_eq!(behind(1), Some(whole[event(1, "id: 2\\n").len()..].to_owned()));
+        assert_eq!(behind(2), Some(format!("{}: still there\n\n{}", event(3, "b"), event(21, "id: 3"))));
+        assert_eq!(behind(3), Some(format!(": still there\n\n{}", event(21, "id: 3"))));
+        assert_eq!(behind(21), Some(String::new()));
+        for none in [4, 22, u64::MAX] {
+            assert_eq!(behind(none), None);
+        }
+    }
+
+    #[test]
+    fn a_last_event_is_a_number_and_nothing_else() {
+        let read = |text: &'static str| {
+            LastEvent::read(&HeaderMap::from_iter([(LAST_EVENT, HeaderValue::from_static(text))]))
+        };
+        assert_eq!(LastEvent::read(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(read("0").unwrap(), Some(LastEvent(0)));
+        assert_eq!(read("7").unwrap(), Some(LastEvent(7)));
+        for wrong in ["", "-1", "+1", " 1 2", "1.5", "x", "99999999999999999999"] {
+            assert_eq!(read(wrong).unwrap_err().code, "bad_request", "{wrong}");
+        }
     }
 
     #[test]

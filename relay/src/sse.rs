@@ -4,6 +4,8 @@
 //! together, so a page that reads slowly gets fewer and larger writes, and one that keeps up gets
 //! every token as it comes.
 
+use std::fmt::Write;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use rekursing_market::Assignment;
 use serde_json::{Value, json};
@@ -31,13 +33,22 @@ pub struct Encoder {
     turned: bool,
     report: Report,
     ad: Placing,
+    /// The number of the last event; `None` where events have none.
+    number: Option<u64>,
 }
 
 impl Encoder {
     /// Makes an encoder for a job.
     pub fn new(dialect: Dialect, include_usage: bool, report: Report) -> Encoder {
         let (id, ad) = (report.id(dialect), Placing::none());
-        Encoder { dialect, include_usage, id, head: String::new(), opened: false, turned: false, report, ad }
+        let head = String::new();
+        Encoder { dialect, include_usage, id, head, opened: false, turned: false, report, ad, number: None }
+    }
+
+    /// Gives every event a number, from 1 on, if that is wished.
+    #[must_use]
+    pub fn numbered(self, is_numbered: bool) -> Encoder {
+        Encoder { number: is_numbered.then_some(0), ..self }
     }
 
     /// Takes an ad that is to stand beside the answer, once it is there.
@@ -87,7 +98,7 @@ impl Encoder {
     pub fn batch(&mut self, batch: Batch) -> Bytes {
         let mut out = BytesMut::with_capacity(256 * (batch.pieces.len() + 1));
         if std::mem::take(&mut self.turned) && self.dialect == Dialect::Inference {
-            event(&mut out, "continued", &self.report.start());
+            self.event(&mut out, "continued", &self.report.start());
         }
         for piece in &batch.pieces {
             self.open(&mut out);
@@ -111,7 +122,7 @@ impl Encoder {
             return;
         }
         match self.dialect {
-            Dialect::Inference => event(out, "start", &self.report.start()),
+            Dialect::Inference => self.event(out, "start", &self.report.start()),
             Dialect::Chat => self.choices(
                 out,
                 r#"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#,
@@ -120,7 +131,7 @@ impl Encoder {
         }
     }
 
-    fn text(&self, out: &mut BytesMut, text: &str) {
+    fn text(&mut self, out: &mut BytesMut, text: &str) {
         let (before, after): (&str, &str) = match self.dialect {
             Dialect::Inference => ("event: token\ndata: {\"text\":", "}\n\n"),
             Dialect::Chat => (r#"[{"index":0,"delta":{"content":"#, "},\"finish_reason\":null}]}\n\n"),
@@ -128,7 +139,9 @@ impl Encoder {
                 (r#"[{"index":0,"text":"#, ",\"logprobs\":null,\"finish_reason\":null}]}\n\n")
             }
         };
-        if self.dialect != Dialect::Inference {
+        if self.dialect == Dialect::Inference {
+            self.number(out);
+        } else {
             out.put_slice(self.head.as_bytes());
         }
         out.put_slice(before.as_bytes());
@@ -136,8 +149,9 @@ impl Encoder {
         out.put_slice(after.as_bytes());
     }
 
-    fn choices(&self, out: &mut BytesMut, choices: &str) {
+    fn choices(&mut self, out: &mut BytesMut, choices: &str) {
         if self.dialect == Dialect::Inference {
+            self.number(out);
             out.put_slice(b"event: chunk\ndata: {\"choices\":");
         } else {
             out.put_slice(self.head.as_bytes());
@@ -151,7 +165,7 @@ impl Encoder {
     fn sponsor(&mut self, out: &mut BytesMut) {
         let Some(ad) = self.ad.take() else { return };
         if self.dialect == Dialect::Inference {
-            event(out, "ad", &ad);
+            self.event(out, "ad", &ad);
         }
         self.report.sponsored(ad);
     }
@@ -163,7 +177,7 @@ impl Encoder {
                 self.sponsor(out);
                 self.report.finished(&finish);
                 if self.dialect == Dialect::Inference {
-                    event(out, "done", &self.report.done(&finish.reason));
+                    self.event(out, "done", &self.report.done(&finish.reason));
                 } else {
                     self.last_chunks(out, &finish.reason, None);
                 }
@@ -179,11 +193,27 @@ impl Encoder {
         }
     }
 
-    fn broke(&self, out: &mut BytesMut, problem: &Problem) {
+    fn broke(&mut self, out: &mut BytesMut, problem: &Problem) {
         if self.dialect == Dialect::Inference {
-            event(out, "error", &self.report.error(problem));
+            self.event(out, "error", &self.report.error(problem));
         } else {
             self.last_chunks(out, "error", Some(problem));
+        }
+    }
+
+    fn event(&mut self, out: &mut BytesMut, name: &str, value: &Value) {
+        self.number(out);
+        out.put_slice(b"event: ");
+        out.put_slice(name.as_bytes());
+        out.put_slice(b"\n");
+        data(out, value);
+    }
+
+    /// Writes an event's number, where events have one.
+    fn number(&mut self, out: &mut BytesMut) {
+        if let Some(number) = &mut self.number {
+            *number += 1;
+            writeln!(out, "id: {number}").expect("memory takes every byte of a number");
         }
     }
 
@@ -214,13 +244,6 @@ impl Encoder {
         data(out, &last);
         out.put_slice(b"data: [DONE]\n\n");
     }
-}
-
-fn event(out: &mut BytesMut, name: &str, value: &Value) {
-    out.put_slice(b"event: ");
-    out.put_slice(name.as_bytes());
-    out.put_slice(b"\n");
-    data(out, value);
 }
 
 fn data(out: &mut BytesMut, value: &Value) {

@@ -29,6 +29,7 @@ use crate::{
     house::{House, READ_AT_ONCE_BYTES},
     memory::Room,
     reader::{Events, Reader},
+    replay::LastEvent,
     report::Report,
     sse::Encoder,
     stream::{Ending, Finish, Stream},
@@ -118,6 +119,9 @@ async fn ask(
     let named = once::named(&headers, &caller, dialect.route(), &body)?;
     let Caller { payer, holder } = caller;
     let mut ask = read(&house, dialect, body, job, payer).await?;
+    ask.is_numbered = named.is_some() && ask.request.stream && dialect == Dialect::Inference;
+    let last = if ask.is_numbered { LastEvent::read(&headers)? } else { None };
+    let named = named.map(|named| named.behind(last));
     ask.request.is_verified = holder.as_ref().is_some_and(|holder| holder.is_verified);
     if ask.is_free
         && let Payer::Page(account) = payer
@@ -154,7 +158,7 @@ async fn answer(
     country: Option<Country>,
     room: Room,
 ) -> Result<Response, Problem> {
-    let Ask { include_usage, call, fields, tokenizer, is_free: _, request } = ask;
+    let Ask { include_usage, is_numbered, call, fields, tokenizer, is_free: _, request } = ask;
     let (job, payer) = (request.job, request.payer);
     let asked = house.desk.now();
     let streamed = request.stream;
@@ -170,7 +174,8 @@ async fn answer(
         report = report.with_receipts(house.receipts.clone());
     }
     let mut response = if streamed {
-        self::streamed(reader, Encoder::new(dialect, include_usage, report).beside(ad)).await
+        self::streamed(reader, Encoder::new(dialect, include_usage, report).beside(ad).numbered(is_numbered))
+            .await
     } else {
         whole(house, dialect, reader, report, ad).await
     }?;

@@ -5,26 +5,24 @@
 //! still keeps a call that came to something from being made again. A call that came to nothing may be made
 //! again with its key. Who names his call wants its answer: it is written to its end also when he leaves.
 
+mod recorded;
+
 use std::{
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
-    body::{Body, Bytes, HttpBody, to_bytes},
+    body::{Body, Bytes, to_bytes},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::Response,
 };
-use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt;
 use rekursing_market::Payer;
 use rekursing_protocol::{JobId, PluginId};
 use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
 
 use super::{
     Problem,
@@ -33,9 +31,11 @@ use super::{
 use crate::{
     chance,
     house::House,
-    replay::{Answer, Call, CallId, Claim, Outcome},
+    replay::{Answer, Call, CallId, Claim, LastEvent, Outcome},
     store::{Asked, KeptAnswer},
 };
+pub(crate) use recorded::Recorded;
+use recorded::record;
 
 /// The header that names a call.
 pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -53,9 +53,16 @@ pub(super) struct Named {
     /// The account under which the store notes it, so that not even a restart lets money of the caller's own
     /// move twice; none of a visitor, who has no money.
     whose: Option<String>,
+    /// What the caller has heard of the answer; nothing where he does not come back for the rest.
+    last: Option<LastEvent>,
 }
 
 impl Named {
+    /// Has the answer given from behind an event on.
+    pub(super) fn behind(self, last: Option<LastEvent>) -> Named {
+        Named { last, ..self }
+    }
+
     /// Returns a text that the same call always has, and no other.
     pub(super) fn fingerprint(&self) -> String {
         chance::hex(&Sha256::digest([self.call.id, self.call.body].concat())[..16])
@@ -74,7 +81,7 @@ pub(super) fn named_by_advertiser(
         Advertiser::Account(account) => {
             let account = account.to_string();
             let call = call(headers, &account, route, body)?;
-            Ok(call.map(|call| Named { call, whose: Some(account) }))
+            Ok(call.map(|call| Named { call, whose: Some(account), last: None }))
         }
     }
 }
@@ -116,7 +123,7 @@ pub(super) fn named(
         Payer::Page(account) => Some(account.to_string()),
         Payer::Free { .. } => None,
     };
-    Ok(call(headers, &who, route, body)?.map(|call| Named { call, whose }))
+    Ok(call(headers, &who, route, body)?.map(|call| Named { call, whose, last: None }))
 }
 
 /// Reads a call of the operator's.
@@ -126,7 +133,7 @@ pub(super) fn named_by_operator(
     body: &[u8],
 ) -> Result<Option<Named>, Problem> {
     let call = call(headers, OPERATOR, route, body)?;
-    Ok(call.map(|call| Named { call, whose: Some(OPERATOR.to_owned()) }))
+    Ok(call.map(|call| Named { call, whose: Some(OPERATOR.to_owned()), last: None }))
 }
 
 /// Reads a call of an owner's.
@@ -137,7 +144,7 @@ pub(super) fn named_by_owner(
     body: &[u8],
 ) -> Result<Option<Named>, Problem> {
     let owner = owner.to_string();
-    Ok(call(headers, &owner, route, body)?.map(|call| Named { call, whose: Some(owner) }))
+    Ok(call(headers, &owner, route, body)?.map(|call| Named { call, whose: Some(owner), last: None }))
 }
 
 /// Marks an answer as one of which nothing has come, so that the call may be made again.
@@ -172,18 +179,20 @@ pub(super) async fn once(
 }
 
 /// Does what [`once`] does for an answer that is never stored: what a model says, or a secret. It is made
-/// to its end, also when its caller does not wait for that.
+/// to its end, also when its caller does not wait for that; only who leaves a stream for which he would come
+/// back before any of it is there wants none of it.
 pub(super) async fn unstored(
     house: Arc<House>,
     named: Option<Named>,
     made: String,
     work: impl Future<Output = Result<Response, Problem>> + Send + 'static,
 ) -> Result<Response, Problem> {
-    if named.is_none() {
+    let waits = named.as_ref().is_none_or(|named| named.last.is_some());
+    let work = async move { run(&house, named, Trace::Made(made), Keep::InMemory, work).await };
+    if waits {
         return work.await;
     }
-    let task = tokio::spawn(async move { run(&house, named, Trace::Made(made), Keep::InMemory, work).await });
-    task.await.unwrap_or_else(|_| Err(Problem::internal()))
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(Problem::internal()))
 }
 
 /// Does the work of a call that makes nothing and changes something that is there, unless it was done
@@ -221,16 +230,23 @@ async fn run(
     keep: Keep,
     work: impl Future<Output = Result<Response, Problem>>,
 ) -> Result<Response, Problem> {
-    let Some(Named { call, whose }) = named else { return work.await };
+    let Some(Named { call, whose, last }) = named else { return work.await };
     let now = house.desk.now();
     let ticket = match house.replays.claim(now, call) {
         Claim::Mine(number) => {
             Ticket { house: Arc::clone(house), id: call.id, number, grown: 0, outcome: None }
         }
-        Claim::Running => return Err(running()),
+        Claim::Running(recorded) => {
+            let again = recorded.upgrade().zip(last).and_then(|(recorded, last)| recorded.again(last));
+            return again.ok_or_else(running);
+        }
         Claim::Other => return Err(reused()),
-        Claim::Made(outcome) => return outcome.again(),
+        Claim::Made(outcome) => return outcome.again(last),
     };
+    if last.is_some_and(LastEvent::is_some_event) {
+        return Err(rest_is_gone(house, call, whose.is_some()).await);
+    }
+    let stays = last.map(|_| Duration::from_millis(house.config.time.return_ms));
     if whose.is_some() {
         let asked = match &trace {
             Trace::Made(made) => house.desk.store().ask(now, call, made.clone()).await,
@@ -239,13 +255,13 @@ async fn run(
         match asked.map_err(unnoted)? {
             Asked::Fresh => {}
             Asked::Done { answer: Some(answer), .. } => return again(answer),
-            Asked::Done { made, answer: None } => return Err(gone(made)),
+            Asked::Done { made, answer: None } => return Err(gone(Some(made))),
             Asked::Other => return Err(reused()),
         }
     }
     match work.await {
         Ok(response) => {
-            let Some(whose) = whose else { return Ok(record(response, ticket)) };
+            let Some(whose) = whose else { return Ok(record(response, ticket, stays)) };
             let (response, answer) = match keep {
                 Keep::InMemory => (response, None),
                 Keep::Stored => kept(response, house.config.limits.kept_answer_bytes).await?,
@@ -264,7 +280,7 @@ async fn run(
                 }
                 (Trace::Made(_), None) => {}
             }
-            Ok(record(response, ticket))
+            Ok(record(response, ticket, stays))
         }
         Err(problem) => {
             if problem.charged {
@@ -299,7 +315,7 @@ fn again(answer: KeptAnswer) -> Result<Response, Problem> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_str(&kind).map_err(|_| Problem::internal())?);
     }
     let status = StatusCode::from_u16(status).map_err(|_| Problem::internal())?;
-    Outcome::Answer(Arc::new(Answer { status, headers, parts: vec![Bytes::from(body)] })).again()
+    Outcome::Answer(Arc::new(Answer { status, headers, parts: vec![Bytes::from(body)] })).again(None)
 }
 
 fn unnoted(error: anyhow::Error) -> Problem {
@@ -317,14 +333,29 @@ fn reused() -> Problem {
     Problem::new(StatusCode::CONFLICT, "idempotency_key_reused", message)
 }
 
-fn gone(made: String) -> Problem {
-    let message = if made.starts_with(JobId::PREFIX) {
-        "this was answered and charged before, and its answer is kept no longer; `id` names the job, whose \
-         receipt says what it cost"
-    } else {
-        "this was done before, and its answer is kept no longer; `id` names what came of it"
+/// Refuses to begin an answer anew of which its caller has heard a part.
+async fn rest_is_gone(house: &House, call: Call, is_noted: bool) -> Problem {
+    if !is_noted {
+        return gone(None);
+    }
+    match house.desk.store().asked(call).await {
+        Ok(Asked::Done { made, .. }) => gone(Some(made)),
+        Ok(Asked::Fresh) => gone(None),
+        Ok(Asked::Other) => reused(),
+        Err(error) => unnoted(error),
+    }
+}
+
+fn gone(made: Option<String>) -> Problem {
+    let message = match &made {
+        None => "the connection broke, and the rest of this answer was not kept; ask again",
+        Some(made) if made.starts_with(JobId::PREFIX) => {
+            "this was answered and charged before, and its answer is kept no longer; `id` names the job, whose \
+             receipt says what it cost"
+        }
+        Some(_) => "this was done before, and its answer is kept no longer; `id` names what came of it",
     };
-    Problem { id: Some(made), ..Problem::new(StatusCode::CONFLICT, "idempotency_answer_gone", message) }
+    Problem { id: made, ..Problem::new(StatusCode::CONFLICT, "idempotency_answer_gone", message) }
 }
 
 /// The right to make a call; given back when it is dropped.
@@ -348,139 +379,5 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let (now, outcome) = (self.house.desk.now(), self.outcome.take());
         self.house.replays.end(now, self.id, self.number, self.grown, outcome);
-    }
-}
-
-/// Lets a response keep its body as it is written.
-fn record(mut response: Response, ticket: Ticket) -> Response {
-    let fruitless = response.extensions_mut().remove::<Fruitless>().unwrap_or_default();
-    let (head, inner) = response.into_parts();
-    let answer = Answer { status: head.status, headers: head.headers.clone(), parts: Vec::new() };
-    let recording = Recording { answer, fit: Fit::Fits, fruitless, ticket };
-    let mut recorded = Recorded { inner, recording: Some(recording) };
-    // Nobody reads a body that is empty.
-    if recorded.inner.is_end_stream() {
-        recorded.end();
-    }
-    Response::from_parts(head, Body::new(recorded))
-}
-
-/// What was written of an answer.
-#[derive(Debug)]
-struct Recording {
-    answer: Answer,
-    fit: Fit,
-    fruitless: Fruitless,
-    ticket: Ticket,
-}
-
-/// Whether there is room to keep an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fit {
-    /// Until now.
-    Fits,
-    /// Not any more.
-    TooLarge,
-}
-
-impl Recording {
-    fn write(&mut self, part: &Bytes) {
-        match self.fit {
-            Fit::Fits if self.ticket.house.replays.grow(part.len()) => {
-                self.ticket.grown += part.len();
-                self.answer.parts.push(part.clone());
-            }
-            Fit::Fits | Fit::TooLarge => {
-                self.answer.parts = Vec::new();
-                self.fit = Fit::TooLarge;
-            }
-        }
-    }
-
-    fn end(self) {
-        if self.fit == Fit::Fits && !self.fruitless.is_noted() {
-            self.ticket.keep(Outcome::Answer(Arc::new(self.answer)));
-        }
-    }
-
-    /// Reads to its end what its caller has left, for when he asks again; not what could not be kept. Then
-    /// the inner body goes first, and with it the job, and only behind it may the call be made again.
-    async fn read_out(mut self, mut inner: Body) {
-        while self.fit == Fit::Fits {
-            match inner.frame().await {
-                Some(Ok(frame)) => {
-                    if let Some(part) = frame.data_ref() {
-                        self.write(part);
-                    }
-                }
-                Some(Err(_)) => break,
-                None => {
-                    drop(inner);
-                    return self.end();
-                }
-            }
-        }
-        drop(inner);
-    }
-}
-
-/// A body that is kept as it is written, and read to its end when its caller leaves before.
-#[derive(Debug)]
-struct Recorded {
-    inner: Body,
-    /// Nothing once it has ended.
-    recording: Option<Recording>,
-}
-
-impl Recorded {
-    fn end(&mut self) {
-        if let Some(recording) = self.recording.take() {
-            recording.end();
-        }
-    }
-}
-
-impl Drop for Recorded {
-    fn drop(&mut self) {
-        let inner = std::mem::take(&mut self.inner);
-        // A relay that ends has nowhere to read it.
-        if let (Some(recording), Ok(runtime)) = (self.recording.take(), Handle::try_current()) {
-            runtime.spawn(recording.read_out(inner));
-        }
-    }
-}
-
-impl HttpBody for Recorded {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = &mut *self;
-        let polled = Pin::new(&mut this.inner).poll_frame(context);
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let (Some(part), Some(recording)) = (frame.data_ref(), &mut this.recording) {
-                    recording.write(part);
-                }
-                if this.inner.is_end_stream() {
-                    this.end();
-                }
-            }
-            Poll::Ready(None) => this.end(),
-            Poll::Ready(Some(Err(_))) => this.recording = None,
-            Poll::Pending => {}
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }

@@ -21,7 +21,10 @@ use super::{
     operator, pairings, passes, payouts, plugins, premium, public, receipts, site, statements, status,
     top_ups, whole,
 };
-use crate::{house::House, replay::REPLAYED};
+use crate::{
+    house::House,
+    replay::{LAST_EVENT, REPLAYED},
+};
 
 /// The routes, twice: most programs are no browsers and need no word about origins.
 #[derive(Debug, Clone)]
@@ -202,7 +205,7 @@ fn cors(house: &Arc<House>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, once::KEY])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, once::KEY, LAST_EVENT])
         .expose_headers([RETRY_AFTER, REPLAYED, named("x-rekursing-job"), named("x-rekursing-receipt")])
         .max_age(Duration::from_secs(3_600))
 }

@@ -192,3 +192,23 @@ async fn on_v1_an_ad_rides_on_the_last_chunk_of_an_answer_that_is_complete() {
         ads::close(&ads);
     }
 }
+
+#[test]
+fn events_of_a_named_stream_have_numbers_and_no_others() {
+    let batch = |ending| Batch {
+        pieces: VecDeque::from([
+            Piece::Text("one\nid: 9\n".to_owned()),
+            Piece::Choices(RawValue::from_string("[{}]".to_owned()).unwrap()),
+        ]),
+        ending,
+    };
+    let mut encoder = encoder(Dialect::Inference, false).numbered(true);
+    let text = [encoder.batch(batch(None)), encoder.batch(batch(Some(done())))].concat();
+    let text = String::from_utf8(text).unwrap();
+    let ids: Vec<&str> = text.lines().filter(|line| line.starts_with("id: ")).collect();
+    assert_eq!(ids, ["id: 1", "id: 2", "id: 3", "id: 4", "id: 5", "id: 6"]);
+    assert!(text.starts_with("id: 1\nevent: start\n"), "{text}");
+    assert_eq!(text.split_terminator("\n\n").count(), 6);
+    let plain = self::encoder(Dialect::Inference, false).numbered(false).batch(batch(Some(done())));
+    assert!(!String::from_utf8_lossy(&plain).contains("\nid: "));
+}
