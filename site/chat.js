@@ -1,6 +1,6 @@
 // The chat page: takes a question, keeps the conversation, and lets the other modules show it.
 
-import { Refusal, ask, cancel } from './inference.js';
+import { GPUStreamingClient, RekursingError } from './client/index.js';
 import { picker } from './models.js';
 import { Turn } from './turn.js';
 
@@ -68,6 +68,8 @@ $('talk').addEventListener('scroll', () => ($('to-end').hidden = nearEnd()), { p
 $('turns').addEventListener('grown', () => follow());
 // A phone that is turned, or whose keyboard opens, keeps the newest line in sight.
 addEventListener('resize', () => follow());
+// Whoever leaves the page wants no more of the answer.
+addEventListener('pagehide', () => halt());
 $('to-end').addEventListener('click', () => toEnd());
 
 /** Asks one question and shows its answer to its end, whatever the end is. */
@@ -76,7 +78,8 @@ async function send(question) {
   const stop = new AbortController();
   const key = $('key').value.trim();
   const turn = new Turn(question, { free: key === '' });
-  running = { stop, turn, key };
+  const client = new GPUStreamingClient(location.origin, { key });
+  running = { stop, turn, client };
   turns.push(turn);
   $('welcome').hidden = true;
   $('turns').append(turn.element);
@@ -85,8 +88,8 @@ async function send(question) {
   toEnd();
   $('news').textContent = 'The question was sent.';
   try {
-    const messages = conversation(turn);
-    for await (const event of ask({ messages, model: market.chosen, key, signal: stop.signal })) turn.take(event);
+    const wishes = { model: market.chosen, signal: stop.signal };
+    for await (const event of client.stream(conversation(turn), wishes)) turn.take(event);
     $('news').textContent = 'The answer is complete.';
   } catch (error) {
     ended(turn, error, stop.signal.aborted);
@@ -99,16 +102,16 @@ async function send(question) {
 /** Stops the answer under way: by its job where that is known, so that its cost is told; else by leaving. */
 function halt() {
   if (!running) return;
-  const { stop, turn, key } = running;
+  const { stop, turn, client } = running;
   if (!turn.job) return stop.abort();
   setTimeout(() => stop.abort(), 2_000);
-  cancel(turn.job, key).catch(() => stop.abort());
+  client.cancel(turn.job).catch(() => stop.abort());
 }
 
 function ended(turn, error, wished) {
   if (error.code === 'cancelled') return turn.stop(error);
   if (wished) return turn.stop();
-  const known = error instanceof Refusal;
+  const known = error instanceof RekursingError;
   if (!known) console.error(error);
   list.refresh();
   return turn.fail(known ? error : { message: 'This page made a mistake.' }, () => {

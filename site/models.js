@@ -1,6 +1,9 @@
 // The list of models to choose from. It looks again by itself, so that it shows who is there now.
 
-import { models } from './inference.js';
+import { GPUStreamingClient } from './client/index.js';
+
+/** Asks once at a time: whoever looks again by itself need not try again. */
+const client = new GPUStreamingClient(location.origin, { patience: 0 });
 
 const REFRESH_MS = 10_000;
 
@@ -38,7 +41,7 @@ export function picker({ place, note, changed }) {
 
   const refresh = async () => {
     try {
-      const list = await models();
+      const list = (await client.models()).filter(({ kind }) => kind !== 'embedding');
       show(list);
       note.textContent = list.length > 0 ? '' : 'No GPU is connected right now.';
       tell(list.length, true);

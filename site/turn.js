@@ -1,7 +1,7 @@
 // One turn of the conversation: a question, its answer as it grows, and the receipt under it.
 
+import { RekursingAd } from './client/index.js';
 import { paint } from './prose.js';
-import { sponsor } from './sponsor.js';
 
 /** Shows one turn and tells what there is to remember of it. */
 export class Turn {
@@ -29,11 +29,11 @@ export class Turn {
 
   /** Takes one event of the answer. */
   take(event) {
-    if (event.name === 'start' || event.name === 'continued') this.#start(event);
-    if (event.name === 'token') this.#add(event.text);
-    if (event.name === 'chunk') event.choices?.forEach(({ delta }) => delta && this.#delta(delta));
-    if (event.name === 'ad') this.sponsored = sponsor(event);
-    if (event.name === 'done') this.#finish(event);
+    if (event.type === 'start' || event.type === 'continued') this.#start(event);
+    if (event.type === 'token') this.#add(event.text);
+    if (event.type === 'chunk') event.choices?.forEach(({ delta }) => delta && this.#delta(delta));
+    if (event.type === 'ad') this.sponsored = Object.assign(new RekursingAd(), { ad: event.ad });
+    if (event.type === 'done') this.#finish(event);
   }
 
   /** Ends the turn before its answer's end, by the reader's wish; with what was charged, if it is known. */

@@ -65,7 +65,7 @@ pub fn python() -> Result<PathBuf> {
     present(outfit().join("venv/bin/python"))
 }
 
-/// Returns the folder of the packages for Node: the OpenAI SDK and axe.
+/// Returns the folder of the packages for Node: the OpenAI SDK, axe and TypeScript.
 ///
 /// # Errors
 /// Fails when `cargo xtask test` has not set it up.

@@ -9,6 +9,7 @@ pub mod axe;
 pub mod browser;
 pub mod built;
 pub mod canary;
+pub mod cuts;
 pub mod database;
 pub mod device;
 pub mod effort;
@@ -26,6 +27,7 @@ pub mod recorded;
 pub mod relay;
 pub mod scene;
 pub mod script;
+pub mod site;
 pub mod sse;
 pub mod stripe;
 

@@ -443,13 +443,20 @@ async fn the_chat_page_shows_an_ad_apart_and_counts_it_once_it_was_seen() -> Res
         .await?;
     assert_eq!(campaign().await?["impressions"], 0);
     gate.open(2);
-    page.until("document.querySelector('.sponsor .label').textContent === 'Sponsored'").await?;
-    let apart =
-        page.eval("document.querySelector('.answer').contains(document.querySelector('.sponsor'))").await?;
+    let inside =
+        |part: &str| format!("document.querySelector('rekursing-ad').shadowRoot.querySelector('{part}')");
+    page.until("document.querySelector('rekursing-ad') !== null").await?;
+    assert_eq!(page.eval(&format!("{}.textContent", inside("[part=label]"))).await?, "Sponsored");
+    let apart = page
+        .eval("document.querySelector('.answer').contains(document.querySelector('rekursing-ad'))")
+        .await?;
     assert_eq!(apart, false);
-    page.click(".sponsor summary").await?;
-    page.until("document.querySelector('.sponsor details').innerText.includes('about technology')").await?;
-    let link = page.eval("new URL(document.querySelector('.sponsor a').href).pathname").await?;
+    // The page's own policy lets the element's style in.
+    let style = page.eval("getComputedStyle(document.querySelector('rekursing-ad')).display").await?;
+    assert_eq!(style, "grid");
+    page.eval(&format!("{}.click()", inside("summary"))).await?;
+    page.until(&format!("{}.innerText.includes('about technology')", inside("details"))).await?;
+    let link = page.eval(&format!("new URL({}.href).pathname", inside("a"))).await?;
     assert!(link.as_str().is_some_and(|link| link.starts_with("/ad/click/")), "{link}");
     eventually("the impression is counted", || async {
         Ok((campaign().await?["impressions"] == 1).then_some(()))

@@ -70,6 +70,14 @@ const PROOFS: &[Proof] = &[
         test: "postgres::",
     },
     Proof {
+        name: "cuts",
+        what: "cuts of a page's connection at random bytes, after each of which it goes on",
+        count: 1_000,
+        variable: "REKURSING_CUTS",
+        target: "client",
+        test: "a_page_that_is_cut_at_random_bytes",
+    },
+    Proof {
         name: "book",
         what: "random operations on a book against the reference model",
         count: 20_000_000,

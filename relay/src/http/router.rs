@@ -169,6 +169,7 @@ fn everyones() -> Router<Arc<House>> {
         .route("/download/updates.xml", get(downloads::updates))
         .route("/download/{file}", get(downloads::file))
         .route("/", get(site::index))
+        .route("/client/{file}", get(site::client))
         .route("/{file}", get(site::file));
 
     let others = owners.merge(pages).merge(readers).merge(anyone);

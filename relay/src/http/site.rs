@@ -25,15 +25,20 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("account.js", "text/javascript; charset=utf-8"),
     file!("chat.css", "text/css; charset=utf-8"),
     file!("chat.js", "text/javascript; charset=utf-8"),
+    file!("client/README.md", "text/markdown; charset=utf-8"),
+    file!("client/ad.js", "text/javascript; charset=utf-8"),
+    file!("client/events.js", "text/javascript; charset=utf-8"),
+    file!("client/index.d.ts", "text/plain; charset=utf-8"),
+    file!("client/index.js", "text/javascript; charset=utf-8"),
+    file!("client/receipt.js", "text/javascript; charset=utf-8"),
+    file!("client/relay.js", "text/javascript; charset=utf-8"),
     file!("colours.css", "text/css; charset=utf-8"),
     file!("download.css", "text/css; charset=utf-8"),
     file!("favicon.svg", "image/svg+xml"),
     file!("gpus.js", "text/javascript; charset=utf-8"),
     file!("index.html", "text/html; charset=utf-8"),
-    file!("inference.js", "text/javascript; charset=utf-8"),
     file!("models.js", "text/javascript; charset=utf-8"),
     file!("prose.js", "text/javascript; charset=utf-8"),
-    file!("sponsor.js", "text/javascript; charset=utf-8"),
     file!("turn.js", "text/javascript; charset=utf-8"),
 ];
 
@@ -48,6 +53,18 @@ pub(super) async fn file(name: Result<Path<String>, PathRejection>) -> Response 
         Ok(Path(name)) => serve(&name),
         Err(rejection) => Problem::from(rejection).into_response(),
     }
+}
+
+/// `GET /client/{file}`, which a page of any origin may import.
+pub(super) async fn client(name: Result<Path<String>, PathRejection>) -> Response {
+    let Path(name) = match name {
+        Ok(name) => name,
+        Err(rejection) => return Problem::from(rejection).into_response(),
+    };
+    let mut response = serve(&format!("client/{name}"));
+    let everyone = HeaderValue::from_static("*");
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, everyone);
+    response
 }
 
 fn serve(name: &str) -> Response {

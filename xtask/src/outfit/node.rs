@@ -1,5 +1,5 @@
-//! Node with the official OpenAI SDK, which the tests speak to `/v1` with, and axe, which finds what
-//! keeps people from using a page.
+//! Node with the official OpenAI SDK, which the tests speak to `/v1` with, axe, which finds what keeps
+//! people from using a page, and TypeScript, which checks the types of the client library.
 
 use anyhow::{Context, Result};
 
@@ -7,7 +7,7 @@ use super::{apt_install, folder, on_path, quiet};
 use crate::say;
 
 /// What is fetched, and in which version.
-const PACKAGES: [(&str, &str); 2] = [("openai", "6.49.0"), ("axe-core", "4.14.1")];
+const PACKAGES: [(&str, &str); 3] = [("openai", "6.49.0"), ("axe-core", "4.14.1"), ("typescript", "5.9.3")];
 
 /// Finds Node and sets up the packages.
 pub(crate) fn node() -> Result<()> {
@@ -21,7 +21,7 @@ pub(crate) fn node() -> Result<()> {
         return Ok(());
     }
     let wanted = PACKAGES.map(|(name, version)| format!("{name}@{version}"));
-    say(&format!("setting up {} in {}", wanted.join(" and "), folder.display()));
+    say(&format!("setting up {} in {}", wanted.join(", "), folder.display()));
     std::fs::create_dir_all(&folder)?;
     let prefix = folder.display().to_string();
     let install = ["install", "--prefix", &prefix, "--no-audit", "--no-fund", "--save-exact"];

@@ -1,0 +1,123 @@
+// Asks a Rekursing relay for answers, whole or as they are made.
+
+import { events } from './events.js';
+import { verify } from './receipt.js';
+import { Relay, RekursingError, cut, hex, parse } from './relay.js';
+
+export { RekursingAd } from './ad.js';
+export { verify as verifyReceipt } from './receipt.js';
+export { RekursingError };
+
+const INFERENCE = '/api/llm/inference';
+
+/** Most tokens of receipts that are remembered. */
+const TOKENS_MAX = 100;
+
+export class GPUStreamingClient {
+  #relay;
+  #receiptKeys;
+  #user;
+  /** By the job, what opens the receipts of free answers. */
+  #tokens = new Map();
+
+  constructor(url, { key, patience = 20_000, receiptKeys } = {}) {
+    this.#relay = new Relay(url, key, patience);
+    this.#receiptKeys = receiptKeys;
+  }
+
+  setUserId(id) {
+    this.#user = id;
+    this.#tokens.clear();
+  }
+
+  async requestInference(prompt, model, options) {
+    const answer = { result: '', ad: null };
+    for await (const { type, text, choices, ...facts } of this.stream(prompt, { ...options, model })) {
+      answer.result += text ?? '';
+      for (const { delta } of choices ?? []) answer.result += delta?.content ?? '';
+      Object.assign(answer, facts);
+    }
+    return answer;
+  }
+
+  async *stream(messages, { signal, ...wishes } = {}) {
+    const asked = typeof messages === 'string' ? { prompt: messages } : { messages };
+    const body = JSON.stringify({ ...wishes, ...asked, user: this.#user, stream: true });
+    const patience = this.#relay.patience();
+    // By its name the answer goes on when the connection breaks, and is had from where that was.
+    let name = random();
+    let last = '0';
+    let job;
+    let over = false;
+    try {
+      for (;;) {
+        try {
+          const headers = { accept: 'text/event-stream', 'idempotency-key': name, 'last-event-id': last };
+          const response = await this.#relay.once(INFERENCE, { method: 'POST', body, headers, signal });
+          job = response.headers.get('x-rekursing-job') ?? job;
+          for await (const event of events(response.body, signal)) {
+            last = event.id ?? last;
+            patience.renew();
+            over = event.name === 'done' || event.name === 'error';
+            const taken = this.#take(event);
+            if (taken) yield taken;
+            if (over) return;
+          }
+          throw cut();
+        } catch (error) {
+          if (over) throw error;
+          // It broke off before anything was heard of it, so it may as well be asked anew.
+          if (error.code === 'idempotency_answer_gone' && last === '0') {
+            name = random();
+            error.retryAfter = 0;
+          }
+          await patience.wait(error, signal);
+        }
+      }
+    } finally {
+      if (!over && job) this.cancel(job).catch(() => {});
+    }
+  }
+
+  async cancel(jobId) {
+    await this.#relay.once(`${INFERENCE}/${encodeURIComponent(jobId)}`, { method: 'DELETE', keepalive: true });
+  }
+
+  async models({ signal } = {}) {
+    return (await this.#relay.json('/api/llm/models', { signal })).models;
+  }
+
+  live({ signal } = {}) {
+    return this.#relay.json('/api/plugin/stats', { signal });
+  }
+
+  async receipt(jobId, { token = this.#tokens.get(jobId), signal } = {}) {
+    const call = (path, token) => this.#relay.json(path, { token, signal });
+    const receipt = await call(`/api/jobs/${encodeURIComponent(jobId)}/receipt`, token);
+    const published = async () => (await call('/.well-known/rekursing-receipts')).keys.map(({ key }) => key);
+    await verify(receipt, this.#receiptKeys ?? (await published()));
+    if (receipt.jobId === jobId) return receipt;
+    throw new RekursingError('bad_receipt', 'The receipt is of another job.');
+  }
+
+  /** Makes of an event what its reader gets, or throws what the relay says is wrong. */
+  #take({ name, data }) {
+    const facts = parse(data);
+    this.#remember(facts);
+    if (name === 'error') throw new RekursingError(facts.code, facts.message, facts);
+    if (name !== 'ad') return { ...facts, type: name };
+    // A link of the relay's own, which counts the click, and no other.
+    const link = URL.canParse(facts.link, this.#relay.url) && new URL(facts.link, this.#relay.url);
+    return link && link.origin === this.#relay.url.origin && { type: name, ad: { ...facts, link: link.href } };
+  }
+
+  #remember({ jobId, receiptToken, jobs = [jobId], receiptTokens = [receiptToken] }) {
+    jobs.forEach((job, at) => receiptTokens[at] && this.#tokens.set(job, receiptTokens[at]));
+    for (const job of this.#tokens.keys()) {
+      if (this.#tokens.size > TOKENS_MAX) this.#tokens.delete(job);
+    }
+  }
+}
+
+/** A name that nobody else has; `randomUUID` is there over HTTPS alone. */
+const random = () => hex(crypto.getRandomValues(new Uint8Array(16)));

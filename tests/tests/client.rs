@@ -1,0 +1,371 @@
+//! The client library of pages: in Chromium, in a worker and in Node, over lines that break, with its receipts,
+//! its ads, its types and its size.
+
+use std::{collections::BTreeSet, fs, io::Write, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use flate2::{Compression, write::GzEncoder};
+use rekursing_tests::{
+    browser::{Browser, Tab},
+    built, count,
+    cuts::Cuts,
+    relay::{FREE, Relay},
+    scene::Scripted,
+    script::{Dialect, MODEL, Reply, Step},
+    site::{self, Site},
+    within,
+};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// Most bytes of the library, in one file, without comments, in gzip.
+const BYTES_MAX: usize = 6 * 1_024;
+
+/// Until a page has done everything.
+const ALL: Duration = Duration::from_secs(120);
+
+fn library() -> PathBuf {
+    built::root().join("site/client")
+}
+
+fn sdk(name: &str) -> PathBuf {
+    built::root().join("tests/sdk").join(name)
+}
+
+async fn succeed(command: &mut Command) -> Result<()> {
+    let output = command.kill_on_drop(true).output().await?;
+    if !output.status.success() || output.stdout != b"ok\n" {
+        bail!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// A scene whose relay may be called from this origin, with a key.
+async fn scene(origin: &str) -> Result<(Scripted, String)> {
+    let (relay, key) = Relay::funded(&format!("origins = [{origin:?}]\n{FREE}"), "5.00").await?;
+    Ok((Scripted::before(relay, Dialect::LlamaCpp(8)).await?, key))
+}
+
+/// Holds the answers that `client.mjs` stops.
+fn hold(scene: &Scripted) {
+    for _ in 0..3 {
+        scene.script.next(Reply::steps(vec![Step::token("one"), Step::Hold]));
+    }
+    scene.script.next(Reply::steps(vec![Step::Hold]));
+}
+
+/// What was stopped is left at the model server, and what was not is answered to its end.
+async fn looks_right(scene: &Scripted) -> Result<()> {
+    for job in 0..4 {
+        scene
+            .script
+            .job(job)
+            .await?
+            .left(Duration::from_secs(5))
+            .await
+            .with_context(|| format!("job {job}"))?;
+    }
+    let jobs = scene.script.jobs();
+    ensure!(jobs[4..].iter().all(|job| !job.was_left()), "an answer was not read to its end");
+    ensure!(jobs.iter().all(|job| !job.body.to_string().contains("ada")), "the owner learns who asks");
+    scene.relay.resolved().await?;
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn in_node_it_does_what_it_says() -> Result<()> {
+    let (scene, key) = scene("https://example.com").await?;
+    hold(&scene);
+    let mut node = Command::new("node");
+    node.arg(sdk("client.mjs")).arg(library().join("index.js"));
+    succeed(node.args([&scene.relay.url("http"), &key, MODEL])).await?;
+    looks_right(&scene).await
+}
+
+/// A page of another origin, which has the programs of `client.mjs`.
+async fn page(site: &Site) -> Result<(Browser, Tab)> {
+    site.put(
+        "/",
+        "text/html",
+        "<!doctype html><html lang=en><title>A page</title><body><main><h1>A page</h1></main>",
+    );
+    for name in ["client.mjs", "client-worker.mjs"] {
+        site.put(&format!("/{name}"), "text/javascript", fs::read_to_string(sdk(name))?);
+    }
+    let browser = Browser::start().await?;
+    let tab = browser.open(site.url()).await?;
+    tab.until("document.querySelector('main') !== null").await?;
+    Ok((browser, tab))
+}
+
+#[tokio::test]
+async fn in_a_page_of_another_origin_and_in_a_worker_it_does_the_same() -> Result<()> {
+    let site = Site::start().await?;
+    let (_browser, tab) = page(&site).await?;
+    for way in [
+        "import('/client.mjs').then(({ check }) => check(ASKED))",
+        "new Promise((resolve) => {
+            const worker = new Worker('/client-worker.mjs', { type: 'module' });
+            worker.onmessage = ({ data }) => resolve(data);
+            worker.onerror = ({ message }) => resolve(message);
+            worker.postMessage(ASKED);
+        })",
+    ] {
+        let (scene, key) = scene(site.url()).await?;
+        hold(&scene);
+        let relay = scene.relay.url("http");
+        let asked = json!({"library": format!("{relay}/client/index.js"), "relay": relay, "key": key, "model": MODEL});
+        // More than one call of the browser may take on a loaded machine.
+        let call = format!(
+            "globalThis.outcome = null, void {}.then((told) => outcome = told, (error) => outcome = `${{error.stack}}`)",
+            way.replace("ASKED", &asked.to_string())
+        );
+        tab.eval(&call).await?;
+        let told = within(ALL, "the page is through", || async {
+            let told = tab.eval("outcome").await?;
+            Ok((!told.is_null()).then_some(told))
+        });
+        assert_eq!(told.await?, "ok", "{way}");
+        looks_right(&scene).await?;
+    }
+    Ok(())
+}
+
+/// An answer with everything by which bytes could be told apart wrongly.
+const TOLD: [&str; 12] = [
+    "Grüße, ",
+    "日本",
+    "語 ",
+    "🦀\u{200d}",
+    "\r\n",
+    "\n\n",
+    "data: x\n",
+    "id: 3\n",
+    "\u{feff}",
+    "event: done",
+    " ",
+    "end",
+];
+
+#[tokio::test]
+async fn a_page_that_is_cut_at_random_bytes_hears_every_byte_once() -> Result<()> {
+    let cuts = usize::try_from(count("REKURSING_CUTS", 40)?)?;
+    let free =
+        "[free]\nbudget = \"1000\"\njobs_per_day = 1000000\n[limits]\nfree_requests_per_minute = 1000000\n";
+    let scene = Scripted::with(free, Dialect::LlamaCpp(8)).await?;
+    scene.script.always(Reply::text(&TOLD));
+    // So many bytes that an answer is cut in its head, anywhere within, or not at all.
+    let line = Cuts::to(scene.relay.address(), 4_000, 7).await?;
+    while line.made() < cuts {
+        let mut node = Command::new("node");
+        node.arg(sdk("client-cut.mjs")).arg(library().join("index.js"));
+        succeed(node.args([&line.url(), MODEL, &TOLD.concat(), "20"])).await?;
+    }
+    scene.relay.resolved().await?;
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn it_waits_as_long_as_it_is_told_within_its_patience() -> Result<()> {
+    let site = Site::start().await?;
+    let models = || site::Reply::fine("application/json", r#"{"models":[]}"#);
+    let answer = "id: 1\nevent: start\ndata: {\"jobId\":\"job_1\"}\n\nid: 2\nevent: token\ndata: {\"text\":\"hi\"}\n\n\
+                  id: 3\nevent: done\ndata: {\"jobId\":\"job_1\",\"cost\":\"0\"}\n\n";
+    for reply in [
+        site::Reply::refusal(429, "rate_limited", Some(1)),
+        site::Reply::refusal(503, "queue_full", Some(1)),
+        models(),
+        site::Reply::refusal(503, "overloaded", Some(1)),
+        site::Reply::refusal(409, "idempotency_running", Some(1)),
+        site::Reply::fine("text/event-stream", answer),
+        site::Reply::refusal(429, "free_quota_used", Some(3_600)),
+        site::Reply::refusal(503, "no_provider", None),
+        site::Reply::refusal(503, "queue_full", Some(1)),
+        site::Reply { status: 502, ..site::Reply::fine("text/html", "<h1>Bad gateway</h1>") },
+        site::Reply::fine("application/json", "{\"models\":"),
+        site::Reply::refusal(503, "queue_full", Some(15)),
+    ] {
+        site.next(reply);
+    }
+    let mut node = Command::new("node");
+    succeed(node.arg(sdk("client-waits.mjs")).arg(library().join("index.js")).arg(site.url())).await
+}
+
+/// Shows an ad below what can be seen, and counts the timers of a second and the calls.
+const SHOW: &str = "
+globalThis.timers = new Map();
+const [set, clear] = [setTimeout, clearTimeout];
+globalThis.setTimeout = (run, ms) => {
+  const id = set(ms === 1_000 ? () => {} : run, ms);
+  if (ms === 1_000) timers.set(id, run);
+  return id;
+};
+globalThis.clearTimeout = (id) => {
+  timers.delete(id);
+  clear(id);
+};
+globalThis.pass = () => {
+  for (const [id, run] of [...timers]) {
+    timers.delete(id);
+    run();
+  }
+};
+globalThis.calls = [];
+globalThis.fetch = async (url, { method, body, keepalive }) => {
+  calls.push(`${method} ${url} ${body} ${keepalive}`);
+  return calls.length === 1 ? new Response('', { status: 409, headers: { 'retry-after': '0.01' } }) : new Response('{}');
+};
+// An observer of the test's own, made behind the element's, hears of the same change after it.
+globalThis.settled = (element) => new Promise((resolve) => {
+  const observer = new IntersectionObserver((entries) => {
+    observer.disconnect();
+    resolve(entries.at(-1).isIntersecting);
+  }, { threshold: 0.5 });
+  observer.observe(element);
+});
+document.querySelector('main').style.paddingTop = '4000px';
+import('LIBRARY').then(() => {
+  globalThis.ad = document.createElement('rekursing-ad');
+  ad.ad = AD;
+  document.querySelector('main').append(ad);
+  return settled(ad);
+})";
+
+fn ad(link: &str) -> Value {
+    json!({
+        "title": "Laptops <b>that last</b>", "text": "<img src=x onerror=\"calls.push('ran')\">", "link": link,
+        "site": "shop.example.com", "label": "Sponsored", "why": "It is about laptops.", "impressionToken": "s1",
+    })
+}
+
+#[tokio::test]
+async fn an_ad_is_told_as_seen_once_it_was_visible_for_a_second_and_never_before() -> Result<()> {
+    let site = Site::start().await?;
+    let (scene, _) = scene(site.url()).await?;
+    let (browser, tab) = page(&site).await?;
+    let relay = scene.relay.url("http");
+    let show = SHOW.replace("LIBRARY", &format!("{relay}/client/index.js"));
+    let ad = ad(&format!("{relay}/ad/click/c1"));
+    assert_eq!(tab.eval(&show.replace("AD", &ad.to_string())).await?, false, "below the window");
+    assert_eq!(tab.eval("[timers.size, calls.length]").await?, json!([0, 0]));
+
+    let scroll = |to: &str| format!("scrollTo(0, {to}), settled(ad)");
+    assert_eq!(tab.eval(&scroll("1e6")).await?, true);
+    tab.until("timers.size === 1").await?;
+    // Whoever scrolls away before the second is over has not seen it.
+    assert_eq!(tab.eval(&scroll("0")).await?, false);
+    tab.until("timers.size === 0").await?;
+    assert_eq!(tab.eval(&scroll("1e6")).await?, true);
+    tab.until("timers.size === 1").await?;
+    // Nor has anybody who looks at another tab.
+    let front = browser.open("about:blank").await?;
+    tab.until("document.hidden && timers.size === 0").await?;
+    assert_eq!(tab.eval("calls.length").await?, 0);
+    front.close().await?;
+    tab.until("!document.hidden && timers.size === 1").await?;
+    // Out of the page, and in again.
+    tab.eval("ad.remove()").await?;
+    assert_eq!(tab.eval("timers.size").await?, 0);
+    tab.eval("document.querySelector('main').append(ad)").await?;
+    tab.eval(&scroll("1e6")).await?;
+    tab.until("timers.size === 1").await?;
+    tab.eval("pass()").await?;
+
+    // Told too early, it is told again; then it is done.
+    tab.until("calls.length === 2").await?;
+    let call = format!("POST {relay}/api/ads/impressions {{\"token\":\"s1\"}} true");
+    assert_eq!(tab.eval("calls").await?, json!([call, call]));
+    tab.eval(&scroll("0")).await?;
+    tab.eval(&scroll("1e6")).await?;
+    assert_eq!(tab.eval("[timers.size, calls.length]").await?, json!([0, 2]));
+    looks_like_an_ad(&tab).await
+}
+
+/// It has its label, its reason and its link, and runs nothing of what the advertiser wrote.
+async fn looks_like_an_ad(tab: &Tab) -> Result<()> {
+    let shown = tab
+        .eval("[ad.role, ad.ariaLabel, ad.hidden, ad.shadowRoot.querySelectorAll('img, b').length]")
+        .await?;
+    assert_eq!(shown, json!(["region", "Sponsored", false, 0]));
+    let text = tab.eval("ad.shadowRoot.textContent").await?;
+    for part in
+        ["Sponsored", "Laptops <b>that last</b>", "shop.example.com", "Why this ad?", "It is about laptops."]
+    {
+        ensure!(text.as_str().is_some_and(|text| text.contains(part)), "{part} is not in {text}");
+    }
+    let anchor = "(({ rel, target, href }) => [rel, target, new URL(href).pathname])(ad.shadowRoot.querySelector('a'))";
+    assert_eq!(tab.eval(anchor).await?, json!(["sponsored noopener noreferrer", "_blank", "/ad/click/c1"]));
+    tab.eval(&rekursing_tests::axe::source()?).await?;
+    let faults = rekursing_tests::axe::faults(tab).await?;
+    ensure!(faults.is_empty(), "{faults:?}");
+    for nothing in ["null", "undefined", "{ title: 'x' }", "{ title: 'x', link: 'javascript:calls.push(1)' }"]
+    {
+        let hidden =
+            tab.eval(&format!("ad.ad = {nothing}, [ad.hidden, ad.ad, ad.shadowRoot.textContent]")).await?;
+        assert_eq!(hidden, json!([true, null, ""]), "{nothing}");
+    }
+    Ok(())
+}
+
+#[test]
+fn it_is_small() -> Result<()> {
+    let mut whole = GzEncoder::new(Vec::new(), Compression::best());
+    let files = ["index.js", "relay.js", "events.js", "receipt.js", "ad.js"];
+    for name in files {
+        let text = fs::read_to_string(library().join(name))?;
+        let is_comment =
+            |line: &&str| ["//", "/**", "*"].iter().any(|start| line.trim_start().starts_with(start));
+        for line in text.lines().filter(|line| !is_comment(line)) {
+            writeln!(whole, "{line}")?;
+        }
+    }
+    let bytes = whole.finish()?.len();
+    println!("the client library: {bytes} bytes of at most {BYTES_MAX}");
+    ensure!(bytes <= BYTES_MAX, "{bytes} bytes where {BYTES_MAX} may be");
+    let there: BTreeSet<String> = fs::read_dir(library())?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .filter(|name: &Result<String>| name.as_ref().is_ok_and(|name| name.ends_with(".js")))
+        .collect::<Result<_>>()?;
+    assert_eq!(there, files.map(str::to_owned).into(), "every file is counted");
+    Ok(())
+}
+
+#[tokio::test]
+async fn its_types_are_those_of_its_shape_and_know_every_code() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    fs::create_dir(folder.path().join("node_modules"))?;
+    std::os::unix::fs::symlink(library(), folder.path().join("node_modules/rekursing"))?;
+    fs::copy(sdk("client-types.ts"), folder.path().join("consumer.ts"))?;
+    fs::write(folder.path().join("package.json"), r#"{"type":"module"}"#)?;
+    let mut tsc = Command::new("node");
+    tsc.current_dir(folder.path()).arg(built::node_modules()?.join("typescript/bin/tsc")).args([
+        "--noEmit",
+        "--strict",
+        "--exactOptionalPropertyTypes",
+        "--target",
+        "es2022",
+        "--module",
+        "nodenext",
+        "--lib",
+        "es2023,dom",
+        "consumer.ts",
+    ]);
+    let output = tsc.output().await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+
+    let (types, http) = (
+        fs::read_to_string(library().join("index.d.ts"))?,
+        fs::read_to_string(built::root().join("docs/http.md"))?,
+    );
+    let (_, table) = http.split_once("\n## Codes\n").context("no table of codes")?;
+    let told: BTreeSet<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(code, _)| code)
+        .collect();
+    let (_, union) = types.split_once("export type RelayCode =").context("no codes")?;
+    let (union, _) = union.split_once(';').context("no end of the codes")?;
+    let typed: BTreeSet<&str> = union.split('\'').skip(1).step_by(2).collect();
+    assert_eq!(typed, told);
+    Ok(())
+}
