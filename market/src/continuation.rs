@@ -6,7 +6,7 @@
 use rekursing_protocol::{FailCode, JobId, Nanos, Offer, OfferKind, PluginId};
 
 use crate::{
-    blame::{Blame, blame},
+    blame::{Blame, blame_begun},
     request::{Request, Wish},
     routing::Routing,
     terms::Terms,
@@ -39,7 +39,7 @@ pub fn continuation(terms: &Terms, before: &Request, broken: &BrokenOff<'_>, job
     let may_go_on = before.stream
         && !is_one_chance
         && before.kind == OfferKind::Text
-        && blame(broken.code, true) == Blame::Owner
+        && matches!(blame_begun(broken.code), Blame::Owner | Blame::Left)
         && before.left_by.len() < terms.continuations_max;
     if !may_go_on {
         return None;

@@ -39,6 +39,14 @@ impl Standing {
             && self.pages >= terms.trusted_pages
             && now.since(self.since) >= terms.trusted_after
     }
+
+    /// Tells whether what the owner asks tells others what is usual: known for long enough, by enough paid jobs of
+    /// enough pages, so that nobody makes a market of his own in an afternoon.
+    pub(crate) fn has_voice(&self, terms: &Terms, now: Moment) -> bool {
+        self.jobs >= terms.voice_jobs_min
+            && self.pages >= terms.voice_pages_min
+            && now.since(self.since) >= terms.voice_after
+    }
 }
 
 /// Every owner's standing.
@@ -72,7 +80,7 @@ impl Standings {
         record.jobs += jobs;
         if let Some((_, paid)) = record.pages.iter_mut().find(|(known, _)| *known == page) {
             *paid += jobs;
-        } else if record.pages.len() < terms.trusted_pages {
+        } else if record.pages.len() < terms.trusted_pages.max(terms.voice_pages_min) {
             record.pages.push((page, jobs));
         }
     }

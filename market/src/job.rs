@@ -60,6 +60,8 @@ pub(crate) struct Run {
     /// What the owner asks, before the tier.
     pub(crate) ask: Price,
     pub(crate) answer_tokens_max: u64,
+    /// When it was asked.
+    pub(crate) since: Moment,
     /// Whether the first piece has come, after which no other session can take over.
     pub(crate) began: bool,
 }

@@ -39,6 +39,10 @@ pub struct Terms {
     pub price_unnamed_max: Price,
     /// Paid jobs, by [`Terms::trusted_jobs`]'s count, from which on what an owner asks tells what is usual.
     pub voice_jobs_min: u64,
+    /// Pages that must have paid them.
+    pub voice_pages_min: usize,
+    /// How long ago the first of them must have been paid.
+    pub voice_after: Span,
     /// Fewest such owners of a class that make a market of it.
     pub voices_min: usize,
     /// The most by which the ask of who follows the market changes at a look, which is every ten seconds, in
@@ -96,6 +100,9 @@ pub struct Terms {
     pub dead_after: Span,
     /// How long a session whose socket is lost may be resumed; nothing is when no session is.
     pub resume_within: Span,
+    /// The longest that an attempt may take, which the shell sees to; whoever says earlier that the time was up has
+    /// left.
+    pub answer_time_max: Span,
     /// Sessions that may wait to be resumed; further ones leave at once.
     pub suspended_max: usize,
     /// Failures within [`Terms::breaker_window`] that park a session; at least 1.
@@ -155,6 +162,8 @@ impl Default for Terms {
             price_times_max: 4,
             price_unnamed_max: Price::new(10_000_000, 20_000_000),
             voice_jobs_min: 5,
+            voice_pages_min: 2,
+            voice_after: Span::DAY,
             voices_min: 3,
             follow_step_permille: 50,
             tiers: TierTable::default(),
@@ -179,6 +188,7 @@ impl Default for Terms {
             suspect_after: Span::secs(25),
             dead_after: Span::secs(45),
             resume_within: Span::secs(30),
+            answer_time_max: Span::secs(600),
             suspended_max: 12_000,
             breaker_failures: 3,
             breaker_window: Span::secs(60),

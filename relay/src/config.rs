@@ -4,13 +4,14 @@
 //! default, and a key that does not exist is refused.
 
 mod free;
+mod money;
 mod payouts;
 mod tiers;
 mod top_ups;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rekursing_market::{
     Steps, Terms,
     ads::{AdTerms, Bid},
@@ -20,7 +21,10 @@ use serde::Deserialize;
 
 pub use payouts::{Payouts, Paypal, Stripe, Usdc};
 
-use crate::store::{Location, Quota};
+use crate::{
+    chance,
+    store::{Location, Quota},
+};
 pub use tiers::{Tiers, Turned};
 pub use top_ups::TopUps;
 
@@ -175,6 +179,10 @@ pub struct Money {
     pub unnamed_output_max: u64,
     /// Paid jobs from which on what an owner asks tells what is usual.
     pub voice_jobs: u64,
+    /// Accounts that must have paid them.
+    pub voice_accounts: usize,
+    /// Days since the first of them.
+    pub voice_days: u64,
     /// Such owners of models of a family from which on their median is usual, and is what others follow.
     pub voices: usize,
     /// The most by which who follows the market changes his ask in ten seconds, in thousandths.
@@ -375,6 +383,8 @@ impl Default for Money {
             unnamed_input_max: terms.price_unnamed_max.input,
             unnamed_output_max: terms.price_unnamed_max.output,
             voice_jobs: terms.voice_jobs_min,
+            voice_accounts: terms.voice_pages_min,
+            voice_days: terms.voice_after.0 / Span::DAY.0,
             voices: terms.voices_min,
             follow_step_permille: terms.follow_step_permille,
             answer_tokens_default: terms.answer_tokens_default,
@@ -469,6 +479,18 @@ impl Step {
     }
 }
 
+/// Checks that an operator's token is a hash, and not that of nothing: a variable that is not set opens no doors.
+fn check_token(hash: &str) -> Result<()> {
+    let is_hash = hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit());
+    ensure!(
+        is_hash,
+        "operator_token_sha256 is 64 hexadecimal digits, as `rekursing-relay hash-token` prints them"
+    );
+    let is_empty = hash.eq_ignore_ascii_case(&chance::hex(&chance::digest("")));
+    ensure!(!is_empty, "operator_token_sha256 is the hash of no token at all");
+    Ok(())
+}
+
 /// Makes a span of whole days, of a thousand years at most.
 fn days(days: u64) -> Span {
     Span(days.min(365_000) * Span::DAY.0)
@@ -479,7 +501,11 @@ impl Config {
     pub fn parse(text: &str) -> Result<Config> {
         let config: Config = toml::from_str(text).context("the config file does not hold")?;
         config.free.check()?;
+        config.money.check()?;
         config.tiers.check()?;
+        if let Some(token) = &config.operator_token_sha256 {
+            check_token(token)?;
+        }
         Ok(config)
     }
 
@@ -507,6 +533,8 @@ impl Config {
             price_times_max: self.money.usual_times,
             price_unnamed_max: Price::new(self.money.unnamed_input_max, self.money.unnamed_output_max),
             voice_jobs_min: self.money.voice_jobs,
+            voice_pages_min: self.money.voice_accounts,
+            voice_after: days(self.money.voice_days),
             voices_min: self.money.voices.max(1),
             follow_step_permille: self.money.follow_step_permille,
             answer_tokens_default: self.money.answer_tokens_default,
@@ -525,6 +553,7 @@ impl Config {
             suspect_after: Span::millis(self.time.heartbeat_ms * 5 / 4),
             dead_after: Span::millis(self.time.heartbeat_ms * 9 / 4),
             resume_within: Span::millis(self.time.resume_ms),
+            answer_time_max: Span::millis(self.time.total_ms),
             suspended_max: self.limits.sessions,
             ..Terms::default()
         }
@@ -578,5 +607,9 @@ mod tests {
         assert_eq!(config.limits.queue, 3);
         assert!(Config::parse("[limits]\nqeue = 3").is_err());
         assert!(Config::parse("[free]\nbudget = 1.5").is_err());
+        assert!(Config::parse("operator_token_sha256 = \"hunter2\"").is_err());
+        let of_nothing = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
+        let refused = Config::parse(&format!("operator_token_sha256 = \"{of_nothing}\"")).unwrap_err();
+        assert!(refused.to_string().contains("no token"), "{refused}");
     }
 }

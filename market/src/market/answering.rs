@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{FailCode, JobId, Moment, Nanos, Offer, OfferKind};
+use rekursing_protocol::{FailCode, JobId, Moment, Nanos, Offer, OfferKind, Span};
 
 use super::Market;
 use crate::{
-    blame::{Blame, blame},
+    blame::{Blame, blame, blame_begun},
     effect::{Effect, End},
     holdback::{Patronage, release_at},
     job::{Job, Run, State},
@@ -81,6 +81,7 @@ impl Market {
         let Some(mut job) = self.jobs.remove(&job) else { return };
         let State::Running(run) = std::mem::replace(&mut job.state, State::Unplaced) else { return };
         let freed = self.release(&job, &run);
+        let code = self.heard(now, code, &run);
         if let Some(at) = freed {
             self.judge(now, at, code, &run);
         }
@@ -92,13 +93,23 @@ impl Market {
         self.serve_freed(now, freed);
     }
 
+    /// Returns what is believed of how an attempt failed: no time was up before it was.
+    fn heard(&self, now: Moment, code: FailCode, run: &Run) -> FailCode {
+        let time = Span(self.terms.answer_time_max.0 / 10 * 9);
+        if code == FailCode::TimeUp && now.since(run.since) < time { FailCode::Cut } else { code }
+    }
+
     /// Holds a failure against a session, or not.
     fn judge(&mut self, now: Moment, at: u32, code: FailCode, run: &Run) {
         let terms = &self.terms;
         let session = self.sessions[at as usize].as_mut().expect("it was just released");
-        match blame(code, run.began) {
+        let blame = if run.began { blame_begun(code) } else { blame(code) };
+        if run.began && run.group.is_none() && matches!(blame, Blame::Left | Blame::Page | Blame::Unproven) {
+            session.reliability.dropped();
+        }
+        match blame {
             Blame::Page | Blame::Nobody | Blame::Unproven => session.breaker.released(),
-            Blame::NotNow => {
+            Blame::NotNow | Blame::Left => {
                 session.breaker.released();
                 session.resting_until = rest_until(terms, now);
                 self.wakes.insert((session.resting_until, at));
@@ -136,9 +147,9 @@ impl Market {
     ) {
         self.tally.failed += 1;
         let mut usage = *usage;
-        // Whoever leaves an answer in its middle is paid for what the page can read of it. The prompt is paid to
-        // the one who ends it. A relay that goes away has the owner leave.
-        if blame(code, true) == Blame::Owner && !self.is_draining && job.request.stream {
+        // Whoever leaves an answer in its middle is paid for what the page can read of it, whatever the reason that
+        // is told. The prompt is paid to the one who ends it. A relay that goes away has the owner leave.
+        if blame_begun(code) != Blame::Nobody && !self.is_draining && job.request.stream {
             (usage.prompt_tokens, usage.claimed_prompt) = (0, None);
         }
         self.charge_or_forgive(now, job, run, &usage, false);
@@ -146,12 +157,12 @@ impl Market {
     }
 
     fn try_again(&mut self, now: Moment, mut job: Job, run: &Run, code: FailCode, detail: String) {
-        match blame(code, false) {
+        match blame(code) {
             Blame::Page => return self.ask_another(now, job, run, code, detail),
             // The queue's deadline bounds how often a session may say so.
             Blame::NotNow => {}
-            Blame::Nobody | Blame::Unproven | Blame::Owner => {
-                if blame(code, false) == Blame::Unproven {
+            Blame::Nobody | Blame::Unproven | Blame::Left | Blame::Owner => {
+                if blame(code) == Blame::Unproven {
                     job.suspects.push(run.plugin);
                 }
                 if job.retries >= self.terms.retries_max {

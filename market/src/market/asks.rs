@@ -73,8 +73,9 @@ impl Market {
         let moved = |class| {
             let before = self.medians.get(&class).copied();
             let median = self.median_of(now, class);
-            let after = median
-                .map(|median| before.map_or(median, |before| pricing::toward(&self.terms, before, median)));
+            // Also a class of which nothing was known begins at the default ask and goes there step by step.
+            let from = before.unwrap_or(self.terms.price_default);
+            let after = median.map(|median| pricing::toward(&self.terms, from, median));
             Some((class, after.or(before)?))
         };
         followed.into_iter().filter_map(moved).collect()
@@ -84,7 +85,7 @@ impl Market {
     /// are too few. Who follows has no voice in it, or followers would follow each other.
     fn median_of(&self, now: Moment, shelf: ShelfId) -> Option<Price> {
         let mut voices = self.voices(now, shelf, |session, stock| {
-            !stock.follows() && session.standing.jobs >= self.terms.voice_jobs_min
+            !stock.follows() && session.standing.has_voice(&self.terms, now)
         });
         if voices.len() < self.terms.voices_min {
             return None;

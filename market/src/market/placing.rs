@@ -263,6 +263,7 @@ impl Market {
             group: fit.group,
             ask: fit.ask,
             answer_tokens_max: fit.answer_tokens_max,
+            since: now,
             began: false,
         };
         self.effects.push(Effect::Assign(Box::new(Assignment {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{KeyId, Nanos, Offer, Price, Pricing, Span};
+use rekursing_protocol::{AccountId, KeyId, Moment, Nanos, Offer, Price, Pricing, Span};
 
 use super::fixture::*;
 use crate::{
@@ -32,11 +32,32 @@ fn beside_a_busy_one(asks: &[Price]) -> Market {
     market
 }
 
-/// A market that knows these owners by enough paid jobs.
-fn knowing(owners: impl IntoIterator<Item = u64>) -> Market {
-    let mut market = market(terms());
-    let paid = |number| Patronage { owner: plugin(number), page: PAGE, since: NOW, jobs: 5 };
-    let patronage = owners.into_iter().map(paid).collect();
+/// Pages that have paid five jobs of an owner together.
+const PATRONS: [(AccountId, u64); 2] = [(PAGE, 3), (AccountId::from_bits(2), 2)];
+
+/// A market that knows these owners by enough paid jobs, and whose followers change their ask by this much at a
+/// look.
+fn knowing(owners: impl IntoIterator<Item = u64>, follow_step_permille: u64) -> Market {
+    known_by(owners, &PATRONS, Moment(0), follow_step_permille)
+}
+
+/// A market in which these owners were paid by these pages, and a quarter of an hour is long.
+fn known_by(
+    owners: impl IntoIterator<Item = u64>,
+    patrons: &[(AccountId, u64)],
+    since: Moment,
+    follow_step_permille: u64,
+) -> Market {
+    let mut market = market(Terms { voice_after: Span::secs(900), follow_step_permille, ..terms() });
+    let paid = |number| {
+        patrons.iter().map(move |(page, jobs)| Patronage {
+            owner: plugin(number),
+            page: *page,
+            since,
+            jobs: *jobs,
+        })
+    };
+    let patronage = owners.into_iter().flat_map(paid).collect();
     market.recall(NOW, History { patronage, ..History::default() });
     market
 }
@@ -89,7 +110,7 @@ fn a_single_owner_may_ask_up_to_what_is_usual_nowhere() {
     join(&mut market, 1, vec![at(most)]);
     assert_eq!(assigned(&mut market, request(1)).price, most);
     // What is usual is before the tier: a higher one multiplies what is paid.
-    let mut market = knowing([]);
+    let mut market = knowing([], 50);
     join(&mut market, 1, vec![at(HONEST)]);
     assert_eq!(assigned(&mut market, Request { tier: Tier::Low, ..request(1) }).price.output, 240_000);
 }
@@ -97,7 +118,7 @@ fn a_single_owner_may_ask_up_to_what_is_usual_nowhere() {
 #[test]
 fn what_known_owners_ask_is_usual_and_not_what_a_newcomer_gives_away() {
     let dear = Price::new(2_000_000, 6_000_000);
-    let mut market = knowing(1..=3);
+    let mut market = knowing(1..=3, 50);
     for number in 1..=3 {
         join(&mut market, number, vec![at(dear)]);
     }
@@ -110,7 +131,7 @@ fn what_known_owners_ask_is_usual_and_not_what_a_newcomer_gives_away() {
 
 #[test]
 fn a_plugin_has_one_voice_however_many_offers_it_makes() {
-    let mut market = knowing(1..=3);
+    let mut market = knowing(1..=3, 50);
     join(&mut market, 1, vec![at(HONEST)]);
     join(&mut market, 2, vec![at(HONEST)]);
     let quants = (0..30).map(|number| Offer { model: format!("{MODEL}@q{number}"), ..at(DEAREST) });
@@ -194,7 +215,7 @@ fn whoever_waits_is_not_served_by_a_far_dearer_one_that_becomes_free() {
 
 #[test]
 fn one_known_owner_makes_nothing_usual_for_the_others() {
-    let mut market = knowing([2]);
+    let mut market = knowing([2], 50);
     join(&mut market, 1, vec![at(HONEST)]);
     join(&mut market, 2, vec![at(DEAREST)]);
     assert_eq!(assigned(&mut market, request(1)).session, session(1));
@@ -234,7 +255,7 @@ impl Market {
 
 #[test]
 fn an_owner_who_follows_the_market_asks_the_median_of_known_owners() {
-    let mut market = knowing(1..=3);
+    let mut market = knowing(1..=3, 1_000);
     for (number, output) in [(1, 20_000), (2, 60_000), (3, 90_000)] {
         join(&mut market, number, vec![at(Price::new(output / 2, output))]);
     }
@@ -244,7 +265,7 @@ fn an_owner_who_follows_the_market_asks_the_median_of_known_owners() {
 
 #[test]
 fn newcomers_and_one_owner_with_many_offers_move_no_market() {
-    let mut market = knowing(1..=4);
+    let mut market = knowing(1..=4, 10_000);
     for number in 1..=3 {
         join(&mut market, number, vec![at(HONEST)]);
     }
@@ -260,8 +281,21 @@ fn newcomers_and_one_owner_with_many_offers_move_no_market() {
 }
 
 #[test]
+fn owners_that_one_page_has_made_known_or_an_hour_ago_are_no_market_to_follow() {
+    let of_one = [(PAGE, 50)];
+    for (patrons, since) in [(&of_one[..], Moment(0)), (&PATRONS[..], NOW)] {
+        let mut market = known_by(1..=5, patrons, since, 10_000);
+        for number in 1..=5 {
+            join(&mut market, number, vec![at(DEAREST)]);
+        }
+        follow(&mut market, Price::new(0, 0));
+        assert_eq!(market.followed(), Terms::default().price_default, "{patrons:?} since {since:?}");
+    }
+}
+
+#[test]
 fn fewer_than_three_known_owners_are_no_market_to_follow() {
-    let mut market = knowing(1..=2);
+    let mut market = knowing(1..=2, 10_000);
     for number in 1..=5 {
         join(&mut market, number, vec![at(DEAREST)]);
     }
@@ -272,16 +306,19 @@ fn fewer_than_three_known_owners_are_no_market_to_follow() {
 #[test]
 fn who_follows_the_market_follows_it_step_by_step_and_stays_when_it_is_gone() {
     let owners = [1, 2, 3];
-    let mut market = knowing(owners);
-    let ask = |market: &mut Market, price| owners.map(|number| join(market, number, vec![at(price)]));
-    ask(&mut market, Price::new(100_000, 1_000_000));
-    follow(&mut market, Price::new(0, 0));
+    let mut market = knowing(owners, 50);
     for number in owners {
-        market.restock(NOW, session(number), inventory(vec![at(Price::new(100_000, 0))]));
+        join(&mut market, number, vec![at(Price::new(50_000, 1_000_000))]);
+    }
+    // It begins at the default ask, also where all whom it follows ask ten times as much.
+    follow(&mut market, Price::new(0, 0));
+    assert_eq!(market.followed(), Price::new(50_000, 105_000));
+    for number in owners {
+        market.restock(NOW, session(number), inventory(vec![at(Price::new(50_000, 0))]));
     }
     let asks = looks(&mut market, &owners, 2, 3);
-    assert_eq!(asks.iter().map(|ask| ask.output).collect::<Vec<_>>(), [950_000, 902_500, 857_375]);
-    assert!(asks.iter().all(|ask| ask.input == 100_000));
+    assert_eq!(asks.iter().map(|ask| ask.output).collect::<Vec<_>>(), [99_750, 94_750, 89_750]);
+    assert!(asks.iter().all(|ask| ask.input == 50_000));
     for number in owners {
         market.leave(NOW, session(number));
     }

@@ -31,9 +31,17 @@ fn whoever_leaves_in_the_middle_is_paid_for_what_was_read_and_not_for_the_prompt
         (FailCode::Cut, 10_000),
         (FailCode::ModelCrashed, 10_000),
         (FailCode::Stalled, 10_000),
-        // The page asked for more than fits into the time, or its request may be at fault.
-        (FailCode::TimeUp, 20_000),
-        (FailCode::ServerError, 20_000),
+        // Whatever a plugin says of it.
+        (FailCode::ServerError, 10_000),
+        (FailCode::BadRequest, 10_000),
+        (FailCode::ContextOverflow, 10_000),
+        (FailCode::TooLarge, 10_000),
+        (FailCode::Empty, 10_000),
+        (FailCode::Busy, 10_000),
+        (FailCode::Paused, 10_000),
+        (FailCode::Refused, 10_000),
+        (FailCode::Cancelled, 10_000),
+        (FailCode::TimeUp, 10_000),
     ] {
         let mut market = with_sessions(1);
         let assignment = assigned(&mut market, request(1));
@@ -48,7 +56,29 @@ fn whoever_leaves_in_the_middle_is_paid_for_what_was_read_and_not_for_the_prompt
             })
             .collect();
         assert_eq!(charges, [Nanos::new(charge)], "{code:?}");
+        let stability = market.session(0).reliability.stability();
+        assert!(
+            stability < 1.0 || market.sessions()[0].success_permille < 1_000,
+            "{code:?}: nothing is remembered"
+        );
     }
+}
+
+#[test]
+fn an_answer_that_takes_all_of_its_time_is_nobodys_fault() {
+    let mut market = with_sessions(1);
+    let assignment = assigned(&mut market, request(1));
+    assert!(market.began(NOW, assignment.job, assignment.lease));
+    let end = NOW + terms().answer_time_max;
+    market.fail(end, assignment.job, assignment.lease, FailCode::TimeUp, String::new(), usage(50));
+    let ended = effects(&mut market);
+    let Some(Effect::Settled { receipt, .. }) =
+        ended.iter().find(|effect| matches!(effect, Effect::Settled { .. }))
+    else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(receipt.charge, Nanos::new(20_000), "the prompt is paid");
+    assert_eq!(market.sessions()[0].success_permille, 1_000);
 }
 
 #[test]
@@ -86,7 +116,7 @@ fn an_answer_does_not_go_on_where_nothing_is_left_or_the_owner_is_not_at_fault()
     let none = |before: Request, broken: BrokenOff<'_>| {
         assert_eq!(continuation(&terms, &before, &broken, job(2)), None, "{before:?} {broken:?}");
     };
-    for code in [FailCode::BadRequest, FailCode::ServerError, FailCode::Cancelled, FailCode::TooLarge] {
+    for code in [FailCode::BadRequest, FailCode::ServerError, FailCode::TimeUp, FailCode::TooLarge] {
         none(request(1), BrokenOff { code, ..broken(&offer) });
     }
     none(request(1), BrokenOff { answer_tokens_max: 40, ..broken(&offer) });
