@@ -12,7 +12,7 @@ use super::{
     auction::{self, Entrant},
     campaign::Bid,
     caps::Caps,
-    rates::{SeenRate, clicks_ppm},
+    rates::{SeenRate, clicks_counted_ppm, clicks_ppm},
     spend::{Open, Stage, plus},
 };
 use crate::{
@@ -337,7 +337,7 @@ impl Board {
 
     fn expected(&self, campaign: CampaignId, prices: Prices) -> Nanos {
         let spend = self.campaigns.get(&campaign).map(|running| running.spend).unwrap_or_default();
-        let clicks = clicks_ppm(&self.terms, spend.impressions, spend.clicks);
+        let clicks = clicks_counted_ppm(&self.terms, spend.impressions, spend.clicks);
         let seen = u128::from(self.seen.ppm(&self.terms));
         let millionfold = auction::millionfold(prices.impression, prices.click, clicks);
         let million = u128::from(auction::MILLION);

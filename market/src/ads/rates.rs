@@ -26,11 +26,20 @@ impl SeenRate {
     }
 }
 
-/// Returns how many of a million impressions are clicked.
+/// Returns how many of a million impressions are clicked, beginning with what is usual.
 pub(super) fn clicks_ppm(terms: &AdTerms, impressions: u64, clicks: u64) -> u64 {
-    let all = impressions.saturating_add(terms.impressions_prior).max(1);
-    let clicked = clicks.saturating_add(terms.clicks_prior).min(all);
-    let ppm = u128::from(clicked) * u128::from(MILLION) / u128::from(all);
+    ppm(clicks.saturating_add(terms.clicks_prior), impressions.saturating_add(terms.impressions_prior))
+}
+
+/// Returns how many of a million impressions have been clicked, beginning with none: whoever bids for clicks that
+/// never come brings nothing.
+pub(super) fn clicks_counted_ppm(terms: &AdTerms, impressions: u64, clicks: u64) -> u64 {
+    ppm(clicks, impressions.saturating_add(terms.impressions_prior))
+}
+
+fn ppm(part: u64, all: u64) -> u64 {
+    let all = all.max(1);
+    let ppm = u128::from(part.min(all)) * u128::from(MILLION) / u128::from(all);
     u64::try_from(ppm).unwrap_or(MILLION)
 }
 
@@ -50,5 +59,7 @@ mod tests {
         assert_eq!(clicks_ppm(&terms, 0, 0), 5_000);
         assert_eq!(clicks_ppm(&terms, 800, 9), 10_000);
         assert_eq!(clicks_ppm(&terms, 0, u64::MAX), MILLION);
+        assert_eq!(clicks_counted_ppm(&terms, 0, 0), 0);
+        assert_eq!(clicks_counted_ppm(&terms, 800, 10), 10_000);
     }
 }
