@@ -148,7 +148,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     let payouts = Arc::new(Payouts::new(desk.clone(), rails, Rules::of(&config)));
     let house = Arc::new(House {
         rates: Rates::new(&config),
-        memory: Memory::of(config.limits.requests_bytes),
+        memory: Memory::of(config.limits.requests_bytes, config.limits.request_bytes),
         long_reads: Semaphore::new(2),
         top_ups,
         crowds: Crowds::new(config.public_providers_min),

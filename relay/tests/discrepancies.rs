@@ -80,7 +80,10 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         tokenizer: Tokenizer::Rule,
         payer,
         part: Part::First,
-        room: Memory::of(1 << 20).room(0).expect("it is empty"),
+        room: Memory::of(1 << 20, 0)
+            .reading(std::net::Ipv4Addr::LOCALHOST.into())
+            .expect("it is empty")
+            .read(),
     };
     let stream = Stream::new(job, work, 1_000);
     house.desk.submit(request, &stream).expect("the plugin is free");

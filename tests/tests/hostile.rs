@@ -116,6 +116,20 @@ async fn slow_and_broken_connections_are_closed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn whoever_announces_much_and_sends_nothing_keeps_nobody_out() -> Result<()> {
+    let scene = Scripted::start().await?;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        let mut socket = TcpStream::connect(scene.relay.address()).await?;
+        let head = b"POST /api/llm/inference HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+            content-length: 8000000\r\n\r\n{";
+        socket.write_all(head).await?;
+        silent.push(socket);
+    }
+    undisturbed(&scene).await
+}
+
+#[tokio::test]
 async fn an_idle_connection_may_wait_longer_than_a_request_for_its_headers() -> Result<()> {
     let relay = Relay::with(&format!("{FREE}[time]\nheader_ms = 300\nkeep_alive_ms = 60000\n")).await?;
     let mut idle = Idle::connect(&relay).await?;

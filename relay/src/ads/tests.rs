@@ -232,7 +232,10 @@ async fn a_paid_answer_has_no_ad_and_a_free_one_has_it_once(place: Place) {
             tokenizer: crate::tokens::Tokenizer::Rule,
             payer,
             part: crate::work::Part::First,
-            room: crate::memory::Memory::of(1 << 20).room(0).unwrap(),
+            room: crate::memory::Memory::of(1 << 20, 0)
+                .reading(std::net::Ipv4Addr::LOCALHOST.into())
+                .unwrap()
+                .read(),
         };
         let stream = Stream::new(JobId::from_bits(1), work, 1_000);
         Placing::begin(&ads, &stream, None)

@@ -129,11 +129,15 @@ pub fn operator(house: &House, headers: &HeaderMap) -> Result<(), Problem> {
         let message = "this relay has no operator token, so its operator's routes are closed";
         return Err(Problem::new(StatusCode::FORBIDDEN, "operator_only", message));
     };
-    let given = chance::hex(&chance::digest(bearer(headers)?.unwrap_or_default()));
+    let wrong = |message| Err(Problem::new(StatusCode::UNAUTHORIZED, "operator_only", message));
+    let Some(token) = bearer(headers)?.filter(|token| !token.is_empty()) else {
+        return wrong("this route needs the operator's token");
+    };
+    let given = chance::hex(&chance::digest(token));
     if bool::from(given.as_bytes().ct_eq(expected.to_ascii_lowercase().as_bytes())) {
         return Ok(());
     }
-    Err(Problem::new(StatusCode::UNAUTHORIZED, "operator_only", "the operator's token is wrong"))
+    wrong("the operator's token is wrong")
 }
 
 /// Returns the bearer token, if there is one.

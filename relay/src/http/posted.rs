@@ -1,22 +1,26 @@
 //! What every `POST` passes: from where it comes, in which form its body is, and that the body is
 //! there in time and no larger than it may be.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    extract::{FromRequest, Request},
+    extract::{ConnectInfo, FromRequest, Request},
     http::{
         HeaderMap, StatusCode,
         header::{CONTENT_LENGTH, CONTENT_TYPE},
     },
     response::Response,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::BytesMut;
+use http_body_util::BodyExt;
 use serde::Deserialize;
 
 use super::{Problem, caller, router::refuse};
-use crate::{house::House, memory::Room};
+use crate::{
+    house::House,
+    memory::{Reading, Room},
+};
 
 /// The body of a `POST`, and its part of the memory for requests.
 #[derive(Debug)]
@@ -50,20 +54,18 @@ impl FromRequest<Arc<House>> for Posted {
         let most = if is_small { most.min(REGISTRATION_BYTES_MAX) } else { most };
         let read = async {
             check(house, &parts.headers)?;
-            let room = room(house, &parts.headers, most)?;
-            Ok(Posted { body: whole(house, body, most).await?, room })
+            let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or_else(Problem::internal)?;
+            let address = caller::address(house, &parts.headers, peer.0);
+            let reading = house.memory.reading(address).ok_or_else(overloaded)?;
+            whole(house, &parts.headers, body, most, reading).await
         };
         read.await.map_err(|problem: Problem| refuse(problem, &parts.uri))
     }
 }
 
-/// Takes a body's part of the memory for requests before a byte of it is read.
-fn room(house: &House, headers: &HeaderMap, most: usize) -> Result<Room, Problem> {
-    let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    house.memory.room(told.unwrap_or(most).min(most)).ok_or_else(|| Problem {
-        retry_after: Some(5),
-        ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many large requests are under way")
-    })
+fn overloaded() -> Problem {
+    let message = "too many large requests are under way";
+    Problem { retry_after: Some(5), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message) }
 }
 
 fn check(house: &House, headers: &HeaderMap) -> Result<(), Problem> {
@@ -77,19 +79,42 @@ fn check(house: &House, headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
 }
 
-async fn whole(house: &House, body: Body, most: usize) -> Result<Bytes, Problem> {
-    let limited = Limited::new(body, most);
-    let patience = Duration::from_millis(house.config.time.body_ms);
-    match tokio::time::timeout(patience, limited.collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let message = "the request is too large";
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message))
-        }
-        Ok(Err(_)) => Err(Problem::bad_request("the body cannot be read")),
-        Err(_) => {
-            let message = "the body did not come in time";
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", message))
-        }
+async fn whole(
+    house: &House,
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+    reading: Reading,
+) -> Result<Posted, Problem> {
+    let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if told.is_some_and(|told: u64| told > most as u64) {
+        return Err(too_large());
     }
+    let patience = Duration::from_millis(house.config.time.body_ms);
+    tokio::time::timeout(patience, collected(body, most, reading)).await.unwrap_or_else(|_| {
+        let message = "the body did not come in time";
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", message))
+    })
+}
+
+/// Reads a body, whose part of the memory for requests grows with what has come of it.
+async fn collected(mut body: Body, most: usize, mut reading: Reading) -> Result<Posted, Problem> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::bad_request("the body cannot be read"))?;
+        let Ok(part) = frame.into_data() else { continue };
+        let bytes = whole.len() + part.len();
+        if bytes > most {
+            return Err(too_large());
+        }
+        if !reading.grow(bytes) {
+            return Err(overloaded());
+        }
+        whole.extend_from_slice(&part);
+    }
+    Ok(Posted { body: whole.freeze(), room: reading.read() })
+}
+
+fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request is too large")
 }

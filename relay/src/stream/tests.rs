@@ -95,13 +95,13 @@ fn work(streamed: bool, fields: &str) -> Work {
         tokenizer: Tokenizer::Rule,
         payer: Payer::Free { visitor: 1 },
         part: Part::First,
-        room: Memory::of(1 << 20).room(0).unwrap(),
+        room: Memory::of(1 << 20, KIB).reading(std::net::Ipv4Addr::LOCALHOST.into()).unwrap().read(),
     }
 }
 
 /// A stream of a request that has its room in a memory of so many bytes.
 fn stream_within(memory: &Memory, part: Part) -> Arc<Stream> {
-    let room = memory.room(0).unwrap();
+    let room = memory.reading(std::net::Ipv4Addr::LOCALHOST.into()).unwrap().read();
     let work = Work { part, room, ..work(true, "") };
     let stream = Stream::new(JobId::from_bits(1), work, 1 << 20);
     stream.assign(assignment(1), Outbox::new(10), Moment(0));
@@ -582,7 +582,7 @@ fn what_was_said_is_kept_for_the_next_owner_while_there_is_room_and_somebody_may
         assert!(take(stream).is_some(), "the page reads it in any case");
     };
     let kept = |stream: &Stream| stream.told().map(|told| told.said.text().len());
-    let memory = Memory::of(12 * KIB);
+    let memory = Memory::of(12 * KIB, KIB);
     let (first, later) = (stream_within(&memory, Part::First), stream_within(&memory, Part::Later));
     says(&first, 0, 3 * KIB);
     says(&later, 0, KIB);
@@ -597,8 +597,9 @@ fn what_was_said_is_kept_for_the_next_owner_while_there_is_room_and_somebody_may
     says(&later, 1, KIB);
     assert_eq!(kept(&later), Some(2 * KIB));
     drop((first, later));
-    assert!(memory.room(12 * KIB - 1).is_some(), "all of it is given back");
-    let long = stream_within(&Memory::of(1 << 20), Part::First);
+    let rooms = std::iter::from_fn(|| Some(memory.reading(std::net::Ipv4Addr::LOCALHOST.into())?.read()));
+    assert_eq!(rooms.collect::<Vec<_>>().len(), 12, "all of it is given back");
+    let long = stream_within(&Memory::of(1 << 20, KIB), Part::First);
     says(&long, 0, 64 * KIB);
     says(&long, 1, 1);
     assert_eq!(kept(&long), None, "it is too long to be said again");
