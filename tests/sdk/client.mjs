@@ -29,6 +29,7 @@ export async function check({ library, relay, key, model }) {
     }
   });
   same([cancelled.code, cancelled.jobId, Number(cancelled.cost) > 0], ['cancelled', job, true], 'what was charged');
+  await idle();
   const early = new AbortController();
   const waiting = refused(() => client.requestInference('go', model, { signal: early.signal }));
   await until(async () => (await client.live()).jobsRunning === 1);
