@@ -59,7 +59,7 @@ pub use campaigns::{AdCount, AdDay, Placed};
 pub use entries::Correctable;
 pub use grants::{GRANT_MAX, grant_of};
 pub use identities::{Pairing, Plugin, Upstream};
-pub use keys::{Holder, Key, LINE_MAX, Made, NewKey, Purse, Usage, descendants};
+pub use keys::{Holder, Key, LINE_MAX, Made, Manager, NewKey, Purse, Usage};
 pub use operator_log::{Act, Deed, LogLine, Note};
 pub use payout_methods::PayoutMethod;
 pub use payouts::{Ending, PayoutRow, Submitted};

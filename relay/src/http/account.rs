@@ -32,7 +32,7 @@ use crate::{
     chance,
     house::House,
     keys, limits,
-    store::{Holder, Key, LINE_MAX, NewKey, Usage, descendants},
+    store::{Holder, Key, LINE_MAX, Made, NewKey, Usage},
 };
 
 /// Days of usage that are told.
@@ -252,35 +252,30 @@ pub(super) async fn revoke_key(
     let Path(prefix) = prefix?;
     let Query(keep) = keep?;
     let holder = caller::holder(&house, &headers, peer).await?;
-    let managed = managed(&house, &holder).await?;
-    let key = managed.iter().find(|key| key.id.to_string() == prefix && !key.revoked).ok_or_else(|| {
-        let message = "this key manages no open key that begins so";
-        Problem::new(StatusCode::NOT_FOUND, "key_not_found", message)
-    })?;
-    let doomed = match keep.made.as_str() {
-        "" => descendants(&managed, key.id),
-        "keep" => [key.id].into(),
+    let made = match keep.made.as_str() {
+        "" => Made::RevokedToo,
+        "keep" => Made::Kept,
         _ => return Err(Problem::field("made", "made is keep or left out")),
     };
-    let doomed: Vec<KeyId> =
-        managed.iter().filter(|key| doomed.contains(&key.id) && !key.revoked).map(|key| key.id).collect();
-    let revoked = house.desk.store().revoke_keys(house.desk.now(), doomed.clone()).await;
-    revoked.map_err(|error| {
+    let not_found = || {
+        let message = "this key manages no open key that begins so";
+        Problem::new(StatusCode::NOT_FOUND, "key_not_found", message)
+    };
+    let key: KeyId = prefix.parse().map_err(|_| not_found())?;
+    let revoked = house.desk.store().revoke_managed(house.desk.now(), holder.manager(), key, made).await;
+    let revoked = revoked.map_err(|error| {
         tracing::error!(%error, "could not revoke keys");
         Problem::internal()
     })?;
+    let revoked = revoked.ok_or_else(not_found)?;
     house.keys.forget();
-    Ok(Json(json!({"revoked": doomed})))
+    Ok(Json(json!({"revoked": revoked})))
 }
 
 /// Reads the keys that a key manages.
 pub(super) async fn managed(house: &House, holder: &Holder) -> Result<Vec<Key>, Problem> {
-    let mut keys = house.desk.store().account_keys(holder.account).await.map_err(Problem::unread)?;
-    if !holder.spender.is_unlimited() {
-        let own = descendants(&keys, holder.spender.key);
-        keys.retain(|key| own.contains(&key.id));
-    }
-    Ok(keys)
+    let keys = house.desk.store().managed_keys(house.desk.now(), holder.manager()).await;
+    keys.map_err(Problem::unread)
 }
 
 fn key_view(house: &House, key: &Key, spent: &HashMap<KeyId, Nanos>) -> Value {

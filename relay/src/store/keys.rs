@@ -1,10 +1,7 @@
 //! API keys: whose account they open, within which limits, and what was spent with them. The keys
 //! themselves are kept as SHA-256 alone.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use anyhow::{Context, Result};
 use rekursing_market::{Limits, Spender, Taken, ledger::Account};
@@ -17,8 +14,33 @@ use super::{Act, Deed, Row, Sql, Store, Unstarted, Value, audit, grants, operato
 /// How many keys may have been made one with the other.
 pub const LINE_MAX: usize = 8;
 
-/// Most keys of an account that are listed, the latest first.
+/// Most keys of an account that are listed: the open ones before the others, the latest first.
 const LISTED_MAX: u64 = 1_000;
+
+/// A key, `?1`, and those that were made with it, directly or through others, as `made (prefix)`.
+macro_rules! made_with {
+    () => {
+        "WITH RECURSIVE made (prefix) AS (
+             SELECT prefix FROM api_key WHERE prefix = ?1
+             UNION SELECT api_key.prefix FROM made JOIN api_key ON api_key.maker = made.prefix) "
+    };
+}
+
+/// The columns that [`read_key`] takes.
+macro_rules! keys {
+    () => {
+        "SELECT hash, prefix, name, account, revoked, created, maker, budget_day, budget_total, models,
+             price_input, price_output, expires FROM api_key"
+    };
+}
+
+/// Open keys, as [`put_key`] counts them at `?2`, before others, each the latest first, at most `?3`.
+macro_rules! listed {
+    () => {
+        " ORDER BY CASE WHEN revoked IS NULL AND (expires IS NULL OR expires > ?2) THEN 0 ELSE 1 END,
+             created DESC, prefix LIMIT ?3"
+    };
+}
 
 /// An API key of a page's account.
 #[derive(Debug, Clone)]
@@ -130,26 +152,58 @@ impl Store {
         self.make(move |sql| put_key(sql, &key, open_max)).await
     }
 
-    /// Reads the latest keys of an account, in the order in which they were made.
-    pub async fn account_keys(&self, account: AccountId) -> Result<Vec<Key>> {
+    /// Reads the keys that somebody manages, in the order in which they were made. Of very many it tells the
+    /// latest, and of others than open ones only where there is room left.
+    pub async fn managed_keys(&self, now: Moment, manager: Manager) -> Result<Vec<Key>> {
         self.read(move |sql| {
-            let mut keys = sql.list(
-                concat!(keys!(), " WHERE account = ?1 ORDER BY created DESC, prefix LIMIT ?2"),
-                &[account.to_string().into(), LISTED_MAX.into()],
-                read_key,
-            )?;
-            keys.reverse();
+            let mut keys = match manager {
+                Manager::Account(account) => sql.list(
+                    concat!(keys!(), " WHERE account = ?1", listed!()),
+                    &[account.to_string().into(), now.into(), LISTED_MAX.into()],
+                    read_key,
+                ),
+                Manager::Key(key) => sql.list(
+                    concat!(made_with!(), keys!(), " WHERE prefix IN (SELECT prefix FROM made)", listed!()),
+                    &[key.to_string().into(), now.into(), LISTED_MAX.into()],
+                    read_key,
+                ),
+            }?;
+            keys.sort_by_key(|key| (key.created, key.id));
             Ok(keys)
         })
         .await
     }
 
-    /// Revokes keys for good.
+    /// Revokes a key for good, and with `made` every key that was made with it, directly or through others,
+    /// however many there are. Returns those that were open; `None` when the manager has no such open key.
     ///
     /// # Errors
     /// When it could not be made durable.
-    pub async fn revoke_keys(&self, now: Moment, keys: Vec<KeyId>) -> Result<()> {
-        self.change(move |sql| keys.iter().try_for_each(|key| revoke(sql, now, *key).map(drop))).await
+    pub async fn revoke_managed(
+        &self,
+        now: Moment,
+        manager: Manager,
+        key: KeyId,
+        made: Made,
+    ) -> Result<Option<Vec<KeyId>>> {
+        self.make(move |sql| {
+            let open = match manager {
+                Manager::Account(account) => sql.number(
+                    "SELECT COUNT(*) FROM api_key WHERE prefix = ?1 AND account = ?2 AND revoked IS NULL",
+                    &[key.to_string().into(), account.to_string().into()],
+                ),
+                Manager::Key(manager) => sql.number(
+                    concat!(
+                        made_with!(),
+                        "SELECT COUNT(*) FROM api_key
+                         WHERE prefix = ?2 AND revoked IS NULL AND prefix IN (SELECT prefix FROM made)"
+                    ),
+                    &[manager.to_string().into(), key.to_string().into()],
+                ),
+            }?;
+            if open == 0 { Ok(None) } else { revoke_line(sql, now, key, made).map(Some) }
+        })
+        .await
     }
 
     /// Reads what an account has spent since a day, by day and model, and in all.
@@ -256,20 +310,12 @@ impl Unstarted {
     /// how many were open.
     pub fn revoke_key(&mut self, now: Moment, key: KeyId, made: Made, who: &str) -> Result<usize> {
         self.sql.write(|sql| {
-            let all = sql.list(keys!(), &[], read_key)?;
-            let doomed = match made {
-                Made::Kept => HashSet::from([key]),
-                Made::RevokedToo => descendants(&all, key),
-            };
-            let mut revoked = 0;
-            for key in doomed {
-                if revoke(sql, now, key)? {
-                    revoked += 1;
-                    operator_log::insert(sql, now, &Act::of(who, Deed::KeyRevoked, key, ""))?;
-                }
+            let revoked = revoke_line(sql, now, key, made)?;
+            for key in &revoked {
+                operator_log::insert(sql, now, &Act::of(who, Deed::KeyRevoked, *key, ""))?;
             }
             sql.changed()?;
-            Ok(revoked)
+            Ok(revoked.len())
         })
     }
 
@@ -304,19 +350,23 @@ pub enum Made {
     RevokedToo,
 }
 
-/// Returns a key and those that were made with it, directly or through others.
-pub fn descendants(keys: &[Key], key: KeyId) -> HashSet<KeyId> {
-    let mut found = HashSet::from([key]);
-    loop {
-        let more: Vec<KeyId> = keys
-            .iter()
-            .filter(|key| key.maker.is_some_and(|maker| found.contains(&maker)) && !found.contains(&key.id))
-            .map(|key| key.id)
-            .collect();
-        if more.is_empty() {
-            return found;
+/// Who manages keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manager {
+    /// Whoever stands for the account: all of its keys.
+    Account(AccountId),
+    /// A limited key: itself and those that were made with it.
+    Key(KeyId),
+}
+
+impl Holder {
+    /// Returns which keys the holder manages.
+    pub fn manager(&self) -> Manager {
+        if self.spender.is_unlimited() {
+            Manager::Account(self.account)
+        } else {
+            Manager::Key(self.spender.key)
         }
-        found.extend(more);
     }
 }
 
@@ -359,20 +409,31 @@ fn put_key(sql: &mut Sql, key: &Key, open_max: u64) -> Result<NewKey> {
     Ok(if inserted == 1 { NewKey::Made } else { NewKey::Taken })
 }
 
-/// Revokes a key. Tells whether it was open.
-fn revoke(sql: &mut Sql, now: Moment, key: KeyId) -> Result<bool> {
-    let revoke = "UPDATE api_key SET revoked = ?1 WHERE prefix = ?2 AND revoked IS NULL";
-    Ok(sql.execute(revoke, &[now.into(), key.to_string().into()])? > 0)
+/// Revokes a key, and with `made` those that were made with it. Returns those that were open.
+fn revoke_line(sql: &mut Sql, now: Moment, key: KeyId, made: Made) -> Result<Vec<KeyId>> {
+    let key: [Value; 1] = [key.to_string().into()];
+    let doomed: Vec<KeyId> = match made {
+        Made::Kept => {
+            sql.list("SELECT prefix FROM api_key WHERE prefix = ?1 AND revoked IS NULL", &key, |row| {
+                row.parsed(0)
+            })
+        }
+        Made::RevokedToo => sql.list(
+            concat!(
+                made_with!(),
+                "SELECT prefix FROM api_key WHERE revoked IS NULL AND prefix IN (SELECT prefix FROM made)
+                 ORDER BY created, prefix"
+            ),
+            &key,
+            |row| row.parsed(0),
+        ),
+    }?;
+    for key in &doomed {
+        let revoke = "UPDATE api_key SET revoked = ?1 WHERE prefix = ?2 AND revoked IS NULL";
+        sql.execute(revoke, &[now.into(), key.to_string().into()])?;
+    }
+    Ok(doomed)
 }
-
-/// The columns that [`read_key`] takes.
-macro_rules! keys {
-    () => {
-        "SELECT hash, prefix, name, account, revoked, created, maker, budget_day, budget_total, models,
-             price_input, price_output, expires FROM api_key"
-    };
-}
-use keys;
 
 fn read_key(row: &Row) -> Result<Key> {
     Ok(Key {

@@ -6,12 +6,13 @@ use rekursing_protocol::{AccountId, Day, JobId, KeyId, Moment, Nanos, Price, Spa
 use super::{OWNER, PAGE, hold, key, now, settle};
 use crate::{
     place::{Place, on_both},
-    store::{Days, Made, NewKey, Store, Unstarted, audit},
+    store::{Days, Made, Manager, NewKey, Store, Unstarted, audit},
 };
 
 on_both! {
     a_key_comes_back_with_its_limits_and_the_keys_that_it_was_made_with,
     with_a_key_go_those_that_were_made_with_it_unless_they_are_kept,
+    a_key_is_revoked_and_listed_however_many_were_made_and_revoked_since,
     what_a_key_has_spent_is_summed_for_itself_and_for_those_it_was_made_with,
     what_was_taken_back_of_a_charge_was_not_spent,
     what_the_operator_does_is_logged_with_it_and_in_order,
@@ -40,13 +41,15 @@ fn a_key_comes_back_with_its_limits_and_the_keys_that_it_was_made_with(place: &P
     let third = key(3, account, Some(&made), Limits::default());
     assert_eq!(now(store.put_key(third.clone(), 2)).unwrap(), NewKey::TooMany);
     assert_eq!(now(store.put_key(third.clone(), 3)).unwrap(), NewKey::Made);
-    now(store.revoke_keys(Moment(6), vec![made.id])).unwrap();
+    let whole = Manager::Account(account);
+    let revoked = now(store.revoke_managed(Moment(6), whole, made.id, Made::Kept)).unwrap();
+    assert_eq!(revoked, Some(vec![made.id]));
     assert!(now(store.holder(made.hash, Nanos::DOLLAR)).unwrap().is_none());
     let holder = now(store.holder(third.hash, Nanos::DOLLAR)).unwrap().unwrap();
     assert_eq!(holder.spender.line().count(), 3, "the limits of a revoked key stay");
     let fourth = key(4, account, Some(&made), Limits::default());
     assert_eq!(now(store.put_key(fourth, 9)).unwrap(), NewKey::MakerRevoked);
-    let ids = now(store.account_keys(account)).unwrap().into_iter().map(|key| key.id);
+    let ids = now(store.managed_keys(Moment(7), whole)).unwrap().into_iter().map(|key| key.id);
     assert_eq!(ids.collect::<Vec<_>>(), [maker.id, made.id, third.id]);
     store.stop();
 }
@@ -66,6 +69,58 @@ fn with_a_key_go_those_that_were_made_with_it_unless_they_are_kept(place: &Place
         let left = unstarted.keys().unwrap().into_iter().filter(|key| !key.revoked).map(|key| key.id);
         assert_eq!(left.collect::<Vec<_>>(), open.into_iter().map(KeyId::from_bits).collect::<Vec<_>>());
     }
+}
+
+fn a_key_is_revoked_and_listed_however_many_were_made_and_revoked_since(place: &Place) {
+    let mut unstarted = Store::open(&place.location).unwrap();
+    let account = AccountId::from_bits(1);
+    let limited = Limits { budget_total: Some(Nanos::new(9)), ..Limits::default() };
+    let root = key(1, account, None, Limits::default());
+    let leaked = key(2, account, Some(&root), limited);
+    let first = key(3, account, Some(&leaked), Limits::default());
+    let stranger = key(4, AccountId::from_bits(2), None, Limits::default());
+    for key in [&root, &leaked, &first, &stranger] {
+        unstarted.create_key(key, Nanos::ZERO, "test").unwrap();
+    }
+    let (into, thief) = ("api_key (hash, prefix, name, account, created, maker, revoked)", leaked.id);
+    let churned = (100..1_200).map(|bits| {
+        let made = key(bits, account, Some(&leaked), Limits::default());
+        let (prefix, account) = (made.id.to_string(), account.to_string());
+        let revoked = (bits < 1_180).then_some(Moment(9));
+        let hash = made.hash.as_slice().into();
+        vec![
+            hash,
+            prefix.into(),
+            "".into(),
+            account.into(),
+            Moment(9).into(),
+            thief.to_string().into(),
+            revoked.into(),
+        ]
+    });
+    unstarted.sql.insert(into, "", &churned.collect::<Vec<_>>()).unwrap();
+    let store = unstarted.start(0, Box::new(|_| true)).unwrap();
+    for manager in [Manager::Account(account), Manager::Key(leaked.id)] {
+        let listed = now(store.managed_keys(Moment(10), manager)).unwrap();
+        let open = listed.iter().filter(|key| !key.revoked).count();
+        let roots = usize::from(manager == Manager::Account(account));
+        assert_eq!((listed.len(), open), (1_000, 22 + roots));
+        assert!(listed.iter().any(|key| key.id == leaked.id));
+    }
+    let revoke = |manager, key, made| now(store.revoke_managed(Moment(11), manager, key, made)).unwrap();
+    for (manager, key) in [
+        (Manager::Account(account), stranger.id),
+        (Manager::Key(leaked.id), root.id),
+        (Manager::Key(first.id), leaked.id),
+    ] {
+        assert_eq!(revoke(manager, key, Made::RevokedToo), None, "{manager:?} {key}");
+    }
+    let gone = revoke(Manager::Account(account), leaked.id, Made::RevokedToo).unwrap();
+    assert_eq!((gone.len(), gone[0], gone[1]), (22, leaked.id, first.id));
+    assert_eq!(revoke(Manager::Account(account), leaked.id, Made::RevokedToo), None);
+    assert!(now(store.holder(leaked.hash, Nanos::DOLLAR)).unwrap().is_none());
+    assert!(now(store.holder(root.hash, Nanos::DOLLAR)).unwrap().is_some());
+    store.stop();
 }
 
 fn what_a_key_has_spent_is_summed_for_itself_and_for_those_it_was_made_with(place: &Place) {
