@@ -27,7 +27,7 @@ pub use account::{Account, BadAccount};
 pub use book::{Book, BookRefusal, Imbalance};
 pub use correction::{CorrectionRefusal, correction_id};
 pub use entry::{Entry, EntryKind, Posting};
-pub use payments::{PaymentCost, Reclaimed, uncovered_id};
+pub use payments::{Borne, PaymentCost, Reclaimed, repaid_id, returned_id, uncovered_id};
 pub use quote::Quote;
 pub use replay::{Flaw, Replay};
 pub use settle::{BadRates, Parts, Rates, Settle, Settlement};

@@ -26,7 +26,9 @@ use crate::{
     groups::{Group, Groups},
     holdback::{HeldBack, Patronage, Standings},
     job::{Job, Run, State},
-    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, EntryKind, Posting, Reclaimed, Settle},
+    ledger::{
+        Account, Book, BookRefusal, Borne, CorrectionRefusal, Entry, EntryKind, Posting, Reclaimed, Settle,
+    },
     meter::Usage,
     premium::{Premium, Premiums},
     pricing,
@@ -332,26 +334,60 @@ impl Market {
         Ok(uncovered)
     }
 
+    /// Takes over that a payment is here again, see [`Book::bring_back`]: each entry that does so is to be stored.
+    pub fn bring_back(
+        &mut self,
+        now: Moment,
+        id: &str,
+        to: Account,
+        amount: Nanos,
+        borne: Borne,
+        note: &str,
+    ) -> Result<(), BookRefusal> {
+        let made = self.book.bring_back(now, id, to, amount, borne, note)?;
+        made.into_iter().for_each(|entry| self.record(entry));
+        Ok(())
+    }
+
+    /// Lets an account pay again what others have borne for it, see [`Book::repay`]: each entry that does so is
+    /// to be stored. Returns how much it was.
+    pub fn repay(
+        &mut self,
+        now: Moment,
+        id: &str,
+        from: Account,
+        most: Nanos,
+        borne: Borne,
+        note: &str,
+    ) -> Result<Nanos, BookRefusal> {
+        let made = self.book.repay(now, id, from, most, borne, note)?;
+        let repaid = Nanos::new(-moved_to(from, &made).get());
+        made.into_iter().for_each(|entry| self.record(entry));
+        Ok(repaid)
+    }
+
     /// Takes an entry back, see [`Book::correct`]: each entry that does so is to be stored. What goes back of
     /// a charge goes back to the budgets of the key that paid it, and counts neither for the month's volumes
-    /// nor for trust any more; what a premium had paid for ends.
+    /// nor for trust any more; what a premium had paid for ends. Returns what whoever paid a charge has again.
     pub fn correct(
         &mut self,
         now: Moment,
         entry: &Entry,
         charged: Option<&Charged>,
         reason: &str,
-    ) -> Result<(), CorrectionRefusal> {
+    ) -> Result<Nanos, CorrectionRefusal> {
         let made = self.book.correct(now, entry, reason)?;
+        let mut given = Nanos::ZERO;
         if let EntryKind::Settle(settle) = &entry.kind {
             self.forget_charge(now, entry.at, settle, &made);
+            given = moved_to(settle.payer, &made);
         }
         if let Some(charged) = charged {
             self.purses.give_back(now, charged, moved_to(charged.payer, &made));
         }
         made.into_iter().for_each(|entry| self.record(entry));
         self.end_premium_of(entry);
-        Ok(())
+        Ok(given)
     }
 
     /// Lets a charge that was given back count for nothing any more.

@@ -59,8 +59,23 @@ pub enum Event {
         charge: String,
         /// The payment that it belongs to, `pi_…`.
         payment: String,
-        /// All that went back of this charge until now, not only this time.
+        /// All that is back of this charge as of `told`, not only this time.
         amount: Nanos,
+        /// When Stripe saw it so.
+        told: Moment,
+    },
+    /// Money that was to go back to a card did not arrive, and is here again.
+    RefundFailed {
+        /// The refund, `re_…`.
+        refund: String,
+        /// The charge that it is a part of, `ch_…`.
+        charge: String,
+        /// The payment that it belongs to, `pi_…`.
+        payment: String,
+        /// How much of it was to go back.
+        amount: Nanos,
+        /// When Stripe saw it so.
+        told: Moment,
     },
     /// Somebody disputes a payment with their bank, and Stripe has taken the money back. A dispute that is
     /// only announced, or an inquiry, takes nothing.
@@ -97,6 +112,8 @@ pub struct Dispute {
     pub amount: Nanos,
     /// Stripe's word for why, such as `fraudulent`.
     pub reason: String,
+    /// When Stripe saw it so.
+    pub told: Moment,
 }
 
 /// Reads a report, after its signature: `body` is what came, to the byte, `signature` the header
@@ -108,7 +125,8 @@ pub struct Dispute {
 pub fn read(body: &[u8], signature: &str, secret: &Secret, now: Moment) -> Result<Report, BadReport> {
     verify(body, signature, secret, now)?;
     let envelope = serde_json::from_slice::<Envelope>(body).map_err(|_| BadReport::Event)?;
-    let event = event(&envelope.kind, envelope.data.object).ok_or(BadReport::Event)?;
+    let told = Moment(envelope.created.saturating_mul(1_000));
+    let event = event(&envelope.kind, envelope.data.object, told).ok_or(BadReport::Event)?;
     Ok(Report { id: envelope.id, event })
 }
 
@@ -157,6 +175,9 @@ struct Envelope {
     id: String,
     #[serde(rename = "type")]
     kind: String,
+    /// Seconds since 1970.
+    #[serde(default)]
+    created: u64,
     data: Data,
 }
 
@@ -187,6 +208,16 @@ struct Charge {
 }
 
 #[derive(Deserialize)]
+struct Refund {
+    id: String,
+    charge: Option<String>,
+    payment_intent: Option<String>,
+    amount: i64,
+    currency: String,
+    status: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Disputed {
     id: String,
     payment_intent: Option<String>,
@@ -196,7 +227,7 @@ struct Disputed {
 }
 
 /// Reads what happened; `None` when the form is not the one that is known here.
-fn event(kind: &str, object: Value) -> Option<Event> {
+fn event(kind: &str, object: Value, told: Moment) -> Option<Event> {
     match kind {
         "checkout.session.completed" => {
             let session = serde_json::from_value::<Session>(object).ok()?;
@@ -216,15 +247,20 @@ fn event(kind: &str, object: Value) -> Option<Event> {
         }
         "charge.refunded" => {
             let charge = serde_json::from_value::<Charge>(object).ok()?;
-            Some(charge.refund().unwrap_or(Event::Other))
+            Some(charge.refund(told).unwrap_or(Event::Other))
+        }
+        // Stripe tells the same of a refund that failed in up to three events.
+        "refund.failed" | "refund.updated" | "charge.refund.updated" => {
+            let refund = serde_json::from_value::<Refund>(object).ok()?;
+            Some(refund.failed(told).unwrap_or(Event::Other))
         }
         "charge.dispute.funds_withdrawn" => {
             let disputed = serde_json::from_value::<Disputed>(object).ok()?;
-            Some(disputed.dispute().map_or(Event::Other, Event::Withdrawn))
+            Some(disputed.dispute(told).map_or(Event::Other, Event::Withdrawn))
         }
         "charge.dispute.funds_reinstated" => {
             let disputed = serde_json::from_value::<Disputed>(object).ok()?;
-            Some(disputed.dispute().map_or(Event::Other, Event::Reinstated))
+            Some(disputed.dispute(told).map_or(Event::Other, Event::Reinstated))
         }
         _ => Some(Event::Other),
     }
@@ -243,20 +279,35 @@ impl Session {
 }
 
 impl Charge {
-    fn refund(self) -> Option<Event> {
+    fn refund(self, told: Moment) -> Option<Event> {
         account(&self.metadata)?;
         let amount = dollars(self.amount_refunded, &self.currency)?;
-        Some(Event::Refunded { charge: self.id, payment: self.payment_intent?, amount })
+        Some(Event::Refunded { charge: self.id, payment: self.payment_intent?, amount, told })
+    }
+}
+
+impl Refund {
+    /// Returns what it means when it did not go through, in the end or because it was called off.
+    fn failed(self, told: Moment) -> Option<Event> {
+        self.status.filter(|status| matches!(status.as_str(), "failed" | "canceled"))?;
+        Some(Event::RefundFailed {
+            refund: self.id,
+            charge: self.charge?,
+            payment: self.payment_intent?,
+            amount: dollars(self.amount, &self.currency)?,
+            told,
+        })
     }
 }
 
 impl Disputed {
-    fn dispute(self) -> Option<Dispute> {
+    fn dispute(self, told: Moment) -> Option<Dispute> {
         Some(Dispute {
             id: self.id,
             payment: self.payment_intent?,
             amount: dollars(self.amount, &self.currency)?,
             reason: self.reason,
+            told,
         })
     }
 }

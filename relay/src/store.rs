@@ -72,7 +72,7 @@ pub use statements::{Line, Sheet, Statement};
 pub use top_ups::{OpenTopUp, OpenedTopUp};
 pub use usage::{Days, Jobs, Used, UsedDay, UsedModel, Whose};
 pub use verified::Standing;
-pub use went_back::{Missing, WentBack};
+pub use went_back::{Debt, Missing, RefundFailed, WentBack};
 
 /// How often a database that another relay holds is asked for.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);

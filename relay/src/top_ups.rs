@@ -14,12 +14,12 @@ use rekursing_rails::{
     checkout::{Checkout, CheckoutError, Page, Purpose, TopUp},
     webhook::{Dispute, Event, Payment},
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     config,
     desk::{Desk, PaidIn},
-    store::{OpenTopUp, WentBack},
+    store::{OpenTopUp, RefundFailed, WentBack},
 };
 
 /// Stripe, and what paying in costs.
@@ -100,24 +100,39 @@ impl TopUps {
     /// # Errors
     /// When the store cannot be read or written: then Stripe has to report it again.
     pub async fn book(&self, desk: &Desk, event: Event) -> Result<()> {
-        let _alone = self.booking.lock().await;
+        let _alone = self.booking().await;
         match event {
             Event::Paid(payment) => self.paid(desk, payment).await,
-            Event::Refunded { charge, payment, amount } => {
-                went_back(desk, WentBack { id: charge, payment, amount, disputed: None, won: false }).await
+            Event::Refunded { charge, payment, amount, told } => {
+                went_back(desk, WentBack { id: charge, payment, amount, disputed: None, told }).await
             }
-            Event::Withdrawn(Dispute { id, payment, amount, reason }) => {
-                went_back(desk, WentBack { id, payment, amount, disputed: Some(reason), won: false }).await
+            Event::RefundFailed { refund, charge, payment, amount, told } => {
+                let failed = RefundFailed { id: refund, charge, payment: payment.clone(), amount, told };
+                desk.store().refund_failed(desk.now(), failed).await?;
+                even_out(desk, &payment).await.map(drop)
             }
-            Event::Reinstated(Dispute { id, payment, amount, reason }) => {
-                went_back(desk, WentBack { id, payment, amount, disputed: Some(reason), won: true }).await
+            Event::Withdrawn(Dispute { id, payment, amount, reason, told }) => {
+                went_back(desk, WentBack { id, payment, amount, disputed: Some(reason), told }).await
+            }
+            Event::Reinstated(Dispute { id, payment, reason, told, .. }) => {
+                let (amount, disputed) = (Nanos::ZERO, Some(reason));
+                went_back(desk, WentBack { id, payment, amount, disputed, told }).await
             }
             Event::Awaited(_) | Event::Failed(_) | Event::Other => Ok(()),
         }
     }
 
+    /// Waits until nothing else is booked of payments, and keeps it so.
+    pub async fn booking(&self) -> MutexGuard<'_, ()> {
+        self.booking.lock().await
+    }
+
     async fn paid(&self, desk: &Desk, payment: Payment) -> Result<()> {
         let Payment { session, payment, account, purpose, amount } = payment;
+        // A code that takes everything off leaves nothing to book.
+        if amount == Nanos::ZERO {
+            return Ok(());
+        }
         let store = desk.store();
         // What was shown when the page was opened counts, and not what the config says since.
         let to = purse(account, purpose);
@@ -126,7 +141,7 @@ impl TopUps {
         let payment = payment.unwrap_or_default();
         if let Some(OpenTopUp { to, cost }) = opened {
             let paid = PaidIn { id: &session, to, amount, cost, note: &payment };
-            desk.pay_in(&paid, &store.missing(payment.clone()).await?)?;
+            desk.pay_in(&paid, &store.missing(payment.clone(), to).await?)?;
         }
         even_out(desk, &payment).await.map(drop)
     }
@@ -144,8 +159,6 @@ pub fn purse(account: AccountId, purpose: Purpose) -> Account {
 /// payment, when it comes, brings less.
 async fn went_back(desk: &Desk, report: WentBack) -> Result<()> {
     let (id, payment) = (report.id.clone(), report.payment.clone());
-    // What a crash left undone has its entries under the amount that was reported until then.
-    even_out(desk, &payment).await?;
     desk.store().went_back(desk.now(), report).await?;
     if !even_out(desk, &payment).await? {
         // The operator may sell other things through the same account of Stripe.
@@ -154,17 +167,13 @@ async fn went_back(desk: &Desk, report: WentBack) -> Result<()> {
     Ok(())
 }
 
-/// Books what of a payment went back and is not in the book, and takes back what was booked of disputes
-/// that were won; done when that is durable. `false` when the payment itself is not there.
+/// Makes the book follow what is reported of a payment; done when that is durable. `false` when the payment
+/// itself is not there.
 async fn even_out(desk: &Desk, payment: &str) -> Result<bool> {
     let store = desk.store();
     let Some(account) = store.credited(payment.to_owned()).await? else { return Ok(false) };
-    desk.pay_back(account, &store.missing(payment.to_owned()).await?)?;
-    for entry in store.won(payment.to_owned()).await? {
-        desk.restore(&entry, "the dispute was won")?;
-    }
+    desk.even_out(account, &store.missing(payment.to_owned(), account).await?)?;
     store.flushed().await;
-    store.booked(payment.to_owned()).await?;
     Ok(true)
 }
 

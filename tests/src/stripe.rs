@@ -121,7 +121,17 @@ fn answer(head: &str, form: &str, book: &Mutex<Book>) -> Result<(u16, Value)> {
     Ok((200, session))
 }
 
-/// Reports an event to a relay as Stripe does, signed at the present with this secret.
+/// Reports an event to a relay as Stripe does, signed at the present with this secret. All of them are of one
+/// and the same second.
+///
+/// # Errors
+/// Fails when the relay does not answer.
+pub async fn report(relay: &Page, secret: &str, kind: &str, object: &Value) -> Result<Answer> {
+    report_of(relay, secret, kind, object, 1_760_000_000).await
+}
+
+/// Reports an event of this second since 1970, signed at the present all the same: it may come late, and in
+/// any order.
 ///
 /// # Errors
 /// Fails when the relay does not answer.
@@ -129,9 +139,17 @@ fn answer(head: &str, form: &str, book: &Mutex<Book>) -> Result<(u16, Value)> {
     clippy::disallowed_methods,
     reason = "a signature holds the present, and this is a program of its own"
 )]
-pub async fn report(relay: &Page, secret: &str, kind: &str, object: &Value) -> Result<Answer> {
-    let event =
-        json!({"id": "evt_1", "object": "event", "type": kind, "data": {"object": object}}).to_string();
+pub async fn report_of(
+    relay: &Page,
+    secret: &str,
+    kind: &str,
+    object: &Value,
+    created: u64,
+) -> Result<Answer> {
+    let event = json!({
+        "id": "evt_1", "object": "event", "type": kind, "created": created, "data": {"object": object},
+    });
+    let event = event.to_string();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("any key will do")?;
     mac.update(format!("{now}.{event}").as_bytes());
@@ -153,6 +171,14 @@ pub fn refunded(charge: &str, account: &str, cents: u64, payment: &str) -> Value
     json!({
         "id": charge, "object": "charge", "payment_intent": payment, "amount_refunded": cents,
         "currency": "usd", "metadata": {"account": account},
+    })
+}
+
+/// Returns a refund that did not reach its card.
+pub fn failed(refund: &str, charge: &str, cents: u64, payment: &str) -> Value {
+    json!({
+        "id": refund, "object": "refund", "charge": charge, "payment_intent": payment, "amount": cents,
+        "currency": "usd", "status": "failed",
     })
 }
 

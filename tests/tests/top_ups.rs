@@ -8,6 +8,8 @@ use rekursing_tests::{
     on_both,
     process::Echo,
     relay::{Program, Relay},
+    scene::Scripted,
+    script::{Dialect, MODEL},
     stripe::{self, KEY, Stripe, WEBHOOK_SECRET},
 };
 use serde_json::{Value, json};
@@ -17,6 +19,9 @@ const TOP_UPS: &str = "/api/account/top-ups";
 const COMPLETED: &str = "checkout.session.completed";
 const WITHDRAWN: &str = "charge.dispute.funds_withdrawn";
 const REINSTATED: &str = "charge.dispute.funds_reinstated";
+const OPERATOR: &str = "a token of the operator's";
+const OPERATOR_SHA256: &str =
+    "operator_token_sha256 = \"81258521e0ff68c68d4d31f51c67384cefb2e9eb40c2f6d1ac0d84170d24a005\"\n";
 
 on_both! {
     a_payment_is_credited_once_less_the_cost_that_was_shown,
@@ -24,6 +29,9 @@ on_both! {
     refunds_that_are_reported_together_are_taken_once,
     what_went_back_before_it_was_credited_is_never_to_be_spent,
     a_dispute_takes_what_stripe_took_and_gives_it_again_when_it_is_won,
+    what_stripe_says_is_gone_goes_up_and_down,
+    a_top_up_that_the_operator_took_back_is_not_taken_again_by_its_refund,
+    the_charges_of_a_disputed_card_are_taken_back_and_fill_what_is_missing,
     an_advertiser_pays_in_for_ads_alone_and_what_goes_back_is_of_that,
 }
 
@@ -31,7 +39,7 @@ on_both! {
 /// secrets, which the relay reads at every start.
 async fn relay(engine: Engine, stripe: &Stripe) -> Result<(Relay, Page, String, TempDir)> {
     let folder = tempfile::tempdir()?;
-    let mut config = stripe.config();
+    let mut config = format!("{OPERATOR_SHA256}{}", stripe.config());
     for (field, secret) in [("key_file", KEY), ("webhook_secret_file", WEBHOOK_SECRET)] {
         let file = folder.path().join(field);
         std::fs::write(&file, secret)?;
@@ -228,6 +236,122 @@ async fn a_dispute_takes_what_stripe_took_and_gives_it_again_when_it_is_won(engi
     tell(&visitor, REINSTATED, stripe::dispute("dp_2", 500, "pi_1")).await?;
     tell(&visitor, WITHDRAWN, stripe::dispute("dp_2", 500, "pi_1")).await?;
     assert_eq!(balance(&page).await?, nanos("19.12")?, "reported the wrong way around");
+    relay.audit().await
+}
+
+async fn what_stripe_says_is_gone_goes_up_and_down(engine: Engine) -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (mut relay, page, account, _secrets) = relay(engine, &stripe).await?;
+    let mut visitor = relay.visitor();
+    let tell = async |visitor: &Page, second: u64, kind: &str, object: Value| {
+        stripe::report_of(visitor, WEBHOOK_SECRET, kind, &object, second).await?.expect(200)
+    };
+    tell(&visitor, 1, COMPLETED, stripe::paid("cs_1", &account, 2_000, "pi_1")).await?;
+    let refunded = |cents: u64| ("charge.refunded", stripe::refunded("ch_1", &account, cents, "pi_1"));
+    let failed = |refund: &str, cents: u64| ("refund.failed", stripe::failed(refund, "ch_1", cents, "pi_1"));
+    let lost = |cents: u64| (WITHDRAWN, stripe::dispute("dp_1", cents, "pi_1"));
+    let won = |cents: u64| (REINSTATED, stripe::dispute("dp_1", cents, "pi_1"));
+    for (second, (kind, object), left, why) in [
+        (2, refunded(500), "14.12", "a refund"),
+        (3, failed("re_1", 500), "19.12", "did not reach the card"),
+        (3, failed("re_1", 500), "19.12", "which Stripe tells more than once"),
+        (2, refunded(500), "19.12", "and this is what was before"),
+        (5, refunded(500), "14.12", "made once more"),
+        (4, refunded(0), "14.12", "told late"),
+        (6, refunded(0), "19.12", "nothing of it is back any more"),
+        (7, refunded(300), "16.12", "and a part"),
+        (8, lost(1_000), "6.12", "a dispute"),
+        (9, lost(1_500), "1.12", "which grows"),
+        (9, lost(1_500), "1.12", "once"),
+        (10, won(1_500), "16.12", "is won"),
+        (9, lost(1_500), "16.12", "told late"),
+        (11, lost(1_200), "4.12", "and lost after all"),
+        (12, won(1_200), "16.12", "and won again"),
+    ] {
+        tell(&visitor, second, kind, object).await?;
+        assert_eq!(balance(&page).await?, nanos(left)?, "{second} {kind}: {why}");
+        relay.kill().await?;
+        relay.restart().await?;
+        visitor = relay.visitor();
+        assert_eq!(balance(&page).await?, nanos(left)?, "after a crash at {second}");
+    }
+    tell(&visitor, 13, COMPLETED, stripe::paid("cs_free", &account, 0, "pi_free")).await?;
+    assert_eq!(balance(&page).await?, nanos("16.12")?, "a code took everything off");
+    relay.audit().await
+}
+
+async fn a_top_up_that_the_operator_took_back_is_not_taken_again_by_its_refund(engine: Engine) -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (relay, page, account, _secrets) = relay(engine, &stripe).await?;
+    let (visitor, operator) = (relay.visitor(), relay.customer(OPERATOR));
+    let tell = async |kind: &'static str, object: Value| {
+        stripe::report(&visitor, WEBHOOK_SECRET, kind, &object).await?.expect(200)
+    };
+    let correct = async |entry: &str| {
+        operator.post("/api/operator/corrections", &json!({"entry": entry, "reason": "fraud"})).await
+    };
+    for n in 1..=3 {
+        let (session, payment) = (format!("cs_{n}"), format!("pi_{n}"));
+        tell(COMPLETED, stripe::paid(&session, &account, 2_000, &payment)).await?;
+    }
+    assert_eq!(balance(&page).await?, nanos("57.36")?);
+    correct("top_up:cs_1").await?.expect(201)?;
+    assert_eq!(balance(&page).await?, nanos("37.36")?);
+    for cents in [500, 2_000] {
+        tell("charge.refunded", stripe::refunded("ch_1", &account, cents, "pi_1")).await?;
+        assert_eq!(balance(&page).await?, nanos("37.36")?, "the account gave it before");
+    }
+    // A part that went back by card leaves the rest to the card as well.
+    tell("charge.refunded", stripe::refunded("ch_2", &account, 500, "pi_2")).await?;
+    assert_eq!(correct("top_up:cs_2").await?.error_code()?, "corrected_before");
+    assert_eq!(balance(&page).await?, nanos("32.36")?);
+    // What went back is taken back itself: then the operator has said who has it.
+    tell(WITHDRAWN, stripe::dispute("dp_3", 2_000, "pi_3")).await?;
+    assert_eq!(balance(&page).await?, nanos("12.36")?);
+    correct("refund:dp_3").await?.expect(201)?;
+    for kind in [WITHDRAWN, REINSTATED] {
+        tell(kind, stripe::dispute("dp_3", 2_000, "pi_3")).await?;
+        assert_eq!(balance(&page).await?, nanos("32.36")?, "{kind}");
+    }
+    relay.audit().await
+}
+
+async fn the_charges_of_a_disputed_card_are_taken_back_and_fill_what_is_missing(
+    engine: Engine,
+) -> Result<()> {
+    let stripe = Stripe::start().await?;
+    let (relay, page, account, _secrets) = relay(engine, &stripe).await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let relay = &scene.relay;
+    let (visitor, operator) = (relay.visitor(), relay.customer(OPERATOR));
+    let tell = async |kind: &'static str, object: Value| {
+        stripe::report(&visitor, WEBHOOK_SECRET, kind, &object).await?.expect(200)
+    };
+    tell(COMPLETED, stripe::paid("cs_1", &account, 500, "pi_1")).await?;
+    let paid = balance(&page).await?;
+    let mut jobs = Vec::new();
+    for _ in 0..2 {
+        let question = json!({"prompt": "go", "model": MODEL});
+        let answer = page.post("/api/llm/inference", &question).await?.expect(200)?;
+        jobs.push(answer["jobId"].as_str().context("a job")?.to_owned());
+    }
+    let spent = paid.checked_sub(balance(&page).await?).context("an amount")?;
+    assert!(spent > Nanos::ZERO);
+    tell(WITHDRAWN, stripe::dispute("dp_1", 500, "pi_1")).await?;
+    let has = |account: &str| relay.ledger()?.balance(account);
+    assert_eq!([balance(&page).await?, has("platform")?], [Nanos::ZERO; 2], "the fees went first");
+    let cost = nanos("5")?.checked_sub(paid).context("a cost")?;
+    for job in jobs {
+        let body = json!({"entry": format!("settle:{job}"), "reason": "a stolen card"});
+        operator.post("/api/operator/corrections", &body).await?.expect(201)?;
+    }
+    // What the payment service took for the payment is all that is lost.
+    assert_eq!([balance(&page).await?, has("owner:")?, has("held:")?, has("platform")?], [Nanos::ZERO; 4]);
+    assert_eq!(has("shortfall")?.get(), -cost.get());
+    tell(REINSTATED, stripe::dispute("dp_1", 500, "pi_1")).await?;
+    assert_eq!(balance(&page).await?, paid, "the dispute was won");
+    // The fees that the dispute took are there again, and fill at midnight what giving them back left missing.
+    assert_eq!(has("shortfall")?.get(), -has("platform")?.get());
     relay.audit().await
 }
 

@@ -110,7 +110,8 @@ impl Book {
 
     /// Returns what gives a charge back, straight to its payer and not through escrow. The owner gives what
     /// was earned, wherever it is now: what was held back may have been released since. What the owner does
-    /// not have any more, because it was paid out, is the platform's to give, beside its fee.
+    /// not have any more, because it was paid out, is the platform's to give, beside its fee; what the platform does
+    /// not have of its fee is missing in [`Account::Shortfall`].
     fn give_back(&self, now: Moment, settle: &Settle) -> Result<Vec<Posting>, CorrectionRefusal> {
         let (owner, held) = (Account::Owner(settle.owner), Account::Held(settle.owner));
         let [available, withheld] = [owner, held].map(|account| self.balance(account));
@@ -123,12 +124,20 @@ impl Book {
         from_held = Nanos::new(from_held.get() + more.get());
         let cover = less(missing, more);
         let platform = self.balance(Account::Platform);
-        let from_platform = settle.fee.checked_add(cover).ok_or(BookRefusal::Overflow)?;
-        if cover > Nanos::ZERO && platform < from_platform {
+        if platform < cover {
             let has = less(settle.earned(), cover);
             return Err(CorrectionRefusal::Uncovered { owner, needs: settle.earned(), has, platform });
         }
-        let legs = [(owner, from_owner), (held, from_held), (Account::Platform, from_platform)];
+        // Its fee is the platform's to give also where that has gone since, for what nobody had.
+        let needs = settle.fee.checked_add(cover).ok_or(BookRefusal::Overflow)?;
+        let from_platform = needs.min(platform);
+        let missing = less(needs, from_platform);
+        let legs = [
+            (owner, from_owner),
+            (held, from_held),
+            (Account::Platform, from_platform),
+            (Account::Shortfall, missing),
+        ];
         let legs = legs.into_iter().filter(|(_, amount)| *amount > Nanos::ZERO);
         Ok(legs.map(|(debit, amount)| Posting { debit, credit: settle.payer, amount }).collect())
     }
@@ -140,7 +149,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ledger::{Quote, Settlement},
+        ledger::{Borne, Quote, Settlement, repaid_id},
         tier::Tier,
     };
 
@@ -200,12 +209,12 @@ mod tests {
             cause: Cause::PayoutRequested,
             from: Account::Owner(OWNER),
             to: Account::PayoutRequested,
-            amount: Nanos::new(1),
+            amount: Nanos::new(51),
             note: String::new(),
         };
         book.transfer(NOW, "1", payout).unwrap();
         let (owner, needs) = (Account::Owner(OWNER), Nanos::new(950));
-        let (has, platform) = (Nanos::new(949), Nanos::new(50));
+        let (has, platform) = (Nanos::new(899), Nanos::new(50));
         let short = CorrectionRefusal::Uncovered { owner, needs, has, platform };
         assert_eq!(book.correct(NOW, &settle, "x"), Err(short));
         assert_eq!(book.balance(Account::Platform), Nanos::new(50), "nothing or all of it");
@@ -239,6 +248,7 @@ mod tests {
             (0, 475, 475, 0, [0, 0, 0]),
             (475, 950, 100, 850, [0, 0, 0]),
             (475, 0, 100, 0, [0, 100, 0]),
+            (475, 40, 0, 0, [0, 0, -40]),
         ] {
             let (mut book, [_, _, settle]) = charged();
             if released > 0 {
@@ -253,13 +263,46 @@ mod tests {
             if fees > 0 {
                 moved(&mut book, Cause::Correction, Account::Outside, Account::Platform, fees);
             }
-            let made = book.correct(NOW, &settle, "it was empty").unwrap();
-            assert!(made.len() <= 3, "its ids end with 0, 1 and 2: {made:?}");
+            book.correct(NOW, &settle, "it was empty").unwrap();
             assert_eq!(book.balance(PAGE), Nanos::new(5_000), "the payer has all of it");
-            let has = [owner, held, Account::Platform].map(|account| book.balance(account).get());
+            let platform = book.balance(Account::Platform).get() + book.balance(Account::Shortfall).get();
+            let has = [book.balance(owner).get(), book.balance(held).get(), platform];
             assert_eq!(has, left, "{released} {paid_out} {withheld} {fees}");
             assert_eq!(book.audit(), Ok(()));
         }
+    }
+
+    /// The example of `docs/ledger.md`, with a nano-dollar for a thousandth of a dollar.
+    #[test]
+    fn a_charge_whose_fee_is_gone_is_given_back_and_fills_what_its_payment_left_missing() {
+        let (mut book, [_, _, settle]) = charged();
+        let document = include_str!("../../../docs/ledger.md");
+        let told = |book: &Book, after: &str| {
+            let has = |account| book.balance(account).get();
+            let owner = has(Account::Owner(OWNER)) + has(Account::Held(OWNER));
+            let accounts =
+                [has(PAGE), owner, has(Account::Platform), has(Account::Shortfall), has(Account::Outside), 0];
+            let dollars = accounts.map(|nanos| Nanos::new(nanos * 1_000_000).to_string().replace('-', "−"));
+            let row = format!("| {after} | {} |", dollars.join(" | "));
+            assert!(document.contains(&row), "{row}");
+        };
+        told(&book, "the top-up and the charge");
+        let lost = book.pay_back(NOW, "dp_1", PAGE, Nanos::new(5_000), "disputed").unwrap();
+        told(&book, "the dispute");
+        book.correct(NOW, &settle, "a stolen card").unwrap();
+        told(&book, "the charge is taken back");
+        let mut borne = Borne::default();
+        lost.entries.iter().for_each(|entry| borne.count(PAGE, entry));
+        assert_eq!([borne.account, borne.platform, borne.shortfall].map(Nanos::get), [4_000, 50, 950]);
+        let made = book.repay(NOW, "dp_1:1", PAGE, Nanos::new(1_000), borne, "disputed").unwrap();
+        let ids: Vec<&str> = made.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(ids, [0, 1].map(|n| repaid_id("dp_1:1", n)));
+        told(&book, "and pays what others bore");
+        made.iter().for_each(|entry| borne.count(PAGE, entry));
+        assert_eq!([borne.account, borne.platform, borne.shortfall].map(Nanos::get), [5_000, 0, 0]);
+        moved(&mut book, Cause::Cover, Account::Platform, Account::Shortfall, 50);
+        told(&book, "midnight: `cover:{moment}`");
+        assert_eq!(book.audit(), Ok(()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use rekursing_protocol::{Moment, Nanos};
 
-use super::{Account, Book, BookRefusal, Cause, Entry, Transfer, settle::less};
+use super::{Account, Book, BookRefusal, Cause, Entry, Posting, Transfer, settle::less};
 
 /// What paying in costs whoever pays in: the payment service's own price, passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,53 @@ pub struct Reclaimed {
 /// Returns the id of the entry that says what of a payment that went back, by this id, nobody had.
 pub fn uncovered_id(id: &str) -> String {
     format!("correction:refund:{id}:shortfall")
+}
+
+/// Returns the id of the `n`th entry that gives a payment, or a part of it, again that had gone back by this id.
+pub fn returned_id(id: &str, n: usize) -> String {
+    format!("correction:refund:{id}:returned:{n}")
+}
+
+/// Returns the id of the `n`th entry by which an account pays again what others have borne for a payment of it.
+pub fn repaid_id(id: &str, n: usize) -> String {
+    format!("correction:refund:{id}:repaid:{n}")
+}
+
+/// Who has borne what of a payment that went back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Borne {
+    /// What the account that it was paid to has given.
+    pub account: Nanos,
+    /// What the platform's fees were taken for.
+    pub platform: Nanos,
+    /// What nobody had.
+    pub shortfall: Nanos,
+}
+
+impl Borne {
+    /// Adds what an entry about the payment takes from its account, the platform or nobody, and takes off what
+    /// it gives them.
+    pub fn count(&mut self, to: Account, entry: &Entry) {
+        for Posting { debit, credit, amount } in entry.postings() {
+            for (account, amount) in [(debit, amount.get()), (credit, -amount.get())] {
+                let part = if account == Account::Platform {
+                    &mut self.platform
+                } else if account == Account::Shortfall {
+                    &mut self.shortfall
+                } else if account == to {
+                    &mut self.account
+                } else {
+                    continue;
+                };
+                *part = Nanos::new(part.get() + amount);
+            }
+        }
+    }
+
+    /// Returns all of it: what has left.
+    pub fn sum(self) -> Nanos {
+        Nanos::new(self.account.get() + self.platform.get() + self.shortfall.get())
+    }
 }
 
 impl PaymentCost {
@@ -92,6 +139,52 @@ impl Book {
         Ok(Reclaimed { entries, uncovered })
     }
 
+    /// Takes over that a payment, or a part of it, is here again after it had gone back. Who bore it last has it
+    /// first: what was missing is filled, then the platform has what it gave, and the rest is the account's.
+    pub fn bring_back(
+        &mut self,
+        now: Moment,
+        id: &str,
+        to: Account,
+        amount: Nanos,
+        borne: Borne,
+        note: &str,
+    ) -> Result<Vec<Entry>, BookRefusal> {
+        if (0..RETURNED_MAX).any(|n| self.has_transfer(&returned_id(id, n))) {
+            return Err(BookRefusal::Exists);
+        }
+        let [missing, lost] = parts(amount, borne);
+        let rest = less(less(amount, missing), lost);
+        let legs = [(Account::Shortfall, missing), (Account::Platform, lost), (to, rest)];
+        let legs = legs.into_iter().filter(|(_, amount)| *amount > Nanos::ZERO).enumerate();
+        legs.map(|(n, (to, amount))| {
+            let leg = leg(Cause::Correction, Account::Outside, to, amount, note);
+            self.transfer(now, &format!("refund:{id}:returned:{n}"), leg)
+        })
+        .collect()
+    }
+
+    /// Lets an account pay again what others have borne for a payment of it, out of what it was just given:
+    /// first what is missing, then what the platform gave.
+    pub fn repay(
+        &mut self,
+        now: Moment,
+        id: &str,
+        from: Account,
+        most: Nanos,
+        borne: Borne,
+        note: &str,
+    ) -> Result<Vec<Entry>, BookRefusal> {
+        let [missing, lost] = parts(most.min(self.balance(from)), borne);
+        let legs = [(Account::Shortfall, missing), (Account::Platform, lost)];
+        let legs = legs.into_iter().filter(|(_, amount)| *amount > Nanos::ZERO).enumerate();
+        legs.map(|(n, (to, amount))| {
+            let leg = leg(Cause::Correction, from, to, amount, note);
+            self.transfer(now, &format!("refund:{id}:repaid:{n}"), leg)
+        })
+        .collect()
+    }
+
     /// Moves money that has left already and is the platform's to bear: out of its fees as far as they go, and
     /// the rest out of [`Account::Shortfall`], in an entry whose id ends with `:shortfall`.
     pub fn bear(&mut self, now: Moment, id: &str, loss: Transfer) -> Result<Vec<Entry>, BookRefusal> {
@@ -105,6 +198,15 @@ impl Book {
         let legs = legs.into_iter().filter(|(_, _, amount)| *amount > Nanos::ZERO);
         legs.map(|(id, from, amount)| self.transfer(now, id, leg(cause, from, to, amount, note))).collect()
     }
+}
+
+/// Most entries by which a payment is here again.
+const RETURNED_MAX: usize = 3;
+
+/// Returns what of an amount is to fill what is missing, and what of the rest the platform is to have again.
+fn parts(amount: Nanos, borne: Borne) -> [Nanos; 2] {
+    let missing = amount.clamp(Nanos::ZERO, borne.shortfall.max(Nanos::ZERO));
+    [missing, less(amount, missing).clamp(Nanos::ZERO, borne.platform.max(Nanos::ZERO))]
 }
 
 fn leg(cause: Cause, from: Account, to: Account, amount: Nanos, note: &str) -> Transfer {
@@ -176,17 +278,26 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_that_comes_back_fills_what_was_missing() {
-        let mut book = Book::default();
-        book.pay_in(NOW, "cs_1", PAGE, Nanos::new(90), Nanos::ZERO, "").unwrap();
-        let back = book.pay_back(NOW, "dp_1", PAGE, Nanos::new(100), "fraudulent").unwrap();
-        assert_eq!(book.balance(Account::Shortfall), Nanos::new(-10));
-        for entry in &back.entries {
-            book.correct(NOW, entry, "the dispute was won").unwrap();
+    fn a_loss_that_comes_back_fills_what_was_missing_then_what_the_platform_gave() {
+        // What comes back, and what the account, the platform and nobody bear of a hundred after it.
+        for (amount, left) in [(4, [90, 6, 0]), (7, [90, 3, 0]), (30, [70, 0, 0]), (100, [0, 0, 0])] {
+            let mut book = Book::default();
+            book.pay_in(NOW, "cs_1", PAGE, Nanos::new(90), Nanos::ZERO, "").unwrap();
+            fees(&mut book, 6);
+            let mut borne = Borne::default();
+            let gone = book.pay_back(NOW, "dp_1", PAGE, Nanos::new(100), "fraudulent").unwrap();
+            gone.entries.iter().for_each(|entry| borne.count(PAGE, entry));
+            assert_eq!(borne.sum(), Nanos::new(100));
+            let bring =
+                |book: &mut Book| book.bring_back(NOW, "dp_1", PAGE, Nanos::new(amount), borne, "won");
+            let made = bring(&mut book).unwrap();
+            assert_eq!(bring(&mut book), Err(BookRefusal::Exists));
+            made.iter().for_each(|entry| borne.count(PAGE, entry));
+            assert_eq!([borne.account, borne.platform, borne.shortfall].map(Nanos::get), left, "{amount}");
+            assert_eq!(book.balance(Account::Shortfall).get(), -left[2]);
+            assert_eq!(nanos(&book), [90 - left[0], 6 - left[1], 4 - amount]);
+            assert_eq!(book.audit(), Ok(()));
         }
-        assert_eq!(book.balance(Account::Shortfall), Nanos::ZERO);
-        assert_eq!(nanos(&book), [90, 0, -90]);
-        assert_eq!(book.audit(), Ok(()));
     }
 
     #[test]

@@ -25,7 +25,12 @@ fn signed(body: &str) -> Result<Report, BadReport> {
 }
 
 fn event_of(kind: &str, object: Value) -> Event {
-    signed(&json!({ "id": "evt_1", "type": kind, "data": { "object": object } }).to_string()).unwrap().event
+    signed(
+        &json!({ "id": "evt_1", "type": kind, "created": 1_779_999_999, "data": { "object": object } })
+            .to_string(),
+    )
+    .unwrap()
+    .event
 }
 
 fn session(status: &str) -> Value {
@@ -111,7 +116,8 @@ fn refunds_and_disputes_name_the_charge_and_the_amount() {
         "refunded": false,
     });
     let (payment, amount) = ("pi_1".to_owned(), "10".parse().unwrap());
-    let refunded = Event::Refunded { charge: "ch_1".into(), payment: payment.clone(), amount };
+    let told = Moment(1_779_999_999_000);
+    let refunded = Event::Refunded { charge: "ch_1".into(), payment: payment.clone(), amount, told };
     assert_eq!(event_of("charge.refunded", charge), refunded);
     let dispute = json!({
         "id": "dp_1",
@@ -123,7 +129,22 @@ fn refunds_and_disputes_name_the_charge_and_the_amount() {
         "reason": "fraudulent",
         "status": "needs_response",
     });
-    let disputed = Dispute { id: "dp_1".into(), payment, amount, reason: "fraudulent".into() };
+    let mut refund = json!({
+        "id": "re_1",
+        "amount": 1_000,
+        "charge": "ch_1",
+        "currency": "usd",
+        "payment_intent": "pi_1",
+        "status": "failed",
+    });
+    let (charge, refund_id) = ("ch_1".to_owned(), "re_1".to_owned());
+    let failed = Event::RefundFailed { refund: refund_id, charge, payment: payment.clone(), amount, told };
+    for kind in ["refund.failed", "refund.updated", "charge.refund.updated"] {
+        assert_eq!(event_of(kind, refund.clone()), failed, "{kind}");
+    }
+    refund["status"] = json!("succeeded");
+    assert_eq!(event_of("refund.updated", refund), Event::Other);
+    let disputed = Dispute { id: "dp_1".into(), payment, amount, reason: "fraudulent".into(), told };
     let event = |end: &str| event_of(&format!("charge.dispute.{end}"), dispute.clone());
     assert_eq!(event("funds_withdrawn"), Event::Withdrawn(disputed.clone()));
     assert_eq!(event("funds_reinstated"), Event::Reinstated(disputed));

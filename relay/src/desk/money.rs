@@ -2,12 +2,15 @@
 
 use rekursing_market::{
     Charged, Market, Premium, PremiumRefusal, Taken,
-    ledger::{Account, Book, BookRefusal, CorrectionRefusal, Entry, Transfer, correction_id, uncovered_id},
+    ledger::{
+        Account, Book, BookRefusal, CorrectionRefusal, Entry, EntryKind, Transfer, correction_id,
+        uncovered_id,
+    },
 };
 use rekursing_protocol::{AccountId, KeyId, Moment, Nanos};
 
 use super::Desk;
-use crate::store::{Act, Missing, Note};
+use crate::store::{Act, Debt, Missing, Note};
 
 /// A payment that came in.
 #[derive(Debug, Clone, Copy)]
@@ -96,33 +99,23 @@ impl Desk {
                 Ok(()) | Err(BookRefusal::Exists) => {}
                 Err(refusal) => return Err(refusal),
             }
-            back.iter().try_for_each(|back| take_back(market, now, to, back, notes))
+            back.iter().try_for_each(|back| even_out(market, now, to, back, notes))
         })
     }
 
-    /// Gives parts of a payment back that are gone already, unless that was done before. What nobody has for
-    /// them goes into the operator's log.
+    /// Makes the book follow what is reported of a payment to an account: more of it is gone, or some is here
+    /// again. What nobody has of it goes into the operator's log.
     ///
     /// # Errors
     /// When the book refuses.
-    pub fn pay_back(&self, from: Account, back: &[Missing]) -> Result<(), BookRefusal> {
+    pub fn even_out(&self, to: Account, missing: &[Missing]) -> Result<(), BookRefusal> {
         self.run_noted(|market, now, notes| {
-            back.iter().try_for_each(|back| take_back(market, now, from, back, notes))
+            missing.iter().try_for_each(|missing| even_out(market, now, to, missing, notes))
         })
     }
 
-    /// Takes back that a payment went back, unless that was done before: whoever paid for it has it again.
-    ///
-    /// # Errors
-    /// When the book refuses.
-    pub fn restore(&self, entry: &Entry, reason: &str) -> Result<(), CorrectionRefusal> {
-        match self.run(|market, now| market.correct(now, entry, None, reason)) {
-            Ok(()) | Err(CorrectionRefusal::Book(BookRefusal::Exists)) => Ok(()),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    /// Takes an entry back, and says so in the operator's log, together with it.
+    /// Takes an entry back, and says so in the operator's log, together with it. Of a charge, whoever paid it
+    /// pays at once out of what it has again what others have borne for its payments.
     ///
     /// # Errors
     /// When the book refuses.
@@ -131,11 +124,18 @@ impl Desk {
         entry: &Entry,
         charged: Option<&Charged>,
         reason: &str,
+        debts: &[Debt],
         act: Act,
     ) -> Result<(), CorrectionRefusal> {
         self.run_noted(|market, at, notes| {
-            market.correct(at, entry, charged, reason)?;
+            let mut given = market.correct(at, entry, charged, reason)?;
             notes.push(Note { at, entry: correction_id(&entry.id, 0), act });
+            if let EntryKind::Settle(settle) = &entry.kind {
+                for Debt { id, borne, note } in debts {
+                    let repaid = market.repay(at, id, settle.payer, given, *borne, note)?;
+                    given = given.checked_sub(repaid).unwrap_or_default();
+                }
+            }
             Ok(())
         })
     }
@@ -181,24 +181,30 @@ impl Desk {
     }
 }
 
-/// Gives a part of a payment back, unless that was done before. What nobody has for it, the operator's log
-/// tells.
-fn take_back(
+/// Books a part of a payment that is gone or here again, unless that was done before. What nobody has for it, the
+/// operator's log tells.
+fn even_out(
     market: &mut Market,
     at: Moment,
-    from: Account,
-    back: &Missing,
+    to: Account,
+    missing: &Missing,
     notes: &mut Vec<Note>,
 ) -> Result<(), BookRefusal> {
-    let Missing { id, amount, note } = back;
-    let uncovered = match market.pay_back(at, id, from, *amount, note) {
+    let (id, note, uncovered) = match missing {
+        Missing::Gone { id, amount, note } => (id, note, market.pay_back(at, id, to, *amount, note)),
+        Missing::Back { id, amount, borne, note } => {
+            let back = market.bring_back(at, id, to, *amount, *borne, note);
+            (id, note, back.map(|()| Nanos::ZERO))
+        }
+    };
+    let uncovered = match uncovered {
         Ok(uncovered) => uncovered,
         Err(BookRefusal::Exists) => return Ok(()),
         Err(refusal) => return Err(refusal),
     };
     if uncovered > Nanos::ZERO {
-        tracing::error!(id, account = %from, %uncovered, "money went back that nobody has any more");
-        let act = Act::uncovered("stripe", from, uncovered, format!("{id}: {note}"));
+        tracing::error!(id, account = %to, %uncovered, "money went back that nobody has any more");
+        let act = Act::uncovered("stripe", to, uncovered, format!("{id}: {note}"));
         notes.push(Note { at, entry: uncovered_id(id), act });
     }
     Ok(())

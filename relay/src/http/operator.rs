@@ -10,7 +10,7 @@ use axum::{
 };
 use rekursing_market::{
     Account,
-    ledger::{BookRefusal, Cause, CorrectionRefusal, Entry, correction_id},
+    ledger::{BookRefusal, Cause, CorrectionRefusal, Entry, EntryKind, correction_id},
 };
 use rekursing_protocol::{
     AccountId, Nanos, name,
@@ -143,6 +143,11 @@ pub(super) async fn correct(
 }
 
 async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result<Response, Problem> {
+    // What is reported of a payment meanwhile is booked before or after, and never beside.
+    let _alone = match &house.top_ups {
+        Some(top_ups) => Some(top_ups.booking().await),
+        None => None,
+    };
     let known = house.desk.store().correctable(id.clone()).await.map_err(Problem::unread)?;
     let Some(Correctable { entry, before, charged }) = known else {
         let message = "there is no such entry in the ledger";
@@ -151,6 +156,16 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
     if before {
         return Err(refused(&CorrectionRefusal::Book(BookRefusal::Exists)));
     }
+    if let Some(session) = id.strip_prefix("top_up:")
+        && house.desk.store().has_gone_back(session.to_owned()).await.map_err(Problem::unread)?
+    {
+        let message = "some of this payment has gone back already; what is left goes back by card";
+        return Err(Problem::new(StatusCode::CONFLICT, "corrected_before", message));
+    }
+    let debts = match &entry.kind {
+        EntryKind::Settle(settle) => house.desk.store().debts(settle.payer).await.map_err(Problem::unread)?,
+        EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_) => Vec::new(),
+    };
     let amount = entry.postings().map(|posting| posting.amount.get()).sum();
     let amount = entry.receipt().map_or(Nanos::new(amount), |receipt| receipt.charge);
     let act = Act { amount: Some(amount), ..Act::of(who, Deed::Correction, &id, reason) };
@@ -160,7 +175,7 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
     if !house.desk.store().is_healthy() {
         return Err(Problem::store_down());
     }
-    house.desk.correct(&entry, charged.as_ref(), reason, act).map_err(|refusal| refused(&refusal))?;
+    house.desk.correct(&entry, charged.as_ref(), reason, &debts, act).map_err(|refusal| refused(&refusal))?;
     house.desk.store().flushed().await;
     let view = json!({"corrected": id, "entry": correction_id(&id, 0), "amount": amount});
     Ok((StatusCode::CREATED, Json(view)).into_response())

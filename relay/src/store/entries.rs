@@ -242,7 +242,8 @@ pub(super) fn is_known(sql: &mut Sql, id: &str) -> Result<bool> {
     Ok(sql.number("SELECT COUNT(*) FROM entry WHERE id = ?1", &[id.into()])? > 0)
 }
 
-fn by_id(sql: &mut Sql, id: &str) -> Result<Option<Entry>> {
+/// Reads an entry.
+pub(super) fn by_id(sql: &mut Sql, id: &str) -> Result<Option<Entry>> {
     sql.first(concat!("SELECT ", columns!(), " FROM entry WHERE id = ?1"), &[id.into()], read)
 }
 

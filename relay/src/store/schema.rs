@@ -501,6 +501,49 @@ CREATE TABLE friend (
 ALTER TABLE asked ADD COLUMN whose TEXT;
 CREATE INDEX asked_kept ON asked (whose, at) WHERE answer IS NOT NULL;
 ",
+    "
+-- What went back of a payment goes up and down: a report has the moment as of which it holds, and a refund that
+-- failed says of which charge it was. What of it is in the book is read from the ledger, by what the ids of the
+-- entries hold, which is kept in a table of its own.
+ALTER TABLE went_back ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE went_back ADD COLUMN part_of TEXT;
+UPDATE went_back SET told = at;
+UPDATE went_back SET amount = 0 WHERE won = 1;
+ALTER TABLE went_back DROP COLUMN won;
+ALTER TABLE went_back DROP COLUMN booked;
+CREATE INDEX went_back_part ON went_back (part_of) WHERE part_of IS NOT NULL;
+CREATE TABLE went_back_entry (
+    report TEXT NOT NULL,
+    base   TEXT NOT NULL,
+    PRIMARY KEY (report, base)
+) STRICT, WITHOUT ROWID;
+INSERT INTO went_back_entry SELECT id, id FROM went_back WHERE disputed IS NOT NULL;
+INSERT INTO went_back_entry
+    SELECT DISTINCT went_back.id, SUBSTR(entry.id, CASE WHEN entry.kind = 'refund' THEN 8 ELSE 19 END)
+    FROM went_back JOIN entry
+        ON SUBSTR(entry.id, 1, LENGTH(went_back.id) + 8) = 'refund:' || went_back.id || ':'
+        OR SUBSTR(entry.id, 1, LENGTH(went_back.id) + 19) = 'correction:refund:' || went_back.id || ':'
+    WHERE went_back.disputed IS NULL AND entry.kind IN ('refund', 'correction')
+        AND entry.id NOT LIKE '%:shortfall' AND entry.id NOT LIKE 'correction:refund:%:%:0';
+
+-- What is gone of a payment, by charge and by dispute.
+CREATE VIEW gone (id, payment, amount, disputed, at) AS
+    SELECT told.id, told.payment, told.amount - CAST(COALESCE((SELECT SUM(failed.amount) FROM went_back AS failed
+        WHERE failed.part_of = told.id AND failed.told >= told.told), 0) AS BIGINT), told.disputed, told.at
+    FROM went_back AS told WHERE told.part_of IS NULL;
+
+-- What nobody has is the fee's part too, where the platform had less than its fee to give back.
+DROP VIEW correction;
+CREATE VIEW correction (seq, owner, account, api_key, day, model, charge, fee) AS
+    SELECT taken.seq, settle.owner, settle.account, COALESCE(settle.api_key, ''), settle.at / 86400000,
+        settle.model,
+        CASE WHEN taken.counter = settle.account THEN taken.amount ELSE -taken.amount END,
+        CASE WHEN taken.account IN ('platform', 'shortfall') THEN taken.amount
+             WHEN taken.counter IN ('platform', 'shortfall') THEN -taken.amount ELSE 0 END
+    FROM entry AS taken JOIN entry AS settle
+        ON settle.id = SUBSTR(taken.id, 12, 37)
+    WHERE taken.kind = 'correction' AND settle.kind = 'settle';
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -74,9 +74,9 @@ pub(super) fn is_verified(sql: &mut Sql, account: AccountId, from: Nanos) -> Res
     let paid = "SELECT CAST(SUM(amount) AS BIGINT) FROM top_up
                 WHERE account IN (?1, ?2) AND payment IS NOT NULL";
     let paid = sql.number(paid, &purses)?;
-    let back = "SELECT CAST(SUM(went_back.amount) AS BIGINT)
-                FROM top_up JOIN went_back ON went_back.payment = top_up.payment
-                WHERE account IN (?1, ?2) AND top_up.payment IS NOT NULL AND won = 0";
+    let back = "SELECT CAST(SUM(CASE WHEN gone.amount > 0 THEN gone.amount ELSE 0 END) AS BIGINT)
+                FROM top_up JOIN gone ON gone.payment = top_up.payment
+                WHERE account IN (?1, ?2) AND top_up.payment IS NOT NULL";
     let back = sql.number(back, &purses)?;
     let kept = paid.saturating_sub(back);
     Ok(kept > 0 && kept >= from.get())

@@ -74,7 +74,7 @@ fn an_account_is_verified_once_it_has_paid_in_enough_or_the_operator_says_so(pla
         payment: "pi_1".to_owned(),
         amount: dollars(2),
         disputed: None,
-        won: false,
+        told: Moment(6),
     };
     now(store.went_back(Moment(6), back)).unwrap();
     assert_eq!([is_verified(dollars(4)), is_verified(dollars(5))], [true, false]);
