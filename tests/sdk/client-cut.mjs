@@ -1,9 +1,9 @@
-// Asks over a line that breaks all the time: node client-cut.mjs LIBRARY RELAY MODEL TEXT HOW_OFTEN
+// Asks over a line that breaks all the time: node client-cut.mjs LIBRARY RELAY MODEL TEXT HOW_OFTEN [KEY]
 // Every answer must be the same, to the byte.
 
-const [library, relay, model, text, times] = process.argv.slice(2);
+const [library, relay, model, text, times, key] = process.argv.slice(2);
 const { GPUStreamingClient } = await import(library);
-const client = new GPUStreamingClient(relay);
+const client = new GPUStreamingClient(relay, { key });
 for (let time = 0; time < Number(times); time += 1) {
   const types = [];
   let heard = '';

@@ -152,14 +152,20 @@ async fn a_page_that_is_cut_at_random_bytes_hears_every_byte_once() -> Result<()
     let cuts = usize::try_from(count("REKURSING_CUTS", 40)?)?;
     let free =
         "[free]\nbudget = \"1000\"\njobs_per_day = 1000000\n[limits]\nfree_requests_per_minute = 1000000\n";
-    let scene = Scripted::with(free, Dialect::LlamaCpp(8)).await?;
+    let (relay, key) = Relay::funded(free, "5.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(8)).await?;
     scene.script.always(Reply::text(&TOLD));
     // So many bytes that an answer is cut in its head, anywhere within, or not at all.
     let line = Cuts::to(scene.relay.address(), 4_000, 7).await?;
-    while line.made() < cuts {
+    // Visitors and accounts in turn.
+    let keys: [&[&str]; 2] = [&[], &[&key]];
+    for key in keys.iter().cycle() {
+        if line.made() >= cuts {
+            break;
+        }
         let mut node = Command::new("node");
         node.arg(sdk("client-cut.mjs")).arg(library().join("index.js"));
-        succeed(node.args([&line.url(), MODEL, &TOLD.concat(), "20"])).await?;
+        succeed(node.args([&line.url(), MODEL, &TOLD.concat(), "10"]).args(*key)).await?;
     }
     scene.relay.resolved().await?;
     scene.relay.audit().await
