@@ -6,11 +6,13 @@
 //! asked again for what it may have done, with the same bytes, and never for the same twice.
 //!
 //! `step.rs` takes one payout one step further, `work.rs` does so for as long as the relay runs,
-//! `by_hand.rs` ends one of which no rail can tell, and `rails.rs` sets up the rails. What a payout costs
+//! `by_hand.rs` ends one of which no rail can tell, `recall.rs` takes back what was not sent, and `rails.rs` sets
+//! up the rails. What a payout costs
 //! and moves is `rekursing_market::payout`'s to say.
 
 mod by_hand;
 mod rails;
+mod recall;
 mod step;
 mod view;
 mod work;
@@ -32,6 +34,7 @@ use crate::{
 };
 
 pub use rails::Rails;
+pub use recall::Standstill;
 pub use step::Progress;
 pub use work::work;
 

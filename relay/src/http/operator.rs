@@ -175,6 +175,13 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
     if !house.desk.store().is_healthy() {
         return Err(Problem::store_down());
     }
+    let _still = match &entry.kind {
+        EntryKind::Settle(charge) => {
+            let told = format!("{id} was taken back: {reason}");
+            Some(house.payouts.recall(charge, who, &told, house.desk.now()).await?)
+        }
+        EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_) => None,
+    };
     house.desk.correct(&entry, charged.as_ref(), reason, &debts, act).map_err(|refusal| refused(&refusal))?;
     house.desk.store().flushed().await;
     let view = json!({"corrected": id, "entry": correction_id(&id, 0), "amount": amount});

@@ -1,5 +1,6 @@
 mod by_hand;
 mod crashes;
+mod recall;
 mod scripted;
 
 use std::{collections::VecDeque, sync::Arc};

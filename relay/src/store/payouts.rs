@@ -201,6 +201,19 @@ impl Store {
         .await
     }
 
+    /// Reads an owner's payouts that can still be taken back: asked for, and not handed to a rail. Newest first.
+    pub async fn payouts_requested_of(&self, owner: PluginId) -> Result<Vec<PayoutRow>> {
+        self.read(move |sql| {
+            let query = concat!(
+                payouts!(),
+                " WHERE p.owner = ?1 AND p.closed IS NULL AND p.outcome IS NULL AND requested.at IS NOT NULL
+                     AND sent.at IS NULL ORDER BY p.created DESC, p.id DESC"
+            );
+            sql.list(query, &[owner.to_string().into()], read_payout)
+        })
+        .await
+    }
+
     /// Counts an owner's payouts that have not ended.
     pub async fn payouts_under_way_of(&self, owner: PluginId) -> Result<u64> {
         self.read(move |sql| {

@@ -1,0 +1,56 @@
+//! Payouts that are taken back before they are sent, because something else takes the money or the right to it.
+
+use rekursing_market::{Account, ledger::Settle, payout::State};
+use rekursing_protocol::{Moment, Nanos};
+use tokio::sync::MutexGuard;
+
+use super::{Denial, Payouts};
+use crate::store::{Act, Deed, Ending};
+
+/// Keeps every payout where it is: none is asked for, sent or taken back meanwhile.
+#[derive(Debug)]
+pub struct Standstill<'a> {
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Payouts {
+    /// Makes sure that an owner does not keep what is to be given back of a charge by having asked to be paid: as
+    /// many of his payouts as that takes, the latest first, are taken back if they were not sent, each with a
+    /// line in the operator's log. Where even all of them do not make it possible to give the charge back, none
+    /// is. No payout moves until the answer is dropped.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recall(
+        &self,
+        charge: &Settle,
+        who: &str,
+        reason: &str,
+        now: Moment,
+    ) -> Result<Standstill<'_>, Denial> {
+        let still = Standstill { _turn: self.turn.lock().await };
+        let owner = charge.owner;
+        let has = |account| self.desk.balance(account).get();
+        let mut missing = charge.earned().get() - has(Account::Owner(owner)) - has(Account::Held(owner));
+        if missing <= 0 {
+            return Ok(still);
+        }
+        let payouts = self.store().payouts_requested_of(owner).await?;
+        let all: i64 = payouts.iter().map(|payout| payout.quote.amount.get()).sum();
+        if missing - all > has(Account::Platform) {
+            return Ok(still);
+        }
+        for payout in payouts {
+            if missing <= 0 {
+                break;
+            }
+            let amount: Nanos = payout.quote.amount;
+            missing -= amount.get();
+            let act = Act { amount: Some(amount), ..Act::of(who, Deed::PayoutCancelled, payout.id, reason) };
+            let end = Ending { act: Some((now, act)), ..Ending::of(State::Cancelled, reason) };
+            self.store().decide_payout(payout.id, end).await?;
+            self.finish(payout.id, now).await?;
+        }
+        Ok(still)
+    }
+}
