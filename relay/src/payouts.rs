@@ -38,6 +38,9 @@ pub use recall::Standstill;
 pub use step::Progress;
 pub use work::work;
 
+/// Over how long what goes to an owner without the operator's word is added up.
+const APPROVAL_SPAN: Span = Span(7 * Span::DAY.0);
+
 /// Owners' payouts.
 #[derive(Debug)]
 pub struct Payouts {
@@ -58,7 +61,8 @@ pub struct Payouts {
 pub struct Rules {
     /// What each method takes, in the order of [`Method::ALL`].
     tariffs: [Tariff; 3],
-    /// The amount above which the operator has to agree; `None` when he need not.
+    /// The amount above which the operator has to agree to what an owner is paid within [`APPROVAL_SPAN`]; `None`
+    /// when he need not.
     approval_above: Option<Nanos>,
     /// For how long a payout that arrived is watched.
     watch: Span,
@@ -258,7 +262,7 @@ impl Payouts {
         if self.store().payouts_under_way_of(owner).await? >= most {
             return Err(Denial::TooMany { most });
         }
-        let payout = PayoutRow { id, ..self.new_row(&method, quote, now) };
+        let payout = PayoutRow { id, ..self.new_row(&method, quote, now).await? };
         Ok(Asked::Made(Box::new(self.make(payout, None).await?)))
     }
 
@@ -277,7 +281,7 @@ impl Payouts {
             let has_room = self.store().payouts_under_way_of(owner).await? < self.rules.under_way_max;
             match quote.filter(|_| has_room && available >= method.threshold) {
                 Some(quote) => {
-                    let row = PayoutRow { automatic: true, ..self.new_row(&method, quote, now) };
+                    let row = PayoutRow { automatic: true, ..self.new_row(&method, quote, now).await? };
                     self.make(row, next).await?;
                 }
                 None => self.store().postpone_payout_method(owner, next).await?,
@@ -327,9 +331,17 @@ impl Payouts {
         self.store().payout(id).await?.ok_or(Denial::NotFound)
     }
 
-    fn new_row(&self, method: &PayoutMethod, quote: Quote, now: Moment) -> PayoutRow {
-        let needs_approval = self.rules.approval_above.is_some_and(|above| quote.amount > above);
-        PayoutRow {
+    /// Writes a new payout, within a turn. It waits for the operator where what goes to its owner without his word
+    /// would be more than he has set.
+    async fn new_row(&self, method: &PayoutMethod, quote: Quote, now: Moment) -> Result<PayoutRow, Denial> {
+        let needs_approval = match self.rules.approval_above {
+            None => false,
+            Some(above) => {
+                let before = self.store().payouts_unasked_of(method.owner, now - APPROVAL_SPAN).await?;
+                before.checked_add(quote.amount).is_none_or(|all| all > above)
+            }
+        };
+        Ok(PayoutRow {
             id: new_id(now),
             owner: method.owner,
             method: method.method,
@@ -350,7 +362,7 @@ impl Payouts {
             closed: None,
             by_hand: false,
             reached: [None; 5],
-        }
+        })
     }
 
     /// Stores a payout and moves its money, within a turn.

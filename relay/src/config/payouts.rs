@@ -13,7 +13,8 @@ use serde::Deserialize;
 pub struct Payouts {
     /// Whether the operator has to approve each payout before it is sent.
     pub approval: bool,
-    /// USD up to which a payout needs no approval, as a decimal string.
+    /// USD up to which an owner's payouts of any seven days need no approval, all together, as a decimal string.
+    /// One that would make them more waits; what was approved, was cancelled or came back does not count.
     pub approval_above: Nanos,
     /// Payouts of one owner that may be under way at once.
     pub under_way: u64,
@@ -183,7 +184,8 @@ impl Payouts {
         }
     }
 
-    /// Returns the amount above which a payout needs the operator's approval; `None` when none does.
+    /// Returns the amount above which what an owner is paid within seven days needs the operator's approval;
+    /// `None` when none does.
     pub fn approval_above(&self) -> Option<Nanos> {
         self.approval.then_some(self.approval_above)
     }

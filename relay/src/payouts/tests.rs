@@ -33,6 +33,7 @@ on_both_waiting! {
     without_a_rail_payouts_queue_and_say_so_and_go_once_there_is_one,
     what_was_decided_when_the_relay_died_is_done_also_without_a_rail,
     a_payout_above_the_operators_limit_waits_for_his_word,
+    small_payouts_of_a_week_wait_for_the_operators_word_once_they_are_too_much_together,
     an_owner_has_only_so_many_under_way,
     one_payout_is_prepared_beside_those_that_stand_and_does_not_wait_for_them,
     automatic_payouts_come_on_their_day_once_there_is_enough,
@@ -432,7 +433,7 @@ async fn what_was_decided_when_the_relay_died_is_done_also_without_a_rail(place:
 async fn a_payout_above_the_operators_limit_waits_for_his_word(place: Place) {
     let mut case =
         Case::with(place, "[payouts]\nwatch_days = 0\napproval = true\napproval_above = \"6\"").await;
-    let (small, large) = (case.ask("6").await, case.ask("6.01").await);
+    let (large, small) = (case.ask("6.01").await, case.ask("6").await);
     case.work().await;
     assert_eq!(case.state(&small).await, State::Confirmed);
     assert_eq!(case.state(&large).await, State::Requested);
@@ -444,6 +445,32 @@ async fn a_payout_above_the_operators_limit_waits_for_his_word(place: Place) {
     assert_eq!(case.state(&large).await, State::Confirmed);
     let denied = case.payouts.approve(large.id, act, case.now).await.unwrap_err();
     assert!(matches!(denied, Denial::Late { .. }), "{denied:?}");
+}
+
+async fn small_payouts_of_a_week_wait_for_the_operators_word_once_they_are_too_much_together(place: Place) {
+    let mut case = Case::with(
+        place,
+        "[payouts]\nwatch_days = 0\napproval = true\napproval_above = \"11\"\nunder_way = 9",
+    )
+    .await;
+    case.earn("30").await;
+    let waits = async |case: &Case, amount: &str| case.ask(amount).await.approved.is_none();
+    assert!(!waits(&case, "5").await);
+    case.now = case.now + Span::DAY;
+    let taken_back = case.ask("5").await;
+    assert!(taken_back.approved.is_some());
+    assert!(waits(&case, "5").await, "fifteen in all");
+    case.payouts.cancel(taken_back.id, operator(), "no", case.now).await.unwrap();
+    let approved = case.ask("6.01").await;
+    assert!(approved.approved.is_none());
+    case.now = case.now + Span::millis(1);
+    let act = Act::of("test", Deed::PayoutApproved, approved.id, "");
+    case.payouts.approve(approved.id, act, case.now).await.unwrap();
+    assert!(!waits(&case, "6").await, "what waits, was taken back or was looked at is not of the sum");
+    assert!(waits(&case, "5").await);
+    case.now = case.now + Span(6 * Span::DAY.0);
+    assert!(!waits(&case, "5").await, "the first is a week ago");
+    assert!(waits(&case, "5").await);
 }
 
 async fn an_owner_has_only_so_many_under_way(place: Place) {

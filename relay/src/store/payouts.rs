@@ -241,6 +241,19 @@ impl Store {
         .await
     }
 
+    /// Sums up what has gone or goes to an owner, of all that was asked for since a moment, without that the operator
+    /// was asked: what waits for his word or has it, was taken back or came back does not count.
+    pub async fn payouts_unasked_of(&self, owner: PluginId, since: Moment) -> Result<Nanos> {
+        self.read(move |sql| {
+            // One that needs no word is free to go as it is made.
+            let query = "SELECT CAST(SUM(amount) AS BIGINT) FROM payout
+                         WHERE owner = ?1 AND created > ?2 AND approved = created
+                             AND (outcome IS NULL OR outcome = 'confirmed')";
+            sql.number(query, &[owner.to_string().into(), since.into()]).map(Nanos::new)
+        })
+        .await
+    }
+
     /// Reads payouts that have not ended, at most 500: those that were tried in vain most often first, the
     /// others oldest first.
     pub async fn payouts_under_way(&self) -> Result<Vec<PayoutRow>> {
