@@ -27,6 +27,7 @@ pub mod recorded;
 pub mod relay;
 pub mod scene;
 pub mod script;
+pub mod settings;
 pub mod site;
 pub mod sse;
 pub mod stripe;

@@ -13,6 +13,7 @@ use rekursing_tests::{
     relay::Relay,
     scene::{ask, ask_tiny, text},
     script::{Dialect, MODEL, Script, header},
+    settings::save,
 };
 use serde_json::{Value, json};
 
@@ -31,7 +32,7 @@ async fn opened(owner: &Owner, page: &str) -> Result<Tab> {
 }
 
 /// Waits for the settings that a button has opened.
-async fn settings(owner: &Owner) -> Result<Tab> {
+async fn changing(owner: &Owner) -> Result<Tab> {
     let options = opened(owner, "options.html").await?;
     options.until("document.querySelector('#prices .price') !== null").await?;
     Ok(options)
@@ -66,11 +67,6 @@ async fn trouble(welcome: &Tab, says: &str, how: &str) -> Result<()> {
 async fn standing(welcome: &Tab, says: &str, button: &str) -> Result<()> {
     welcome.shows("#standing-text", says).await?;
     welcome.shows("#standing-button", button).await
-}
-
-async fn save(options: &Tab) -> Result<()> {
-    options.click("button[type=submit]").await?;
-    options.until("document.querySelector('#outcome').dataset.tone === 'good'").await
 }
 
 #[tokio::test]
@@ -144,7 +140,7 @@ async fn a_silent_server_gets_another_address() -> Result<()> {
     welcome.click("#look").await?;
     trouble(&welcome, "Nothing answers at the model server's address.", "Start the server.").await?;
     welcome.click("#options").await?;
-    let options = settings(&owner).await?;
+    let options = changing(&owner).await?;
     options.fill("#server", &script.url()).await?;
     save(&options).await?;
     options.close().await?;
@@ -162,7 +158,7 @@ async fn what_is_no_model_server_gets_another_address() -> Result<()> {
     welcome.shows("#trouble-text", "it is no model server. Check the port.").await?;
     welcome.shows("#options", "Change the address").await?;
     welcome.click("#options").await?;
-    let options = settings(&owner).await?;
+    let options = changing(&owner).await?;
     options.fill("#server", &script.url()).await?;
     save(&options).await?;
     options.close().await?;
@@ -181,7 +177,7 @@ async fn a_server_that_wants_a_token_gets_it_and_nobody_else_does() -> Result<()
     trouble(&welcome, "The model server wants an API token.", "It stays in this browser.").await?;
     welcome.shows("#options", "Enter the token").await?;
     welcome.click("#options").await?;
-    let options = settings(&owner).await?;
+    let options = changing(&owner).await?;
     options.fill("#token", "the-token").await?;
     save(&options).await?;
     options.close().await?;

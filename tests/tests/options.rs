@@ -10,32 +10,9 @@ use rekursing_tests::{
     relay::Relay,
     scene::{ask, text},
     script::{Dialect, MODEL, Reply, Script, Step},
+    settings::{choose, price, save, tick},
 };
 use serde_json::{Value, json};
-
-/// Ticks or unticks a box and tells the page.
-async fn tick(options: &Tab, selector: &str, on: bool) -> Result<()> {
-    let change = format!(
-        "(() => {{ const e = document.querySelector({}); if (e.checked !== {on}) e.click(); }})()",
-        json!(selector)
-    );
-    options.eval(&change).await.map(|_| ())
-}
-
-/// Chooses how a model is priced.
-async fn choose(options: &Tab, model: &str, way: &str) -> Result<()> {
-    let change = format!(
-        "(() => {{ const e = document.querySelector('[data-model=\"{model}\"] select'); e.value = '{way}'; \
-         e.dispatchEvent(new Event('change', {{bubbles: true}})); }})()"
-    );
-    options.eval(&change).await.map(|_| ())
-}
-
-async fn save(options: &Tab) -> Result<()> {
-    options.eval("document.querySelector('#outcome').textContent = ''").await?;
-    options.click("button[type=submit]").await?;
-    options.until("document.querySelector('#outcome').textContent === 'Saved.'").await.map(|_| ())
-}
 
 /// Asks until the relay refuses with this code.
 async fn refused(relay: &Relay, code: &str) -> Result<()> {
@@ -179,8 +156,7 @@ async fn limits_prices_and_models_are_offered_as_they_are_set() -> Result<()> {
     let market = "document.querySelector('[data-model=\"script-7b\"] .others')?.textContent ?? ''";
     options.until(&format!("({market}) === 'Nobody else serves it now. Asked for 0 times today.'")).await?;
     choose(&options, MODEL, "fixed").await?;
-    options.fill(&format!("[data-model=\"{MODEL}\"] [data-side=input] input"), "0.25").await?;
-    options.fill(&format!("[data-model=\"{MODEL}\"] [data-side=output] input"), "0.75").await?;
+    price(&options, MODEL, "0.25", "0.75").await?;
     options.fill("#context", "2048").await?;
     options.fill("#answer", "7").await?;
     save(&options).await?;

@@ -288,6 +288,44 @@ async fn a_thousand_payloads_in_what_the_relay_says_run_nothing() -> Result<()> 
 }
 
 #[tokio::test]
+async fn a_thousand_payloads_in_a_group_and_an_account_run_nothing() -> Result<()> {
+    // A message of Chrome's takes no NUL into it.
+    let payloads: Vec<String> = payloads().iter().map(|payload| payload.replace('\0', "\u{1}")).collect();
+    let owner = Owner::undecided(Window::Headless).await?;
+    let group = |texts: &[String]| {
+        json!({"group": {
+            "id": texts[0], "price": {"input": texts[1], "output": texts[2]}, "plugins": texts[1],
+            "accounts": texts[2], "own": true, "membersMax": 50, "code": texts[3],
+        }})
+    };
+    let ready = Recorded::ready().answering("group", 200, &group(&payloads));
+    let ready = ready.answering("pairing", 200, &json!({"account": "acc_01KA60C3P7R9T1V3X5Z7B9D1FH"}));
+    let full = "!document.querySelector('#in-group').hidden && !document.querySelector('#paired').hidden";
+    let calm = trapped(&owner, &ready, "options.html", full).await?;
+    let mut state = Recorded::ready().state;
+    for (round, texts) in payloads.chunks(4).enumerate() {
+        let answers = json!({"group": [200, group(texts)], "pairing": [200, {"account": texts[0]}]});
+        // Another plugin than before: the page asks the relay for its group and its account.
+        state["plugin"] = json!(format!("plg_{:026}", 1 + round));
+        calm.tab.eval(&format!("Object.assign(RECORDED.answers, {answers}), tellState({state})")).await?;
+        for (place, text) in [("#group-members", &texts[2]), ("#paired-with", &texts[0])] {
+            let shown = format!("document.querySelector('{place}').textContent.includes({})", json!(text));
+            calm.tab.until(&shown).await?;
+        }
+        calm.tell(&state, &texts[..3]).await?;
+        // A field is one line.
+        calm.sees(&[texts[3].replace(['\r', '\n'], "")]).await?;
+        let error = json!([500, {"error": {"code": texts[2], "message": texts[3]}}]);
+        calm.tab
+            .eval(&format!("(RECORDED.answers.group = {error}, dispatchEvent(new Event('focus')))"))
+            .await?;
+        let told = format!("document.querySelector('#group-outcome').textContent === {}", json!(texts[3]));
+        calm.tab.until(&told).await?;
+    }
+    calm.stays_calm().await
+}
+
+#[tokio::test]
 async fn a_thousand_payloads_as_names_and_errors_of_a_model_server_run_nothing() -> Result<()> {
     let payloads = payloads();
     let script = Script::start(Dialect::Plain).await?;

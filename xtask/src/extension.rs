@@ -150,14 +150,30 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_is_that_of_the_extension_and_fits_the_store() {
-        let messages = fs::read(root().join("extension/_locales/en/messages.json")).unwrap();
-        let messages: serde_json::Value = serde_json::from_slice(&messages).unwrap();
-        let entry = fs::read_to_string(root().join("extension/store/description.md")).unwrap();
-        let (_, rest) = entry.split_once("## Summary\n\n").unwrap();
-        let summary = rest.lines().next().unwrap();
-        assert_eq!(messages["extension_description"]["message"], summary);
-        assert!(summary.len() <= 132);
+    fn every_language_has_a_store_entry_whose_summary_is_that_of_the_extension_and_fits_the_store() {
+        let headings = |entry: &str| -> Vec<String> {
+            entry.lines().filter_map(|line| line.strip_prefix("## ")).map(str::to_owned).collect()
+        };
+        let store = root().join("extension/store");
+        let english = headings(&fs::read_to_string(store.join("description.md")).unwrap());
+        for folder in fs::read_dir(root().join("extension/_locales")).unwrap() {
+            let folder = folder.unwrap();
+            let language = folder.file_name().into_string().unwrap();
+            let messages = fs::read(folder.path().join("messages.json")).unwrap();
+            let messages: serde_json::Value = serde_json::from_slice(&messages).unwrap();
+            let ending = if language == "en" { String::new() } else { format!(".{language}") };
+            let entry = fs::read_to_string(store.join(format!("description{ending}.md"))).unwrap();
+            let (_, rest) = entry.split_once("## Summary\n\n").unwrap();
+            let summary = rest.lines().next().unwrap();
+            assert_eq!(messages["extension_description"]["message"], summary, "{language}");
+            assert!(summary.chars().count() <= 132, "{language}: {}", summary.len());
+            assert!(headings(&entry).iter().all(|heading| english.contains(heading)), "{language}");
+            let (_, rest) = entry.split_once("## Description\n\n").unwrap();
+            let text = rest.split("\n## ").next().unwrap();
+            assert!((500..16_000).contains(&text.chars().count()), "{language}");
+            // The store shows no Markdown.
+            assert!(!text.contains(['*', '`', '[']), "{language}");
+        }
     }
 
     #[test]

@@ -17,6 +17,9 @@ use rekursing_tests::{
 };
 use serde_json::json;
 
+/// The languages of the store's entries, and the folder of each one's pictures.
+const LANGUAGES: [(&str, &str); 2] = [("en", ""), ("de", "de")];
+
 /// What is asked before the pictures are taken, so that there is something to see.
 const QUESTIONS: [&str; 4] = [
     "Explain in one sentence why the sky is blue.",
@@ -36,11 +39,19 @@ async fn main() -> Result<()> {
         bail!("rekursing-shots MODEL FOLDER; you may want `cargo xtask shots`");
     };
     let (model, folder) = (PathBuf::from(model), PathBuf::from(folder));
-    std::fs::create_dir_all(&folder)?;
     let name = model.file_stem().and_then(|stem| stem.to_str()).context("a model file without a name")?;
     let server = ModelServer::serving(&model, name).await?;
+    for (language, place) in LANGUAGES {
+        shots(language, name, &server, &folder.join(place)).await?;
+    }
+    Ok(())
+}
+
+/// Takes all pictures with Chromium in one language.
+async fn shots(language: &str, name: &str, server: &ModelServer, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
     let (relay, key) = Relay::funded(FREE, "5.00").await?;
-    let owner = Owner::undecided(Window::Headless).await?;
+    let owner = Owner::speaking(language, Window::Headless).await?;
     owner.set(&relay.url("http"), server.url()).await?;
 
     let welcome = owner.open("welcome.html").await?;
@@ -49,8 +60,9 @@ async fn main() -> Result<()> {
         .until(&format!("document.querySelector('#models').textContent.includes({})", json!(name)))
         .await?;
     welcome.click("#try").await?;
-    welcome.until("document.querySelector('#tried').textContent.includes('tokens per second')").await?;
-    take(&welcome, &folder, "1-welcome").await?;
+    let tried = format!("document.querySelector('#tried').textContent.includes({})", json!(name));
+    welcome.until(&format!("{tried} && !document.querySelector('#try').disabled")).await?;
+    take(&welcome, folder, "1-welcome").await?;
     welcome.close().await?;
 
     owner.agree().await?.close().await?;
@@ -58,20 +70,20 @@ async fn main() -> Result<()> {
     let popup = owner.popup().await?;
     let total = json!(owner.earnings().await?.total.to_string());
     popup.until(&format!("document.querySelector('#earned-total').dataset.usd === {total}")).await?;
-    take(&popup, &folder, "2-popup").await?;
+    take(&popup, folder, "2-popup").await?;
     popup.close().await?;
     let earnings = owner.open("earnings.html").await?;
     earnings.until("document.querySelector('#recent').children.length > 0").await?;
-    take(&earnings, &folder, "3-earnings").await?;
+    take(&earnings, folder, "3-earnings").await?;
     earnings.close().await?;
-    take(&owner.options().await?, &folder, "4-options").await?;
+    take(&owner.options().await?, folder, "4-options").await?;
 
     let chat = owner.browser().open(&relay.url("http")).await?;
     chat.until("document.querySelectorAll('#models [role=radio], #models input').length > 0").await?;
     chat.fill("#question", QUESTIONS[0]).await?;
     chat.eval("document.querySelector('#question').form.requestSubmit()").await?;
     chat.until("document.querySelector('#turns').innerText.includes('tokens')").await?;
-    take(&chat, &folder, "5-chat").await
+    take(&chat, folder, "5-chat").await
 }
 
 /// Lets pages ask, one after the other, until every answer is paid.

@@ -1,0 +1,144 @@
+//! What the settings say of the market, and what an owner asks who follows it: by a real relay, with other owners
+//! and pages that pay.
+
+use anyhow::{Context, Result, ensure};
+use rekursing_tests::{
+    browser::{Tab, Window},
+    eventually,
+    http::Page,
+    node::Node,
+    owner::Owner,
+    relay::{FREE, Relay},
+    scene::ask,
+    script::{Dialect, MODEL, Reply, Script, Step},
+    settings::{choose, price, save, tick},
+};
+use serde_json::json;
+
+/// Another owner, who asks this for a million tokens.
+async fn other(relay: &Relay, input: &str, output: &str) -> Result<(Node, Script)> {
+    let script = Script::start(Dialect::LlamaCpp(2)).await?;
+    // It tells no usage, so the relay's own count of the prompt is what is paid.
+    script.always(Reply::steps(vec![Step::token("well"), Step::finish("stop"), Step::done()]));
+    let prices = ["--price-input", input, "--price-output", output];
+    Ok((Node::with(relay, &script.url(), &prices).await?, script))
+}
+
+/// Lets a page ask until it is answered, at whatever it costs.
+async fn pay(page: &Page) -> Result<()> {
+    let mut question = ask(&"hello ".repeat(400));
+    question["maxPrice"] = json!(1_000);
+    let look = || async {
+        let Ok(mut stream) = page.stream("/api/llm/inference", &question).await else { return Ok(None) };
+        let events = stream.events().await?;
+        Ok(events.last().is_some_and(|event| event.name == "done").then_some(()))
+    };
+    eventually("a page is answered", look).await
+}
+
+/// Waits until the relay lists this as the dearest of what is asked for answers.
+async fn dearest(relay: &Relay, dollars: &str) -> Result<()> {
+    let look = || async {
+        let models = relay.visitor().get("/api/llm/models").await?.expect(200)?;
+        Ok((models["models"][0]["price"]["output"]["max"] == dollars).then_some(()))
+    };
+    eventually(&format!("the relay lists {dollars}"), look).await
+}
+
+/// Opens the settings and waits until the model is in them.
+async fn settings(owner: &Owner) -> Result<Tab> {
+    let options = owner.options().await?;
+    options.until(&format!("document.querySelector('[data-model=\"{MODEL}\"]') !== null")).await?;
+    Ok(options)
+}
+
+#[tokio::test]
+async fn the_settings_say_what_others_ask_and_what_an_hour_of_todays_demand_would_bring() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let (relay, key) = Relay::funded(FREE, "20.00").await?;
+    let _others = tokio::try_join!(
+        other(&relay, "0.20", "0.40"),
+        other(&relay, "0.30", "0.60"),
+        other(&relay, "1.00", "2.00")
+    )?;
+    let page = relay.customer(&key);
+    for _ in 0..4 {
+        pay(&page).await?;
+    }
+    let owner = Owner::undecided(Window::Headless).await?;
+    owner.set(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    choose(&options, "", "fixed").await?;
+    price(&options, "", "0.50", "1.00").await?;
+    save(&options).await?;
+    options.close().await?;
+    owner.agree().await?;
+    let options = settings(&owner).await?;
+    let others = format!("[data-model=\"{MODEL}\"] .others");
+    options
+        .shows(&others, "3 others ask $0.20 / $0.40 to $1.00 / $2.00, the median is $0.30 / $0.60.")
+        .await?;
+    options.shows(&others, "Asked for 4 times today.").await?;
+    options.shows(&others, "An equal share of that would bring about $").await?;
+
+    // Four share the demand of an hour that has only begun.
+    let paid = relay.resolved().await?.settlements()?;
+    let sum = |tokens: fn(&_) -> u64| paid.iter().map(tokens).sum::<u64>();
+    let (prompts, answers) = (sum(|paid| paid.prompt_tokens), sum(|paid| paid.answer_tokens));
+    ensure!(prompts >= 1_600 && answers > 0, "{paid:?}");
+    let nanos = (prompts * 500 + answers * 1_000) / 4;
+    let text = options.eval(&format!("document.querySelector({}).textContent", json!(others))).await?;
+    let shown = text.as_str().and_then(|text| text.split("about $").nth(1)?.split(' ').next());
+    let shown: f64 = shown.context("no figure")?.parse()?;
+    let expected: f64 = format!("{:.1e}", nanos as f64 / 1e9).parse()?;
+    assert!((shown - expected).abs() < expected / 1e6, "{shown} is shown, and {expected} were paid for");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_follows_the_market_asks_no_less_than_the_floor_and_with_the_box_no_less_than_the_power()
+-> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let (relay, key) = Relay::funded(FREE, "20.00").await?;
+    let _other = other(&relay, "0.20", "0.40").await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = settings(&owner).await?;
+    let others = format!("[data-model=\"{MODEL}\"] .others");
+    options.shows(&others, "1 other asks $0.20 / $0.40 to $0.20 / $0.40").await?;
+    choose(&options, MODEL, "market").await?;
+    price(&options, MODEL, "3.00", "7.00").await?;
+    save(&options).await?;
+    dearest(&relay, "7").await?;
+    let popup = owner.popup().await?;
+    popup.shows("#models", "market, at least $3.00 / $7.00 per 1M").await?;
+    popup.close().await?;
+
+    // Only a job of one's own says how fast the model is, and so what its power costs.
+    for (field, text) in [("#watts", "1000"), ("#kwh", "9")] {
+        options.fill(field, text).await?;
+    }
+    save(&options).await?;
+    drop(_other);
+    let alone = || async {
+        let models = relay.visitor().get("/api/llm/models").await?.expect(200)?;
+        Ok((models["models"][0]["providers"] == 1).then_some(()))
+    };
+    eventually("the other has left", alone).await?;
+    pay(&relay.customer(&key)).await?;
+    let cost = format!("[data-model=\"{MODEL}\"] .cost");
+    options.shows(&cost, "per million answer tokens").await?;
+    let power = options.eval(&format!("document.querySelector({}).textContent", json!(cost))).await?;
+    let power = power.as_str().and_then(|text| text.split("about $").nth(1)?.split(' ').next());
+    let power: f64 = power.context("no figure")?.replace(',', "").parse()?;
+    // Whatever the speed was, a floor below and one above the power are asked for as they should be.
+    price(&options, MODEL, "0.01", &format!("{:.2}", (power / 2.0).max(0.01))).await?;
+    // The relay's own price, of which nobody here knows what it is, can have no floor.
+    choose(&options, "", "market").await?;
+    tick(&options, "[data-path='power.floor']", true).await?;
+    save(&options).await?;
+    dearest(&relay, &power.to_string()).await?;
+    options.shows(&cost, "The power costs about $").await?;
+    price(&options, MODEL, "0.01", &format!("{:.2}", power * 2.0)).await?;
+    save(&options).await?;
+    dearest(&relay, &(power * 2.0).to_string()).await
+}
