@@ -1,4 +1,5 @@
-//! Groups: friends who share their GPUs. A plugin is in one group at most, an account in a few.
+//! Groups: friends who share their GPUs. A plugin is in one group at most, an account in a few, and in those
+//! of the plugins that are its own.
 //!
 //! An account asks the plugins of its groups first, at the group's price and in front of everybody else.
 //! Codes by which one joins are the shell's.
@@ -18,7 +19,7 @@ pub struct Group {
     pub price: Price,
     /// Its plugins, the creator among them.
     pub plugins: BTreeSet<PluginId>,
-    /// Its accounts.
+    /// Its accounts that have joined by themselves.
     pub accounts: BTreeSet<AccountId>,
 }
 
@@ -82,7 +83,12 @@ pub enum Left {
 pub struct Groups {
     groups: HashMap<GroupId, Group>,
     by_plugin: HashMap<PluginId, GroupId>,
+    /// Of accounts that have joined by themselves.
     by_account: HashMap<AccountId, Vec<GroupId>>,
+    /// The account whose own a plugin is.
+    owners: HashMap<PluginId, AccountId>,
+    /// The same from the account's side.
+    owned: HashMap<AccountId, BTreeSet<PluginId>>,
 }
 
 impl Groups {
@@ -147,7 +153,7 @@ impl Groups {
         id: GroupId,
         account: AccountId,
     ) -> Result<(), GroupRefusal> {
-        let known = self.of_account(account);
+        let known = self.joined(account);
         if known.contains(&id) {
             return Err(GroupRefusal::InGroup);
         }
@@ -173,9 +179,9 @@ impl Groups {
         Ok(Left::GoesOn(id))
     }
 
-    /// Lets an account leave a group.
+    /// Lets an account leave a group that it has joined by itself.
     pub fn remove_account(&mut self, account: AccountId, id: GroupId) -> Result<(), GroupRefusal> {
-        if !self.of_account(account).contains(&id) {
+        if !self.joined(account).contains(&id) {
             return Err(GroupRefusal::NotInGroup);
         }
         if let Some(group) = self.groups.get_mut(&id) {
@@ -195,17 +201,71 @@ impl Groups {
         self.by_plugin.get(&plugin).copied()
     }
 
-    /// Returns the groups that an account is in.
-    pub fn of_account(&self, account: AccountId) -> &[GroupId] {
-        self.by_account.get(&account).map_or(&[], Vec::as_slice)
+    /// Makes a plugin an account's own, or nobody's.
+    pub(crate) fn pair(&mut self, plugin: PluginId, account: Option<AccountId>) {
+        let before = match account {
+            Some(account) => self.owners.insert(plugin, account),
+            None => self.owners.remove(&plugin),
+        };
+        if let Some(before) = before
+            && let Some(owned) = self.owned.get_mut(&before)
+        {
+            owned.remove(&plugin);
+            if owned.is_empty() {
+                self.owned.remove(&before);
+            }
+        }
+        if let Some(account) = account {
+            self.owned.entry(account).or_default().insert(plugin);
+        }
+    }
+
+    /// Returns the account whose own a plugin is.
+    pub(crate) fn owner_of(&self, plugin: PluginId) -> Option<AccountId> {
+        self.owners.get(&plugin).copied()
+    }
+
+    /// Returns the groups that an account is in: those that it has joined, and behind them those of its own
+    /// plugins.
+    pub fn of_account(&self, account: AccountId) -> Vec<GroupId> {
+        let mut groups = self.joined(account).to_vec();
+        for group in self.owned(account).filter_map(|plugin| self.of_plugin(plugin)) {
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups
+    }
+
+    /// Returns the first of an account's own plugins by which it is in a group that it has not joined by
+    /// itself.
+    pub fn through(&self, account: AccountId, id: GroupId) -> Option<PluginId> {
+        let is_in = |plugin: &PluginId| self.of_plugin(*plugin) == Some(id);
+        self.owned(account).find(is_in).filter(|_| !self.joined(account).contains(&id))
+    }
+
+    /// Returns how many accounts are in a group, by themselves or by a plugin of their own.
+    pub fn accounts_in(&self, group: &Group) -> usize {
+        let owners: BTreeSet<AccountId> =
+            group.plugins.iter().filter_map(|plugin| self.owner_of(*plugin)).collect();
+        group.accounts.union(&owners).count()
     }
 
     /// Returns the groups of whoever pays; visitors are in none.
-    pub(crate) fn of_payer(&self, payer: Payer) -> &[GroupId] {
+    pub(crate) fn of_payer(&self, payer: Payer) -> Vec<GroupId> {
         match payer {
             Payer::Page(account) => self.of_account(account),
-            Payer::Free { .. } => &[],
+            Payer::Free { .. } => Vec::new(),
         }
+    }
+
+    /// Returns the groups that an account has joined by itself.
+    fn joined(&self, account: AccountId) -> &[GroupId] {
+        self.by_account.get(&account).map_or(&[], Vec::as_slice)
+    }
+
+    fn owned(&self, account: AccountId) -> impl Iterator<Item = PluginId> {
+        self.owned.get(&account).into_iter().flatten().copied()
     }
 
     fn with_room(&mut self, terms: &Terms, id: GroupId) -> Result<&mut Group, GroupRefusal> {
@@ -280,6 +340,51 @@ mod tests {
         groups.remove_account(account(1), group(1)).unwrap();
         assert_eq!(groups.remove_account(account(1), group(1)), Err(GroupRefusal::NotInGroup));
         groups.add_account(&terms, group(3), account(1)).unwrap();
+    }
+
+    #[test]
+    fn an_account_is_in_the_groups_of_its_own_plugins_for_as_long_as_they_are() {
+        let terms = Terms { account_groups_max: 1, group_members_max: 2, ..Terms::default() };
+        let mut groups = one(&terms);
+        groups.create(&terms, group(2), plugin(2), PRICE).unwrap();
+        groups.pair(plugin(1), Some(account(1)));
+        assert_eq!(groups.of_account(account(1)), [group(1)]);
+        assert_eq!(groups.through(account(1), group(1)), Some(plugin(1)));
+        assert_eq!(groups.accounts_in(groups.get(group(1)).unwrap()), 1);
+        assert_eq!(groups.remove_account(account(1), group(1)), Err(GroupRefusal::NotInGroup));
+        // It takes no place, neither of the account's nor of the group's.
+        groups.add_account(&terms, group(2), account(1)).unwrap();
+        assert_eq!(groups.of_account(account(1)), [group(2), group(1)]);
+        groups.add_plugin(&terms, group(1), plugin(3)).unwrap();
+        groups.pair(plugin(3), Some(account(1)));
+        assert_eq!(groups.of_account(account(1)), [group(2), group(1)], "it is in it once");
+        assert_eq!(groups.accounts_in(groups.get(group(1)).unwrap()), 1);
+
+        groups.pair(plugin(1), Some(account(2)));
+        assert_eq!(groups.of_account(account(2)), [group(1)]);
+        assert_eq!(groups.of_account(account(1)), [group(2), group(1)], "plugin 3 is its own still");
+        groups.remove_plugin(plugin(3)).unwrap();
+        assert_eq!(groups.of_account(account(1)), [group(2)]);
+        groups.remove_account(account(1), group(2)).unwrap();
+        groups.pair(plugin(3), None);
+        groups.pair(plugin(1), None);
+        assert!(groups.of_account(account(2)).is_empty() && groups.of_account(account(1)).is_empty());
+        assert!(groups.owners.is_empty() && groups.owned.is_empty());
+    }
+
+    #[test]
+    fn who_has_joined_and_owns_a_plugin_that_has_stays_when_one_of_them_leaves() {
+        let terms = Terms::default();
+        let mut groups = one(&terms);
+        groups.add_plugin(&terms, group(1), plugin(2)).unwrap();
+        groups.pair(plugin(2), Some(account(1)));
+        groups.add_account(&terms, group(1), account(1)).unwrap();
+        assert_eq!(groups.through(account(1), group(1)), None, "it has joined by itself");
+        groups.remove_plugin(plugin(2)).unwrap();
+        assert_eq!(groups.of_account(account(1)), [group(1)]);
+        groups.add_plugin(&terms, group(1), plugin(2)).unwrap();
+        groups.remove_account(account(1), group(1)).unwrap();
+        assert_eq!(groups.of_account(account(1)), [group(1)]);
     }
 
     #[test]

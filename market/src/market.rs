@@ -58,8 +58,6 @@ pub struct Market {
     places_free: Vec<u32>,
     by_session: HashMap<SessionId, u32>,
     by_plugin: HashMap<PluginId, u32>,
-    /// Whose plugins are whose, where they are a page's own.
-    paired: HashMap<PluginId, AccountId>,
     /// How many sessions are suspended.
     suspended: usize,
     /// How many sessions refuse something.
@@ -133,7 +131,6 @@ impl Market {
             places_free: Vec::new(),
             by_session: HashMap::new(),
             by_plugin: HashMap::new(),
-            paired: HashMap::new(),
             suspended: 0,
             refusing: 0,
             arrivals: 0,

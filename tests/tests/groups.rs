@@ -151,8 +151,56 @@ async fn a_friend_is_served_first_and_at_the_groups_price_and_a_stranger_is_not(
     relay.audit().await
 }
 
+async fn an_account_is_in_the_group_of_its_own_computer_for_as_long_as_that_is(engine: Engine) -> Result<()> {
+    let (mut relay, _) = Relay::keeping(engine, CONFIG, "5.00").await?;
+    let friend = relay.customer(&relay.key("0").await?);
+    let ada = Owner::start(&relay, "ada", &["--price-input", "1", "--price-output", "1"]).await?;
+    let own = Owner::start(&relay, "own", &["--price-input", "1", "--price-output", "1"]).await?;
+    let code = ada.create("0", "0").await?;
+    assert_eq!(own.join(&code).await?["group"]["accounts"], 0);
+    assert_eq!(friend.post(INFERENCE, &ask("hello")).await?.status, 402);
+
+    let made = friend.post("/api/account/pairings", &json!({})).await?.expect(201)?;
+    let pairing = format!("/api/plugin/pairing/{}", own.node.plugin());
+    own.page.post(&pairing, &json!({"code": made["code"]})).await?.expect(200)?;
+    for restart in [false, true] {
+        if restart {
+            relay.kill().await?;
+            relay.restart().await?;
+            let back = || async { Ok((relay.stats().await?["plugins"] == 2).then_some(())) };
+            eventually("both are back", back).await?;
+        }
+        let known = friend.get("/api/account").await?.expect(200)?;
+        let group = &known["groups"][0];
+        assert_eq!(group["through"], json!(own.node.plugin()));
+        assert_eq!((&group["plugins"], &group["accounts"]), (&json!(2), &json!(1)));
+        // Never by its own computer, which would serve it too.
+        assert_eq!(asked(&friend, "hello").await?, ("ada".to_owned(), "0".to_owned()));
+    }
+    let seen = ada.page.get(&ada.group()).await?.expect(200)?;
+    assert_eq!(seen["group"]["accounts"], 1);
+
+    // It has not joined by itself, so it leaves with its computer and not without.
+    let id = seen["group"]["id"].as_str().context("no id")?.to_owned();
+    let left = friend.delete(&format!("/api/account/groups/{id}")).await?;
+    assert_eq!((left.status, left.error_code()?.as_str()), (404, "not_in_group"));
+    assert_eq!(own.page.delete(&own.group()).await?.status, 204);
+    assert_eq!(friend.get("/api/account").await?.expect(200)?["groups"], json!([]));
+    assert_eq!(friend.post(INFERENCE, &ask("hello")).await?.status, 402);
+
+    // With the code it is in it whatever the computer does, and whose that is.
+    own.join(&code).await?;
+    assert_eq!(join(&friend, &code).await?["groups"][0]["through"], Value::Null);
+    assert_eq!(own.page.delete(&pairing).await?.status, 204);
+    assert_eq!(friend.get("/api/account").await?.expect(200)?["groups"][0]["accounts"], 1);
+    asked(&friend, "hello").await?;
+    relay.resolved().await?;
+    relay.audit().await
+}
+
 on_both! {
     a_friend_is_served_first_and_at_the_groups_price_and_a_stranger_is_not,
+    an_account_is_in_the_group_of_its_own_computer_for_as_long_as_that_is,
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ impl Market {
             plugin,
             is_upstream: false,
             network,
-            account: self.paired.get(&plugin).copied(),
+            account: self.groups.owner_of(plugin),
             since: now,
             arrival: self.arrivals,
             alive: now,
@@ -142,12 +142,9 @@ impl Market {
     }
 
     /// A plugin is a page's own from now on, or nobody's: it serves its own page no more, since nobody is paid
-    /// for answering himself.
+    /// for answering himself. The page is in the plugin's group.
     pub fn pair(&mut self, plugin: PluginId, account: Option<AccountId>) {
-        match account {
-            Some(account) => self.paired.insert(plugin, account),
-            None => self.paired.remove(&plugin),
-        };
+        self.groups.pair(plugin, account);
         if let Some(at) = self.by_plugin.get(&plugin).copied() {
             self.session_mut(at).account = account;
         }

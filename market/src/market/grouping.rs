@@ -40,8 +40,8 @@ impl Market {
 
     /// Returns the groups of whoever pays, each with its price.
     pub(super) fn groups_of(&self, payer: Payer) -> Vec<(GroupId, Price)> {
-        let groups = self.groups.of_payer(payer).iter();
-        groups.filter_map(|group| Some((*group, self.groups.get(*group)?.price))).collect()
+        let groups = self.groups.of_payer(payer).into_iter();
+        groups.filter_map(|group| Some((group, self.groups.get(group)?.price))).collect()
     }
 
     /// Returns the open offers on a shelf of plugins in the payer's groups, best first.

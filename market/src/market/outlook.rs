@@ -62,7 +62,10 @@ impl Market {
             .then_some(Obstacle::Untrusted { success_permille, lowest_permille });
         let group_only = (!session.is_public()).then(|| {
             let group = session.group.and_then(|group| self.groups.get(group));
-            Obstacle::GroupOnly { accounts: group.map(|group| group.accounts.len() as u64) }
+            // His own account is in it by the plugin, and asks others.
+            let own = usize::from(session.account.is_some());
+            let others = group.map(|group| self.groups.accounts_in(group).saturating_sub(own) as u64);
+            Obstacle::GroupOnly { accounts: others }
         });
         let all = [
             group_only,

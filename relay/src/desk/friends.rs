@@ -12,6 +12,10 @@ pub struct Friends {
     pub id: GroupId,
     /// The group.
     pub group: Group,
+    /// How many accounts are in it, by themselves or by a plugin of their own.
+    pub accounts: usize,
+    /// The plugin by which the account is in it, where it has not joined by itself.
+    pub through: Option<PluginId>,
     /// The models that its plugins offer at this moment, sorted.
     pub models: Vec<String>,
 }
@@ -28,20 +32,22 @@ impl Desk {
         self.run(|market, now| market.regroup(now, change))
     }
 
-    /// Returns the group that a plugin is in.
-    pub fn group_of(&self, plugin: PluginId) -> Option<(GroupId, Group)> {
+    /// Returns the group that a plugin is in, and how many accounts are.
+    pub fn group_of(&self, plugin: PluginId) -> Option<(GroupId, Group, usize)> {
         let market = self.shared.market.lock();
         let id = market.groups().of_plugin(plugin)?;
-        Some((id, market.groups().get(id)?.clone()))
+        let group = market.groups().get(id)?;
+        Some((id, group.clone(), market.groups().accounts_in(group)))
     }
 
     /// Returns the groups that an account is in.
     pub fn groups_of(&self, account: AccountId) -> Vec<Friends> {
         let market = self.shared.market.lock();
-        let ids = market.groups().of_account(account).iter().copied();
-        let friends = ids.filter_map(|id| {
-            let group = market.groups().get(id)?.clone();
-            Some(Friends { id, group, models: market.models_of(id) })
+        let groups = market.groups();
+        let friends = groups.of_account(account).into_iter().filter_map(|id| {
+            let group = groups.get(id)?.clone();
+            let (accounts, through) = (groups.accounts_in(&group), groups.through(account, id));
+            Some(Friends { id, group, accounts, through, models: market.models_of(id) })
         });
         friends.collect()
     }

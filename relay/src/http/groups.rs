@@ -169,8 +169,10 @@ pub(super) async fn leave_as_page(
 
 /// Shows the groups that an account is in.
 pub(super) fn of_account(house: &House, account: AccountId) -> Value {
-    let friends = house.desk.groups_of(account).into_iter().map(|Friends { id, group, models }| {
-        let mut view = seen(id, &group);
+    let friends = house.desk.groups_of(account).into_iter();
+    let friends = friends.map(|Friends { id, group, accounts, through, models }| {
+        let mut view = seen(id, &group, accounts);
+        view["through"] = json!(through);
         view["models"] = json!(models);
         view
     });
@@ -179,8 +181,10 @@ pub(super) fn of_account(house: &House, account: AccountId) -> Value {
 
 /// Shows the group that a plugin is in; the code to whoever made it alone.
 async fn view(house: &House, plugin: PluginId) -> Result<Json<Value>, Problem> {
-    let Some((id, group)) = house.desk.group_of(plugin) else { return Ok(Json(json!({"group": null}))) };
-    let mut view = seen(id, &group);
+    let Some((id, group, accounts)) = house.desk.group_of(plugin) else {
+        return Ok(Json(json!({"group": null})));
+    };
+    let mut view = seen(id, &group, accounts);
     view["own"] = json!(group.creator == plugin);
     view["membersMax"] = json!(house.config.limits.group_members);
     if group.creator == plugin {
@@ -190,12 +194,12 @@ async fn view(house: &House, plugin: PluginId) -> Result<Json<Value>, Problem> {
     Ok(Json(json!({"group": view})))
 }
 
-fn seen(id: GroupId, group: &Group) -> Value {
+fn seen(id: GroupId, group: &Group, accounts: usize) -> Value {
     json!({
         "id": id,
         "price": {"input": dollars(group.price.input), "output": dollars(group.price.output)},
         "plugins": group.plugins.len(),
-        "accounts": group.accounts.len(),
+        "accounts": accounts,
     })
 }
 

@@ -68,6 +68,30 @@ fn a_friend_pays_the_groups_price_and_a_stranger_the_owners() {
 }
 
 #[test]
+fn an_account_is_a_friend_by_its_own_plugin_and_never_served_by_that_one() {
+    let mut market = with_sessions(3);
+    market.pair(plugin(2), Some(FRIEND));
+    let change = market.regroup(NOW, |groups, terms| {
+        groups.create(terms, GROUP, plugin(1), NOTHING)?;
+        groups.add_plugin(terms, GROUP, plugin(2))
+    });
+    change.unwrap();
+    let friendly = assigned(&mut market, of_friend(1));
+    assert_eq!((friendly.plugin, friendly.price), (plugin(1), NOTHING));
+    market.submit(NOW, of_friend(2)).unwrap();
+    assert_eq!(
+        names(&effects(&mut market)),
+        [""; 0],
+        "its own is idle, and the other's without money for it"
+    );
+    answer(&mut market, NOW, &friendly, 10);
+    assert_eq!(only_assignment(&mut market).plugin, plugin(1));
+    // It is one for as long as it owns the plugin.
+    market.pair(plugin(2), None);
+    assert!(matches!(refused(&mut market, of_friend(3)), Refusal::InsufficientFunds { .. }));
+}
+
+#[test]
 fn friends_are_served_in_front_of_strangers_who_came_before() {
     let mut market = with_sessions(1);
     befriend(&mut market, NOTHING);

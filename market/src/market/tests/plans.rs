@@ -557,7 +557,7 @@ impl World {
         let (session, job) = (self.market.session(*at), &self.market.jobs[&assignment.job]);
         let groups = match job.request.payer {
             Payer::Page(account) => self.market.groups().of_account(account),
-            Payer::Free { .. } => &[],
+            Payer::Free { .. } => Vec::new(),
         };
         let group = self.market.groups().of_plugin(session.plugin).filter(|group| groups.contains(group));
         match session.serves {
