@@ -1,6 +1,7 @@
 //! Where the built programs and fixtures lie.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -55,6 +56,24 @@ pub fn extension() -> Result<PathBuf> {
         bail!("{} is missing: run `cargo xtask extension`", folder.display());
     }
     Ok(folder)
+}
+
+/// Copies a folder with all that is in it.
+///
+/// # Errors
+/// Fails when something cannot be read or written.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("could not make {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("could not list {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the Python of the outfit, which has llama.cpp's server and the OpenAI SDK.

@@ -1,5 +1,7 @@
 //! An owner: a Chromium with the extension, set up and agreed to by the same clicks that a person makes.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail, ensure};
 use rekursing_protocol::earnings::Earnings;
 use serde_json::Value;
@@ -49,9 +51,13 @@ impl Owner {
     }
 
     async fn with(language: &str, window: Window, flags: &[&str]) -> Result<Owner> {
+        Owner::of(&built::extension()?, language, window, flags).await
+    }
+
+    async fn of(folder: &Path, language: &str, window: Window, flags: &[&str]) -> Result<Owner> {
         let flags = [&["--enable-unsafe-extension-debugging"], flags].concat();
         let browser = Browser::speaking(language, window, &flags).await?;
-        let extension = browser.load(&built::extension()?).await?;
+        let extension = browser.load(folder).await?;
         Ok(Owner { browser, extension })
     }
 
@@ -84,7 +90,20 @@ impl Owner {
     /// # Errors
     /// Fails when it does not get ready, with what the popup says.
     pub async fn ready_in(window: Window, relay: &str, server: &str) -> Result<Owner> {
-        let owner = Owner::undecided(window).await?;
+        Owner::undecided(window).await?.getting_ready(relay, server).await
+    }
+
+    /// Does what [`Owner::ready`] does, with the extension in this folder.
+    ///
+    /// # Errors
+    /// Fails when it does not get ready, with what the popup says.
+    pub async fn ready_with(folder: &Path, relay: &str, server: &str) -> Result<Owner> {
+        let owner = Owner::of(folder, "en", Window::Headless, &[]).await?;
+        owner.getting_ready(relay, server).await
+    }
+
+    async fn getting_ready(self, relay: &str, server: &str) -> Result<Owner> {
+        let owner = self;
         owner.set(relay, server).await?;
         let popup = owner.agree().await?;
         let ready = popup.until("document.querySelector('#title').textContent === 'Ready for jobs'").await;

@@ -54,7 +54,7 @@ impl Works {
     /// Returns the built extension with another version in its manifest.
     fn sources(&self, version: &str) -> Result<PathBuf> {
         let folder = self.folder.path().join(version);
-        copy(&built::extension()?, &folder)?;
+        built::copy(&built::extension()?, &folder)?;
         let file = folder.join("manifest.json");
         let manifest = fs::read_to_string(&file)?;
         let own = manifest.lines().find(|line| line.contains("\"version\":")).context("no version")?;
@@ -82,20 +82,6 @@ impl Works {
         let external = json!({"external_crx": crx, "external_version": version});
         Ok(fs::write(folder.join(format!("{}.json", self.id)), external.to_string())?)
     }
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 /// What an update must not lose.
