@@ -16,7 +16,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use self::routing::{Suffix, Wishes};
-use crate::{http::Problem, tokens::Tokenizer};
+use crate::{
+    http::Problem,
+    responses::{self, Echo},
+    tokens::Tokenizer,
+};
 
 /// Which route's words a page speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub enum Dialect {
     Completion,
     /// `POST /v1/embeddings`
     Embedding,
+    /// `POST /v1/responses`
+    Responses,
 }
 
 impl Dialect {
@@ -39,6 +45,7 @@ impl Dialect {
             Dialect::Chat => "/v1/chat/completions",
             Dialect::Completion => "/v1/completions",
             Dialect::Embedding => "/v1/embeddings",
+            Dialect::Responses => "/v1/responses",
         }
     }
 }
@@ -56,6 +63,8 @@ pub struct Ask {
     pub fields: String,
     /// With what the prompt was counted.
     pub tokenizer: Tokenizer,
+    /// What a response says again of its request, on that route.
+    pub echo: Option<Box<Echo>>,
     /// Whether the answer is to be free, whoever asks.
     pub is_free: bool,
     /// What is asked of the market.
@@ -130,6 +139,11 @@ impl Ask {
         if !body.trim_start().starts_with('{') {
             return Err(Problem::bad_request("the body must be a JSON object"));
         }
+        if dialect == Dialect::Responses {
+            let (chat, echo) = responses::chat(body)?;
+            let ask = Ask::read(Dialect::Chat, &chat, job, payer).map_err(in_responses_words)?;
+            return Ok(Ask { echo: Some(echo), ..ask });
+        }
         let own: Own<'_> = serde_json::from_str(body)
             .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))?;
         if own.n.is_some_and(|n| n != 1) || own.best_of.is_some_and(|n| n != 1) {
@@ -144,7 +158,7 @@ impl Ask {
         };
         let mut prompt = own.prompt(dialect, tokenizer)?;
         let call = match dialect {
-            Dialect::Inference | Dialect::Chat => Call::Chat,
+            Dialect::Inference | Dialect::Chat | Dialect::Responses => Call::Chat,
             Dialect::Completion => Call::Completion,
             Dialect::Embedding => Call::Embedding,
         };
@@ -179,7 +193,7 @@ impl Ask {
             left_by: Vec::new(),
         };
         let is_free = suffix == Some(Suffix::Free);
-        Ok(Ask { include_usage, is_numbered: false, call, fields, tokenizer, is_free, request })
+        Ok(Ask { include_usage, is_numbered: false, call, fields, tokenizer, echo: None, is_free, request })
     }
 }
 
@@ -252,11 +266,21 @@ impl Own<'_> {
                 (true, false) => prompt::single(self.prompt, self.tools, tokenizer),
                 (false, _) => prompt::chat(self.messages, self.tools, tokenizer),
             },
-            Dialect::Chat => prompt::chat(self.messages, self.tools, tokenizer),
+            Dialect::Chat | Dialect::Responses => prompt::chat(self.messages, self.tools, tokenizer),
             Dialect::Completion => prompt::completion(self.prompt, tokenizer),
             Dialect::Embedding => prompt::embedding(self.input, tokenizer),
         }
     }
+}
+
+/// Names a field as whoever asks for a response has named it.
+fn in_responses_words(problem: Problem) -> Problem {
+    let field = problem.field.map(|field| match field {
+        "messages" => "input",
+        "max_tokens" => "max_output_tokens",
+        field => field,
+    });
+    Problem { field, ..problem }
 }
 
 /// Puts `messages` in front of an object's own fields.

@@ -36,6 +36,7 @@ pub mod receipt;
 pub mod relay;
 pub mod replay;
 pub mod report;
+pub mod responses;
 pub mod roll;
 pub mod server;
 pub mod session;

@@ -196,7 +196,9 @@ impl Body for Events {
                     this.fruitless.note();
                 }
                 this.spoke = this.silence.deadline() - COMMENT_AFTER;
-                Poll::Ready(Some(Ok(Frame::data(this.encoder.batch(batch)))))
+                let written = this.encoder.batch(batch);
+                this.done |= this.encoder.is_over();
+                Poll::Ready(Some(Ok(Frame::data(written))))
             }
             Poll::Pending => this.poll_comment(context).map(|comment| Some(Ok(Frame::data(comment)))),
         }

@@ -101,12 +101,18 @@ impl Report {
 
     /// Returns the answer's id in a route's words.
     pub fn id(&self, dialect: Dialect) -> String {
-        let digits = self.job.to_string().replace(JobId::PREFIX, "");
+        let digits = self.digits();
         match dialect {
             Dialect::Inference => self.job.to_string(),
             Dialect::Chat | Dialect::Embedding => format!("chatcmpl-{digits}"),
             Dialect::Completion => format!("cmpl-{digits}"),
+            Dialect::Responses => format!("resp_{digits}"),
         }
+    }
+
+    /// Returns the job's id without its prefix.
+    pub fn digits(&self) -> String {
+        self.job.to_string().replace(JobId::PREFIX, "")
     }
 
     /// Returns when the answer was asked for, in seconds since the Unix epoch.

@@ -17,6 +17,7 @@ use crate::{
     desk::Desk,
     http::{Problem, provider},
     report::Report,
+    responses::Answer,
     stream::{Batch, Ending, Piece},
 };
 
@@ -35,14 +36,38 @@ pub struct Encoder {
     ad: Placing,
     /// The number of the last event; `None` where events have none.
     number: Option<u64>,
+    /// A response's items, on that route.
+    response: Option<Box<Answer>>,
 }
 
 impl Encoder {
     /// Makes an encoder for a job.
     pub fn new(dialect: Dialect, include_usage: bool, report: Report) -> Encoder {
         let (id, ad) = (report.id(dialect), Placing::none());
-        let head = String::new();
-        Encoder { dialect, include_usage, id, head, opened: false, turned: false, report, ad, number: None }
+        let (head, number, response) = (String::new(), None, None);
+        Encoder {
+            dialect,
+            include_usage,
+            id,
+            head,
+            opened: false,
+            turned: false,
+            report,
+            ad,
+            number,
+            response,
+        }
+    }
+
+    /// Writes a response and its items.
+    #[must_use]
+    pub fn responding(self, response: Option<Answer>) -> Encoder {
+        Encoder { response: response.map(Box::new), ..self }
+    }
+
+    /// Tells whether it has said all that it will, though the answer goes on.
+    pub fn is_over(&self) -> bool {
+        self.response.as_ref().is_some_and(|response| response.is_too_long())
     }
 
     /// Gives every event a number, from 1 on, if that is wished.
@@ -100,6 +125,10 @@ impl Encoder {
         if std::mem::take(&mut self.turned) && self.dialect == Dialect::Inference {
             self.event(&mut out, "continued", &self.report.start());
         }
+        if let Some(response) = self.response.take() {
+            self.response = Some(self.respond(response, batch, &mut out));
+            return out.freeze();
+        }
         for piece in &batch.pieces {
             self.open(&mut out);
             match piece {
@@ -116,6 +145,43 @@ impl Encoder {
         out.freeze()
     }
 
+    /// Writes a batch as a response's events.
+    fn respond(&mut self, mut response: Box<Answer>, batch: Batch, out: &mut BytesMut) -> Box<Answer> {
+        let mut events = Vec::new();
+        if !std::mem::replace(&mut self.opened, true) {
+            events.extend(response.begin(&self.report));
+        }
+        for piece in &batch.pieces {
+            events.extend(match piece {
+                Piece::Text(text) => response.text(text, &self.report),
+                Piece::Choices(choices) => response.choices(choices.get(), &self.report),
+            });
+        }
+        let problem = match batch.ending {
+            _ if response.is_too_long() => Some(Problem::response_too_long()),
+            None => None,
+            Some(Ending::Done(finish)) => {
+                if let Some(ad) = self.ad.take() {
+                    self.report.sponsored(ad);
+                }
+                self.report.finished(&finish);
+                events.extend(response.finish(&finish.reason, &self.report));
+                None
+            }
+            Some(ending) => Some(self.problem(ending)),
+        };
+        if let Some(problem) = problem {
+            events.extend(response.fail(&problem, &self.report));
+        }
+        for event in events {
+            out.put_slice(b"event: ");
+            out.put_slice(event["type"].as_str().unwrap_or_default().as_bytes());
+            out.put_slice(b"\n");
+            data(out, &event);
+        }
+        response
+    }
+
     /// Writes what precedes the first piece.
     fn open(&mut self, out: &mut BytesMut) {
         if std::mem::replace(&mut self.opened, true) {
@@ -127,7 +193,7 @@ impl Encoder {
                 out,
                 r#"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#,
             ),
-            Dialect::Completion | Dialect::Embedding => {}
+            Dialect::Completion | Dialect::Embedding | Dialect::Responses => {}
         }
     }
 
@@ -135,7 +201,7 @@ impl Encoder {
         let (before, after): (&str, &str) = match self.dialect {
             Dialect::Inference => ("event: token\ndata: {\"text\":", "}\n\n"),
             Dialect::Chat => (r#"[{"index":0,"delta":{"content":"#, "},\"finish_reason\":null}]}\n\n"),
-            Dialect::Completion | Dialect::Embedding => {
+            Dialect::Completion | Dialect::Embedding | Dialect::Responses => {
                 (r#"[{"index":0,"text":"#, ",\"logprobs\":null,\"finish_reason\":null}]}\n\n")
             }
         };
@@ -182,13 +248,24 @@ impl Encoder {
                     self.last_chunks(out, &finish.reason, None);
                 }
             }
-            Ending::Refused(refusal) => self.broke(out, &Problem::from(refusal)),
-            Ending::TooLarge(bytes_max) => self.broke(out, &Problem::answer_too_large(bytes_max)),
+            ending @ (Ending::Refused(_) | Ending::TooLarge(_) | Ending::Failed { .. }) => {
+                let problem = self.problem(ending);
+                self.broke(out, &problem);
+            }
+        }
+    }
+
+    /// Returns why an answer did not end well, and notes what it was charged.
+    fn problem(&mut self, ending: Ending) -> Problem {
+        match ending {
+            Ending::Done(_) => Problem::internal(),
+            Ending::Refused(refusal) => Problem::from(refusal),
+            Ending::TooLarge(bytes_max) => Problem::answer_too_large(bytes_max),
             Ending::Failed { code, detail, receipt } => {
                 if let Some(receipt) = receipt {
                     self.report.charged(&receipt);
                 }
-                self.broke(out, &Problem::failed(code, &detail));
+                Problem::failed(code, &detail)
             }
         }
     }

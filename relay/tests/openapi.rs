@@ -114,8 +114,12 @@ fn the_codes_are_those_of_the_words() {
 #[test]
 fn the_files_are_those_of_the_site() {
     let document = document();
-    let files = &document["paths"]["/{file}"]["get"]["parameters"][0]["schema"]["enum"];
-    let files: Vec<&str> = files.as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+    let named = |path: &str| -> Vec<String> {
+        let files = document["paths"][path]["get"]["parameters"][0]["schema"]["enum"].as_array().unwrap();
+        files.iter().map(|file| path.replace("{file}", file.as_str().unwrap())[1..].to_owned()).collect()
+    };
+    let mut files = [named("/{file}"), named("/client/{file}")].concat();
+    files.sort();
     let embedded = SITE.split("file!(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     assert_eq!(files, embedded.collect::<Vec<_>>());
 }
@@ -127,6 +131,7 @@ fn the_examples_of_requests_are_taken() {
         ("/v1/chat/completions", Dialect::Chat),
         ("/v1/completions", Dialect::Completion),
         ("/v1/embeddings", Dialect::Embedding),
+        ("/v1/responses", Dialect::Responses),
     ] {
         for example in requests(path) {
             let (job, payer) = (JobId::from_bits(1), Payer::Free { visitor: 1 });

@@ -1,5 +1,5 @@
 // Speaks to /v1 with the official OpenAI SDK. Usage: node sdk.mjs SDK_FOLDER BASE_URL KEY MODEL CALLER
-// MODEL answers; CALLER calls a tool: the first time whole, the second time streamed.
+// MODEL answers; CALLER calls a tool: whole, then streamed, and the same again for responses.
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
@@ -43,6 +43,28 @@ assert.equal(called.choices[0].message.tool_calls[0].function.arguments, '{"city
 const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
 assert.equal(streamed.choices[0].finish_reason, 'tool_calls');
 assert.equal(streamed.choices[0].message.tool_calls[0].function.arguments, '{"city": "Paris"}');
+
+const question = { model, input: 'Echo: blue river k7x2', temperature: 0 };
+const response = await client.responses.create(question);
+assert.equal(response.output_text, 'blue river k7x2');
+assert.ok(response.usage.output_tokens > 0);
+let pieces = '';
+let ended;
+for await (const event of await client.responses.create({ ...question, stream: true })) {
+  if (event.type === 'response.output_text.delta') pieces += event.delta;
+  ended = event;
+}
+assert.equal(pieces, 'blue river k7x2');
+assert.equal(ended.type, 'response.completed');
+const functions = {
+  model: caller,
+  input: 'What is the weather in Paris?',
+  tools: [{ type: 'function', name: 'weather', parameters: { type: 'object', properties: {} }, strict: false }],
+};
+const [call] = (await client.responses.create(functions)).output;
+assert.deepEqual([call.type, call.name, call.arguments], ['function_call', 'weather', '{"city": "Paris"}']);
+const [grown] = (await client.responses.stream(functions).finalResponse()).output;
+assert.deepEqual([grown.type, grown.arguments], ['function_call', '{"city": "Paris"}']);
 
 await assert.rejects(client.chat.completions.create({ model: 'nobody-has-this', messages }), (error) => {
   assert.ok(error instanceof NotFoundError);

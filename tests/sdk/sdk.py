@@ -1,11 +1,11 @@
 """Speaks to /v1 with the official OpenAI SDK. Usage: sdk.py BASE_URL KEY MODEL CALLER
 
-MODEL answers; CALLER calls a tool: the first time whole, the second time streamed.
+MODEL answers; CALLER calls a tool: whole, then streamed, and the same again for responses.
 """
 
 import sys
 
-from openai import AuthenticationError, NotFoundError, OpenAI
+from openai import AuthenticationError, BadRequestError, NotFoundError, OpenAI
 
 base_url, key, model, caller = sys.argv[1:]
 client = OpenAI(base_url=base_url, api_key=key, max_retries=0)
@@ -44,6 +44,33 @@ with client.chat.completions.stream(**asked) as stream:
     choice = stream.get_final_completion().choices[0]
 assert choice.finish_reason == "tool_calls", choice
 assert choice.message.tool_calls[0].function.arguments == '{"city": "Paris"}', choice
+
+question = {"model": model, "input": "Echo: blue river k7x2", "temperature": 0}
+response = client.responses.create(**question)
+assert response.output_text == "blue river k7x2", response
+assert response.status == "completed" and response.usage.output_tokens > 0, response
+with client.responses.stream(**question) as stream:
+    pieces = [event.delta for event in stream if event.type == "response.output_text.delta"]
+    response = stream.get_final_response()
+assert "".join(pieces) == response.output_text == "blue river k7x2", (pieces, response)
+short = client.responses.create(model=model, input="Once upon a time", max_output_tokens=1)
+assert short.status == "incomplete" and short.incomplete_details.reason == "max_output_tokens", short
+
+asked = {
+    "model": caller,
+    "input": [{"role": "user", "content": [{"type": "input_text", "text": "What is the weather in Paris?"}]}],
+    "tools": [{"type": "function", "name": "weather", "parameters": weather, "strict": False}],
+}
+call = client.responses.create(**asked).output[0]
+assert (call.type, call.name, call.arguments) == ("function_call", "weather", '{"city": "Paris"}'), call
+with client.responses.stream(**asked) as stream:
+    call = stream.get_final_response().output[0]
+assert (call.call_id, call.name, call.arguments) == ("call_1", "weather", '{"city": "Paris"}'), call
+try:
+    client.responses.create(model=model, input="And then?", previous_response_id=response.id)
+    raise SystemExit("a response that nobody keeps was gone on with")
+except BadRequestError as error:
+    assert error.param == "previous_response_id", error
 
 try:
     client.chat.completions.create(model="nobody-has-this", messages=messages)

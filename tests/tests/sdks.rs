@@ -29,22 +29,25 @@ async fn caller(relay: &Relay) -> Result<(Script, Node)> {
             "function": {"name": "weather", "arguments": arguments},
         }])
     };
-    script.next(Reply::json(200, &json!({
-        "id": "chatcmpl-script", "object": "chat.completion", "created": 1_700_000_000, "model": script::MODEL,
-        "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
-            "role": "assistant", "content": null, "tool_calls": call("{\"city\": \"Paris\"}"),
-        }}],
-        "usage": {"prompt_tokens": 20, "completion_tokens": 8, "total_tokens": 28},
-    })));
     let more = json!([{"index": 0, "function": {"arguments": "\"Paris\"}"}}]);
     let delta = |delta: Value| Step::choices(&json!([{"index": 0, "finish_reason": null, "delta": delta}]));
-    script.next(Reply::steps(vec![
-        delta(json!({"role": "assistant", "content": null})),
-        delta(json!({"tool_calls": call("{\"city\": ")})),
-        delta(json!({"tool_calls": more})),
-        Step::finish("tool_calls"),
-        Step::done(),
-    ]));
+    // For chats, and for responses.
+    for _ in 0..2 {
+        script.next(Reply::json(200, &json!({
+            "id": "chatcmpl-script", "object": "chat.completion", "created": 1_700_000_000, "model": script::MODEL,
+            "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
+                "role": "assistant", "content": null, "tool_calls": call("{\"city\": \"Paris\"}"),
+            }}],
+            "usage": {"prompt_tokens": 20, "completion_tokens": 8, "total_tokens": 28},
+        })));
+        script.next(Reply::steps(vec![
+            delta(json!({"role": "assistant", "content": null})),
+            delta(json!({"tool_calls": call("{\"city\": ")})),
+            delta(json!({"tool_calls": more.clone()})),
+            Step::finish("tool_calls"),
+            Step::done(),
+        ]));
+    }
     let node = Node::start(relay, &script.url()).await?;
     Ok((script, node))
 }

@@ -31,6 +31,7 @@ use crate::{
     reader::{Events, Reader},
     replay::LastEvent,
     report::Report,
+    responses,
     sse::Encoder,
     stream::{Ending, Finish, Stream},
     work::{Part, Work},
@@ -76,6 +77,16 @@ pub(super) async fn embedding(
     posted: Posted,
 ) -> Response {
     ask(house, Dialect::Embedding, peer, headers, posted).await.unwrap_or_else(Problem::into_openai)
+}
+
+/// `POST /v1/responses`
+pub(super) async fn response(
+    State(house): Shared,
+    peer: Peer,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Response {
+    ask(house, Dialect::Responses, peer, headers, posted).await.unwrap_or_else(Problem::into_openai)
 }
 
 /// `DELETE /api/llm/inference/{jobId}`
@@ -158,7 +169,7 @@ async fn answer(
     country: Option<Country>,
     room: Room,
 ) -> Result<Response, Problem> {
-    let Ask { include_usage, is_numbered, call, fields, tokenizer, is_free: _, request } = ask;
+    let Ask { include_usage, is_numbered, call, fields, tokenizer, echo, is_free: _, request } = ask;
     let (job, payer) = (request.job, request.payer);
     let asked = house.desk.now();
     let streamed = request.stream;
@@ -173,11 +184,12 @@ async fn answer(
     if is_free {
         report = report.with_receipts(house.receipts.clone());
     }
+    let items = echo.map(|echo| responses::Answer::new(echo, house.config.limits.answer_bytes));
     let mut response = if streamed {
-        self::streamed(reader, Encoder::new(dialect, include_usage, report).beside(ad).numbered(is_numbered))
-            .await
+        let encoder = Encoder::new(dialect, include_usage, report).beside(ad);
+        self::streamed(reader, encoder.numbered(is_numbered).responding(items)).await
     } else {
-        whole(house, dialect, reader, report, ad).await
+        whole(house, dialect, reader, report, ad, items).await
     }?;
     if is_free && let Ok(token) = HeaderValue::from_str(&house.receipts.token(job)) {
         response.headers_mut().insert("x-rekursing-receipt", token);
@@ -272,6 +284,7 @@ async fn whole(
     mut reader: Reader,
     mut report: Report,
     ad: Placing,
+    items: Option<responses::Answer>,
 ) -> Result<Response, Problem> {
     let finish = match reader.ending().await {
         Ending::Done(finish) => finish,
@@ -288,9 +301,13 @@ async fn whole(
         report.sponsored(ad);
     }
     let short = finish.body.len() <= READ_AT_ONCE_BYTES;
-    let write = move || match dialect {
-        Dialect::Inference => Ok(own(&finish, &report)),
-        Dialect::Chat | Dialect::Completion | Dialect::Embedding => openai(dialect, &finish, &report),
+    let write = move || match (items, dialect) {
+        (Some(items), _) => {
+            let (_, message) = answer::said(&finish.body);
+            Ok(items.whole(message, &finish.reason, &report).to_string())
+        }
+        (None, Dialect::Inference) => Ok(own(&finish, &report)),
+        (None, _) => openai(dialect, &finish, &report),
     };
     let json = if short { write() } else { house.aside(write).await.unwrap_or(Err(Problem::internal())) }?;
     let mut response = ([(header::CONTENT_TYPE, "application/json")], json).into_response();

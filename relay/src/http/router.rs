@@ -130,7 +130,8 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/llm/inference", post(answers::inference))
         .route("/v1/chat/completions", post(answers::chat))
         .route("/v1/completions", post(answers::completion))
-        .route("/v1/embeddings", post(answers::embedding));
+        .route("/v1/embeddings", post(answers::embedding))
+        .route("/v1/responses", post(answers::response));
 
     let pages = Router::new()
         .route("/api/llm/inference/{job}", delete(answers::cancel))

@@ -66,7 +66,9 @@ async fn what_is_given_back_of_a_charge_is_found_in_payouts_that_are_not_sent(pl
     };
     let (sent, requested, cancelled) = (State::Sent, State::Requested, State::Cancelled);
     let recall = async |case: &Case, earned: &str| {
-        drop(case.payouts.recall(&charge(earned), "http:127.0.0.1", "a stolen card", case.now).await.unwrap());
+        drop(
+            case.payouts.recall(&charge(earned), "http:127.0.0.1", "a stolen card", case.now).await.unwrap(),
+        );
     };
     assert_eq!(states(&case).await, [sent, requested, requested]);
     recall(&case, "2").await;

@@ -1,0 +1,350 @@
+//! An answer of `/v1/responses`: its items as they grow, and the events that tell of it.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Echo;
+use crate::{ask::Dialect, http::Problem, report::Report};
+
+/// An answer in the making.
+#[derive(Debug)]
+pub struct Answer {
+    echo: Box<Echo>,
+    items: Vec<Item>,
+    /// Bytes of all texts, and the most that there may be.
+    bytes: usize,
+    bytes_max: usize,
+    /// Events so far.
+    told: u64,
+}
+
+/// A part of an answer.
+#[derive(Debug)]
+struct Item {
+    kind: Kind,
+    text: String,
+    is_done: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Reasoning,
+    Message,
+    Call {
+        /// The number by which the model server tells calls apart.
+        number: u64,
+        id: String,
+        name: String,
+    },
+}
+
+/// What a chat's message, or a piece of one, says.
+#[derive(Debug, Default, Deserialize)]
+struct Said {
+    #[serde(default)]
+    content: Option<String>,
+    #[serde(default)]
+    reasoning_content: Option<String>,
+    #[serde(default)]
+    reasoning: Option<String>,
+    #[serde(default)]
+    refusal: Option<String>,
+    #[serde(default)]
+    tool_calls: Option<Vec<Call>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Call {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    function: Option<Function>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Function {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    arguments: Option<String>,
+}
+
+/// How an answer ended.
+enum Outcome<'a> {
+    Done { reason: &'a str },
+    Broke(&'a Problem),
+}
+
+impl Answer {
+    /// Begins an answer whose texts have so many bytes at most.
+    pub fn new(echo: Box<Echo>, bytes_max: usize) -> Answer {
+        Answer { echo, items: Vec::new(), bytes: 0, bytes_max, told: 0 }
+    }
+
+    /// Tells whether it has grown past what is kept, so that it cannot end well.
+    pub const fn is_too_long(&self) -> bool {
+        self.bytes > self.bytes_max
+    }
+
+    /// Tells that it begins.
+    pub fn begin(&mut self, report: &Report) -> Vec<Value> {
+        let response = self.response(report, "in_progress");
+        vec![
+            self.event("response.created", json!({"response": response})),
+            self.event("response.in_progress", json!({"response": response})),
+        ]
+    }
+
+    /// Adds a text, and tells of it.
+    pub fn text(&mut self, text: &str, report: &Report) -> Vec<Value> {
+        let mut events = Vec::with_capacity(1);
+        self.grow(Kind::Message, text, report, &mut events);
+        events
+    }
+
+    /// Adds what a chunk's choices say, and tells of it. What does not read says nothing.
+    pub fn choices(&mut self, choices: &str, report: &Report) -> Vec<Value> {
+        #[derive(Deserialize)]
+        struct Choice {
+            #[serde(default)]
+            delta: Option<Said>,
+        }
+        let choices: Vec<Choice> = serde_json::from_str(choices).unwrap_or_default();
+        let mut events = Vec::new();
+        if let Some(said) = choices.into_iter().next().and_then(|choice| choice.delta) {
+            self.say(said, report, &mut events);
+        }
+        events
+    }
+
+    /// Tells that it has ended well, for this reason.
+    pub fn finish(&mut self, reason: &str, report: &Report) -> Vec<Value> {
+        let mut events = Vec::new();
+        for at in 0..self.items.len() {
+            self.close(at, report, &mut events);
+        }
+        let response = self.ended(report, &Outcome::Done { reason });
+        let name =
+            if response["status"] == "incomplete" { "response.incomplete" } else { "response.completed" };
+        events.push(self.event(name, json!({"response": response})));
+        events
+    }
+
+    /// Tells that it broke off.
+    pub fn fail(&mut self, problem: &Problem, report: &Report) -> Vec<Value> {
+        let response = self.ended(report, &Outcome::Broke(problem));
+        vec![self.event("response.failed", json!({"response": response}))]
+    }
+
+    /// Returns a whole answer: this message of a chat, which ended for this reason.
+    pub fn whole(mut self, message: Value, reason: &str, report: &Report) -> Value {
+        let said: Said = serde_json::from_value(message).unwrap_or_default();
+        self.say(said, report, &mut Vec::new());
+        for item in &mut self.items {
+            item.is_done = true;
+        }
+        self.ended(report, &Outcome::Done { reason })
+    }
+
+    fn say(&mut self, said: Said, report: &Report, events: &mut Vec<Value>) {
+        let thought = said.reasoning_content.filter(|text| !text.is_empty()).or(said.reasoning);
+        for (kind, text) in
+            [(Kind::Reasoning, thought), (Kind::Message, said.content), (Kind::Message, said.refusal)]
+        {
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                self.grow(kind, &text, report, events);
+            }
+        }
+        for (at, call) in (0..).zip(said.tool_calls.unwrap_or_default()) {
+            let Call { index, id, function } = call;
+            let Function { name, arguments } = function.unwrap_or_default();
+            let kind = Kind::Call {
+                number: index.unwrap_or(at),
+                id: id.unwrap_or_default(),
+                name: name.unwrap_or_default(),
+            };
+            self.grow(kind, &arguments.unwrap_or_default(), report, events);
+        }
+    }
+
+    /// Adds a text to the item that it belongs to, which is opened where it is not there.
+    fn grow(&mut self, kind: Kind, text: &str, report: &Report, events: &mut Vec<Value>) {
+        self.bytes = self.bytes.saturating_add(text.len());
+        if self.is_too_long() {
+            return;
+        }
+        let at = match self.items.iter().rposition(|item| !item.is_done && item.kind.is(&kind)) {
+            Some(at) => at,
+            None => self.open(kind, report, events),
+        };
+        self.items[at].text.push_str(text);
+        if text.is_empty() {
+            return;
+        }
+        let place = self.place(at, report);
+        events.push(match self.items[at].kind {
+            Kind::Reasoning => self.event(
+                "response.reasoning_text.delta",
+                with(place, json!({"content_index": 0, "delta": text})),
+            ),
+            Kind::Message => {
+                let piece = json!({"content_index": 0, "delta": text, "logprobs": []});
+                self.event("response.output_text.delta", with(place, piece))
+            }
+            Kind::Call { .. } => {
+                self.event("response.function_call_arguments.delta", with(place, json!({"delta": text})))
+            }
+        });
+    }
+
+    fn open(&mut self, kind: Kind, report: &Report, events: &mut Vec<Value>) -> usize {
+        // Texts follow each other; calls may grow side by side.
+        for at in 0..self.items.len() {
+            if !matches!(self.items[at].kind, Kind::Call { .. }) {
+                self.close(at, report, events);
+            }
+        }
+        let at = self.items.len();
+        self.items.push(Item { kind, text: String::new(), is_done: false });
+        let mut item = self.item(at, report);
+        let part = item.get_mut("content").map(|content| std::mem::replace(content, json!([]))[0].take());
+        events.push(self.event("response.output_item.added", json!({"output_index": at, "item": item})));
+        if let Some(part) = part {
+            let part = with(self.place(at, report), json!({"content_index": 0, "part": part}));
+            events.push(self.event("response.content_part.added", part));
+        }
+        at
+    }
+
+    /// Tells that an item is complete, once.
+    fn close(&mut self, at: usize, report: &Report, events: &mut Vec<Value>) {
+        if std::mem::replace(&mut self.items[at].is_done, true) {
+            return;
+        }
+        let (place, item) = (self.place(at, report), self.item(at, report));
+        let text = Value::from(self.items[at].text.as_str());
+        let (name, done) = match &self.items[at].kind {
+            Kind::Reasoning => ("response.reasoning_text.done", json!({"content_index": 0, "text": text})),
+            Kind::Message => {
+                ("response.output_text.done", json!({"content_index": 0, "text": text, "logprobs": []}))
+            }
+            Kind::Call { name, .. } => {
+                ("response.function_call_arguments.done", json!({"arguments": text, "name": name}))
+            }
+        };
+        events.push(self.event(name, with(place.clone(), done)));
+        if let Some(part) = item.get("content").map(|content| content[0].clone()) {
+            let part = with(place, json!({"content_index": 0, "part": part}));
+            events.push(self.event("response.content_part.done", part));
+        }
+        events.push(self.event("response.output_item.done", json!({"output_index": at, "item": item})));
+    }
+
+    /// Returns an item as it is now.
+    fn item(&self, at: usize, report: &Report) -> Value {
+        let Item { kind, text, is_done } = &self.items[at];
+        let id = self.item_id(at, report);
+        let status = if *is_done { "completed" } else { "in_progress" };
+        match kind {
+            Kind::Reasoning => json!({"id": id, "type": "reasoning", "status": status, "summary": [],
+                "content": [{"type": "reasoning_text", "text": text}]}),
+            Kind::Message => json!({"id": id, "type": "message", "status": status, "role": "assistant",
+                "content": [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]}),
+            Kind::Call { id: call, name, .. } => json!({"id": id, "type": "function_call", "status": status,
+                "call_id": if call.is_empty() { &id } else { call }, "name": name, "arguments": text}),
+        }
+    }
+
+    fn item_id(&self, at: usize, report: &Report) -> String {
+        let prefix = match self.items[at].kind {
+            Kind::Reasoning => "rs",
+            Kind::Message => "msg",
+            Kind::Call { .. } => "fc",
+        };
+        format!("{prefix}_{}_{at}", report.digits())
+    }
+
+    fn place(&self, at: usize, report: &Report) -> Value {
+        json!({"item_id": self.item_id(at, report), "output_index": at})
+    }
+
+    fn ended(&self, report: &Report, outcome: &Outcome<'_>) -> Value {
+        let (status, incomplete, error) = match outcome {
+            Outcome::Done { reason: "length" } => {
+                ("incomplete", json!({"reason": "max_output_tokens"}), Value::Null)
+            }
+            Outcome::Done { reason: "content_filter" } => {
+                ("incomplete", json!({"reason": "content_filter"}), Value::Null)
+            }
+            Outcome::Done { .. } => ("completed", Value::Null, Value::Null),
+            Outcome::Broke(problem) => {
+                ("failed", Value::Null, json!({"code": problem.code, "message": problem.message}))
+            }
+        };
+        let items: Vec<Value> = (0..self.items.len()).map(|at| self.item(at, report)).collect();
+        let usage = report.usage();
+        let extra = json!({
+            "incomplete_details": incomplete,
+            "error": error,
+            "output": items,
+            "usage": {
+                "input_tokens": usage["prompt_tokens"],
+                "input_tokens_details": {"cached_tokens": 0},
+                "output_tokens": usage["completion_tokens"],
+                "output_tokens_details": {"reasoning_tokens": 0},
+                "total_tokens": usage["total_tokens"],
+            },
+            "rekursing": report.extension(),
+        });
+        with(self.response(report, status), extra)
+    }
+
+    /// Returns the response with nothing in it yet.
+    fn response(&self, report: &Report, status: &str) -> Value {
+        let head = json!({
+            "id": report.id(Dialect::Responses),
+            "object": "response",
+            "created_at": report.created(),
+            "status": status,
+            "error": null,
+            "incomplete_details": null,
+            "model": report.model(),
+            "output": [],
+            "previous_response_id": null,
+            "store": false,
+            "truncation": "disabled",
+            "usage": null,
+        });
+        with(head, Value::from((*self.echo).clone()))
+    }
+
+    fn event(&mut self, name: &str, fields: Value) -> Value {
+        let head = json!({"type": name, "sequence_number": self.told});
+        self.told += 1;
+        with(head, fields)
+    }
+}
+
+impl Kind {
+    /// Tells whether both are the same item's.
+    fn is(&self, other: &Kind) -> bool {
+        match (self, other) {
+            (Kind::Reasoning, Kind::Reasoning) | (Kind::Message, Kind::Message) => true,
+            (Kind::Call { number: one, .. }, Kind::Call { number: other, .. }) => one == other,
+            _ => false,
+        }
+    }
+}
+
+/// Adds the fields of one object to another.
+fn with(mut head: Value, fields: Value) -> Value {
+    if let (Value::Object(head), Value::Object(fields)) = (&mut head, fields) {
+        head.extend(fields);
+    }
+    head
+}
+
+#[cfg(test)]
+mod tests;
