@@ -1,7 +1,7 @@
 // Asks a relay with the client library, in Node, in a page or in a worker, and throws where it does not do what
 // it says. In Node: node client.mjs LIBRARY RELAY KEY MODEL
 //
-// The model server holds the first three answers behind their first word and the fourth before it; all others are
+// The model server holds an answer where it is asked to, behind its first word or before it; all others are
 // `one two three`.
 
 export async function check({ library, relay, key, model }) {
@@ -13,17 +13,17 @@ export async function check({ library, relay, key, model }) {
   const stop = new AbortController();
   const why = new Error('enough');
   const aborted = await refused(async () => {
-    for await (const { type } of client.stream('go', { model, signal: stop.signal })) {
+    for await (const { type } of client.stream('hold behind a word', { model, signal: stop.signal })) {
       if (type === 'token') stop.abort(why);
     }
   });
   same(aborted === why, true, 'the reason of the signal');
   await idle();
-  for await (const { type } of client.stream('go', { model })) if (type === 'token') break;
+  for await (const { type } of client.stream('hold behind a word', { model })) if (type === 'token') break;
   await idle();
   let job;
   const cancelled = await refused(async () => {
-    for await (const event of client.stream('go', { model })) {
+    for await (const event of client.stream('hold behind a word', { model })) {
       job ??= event.jobId;
       if (event.type === 'token') await client.cancel(job);
     }
@@ -31,7 +31,7 @@ export async function check({ library, relay, key, model }) {
   same([cancelled.code, cancelled.jobId, Number(cancelled.cost) > 0], ['cancelled', job, true], 'what was charged');
   await idle();
   const early = new AbortController();
-  const waiting = refused(() => client.requestInference('go', model, { signal: early.signal }));
+  const waiting = refused(() => client.requestInference('hold', model, { signal: early.signal }));
   await until(async () => (await client.live()).jobsRunning === 1);
   early.abort();
   same((await waiting).name, 'AbortError', 'an abort before the first word');

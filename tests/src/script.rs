@@ -56,6 +56,8 @@ struct State {
 struct Book {
     always: Reply,
     next: VecDeque<Reply>,
+    /// What jobs are answered whose request has a text.
+    told: Vec<(String, Reply)>,
     jobs: Vec<Job>,
     paths: Vec<String>,
     /// Models that it has in the place of its own.
@@ -105,6 +107,7 @@ impl Script {
         let book = Book {
             always,
             next: VecDeque::new(),
+            told: Vec::new(),
             jobs: Vec::new(),
             paths: Vec::new(),
             names: Vec::new(),
@@ -130,6 +133,11 @@ impl Script {
     /// Answers every job so from here on.
     pub fn always(&self, reply: Reply) {
         self.state.book().always = reply;
+    }
+
+    /// Answers every job so whose request has this text, whenever it comes.
+    pub fn whenever(&self, text: &str, reply: Reply) {
+        self.state.book().told.push((text.to_owned(), reply));
     }
 
     /// Answers the next job so; may be said several times, for the ones after it.
@@ -270,8 +278,10 @@ async fn exchange(socket: TcpStream, state: &State) -> Result<()> {
     let sent_bytes = Arc::new(AtomicUsize::new(0));
     let reply = {
         let mut book = state.book();
+        let request = body.to_string();
         book.jobs.push(Job { path, head, body, sent_bytes: sent_bytes.clone(), fate: watched });
-        book.next.pop_front().unwrap_or_else(|| book.always.clone())
+        let told = book.told.iter().find(|(text, _)| request.contains(text)).map(|(_, reply)| reply.clone());
+        told.or_else(|| book.next.pop_front()).unwrap_or_else(|| book.always.clone())
     };
     let ended = tokio::select! {
         ended = perform(&mut output, &reply, streamed, &sent_bytes) => ended,
