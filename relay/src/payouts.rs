@@ -21,7 +21,7 @@ use rekursing_market::{
     Account,
     payout::{CHANGE_WAIT, Quote, QuoteRefusal, Schedule, State, Step, Tariff},
 };
-use rekursing_protocol::{Day, Moment, Nanos, PayoutId, PluginId, Span};
+use rekursing_protocol::{AccountId, Day, Moment, Nanos, PayoutId, PluginId, Span};
 use rekursing_rails::{BadDestination, Destination, Method};
 use tokio::sync::{Mutex, Notify};
 
@@ -81,6 +81,8 @@ pub struct Wish {
     pub threshold: Option<Nanos>,
     /// How often.
     pub schedule: Schedule,
+    /// The account that wishes it for a plugin of its own; nothing when the plugin does.
+    pub account: Option<AccountId>,
 }
 
 /// Who takes a payout back.
@@ -107,6 +109,9 @@ pub enum Denial {
     /// The owner has named no method.
     #[error("set a method of payout first")]
     NoMethod,
+    /// The account has let the plugin go.
+    #[error("the plugin is not the account's own any more")]
+    LetGo,
     /// The destination is none.
     #[error(transparent)]
     Destination(#[from] BadDestination),
@@ -201,7 +206,7 @@ impl Payouts {
 
     /// Sets how an owner wants to be paid. Another destination than before makes payouts wait.
     pub async fn set_method(&self, owner: PluginId, wish: Wish, now: Moment) -> Result<PayoutMethod, Denial> {
-        let Wish { method, destination, threshold, schedule } = wish;
+        let Wish { method, destination, threshold, schedule, account } = wish;
         let destination = match self.rails.rail(method) {
             Some(rail) => rail.destination(&destination)?,
             None => Destination::read(method, &destination)?,
@@ -212,6 +217,12 @@ impl Payouts {
             return Err(Denial::Threshold { minimum });
         }
         let _turn = self.turn.lock().await;
+        // It may have been let go since the caller was asked who he is.
+        if let Some(account) = account
+            && !self.store().is_paired(owner, account).await?
+        {
+            return Err(Denial::LetGo);
+        }
         let before = self.store().payout_method(owner).await?;
         let held_until = match before {
             None => Moment(0),
@@ -227,6 +238,7 @@ impl Payouts {
             held_until,
             due: schedule.next(now),
             removed: false,
+            account,
         };
         self.store().put_payout_method(set.clone()).await?;
         Ok(set)
@@ -361,6 +373,7 @@ impl Payouts {
             due: now,
             closed: None,
             by_hand: false,
+            account: method.account,
             reached: [None; 5],
         })
     }

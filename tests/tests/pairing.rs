@@ -88,6 +88,7 @@ async fn an_account_pairs_a_plugin_sees_what_it_earns_and_lets_it_go(engine: Eng
 
     assert_eq!(account.delete(&own).await?.status, 204);
     assert_eq!(account.get(&earnings).await?.error_code()?, "invalid_secret");
+    assert_eq!(owner.get(&path).await?.error_code()?, "payout_method_missing", "it was the account's");
     assert_eq!(owner.get(&pairing(&device.id)).await?.expect(200)?["account"], Value::Null);
     relay.kill().await?;
     relay.restart().await?;

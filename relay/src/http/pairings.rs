@@ -124,7 +124,7 @@ pub(super) async fn let_go(
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let id = own(&house, plugin, &headers, peer).await?;
-    pair(&house, id, None).await?;
+    unpair(&house, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -180,9 +180,10 @@ pub(super) async fn join(
             let message = format!("the account has {PLUGINS_MAX} plugins, which is as many as it may have");
             return Err(Problem::new(StatusCode::CONFLICT, "too_many_plugins", message));
         }
-        let pairing = Some(Pairing { account, at: now });
-        pair(&house, id, pairing).await?;
-        Ok(Json(view(pairing)).into_response())
+        let pairing = Pairing { account, at: now };
+        house.desk.store().pair_plugin(id, pairing).await.map_err(unstored)?;
+        tell(&house, id, Some(pairing));
+        Ok(Json(view(Some(pairing))).into_response())
     };
     once::change(&house, named, id, joined).await
 }
@@ -197,16 +198,21 @@ pub(super) async fn leave(
     caller::origin(&house, &headers)?;
     let Path(plugin) = plugin?;
     let id = plugins::owner(&house, &plugin, &headers, peer).await?;
-    pair(&house, id, None).await?;
+    unpair(&house, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Stores whose own a plugin is and lets everybody know.
-async fn pair(house: &House, id: PluginId, pairing: Option<Pairing>) -> Result<(), Problem> {
-    house.desk.store().pair_plugin(id, pairing).await.map_err(unstored)?;
+/// Makes a plugin nobody's own, and lets everybody know.
+async fn unpair(house: &House, id: PluginId) -> Result<(), Problem> {
+    house.payouts.unpair(id, house.desk.now()).await?;
+    tell(house, id, None);
+    Ok(())
+}
+
+/// Lets everybody know whose own a plugin is.
+fn tell(house: &House, id: PluginId, pairing: Option<Pairing>) {
     house.plugins.pair(id, pairing);
     house.desk.pair(id, pairing.map(|pairing| pairing.account));
-    Ok(())
 }
 
 /// Finds out which of its own plugins an account means.

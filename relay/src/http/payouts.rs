@@ -9,14 +9,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_market::payout::{self, Schedule};
-use rekursing_protocol::{Nanos, PayoutId, PluginId, name};
+use rekursing_protocol::{Nanos, PayoutId, name};
 use rekursing_rails::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     Problem, caller, once, operator,
-    plugins::owner,
+    plugins::{Voice, owner, voice},
     posted::{self, Posted},
 };
 use crate::{
@@ -108,7 +108,7 @@ pub(super) async fn ask(
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
     let Path(plugin) = plugin?;
-    let owner = changing(&house, &plugin, &headers, peer).await?;
+    let owner = changing(&house, &plugin, &headers, peer).await?.plugin;
     let Order { amount, accept } = posted::read(&body)?;
     let wrong =
         || Problem::field("amount", "an amount is USD as a decimal text such as \"5.00\", or \"all\"");
@@ -152,14 +152,14 @@ pub(super) async fn set_method(
     Posted { body, .. }: Posted,
 ) -> Result<Json<Value>, Problem> {
     let Path(plugin) = plugin?;
-    let owner = changing(&house, &plugin, &headers, peer).await?;
+    let Voice { plugin: owner, account } = changing(&house, &plugin, &headers, peer).await?;
     let MethodWish { method, destination, threshold, schedule } = posted::read(&body)?;
     if destination.len() > DESTINATION_BYTES_MAX {
         return Err(Problem::field("destination", "a destination has at most 200 characters"));
     }
     let schedule = schedule.map_or(Ok(Schedule::Manual), |text| text.parse());
     let schedule = schedule.map_err(|bad| Problem::field("schedule", &bad.to_string()))?;
-    let wish = Wish { method, destination, threshold, schedule };
+    let wish = Wish { method, destination, threshold, schedule, account };
     let set = house.payouts.set_method(owner, wish, house.desk.now()).await?;
     Ok(Json(house.payouts.method_view(&set, house.desk.now())))
 }
@@ -173,7 +173,7 @@ pub(super) async fn remove_method(
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let Path(plugin) = plugin?;
-    let owner = changing(&house, &plugin, &headers, peer).await?;
+    let owner = changing(&house, &plugin, &headers, peer).await?.plugin;
     house.payouts.remove_method(owner, house.desk.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -187,7 +187,7 @@ pub(super) async fn cancel(
 ) -> Result<Response, Problem> {
     caller::origin(&house, &headers)?;
     let Path((plugin, payout)) = path?;
-    let owner = changing(&house, &plugin, &headers, peer).await?;
+    let owner = changing(&house, &plugin, &headers, peer).await?.plugin;
     let id: PayoutId = payout.parse().map_err(|_| Denial::NotFound)?;
     let named = once::named_by_owner(&headers, owner, "/api/plugin/payouts/cancel", &once::about(id, b""))?;
     let answered = async {
@@ -276,16 +276,16 @@ pub(super) async fn settle(
     once::once(&house, named, entry(outcome, id), operators_answer(&house, settled)).await
 }
 
-/// Checks that an owner may change something now.
+/// Checks that an owner may change something now, and tells who speaks for him.
 async fn changing(
     house: &House,
     plugin: &str,
     headers: &HeaderMap,
     peer: SocketAddr,
-) -> Result<PluginId, Problem> {
-    let owner = owner(house, plugin, headers, peer).await?;
-    if house.rates.payout(owner) {
-        Ok(owner)
+) -> Result<Voice, Problem> {
+    let voice = voice(house, plugin, headers, peer).await?;
+    if house.rates.payout(voice.plugin) {
+        Ok(voice)
     } else {
         Err(Problem::rate_limited("this plugin's payouts were changed too often; wait a minute"))
     }
@@ -323,6 +323,7 @@ impl From<Denial> for Problem {
         use rekursing_market::payout::QuoteRefusal::{BelowMinimum, Insufficient, NothingLeft};
         let message = denial.to_string();
         match denial {
+            Denial::LetGo => Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message),
             Denial::NoMethod => Problem::new(StatusCode::CONFLICT, "payout_method_missing", message),
             Denial::Destination(_) => Problem::field("destination", &message),
             Denial::Threshold { .. } => Problem::field("threshold", &message),

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_protocol::{
-    KeyId, PluginId, SUBPROTOCOL, Serves,
+    AccountId, KeyId, PluginId, SUBPROTOCOL, Serves,
     earnings::Earnings,
     name,
     offer::OFFERS_MAX,
@@ -200,22 +200,45 @@ pub(super) async fn owner(
     headers: &HeaderMap,
     peer: SocketAddr,
 ) -> Result<PluginId, Problem> {
+    Ok(voice(house, id, headers, peer).await?.plugin)
+}
+
+/// Who speaks for a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Voice {
+    /// The plugin.
+    pub(super) plugin: PluginId,
+    /// The account whose own it is, where that speaks; nothing where the plugin does itself.
+    pub(super) account: Option<AccountId>,
+}
+
+/// Checks like [`owner`] that the caller may speak for a plugin, and tells as whom he does.
+pub(super) async fn voice(
+    house: &House,
+    id: &str,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+) -> Result<Voice, Problem> {
     let refused = || {
         let message = "unknown plugin, wrong secret, or a pass that is over";
         Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message)
     };
-    let id: PluginId = id.parse().map_err(|_| refused())?;
+    let plugin: PluginId = id.parse().map_err(|_| refused())?;
     let given = caller::bearer(headers)?.unwrap_or_default();
-    if house.devices.bearer(house.desk.now(), given) == Some(id) {
-        return Ok(id);
+    let own = Voice { plugin, account: None };
+    if house.devices.bearer(house.desk.now(), given) == Some(plugin) {
+        return Ok(own);
     }
-    let known = house.plugins.find(id).ok_or_else(refused)?;
-    let may = if given.starts_with(KeyId::PREFIX) {
-        known.is_of(caller::account(house, headers, peer).await?.account)
-    } else {
-        known.has_secret(given)
-    };
-    if may { Ok(id) } else { Err(refused()) }
+    let known = house.plugins.find(plugin).ok_or_else(refused)?;
+    if given.starts_with(KeyId::PREFIX) {
+        let account = caller::account(house, headers, peer).await?.account;
+        return if known.is_of(account) {
+            Ok(Voice { account: Some(account), ..own })
+        } else {
+            Err(refused())
+        };
+    }
+    if known.has_secret(given) { Ok(own) } else { Err(refused()) }
 }
 
 /// `GET /api/plugin/stats`

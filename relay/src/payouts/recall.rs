@@ -1,7 +1,7 @@
 //! Payouts that are taken back before they are sent, because something else takes the money or the right to it.
 
 use rekursing_market::{Account, ledger::Settle, payout::State};
-use rekursing_protocol::{Moment, Nanos};
+use rekursing_protocol::{Moment, Nanos, PluginId};
 use tokio::sync::MutexGuard;
 
 use super::{Denial, Payouts};
@@ -14,6 +14,18 @@ pub struct Standstill<'a> {
 }
 
 impl Payouts {
+    /// Makes a plugin nobody's own. What its account has said of how it is paid ends with it, and what was to go
+    /// where the account wanted it, and is not sent, is the plugin's again.
+    ///
+    /// # Errors
+    /// When the store fails. Doing it again does what is left.
+    pub async fn unpair(&self, owner: PluginId, now: Moment) -> Result<(), Denial> {
+        let turn = self.turn.lock().await;
+        self.store().unpair(owner, now, "the plugin was let go").await?;
+        drop(turn);
+        Ok(self.finish_decided(now).await?)
+    }
+
     /// Makes sure that an owner does not keep what is to be given back of a charge by having asked to be paid: as
     /// many of his payouts as that takes, the latest first, are taken back if they were not sent, each with a
     /// line in the operator's log. Where even all of them do not make it possible to give the charge back, none

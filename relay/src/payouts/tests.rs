@@ -181,6 +181,7 @@ fn wish(destination: &str) -> Wish {
         destination: destination.to_owned(),
         threshold: Some(usd("10")),
         schedule: Schedule::Daily,
+        account: None,
     }
 }
 

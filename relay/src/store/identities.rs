@@ -86,16 +86,15 @@ impl Store {
         .await
     }
 
-    /// Stores whose own a plugin is, or that it is nobody's.
+    /// Stores whose own a plugin is.
     ///
     /// # Errors
     /// When it could not be made durable.
-    pub async fn pair_plugin(&self, plugin: PluginId, pairing: Option<Pairing>) -> Result<()> {
+    pub async fn pair_plugin(&self, plugin: PluginId, pairing: Pairing) -> Result<()> {
         self.change(move |sql| {
-            let account = pairing.map(|pairing| pairing.account.to_string());
             sql.execute(
                 "UPDATE plugin SET account = ?2, paired = ?3 WHERE id = ?1",
-                &[plugin.to_string().into(), account.into(), pairing.map(|pairing| pairing.at).into()],
+                &[plugin.to_string().into(), pairing.account.to_string().into(), pairing.at.into()],
             )?;
             Ok(())
         })

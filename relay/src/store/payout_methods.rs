@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::Result;
 use rekursing_market::payout::Schedule;
-use rekursing_protocol::{Moment, Nanos, PluginId};
+use rekursing_protocol::{AccountId, Moment, Nanos, PluginId};
 use rekursing_rails::Method;
 
 use super::{Row, Sql, Store};
@@ -28,6 +28,8 @@ pub struct PayoutMethod {
     pub due: Option<Moment>,
     /// Whether the owner has removed it.
     pub removed: bool,
+    /// The account that has set it for a plugin of its own; nothing when the plugin has.
+    pub account: Option<AccountId>,
 }
 
 impl fmt::Debug for PayoutMethod {
@@ -42,7 +44,8 @@ impl fmt::Debug for PayoutMethod {
 /// The columns of a method.
 macro_rules! methods {
     () => {
-        "SELECT owner, method, destination, threshold, schedule, held_until, due, removed FROM payout_method"
+        "SELECT owner, method, destination, threshold, schedule, held_until, due, removed, account
+         FROM payout_method"
     };
 }
 
@@ -54,11 +57,13 @@ impl Store {
     pub async fn put_payout_method(&self, method: PayoutMethod) -> Result<()> {
         self.change(move |sql| {
             sql.execute(
-                "INSERT INTO payout_method VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL)
+                "INSERT INTO payout_method (owner, method, destination, threshold, schedule, held_until, due, account)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT (owner) DO UPDATE SET
                      method = excluded.method, destination = excluded.destination,
                      threshold = excluded.threshold, schedule = excluded.schedule,
-                     held_until = excluded.held_until, due = excluded.due, removed = NULL",
+                     held_until = excluded.held_until, due = excluded.due, removed = NULL,
+                     account = excluded.account",
                 &[
                     method.owner.to_string().into(),
                     method.method.to_string().into(),
@@ -67,6 +72,7 @@ impl Store {
                     method.schedule.to_string().into(),
                     method.held_until.into(),
                     method.due.into(),
+                    method.account.map(|account| account.to_string()).into(),
                 ],
             )?;
             Ok(())
@@ -129,6 +135,7 @@ fn read_method(row: &Row) -> Result<PayoutMethod> {
         held_until: row.moment(5)?,
         due: moment(row, 6)?,
         removed: !row.is_null(7)?,
+        account: if row.is_null(8)? { None } else { Some(row.parsed(8)?) },
     })
 }
 

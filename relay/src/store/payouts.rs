@@ -5,7 +5,7 @@ use std::fmt;
 
 use anyhow::{Result, ensure};
 use rekursing_market::payout::{Moves, Quote, State};
-use rekursing_protocol::{Moment, Nanos, PayoutId, PluginId};
+use rekursing_protocol::{AccountId, Moment, Nanos, PayoutId, PluginId};
 use rekursing_rails::Method;
 
 use super::{
@@ -54,6 +54,8 @@ pub struct PayoutRow {
     pub closed: Option<Moment>,
     /// Whether the operator has said how it ends, and not its rail.
     pub by_hand: bool,
+    /// The account that has said where it goes; nothing when the plugin has.
+    pub account: Option<AccountId>,
     /// When it reached each state, in the order of [`State::ALL`].
     pub reached: [Option<Moment>; 5],
 }
@@ -141,7 +143,7 @@ macro_rules! payouts {
     () => {
         "SELECT p.id, p.owner, p.method, p.destination, p.amount, p.cost, p.automatic, p.created, p.approved,
              p.prepared, p.submitted, p.name, p.outcome, p.rail_cost, p.reference, p.reason, p.tries, p.due,
-             p.closed, p.by_hand, requested.at, sent.at, confirmed.at, returned.at, cancelled.at
+             p.closed, p.by_hand, requested.at, sent.at, confirmed.at, returned.at, cancelled.at, p.account
          FROM payout AS p
              LEFT JOIN entry AS requested ON requested.id = 'payout_requested:' || p.id
              LEFT JOIN entry AS sent ON sent.id = 'payout_sent:' || p.id
@@ -371,6 +373,38 @@ impl Store {
         .await
     }
 
+    /// Makes a plugin nobody's own. How it is paid is forgotten where its account has said so, and decided is that
+    /// what goes where that account wanted it, and is not sent, goes back to the owner.
+    pub async fn unpair(&self, owner: PluginId, now: Moment, reason: &'static str) -> Result<()> {
+        self.change(move |sql| {
+            let owner: Value = owner.to_string().into();
+            sql.execute(
+                "UPDATE payout_method SET removed = ?2, due = NULL WHERE owner = ?1
+                     AND removed IS NULL AND account = (SELECT account FROM plugin WHERE plugin.id = ?1)",
+                &[owner.clone(), now.into()],
+            )?;
+            sql.execute(
+                "UPDATE payout SET outcome = 'cancelled', reason = ?2, tries = 0 WHERE owner = ?1
+                     AND account = (SELECT account FROM plugin WHERE plugin.id = ?1)
+                     AND closed IS NULL AND outcome IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = 'payout_sent:' || payout.id)",
+                &[owner.clone(), reason.into()],
+            )?;
+            let unpair = "UPDATE plugin SET account = NULL, paired = NULL WHERE id = ?1";
+            sql.execute(unpair, &[owner]).map(|_| ())
+        })
+        .await
+    }
+
+    /// Tells whether a plugin is an account's own.
+    pub async fn is_paired(&self, owner: PluginId, account: AccountId) -> Result<bool> {
+        self.read(move |sql| {
+            let query = "SELECT COUNT(*) FROM plugin WHERE id = ?1 AND account = ?2";
+            Ok(sql.number(query, &[owner.to_string().into(), account.to_string().into()])? > 0)
+        })
+        .await
+    }
+
     /// Lets a payout go that waits for the operator, together with what his log says of it.
     pub async fn approve_payout(&self, id: PayoutId, now: Moment, act: Act) -> Result<()> {
         self.change(move |sql| {
@@ -419,8 +453,8 @@ fn update(sql: &mut Sql, id: PayoutId, statement: &'static str, values: Vec<Valu
 fn insert(sql: &mut Sql, payout: &PayoutRow) -> Result<()> {
     sql.execute(
         "INSERT INTO payout (id, owner, method, destination, amount, cost, automatic, created, approved,
-             submitted, rail_cost, reason, tries, due)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             submitted, rail_cost, reason, tries, due, account)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         &[
             payout.id.to_string().into(),
             payout.owner.to_string().into(),
@@ -436,6 +470,7 @@ fn insert(sql: &mut Sql, payout: &PayoutRow) -> Result<()> {
             payout.reason.clone().into(),
             payout.tries.into(),
             payout.due.into(),
+            payout.account.map(|account| account.to_string()).into(),
         ],
     )?;
     Ok(())
@@ -469,6 +504,7 @@ fn read_payout(row: &Row) -> Result<PayoutRow> {
         closed: moment(row, 18)?,
         by_hand: row.number(19)? != 0,
         reached: [moment(row, 20)?, moment(row, 21)?, moment(row, 22)?, moment(row, 23)?, moment(row, 24)?],
+        account: if row.is_null(25)? { None } else { Some(row.parsed(25)?) },
     })
 }
 

@@ -544,6 +544,12 @@ CREATE VIEW correction (seq, owner, account, api_key, day, model, charge, fee) A
         ON settle.id = SUBSTR(taken.id, 12, 37)
     WHERE taken.kind = 'correction' AND settle.kind = 'settle';
 ",
+    "
+-- The account that has set how its own plugin is paid, and for which a payout was made so: both end with the
+-- pairing. Nothing when the plugin has said so itself.
+ALTER TABLE payout_method ADD COLUMN account TEXT;
+ALTER TABLE payout ADD COLUMN account TEXT;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -1,16 +1,38 @@
-//! A charge that is taken back finds its money also where the owner has asked for it and it is not sent.
+//! Payouts that are not sent are taken back for a charge that is given back, and when their pairing ends.
 
 use rekursing_market::{
     EntryKind, Tier,
     ledger::{self, Settle, Settlement},
 };
-use rekursing_protocol::{AccountId, JobId, Price};
+use rekursing_protocol::{AccountId, Gpu, JobId, Price};
 
 use super::*;
+use crate::store::{Pairing, Plugin};
 
 on_both_waiting! {
     what_is_given_back_of_a_charge_is_found_in_payouts_that_are_not_sent,
     payouts_stay_where_they_are_when_all_of_them_do_not_make_a_charge_good,
+    what_an_account_wanted_of_its_own_plugin_ends_with_the_pairing,
+    what_a_plugin_wanted_itself_outlasts_the_pairing,
+}
+
+const PAGE: AccountId = AccountId::from_bits(7);
+
+/// An owner of 20 USD who is paired with an account.
+async fn paired(place: Place) -> Case {
+    let case = Case::with(place, "[payouts]\nwatch_days = 0\nunder_way = 9").await;
+    let plugin = Plugin {
+        id: OWNER,
+        secret_hash: None,
+        key: None,
+        pairing: None,
+        name: String::new(),
+        gpu: Gpu::default(),
+    };
+    case.payouts.store().put_plugin(case.now, plugin).await.unwrap();
+    let pairing = Pairing { account: PAGE, at: case.now };
+    case.payouts.store().pair_plugin(OWNER, pairing).await.unwrap();
+    case
 }
 
 /// A charge of which an owner has earned so much, without any fee.
@@ -95,4 +117,46 @@ async fn payouts_stay_where_they_are_when_all_of_them_do_not_make_a_charge_good(
     drop(still);
     assert_eq!(case.balances(), ["15", "5", "0", "0", "-20"]);
     assert!(case.payouts.store().operator_log(u64::MAX, 10).await.unwrap().is_empty());
+}
+
+async fn what_an_account_wanted_of_its_own_plugin_ends_with_the_pairing(place: Place) {
+    let mut case = paired(place).await;
+    let wanted = || Wish { account: Some(PAGE), ..wish("eve@example.com") };
+    case.payouts.set_method(OWNER, wanted(), case.now).await.unwrap();
+    case.now = case.now + Span::DAY;
+    let sent = case.ask("5").await;
+    while case.state(&sent).await == State::Requested {
+        case.payouts.step(Method::Paypal, case.now).await.unwrap();
+    }
+    case.now = case.now + Span::millis(1);
+    let asked = case.ask("6").await;
+    case.payouts
+        .set_method(OWNER, Wish { account: Some(PAGE), ..wish("eva@example.com") }, case.now)
+        .await
+        .unwrap();
+    case.payouts.unpair(OWNER, case.now).await.unwrap();
+    assert!(case.payouts.method(OWNER).await.unwrap().is_none());
+    assert_eq!([case.state(&sent).await, case.state(&asked).await], [State::Sent, State::Cancelled]);
+    assert_eq!(case.row(&asked).await.reason.as_deref(), Some("the plugin was let go"));
+    assert_eq!(case.payouts.available(OWNER), usd("15"), "also what went where it was wanted before");
+    // A call of the account that was under way meanwhile comes too late.
+    let denied = case.payouts.set_method(OWNER, wanted(), case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::LetGo), "{denied:?}");
+    case.payouts.run_due(case.now + Span(9 * Span::DAY.0)).await.unwrap();
+    assert_eq!(case.payouts.store().payouts_of(OWNER).await.unwrap().len(), 2, "no schedule is left");
+    let set = case.payouts.set_method(OWNER, wish("ada@example.com"), case.now).await.unwrap();
+    assert_eq!(set.held_until, case.now + Span::DAY, "another destination than the last");
+    let mut case = case.restart();
+    case.work().await;
+    assert_eq!(case.rail.world.lock().paid(), usd("4.75").get());
+    assert_eq!(case.balances()[0], "15");
+}
+
+async fn what_a_plugin_wanted_itself_outlasts_the_pairing(place: Place) {
+    let case = paired(place).await;
+    let asked = case.ask("6").await;
+    case.payouts.unpair(OWNER, case.now).await.unwrap();
+    assert_eq!(case.payouts.method(OWNER).await.unwrap().unwrap().destination, "ada@example.com");
+    assert_eq!(case.state(&asked).await, State::Requested);
+    assert_eq!(case.balances(), ["14", "6", "0", "0", "-20"]);
 }
