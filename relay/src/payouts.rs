@@ -148,7 +148,10 @@ pub enum Denial {
         state: State,
     },
     /// It is not under way at its rail.
-    #[error("the payout is {state}, and only one that is sent can be settled by hand")]
+    #[error(
+        "the payout is {state}: only one that is sent can be settled by hand, and one that is confirmed only as \
+         returned"
+    )]
     NotSent {
         /// Where it stands.
         state: State,
@@ -159,10 +162,10 @@ pub enum Denial {
         /// What it says.
         told: String,
     },
-    /// More than the whole payout is said to have gone as cost.
-    #[error("a rail takes at most the payout, {most} USD")]
+    /// More is said to have gone as cost than there is.
+    #[error("the rail can have taken at most {most} USD of this payout")]
     Cost {
-        /// The payout.
+        /// The payout; nothing of one that had arrived.
         most: Nanos,
     },
     /// The store failed.

@@ -174,8 +174,7 @@ async fn the_operator_settles_what_no_rail_tells_of_once_and_for_a_reason(engine
     assert_eq!(settle(arrived("0.25")).await, first);
     let (status, refused) = settle(json!({"outcome": "returned", "reason": "x"})).await;
     assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "idempotency_key_reused"));
-    let returned = json!({"outcome": "returned", "reason": "x"});
-    let (status, refused) = case.call(Method::POST, &path, TOKEN, returned).await;
+    let (status, refused) = case.call(Method::POST, &path, TOKEN, arrived("0.25")).await;
     assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "payout_not_sent"));
     let (_, log) = case.call(Method::GET, "/api/operator/log", TOKEN, Value::Null).await;
     let line = &log["log"][0];
@@ -184,6 +183,18 @@ async fn the_operator_settles_what_no_rail_tells_of_once_and_for_a_reason(engine
         json!(["payout_settled", id, "7", "confirmed: PayPal's report"])
     );
     assert_eq!(case.own(Method::GET, "", Value::Null).await.1["available"], "13");
+
+    // It was another payment that he had seen there.
+    let returned = json!({"outcome": "returned", "reason": "it was another payment"});
+    let back = async || case.named(Method::POST, &path, TOKEN, returned.clone(), Some("back")).await;
+    let first = back().await;
+    assert_eq!((first.0, &first.1["payout"]["state"]), (StatusCode::OK, &json!("returned")), "{first:?}");
+    assert_eq!(back().await, first);
+    assert_eq!(case.own(Method::GET, "", Value::Null).await.1["available"], "19.75", "its cost is spent");
+    let (status, refused) = case.call(Method::POST, &path, TOKEN, returned.clone()).await;
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "payout_not_sent"));
+    let (_, log) = case.call(Method::GET, "/api/operator/log", TOKEN, Value::Null).await;
+    assert_eq!(log["log"][0]["note"], "returned: it was another payment");
     case.end().await;
 }
 

@@ -335,7 +335,7 @@ impl Store {
         .await
     }
 
-    /// Decides how a payout ends, before that is posted.
+    /// Decides how a payout ends, before that is posted. One that was closed is open until it is.
     pub async fn decide_payout(&self, id: PayoutId, end: Ending) -> Result<()> {
         self.change(move |sql| {
             let Ending { outcome, cost, reference, reason, by_hand, act } = end;
@@ -343,7 +343,7 @@ impl Store {
                 sql,
                 id,
                 "UPDATE payout SET outcome = ?2, rail_cost = ?3, reference = COALESCE(?4, reference),
-                     reason = ?5, tries = 0, by_hand = ?6 WHERE id = ?1",
+                     reason = ?5, tries = 0, by_hand = ?6, closed = NULL WHERE id = ?1",
                 vec![
                     outcome.name().into(),
                     cost.into(),

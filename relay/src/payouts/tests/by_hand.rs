@@ -17,6 +17,7 @@ on_both_waiting! {
     a_payout_settled_as_arrived_ends_with_its_reference_and_is_never_sent_again,
     a_payout_settled_as_returned_is_the_owners_again_and_is_never_sent_again,
     only_what_is_sent_is_settled_by_hand_and_only_once,
+    one_that_was_wrongly_confirmed_is_returned_by_hand_and_only_once,
     what_its_rail_still_tells_of_a_payout_has_to_agree,
     what_was_settled_by_hand_when_the_relay_died_is_done_without_asking_the_rail,
     what_is_being_sent_is_not_settled_before_that_has_an_end,
@@ -108,7 +109,33 @@ async fn only_what_is_sent_is_settled_by_hand_and_only_once(place: Place) {
     while case.state(&confirmed).await != State::Confirmed {
         case.now = case.work_until_rest().await.unwrap();
     }
-    refused(&case, &confirmed, State::Confirmed).await;
+    // Its rail says that it has arrived, and nobody else's word counts against that.
+    let denied = case.payouts.settle(confirmed.id, returned(), case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::RailDiffers { .. }), "{denied:?}");
+    let denied = case.payouts.settle(confirmed.id, end(State::Confirmed, "0"), case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::NotSent { state: State::Confirmed }), "{denied:?}");
+}
+
+async fn one_that_was_wrongly_confirmed_is_returned_by_hand_and_only_once(place: Place) {
+    let mut case = Case::with(place, WATCHED).await;
+    let payout = lost(&mut case).await;
+    let settle = async |case: &Case, end| case.payouts.settle(payout.id, end, case.now).await;
+    settle(&case, end(State::Confirmed, "0.04")).await.unwrap();
+    assert_eq!(case.balances(), ["7.87", "0", "0", "0", "-7.87"]);
+    let denied = settle(&case, end(State::Returned, "0.01")).await.unwrap_err();
+    assert!(matches!(denied, Denial::Cost { most: Nanos::ZERO }), "{denied:?}");
+    let case = case.restart();
+    let returned = settle(&case, end(State::Returned, "0")).await.unwrap();
+    assert_eq!(returned.state(), Some(State::Returned));
+    assert_eq!(returned.reason.as_deref(), Some("the account is closed"));
+    assert_eq!(case.balances(), ["19.96", "0", "0", "0", "-19.96"], "what it cost is spent");
+    for outcome in [State::Returned, State::Confirmed] {
+        let denied = settle(&case, end(outcome, "0")).await.unwrap_err();
+        assert!(matches!(denied, Denial::NotSent { state: State::Returned }), "{denied:?}");
+    }
+    let log = case.payouts.store().operator_log(u64::MAX, 10).await.unwrap();
+    assert_eq!(log.iter().filter(|line| line.what == "payout_settled").count(), 2);
+    is_left_alone(case, &payout).await;
 }
 
 async fn what_its_rail_still_tells_of_a_payout_has_to_agree(place: Place) {
@@ -171,31 +198,43 @@ async fn what_is_being_sent_is_not_settled_before_that_has_an_end(place: Place) 
     assert_eq!(case.balances(), ["7.66", "0", "0", "0", "-7.66"]);
 }
 
-/// The relay dies after so many waits of a settlement. Tells whether it did.
-async fn died(place: Place, outcome: State, expected: [&str; 5], waits: usize) -> bool {
+/// The relay dies after so many waits of a settlement, perhaps of a payout that was confirmed by hand before at a
+/// cost. Tells whether it did.
+async fn died(
+    place: Place,
+    confirmed_at: Option<&str>,
+    (outcome, cost): (State, &str),
+    expected: [&str; 5],
+    waits: usize,
+) -> bool {
     let mut case = Case::with(place, WATCHED).await;
     let payout = lost(&mut case).await;
-    let died = cut(case.payouts.settle(payout.id, end(outcome, "0.04"), case.now), waits).await.is_none();
+    if let Some(cost) = confirmed_at {
+        case.payouts.settle(payout.id, end(State::Confirmed, cost), case.now).await.unwrap();
+    }
+    let died = cut(case.payouts.settle(payout.id, end(outcome, cost), case.now), waits).await.is_none();
     let case = case.restart();
     case.payouts.finish_decided(case.now).await.unwrap();
-    if case.row(&payout).await.outcome.is_none() {
+    if case.row(&payout).await.outcome != Some(outcome) {
         // The operator heard nothing of it and says so again.
-        case.payouts.settle(payout.id, end(outcome, "0.04"), case.now).await.unwrap();
+        case.payouts.settle(payout.id, end(outcome, cost), case.now).await.unwrap();
     }
     assert_eq!(case.state(&payout).await, outcome, "after {waits} waits");
     assert_eq!(case.balances(), expected.map(str::to_owned), "after {waits} waits");
-    assert_eq!(case.payouts.store().operator_log(u64::MAX, 10).await.unwrap().len(), 1);
+    let lines = 1 + usize::from(confirmed_at.is_some());
+    assert_eq!(case.payouts.store().operator_log(u64::MAX, 10).await.unwrap().len(), lines);
     is_left_alone(case, &payout).await;
     died
 }
 
 async fn what_is_settled_by_hand_ends_once_wherever_the_relay_dies(place: Place) {
-    for (outcome, expected) in [
-        (State::Confirmed, ["7.87", "0", "0", "0", "-7.87"]),
-        (State::Returned, ["19.96", "0", "0", "0", "-19.96"]),
+    for (confirmed_at, end, expected) in [
+        (None, (State::Confirmed, "0.04"), ["7.87", "0", "0", "0", "-7.87"]),
+        (None, (State::Returned, "0.04"), ["19.96", "0", "0", "0", "-19.96"]),
+        (Some("0.04"), (State::Returned, "0"), ["19.96", "0", "0", "0", "-19.96"]),
     ] {
         let (mut waits, stride) = (0, stride(&place));
-        while died(another(&place), outcome, expected, waits).await {
+        while died(another(&place), confirmed_at, end, expected, waits).await {
             waits += stride;
         }
         assert!(waits > 1, "{waits} points are too few to be all of them");
