@@ -1,4 +1,7 @@
-//! The audit: the whole book read again, entry by entry, against every rule of the ledger.
+//! The audit: the whole book read again, entry by entry, against every rule of the ledger, and what stands beside
+//! it against the entries.
+
+mod payouts;
 
 use std::{fmt, str::FromStr};
 
@@ -211,7 +214,7 @@ pub(super) fn look(sql: &mut Sql) -> Result<Audit> {
 fn read(sql: &mut Sql) -> Result<(Book, Option<String>)> {
     let mut book = Book::default();
     let mut wrong = book.replay(sql).context("could not read the ledger")?;
-    for (rule, query) in SUMS {
+    for (rule, query) in SUMS.into_iter().chain(payouts::PAYOUTS) {
         if wrong.is_none() {
             wrong = sql.first(query, &[], |row| Ok(format!("{rule}: {}", row.text(0)?)))?;
         }

@@ -1,8 +1,14 @@
 //! Audits of books that are right, wrong and long.
 
-use rekursing_protocol::KeyId;
+use rekursing_market::{
+    ledger::{Cause, Transfer},
+    payout::{self, State},
+};
+use rekursing_protocol::{KeyId, PayoutId};
+use rekursing_rails::Method;
 
 use super::*;
+use crate::store::{Ending, PayoutRow, Submitted};
 
 on_both! {
     an_audit_tells_which_money_is_set_aside_for_too_long,
@@ -10,6 +16,7 @@ on_both! {
     an_audit_names_the_first_wrong_row,
     an_audit_finds_an_entry_that_was_changed_behind_our_back,
     an_audit_finds_a_sum_that_is_not_the_entries,
+    an_audit_finds_a_payouts_row_that_is_not_the_ledgers,
     an_audit_finds_a_column_that_a_hold_does_not_use,
     an_audit_finds_a_book_that_was_made_anew,
     a_long_book_is_audited_to_its_end,
@@ -120,6 +127,116 @@ fn an_audit_finds_a_sum_that_is_not_the_entries(place: &Place) {
         sql(back);
         assert_eq!(audit(&place.location).unwrap().wrong, None, "{back}");
     }
+}
+
+/// A payout of 5 USD at a cost of 0.25 USD that is closed, and how it ended.
+fn paid_out(id: u128, outcome: State) -> (PayoutRow, Vec<Entry>) {
+    let row = PayoutRow {
+        id: PayoutId::from_bits(id),
+        owner: OWNER,
+        method: Method::Paypal,
+        destination: "ada@example.com".to_owned(),
+        quote: payout::Quote { amount: Nanos::new(5_000), cost: Nanos::new(250) },
+        automatic: false,
+        created: Moment(5),
+        approved: Some(Moment(5)),
+        prepared: None,
+        submitted: Submitted::No,
+        name: None,
+        outcome: Some(outcome),
+        rail_cost: Nanos::ZERO,
+        reference: None,
+        reason: None,
+        tries: 0,
+        due: Moment(5),
+        closed: None,
+        by_hand: false,
+        account: None,
+        reached: [None; 5],
+    };
+    let moves = row.moves();
+    let mut steps = vec![moves.requested()];
+    match outcome {
+        State::Cancelled => steps.push(moves.cancelled("no")),
+        State::Confirmed => {
+            steps.push(moves.sent());
+            steps.extend(moves.confirmed(Nanos::new(250), "TX"));
+        }
+        State::Returned => {
+            steps.push(moves.sent());
+            steps.extend(moves.confirmed(Nanos::new(250), "TX"));
+            steps.push(moves.taken_back("not there"));
+        }
+        State::Requested | State::Sent => {}
+    }
+    let entry = |step: payout::Step| Entry {
+        id: step.entry_id(),
+        at: Moment(6),
+        kind: EntryKind::Transfer(step.transfer),
+    };
+    (row, steps.into_iter().map(entry).collect())
+}
+
+fn an_audit_finds_a_payouts_row_that_is_not_the_ledgers(place: &Place) {
+    let store = start(place);
+    let earned = Transfer {
+        cause: Cause::Correction,
+        from: Account::Outside,
+        to: Account::Owner(OWNER),
+        amount: Nanos::new(50_000),
+        note: String::new(),
+    };
+    let kind = EntryKind::Transfer(earned);
+    store.append(vec![Entry { id: "correction:1".to_owned(), at: Moment(1), kind }]);
+    let states = [State::Requested, State::Cancelled, State::Confirmed, State::Returned];
+    for (id, outcome) in (1..).zip(states) {
+        let (row, entries) = paid_out(id, outcome);
+        now(store.add_payout(row.clone(), None)).unwrap();
+        store.append(entries);
+        if outcome != State::Requested {
+            now(store.decide_payout(row.id, Ending::of(outcome, ""))).unwrap();
+            now(store.flushed());
+            now(store.close_payout(row.id, Moment(7))).unwrap();
+        }
+    }
+    store.stop();
+    assert_eq!(audit(&place.location).unwrap().wrong, None);
+    let [asked, cancelled, arrived, returned] = [1, 2, 3, 4].map(PayoutId::from_bits);
+    let (sums, ends) = ("has the owner and the amounts of the ledger", "ends as the ledger says");
+    for (id, change, back, found) in [
+        (asked, "amount = amount + 1", "amount = amount - 1", sums),
+        (asked, "owner = 'plg_x'", "owner = 'OWNER'", sums),
+        (arrived, "cost = cost - 1", "cost = cost + 1", sums),
+        (returned, "cost = cost - 1", "cost = cost + 1", sums),
+        (asked, "closed = 9", "closed = NULL", ends),
+        (asked, "outcome = 'confirmed'", "outcome = NULL", ends),
+        (asked, "outcome = 'cancelled', closed = 9", "outcome = NULL, closed = NULL", ends),
+        (cancelled, "outcome = NULL, closed = NULL", "outcome = 'cancelled', closed = 7", ends),
+        (arrived, "outcome = NULL, closed = NULL", "outcome = 'confirmed', closed = 7", ends),
+        (arrived, "outcome = 'cancelled', closed = NULL", "outcome = 'confirmed', closed = 7", ends),
+        (arrived, "outcome = 'returned'", "outcome = 'confirmed'", ends),
+        (returned, "outcome = 'confirmed'", "outcome = 'returned'", ends),
+    ] {
+        let sql = |change: &str| {
+            let change = change.replace("OWNER", &OWNER.to_string());
+            let text = format!("UPDATE payout SET {change} WHERE id = '{id}'");
+            Sql::connect(&place.location).unwrap().batch(&text).unwrap();
+        };
+        sql(change);
+        assert_eq!(
+            audit(&place.location).unwrap().wrong,
+            Some(format!("a payout's row {found}: {id}")),
+            "{change}"
+        );
+        sql(back);
+        assert_eq!(audit(&place.location).unwrap().wrong, None, "{back}");
+    }
+    Sql::connect(&place.location)
+        .unwrap()
+        .batch(&format!("DELETE FROM payout WHERE id = '{arrived}'"))
+        .unwrap();
+    let missing = format!("every payout of the ledger has its row: payout_requested:{arrived}");
+    assert_eq!(audit(&place.location).unwrap().wrong, Some(missing));
 }
 
 fn an_audit_finds_a_column_that_a_hold_does_not_use(place: &Place) {
