@@ -1,7 +1,6 @@
 //! Bytes as hexadecimal text.
 
 /// Writes bytes in lower case.
-#[cfg(feature = "evm")]
 pub(crate) fn encode(bytes: &[u8]) -> String {
     use std::fmt::Write;
 

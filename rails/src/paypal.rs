@@ -2,7 +2,7 @@
 //!
 //! The payout's id is the batch's `sender_batch_id`. PayPal refuses a second batch under the same id for
 //! 30 days, unless it denied the first, and its refusal links to the first: a lost reply is made good by
-//! submitting again. A batch cannot be found by that id in another way, so looking needs the name that
+//! submitting again; with the application that it was prepared with, because another account would pay it anew. A batch cannot be found by that id in another way, so looking needs the name that
 //! submitting returned.
 
 mod shapes;
@@ -18,7 +18,8 @@ use crate::{
     Refusal, Secret, SubmitError,
     http::{Endpoint, Reply, ask, clip},
     method::dollars,
-    refusal::turned_away,
+    prepared,
+    refusal::{elsewhere, turned_away},
 };
 use shapes::{Batch, Created, Item, Problem};
 use token::{NoToken, Tokens};
@@ -46,6 +47,8 @@ pub struct PaypalSetup {
 pub struct Paypal {
     endpoint: Endpoint,
     tokens: Tokens,
+    /// The account, by its application.
+    account: String,
     minimum: Nanos,
 }
 
@@ -56,7 +59,9 @@ impl Paypal {
     /// When the address is not one to send money through.
     pub fn new(setup: PaypalSetup) -> Result<Paypal, BadSetup> {
         let endpoint = Endpoint::new(&setup.url, setup.patience)?;
-        Ok(Paypal { endpoint, tokens: Tokens::new(setup.client, setup.secret), minimum: setup.minimum })
+        let account = prepared::account(&setup.client);
+        let tokens = Tokens::new(setup.client, setup.secret);
+        Ok(Paypal { endpoint, tokens, account, minimum: setup.minimum })
     }
 
     fn prepare_now(&self, order: &Order, standing: &[Prepared], now: Moment) -> Result<Prepared, Refusal> {
@@ -74,13 +79,19 @@ impl Paypal {
                 "sender_item_id": id,
             }],
         });
-        Ok(Prepared::new(order, body.to_string(), None, now))
+        Ok(Prepared::new(order, body.to_string(), None, now).by(&self.account))
     }
 
     async fn send(&self, prepared: &Prepared, attempt: Attempt, now: Moment) -> Result<String, SubmitError> {
         prepared.of(Method::Paypal)?;
         if !prepared.is_remembered(MEMORY, now) {
             return Err(turned_away(Refusal::Stale, attempt));
+        }
+        if !prepared.is_by(&self.account) {
+            return Err(match attempt {
+                Attempt::First => Refusal::Stale.into(),
+                Attempt::Again => elsewhere().into(),
+            });
         }
         let reply = self.authorized(now, || {
             let request = self.endpoint.post("/v1/payments/payouts");
@@ -102,6 +113,9 @@ impl Paypal {
             return Err(NotKnown::Contradiction(Refusal::Foreign.to_string()));
         }
         let Some(name) = name.filter(|name| is_name(name)) else {
+            if !prepared.is_by(&self.account) {
+                return Err(elsewhere());
+            }
             if !prepared.is_remembered(MEMORY, now) {
                 let words = "no reply to this payout ever came, and PayPal finds no batch after 30 days";
                 return Err(NotKnown::Contradiction(words.to_owned()));

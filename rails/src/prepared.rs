@@ -4,8 +4,9 @@ use std::fmt;
 
 use rekursing_protocol::{Moment, Nanos, PayoutId, Span};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::{Method, Order, Refusal};
+use crate::{Method, Order, Refusal, hex};
 
 /// Which form the bytes have.
 const VERSION: u32 = 1;
@@ -28,6 +29,16 @@ pub struct Prepared {
     /// The place of a signed transaction in its account's order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) nonce: Option<u64>,
+    /// As which account of the operator's the rail was set up, see [`account`]; nothing in bytes of a time before
+    /// that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+}
+
+/// Returns a name for one of the operator's accounts at a rail: the first half of SHA-256 of what opens it, of which
+/// nobody can tell what that is.
+pub(crate) fn account(opened_by: &str) -> String {
+    hex::encode(&Sha256::digest(opened_by)[..16])
 }
 
 /// The bytes are no prepared order.
@@ -46,7 +57,19 @@ impl Prepared {
             made: now,
             body,
             nonce,
+            account: None,
         }
+    }
+
+    /// Adds as which account the rail is set up.
+    pub(crate) fn by(self, account: &str) -> Prepared {
+        Prepared { account: Some(account.to_owned()), ..self }
+    }
+
+    /// Tells whether the rail is set up as the same account as when this was prepared. Another account knows nothing
+    /// of what the first was sent, and would do it again.
+    pub(crate) fn is_by(&self, account: &str) -> bool {
+        self.account.as_deref().is_none_or(|own| own == account)
     }
 
     /// Returns the bytes to store.
@@ -156,6 +179,16 @@ mod tests {
         assert!(prepared.is_remembered(memory, made - CLOCK_ROOM));
         assert!(!prepared.is_remembered(memory, made + memory + Span(1)));
         assert!(!prepared.is_remembered(memory, made - CLOCK_ROOM - Span(1)));
+    }
+
+    #[test]
+    fn bytes_say_by_which_account_and_not_what_opens_it() {
+        let (own, other) = (account("sk_test_own"), account("sk_test_other"));
+        let prepared = Prepared::new(&order(), "{}".into(), None, Moment(5));
+        assert!(prepared.is_by(&own) && prepared.is_by(&other), "of a time before it was kept");
+        let prepared = Prepared::from_bytes(&prepared.by(&own).to_bytes()).unwrap();
+        assert_eq!([prepared.is_by(&own), prepared.is_by(&other)], [true, false]);
+        assert!(!String::from_utf8(prepared.to_bytes()).unwrap().contains("sk_test"));
     }
 
     #[test]

@@ -38,8 +38,8 @@ pub enum Refusal {
     /// The rail does not take the operator's credentials.
     #[error("the rail does not take the operator's credentials: {0}")]
     Credentials(String),
-    /// The bytes are too old for the rail to notice a repetition. Prepare the order anew.
-    #[error("the order was prepared too long ago to be sent")]
+    /// The bytes are too old for the rail to notice a repetition, or of another account. Prepare the order anew.
+    #[error("the order was prepared too long ago or for another account, and is prepared anew")]
     Stale,
     /// The rail could not be reached, or sending would cost too much at present.
     #[error("the rail is not available: {0}")]
@@ -97,6 +97,13 @@ impl From<NotKnown> for SubmitError {
     fn from(not_known: NotKnown) -> SubmitError {
         SubmitError::NotKnown(not_known)
     }
+}
+
+/// What may have been sent through one account of the operator's is neither sent through another nor looked for
+/// there.
+pub(crate) fn elsewhere() -> NotKnown {
+    let words = "it may have been sent by another account than the one that is set up at present";
+    NotKnown::Contradiction(words.to_owned())
 }
 
 /// A first attempt that is turned away did not leave; a later one says nothing of those before it.

@@ -15,7 +15,8 @@ use crate::{
     Attempt, BadDestination, BadSetup, Destination, Fate, Later, Method, NotKnown, Order, Prepared, Rail,
     Refusal, Secret, SubmitError,
     http::{Reply, Silence, clip},
-    refusal::turned_away,
+    prepared,
+    refusal::{elsewhere, turned_away},
 };
 pub(crate) use api::{Api, form};
 use api::{Complaint, is_name};
@@ -44,6 +45,8 @@ pub struct StripeSetup {
 #[derive(Debug)]
 pub struct Stripe {
     api: Api,
+    /// The account, by its key: a new key may well be another account's.
+    account: String,
     minimum: Nanos,
 }
 
@@ -53,8 +56,9 @@ impl Stripe {
     /// # Errors
     /// When the address is not one to send money through.
     pub fn new(setup: StripeSetup) -> Result<Stripe, BadSetup> {
+        let account = prepared::account(setup.key.show());
         let api = Api::new(&setup.url, setup.key, setup.patience)?;
-        Ok(Stripe { api, minimum: setup.minimum })
+        Ok(Stripe { api, account, minimum: setup.minimum })
     }
 
     /// Takes a transfer back in full, by the name that [`Rail::submit`] returned. Doing it twice has the
@@ -87,7 +91,7 @@ impl Stripe {
             ("transfer_group", &id),
             ("metadata[payout]", &id),
         ]);
-        Ok(Prepared::new(order, body, None, now))
+        Ok(Prepared::new(order, body, None, now).by(&self.account))
     }
 
     async fn send(&self, prepared: &Prepared, attempt: Attempt, now: Moment) -> Result<String, SubmitError> {
@@ -99,6 +103,12 @@ impl Stripe {
             && let Some(transfer) = self.of_group(prepared).await?
         {
             return Ok(transfer.id);
+        }
+        if !prepared.is_by(&self.account) {
+            return Err(match attempt {
+                Attempt::First => Refusal::Stale.into(),
+                Attempt::Again => elsewhere().into(),
+            });
         }
         let key = prepared.payout.to_string();
         let reply = match self.api.post("/v1/transfers", prepared.body.clone(), &key).await {
@@ -130,6 +140,7 @@ impl Stripe {
         }
         match self.of_group(prepared).await? {
             Some(transfer) => transfer.fate(prepared),
+            None if !prepared.is_by(&self.account) => Err(elsewhere()),
             None if prepared.is_older_than(OVER, now) => Ok(Fate::Returned {
                 reason: "The transfer never arrived at Stripe".to_owned(),
                 cost: Nanos::ZERO,

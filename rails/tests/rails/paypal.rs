@@ -59,6 +59,32 @@ async fn a_lost_reply_is_made_good_by_submitting_again_and_nothing_is_paid_twice
 }
 
 #[tokio::test]
+async fn what_may_have_left_is_not_sent_by_another_application() {
+    let (server, elsewhere) = (Server::start().await, Server::start().await);
+    let rail = rail(&server);
+    let lost = prepared(&rail, &order(&rail, 1, "ada@example.com", "5")).await;
+    server.faults.add(Fault::FailedAfter);
+    assert!(is_silent(&rail.submit(&lost, Attempt::First, NOW).await));
+    let changed = Paypal::new(PaypalSetup {
+        url: elsewhere.url.clone(),
+        client: server::OTHER_CLIENT.to_owned(),
+        secret: Secret::new(server::SECRET),
+        patience: PATIENCE,
+        minimum: Method::Paypal.minimum(),
+    })
+    .unwrap();
+    let again = changed.submit(&lost, Attempt::Again, NOW).await;
+    assert!(matches!(again, Err(SubmitError::NotKnown(NotKnown::Contradiction(_)))), "{again:?}");
+    let fate = changed.look(&lost, None, NOW).await;
+    assert!(matches!(fate, Err(NotKnown::Contradiction(_))), "{fate:?}");
+    let unsent = prepared(&rail, &order(&rail, 2, "ada@example.com", "5")).await;
+    assert_eq!(refused(changed.submit(&unsent, Attempt::First, NOW).await), Refusal::Stale);
+    let anew = prepared(&changed, &order(&changed, 2, "ada@example.com", "5")).await;
+    changed.submit(&anew, Attempt::First, NOW).await.unwrap();
+    assert_eq!([server.paid().len(), elsewhere.paid().len()], [1, 1]);
+}
+
+#[tokio::test]
 async fn what_failed_before_it_was_done_is_done_by_submitting_again() {
     let server = Server::start().await;
     let rail = rail(&server);

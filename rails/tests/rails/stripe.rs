@@ -53,6 +53,29 @@ async fn a_lost_reply_is_found_by_looking_and_nothing_is_paid_twice() {
 }
 
 #[tokio::test]
+async fn what_may_have_left_is_found_with_another_key_and_not_sent_by_another_account() {
+    let (server, elsewhere) = (Server::start().await, Server::start().await);
+    let rail = rail(&server);
+    let lost = prepared(&rail, &order(&rail, 1, OWNER, "25")).await;
+    server.faults.add(Fault::FailedAfter);
+    assert!(is_silent(&rail.submit(&lost, Attempt::First, NOW).await));
+    let changed = stripe(&elsewhere.url, server::OTHER_KEY, PATIENCE);
+    let again = changed.submit(&lost, Attempt::Again, NOW).await;
+    assert!(matches!(again, Err(SubmitError::NotKnown(NotKnown::Contradiction(_)))), "{again:?}");
+    for now in [NOW, NOW + days(3)] {
+        let fate = changed.look(&lost, None, now).await;
+        assert!(matches!(fate, Err(NotKnown::Contradiction(_))), "{fate:?}");
+    }
+    let same = stripe(&server.url, server::OTHER_KEY, PATIENCE);
+    assert!(matches!(same.look(&lost, None, NOW).await, Ok(Fate::Confirmed { .. })));
+    same.submit(&lost, Attempt::Again, NOW).await.unwrap();
+    // What certainly has not left is prepared anew, for the account that is to send it.
+    let unsent = prepared(&rail, &order(&rail, 2, OWNER, "25")).await;
+    assert_eq!(refused(changed.submit(&unsent, Attempt::First, NOW).await), Refusal::Stale);
+    assert_eq!([server.paid().len(), elsewhere.paid().len()], [1, 0]);
+}
+
+#[tokio::test]
 async fn what_failed_before_it_was_done_is_unknown_and_is_done_by_submitting_again() {
     let server = Server::start().await;
     let rail = rail(&server);
@@ -137,7 +160,7 @@ async fn wrong_credentials_and_a_server_that_is_away_certainly_send_nothing() {
     let prepared = prepared(&wrong, &order(&wrong, 1, OWNER, "25")).await;
     assert!(matches!(refused(wrong.submit(&prepared, Attempt::First, NOW).await), Refusal::Credentials(_)));
     assert!(is_silent(&wrong.submit(&prepared, Attempt::Again, NOW).await));
-    let away = stripe(&nowhere().await, server::KEY, PATIENCE);
+    let away = stripe(&nowhere().await, "sk_test_wrong", PATIENCE);
     assert!(matches!(refused(away.submit(&prepared, Attempt::First, NOW).await), Refusal::Unavailable(_)));
     assert!(is_silent(&away.submit(&prepared, Attempt::Again, NOW).await));
     assert_eq!(server.paid().len(), 0);

@@ -15,6 +15,8 @@ use crate::{Faults, serve};
 
 /// The operator's application.
 pub const CLIENT: &str = "the-client";
+/// Another one, with the same secret.
+pub const OTHER_CLIENT: &str = "other-client";
 /// Its secret.
 pub const SECRET: &str = "the-secret";
 
@@ -23,6 +25,8 @@ const PENDING: &str = "PENDING";
 
 /// `the-client:the-secret`.
 const BASIC: &str = "Basic dGhlLWNsaWVudDp0aGUtc2VjcmV0";
+/// `other-client:the-secret`.
+const OTHER_BASIC: &str = "Basic b3RoZXItY2xpZW50OnRoZS1zZWNyZXQ=";
 
 /// A stand-in for PayPal.
 #[derive(Debug)]
@@ -122,7 +126,7 @@ impl Server {
 }
 
 async fn token(State((books, _)): State<(Books, Faults)>, headers: HeaderMap, body: String) -> Response {
-    if headers.get("authorization").is_none_or(|value| value != BASIC) {
+    if headers.get("authorization").is_none_or(|value| value != BASIC && value != OTHER_BASIC) {
         let body = json!({ "error": "invalid_client", "error_description": "Client Authentication failed" });
         return (StatusCode::UNAUTHORIZED, Json(body)).into_response();
     }
