@@ -156,6 +156,12 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
     if before {
         return Err(refused(&CorrectionRefusal::Book(BookRefusal::Exists)));
     }
+    if house.desk.store().is_wrong() {
+        return Err(Problem::book_wrong());
+    }
+    if !house.desk.store().is_healthy() {
+        return Err(Problem::store_down());
+    }
     if let Some(session) = id.strip_prefix("top_up:")
         && house.desk.store().has_gone_back(session.to_owned()).await.map_err(Problem::unread)?
     {
@@ -169,12 +175,6 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
     let amount = entry.postings().map(|posting| posting.amount.get()).sum();
     let amount = entry.receipt().map_or(Nanos::new(amount), |receipt| receipt.charge);
     let act = Act { amount: Some(amount), ..Act::of(who, Deed::Correction, &id, reason) };
-    if house.desk.store().is_wrong() {
-        return Err(Problem::book_wrong());
-    }
-    if !house.desk.store().is_healthy() {
-        return Err(Problem::store_down());
-    }
     let _still = match &entry.kind {
         EntryKind::Settle(charge) => {
             let told = format!("{id} was taken back: {reason}");

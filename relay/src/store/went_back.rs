@@ -157,27 +157,20 @@ impl Store {
         .await
     }
 
-    /// Reads what others have borne for payments to an account, under ids that are kept.
+    /// Reads what others have borne for payments to an account, under ids that are kept. Where there is nothing,
+    /// nothing is written.
     pub async fn debts(&self, account: Account) -> Result<Vec<Debt>> {
         self.flushed().await;
+        if self.read(move |sql| owed(sql, account)).await?.is_empty() {
+            return Ok(Vec::new());
+        }
         self.make(move |sql| {
-            let payments = sql.list(
-                "SELECT DISTINCT payment FROM top_up WHERE account = ?1 AND payment IN
-                     (SELECT payment FROM went_back) ORDER BY payment",
-                &[account.to_string().into()],
-                |row| Ok(row.text(0)?.to_owned()),
-            )?;
-            let mut debts = Vec::new();
-            for payment in payments {
-                for report in reports(sql, &payment, account)? {
-                    let Borne { platform, shortfall, .. } = report.borne;
-                    if platform > Nanos::ZERO || shortfall > Nanos::ZERO {
-                        let (id, note) = (report.next(sql)?, format!("paid again, {}", report.note()));
-                        debts.push(Debt { id, borne: report.borne, note });
-                    }
-                }
-            }
-            Ok(debts)
+            let owed = owed(sql, account)?;
+            let debt = |report: Report| {
+                let (id, note) = (report.next(sql)?, format!("paid again, {}", report.note()));
+                Ok(Debt { id, borne: report.borne, note })
+            };
+            owed.into_iter().map(debt).collect()
         })
         .await
     }
@@ -248,6 +241,24 @@ fn reports(sql: &mut Sql, payment: &str, to: Account) -> Result<Vec<Report>> {
         }
     }
     Ok(reports)
+}
+
+/// Reads those reports of payments to an account for which others have borne something, in the order of their payments.
+fn owed(sql: &mut Sql, account: Account) -> Result<Vec<Report>> {
+    let payments = sql.list(
+        "SELECT DISTINCT payment FROM top_up WHERE account = ?1 AND payment IN
+             (SELECT payment FROM went_back) ORDER BY payment",
+        &[account.to_string().into()],
+        |row| Ok(row.text(0)?.to_owned()),
+    )?;
+    let mut owed = Vec::new();
+    for payment in payments {
+        owed.extend(reports(sql, &payment, account)?.into_iter().filter(|report| {
+            let Borne { platform, shortfall, .. } = report.borne;
+            platform > Nanos::ZERO || shortfall > Nanos::ZERO
+        }));
+    }
+    Ok(owed)
 }
 
 /// Reads what of a payment the operator has taken back by a correction of its top-up.
