@@ -19,6 +19,8 @@ chrome.runtime.onMessage.addListener((message, sender, answer) => {
   return ['update', 'journal'].includes(message.type);
 });
 
+addEventListener('online', async () => (await shell).network());
+
 // A panic leaves the agent unusable; the worker's alarm makes a new document within half a minute.
 addEventListener('error', () => close());
 shell.then(show, () => close());

@@ -23,9 +23,12 @@ mod purse;
 mod random;
 mod record;
 mod resume;
+mod session;
 mod skew;
+mod sleep;
 mod state;
 mod trial;
+mod tries;
 mod update;
 mod view;
 mod wants;
@@ -130,6 +133,7 @@ impl Agent {
 
     /// Takes in what happened at `now`. Commands that follow wait for [`Agent::commands`].
     pub fn handle(&mut self, event: Event<'_>, now: Moment) {
+        self.notice_sleep(&event, now);
         match event {
             Event::Started { config, identity, memory, gpu } => {
                 (self.up, self.identity, self.memory, self.gpu) = (true, identity, *memory, gpu);

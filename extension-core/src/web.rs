@@ -151,6 +151,11 @@ impl Shell {
         self.0.on(Event::Noticed(Notice::Battery(is_used)));
     }
 
+    /// Takes in that Chrome has a network again, or another.
+    pub fn network(&self) {
+        self.0.on(Event::Noticed(Notice::Network));
+    }
+
     /// Takes in that Chrome has a newer version of the extension.
     pub fn update(&self) {
         self.0.on(Event::UpdateWaits);

@@ -48,6 +48,8 @@ pub enum Notice {
     Locked,
     /// Whether the computer runs on its battery.
     Battery(bool),
+    /// The network is there again, or another than before.
+    Network,
 }
 
 /// Which way a model goes.

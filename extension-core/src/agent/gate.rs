@@ -43,6 +43,7 @@ impl Gate {
 impl Agent {
     /// Takes in what the shell notices.
     pub(super) fn noticed(&mut self, notice: Notice, now: Moment) {
+        let own = now;
         if let Notice::Clock { wall, .. } = notice {
             self.gate.ahead = wall.0.cast_signed().saturating_sub(now.0.cast_signed());
         }
@@ -58,6 +59,7 @@ impl Agent {
             Notice::Idle => around.input = idle_since(now - IDLE_AFTER),
             Notice::Locked => around.input = idle_since(now),
             Notice::Battery(on_battery) => around.on_battery = on_battery,
+            Notice::Network => self.look_at_network(own),
         }
     }
 

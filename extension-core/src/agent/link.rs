@@ -1,12 +1,12 @@
-//! The link to the relay: registered once, opened, greeted, kept by heartbeats, and tried again
-//! when it breaks, unless the relay said to stop.
+//! The link to the relay: registered once, opened, greeted, and tried again when it breaks, unless the
+//! relay said to stop. What keeps it while it stands is the session's.
 
 use std::borrow::Cow;
 
 use rekursing_protocol::{
     Moment, Span, ToPlugin, ToRelay, VERSION,
     device::Purpose,
-    frame::{Drain, Heartbeat, Hello, Identify, Inventory, Ready, close},
+    frame::{Hello, Identify, Inventory, Ready, close},
     register::{Registered, Registration},
 };
 
@@ -16,19 +16,15 @@ use super::{
     limits::{self, MESSAGE_BYTES_MAX},
     outlook,
     resume::{Ticket, push},
+    session::Session,
+    tries::{self, Tries},
 };
 
 /// How long the relay may take to open the socket, to greet and to say `ready`.
 const PATIENCE: Span = Span::secs(10);
 
-/// Longest pause between two tries.
-const PAUSE_MAX: Span = Span::secs(60);
-
-/// How long a session must have held for the next pause to be short again.
-const STABLE: Span = Span::secs(60);
-
 /// The close code for a relay that fell silent; the relay does not read it.
-const HEARTBEAT_LOST: u16 = 4900;
+pub(super) const HEARTBEAT_LOST: u16 = 4900;
 
 /// The close code for a relay that does not read what it is sent; the relay does not read it either.
 const STUCK: u16 = 4901;
@@ -43,9 +39,8 @@ const FRAME_OVERHEAD_BYTES: u32 = 256;
 /// How the link stands.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    stage: Stage,
-    /// Tries since a session held.
-    failures: u32,
+    pub(super) stage: Stage,
+    tries: Tries,
     /// When the relay did not understand a frame.
     bad_frames: Vec<Moment>,
     /// What resumes the session.
@@ -53,7 +48,7 @@ pub(super) struct Link {
 }
 
 #[derive(Debug, Default)]
-enum Stage {
+pub(super) enum Stage {
     /// To be tried as soon as it is known what there is to offer.
     #[default]
     Due,
@@ -77,26 +72,12 @@ enum Stage {
 
 /// What the relay asked for in its `hello`, and what it was told in return.
 #[derive(Debug)]
-struct Greeted {
+pub(super) struct Greeted {
     heartbeat: Span,
     piece_bytes_max: usize,
     /// For how long the relay lets a session be resumed.
     resume_within: Span,
     inventory: Inventory,
-}
-
-#[derive(Debug)]
-struct Session {
-    since: Moment,
-    heartbeat: Span,
-    next_beat: Moment,
-    beats: u64,
-    acked: u64,
-    piece_bytes_max: usize,
-    /// What the relay was told last.
-    inventory: Inventory,
-    /// When to leave if idle, and at the latest.
-    leave: Option<(Moment, Moment)>,
 }
 
 impl Link {
@@ -142,7 +123,7 @@ impl Link {
 
     /// Returns how many heartbeats were sent on this connection.
     pub(super) fn beats(&self) -> u64 {
-        if let Stage::Ready(session) = &self.stage { session.beats } else { 0 }
+        if let Stage::Ready(session) = &self.stage { session.beats() } else { 0 }
     }
 
     /// Returns until when the session can be resumed, while it is lost and the relay has not been asked.
@@ -186,10 +167,7 @@ impl Link {
             | Stage::Greeting { until, .. }
             | Stage::Signing { until, .. }
             | Stage::Waiting { until, .. } => Some(*until),
-            Stage::Ready(session) => {
-                let leave = session.leave.map(|(at, latest)| if idle { at } else { latest });
-                Some(leave.map_or(session.next_beat, |leave| leave.min(session.next_beat)))
-            }
+            Stage::Ready(session) => Some(session.wake_at(idle)),
         }
     }
 
@@ -224,14 +202,7 @@ impl Agent {
             Stage::Keying { until, .. } | Stage::Signing { until, .. } if now >= *until => {
                 self.link_signed(None, now);
             }
-            Stage::Ready(session) => {
-                let idle = self.jobs.is_empty();
-                if session.leave.is_some_and(|(at, latest)| now >= latest || idle && now >= at) {
-                    self.drop_link(1000, Why::Draining, now);
-                } else if now >= session.next_beat {
-                    self.beat(now);
-                }
-            }
+            Stage::Ready(_) => self.advance_session(now),
             Stage::Due
             | Stage::Keying { .. }
             | Stage::Registering { .. }
@@ -298,6 +269,10 @@ impl Agent {
     /// Takes in the answer to the registration.
     pub(super) fn registered(&mut self, answer: Answer<'_>, now: Moment) {
         let Answer::Reply { status, body } = answer else { return self.pause(Why::RelayUnreachable, now) };
+        // A network that wants its users to sign in answers in the relay's place, and so does a proxy before it.
+        if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() {
+            return self.pause(Why::RelayUnreachable, now);
+        }
         let registered =
             serde_json::from_slice::<Registered>(body).ok().filter(|_| matches!(status, 200 | 201));
         let (Some(registered), Some(relay)) = (registered, &self.relay) else {
@@ -333,11 +308,11 @@ impl Agent {
             (ToPlugin::Hello(hello), Stage::Greeting { greeted: None, .. }) => self.greet(hello, now),
             (ToPlugin::Ready(ready), Stage::Greeting { greeted: Some(_), .. }) => self.ready(ready, now),
             (ToPlugin::Ack(ack), Stage::Ready(session)) => {
-                session.acked = session.acked.max(ack.n);
+                session.acked(ack.n);
                 self.jobs.ended.acknowledge(ack.n);
             }
             (ToPlugin::Start(start), Stage::Ready(session)) => {
-                let piece_bytes_max = session.piece_bytes_max;
+                let piece_bytes_max = session.piece_bytes_max();
                 self.start(&start, piece_bytes_max, now);
             }
             (ToPlugin::Cancel(cancel), Stage::Ready(_)) => self.cancel(&cancel, now),
@@ -349,8 +324,7 @@ impl Agent {
             (ToPlugin::Drain(drain), Stage::Ready(session)) => {
                 // Whoever is there when the relay comes back knows nothing of this session.
                 self.link.ticket = None;
-                session.leave =
-                    Some(leave(&drain, self.random.within(Span::millis(drain.spread_ms.into())), now));
+                session.drain(&drain, &mut self.random, now);
             }
             // A frame out of its turn.
             (
@@ -425,20 +399,13 @@ impl Agent {
         let Stage::Greeting { greeted: Some(greeted), .. } = std::mem::take(&mut self.link.stage) else {
             return;
         };
-        self.link.stage = Stage::Ready(Session {
-            since: now,
-            heartbeat: greeted.heartbeat,
-            next_beat: now + self.random.within(greeted.heartbeat),
-            beats: 0,
-            acked: 0,
-            piece_bytes_max: greeted.piece_bytes_max,
-            inventory: greeted.inventory,
-            leave: None,
-        });
+        let Greeted { heartbeat, piece_bytes_max, resume_within, inventory } = greeted;
+        let session = Session::begin(heartbeat, piece_bytes_max, inventory, &mut self.random, now);
+        self.link.stage = Stage::Ready(session);
         if ready.keyed {
             self.erase_secret();
         }
-        let (session, within) = (ready.session, greeted.resume_within);
+        let (session, within) = (ready.session, resume_within);
         let token = ready.token.take().filter(|_| within > Span::ZERO);
         self.link.ticket = token.map(|token| Ticket { session, token, within, until: None });
         self.resume(&ready, now);
@@ -455,34 +422,6 @@ impl Agent {
         };
         identity.secret = None;
         self.commands.push(Command::Save(identity.clone()));
-    }
-
-    /// Sends a heartbeat, unless the last one was not answered.
-    fn beat(&mut self, now: Moment) {
-        let Stage::Ready(session) = &mut self.link.stage else { return };
-        if session.acked < session.beats {
-            return self.drop_link(HEARTBEAT_LOST, Why::HeartbeatLost, now);
-        }
-        session.beats += 1;
-        session.next_beat = now + session.heartbeat;
-        let n = session.beats;
-        let heartbeat = Heartbeat {
-            n,
-            jobs: u16::try_from(self.jobs.len()).unwrap_or(u16::MAX),
-            queue: self.queue(),
-            models: self.records.take_report(),
-        };
-        self.send(&ToRelay::Heartbeat(heartbeat));
-    }
-
-    /// Tells the relay what is offered, if that is news.
-    pub(super) fn tell_inventory(&mut self) {
-        let inventory = self.inventory();
-        let Stage::Ready(session) = &mut self.link.stage else { return };
-        if session.inventory != inventory {
-            session.inventory = inventory.clone();
-            self.send(&ToRelay::Inventory(inventory));
-        }
     }
 
     /// Takes in that the relay reads nothing. What waits would only be late.
@@ -517,8 +456,6 @@ impl Agent {
                 }
             }
             close::OVERLOADED | close::RATE_LIMITED => {
-                // The first pause is long already: the relay has too much to do.
-                self.link.failures = self.link.failures.max(4);
                 self.pause(Why::Overloaded, now);
             }
             close::DRAINING => self.pause(Why::Draining, now),
@@ -527,7 +464,7 @@ impl Agent {
     }
 
     /// Closes the socket from here, and tries again after a pause.
-    fn drop_link(&mut self, code: u16, why: Why, now: Moment) {
+    pub(super) fn drop_link(&mut self, code: u16, why: Why, now: Moment) {
         // A relay that is silent may be back, or believe the same of this agent.
         if matches!(code, HEARTBEAT_LOST | STUCK | close::NOT_IDENTIFIED) {
             self.keep_session(now);
@@ -538,18 +475,43 @@ impl Agent {
         self.pause(why, now);
     }
 
-    /// Waits a random time, longer with every failure in a row; a short one when jobs wait for it.
+    /// Waits for a while before the next try.
     fn pause(&mut self, why: Why, now: Moment) {
         let is_waited_for = self.link.ticket.is_some();
         if let Stage::Ready(session) = &self.link.stage
-            && (is_waited_for || now.since(session.since) >= STABLE)
+            && (is_waited_for || session.has_held(now))
         {
-            self.link.failures = 0;
+            self.link.tries = Tries::default();
         }
-        let limit = Span::millis(1_000 << self.link.failures.min(6)).min(PAUSE_MAX);
-        self.link.failures += 1;
-        self.link.stage = Stage::Waiting { until: now + self.random.within(limit), why };
+        let pause = self.link.tries.pause(why, is_waited_for, &mut self.random);
+        self.link.stage = Stage::Waiting { until: now + pause, why };
         self.changed = true;
+    }
+
+    /// Takes in that the network may be another than a moment ago: looks whether the relay is still there,
+    /// or tries again soon where it could not be reached. Nothing, when the last news are too fresh.
+    pub(super) fn look_at_network(&mut self, now: Moment) {
+        let is_of_network = match &self.link.stage {
+            Stage::Ready(_) => true,
+            Stage::Waiting { why, .. } => {
+                matches!(why, Why::RelayUnreachable | Why::HeartbeatLost | Why::RelayStuck)
+            }
+            Stage::Due
+            | Stage::Keying { .. }
+            | Stage::Registering { .. }
+            | Stage::Opening { .. }
+            | Stage::Greeting { .. }
+            | Stage::Signing { .. }
+            | Stage::Stopped { .. } => false,
+        };
+        if !is_of_network || !self.link.tries.take_news(now) {
+            return;
+        }
+        if let Stage::Waiting { until, .. } = &mut self.link.stage {
+            *until = (*until).min(now + self.random.within(tries::SOON));
+        } else {
+            self.check_session(now);
+        }
     }
 
     /// Waits for the owner.
@@ -567,10 +529,4 @@ impl Agent {
         self.link = Link::default();
         self.purse = super::Purse::default();
     }
-}
-
-/// Returns when to leave a relay that drains: at a random moment once idle, and before it cuts.
-fn leave(drain: &Drain, after: Span, now: Moment) -> (Moment, Moment) {
-    let latest = now + Span::millis(drain.deadline_ms.into());
-    ((now + after).min(latest), latest)
 }

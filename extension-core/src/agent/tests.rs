@@ -7,6 +7,7 @@ mod jobs;
 mod limits;
 mod link;
 mod loading;
+mod network;
 mod prices;
 mod resume;
 mod server;

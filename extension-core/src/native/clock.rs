@@ -1,4 +1,4 @@
-//! The one clock of the native shell.
+//! The clocks of the native shell.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,6 +22,12 @@ impl Clock {
     /// Returns the present moment.
     pub(super) fn now(&self) -> Moment {
         let millis = (self.epoch + self.started.elapsed()).as_millis();
+        Moment(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+
+    /// Returns what the clock on the wall shows.
+    pub(super) fn wall() -> Moment {
+        let millis = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
         Moment(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 

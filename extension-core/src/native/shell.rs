@@ -15,7 +15,10 @@ use super::{
     keep::Keep,
     socket::{LOST, Socket, Turn},
 };
-use crate::agent::{Agent, Answer, AskId, Command, Config, Event, FetchId, Phase, State};
+use crate::{
+    agent::{Agent, Answer, AskId, Command, Config, Event, FetchId, Notice, Phase, State},
+    choices::Zone,
+};
 
 /// What the agent tells the relay it is.
 const NAME: &str = concat!("node/", env!("CARGO_PKG_VERSION"));
@@ -112,7 +115,7 @@ impl Shell {
                 _ = stop.wait_for(|stop| *stop) => break,
                 turn = turn(&mut self.socket) => self.turned(turn),
                 Some(happening) = self.inbox.recv(), if !clogged => self.happened(happening),
-                () = sleep_until(alarm) => self.handle(Event::Tick),
+                () = sleep_until(alarm) => self.ring(),
                 // The state is looked at when nothing else is to be done: no job waits for a status line.
                 () = tokio::task::yield_now(), if self.unseen => self.look()?,
             }
@@ -142,6 +145,12 @@ impl Shell {
                 }
             }
         }
+    }
+
+    /// Wakes the agent. The computer may have slept, or its clock been set.
+    fn ring(&mut self) {
+        self.handle(Event::Noticed(Notice::Clock { wall: Clock::wall(), zone: Zone::default() }));
+        self.handle(Event::Tick);
     }
 
     fn handle(&mut self, event: Event<'_>) {

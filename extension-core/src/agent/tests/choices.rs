@@ -58,7 +58,9 @@ fn a_pause_ends_by_the_clock_on_the_wall_though_the_computer_slept() {
     let paused = Config { paused: Pause::Until(world.now + hour), ..config() };
     world.on(Event::Configured(paused));
     let woken = Notice::Clock { wall: world.now + hour, zone: Zone::default() };
-    assert_eq!(told(&world.on(Event::Noticed(woken))), [true]);
+    let commands = world.on(Event::Noticed(woken));
+    assert_eq!(told(&commands), [true]);
+    world.acknowledge(&commands);
     // From there on moments of both clocks are told apart.
     let again = Config { paused: Pause::Until(world.now + hour + hour), ..config() };
     assert_eq!(told(&world.on(Event::Configured(again))), [false]);

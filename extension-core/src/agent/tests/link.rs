@@ -59,7 +59,7 @@ fn registers_once_and_keeps_the_identity() {
 fn a_registration_that_fails_is_tried_again() {
     for (answer, reason) in [
         (Answer::Failed, Why::RelayUnreachable),
-        (Answer::Reply { status: 500, body: b"" }, Why::RelayRefused),
+        (Answer::Reply { status: 500, body: b"{}" }, Why::RelayRefused),
         (Answer::Reply { status: 201, body: b"{}" }, Why::RelayRefused),
     ] {
         let mut world = World::new();
@@ -150,11 +150,11 @@ fn a_lost_link_is_tried_again_after_ever_longer_pauses() {
         );
         let began = world.now.0;
         while opens(&world.pass(1)) == 0 {
-            assert!(world.now.0 - began <= 60_001);
+            assert!(world.now.0 - began <= 20_001);
         }
         longest = longest.max(world.now.0 - began);
     }
-    assert!(longest > 20_000, "{longest}");
+    assert!(longest > 10_000, "{longest}");
     // A session that held makes the next pause short.
     world.greet();
     world.pass_acked(61_000);

@@ -187,13 +187,17 @@ impl World {
         while let Some(at) = self.agent.wake_at().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             let ticked = self.on(Event::Tick);
-            for beat in sent(&ticked).iter().filter(|frame| frame.get("heartbeat").is_some()) {
-                commands.extend(self.frame(&json!({"ack": {"n": beat["heartbeat"]["n"]}})));
-            }
+            commands.extend(self.acknowledge(&ticked));
             commands.extend(ticked);
         }
         self.now = end;
         commands
+    }
+
+    /// Has the relay acknowledge the heartbeats among these.
+    pub(super) fn acknowledge(&mut self, commands: &[Command]) -> Vec<Command> {
+        let beats = sent(commands).into_iter().filter(|frame| frame.get("heartbeat").is_some());
+        beats.flat_map(|beat| self.frame(&json!({"ack": {"n": beat["heartbeat"]["n"]}}))).collect()
     }
 
     pub(super) fn state(&self) -> State {
