@@ -19,6 +19,7 @@ pub mod http;
 pub mod line;
 pub mod link;
 pub mod model_server;
+pub mod network;
 pub mod node;
 pub mod owner;
 pub mod picture;

@@ -20,6 +20,7 @@ use crate::{
     database::{Database, Engine, Ledger},
     eventually,
     http::Page,
+    network::{Network, RELAY_OF_PAGES},
     process::{Echo, Process},
 };
 
@@ -49,7 +50,10 @@ pub fn operator_file(folder: &Path, name: &str, secret: &str) -> Result<PathBuf>
 #[derive(Debug)]
 pub struct Relay {
     process: Process,
+    /// Where it is reached.
     address: SocketAddr,
+    /// Where it listens.
+    listen: SocketAddr,
     program: Program,
     echo: Echo,
 }
@@ -113,7 +117,17 @@ impl Relay {
     /// Fails when it does not come up.
     pub async fn of(program: Program, listen: &str, echo: Echo) -> Result<Relay> {
         let (process, address) = program.serve(listen, echo).await?;
-        Ok(Relay { process, address, program, echo })
+        Ok(Relay { process, address, listen: address, program, echo })
+    }
+
+    /// Starts a program at the far end of a network, where pages reach it by a line of their own.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn across(network: &Network, program: Program) -> Result<Relay> {
+        let relay = Relay::of(program.behind(network.far_end()?), "0.0.0.0:0", Echo::Aloud).await?;
+        let address = SocketAddr::new(RELAY_OF_PAGES, relay.listen.port());
+        Ok(Relay { address, ..relay })
     }
 
     /// Starts a relay for which the operator has made an API key with money for answers and money for ads,
@@ -141,7 +155,7 @@ impl Relay {
         Relay::of(program, "127.0.0.1:0", Echo::Aloud).await
     }
 
-    /// Returns where it listens.
+    /// Returns where it is reached.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -257,7 +271,7 @@ impl Relay {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn restart(&mut self) -> Result<()> {
-        let (process, _) = self.program.serve(&self.address.to_string(), self.echo).await?;
+        let (process, _) = self.program.serve(&self.listen.to_string(), self.echo).await?;
         self.process = process;
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! The outfit: what the project needs on a machine beside the compiler, found or set up once.
 //!
 //! Everything of ours lies in `.rekursing/` in the repository, which git ignores; removing the folder
-//! is safe. Only Chromium, PostgreSQL and Node are installed in the system, and only by root on Debian.
+//! is safe. Only Chromium, iproute2, PostgreSQL and Node are installed in the system, and only by root on
+//! Debian.
 
 mod anvil;
 mod chromium;
+mod network;
 mod node;
 mod postgres;
 mod python;
@@ -21,6 +23,7 @@ use crate::{extension, say};
 
 pub(crate) use anvil::anvil;
 pub(crate) use chromium::chromium;
+pub(crate) use network::network;
 pub(crate) use node::node;
 pub(crate) use postgres::postgres;
 pub(crate) use python::{demo_model, python};
@@ -29,6 +32,7 @@ pub(crate) use python::{demo_model, python};
 pub(crate) fn all() -> Result<()> {
     extension::have_target()?;
     chromium()?;
+    network()?;
     postgres()?;
     python()?;
     node()?;
