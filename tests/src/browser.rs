@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -134,7 +135,15 @@ impl Browser {
     /// # Errors
     /// Fails when it is missing or does not come up.
     pub async fn at(profile: &Path) -> Result<Browser> {
-        Browser::launch(profile, "en", Window::Headless, Own::Nothing, &[]).await
+        Browser::at_with(profile, &[]).await
+    }
+
+    /// Does what [`Browser::at`] does, with further flags.
+    ///
+    /// # Errors
+    /// Fails when it is missing or does not come up.
+    pub async fn at_with(profile: &Path, flags: &[&str]) -> Result<Browser> {
+        Browser::launch(profile, "en", Window::Headless, Own::Nothing, flags).await
     }
 
     /// Does what [`Browser::at`] does, with a Chromium that updates its extensions.
@@ -273,6 +282,18 @@ impl Browser {
         Ok(found.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect())
     }
 
+    /// Switches developer mode on: the profile keeps unpacked extensions then, as it keeps installed ones.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn keep_unpacked(&self) -> Result<()> {
+        let tab = self.open("chrome://extensions").await?;
+        tab.until("typeof chrome.developerPrivate?.updateProfileConfiguration === 'function'").await?;
+        let call = "chrome.developerPrivate.updateProfileConfiguration({ inDeveloperMode: true })";
+        tab.eval(call).await?;
+        tab.close().await
+    }
+
     /// Lets files that pages save land in this folder.
     ///
     /// # Errors
@@ -297,6 +318,41 @@ impl Browser {
     /// Fails when the system refuses.
     pub async fn kill(&mut self) -> Result<()> {
         self.child.kill().await.context("could not kill Chromium")
+    }
+
+    /// Stops all of the browser's processes, as a computer does that goes to sleep.
+    ///
+    /// # Errors
+    /// Fails when the system refuses.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Has all of its processes go on.
+    ///
+    /// # Errors
+    /// Fails when the system refuses.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let mut family = vec![self.child.id().context("the browser has ended")?];
+        let mut at = 0;
+        while let Some(parent) = family.get(at) {
+            // One that has ended meanwhile has none.
+            let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+            family.extend(children.unwrap_or_default().split(' ').filter_map(|id| id.parse::<u32>().ok()));
+            at += 1;
+        }
+        for id in family {
+            let pid = Pid::from_raw(i32::try_from(id)?).context("a process id of zero")?;
+            match kill_process(pid, signal) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                Err(error) => return Err(error).context("could not signal Chromium"),
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the browser is closed by whoever sits before it.

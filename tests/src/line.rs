@@ -1,5 +1,5 @@
 //! The line between a plugin and its relay, in the test's hand: it can be cut, half or whole, now or after so
-//! many bytes, taken down and put up again.
+//! many bytes, taken down and put up again, or answered by a network that wants its user to sign in.
 
 use std::{
     net::SocketAddr,
@@ -17,6 +17,8 @@ use tokio::{
     task::JoinSet,
 };
 
+use crate::script::read_request;
+
 /// A line to a relay. Dropping it cuts it.
 #[derive(Debug)]
 pub struct Line {
@@ -29,11 +31,25 @@ pub struct Line {
 struct Control {
     /// What was done to the connections so far; each looks at what has changed since it began.
     done: watch::Sender<Done>,
-    /// Whether connections are taken.
-    is_up: Mutex<bool>,
+    /// What becomes of new connections.
+    way: Mutex<Way>,
     /// Bytes that still pass to the relay before the line is cut.
     left: Mutex<Option<usize>>,
 }
+
+/// What becomes of new connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// They lead to the relay.
+    Up,
+    /// They are closed.
+    Down,
+    /// Whatever is asked, a page to sign in at is answered.
+    Portal,
+}
+
+/// What a network answers in the place of everybody else until its user has signed in.
+const PORTAL: &str = "<!doctype html><title>Welcome to our hotel</title><form>Room number</form>";
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Done {
@@ -51,7 +67,7 @@ impl Line {
         let address = listener.local_addr()?;
         let control = Arc::new(Control {
             done: watch::Sender::default(),
-            is_up: Mutex::new(true),
+            way: Mutex::new(Way::Up),
             left: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
@@ -81,13 +97,19 @@ impl Line {
 
     /// Cuts every connection and takes no new ones.
     pub fn take_down(&self) {
-        *lock(&self.control.is_up) = false;
+        *lock(&self.control.way) = Way::Down;
+        self.control.cut();
+    }
+
+    /// Cuts every connection and answers new ones with a page to sign in at, half of them after a redirect.
+    pub fn want_sign_in(&self) {
+        *lock(&self.control.way) = Way::Portal;
         self.control.cut();
     }
 
     /// Takes connections again.
     pub fn put_up(&self) {
-        *lock(&self.control.is_up) = true;
+        *lock(&self.control.way) = Way::Up;
     }
 }
 
@@ -116,17 +138,35 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 async fn accept(listener: TcpListener, relay: SocketAddr, control: Arc<Control>) {
     let mut connections = JoinSet::new();
+    let mut redirects = false;
     while let Ok((near, _)) = listener.accept().await {
-        if !*lock(&control.is_up) {
-            continue;
-        }
+        let way = *lock(&control.way);
         let control = Arc::clone(&control);
-        connections.spawn(async move {
-            // A broken connection is what this is for.
-            let _ = connect(near, relay, control).await;
-        });
+        // A broken connection is what this is for.
+        match way {
+            Way::Up => drop(connections.spawn(async move { drop(connect(near, relay, control).await) })),
+            Way::Down => {}
+            Way::Portal => {
+                redirects = !redirects;
+                let status = if redirects { 302 } else { 200 };
+                connections.spawn(async move { drop(sign_in(near, status).await) });
+            }
+        }
         while connections.try_join_next().is_some() {}
     }
+}
+
+/// Answers one request as a network does that wants its user to sign in.
+async fn sign_in(near: TcpStream, status: u16) -> Result<()> {
+    let (mut input, mut output) = near.into_split();
+    read_request(&mut input).await?;
+    let length = PORTAL.len();
+    let head = format!(
+        "HTTP/1.1 {status} X\r\nlocation: http://127.0.0.1:9/portal\r\ncontent-type: text/html\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n{PORTAL}"
+    );
+    output.write_all(head.as_bytes()).await?;
+    Ok(output.shutdown().await?)
 }
 
 /// Passes bytes both ways until an end closes or the line is cut.

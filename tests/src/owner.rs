@@ -90,7 +90,9 @@ impl Owner {
     /// # Errors
     /// Fails when it does not get ready, with what the popup says.
     pub async fn ready_in(window: Window, relay: &str, server: &str) -> Result<Owner> {
-        Owner::undecided(window).await?.getting_ready(relay, server).await
+        let owner = Owner::undecided(window).await?;
+        owner.serve(relay, server).await?;
+        Ok(owner)
     }
 
     /// Does what [`Owner::ready`] does, with the extension in this folder.
@@ -99,20 +101,23 @@ impl Owner {
     /// Fails when it does not get ready, with what the popup says.
     pub async fn ready_with(folder: &Path, relay: &str, server: &str) -> Result<Owner> {
         let owner = Owner::of(folder, "en", Window::Headless, &[]).await?;
-        owner.getting_ready(relay, server).await
+        owner.serve(relay, server).await?;
+        Ok(owner)
     }
 
-    async fn getting_ready(self, relay: &str, server: &str) -> Result<Owner> {
-        let owner = self;
-        owner.set(relay, server).await?;
-        let popup = owner.agree().await?;
+    /// Sets the extension to this relay and server, says yes, and waits until it is ready for jobs.
+    ///
+    /// # Errors
+    /// Fails when it does not get ready, with what the popup says.
+    pub async fn serve(&self, relay: &str, server: &str) -> Result<()> {
+        self.set(relay, server).await?;
+        let popup = self.agree().await?;
         let ready = popup.until("document.querySelector('#title').textContent === 'Ready for jobs'").await;
         if ready.is_err() {
             let status = popup.eval("document.querySelector('#status').innerText").await?;
             bail!("the extension is not ready; its popup says {status}");
         }
-        popup.close().await?;
-        Ok(owner)
+        popup.close().await
     }
 
     /// Returns the browser.

@@ -29,6 +29,7 @@ use tokio::{
 };
 
 pub use dialect::{Dialect, MODEL};
+use reply::Exact;
 pub use reply::{Gate, Reply, Step};
 
 use crate::eventually::{eventually, within};
@@ -273,18 +274,19 @@ async fn exchange(socket: TcpStream, state: &State) -> Result<()> {
         state.loaded.store(loaded, Ordering::Relaxed);
         return whole(&mut output, 200, "application/json", json.to_string().as_bytes()).await;
     }
-    let streamed = body["stream"].as_bool().unwrap_or(false);
     let (fate, watched) = watch::channel(Fate::Open);
     let sent_bytes = Arc::new(AtomicUsize::new(0));
-    let reply = {
+    let script = {
         let mut book = state.book();
         let request = body.to_string();
-        book.jobs.push(Job { path, head, body, sent_bytes: sent_bytes.clone(), fate: watched });
         let told = book.told.iter().find(|(text, _)| request.contains(text)).map(|(_, reply)| reply.clone());
-        told.or_else(|| book.next.pop_front()).unwrap_or_else(|| book.always.clone())
+        let reply = told.or_else(|| book.next.pop_front()).unwrap_or_else(|| book.always.clone());
+        let script = reply.script(&body);
+        book.jobs.push(Job { path, head, body, sent_bytes: sent_bytes.clone(), fate: watched });
+        script
     };
     let ended = tokio::select! {
-        ended = perform(&mut output, &reply, streamed, &sent_bytes) => ended,
+        ended = perform(&mut output, script, &sent_bytes) => ended,
         () = departure(&mut input) => {
             fate.send_replace(Fate::Left);
             return Ok(());
@@ -335,13 +337,7 @@ pub(crate) async fn whole(output: &mut OwnedWriteHalf, status: u16, kind: &str, 
     Ok(output.shutdown().await?)
 }
 
-async fn perform(
-    output: &mut OwnedWriteHalf,
-    reply: &Reply,
-    streamed: bool,
-    sent_bytes: &AtomicUsize,
-) -> Result<()> {
-    let script = reply.script(streamed);
+async fn perform(output: &mut OwnedWriteHalf, script: Exact, sent_bytes: &AtomicUsize) -> Result<()> {
     let (status, kind) = (script.status, script.content_type);
     let head = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"

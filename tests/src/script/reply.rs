@@ -54,6 +54,8 @@ pub struct Reply {
 enum Shape {
     /// These tokens, streamed or whole as the job asks; streamed ones pass the gate one by one.
     Text { tokens: Vec<String>, gate: Option<Gate> },
+    /// These tokens as above, without those that the job says were said already.
+    Recital { tokens: Vec<String>, gate: Gate },
     /// Exactly this.
     Exact(Exact),
 }
@@ -79,6 +81,12 @@ impl Reply {
     /// Answers with these tokens, each held back until the gate lets it through.
     pub fn gated(tokens: &[&str], gate: &Gate) -> Reply {
         Reply::tokens(tokens, Some(gate.clone()))
+    }
+
+    /// Answers with these tokens, each held back until the gate lets it through. A job whose last message is
+    /// the assistant's gets the tokens that are not in there, as llama.cpp's server goes on.
+    pub fn recital(tokens: &[String], gate: &Gate) -> Reply {
+        Reply { shape: Shape::Recital { tokens: tokens.to_vec(), gate: gate.clone() } }
     }
 
     /// Answers with an error or any other JSON.
@@ -108,8 +116,14 @@ impl Reply {
         Reply { shape: Shape::Text { tokens, gate } }
     }
 
-    pub(super) fn script(&self, streamed: bool) -> Exact {
+    /// Returns the steps of the answer to the job of this body.
+    pub(super) fn script(&self, job: &Value) -> Exact {
+        let streamed = job["stream"].as_bool().unwrap_or(false);
         match &self.shape {
+            Shape::Recital { tokens, gate } => {
+                let rest = unsaid(tokens, said(job)).to_vec();
+                Reply { shape: Shape::Text { tokens: rest, gate: Some(gate.clone()) } }.script(job)
+            }
             Shape::Exact(exact) => exact.clone(),
             Shape::Text { tokens, gate } if streamed => {
                 let steps = stream(tokens, gate.as_ref());
@@ -152,6 +166,20 @@ impl Step {
     pub fn event(json: &Value) -> Step {
         Step::Send(format!("data: {json}\n\n").into())
     }
+}
+
+/// Returns what a job says that the assistant has said already.
+fn said(job: &Value) -> &str {
+    let last = job["messages"].as_array().and_then(|messages| messages.last());
+    last.filter(|last| last["role"] == "assistant")
+        .and_then(|last| last["content"].as_str())
+        .unwrap_or_default()
+}
+
+/// Returns the tokens behind those that make this text; all of them where none do.
+fn unsaid<'a>(tokens: &'a [String], said: &str) -> &'a [String] {
+    let ends = (0..=tokens.len()).find(|count| tokens[..*count].concat() == said);
+    &tokens[ends.unwrap_or_default()..]
 }
 
 fn stream(tokens: &[String], gate: Option<&Gate>) -> Vec<Step> {
