@@ -34,6 +34,10 @@ const KILLS: &str = "REKURSING_KILLS";
 const PLANS: &str = "REKURSING_PLANS";
 const LEDGERS: &str = "REKURSING_LEDGERS";
 const RACES: &str = "REKURSING_RACES";
+const AWAY: &str = "REKURSING_AWAY";
+
+/// The tests of an owner who stays connected.
+const STAYING: &str = "staying";
 
 /// All of them, in the order in which they run.
 const PROOFS: &[Proof] = &[
@@ -133,13 +137,72 @@ const PROOFS: &[Proof] = &[
         target: LIB,
         test: "postgres::statements_earnings_and_revenue",
     },
+    Proof {
+        name: "stops",
+        what: "the extension's worker stopped in the middle of an answer",
+        count: 100,
+        variable: "REKURSING_STOPS",
+        target: STAYING,
+        test: "a_worker_that_is_stopped",
+    },
+    Proof {
+        name: "crashes",
+        what: "the browser killed in the middle of an answer",
+        count: 20,
+        variable: "REKURSING_CRASHES",
+        target: STAYING,
+        test: "a_browser_that_is_killed",
+    },
+    Proof {
+        name: "restarts",
+        what: "the relay restarted in the middle of an answer, by SIGTERM and by kill -9",
+        count: 20,
+        variable: "REKURSING_RESTARTS",
+        target: STAYING,
+        test: "a_relay_that_is_restarted",
+    },
+    Proof {
+        name: "cut-5",
+        what: "seconds without a network in the middle of an answer, known and unknown to the computer",
+        count: 5,
+        variable: AWAY,
+        target: STAYING,
+        test: "a_network_that_is_cut",
+    },
+    Proof {
+        name: "cut-30",
+        what: "seconds without a network in the middle of an answer, known and unknown to the computer",
+        count: 30,
+        variable: AWAY,
+        target: STAYING,
+        test: "a_network_that_is_cut",
+    },
+    Proof {
+        name: "cut-120",
+        what: "seconds without a network in the middle of an answer, known and unknown to the computer",
+        count: 120,
+        variable: AWAY,
+        target: STAYING,
+        test: "a_network_that_is_cut",
+    },
+    Proof {
+        name: "sleep",
+        what: "seconds asleep in the middle of an answer",
+        count: 120,
+        variable: "REKURSING_SLEEP",
+        target: STAYING,
+        test: "a_computer_that_sleeps",
+    },
 ];
 
 /// Runs the proofs of these names, or all of them, and stops at the first that fails.
 pub(crate) fn prove(names: &[String]) -> Result<()> {
     let chosen = chosen(names)?;
+    outfit::chromium()?;
+    outfit::network()?;
     outfit::postgres()?;
     outfit::anvil()?;
+    extension::build()?;
     test::build()?;
     let mut times = Vec::new();
     for proof in chosen {
