@@ -3,7 +3,8 @@
 //! What makes a payout happen once is the nonce in its signed transaction: the chain takes one transaction
 //! of an account for each nonce, and the same transaction twice is one. Preparing signs it, with a nonce
 //! that no standing order has; submitting sends the very same bytes, however often. After a
-//! reorganisation the transaction is pending or gone; gone, it is submitted again.
+//! reorganisation the transaction is pending or gone; gone, it is submitted again. That may happen to one that
+//! was confirmed, too: its nonce is nobody else's while it stands.
 //!
 //! A transaction waits for all with lower nonces, and while the chain's base fee is above what was fixed
 //! for it. An order that is closed before it was ever submitted gives its nonce to the next one that is

@@ -90,8 +90,8 @@ pub trait Rail: fmt::Debug + Send + Sync {
 
     /// Fixes everything that will be sent for an order.
     ///
-    /// `standing` are all orders prepared on this rail and not closed or confirmed: what they have
-    /// claimed for themselves (a nonce) is not given to another.
+    /// `standing` are all orders prepared on this rail and not closed, among them those that were confirmed
+    /// and may still be taken back: what they have claimed for themselves (a nonce) is not given to another.
     ///
     /// # Errors
     /// When the order cannot be sent. Nothing was.

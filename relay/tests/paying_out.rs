@@ -12,8 +12,10 @@ use std::{
     time::Duration,
 };
 
+use hmac::{Hmac, Mac};
 use rekursing_market::Account;
-use rekursing_protocol::Nanos;
+use rekursing_protocol::{Moment, Nanos, Span};
+use rekursing_relay::{chance, payouts::Progress};
 use rekursing_tests_rails::{
     Fault,
     chain::{self, Chain},
@@ -21,6 +23,7 @@ use rekursing_tests_rails::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -28,6 +31,7 @@ use case::{Case, Engine, TOKEN, on_both};
 
 on_both! {
     every_rail_pays_once_and_gives_back_what_it_does_not_pay,
+    what_is_told_twice_or_taken_back_later_moves_the_book_once,
 }
 
 /// All of them at once, because they wait far more than they work: the worker tries again after ten seconds,
@@ -48,11 +52,24 @@ async fn every_rail_pays_once_and_gives_back_what_it_does_not_pay(engine: Engine
     );
 }
 
+/// What is told of a payout behind its end, on whatever day.
+async fn what_is_told_twice_or_taken_back_later_moves_the_book_once(engine: Engine) {
+    tokio::join!(
+        what_paypal_says_again_and_again_is_booked_once(engine),
+        what_stripe_reports_of_transfers_moves_nothing_and_what_it_took_back_is_booked_once(engine),
+        usdc_that_arrived_is_paid_once_although_the_chain_replaced_its_block(engine),
+        usdc_that_arrived_and_then_was_refused_by_another_chain_is_the_owners_again(engine),
+    );
+}
+
 /// Longer than the worker waits between the few attempts that a test needs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often to look.
 const PERIOD: Duration = Duration::from_millis(50);
+
+/// The secret with which Stripe signs what it reports.
+const WEBHOOK_SECRET: &str = "whsec_test";
 
 const EMAIL: &str = "ada@example.com";
 const ACCOUNT: &str = "acct_1MTfjCQ9PRzxEwkZ";
@@ -108,11 +125,19 @@ async fn ask(case: &Case, method: &str, destination: &str, amount: &str, cost: &
 
 /// Looks until the one payout is as it should be, and returns everything that its owner is told.
 async fn until(case: &Case, is_so: impl Fn(&Value) -> bool) -> Value {
+    let is_so = |payouts: &[Value]| {
+        assert_eq!(payouts.len(), 1);
+        is_so(&payouts[0])
+    };
+    until_all(case, is_so).await
+}
+
+/// The same of all payouts.
+async fn until_all(case: &Case, are_so: impl Fn(&[Value]) -> bool) -> Value {
     let look = async {
         loop {
             let (_, all) = case.own(Method::GET, "", Value::Null).await;
-            assert_eq!(all["payouts"].as_array().unwrap().len(), 1);
-            if is_so(&all["payouts"][0]) {
+            if are_so(all["payouts"].as_array().unwrap()) {
                 return all;
             }
             sleep(PERIOD).await;
@@ -127,6 +152,55 @@ async fn ended(case: Case) {
         assert_eq!(case.house.desk.balance(account), Nanos::ZERO);
     }
     case.end().await;
+}
+
+/// Time as a rail's worker would see it, which passes a day at once: within a day each payout that may change is
+/// looked at.
+struct Days {
+    method: rekursing_rails::Method,
+    now: Moment,
+}
+
+impl Days {
+    fn of(case: &Case, method: rekursing_rails::Method) -> Days {
+        Days { method, now: case.house.desk.now() }
+    }
+
+    /// Takes the steps of the next day, and returns how many there were.
+    async fn pass(&mut self, case: &Case) -> usize {
+        let end = self.now + Span::DAY;
+        let mut steps = 0;
+        while self.now < end {
+            match case.house.payouts.step(self.method, self.now).await.unwrap() {
+                Progress::Made => steps += 1,
+                Progress::Rest(due) => self.now = due.map_or(end, |due| due.max(self.now)),
+            }
+        }
+        self.now = end;
+        steps
+    }
+}
+
+/// Returns how many entries the book has, and what is where.
+async fn book(case: &Case) -> (u64, Vec<Nanos>) {
+    let audit = case.house.desk.store().audit().await.unwrap();
+    assert_eq!(audit.wrong, None);
+    let owner = Account::Owner(case.plugin.parse().unwrap());
+    let (asked, sent) = (Account::PayoutRequested, Account::PayoutSent);
+    let accounts = [owner, asked, sent, Account::Platform, Account::Shortfall, Account::Outside];
+    (audit.entries, accounts.map(|account| case.house.desk.balance(account)).to_vec())
+}
+
+/// Lets Stripe report that something happened to a transfer.
+async fn report(case: &Case, kind: &str, transfer: &Value) {
+    let event = json!({"id": format!("evt_{kind}"), "type": kind, "data": {"object": transfer}}).to_string();
+    let seconds = case.house.desk.wall().0 / 1_000;
+    let mut mac = Hmac::<Sha256>::new_from_slice(WEBHOOK_SECRET.as_bytes()).unwrap();
+    mac.update(format!("{seconds}.{event}").as_bytes());
+    let signature = format!("t={seconds},v1={}", chance::hex(&mac.finalize().into_bytes()));
+    let request = case.client.post(format!("{}/api/stripe/webhook", case.url)).body(event);
+    let request = request.header("content-type", "application/json").header("stripe-signature", signature);
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::OK, "{kind}");
 }
 
 async fn until_state(case: &Case, state: &str) -> Value {
@@ -309,6 +383,125 @@ async fn usdc_is_paid_once_there_is_coin_for_it_and_to_no_wrong_address(engine: 
     chain.mine(3).await;
     until_state(&case, "confirmed").await;
     assert_eq!(chain.balance(ADDRESS).await, 7_000_000);
+    ended(case).await;
+}
+
+async fn what_paypal_says_again_and_again_is_booked_once(engine: Engine) {
+    let (server, case) = by_paypal(engine).await;
+    let mut days = Days::of(&case, rekursing_rails::Method::Paypal);
+    ask(&case, "paypal", EMAIL, "7.25", "0.25").await;
+    until_state(&case, "confirmed").await;
+    let arrived = book(&case).await;
+    assert!(days.pass(&case).await > 3, "it is asked about again and again");
+    assert_eq!(book(&case).await, arrived);
+    server.finish("SUCCESS", "REFUNDED");
+    days.pass(&case).await;
+    let all = until_state(&case, "returned").await;
+    assert_eq!(all["available"], "19.75", "what PayPal took is gone");
+    let returned = book(&case).await;
+    for status in ["REFUNDED", "SUCCESS", "RETURNED"] {
+        server.finish("SUCCESS", status);
+        days.pass(&case).await;
+        assert_eq!(book(&case).await, returned, "{status}");
+    }
+    assert_eq!(server.paid().len(), 1);
+    ended(case).await;
+}
+
+async fn what_stripe_reports_of_transfers_moves_nothing_and_what_it_took_back_is_booked_once(engine: Engine) {
+    let server = stripe::Server::start().await;
+    let keys = Keys::new();
+    let key = keys.file("stripe", stripe::KEY);
+    let top_ups = format!(
+        "[top_ups]\nurl = {:?}\nkey_file = {key:?}\nwebhook_secret_file = {:?}\n",
+        server.url,
+        keys.file("webhook", WEBHOOK_SECRET)
+    );
+    let case = Case::new(engine, &format!("{}{top_ups}", stripe_config(&server, &key))).await;
+    let mut days = Days::of(&case, rekursing_rails::Method::Stripe);
+    ask(&case, "stripe", ACCOUNT, "7.5", "0.1").await;
+    until_state(&case, "confirmed").await;
+    let arrived = book(&case).await;
+    let reports = async || {
+        let transfer = &server.transfers()[0];
+        for kind in ["transfer.created", "transfer.updated", "transfer.reversed"] {
+            report(&case, kind, transfer).await;
+            report(&case, kind, transfer).await;
+        }
+    };
+    reports().await;
+    assert_eq!(book(&case).await, arrived, "nobody's word is taken for it");
+    assert!(days.pass(&case).await > 3);
+    assert_eq!(book(&case).await, arrived);
+    server.take_back();
+    reports().await;
+    days.pass(&case).await;
+    let all = until_state(&case, "returned").await;
+    assert_eq!(all["available"], "19.98");
+    let returned = book(&case).await;
+    reports().await;
+    days.pass(&case).await;
+    assert_eq!(book(&case).await, returned);
+    assert_eq!(server.paid().len(), 1);
+    ended(case).await;
+}
+
+/// Pays by USDC until it has arrived, and then has the chain forget everything since it was asked for.
+async fn forgotten_by_its_chain(engine: Engine) -> (Chain, Case, Days) {
+    let (chain, case) = by_usdc(engine).await;
+    let mut days = Days::of(&case, rekursing_rails::Method::Usdc);
+    let before = chain.ask("evm_snapshot", json!([])).await;
+    ask(&case, "usdc", ADDRESS, "12", "5").await;
+    until(&case, |payout| payout["state"] == "sent" && payout["reason"].is_string()).await;
+    chain.mine(2).await;
+    days.pass(&case).await;
+    until_state(&case, "sent").await;
+    chain.mine(1).await;
+    days.pass(&case).await;
+    until_state(&case, "confirmed").await;
+    assert_eq!(chain.ask("evm_revert", json!([before])).await, true);
+    assert_eq!(chain.balance(ADDRESS).await, 0);
+    (chain, case, days)
+}
+
+async fn usdc_that_arrived_is_paid_once_although_the_chain_replaced_its_block(engine: Engine) {
+    let (chain, case, mut days) = forgotten_by_its_chain(engine).await;
+    let arrived = book(&case).await;
+    // Another payout, before anybody has seen that the first one is gone. Its place is not free for it.
+    let (status, made) = case.own(Method::POST, "", json!({"amount": "7", "accept": "5"})).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    // The worker has begun with it, and on the next day sees to both.
+    until_all(&case, |payouts| payouts.iter().all(|payout| payout["state"] != "requested")).await;
+    days.pass(&case).await;
+    assert_eq!(chain.ask("txpool_status", json!([])).await["pending"], "0x2", "the first one is sent again");
+    assert_eq!(book(&case).await.0, arrived.0 + 2, "the other one's request and that it is sent");
+    chain.mine(3).await;
+    days.pass(&case).await;
+    until_all(&case, |payouts| payouts.iter().all(|payout| payout["state"] == "confirmed")).await;
+    assert_eq!(chain.balance(ADDRESS).await, 7_000_000 + 2_000_000);
+    let both = book(&case).await;
+    chain.mine(3).await;
+    assert!(days.pass(&case).await >= 2, "both are asked about");
+    assert_eq!(book(&case).await, both);
+    assert_eq!(chain.balance(ADDRESS).await, 9_000_000);
+    ended(case).await;
+}
+
+async fn usdc_that_arrived_and_then_was_refused_by_another_chain_is_the_owners_again(engine: Engine) {
+    let (chain, case, mut days) = forgotten_by_its_chain(engine).await;
+    let arrived = book(&case).await;
+    chain.block(ADDRESS).await;
+    days.pass(&case).await;
+    assert_eq!(book(&case).await, arrived, "it is sent again");
+    chain.mine(3).await;
+    days.pass(&case).await;
+    until_state(&case, "returned").await;
+    let returned = book(&case).await;
+    assert_eq!(returned.0, arrived.0 + 1);
+    assert_eq!(returned.1[0].checked_sub(arrived.1[0]), Some("7".parse().unwrap()), "what had arrived");
+    days.pass(&case).await;
+    assert_eq!(book(&case).await, returned);
+    assert_eq!(chain.balance(ADDRESS).await, 0);
     ended(case).await;
 }
 

@@ -49,9 +49,10 @@ impl Usdc {
 
     async fn mined(&self, prepared: &Prepared, hash: &str, receipt: &Value) -> Result<Fate, NotKnown> {
         let number = quantity_of(receipt, "blockNumber").ok_or_else(|| unreadable("the receipt"))?;
-        let block = self.tell("eth_getBlockByNumber", json!([format!("{number:#x}"), false])).await?;
         let head = quantity(&self.tell("eth_blockNumber", json!([])).await?);
         let head = head.ok_or_else(|| unreadable("the height of the chain"))?;
+        // Asked last: had the chain changed since, it would not be the receipt's.
+        let block = self.tell("eth_getBlockByNumber", json!([format!("{number:#x}"), false])).await?;
         if block.get("hash").is_none_or(|block| Some(block) != receipt.get("blockHash")) {
             return Ok(pending("its block was replaced by another"));
         }

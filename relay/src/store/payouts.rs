@@ -299,12 +299,22 @@ impl Store {
         .await
     }
 
-    /// Reads the bytes of a rail's payouts that are prepared and neither confirmed nor closed.
+    /// Reads the bytes of a rail's payouts that are prepared and not closed. Of those that arrived and are
+    /// watched it is the latest 1,000: no chain takes back more.
     pub async fn payouts_standing(&self, method: Method) -> Result<Vec<Vec<u8>>> {
         self.read(move |sql| {
-            let query = "SELECT prepared FROM payout
-                         WHERE method = ?1 AND closed IS NULL AND outcome IS NULL AND prepared IS NOT NULL";
-            sql.list(query, &[method.to_string().into()], |row| Ok(row.bytes(0)?.to_owned()))
+            let undecided = "SELECT prepared FROM payout
+                             WHERE method = ?1 AND closed IS NULL AND outcome IS NULL AND prepared IS NOT NULL";
+            let watched = "SELECT prepared FROM payout
+                           WHERE method = ?1 AND closed IS NULL AND outcome = 'confirmed' AND by_hand = 0
+                               AND prepared IS NOT NULL
+                           ORDER BY created DESC, id DESC LIMIT 1000";
+            let mut standing = Vec::new();
+            for query in [undecided, watched] {
+                let bytes = |row: &Row| Ok(row.bytes(0)?.to_owned());
+                standing.extend(sql.list(query, &[method.to_string().into()], bytes)?);
+            }
+            Ok(standing)
         })
         .await
     }

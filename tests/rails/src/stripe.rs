@@ -89,6 +89,18 @@ impl Server {
         book.transfers.iter().map(payout).collect()
     }
 
+    /// Returns the transfers as Stripe shows them.
+    pub fn transfers(&self) -> Vec<Value> {
+        self.books.0.lock().unwrap().transfers.clone()
+    }
+
+    /// Takes every transfer back.
+    pub fn take_back(&self) {
+        for transfer in &mut self.books.0.lock().unwrap().transfers {
+            take_back(transfer);
+        }
+    }
+
     /// Returns how many transfers were taken back.
     pub fn reversals(&self) -> usize {
         self.books.0.lock().unwrap().reversals
@@ -228,8 +240,7 @@ impl Book {
     fn reverse(&mut self, id: &str) -> (StatusCode, Value) {
         self.reversals += 1;
         let transfer = self.transfers.iter_mut().find(|transfer| transfer["id"] == id).unwrap();
-        transfer["amount_reversed"] = transfer["amount"].clone();
-        transfer["reversed"] = json!(true);
+        take_back(transfer);
         (
             StatusCode::OK,
             json!({ "id": "trr_1", "object": "transfer_reversal", "amount": transfer["amount"] }),
@@ -245,6 +256,11 @@ impl Book {
             json!({ "id": id, "object": "checkout.session", "url": url, "payment_status": "unpaid" }),
         )
     }
+}
+
+fn take_back(transfer: &mut Value) {
+    transfer["amount_reversed"] = transfer["amount"].clone();
+    transfer["reversed"] = json!(true);
 }
 
 fn error(status: u16, kind: &str, code: &str, param: &str, message: &str) -> (StatusCode, Value) {
