@@ -144,7 +144,8 @@ function jobRow(job) {
   button.addEventListener('click', () => showReceipt(job.jobId));
   row.append(Object.assign(make('th', '', moment(job.at)), { scope: 'row' }));
   row.append(make('td', '', job.model), make('td', '', `${number(job.promptTokens)} + ${number(job.answerTokens)}`));
-  row.append(make('td', '', usd(job.earned)), make('td'));
+  const earned = usd(job.earned);
+  row.append(make('td', '', isNothing(job.givenBack ?? '0') ? earned : say('earnings_given_back', earned)), make('td'));
   row.lastChild.append(button);
   return row;
 }
@@ -172,7 +173,7 @@ function judge(tone, text) {
   write($('verdict'), text);
 }
 
-function paintReceipt({ jobId, state, paidBy, charge, endedAt, settlement: of, signature }) {
+function paintReceipt({ jobId, state, paidBy, charge, givenBack, endedAt, settlement: of, signature }) {
   // A word of the relay's, or the word itself where there is no message for it.
   const named = (family, code) => sentence({ code, text: code }, family);
   const price = ({ input, output }) => say('receipt_per_million', micros(input), micros(output));
@@ -187,6 +188,7 @@ function paintReceipt({ jobId, state, paidBy, charge, endedAt, settlement: of, s
     ['earnings_tokens', of && say('receipt_tokens', of.promptTokens, of.answerTokens)],
     ['receipt_paid_by', say(paidBy === 'free' ? 'receipt_paid_free' : 'receipt_paid_account')],
     ['receipt_charge', usd(charge)],
+    ['receipt_given_back', givenBack && !isNothing(givenBack) && usd(givenBack)],
     ['receipt_discount', of && !isNothing(of.discount) && usd(of.discount)],
     ['receipt_fee', of && usd(of.fee)],
     ['receipt_you_earned', of && usd(of.earned)],

@@ -41,7 +41,19 @@ pub struct Earnings {
     /// What each model earned in all, most first.
     pub models: Vec<ModelEarnings>,
     /// The latest jobs, newest first, at most 50.
-    pub recent: Vec<Receipt>,
+    pub recent: Vec<RecentJob>,
+}
+
+/// One of an owner's latest jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentJob {
+    /// What was charged and earned when it ended.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+    /// What of the charge was given back to whoever paid it since: nothing, or all of it.
+    #[serde(default)]
+    pub given_back: Nanos,
 }
 
 /// A part of what is held back.

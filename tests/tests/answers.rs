@@ -185,7 +185,7 @@ async fn the_owner_earns_what_the_page_pays_less_the_fee(engine: Engine) -> Resu
         Ok((earnings.jobs == 1).then_some(earnings))
     };
     let earnings = eventually("the earnings show the job", look).await?;
-    let receipt = &earnings.recent[0];
+    let receipt = &earnings.recent[0].receipt;
     assert_eq!(receipt.charge, cost);
     assert_eq!(receipt.fee, Nanos::new(cost.get() / 20), "five per cent, rounded down");
     assert_eq!(Some(receipt.earned), receipt.charge.checked_sub(receipt.fee));

@@ -108,7 +108,7 @@ async fn the_earnings_page_shows_the_relays_figures_and_checks_its_receipts() ->
 
     page.click("#recent button").await?;
     page.shows("#verdict", "The signature holds").await?;
-    page.shows("#receipt-fields", &earnings.recent[0].job_id.to_string()).await?;
+    page.shows("#receipt-fields", &earnings.recent[0].receipt.job_id.to_string()).await?;
     assert!(page.eval("fetch('http://127.0.0.1:1/')").await.is_err(), "the page itself asks nobody");
     let text = page.eval("document.documentElement.outerHTML").await?;
     assert!(!text.as_str().context("no page")?.contains("rpp_"), "no pass is shown to a page");

@@ -2,13 +2,13 @@
 //! is, what is read is a few rows per day.
 
 use anyhow::Result;
-use rekursing_market::ledger::{Account, Entry};
+use rekursing_market::ledger::Account;
 use rekursing_protocol::{
     Day, Moment, Nanos, PluginId,
-    earnings::{DayEarnings, Earnings, ModelEarnings, Receipt, Release},
+    earnings::{DayEarnings, Earnings, ModelEarnings, RecentJob, Release},
 };
 
-use super::{Sql, Store, entries, sql::Row};
+use super::{Sql, Store, entries, receipts, sql::Row};
 
 /// Days that are told one by one.
 const DAYS: u64 = 90;
@@ -127,9 +127,14 @@ fn by_model(sql: &mut Sql, owner: &str) -> Result<Vec<ModelEarnings>> {
     })
 }
 
-fn recent(sql: &mut Sql, owner: &str) -> Result<Vec<Receipt>> {
+fn recent(sql: &mut Sql, owner: &str) -> Result<Vec<RecentJob>> {
     let settles = sql.list(RECENT, &[owner.into()], entries::read)?;
-    Ok(settles.iter().filter_map(Entry::receipt).collect())
+    let mut jobs = Vec::with_capacity(settles.len());
+    for settle in &settles {
+        let Some(receipt) = settle.receipt() else { continue };
+        jobs.push(RecentJob { receipt, given_back: receipts::given_back(sql, settle)? });
+    }
+    Ok(jobs)
 }
 
 // Each of these finds its rows by a key or an index; a test asks the database.

@@ -135,7 +135,7 @@ fn entry(sql: &mut Sql, id: String) -> Result<Option<Entry>> {
 
 /// Sums what the entries that take a charge back gave to whoever had paid it. They are numbered from 0 and are
 /// stored together, so that a reader finds all of them or none.
-fn given_back(sql: &mut Sql, end: &Entry) -> Result<Nanos> {
+pub(super) fn given_back(sql: &mut Sql, end: &Entry) -> Result<Nanos> {
     let EntryKind::Settle(settle) = &end.kind else { return Ok(Nanos::ZERO) };
     let mut sum = Nanos::ZERO;
     for number in 0.. {

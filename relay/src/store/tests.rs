@@ -321,7 +321,7 @@ fn earnings_are_summed_by_day_and_model(place: &Place) {
     let earnings = now(store.earnings(on(3), OWNER)).unwrap();
     assert_eq!((earnings.today, earnings.total), (Nanos::new(57_000), Nanos::new(57_000)));
     assert_eq!((earnings.jobs, earnings.recent.len()), (3, 3));
-    assert_eq!(earnings.recent[0].job_id, JobId::from_bits(12));
+    assert_eq!(earnings.recent[0].receipt.job_id, JobId::from_bits(12));
     assert_eq!(earnings.models[0].answer_tokens, 15);
     let later = now(store.earnings(on(10), OWNER)).unwrap();
     assert_eq!((later.today, later.last7_days), (Nanos::ZERO, Nanos::ZERO));

@@ -163,7 +163,7 @@ async fn earned(owner: &Owner) -> Result<()> {
         Ok((earnings.jobs > 0).then_some(earnings))
     };
     let earnings = eventually("the owner's earnings show the job", look).await?;
-    let receipt = earnings.recent.first().context("earnings without a receipt")?;
+    let receipt = &earnings.recent.first().context("earnings without a receipt")?.receipt;
     println!("Platform's fee   ${}", receipt.fee);
     println!("Owner earned     ${} in all, ${} of it available", earnings.total, earnings.available);
     Ok(())

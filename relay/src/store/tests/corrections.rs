@@ -54,8 +54,16 @@ fn a_charge_that_was_released_goes_back_and_counts_for_nothing(place: &Place) {
     let (mut book, mut entries) = released();
     let at = entries[3].at + Span::secs(1);
     let settle = entries[2].clone();
+    let given_back = |store: &Store| {
+        let recent = now(store.earnings(at, OWNER)).unwrap().recent;
+        let [job] = recent.as_slice() else { panic!("{recent:?}") };
+        assert_eq!((job.receipt.charge, job.receipt.earned > Nanos::ZERO), (Nanos::new(100_000), true));
+        job.given_back.get()
+    };
     let store = start(place);
     store.append(entries.clone());
+    now(store.flushed());
+    assert_eq!(given_back(&store), 0);
     store.stop();
     let history = || Store::open(&place.location).unwrap().history(at, Nanos::ZERO).unwrap();
     let before = history();
@@ -68,6 +76,7 @@ fn a_charge_that_was_released_goes_back_and_counts_for_nothing(place: &Place) {
     now(store.flushed());
     let earned = now(store.earnings(at, OWNER)).unwrap();
     assert_eq!((earned.available, earned.held, earned.total), Default::default());
+    assert_eq!(given_back(&store), 100_000, "the figures of its end stay, and this beside them");
     store.stop();
     let after = history();
     assert!(after.volumes.iter().all(|(_, sum)| *sum == Nanos::ZERO), "{:?}", after.volumes);
