@@ -1,217 +1,148 @@
-//! One dollar on its way through the book, from a page's top-up to an owner's bank account. It is the
-//! same book that serves jobs; `docs/ledger.md` shows what this prints.
+//! The worked examples of `docs/ledger.md`, walked through the very rules that serve jobs: the book, the board
+//! of ads, the market and the steps of a payout. `rekursing-relay example` prints them, and a test holds the
+//! document against what it prints, line by line and row by row.
 
-use std::fmt::Write;
+mod ad;
+mod dollar;
+mod free;
+mod paid;
+mod payout;
 
-use rekursing_market::{
-    Book, Tier,
-    ledger::{Account, BookRefusal, Cause, Entry, EntryKind, Quote, Settlement, Transfer},
-};
-use rekursing_protocol::{AccountId, JobId, Moment, Nanos, PluginId, Price, Span};
+use std::fmt;
 
-const PAGE: Account = Account::Page(AccountId::from_bits(1));
-const OWNER: PluginId = PluginId::from_bits(2);
-const JOBS: [JobId; 2] = [JobId::from_bits(3), JobId::from_bits(4)];
+use anyhow::Result;
+use rekursing_market::{Account, Book};
+use rekursing_protocol::{Moment, Nanos, PluginId, Span};
 
-/// What the owner asks: 0.50 and 2.00 USD per million tokens.
-const ASK: Price = Price::new(500_000, 2_000_000);
-/// What the tier `high` makes of it.
-const HIGH_PERMILLE: u64 = 1_500;
-const PROMPT_TOKENS: u64 = 100_000;
-const ANSWER_TOKENS_MAX: u64 = 300_000;
-const ANSWER_TOKENS: u64 = 200_000;
-const FEE_PERMILLE: u64 = 50;
-const DISCOUNT_PERMILLE: u64 = 10;
-const HOLDBACK_PERMILLE: u64 = 500;
-/// What the rail takes of the payout.
-const PAYOUT_COST: Nanos = Nanos::new(20_000_000);
-/// 2026-03-01.
-const BEGIN: Moment = Moment(20_513 * Span::DAY.0);
-
-/// The accounts in the order of the table, with their headings.
-const COLUMNS: [(&str, Account); 8] = [
-    ("page", PAGE),
-    ("escrow", Account::Escrow),
-    ("owner", Account::Owner(OWNER)),
-    ("held back", Account::Held(OWNER)),
-    ("requested", Account::PayoutRequested),
-    ("sent", Account::PayoutSent),
-    ("platform", Account::Platform),
-    ("outside", Account::Outside),
-];
-
-/// A book whose every entry becomes a row.
-struct Walk {
-    book: Book,
-    now: Moment,
-    rows: Vec<(&'static str, Entry, Vec<Nanos>)>,
+/// An example under its heading in the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    /// The heading.
+    pub heading: &'static str,
+    /// Its figures: lines of a list, an empty line, and a table.
+    pub figures: String,
 }
 
-/// Walks one dollar through a book and returns what happened as Markdown.
+/// Walks through all examples, in the document's order.
 ///
 /// # Errors
-/// Never: every entry keeps the book's rules.
-pub fn follow_one_dollar() -> Result<String, BookRefusal> {
-    let mut walk = Walk { book: Book::default(), now: BEGIN, rows: Vec::new() };
-    let price = ASK.scaled(HIGH_PERMILLE);
-    let quote = Quote::new(price, PROMPT_TOKENS, ANSWER_TOKENS_MAX).ok_or(BookRefusal::Overflow)?;
-    walk.transfer("the page pays in", Cause::TopUp, [Account::Outside, PAGE], Nanos::DOLLAR)?;
-    walk.step("money is set aside", |book, now| book.hold(now, JOBS[0], PAGE, quote))?;
-    walk.step("nobody answers", |book, now| book.void(now, JOBS[0]))?;
-    walk.step("it asks again", |book, now| book.hold(now, JOBS[1], PAGE, quote))?;
-    let settled = walk.step("the answer ends", |book, now| book.settle(now, settlement(price, now)))?;
-    let EntryKind::Settle(settle) = &settled.kind else { return Err(BookRefusal::NoHold) };
-    let owner = Account::Owner(OWNER);
-    walk.now = settle.release_at;
-    walk.transfer("a week has passed", Cause::Release, [Account::Held(OWNER), owner], settle.held_back)?;
-    let earned = settle.earned();
-    let on_its_way = [Account::PayoutRequested, Account::PayoutSent];
-    walk.transfer("the owner asks for it", Cause::PayoutRequested, [owner, on_its_way[0]], earned)?;
-    walk.transfer("the rail has it", Cause::PayoutSent, on_its_way, earned)?;
-    let away = [Account::PayoutSent, Account::Outside];
-    walk.transfer("the rail's own price", Cause::PayoutCost, away, PAYOUT_COST)?;
-    let arrived = walk.book.balance(Account::PayoutSent);
-    walk.transfer("the owner has it", Cause::PayoutConfirmed, away, arrived)?;
+/// When one breaks a rule, which none does.
+pub fn all() -> Result<Vec<Example>> {
+    Ok(vec![
+        paid::usual()?,
+        paid::small()?,
+        paid::missed()?,
+        ad::example()?,
+        free::example()?,
+        dollar::example()?,
+        payout::example()?,
+    ])
+}
 
+impl fmt::Display for Example {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "## {}\n\n{}", self.heading, self.figures)
+    }
+}
+
+/// The owner of every example.
+const OWNER: PluginId = PluginId::from_bits(2);
+
+/// When every example begins: 2026-03-01.
+const BEGIN: Moment = Moment(20_513 * Span::DAY.0);
+
+/// What accounts have after each step, as a table.
+struct Table {
+    columns: Vec<(&'static str, Account)>,
+    text: String,
+}
+
+impl Table {
+    /// Begins one whose first columns have these headings and whose others are accounts.
+    fn new(first: &str, columns: Vec<(&'static str, Account)>) -> Table {
+        let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
+        let line = "---|".repeat(first.split(" | ").count() + columns.len() + 1);
+        let text = format!("| {first} | {} | together |\n|{line}\n", headings.join(" | "));
+        Table { columns, text }
+    }
+
+    /// Adds what they have, and all of them together.
+    fn row(&mut self, after: &str, book: &Book) {
+        let balances: Vec<Nanos> = self.columns.iter().map(|(_, account)| book.balance(*account)).collect();
+        let together = balances.iter().map(|balance| balance.get()).sum();
+        let cells: Vec<String> = balances.into_iter().chain([Nanos::new(together)]).map(usd).collect();
+        self.text += &format!("| {after} | {} |\n", cells.join(" | "));
+    }
+
+    /// Returns it behind the lines of a list.
+    fn behind(self, lines: &[String]) -> String {
+        format!("{}\n{}", list(lines), self.text)
+    }
+}
+
+/// Writes lines as a list.
+fn list(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("- {line}\n")).collect()
+}
+
+/// Writes an amount with a minus sign.
+fn usd(amount: Nanos) -> String {
+    amount.to_string().replace('-', "−")
+}
+
+fn minus(whole: Nanos, part: Nanos) -> Nanos {
+    Nanos::new(whole.get() - part.get())
+}
+
+/// Writes a number with a comma before every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
     let mut text = String::new();
-    let write = write_sums(&mut text, price, quote, settle).and_then(|()| walk.write(&mut text));
-    write.expect("a text takes what is written to it");
-    Ok(text)
-}
-
-fn settlement(price: Price, now: Moment) -> Settlement {
-    Settlement {
-        job: JOBS[1],
-        lease: 1,
-        api_key: None,
-        owner: OWNER,
-        model: "qwen2.5-7b-instruct".to_owned(),
-        tier_asked: Tier::High,
-        tier: Tier::High,
-        ask: ASK,
-        price,
-        prompt_tokens: PROMPT_TOKENS,
-        answer_tokens: ANSWER_TOKENS,
-        tier_permille: HIGH_PERMILLE,
-        fee_permille: FEE_PERMILLE,
-        discount_permille: DISCOUNT_PERMILLE,
-        holdback_permille: HOLDBACK_PERMILLE,
-        release_at: now + Span(7 * Span::DAY.0),
-    }
-}
-
-impl Walk {
-    /// Makes an entry and keeps what every account has behind it.
-    fn step(
-        &mut self,
-        what: &'static str,
-        make: impl FnOnce(&mut Book, Moment) -> Result<Entry, BookRefusal>,
-    ) -> Result<Entry, BookRefusal> {
-        let entry = make(&mut self.book, self.now)?;
-        let balances = COLUMNS.iter().map(|(_, account)| self.book.balance(*account)).collect();
-        self.rows.push((what, entry.clone(), balances));
-        Ok(entry)
-    }
-
-    fn transfer(
-        &mut self,
-        what: &'static str,
-        cause: Cause,
-        [from, to]: [Account; 2],
-        amount: Nanos,
-    ) -> Result<Entry, BookRefusal> {
-        let transfer = Transfer { cause, from, to, amount, note: String::new() };
-        self.step(what, |book, now| book.transfer(now, "1", transfer))
-    }
-
-    fn write(&self, text: &mut String) -> std::fmt::Result {
-        let headings = COLUMNS.map(|(heading, _)| heading).join(" | ");
-        writeln!(text, "| what happens | entry | {headings} | together |")?;
-        writeln!(text, "|---|---|{}---|", "---|".repeat(COLUMNS.len()))?;
-        for (what, entry, balances) in &self.rows {
-            let cells: Vec<String> = balances.iter().map(Nanos::to_string).collect();
-            let together: i64 = balances.iter().map(|balance| balance.get()).sum();
-            let (kind, cells) = (entry.kind_name(), cells.join(" | "));
-            writeln!(text, "| {what} | {kind} | {cells} | {together} |")?;
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
         }
-        Ok(())
+        text.push(digit);
     }
-}
-
-/// Writes how each figure of the settlement follows from the others.
-fn write_sums(
-    text: &mut String,
-    price: Price,
-    quote: Quote,
-    settle: &rekursing_market::ledger::Settle,
-) -> std::fmt::Result {
-    let side = |micros: u64| Nanos::new(i64::try_from(micros).unwrap_or(i64::MAX).saturating_mul(1_000));
-    let minus = |whole: Nanos, part: Nanos| Nanos::new(whole.get() - part.get());
-    let cost = Nanos::new(settle.charge.get() + settle.discount.get());
-    let full_fee = Nanos::new(settle.fee.get() + settle.discount.get());
-    let percent = |permille: u64| format!("{} %", permille / 10);
-    let (input, output) = (price.input / 1_000, price.output / 1_000);
-    writeln!(text, "- Ask: {} and {} USD per million tokens.", side(ASK.input), side(ASK.output))?;
-    writeln!(
-        text,
-        "- Price in the tier `high`, 1.5 times that: {} and {} USD.",
-        side(price.input),
-        side(price.output)
-    )?;
-    writeln!(
-        text,
-        "- Hold: {PROMPT_TOKENS} × {input} + {ANSWER_TOKENS_MAX} × {output} nano-dollars = {} USD.",
-        quote.amount()
-    )?;
-    writeln!(
-        text,
-        "- Cost: {PROMPT_TOKENS} × {input} + {ANSWER_TOKENS} × {output} nano-dollars = {cost} USD."
-    )?;
-    writeln!(
-        text,
-        "- Discount: {} of the cost = {} USD, out of the fee.",
-        percent(DISCOUNT_PERMILLE),
-        settle.discount
-    )?;
-    writeln!(text, "- Charge: {cost} − {} = {} USD.", settle.discount, settle.charge)?;
-    writeln!(
-        text,
-        "- Fee: {} of the cost = {full_fee} USD, less the discount = {} USD.",
-        percent(FEE_PERMILLE),
-        settle.fee
-    )?;
-    writeln!(text, "- Earned: {} − {} = {} USD.", settle.charge, settle.fee, settle.earned())?;
-    writeln!(
-        text,
-        "- Held back for a week: {} of it = {} USD; available at once: {} USD.",
-        percent(HOLDBACK_PERMILLE),
-        settle.held_back,
-        minus(settle.earned(), settle.held_back)
-    )?;
-    writeln!(
-        text,
-        "- Given back: {} − {} = {} USD.",
-        settle.held,
-        settle.charge,
-        minus(settle.held, settle.charge)
-    )?;
-    writeln!(
-        text,
-        "- Paid out: {} − {PAYOUT_COST} = {} USD.",
-        settle.earned(),
-        minus(settle.earned(), PAYOUT_COST)
-    )?;
-    writeln!(text)
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Returns the document's text from a heading to the next.
+    fn section(heading: &str) -> &'static str {
+        let document = include_str!("../../docs/ledger.md");
+        let (_, rest) = document.split_once(&format!("\n## {heading}\n")).expect("there is such a heading");
+        rest.split("\n## ").next().unwrap_or(rest)
+    }
+
     #[test]
     fn the_document_shows_exactly_what_the_command_prints() {
-        let document = include_str!("../../docs/ledger.md");
-        let printed = follow_one_dollar().unwrap();
-        assert!(document.contains(&printed), "docs/ledger.md has other figures than these:\n{printed}");
+        for Example { heading, figures } in all().unwrap() {
+            let section = section(heading);
+            for block in figures.split_inclusive("\n\n") {
+                let block = block.trim_end();
+                assert!(
+                    section.contains(block),
+                    "docs/ledger.md, {heading}, has other figures than:\n{block}"
+                );
+            }
+            // Nor does it show a row or a line of figures that nobody has worked out.
+            let rows = |text: &str| text.lines().filter(|line| line.starts_with('|')).count();
+            assert_eq!(rows(section), rows(&figures) + rows_in_words(heading), "{heading}");
+        }
+    }
+
+    /// How many rows of a section's tables have words in place of figures.
+    fn rows_in_words(heading: &str) -> usize {
+        // The entries of each state of a payout, with their heading.
+        if heading == "A payout" { 11 } else { 0 }
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_three_digits() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }

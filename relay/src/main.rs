@@ -102,7 +102,7 @@ enum Task {
         #[command(subcommand)]
         task: ReceiptTask,
     },
-    /// Prints how one dollar goes through the ledger, figure by figure
+    /// Prints the examples of docs/ledger.md, among them one dollar on its way, figure by figure
     Example,
     /// Prints the SHA-256 of an operator's token, read from the standard input, for the config
     HashToken,
@@ -277,8 +277,9 @@ fn main() -> Result<()> {
             verify(&file, &keys)
         }
         Task::Example => {
-            let text = example::follow_one_dollar().context("the example breaks a rule of the ledger")?;
-            say(text.trim_end())
+            let examples = example::all().context("an example breaks a rule of the ledger")?;
+            let text: Vec<String> = examples.iter().map(ToString::to_string).collect();
+            say(text.join("\n").trim_end())
         }
         Task::HashToken => hash_token(),
     }
