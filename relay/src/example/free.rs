@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, bail};
 use rekursing_market::{
     Account, Book, Effect, Market, Payer, Refusal, Request, Terms, Tier, Usage, Wish,
-    ads::{AdTerms, Prices},
     ledger::{EntryKind, Settle},
 };
 use rekursing_protocol::{JobId, Nanos, Offer, OfferKind, Price, SessionId, Span, frame::Inventory};
@@ -136,9 +135,7 @@ pub(super) fn example() -> Result<Example> {
     table.row("midnight: `surplus:{moment}`", market.book());
 
     let sum = |tokens| format!("{PROMPT_TOKENS} × {} + {tokens} × {}", input / 1_000, output / 1_000);
-    let Prices { impression: brings, click } = placed.choice.prices;
-    let rates = AdTerms::default();
-    let clicks = rates.impressions_prior / rates.clicks_prior;
+    let brings = placed.choice.prices.impression;
     let lines = [
         format!(
             "Expected cost: {} nano-dollars = {expected} USD, which is the hold as well.",
@@ -146,8 +143,8 @@ pub(super) fn example() -> Result<Example> {
         ),
         format!(
             "Without an ad {covered} USD are covered, and it is refused with `free_not_covered`. Of ads like that \
-             of the example above half are seen and one of {clicks} of those is clicked: it covers ({brings} + \
-             {click} ÷ {clicks}) ÷ 2 = {} USD.",
+             of the example above half are seen, and nobody counts on a first click: it covers {brings} ÷ 2 = {} \
+             USD.",
             placed.choice.expected
         ),
         format!(

@@ -307,7 +307,7 @@ fn the_documents_free_answer_pays_for_itself() {
     };
     let (expected, covered) = (Nanos::new(40_000), Nanos::ZERO);
     assert_eq!(refused(&mut market, asked(1, 0)), Refusal::FreeNotCovered { expected, covered });
-    let assignment = assigned(&mut market, asked(2, 843_750));
+    let assignment = assigned(&mut market, asked(2, 750_000));
     assert_eq!(balances(&market), [5_000_000_000, 9_960_000, 40_000, 0, 0]);
     market.began(NOW, assignment.job, assignment.lease);
     market.finish(NOW, assignment.job, assignment.lease, Usage { prompt_tokens: 200, ..usage(120) });
