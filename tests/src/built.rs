@@ -92,6 +92,30 @@ pub fn node_modules() -> Result<PathBuf> {
     present(outfit().join("node/node_modules"))
 }
 
+/// Returns the Python that has the other libraries that speak OpenAI's format.
+///
+/// # Errors
+/// Fails when `cargo xtask compat` has not set it up.
+pub fn compat_python() -> Result<PathBuf> {
+    compat("venv/bin/python")
+}
+
+/// Returns the folder of their packages for Node.
+///
+/// # Errors
+/// Fails when `cargo xtask compat` has not set it up.
+pub fn compat_node_modules() -> Result<PathBuf> {
+    compat("node/node_modules")
+}
+
+fn compat(name: &str) -> Result<PathBuf> {
+    let path = outfit().join("compat").join(name);
+    if !path.exists() {
+        bail!("{} is missing: run `cargo xtask compat`", path.display());
+    }
+    Ok(path)
+}
+
 /// Returns a file of `tests/model/`.
 pub fn model(name: &str) -> PathBuf {
     root().join("tests/model").join(name)

@@ -8,6 +8,7 @@
 pub mod axe;
 pub mod browser;
 pub mod built;
+pub mod caller;
 pub mod canary;
 pub mod cuts;
 pub mod database;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod clock;
+mod compat;
 mod demo;
 mod extension;
 mod outfit;
@@ -44,6 +45,8 @@ enum Chore {
         #[arg(long)]
         write: bool,
     },
+    /// Asks a relay through the libraries and programs that speak OpenAI's format, which take 650 MB.
+    Compat,
     /// Finds or sets up what the tests need beside the compiler.
     Setup,
     /// Builds the extension into `dist/extension/`, ready to load unpacked.
@@ -60,6 +63,7 @@ fn main() -> Result<()> {
         Chore::Test => test::test(),
         Chore::Prove { names } => prove::prove(&names),
         Chore::Bench { rounds, write } => bench::bench(rounds, write),
+        Chore::Compat => compat::compat(),
         Chore::Setup => outfit::all(),
         Chore::Extension => extension::build().map(drop),
         Chore::Shots => demo::shots(),

@@ -6,6 +6,7 @@
 
 mod anvil;
 mod chromium;
+mod compat;
 mod network;
 mod node;
 mod postgres;
@@ -23,6 +24,7 @@ use crate::{extension, say};
 
 pub(crate) use anvil::anvil;
 pub(crate) use chromium::chromium;
+pub(crate) use compat::compat;
 pub(crate) use network::network;
 pub(crate) use node::node;
 pub(crate) use postgres::postgres;

@@ -64,7 +64,8 @@ for wheel in glob.glob(os.path.join(folder, '*.whl')):
     os.remove(wheel)
 ";
 
-fn create(venv: &Path) -> Result<()> {
+/// Makes an environment with nothing in it.
+pub(super) fn create(venv: &Path) -> Result<()> {
     let help = "there is no Python with `venv`: install `python3-venv` and try again";
     let target = venv.display().to_string();
     let make = || -> Result<()> {
