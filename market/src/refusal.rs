@@ -114,7 +114,7 @@ pub enum Refusal {
         fastest: u64,
     },
     /// Nobody who is left has one of the quantisations.
-    #[error("the model is offered in these quantisations only: {}", available.join(", "))]
+    #[error("the model is offered in these quantisations only: {}", told(available))]
     QuantizationUnavailable {
         /// Those on offer, sorted.
         available: Vec<String>,
@@ -231,6 +231,12 @@ pub enum Refusal {
         /// The server's own words, or empty.
         detail: String,
     },
+}
+
+/// Quantisations as a list, for a reader. One that does not say what it is has no name.
+fn told(quantizations: &[String]) -> String {
+    let named = quantizations.iter().map(|name| if name.is_empty() { "unknown" } else { name });
+    named.collect::<Vec<&str>>().join(", ")
 }
 
 /// Micro-dollars as dollars, for a reader.

@@ -324,8 +324,12 @@ fn purpose(metadata: &Value) -> Option<Purpose> {
     }
 }
 
+/// The largest amount that Stripe charges, in cents: eight digits, by its reference of a charge's `amount`. What is
+/// told to be more is no payment, and must not fill the ledger's 64 bits.
+const CENTS_MAX: i64 = 99_999_999;
+
 fn dollars(amount: i64, currency: &str) -> Option<Nanos> {
-    cents(amount).filter(|amount| currency == "usd" && !amount.is_negative())
+    cents(amount).filter(|_| currency == "usd" && (0..=CENTS_MAX).contains(&amount))
 }
 
 #[cfg(test)]

@@ -473,8 +473,12 @@ fn verify(file: &Path, keys: &[String]) -> Result<()> {
         std::fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?
     };
     let receipt = receipt::verify(&json, keys)?;
+    let given_back = match receipt.given_back {
+        Some(amount) if amount > Nanos::ZERO => format!(", {amount} USD given back"),
+        _ => String::new(),
+    };
     say(&format!(
-        "{}: {}, {} USD charged, signed as it is",
+        "{}: {}, {} USD charged{given_back}, signed as it is",
         receipt.job_id,
         receipt.state.name(),
         receipt.charge

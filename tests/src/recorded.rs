@@ -313,7 +313,7 @@ fn earnings() -> Value {
     });
     let recent = (0..12_u64).map(|back| {
         json!({
-            "jobId": "job_01KJKRV5G0000000000000001A", "at": 1_763_625_600_000 - back * 900_000,
+            "jobId": "job_01KJKRV5G0000000000000001A", "givenBack": "0", "at": 1_763_625_600_000 - back * 900_000,
             "model": "qwen2.5-7b-instruct", "promptTokens": 1000 + back, "answerTokens": 321,
             "charge": "0.000339174", "fee": "0.000013704", "earned": "0.00032547", "heldBack": "0.000162735",
             "releaseAt": 1_764_230_400_000_u64,

@@ -164,6 +164,8 @@ fn what_is_no_top_up_is_passed_over() {
     assert_eq!(foreign("metadata", json!({ "account": "another shop's" })), Event::Other);
     assert_eq!(foreign("currency", json!("eur")), Event::Other);
     assert_eq!(foreign("amount_total", json!(null)), Event::Other);
+    assert_eq!(foreign("amount_total", json!(100_000_000)), Event::Other, "no card is charged a million");
+    assert_eq!(foreign("amount_total", json!(i64::MAX / 10_000_000)), Event::Other);
     assert_eq!(event_of("invoice.paid", json!({})), Event::Other);
 }
 

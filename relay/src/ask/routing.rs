@@ -27,6 +27,7 @@ pub(super) enum Suffix {
 
 /// The object `provider`. What it has beside these fields is passed over.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object of wishes about who answers")]
 pub(super) struct Wishes<'a> {
     #[serde(default)]
     order: Option<Vec<String>>,
