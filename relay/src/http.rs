@@ -7,6 +7,7 @@ pub mod answers;
 pub mod caller;
 mod door;
 mod downloads;
+mod entries;
 mod groups;
 mod models;
 pub(crate) mod once;

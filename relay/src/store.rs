@@ -4,6 +4,7 @@
 //! closures that run when everything before them is durable. Reads go through a connection of their
 //! own and never wait for the writer. The store knows no rule of the market.
 
+mod account_entries;
 mod asked;
 mod audit;
 mod campaigns;
@@ -53,6 +54,7 @@ use rekursing_market::{
 use rekursing_protocol::{JobId, Moment, Nanos};
 use tokio::sync::oneshot;
 
+pub use account_entries::AccountEntry;
 pub use asked::{Asked, KeptAnswer, Quota};
 pub use audit::{Audit, BadEnd, End, audit, audit_to_end};
 pub use campaigns::{AdCount, AdDay, Placed};

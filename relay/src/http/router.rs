@@ -17,9 +17,9 @@ use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
-    Problem, account, ads, analytics, answers, caller, door, downloads, groups, models, once, openapi,
-    operator, pairings, passes, payouts, plugins, premium, public, receipts, site, statements, status,
-    top_ups, whole,
+    Problem, account, ads, analytics, answers, caller, door, downloads, entries, groups, models, once,
+    openapi, operator, pairings, passes, payouts, plugins, premium, public, receipts, site, statements,
+    status, top_ups, whole,
 };
 use crate::{
     house::House,
@@ -76,6 +76,7 @@ fn operators(house: &Arc<House>) -> Router<Arc<House>> {
         .route("/api/operator/corrections", post(operator::correct))
         .route("/api/operator/verified", post(operator::verify))
         .route("/api/operator/log", get(operator::log))
+        .route("/api/operator/entries", get(entries::anybodys))
         .route("/api/operator/payouts", get(payouts::under_way))
         .route("/api/operator/payouts/{payout}/approve", post(payouts::approve))
         .route("/api/operator/payouts/{payout}/cancel", post(payouts::refuse))
@@ -139,6 +140,7 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/account/statements/{month}", get(account::statement))
         .route("/api/ads/statements/{month}", get(statements::of_advertiser))
         .route("/api/account", get(account::account))
+        .route("/api/account/entries", get(entries::own))
         .route("/api/account/keys", post(account::create_key))
         .route("/api/account/keys", get(account::keys))
         .route("/api/account/keys/{prefix}", delete(account::revoke_key))

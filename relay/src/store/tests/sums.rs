@@ -62,6 +62,19 @@ async fn check(random: &Random, store: &Store) {
             "all that was earned is somewhere"
         );
     }
+    for number in 1..4 {
+        let now = Moment(random.now.0 + 1);
+        for (account, has) in [
+            (page(number), random.book.balance(page(number)).get() + random.set_aside(page(number), now)),
+            (Account::Owner(plugin(number)), random.book.balance(Account::Owner(plugin(number))).get()),
+            (Account::Held(plugin(number)), random.book.balance(Account::Held(plugin(number))).get()),
+        ] {
+            let entries = store.entries_of(account, u64::MAX, 1_000).await.unwrap();
+            assert!(entries.is_sorted_by(|one, next| one.seq > next.seq), "newest first, each once");
+            let moved: i64 = entries.iter().map(|entry| entry.credit.get() - entry.debit.get()).sum();
+            assert_eq!(moved, has, "{account}: {entries:?}");
+        }
+    }
     let span = Days { from: BEGIN, to: Day(random.now.day()) };
     let revenue = store.revenue(span).await.unwrap();
     let cash = revenue.cash;
@@ -318,6 +331,9 @@ fn nothing_that_an_owner_asks_reads_the_whole_ledger() {
         earnings::BY_DAY,
         earnings::BY_MODEL,
         earnings::RECENT,
+        account_entries::FROM,
+        account_entries::TO,
+        account_entries::SERVED,
         served::HOURS,
         served::SLICE,
         served::OWNERS,
