@@ -155,13 +155,8 @@ impl Book {
         }
         let [missing, lost] = parts(amount, borne);
         let rest = less(less(amount, missing), lost);
-        let legs = [(Account::Shortfall, missing), (Account::Platform, lost), (to, rest)];
-        let legs = legs.into_iter().filter(|(_, amount)| *amount > Nanos::ZERO).enumerate();
-        legs.map(|(n, (to, amount))| {
-            let leg = leg(Cause::Correction, Account::Outside, to, amount, note);
-            self.transfer(now, &format!("refund:{id}:returned:{n}"), leg)
-        })
-        .collect()
+        let parts = [(Account::Shortfall, missing), (Account::Platform, lost), (to, rest)];
+        self.share(now, &format!("refund:{id}:returned"), Account::Outside, &parts, note)
     }
 
     /// Lets an account pay again what others have borne for a payment of it, out of what it was just given:
@@ -176,13 +171,24 @@ impl Book {
         note: &str,
     ) -> Result<Vec<Entry>, BookRefusal> {
         let [missing, lost] = parts(most.min(self.balance(from)), borne);
-        let legs = [(Account::Shortfall, missing), (Account::Platform, lost)];
-        let legs = legs.into_iter().filter(|(_, amount)| *amount > Nanos::ZERO).enumerate();
-        legs.map(|(n, (to, amount))| {
-            let leg = leg(Cause::Correction, from, to, amount, note);
-            self.transfer(now, &format!("refund:{id}:repaid:{n}"), leg)
-        })
-        .collect()
+        let parts = [(Account::Shortfall, missing), (Account::Platform, lost)];
+        self.share(now, &format!("refund:{id}:repaid"), from, &parts, note)
+    }
+
+    /// Moves each part that is something to its account, in entries whose ids end with their number.
+    fn share(
+        &mut self,
+        now: Moment,
+        id: &str,
+        from: Account,
+        parts: &[(Account, Nanos)],
+        note: &str,
+    ) -> Result<Vec<Entry>, BookRefusal> {
+        let parts = parts.iter().filter(|(_, amount)| *amount > Nanos::ZERO).enumerate();
+        let moved = parts.map(|(n, (to, amount))| {
+            self.transfer(now, &format!("{id}:{n}"), leg(Cause::Correction, from, *to, *amount, note))
+        });
+        moved.collect()
     }
 
     /// Moves money that has left already and is the platform's to bear: out of its fees as far as they go, and

@@ -112,7 +112,7 @@ impl Market {
 
     fn fits(&self, now: Moment, need: &Need<'_>, at: StockRef) -> Result<Fit, Miss> {
         let session = self.session(at.session);
-        matching::fit(&self.terms, now, need, session, &session.stocks[usize::from(at.stock)])
+        matching::fit(&self.terms, now, need, session, stock_of(session, at))
     }
 
     fn seek(&mut self, now: Moment, job: &Job) -> Result<Placement, Refusal> {
