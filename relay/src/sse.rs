@@ -153,8 +153,8 @@ impl Encoder {
         }
         for piece in &batch.pieces {
             events.extend(match piece {
-                Piece::Text(text) => response.text(text, &self.report),
-                Piece::Choices(choices) => response.choices(choices.get(), &self.report),
+                Piece::Text(text) => response.text(text),
+                Piece::Choices(choices) => response.choices(choices.get()),
             });
         }
         let problem = match batch.ending {

@@ -184,7 +184,7 @@ async fn answer(
     if is_free {
         report = report.with_receipts(house.receipts.clone());
     }
-    let items = echo.map(|echo| responses::Answer::new(echo, house.config.limits.answer_bytes));
+    let items = echo.map(|echo| responses::Answer::new(echo, house.config.limits.answer_bytes, &report));
     let mut response = if streamed {
         let encoder = Encoder::new(dialect, include_usage, report).beside(ad);
         self::streamed(reader, encoder.numbered(is_numbered).responding(items)).await

@@ -10,6 +10,8 @@ use crate::{ask::Dialect, http::Problem, report::Report};
 #[derive(Debug)]
 pub struct Answer {
     echo: Box<Echo>,
+    /// What the ids of its items have in common: the job's, without its prefix.
+    digits: String,
     items: Vec<Item>,
     /// Bytes of all texts, and the most that there may be.
     bytes: usize,
@@ -21,6 +23,7 @@ pub struct Answer {
 /// A part of an answer.
 #[derive(Debug)]
 struct Item {
+    id: String,
     kind: Kind,
     text: String,
     is_done: bool,
@@ -78,9 +81,9 @@ enum Outcome<'a> {
 }
 
 impl Answer {
-    /// Begins an answer whose texts have so many bytes at most.
-    pub fn new(echo: Box<Echo>, bytes_max: usize) -> Answer {
-        Answer { echo, items: Vec::new(), bytes: 0, bytes_max, told: 0 }
+    /// Begins the answer that a report is about, whose texts have so many bytes at most.
+    pub fn new(echo: Box<Echo>, bytes_max: usize, report: &Report) -> Answer {
+        Answer { echo, digits: report.digits(), items: Vec::new(), bytes: 0, bytes_max, told: 0 }
     }
 
     /// Tells whether it has grown past what is kept, so that it cannot end well.
@@ -98,14 +101,14 @@ impl Answer {
     }
 
     /// Adds a text, and tells of it.
-    pub fn text(&mut self, text: &str, report: &Report) -> Vec<Value> {
+    pub fn text(&mut self, text: &str) -> Vec<Value> {
         let mut events = Vec::with_capacity(1);
-        self.grow(Kind::Message, text, report, &mut events);
+        self.grow(Kind::Message, text, &mut events);
         events
     }
 
     /// Adds what a chunk's choices say, and tells of it. What does not read says nothing.
-    pub fn choices(&mut self, choices: &str, report: &Report) -> Vec<Value> {
+    pub fn choices(&mut self, choices: &str) -> Vec<Value> {
         #[derive(Deserialize)]
         struct Choice {
             #[serde(default)]
@@ -114,7 +117,7 @@ impl Answer {
         let choices: Vec<Choice> = serde_json::from_str(choices).unwrap_or_default();
         let mut events = Vec::new();
         if let Some(said) = choices.into_iter().next().and_then(|choice| choice.delta) {
-            self.say(said, report, &mut events);
+            self.say(said, &mut events);
         }
         events
     }
@@ -123,7 +126,7 @@ impl Answer {
     pub fn finish(&mut self, reason: &str, report: &Report) -> Vec<Value> {
         let mut events = Vec::new();
         for at in 0..self.items.len() {
-            self.close(at, report, &mut events);
+            self.close(at, &mut events);
         }
         let response = self.ended(report, &Outcome::Done { reason });
         let name =
@@ -141,20 +144,20 @@ impl Answer {
     /// Returns a whole answer: this message of a chat, which ended for this reason.
     pub fn whole(mut self, message: Value, reason: &str, report: &Report) -> Value {
         let said: Said = serde_json::from_value(message).unwrap_or_default();
-        self.say(said, report, &mut Vec::new());
+        self.say(said, &mut Vec::new());
         for item in &mut self.items {
             item.is_done = true;
         }
         self.ended(report, &Outcome::Done { reason })
     }
 
-    fn say(&mut self, said: Said, report: &Report, events: &mut Vec<Value>) {
+    fn say(&mut self, said: Said, events: &mut Vec<Value>) {
         let thought = said.reasoning_content.filter(|text| !text.is_empty()).or(said.reasoning);
         for (kind, text) in
             [(Kind::Reasoning, thought), (Kind::Message, said.content), (Kind::Message, said.refusal)]
         {
             if let Some(text) = text.filter(|text| !text.is_empty()) {
-                self.grow(kind, &text, report, events);
+                self.grow(kind, &text, events);
             }
         }
         for (at, call) in (0..).zip(said.tool_calls.unwrap_or_default()) {
@@ -165,25 +168,25 @@ impl Answer {
                 id: id.unwrap_or_default(),
                 name: name.unwrap_or_default(),
             };
-            self.grow(kind, &arguments.unwrap_or_default(), report, events);
+            self.grow(kind, &arguments.unwrap_or_default(), events);
         }
     }
 
     /// Adds a text to the item that it belongs to, which is opened where it is not there.
-    fn grow(&mut self, kind: Kind, text: &str, report: &Report, events: &mut Vec<Value>) {
+    fn grow(&mut self, kind: Kind, text: &str, events: &mut Vec<Value>) {
         self.bytes = self.bytes.saturating_add(text.len());
         if self.is_too_long() {
             return;
         }
         let at = match self.items.iter().rposition(|item| !item.is_done && item.kind.is(&kind)) {
             Some(at) => at,
-            None => self.open(kind, report, events),
+            None => self.open(kind, events),
         };
         self.items[at].text.push_str(text);
         if text.is_empty() {
             return;
         }
-        let place = self.place(at, report);
+        let place = self.place(at);
         events.push(match self.items[at].kind {
             Kind::Reasoning => self.event(
                 "response.reasoning_text.delta",
@@ -199,31 +202,32 @@ impl Answer {
         });
     }
 
-    fn open(&mut self, kind: Kind, report: &Report, events: &mut Vec<Value>) -> usize {
+    fn open(&mut self, kind: Kind, events: &mut Vec<Value>) -> usize {
         // Texts follow each other; calls may grow side by side.
         for at in 0..self.items.len() {
             if !matches!(self.items[at].kind, Kind::Call { .. }) {
-                self.close(at, report, events);
+                self.close(at, events);
             }
         }
         let at = self.items.len();
-        self.items.push(Item { kind, text: String::new(), is_done: false });
-        let mut item = self.item(at, report);
+        let id = format!("{}_{}_{at}", kind.prefix(), self.digits);
+        self.items.push(Item { id, kind, text: String::new(), is_done: false });
+        let mut item = self.item(at);
         let part = item.get_mut("content").map(|content| std::mem::replace(content, json!([]))[0].take());
         events.push(self.event("response.output_item.added", json!({"output_index": at, "item": item})));
         if let Some(part) = part {
-            let part = with(self.place(at, report), json!({"content_index": 0, "part": part}));
+            let part = with(self.place(at), json!({"content_index": 0, "part": part}));
             events.push(self.event("response.content_part.added", part));
         }
         at
     }
 
     /// Tells that an item is complete, once.
-    fn close(&mut self, at: usize, report: &Report, events: &mut Vec<Value>) {
+    fn close(&mut self, at: usize, events: &mut Vec<Value>) {
         if std::mem::replace(&mut self.items[at].is_done, true) {
             return;
         }
-        let (place, item) = (self.place(at, report), self.item(at, report));
+        let (place, item) = (self.place(at), self.item(at));
         let text = Value::from(self.items[at].text.as_str());
         let (name, done) = match &self.items[at].kind {
             Kind::Reasoning => ("response.reasoning_text.done", json!({"content_index": 0, "text": text})),
@@ -243,9 +247,8 @@ impl Answer {
     }
 
     /// Returns an item as it is now.
-    fn item(&self, at: usize, report: &Report) -> Value {
-        let Item { kind, text, is_done } = &self.items[at];
-        let id = self.item_id(at, report);
+    fn item(&self, at: usize) -> Value {
+        let Item { id, kind, text, is_done } = &self.items[at];
         let status = if *is_done { "completed" } else { "in_progress" };
         match kind {
             Kind::Reasoning => json!({"id": id, "type": "reasoning", "status": status, "summary": [],
@@ -253,21 +256,12 @@ impl Answer {
             Kind::Message => json!({"id": id, "type": "message", "status": status, "role": "assistant",
                 "content": [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]}),
             Kind::Call { id: call, name, .. } => json!({"id": id, "type": "function_call", "status": status,
-                "call_id": if call.is_empty() { &id } else { call }, "name": name, "arguments": text}),
+                "call_id": if call.is_empty() { id } else { call }, "name": name, "arguments": text}),
         }
     }
 
-    fn item_id(&self, at: usize, report: &Report) -> String {
-        let prefix = match self.items[at].kind {
-            Kind::Reasoning => "rs",
-            Kind::Message => "msg",
-            Kind::Call { .. } => "fc",
-        };
-        format!("{prefix}_{}_{at}", report.digits())
-    }
-
-    fn place(&self, at: usize, report: &Report) -> Value {
-        json!({"item_id": self.item_id(at, report), "output_index": at})
+    fn place(&self, at: usize) -> Value {
+        json!({"item_id": self.items[at].id, "output_index": at})
     }
 
     fn ended(&self, report: &Report, outcome: &Outcome<'_>) -> Value {
@@ -283,7 +277,7 @@ impl Answer {
                 ("failed", Value::Null, json!({"code": problem.code, "message": problem.message}))
             }
         };
-        let items: Vec<Value> = (0..self.items.len()).map(|at| self.item(at, report)).collect();
+        let items: Vec<Value> = (0..self.items.len()).map(|at| self.item(at)).collect();
         let usage = report.usage();
         let extra = json!({
             "incomplete_details": incomplete,
@@ -328,6 +322,15 @@ impl Answer {
 }
 
 impl Kind {
+    /// Returns what the id of such an item begins with.
+    const fn prefix(&self) -> &'static str {
+        match self {
+            Kind::Reasoning => "rs",
+            Kind::Message => "msg",
+            Kind::Call { .. } => "fc",
+        }
+    }
+
     /// Tells whether both are the same item's.
     fn is(&self, other: &Kind) -> bool {
         match (self, other) {

@@ -6,7 +6,7 @@ fn answer() -> (Answer, Report) {
     let (_, echo) = crate::responses::chat(r#"{"input":"x","temperature":0.5}"#).unwrap();
     let mut report = Report::new(JobId::from_bits(1), Moment(1_700_000_000_000), true);
     report.named("tiny", "standard", Value::Null);
-    (Answer::new(echo, 1_000), report)
+    (Answer::new(echo, 1_000, &report), report)
 }
 
 /// Returns the events' names, and checks that they are numbered one by one.
@@ -21,8 +21,8 @@ fn names(events: &[Value]) -> Vec<&str> {
 fn a_text_is_one_message_whose_pieces_are_its_text() {
     let (mut answer, report) = answer();
     let mut events = answer.begin(&report);
-    events.extend(answer.text("Hello", &report));
-    events.extend(answer.choices(r#"[{"index":0,"delta":{"content":" there"}}]"#, &report));
+    events.extend(answer.text("Hello"));
+    events.extend(answer.choices(r#"[{"index":0,"delta":{"content":" there"}}]"#));
     events.extend(answer.finish("stop", &report));
     assert_eq!(
         names(&events),
@@ -65,7 +65,7 @@ fn thoughts_text_and_calls_are_items_in_their_order() {
         r#"[{"delta":{}}]"#,
         "nonsense",
     ] {
-        events.extend(answer.choices(choices, &report));
+        events.extend(answer.choices(choices));
     }
     events.extend(answer.finish("tool_calls", &report));
     names(&events);
@@ -108,7 +108,7 @@ fn an_answer_that_did_not_end_well_says_why() {
         );
     }
     let (mut answer, report) = answer();
-    answer.text("half", &report);
+    answer.text("half");
     let events = answer.fail(&Problem::internal(), &report);
     let response = &events[0]["response"];
     assert_eq!((&response["status"], &response["error"]["code"]), (&json!("failed"), &json!("internal")));
@@ -131,9 +131,9 @@ fn a_whole_message_is_the_same_items() {
 
 #[test]
 fn no_more_text_is_kept_than_a_response_may_have() {
-    let (mut answer, report) = answer();
-    assert_eq!(answer.text(&"x".repeat(1_000), &report).len(), 3);
+    let (mut answer, _) = answer();
+    assert_eq!(answer.text(&"x".repeat(1_000)).len(), 3);
     assert!(!answer.is_too_long());
-    assert!(answer.text("x", &report).is_empty());
+    assert!(answer.text("x").is_empty());
     assert!(answer.is_too_long());
 }
