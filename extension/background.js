@@ -7,7 +7,7 @@
 //   consent   {given, at}               written by popup.js and options.js
 //   paused    true or {until} while no jobs are taken, written by popup.js and the agent
 //   notices   {first, paid, needs}: false for a kind that is switched off; written by popup.js
-//   told      {worked, paid, needs}: what the last notifications were about, written by this worker
+//   told      {worked, paid, moved, needs}: what the last notifications were about, written by this worker
 //   identity  who the agent is to its relay, written by the agent
 //   memory    what the agent counted and measured, written by the agent
 //
@@ -41,7 +41,7 @@ const DOCUMENT = 'agent.html';
 const IDLE_SECONDS = 60;
 const OWNERS_KEYS = ['config', 'consent', 'paused'];
 /** Where a click on a notification leads. */
-const PAGES = { first: 'earnings.html', paid: 'earnings.html', needs: 'welcome.html' };
+const PAGES = { first: 'earnings.html', paid: 'earnings.html', moved: 'earnings.html', needs: 'welcome.html' };
 
 chrome.runtime.onInstalled.addListener(({ reason }) => {
   wake();
@@ -155,7 +155,7 @@ async function tell(changes) {
 }
 
 /** Shows a sign in the toolbar and notifies of what is new in it. */
-async function show({ badge, color, key, many, reason, worked, paid, needs }) {
+async function show({ badge, color, key, many, reason, worked, paid, moved, needs }) {
   const { title, text } = words({ key, many, reason });
   await Promise.all([
     chrome.action.setBadgeText({ text: badge }),
@@ -164,14 +164,16 @@ async function show({ badge, color, key, many, reason, worked, paid, needs }) {
     chrome.action.setTitle({ title: `Rekursing: ${[title, text].filter(Boolean).join('. ')}` }),
   ]);
   const { told = { needs: '' }, notices = {} } = await chrome.storage.local.get(['told', 'notices']);
-  const next = { worked: worked ?? told.worked, paid: paid ?? told.paid, needs };
+  const next = { worked: worked ?? told.worked, paid: paid ?? told.paid, moved: moved ?? told.moved, needs };
   if (JSON.stringify(next) === JSON.stringify(told)) return;
   await chrome.storage.local.set({ told: next });
-  const notify = (id, message) =>
-    notices[id] !== false &&
+  const notify = (id, message, kind = id) =>
+    notices[kind] !== false &&
     chrome.notifications.create(id, { type: 'basic', iconUrl: 'icons/128.png', title: 'Rekursing', message });
   if (told.worked === false && next.worked) await notify('first', say('notice_first'));
   if (Number(next.paid) > Number(told.paid)) await notify('paid', say('notice_paid', usd(next.paid)));
+  // Of a destination that somebody else has set, the owner hears before anything is paid to it.
+  if (moved && moved !== told.moved) await notify('moved', say('payouts_changed'), 'needs');
   if (needs && needs !== told.needs) await notify('needs', sentence(reason, 'why'));
   if (!needs) await chrome.notifications.clear('needs');
 }

@@ -111,6 +111,7 @@ export function sign(state) {
     reason,
     worked: state.earnings ? state.earnings.jobs > 0 : null,
     paid: state.earnings?.paid ?? null,
+    moved: state.earnings?.payoutsHeldUntil ?? null,
     needs: OWNERS.includes(code) ? code : '',
   };
 }

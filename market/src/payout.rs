@@ -18,8 +18,8 @@ pub use tariff::{Quote, QuoteRefusal, Tariff};
 
 use crate::ledger::Cause;
 
-/// How long nothing is paid out after the destination has changed: the owner's time to notice that
-/// somebody else did it.
+/// How long nothing is paid out to another destination than before, or to a first one of an owner who has
+/// something already: the owner's time to notice that somebody else set it.
 pub const CHANGE_WAIT: Span = Span::DAY;
 
 /// Attempts in a row after which a payout that certainly was not sent goes back to its owner: about four

@@ -25,6 +25,9 @@ pub struct Earnings {
     /// What the ways of paying took of it.
     #[serde(default)]
     pub payout_costs: Nanos,
+    /// Until when nothing is paid out because the destination is new; nothing when it is not, or there is none.
+    #[serde(default)]
+    pub payouts_held_until: Option<Moment>,
     /// Earned since midnight UTC.
     pub today: Nanos,
     /// Earned today and in the six days before.

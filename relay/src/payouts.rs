@@ -124,8 +124,8 @@ pub enum Denial {
     /// The amount does not hold.
     #[error(transparent)]
     Quote(#[from] QuoteRefusal),
-    /// The destination was changed a moment ago, perhaps by somebody else than the owner.
-    #[error("the destination was changed: nothing is paid out to it before {} UTC", minute(*until))]
+    /// The destination was set a moment ago, perhaps by somebody else than the owner.
+    #[error("the destination is new: nothing is paid out to it before {} UTC", minute(*until))]
     Held {
         /// Until when.
         until: Moment,
@@ -207,7 +207,8 @@ impl Payouts {
         Ok(self.store().payout_method(owner).await?.filter(|method| !method.removed))
     }
 
-    /// Sets how an owner wants to be paid. Another destination than before makes payouts wait.
+    /// Sets how an owner wants to be paid. Another destination than before makes payouts wait, and so does a
+    /// first one where something was earned before it.
     pub async fn set_method(&self, owner: PluginId, wish: Wish, now: Moment) -> Result<PayoutMethod, Denial> {
         let Wish { method, destination, threshold, schedule, account } = wish;
         let destination = match self.rails.rail(method) {
@@ -228,9 +229,9 @@ impl Payouts {
         }
         let before = self.store().payout_method(owner).await?;
         let held_until = match before {
-            None => Moment(0),
+            None if !self.has_earned(owner) => Moment(0),
             Some(same) if same.method == method && same.destination == destination.text() => same.held_until,
-            Some(_) => now + CHANGE_WAIT,
+            None | Some(_) => now + CHANGE_WAIT,
         };
         let set = PayoutMethod {
             owner,
@@ -340,6 +341,11 @@ impl Payouts {
 
     fn available(&self, owner: PluginId) -> Nanos {
         self.desk.balance(Account::Owner(owner))
+    }
+
+    /// Tells whether an owner has something, available or held back.
+    fn has_earned(&self, owner: PluginId) -> bool {
+        [Account::Owner(owner), Account::Held(owner)].iter().any(|account| self.desk.balance(*account) > Nanos::ZERO)
     }
 
     async fn known(&self, id: PayoutId) -> Result<PayoutRow, Denial> {

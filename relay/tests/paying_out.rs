@@ -119,6 +119,7 @@ async fn ask(case: &Case, method: &str, destination: &str, amount: &str, cost: &
     let wish = json!({"method": method, "destination": destination});
     let (status, set) = case.own(Method::PUT, "/method", wish).await;
     assert_eq!((status, &set["ready"]), (StatusCode::OK, &json!(true)), "{set}");
+    case.earn().await;
     let (status, made) = case.own(Method::POST, "", json!({"amount": amount, "accept": cost})).await;
     assert_eq!(status, StatusCode::CREATED, "{made}");
 }

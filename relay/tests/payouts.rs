@@ -16,6 +16,7 @@ on_both! {
     a_plugin_changes_its_payouts_so_often_and_no_more,
     what_is_done_about_a_payout_by_its_name_is_done_once_and_answered_alike,
     a_changed_destination_is_not_paid_to_for_a_day_and_the_owner_is_told,
+    a_first_destination_is_not_paid_to_for_a_day_where_something_was_earned_before_it,
     the_operator_settles_what_no_rail_tells_of_once_and_for_a_reason,
     an_owner_sets_a_method_sees_the_cost_accepts_it_and_takes_it_back,
     what_does_not_hold_is_refused_with_the_field_at_fault,
@@ -27,6 +28,7 @@ async fn a_payout_that_is_asked_for_again_by_its_name_is_the_same_one(engine: En
     let case = Case::new(engine, "").await;
     let wish = json!({"method": "paypal", "destination": "ada@example.com", "threshold": "10"});
     assert_eq!(case.own(Method::PUT, "/method", wish).await.0, StatusCode::OK);
+    case.earn().await;
     let path = format!("/api/plugin/payouts/{}", case.plugin);
     let ask = async |body: Value| case.named(Method::POST, &path, &case.secret, body, Some("one")).await;
     let accepted = json!({"amount": "5", "accept": "0.25"});
@@ -59,6 +61,7 @@ async fn a_caller_who_hangs_up_and_asks_again_by_the_same_name_has_one_payout(en
     let case = Case::new(engine, "").await;
     let wish = json!({"method": "paypal", "destination": "ada@example.com", "threshold": "5"});
     assert_eq!(case.own(Method::PUT, "/method", wish).await.0, StatusCode::OK);
+    case.earn().await;
     let path = format!("/api/plugin/payouts/{}", case.plugin);
     let body = json!({"amount": "5", "accept": "0.25"});
     for round in 1..=3 {
@@ -96,6 +99,7 @@ async fn what_is_done_about_a_payout_by_its_name_is_done_once_and_answered_alike
     let case = Case::new(engine, "[payouts]\napproval = true\napproval_above = \"6\"").await;
     let wish = json!({"method": "paypal", "destination": "ada@example.com"});
     case.own(Method::PUT, "/method", wish).await;
+    case.earn().await;
     let mut ids = Vec::new();
     for amount in ["7", "8"] {
         let (_, made) = case.own(Method::POST, "", json!({"amount": amount, "accept": "0.25"})).await;
@@ -126,6 +130,7 @@ async fn a_changed_destination_is_not_paid_to_for_a_day_and_the_owner_is_told(en
     let case = Case::new(engine, "").await;
     let wish = |destination: &str| json!({"method": "paypal", "destination": destination});
     case.own(Method::PUT, "/method", wish("ada@example.com")).await;
+    case.earn().await;
     let (_, changed) = case.own(Method::PUT, "/method", wish("eve@example.com")).await;
     let (_, all) = case.own(Method::GET, "", Value::Null).await;
     assert!(changed["heldUntil"].is_u64(), "{changed}");
@@ -138,10 +143,26 @@ async fn a_changed_destination_is_not_paid_to_for_a_day_and_the_owner_is_told(en
     case.end().await;
 }
 
+async fn a_first_destination_is_not_paid_to_for_a_day_where_something_was_earned_before_it(engine: Engine) {
+    let case = Case::new(engine, "").await;
+    case.earn().await;
+    let (_, set) =
+        case.own(Method::PUT, "/method", json!({"method": "paypal", "destination": "eve@example.com"})).await;
+    assert!(set["heldUntil"].is_u64() && set["note"].is_string(), "{set}");
+    let earnings = format!("/api/plugin/earnings/{}", case.plugin);
+    let (_, told) = case.call(Method::GET, &earnings, &case.secret, Value::Null).await;
+    assert_eq!(told["payoutsHeldUntil"], set["heldUntil"]);
+    let (status, refused) = case.own(Method::POST, "", json!({"amount": "all", "accept": "0.25"})).await;
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "payout_held"));
+    assert_eq!(case.own(Method::GET, "", Value::Null).await.1["available"], "20");
+    case.end().await;
+}
+
 async fn the_operator_settles_what_no_rail_tells_of_once_and_for_a_reason(engine: Engine) {
     let case = Case::new(engine, "").await;
     let wish = json!({"method": "paypal", "destination": "ada@example.com"});
     case.own(Method::PUT, "/method", wish).await;
+    case.earn().await;
     let (_, made) = case.own(Method::POST, "", json!({"amount": "7", "accept": "0.25"})).await;
     let id = made["payout"]["payoutId"].as_str().unwrap();
     let path = format!("/api/operator/payouts/{id}/settle");
@@ -211,6 +232,7 @@ async fn an_owner_sets_a_method_sees_the_cost_accepts_it_and_takes_it_back(engin
 
     let wish = json!({"method": "paypal", "destination": "ada@example.com", "threshold": "10", "schedule": "weekly"});
     let (status, method) = case.own(Method::PUT, "/method", wish).await;
+    case.earn().await;
     assert_eq!(status, StatusCode::OK, "{method}");
     assert_eq!((&method["destination"], &method["ready"]), (&json!("ada@example.com"), &json!(false)));
     assert_eq!(case.own(Method::GET, "/method", Value::Null).await.1, method);
@@ -264,6 +286,7 @@ async fn what_does_not_hold_is_refused_with_the_field_at_fault(engine: Engine) {
         assert_eq!(case.own(Method::PUT, "/method", wish).await.0, StatusCode::BAD_REQUEST);
     }
     case.own(Method::PUT, "/method", paypal(json!({}))).await;
+    case.earn().await;
     for (amount, status) in [
         ("4.99", StatusCode::BAD_REQUEST),
         ("1e3", StatusCode::BAD_REQUEST),
@@ -316,6 +339,7 @@ async fn the_operator_approves_and_cancels_what_waits_for_him(engine: Engine) {
     let case = Case::new(engine, "[payouts]\napproval = true\napproval_above = \"6\"").await;
     let wish = json!({"method": "paypal", "destination": "ada@example.com"});
     case.own(Method::PUT, "/method", wish).await;
+    case.earn().await;
     let mut paths = Vec::new();
     for amount in ["7", "8"] {
         let (_, made) = case.own(Method::POST, "", json!({"amount": amount, "accept": "0.25"})).await;

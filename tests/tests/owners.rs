@@ -233,8 +233,25 @@ async fn an_owner_is_told_of_what_only_he_can_mend_unless_he_has_switched_that_o
     assert_eq!(told().await?, "", "what a rail took back is no payout");
     send(sign("2.5", "")).await?;
     assert_eq!(told().await?, "paid");
-
     popup.eval("chrome.notifications.clear('paid')").await?;
+
+    // Whoever has set another destination of payouts, the owner hears of it once.
+    let moved = |until: u64| {
+        let mut sign = sign("2.5", "");
+        sign["sign"]["moved"] = json!(until);
+        sign
+    };
+    send(moved(7)).await?;
+    assert_eq!(told().await?, "moved");
+    popup.eval("chrome.notifications.clear('moved')").await?;
+    send(moved(7)).await?;
+    send(sign("2.5", "")).await?;
+    send(moved(7)).await?;
+    assert_eq!(told().await?, "");
+    send(moved(8)).await?;
+    assert_eq!(told().await?, "moved");
+    popup.eval("chrome.notifications.clear('moved')").await?;
+
     popup.eval("chrome.storage.local.set({ notices: { paid: false, needs: false } })").await?;
     send(sign("3.5", "version")).await?;
     assert_eq!(told().await?, "");

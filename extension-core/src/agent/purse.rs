@@ -48,6 +48,7 @@ impl Agent {
             held: earnings.held,
             held_until: earnings.releases.last().map(|release| release.at),
             paid: earnings.paid,
+            payouts_held_until: earnings.payouts_held_until,
             jobs: earnings.jobs,
         };
         self.changed |= self.purse.seen.as_ref() != Some(&seen);

@@ -438,6 +438,8 @@ pub struct EarningsView {
     pub held_until: Option<Moment>,
     /// What has arrived by payouts.
     pub paid: Nanos,
+    /// Until when nothing is paid out because the destination of payouts is new.
+    pub payouts_held_until: Option<Moment>,
     /// Jobs paid in all.
     pub jobs: u64,
 }

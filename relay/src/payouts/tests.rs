@@ -38,6 +38,7 @@ on_both_waiting! {
     one_payout_is_prepared_beside_those_that_stand_and_does_not_wait_for_them,
     automatic_payouts_come_on_their_day_once_there_is_enough,
     a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behind_a_removal,
+    a_first_destination_waits_for_a_day_where_something_was_earned_before_it,
     a_changed_destination_holds_payouts_back_that_the_owner_asks_for_and_says_until_when,
     a_destination_and_a_threshold_must_be_the_methods,
 }
@@ -82,20 +83,24 @@ impl Case {
         let now = payouts.desk.now();
         let running = Running(payouts.store().clone());
         let case = Case { place, config, rail, payouts, now, running };
-        case.earn("20").await;
         case.payouts.set_method(OWNER, wish("ada@example.com"), now).await.unwrap();
+        case.earn("20").await;
         case
     }
 
     async fn earn(&self, amount: &str) {
+        self.give(Account::Owner(OWNER), amount).await;
+    }
+
+    async fn give(&self, to: Account, amount: &str) {
         let transfer = Transfer {
             cause: Cause::Correction,
             from: Account::Outside,
-            to: Account::Owner(OWNER),
+            to,
             amount: usd(amount),
             note: "for a test".to_owned(),
         };
-        self.payouts.desk.transfer(&format!("test-{amount}"), transfer).await.unwrap();
+        self.payouts.desk.transfer(&format!("test-{to}-{amount}"), transfer).await.unwrap();
     }
 
     async fn ask(&self, amount: &str) -> PayoutRow {
@@ -535,7 +540,7 @@ async fn a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behin
     let changed = set(wish("eve@example.com"), now).await.unwrap();
     assert_eq!(changed.held_until, now + Span::DAY);
     let view = case.payouts.method_view(&changed, now);
-    assert!(view["note"].as_str().unwrap().contains("nothing is paid out for 24 hours"), "{view}");
+    assert!(view["note"].as_str().unwrap().contains("nothing is paid out to it for 24 hours"), "{view}");
     // What else is set does not shorten the wait.
     let again = Wish { threshold: None, ..wish("eve@example.com") };
     assert_eq!(set(again, now + Span::secs(60)).await.unwrap().held_until, now + Span::DAY);
@@ -543,6 +548,30 @@ async fn a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behin
     assert!(case.payouts.store().payouts_of(OWNER).await.unwrap().is_empty());
     case.payouts.run_due(now + Span::DAY + Span::DAY).await.unwrap();
     assert_eq!(case.payouts.store().payouts_of(OWNER).await.unwrap()[0].destination, "eve@example.com");
+}
+
+async fn a_first_destination_waits_for_a_day_where_something_was_earned_before_it(place: Place) {
+    let case = Case::new(place).await;
+    let (poor, now) = (PluginId::from_bits(9), case.now);
+    let set = |owner| case.payouts.set_method(owner, wish("eve@example.com"), now);
+    assert_eq!(set(poor).await.unwrap().held_until, Moment(0), "there is nothing to take");
+    for (number, account) in [(10, Account::Owner as fn(PluginId) -> Account), (11, Account::Held)] {
+        let owner = PluginId::from_bits(number);
+        case.give(account(owner), "10").await;
+        assert_eq!(set(owner).await.unwrap().held_until, now + Span::DAY);
+        let told = async |at| case.payouts.store().earnings(at, owner).await.unwrap().payouts_held_until;
+        assert_eq!(told(now).await, Some(now + Span::DAY));
+        assert_eq!(told(now + Span::DAY).await, None);
+        let denied = case.payouts.ask(new_id(now), owner, None, Some(usd("0.25")), now).await.unwrap_err();
+        let is_due = matches!(denied, Denial::Held { .. });
+        assert_eq!(is_due, number == 10, "{denied:?}");
+        // Removed and set again, it waits as long as before.
+        case.payouts.remove_method(owner, now).await.unwrap();
+        assert_eq!(told(now).await, None);
+        assert_eq!(set(owner).await.unwrap().held_until, now + Span::DAY);
+    }
+    case.payouts.run_due(now + Span::DAY - Span::millis(1)).await.unwrap();
+    assert!(case.payouts.store().payouts_of(PluginId::from_bits(10)).await.unwrap().is_empty());
 }
 
 async fn a_changed_destination_holds_payouts_back_that_the_owner_asks_for_and_says_until_when(place: Place) {
@@ -559,7 +588,7 @@ async fn a_changed_destination_holds_payouts_back_that_the_owner_asks_for_and_sa
         matches!(denied, Denial::Held { until, left } if until == at + Span::DAY && left == Span::millis(1)),
         "{denied:?}"
     );
-    let says = "the destination was changed: nothing is paid out to it before 2025-11-21 08:00 UTC";
+    let says = "the destination is new: nothing is paid out to it before 2025-11-21 08:00 UTC";
     assert_eq!(denied.to_string(), says);
     assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
     assert!(matches!(ask(Some(usd("0.25")), at + Span::DAY).await.unwrap(), Asked::Made(_)));

@@ -74,8 +74,8 @@ impl Payouts {
             "nextAt": due,
             "heldUntil": held,
             "note": held.map(|_| {
-                "The destination was changed: nothing is paid out for 24 hours. If it was not you who \
-                 changed it, remove it and tell the relay's operator."
+                "The destination is new: nothing is paid out to it for 24 hours. If it was not you who set \
+                 it, remove it and tell the relay's operator."
             }),
             "cost": self.rules.tariff(method.method).cost_of(method.threshold),
             "ready": self.rails.rail(method.method).is_some(),

@@ -42,6 +42,7 @@ fn earnings(sql: &mut Sql, now: Moment, plugin: PluginId) -> Result<Earnings> {
         in_payout: payouts.under_way,
         paid: payouts.paid,
         payout_costs: payouts.costs,
+        payouts_held_until: payouts_held_until(sql, &owner, now)?,
         today,
         last7_days,
         last30_days,
@@ -56,6 +57,13 @@ fn earnings(sql: &mut Sql, now: Moment, plugin: PluginId) -> Result<Earnings> {
 /// Returns an account's balance by the sums of its postings.
 pub(super) fn balance(sql: &mut Sql, account: Account) -> Result<Nanos> {
     sql.number(BALANCE, &[account.to_string().into()]).map(Nanos::new)
+}
+
+/// Tells until when a new destination is not paid to.
+fn payouts_held_until(sql: &mut Sql, owner: &str, now: Moment) -> Result<Option<Moment>> {
+    let query =
+        "SELECT held_until FROM payout_method WHERE owner = ?1 AND removed IS NULL AND held_until > ?2";
+    sql.first(query, &[owner.into(), now.into()], |row| row.moment(0))
 }
 
 /// Tells when what is held is due. What was released or taken is what was due first, so that what is

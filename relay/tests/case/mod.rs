@@ -1,4 +1,4 @@
-//! A relay of a test's own, with an owner who has something to be paid out.
+//! A relay of a test's own, with an owner who can have something to be paid out.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub(crate) enum Engine {
     Postgres,
 }
 
-/// A relay and a plugin that has earned 20 USD.
+/// A relay and a plugin.
 pub(crate) struct Case {
     pub(crate) house: Arc<House>,
     pub(crate) client: Client,
@@ -90,15 +90,19 @@ impl Case {
         let registered: Value = serde_json::from_slice(&registered.unwrap().bytes().await.unwrap()).unwrap();
         let text = |field: &str| registered[field].as_str().unwrap().to_owned();
         let (plugin, secret) = (text("pluginId"), text("secret"));
+        Case { house, client, url, plugin, secret, stop, running, location, _folder: folder }
+    }
+
+    /// Lets the plugin have earned 20 USD.
+    pub(crate) async fn earn(&self) {
         let transfer = Transfer {
             cause: Cause::Correction,
             from: Account::Outside,
-            to: Account::Owner(plugin.parse::<PluginId>().unwrap()),
+            to: Account::Owner(self.plugin.parse::<PluginId>().unwrap()),
             amount: "20".parse().unwrap(),
             note: "for a test".to_owned(),
         };
-        house.desk.transfer("test", transfer).await.unwrap();
-        Case { house, client, url, plugin, secret, stop, running, location, _folder: folder }
+        self.house.desk.transfer("test", transfer).await.unwrap();
     }
 
     pub(crate) async fn call(
