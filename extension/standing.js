@@ -24,6 +24,7 @@ const REMEDIES = {
   clock_wrong: ['do_look_at_clock', 'retry'],
   key_unusable: ['do_try_now', 'retry'],
   replaced: ['do_connect_again', 'retry'],
+  key_revoked: ['do_open_options', 'options'],
   bad_frames: ['do_connect_again', 'retry'],
   overloaded: ['do_try_now', 'retry'],
   draining: ['do_try_now', 'retry'],
@@ -65,7 +66,7 @@ const HINTS = {
 
 /** Nothing but the owner helps against these. */
 const OWNERS = [
-  'bad_relay_address', 'relay_unauthorized', 'too_old', 'replaced', 'bad_frames', 'token_wanted', 'not_allowed',
+  'bad_relay_address', 'relay_unauthorized', 'too_old', 'replaced', 'key_revoked', 'bad_frames', 'token_wanted', 'not_allowed',
   'origin_refused', 'clock_wrong',
 ];
 

@@ -53,15 +53,16 @@ async function again() {
 function row(plugin) {
   const line = $('gpu-row').content.firstElementChild.cloneNode(true);
   const part = (name) => line.querySelector(`.${name}`);
-  const { pluginId, name, gpu, live, total, available, held } = plugin;
+  const { pluginId, name, gpu, live, revokedAt, total, available, held } = plugin;
   part('name').textContent = name || gpu || pluginId;
-  part('live').textContent = live ? 'Live' : 'Not connected';
+  part('live').textContent = revokedAt ? 'Key revoked' : live ? 'Live' : 'Not connected';
   part('live').dataset.live = live;
   part('model').textContent = [gpu, pluginId].filter(Boolean).join(' · ');
   part('total').textContent = usd(total);
   part('available').textContent = usd(available);
   part('held').textContent = usd(held);
-  for (const act of ['pay', 'rename', 'unpair']) {
+  part('revoke').hidden = Boolean(revokedAt);
+  for (const act of ['pay', 'rename', 'unpair', 'revoke']) {
     part(act).setAttribute('aria-label', `${part(act).textContent}: ${part('name').textContent}`);
   }
   const outcome = part('outcome');
@@ -84,17 +85,24 @@ function row(plugin) {
     await call(path, { method: 'PATCH', body: { name: part('new-name').value } });
     await again();
   }));
-  part('unpair').addEventListener('click', act(async () => {
-    // Asked for twice: what the GPU earns is out of the account's reach afterwards.
-    if (part('unpair').dataset.sure) {
-      await call(path, { method: 'DELETE' });
+  /** Asks twice for what cannot be undone. */
+  const sure = (button, label, warning, work) => button.addEventListener('click', act(async () => {
+    if (button.dataset.sure) {
+      await work();
       return again();
     }
-    part('unpair').dataset.sure = 'true';
-    part('unpair').textContent = 'Unpair all the same';
-    part('unpair').removeAttribute('aria-label');
-    say(outcome, 'What it has earned can then be reached from its own extension alone.');
+    button.dataset.sure = 'true';
+    button.textContent = label;
+    button.removeAttribute('aria-label');
+    say(outcome, warning);
   }));
+  sure(part('unpair'), 'Unpair all the same', 'What it has earned can then be reached from its own extension alone.', () => call(path, { method: 'DELETE' }));
+  sure(
+    part('revoke'),
+    'Revoke it for good',
+    'For a device that is lost, or whose profile somebody has copied. It is disconnected at once and cannot come back, and payouts that it has asked for are stopped where they are not sent. What it has earned stays here.',
+    () => call(`${path}/key`, { method: 'DELETE' }),
+  );
   payouts(pluginId, part, act);
   return line;
 }
@@ -107,8 +115,10 @@ function payouts(pluginId, part, act) {
   const ask = async () => {
     const { quote } = await call(path, { method: 'POST', body: { amount: 'all' } });
     quoted = quote;
+    const held = quote.heldUntil ? ` The destination is new: nothing is paid to it before ${new Date(quote.heldUntil).toLocaleString('en-US')}.` : '';
     const ready = quote.ready ? '' : ' The relay has not set this way up yet; the payout waits for it.';
-    part('terms').textContent = `${usd(quote.amount)} to ${quote.destination}: ${usd(quote.cost)} is the cost, ${usd(quote.arrives)} arrives.${ready}`;
+    part('terms').textContent = `${usd(quote.amount)} to ${quote.destination}: ${usd(quote.cost)} is the cost, ${usd(quote.arrives)} arrives.${ready}${held}`;
+    part('accept').hidden = Boolean(quote.heldUntil);
     part('quote').hidden = false;
   };
   part('pay').addEventListener('click', act(async () => {

@@ -113,6 +113,8 @@ pub enum End {
 pub enum CloseReason {
     /// A newer session of the same plugin took over.
     Replaced,
+    /// Its plugin may not come any more.
+    Revoked,
     /// No heartbeat for too long.
     TimedOut,
     /// Its socket was lost, and nobody resumed it in time.

@@ -402,6 +402,8 @@ pub mod close {
     pub const VERSION: u16 = 4010;
     /// A newer connection of the same plugin took over: stop here.
     pub const REPLACED: u16 = 4011;
+    /// The account that the plugin is paired with has revoked its key or secret: stop for good.
+    pub const REVOKED: u16 = 4012;
     /// As many sessions as the relay takes: come back later.
     pub const OVERLOADED: u16 = 4013;
     /// The relay drains: come back.
@@ -411,6 +413,6 @@ pub mod close {
 
     /// Tells whether a plugin must not come back by itself.
     pub fn is_final(code: u16) -> bool {
-        matches!(code, UNAUTHORIZED | VERSION | REPLACED)
+        matches!(code, UNAUTHORIZED | VERSION | REPLACED | REVOKED)
     }
 }

@@ -415,6 +415,7 @@ impl Desk {
                 // Who is suspended has no socket to hear of it.
                 let code = match reason {
                     CloseReason::Replaced => close::REPLACED,
+                    CloseReason::Revoked => close::REVOKED,
                     CloseReason::TimedOut | CloseReason::Expired => close::TIMED_OUT,
                 };
                 self.order(session, Order::Close(code));

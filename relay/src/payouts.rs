@@ -112,6 +112,9 @@ pub enum Denial {
     /// The account has let the plugin go.
     #[error("the plugin is not the account's own any more")]
     LetGo,
+    /// The account has revoked the plugin's key.
+    #[error("the account has revoked the plugin's key")]
+    Revoked,
     /// The destination is none.
     #[error(transparent)]
     Destination(#[from] BadDestination),
@@ -221,11 +224,11 @@ impl Payouts {
             return Err(Denial::Threshold { minimum });
         }
         let _turn = self.turn.lock().await;
-        // It may have been let go since the caller was asked who he is.
-        if let Some(account) = account
-            && !self.store().is_paired(owner, account).await?
-        {
-            return Err(Denial::LetGo);
+        // The caller may speak for it no more since he was asked who he is.
+        match account {
+            Some(account) if !self.store().is_paired(owner, account).await? => return Err(Denial::LetGo),
+            None if self.store().is_revoked(owner).await? => return Err(Denial::Revoked),
+            Some(_) | None => {}
         }
         let before = self.store().payout_method(owner).await?;
         let held_until = match before {
@@ -345,7 +348,9 @@ impl Payouts {
 
     /// Tells whether an owner has something, available or held back.
     fn has_earned(&self, owner: PluginId) -> bool {
-        [Account::Owner(owner), Account::Held(owner)].iter().any(|account| self.desk.balance(*account) > Nanos::ZERO)
+        [Account::Owner(owner), Account::Held(owner)]
+            .iter()
+            .any(|account| self.desk.balance(*account) > Nanos::ZERO)
     }
 
     async fn known(&self, id: PayoutId) -> Result<PayoutRow, Denial> {

@@ -29,6 +29,8 @@ pub struct Identity {
     pub key: Option<Key>,
     /// Whose own it is, if anybody's.
     pub pairing: Option<Pairing>,
+    /// When its account has revoked its key or secret, if it has.
+    pub revoked: Option<Moment>,
     /// Its name for pages, or empty.
     pub name: Arc<str>,
     /// When the nonce was made that it signed last for a pass.
@@ -38,12 +40,13 @@ pub struct Identity {
 impl Identity {
     /// Takes what is stored of a plugin.
     pub fn of(plugin: &Plugin) -> Identity {
-        let Plugin { secret_hash, key, pairing, name, .. } = plugin;
+        let Plugin { secret_hash, key, pairing, revoked, name, .. } = plugin;
         let name = name.as_str().into();
         Identity {
             secret_hash: *secret_hash,
             key: *key,
             pairing: *pairing,
+            revoked: *revoked,
             name,
             asked_at: Moment::default(),
         }
@@ -101,6 +104,13 @@ impl Roll {
         }
     }
 
+    /// Notes that a plugin's key or secret is revoked.
+    pub fn revoke(&self, plugin: PluginId, at: Moment) {
+        if let Some(mut known) = self.plugins.get_mut(&plugin) {
+            known.revoked.get_or_insert(at);
+        }
+    }
+
     /// Gives a plugin another name.
     pub fn rename(&self, plugin: PluginId, name: &str) {
         if let Some(mut known) = self.plugins.get_mut(&plugin) {
@@ -128,6 +138,7 @@ mod tests {
             secret_hash: secret.map(chance::digest),
             key,
             pairing: None,
+            revoked: None,
             name: "Ada".to_owned(),
             gpu: rekursing_protocol::Gpu::default(),
         }

@@ -1,6 +1,7 @@
 /** A code of the relay's, as in the table at the end of docs/http.md. */
 export type RelayCode =
   | 'account_not_found'
+  | 'account_only'
   | 'ad_over'
   | 'ad_too_soon'
   | 'already_paired'
@@ -19,6 +20,7 @@ export type RelayCode =
   | 'cost_too_high'
   | 'device_keys_refused'
   | 'draining'
+  | 'earnings_left'
   | 'entry_not_found'
   | 'free_budget_empty'
   | 'free_not_covered'
@@ -44,6 +46,7 @@ export type RelayCode =
   | 'key_model'
   | 'key_not_found'
   | 'key_price'
+  | 'key_revoked'
   | 'method_not_allowed'
   | 'model_not_found'
   | 'no_provider'

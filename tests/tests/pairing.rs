@@ -1,6 +1,7 @@
 //! Plugins that are an account's own: paired by a code, seen and paid out by the account, never its provider.
 
 use anyhow::{Context, Result, ensure};
+use rekursing_protocol::{device::Purpose, frame::close};
 use rekursing_tests::{
     axe,
     browser::Window,
@@ -8,7 +9,7 @@ use rekursing_tests::{
     device::Device,
     eventually,
     http::Page,
-    link::Plugin,
+    link::{Link, Plugin, identify, offer},
     on_both,
     owner::Owner,
     relay::{FREE, Relay},
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 
 on_both! {
     an_account_pairs_a_plugin_sees_what_it_earns_and_lets_it_go,
+    a_revoked_key_opens_nothing_and_its_account_still_reaches_what_was_earned,
 }
 
 const PAIRINGS: &str = "/api/account/pairings";
@@ -93,6 +95,80 @@ async fn an_account_pairs_a_plugin_sees_what_it_earns_and_lets_it_go(engine: Eng
     relay.kill().await?;
     relay.restart().await?;
     assert_eq!(relay.customer(&key).get(PLUGINS).await?.expect(200)?, json!({"plugins": []}));
+    Ok(())
+}
+
+async fn a_revoked_key_opens_nothing_and_its_account_still_reaches_what_was_earned(
+    engine: Engine,
+) -> Result<()> {
+    let (mut relay, key) = Relay::keeping(engine, FREE, "1.00").await?;
+    let account = relay.customer(&key);
+    let device = Device::register(&relay, 1).await?;
+    let owner = device.pass(&relay).await?;
+    let code = code(&account).await?;
+    owner.post(&pairing(&device.id), &json!({"code": code})).await?.expect(200)?;
+    let method = format!("/api/plugin/payouts/{}/method", device.id);
+    let foreign = json!({"method": "paypal", "destination": "eve@example.com"});
+    owner.put(&method, &foreign).await?.expect(200)?;
+    let offer = offer(MODEL, 1);
+    let mut link = Link::open(&relay).await?;
+    link.send("identify", &device.identify(&offer, &device.answer(&relay, &link)?)).await?;
+    link.frame("ready").await?;
+
+    let revoke = format!("{PLUGINS}/{}/key", device.id);
+    let stranger = relay.customer(&relay.key("1.00").await?);
+    assert_eq!(stranger.delete(&revoke).await?.error_code()?, "plugin_not_found");
+    assert_eq!(owner.delete(&revoke).await?.error_code()?, "invalid_api_key");
+    for _ in 0..2 {
+        assert_eq!(account.delete(&revoke).await?.status, 204);
+    }
+    assert_eq!(link.closed().await?, close::REVOKED);
+    let earnings = format!("/api/plugin/earnings/{}", device.id);
+    assert_eq!(owner.get(&earnings).await?.error_code()?, "key_revoked", "its pass is over too");
+    for _ in 0..2 {
+        let nonce = Device::challenge(&relay).await?;
+        let signature = device.sign(Purpose::Pass, &relay.address().to_string(), &device.id, &nonce)?;
+        let body = json!({"pluginId": device.id, "nonce": nonce, "signature": signature});
+        assert_eq!(relay.visitor().post("/api/plugin/pass", &body).await?.error_code()?, "key_revoked");
+        let again = json!({"name": "again", "key": device.public()});
+        let answer = relay.visitor().post("/api/plugin/register", &again).await?;
+        assert_eq!(answer.error_code()?, "key_revoked");
+        let mut link = Link::open(&relay).await?;
+        link.send("identify", &device.identify(&offer, &device.answer(&relay, &link)?)).await?;
+        assert_eq!(link.closed().await?, close::REVOKED);
+        relay.kill().await?;
+        relay.restart().await?;
+    }
+    let account = relay.customer(&key);
+    assert_eq!(account.get(&method).await?.error_code()?, "payout_method_missing", "it was the device's");
+    let own = json!({"method": "paypal", "destination": "ada@example.com"});
+    account.put(&method, &own).await?.expect(200)?;
+    account.get(&earnings).await?.expect(200)?;
+    let listed = account.get(PLUGINS).await?.expect(200)?;
+    assert!(listed["plugins"][0]["revokedAt"].is_u64(), "{listed}");
+    assert_eq!(
+        account.delete(&format!("{PLUGINS}/{}", device.id)).await?.status,
+        204,
+        "it has earned nothing"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_revoked_secret_is_worth_as_little_as_a_revoked_key() -> Result<()> {
+    let (relay, key) = Relay::funded(FREE, "1.00").await?;
+    let (account, plugin) = (relay.customer(&key), Plugin::register(&relay).await?);
+    let owner = Page::bearing(relay.address(), &plugin.secret);
+    let code = code(&account).await?;
+    owner.post(&pairing(&plugin.id), &json!({"code": code})).await?.expect(200)?;
+    assert_eq!(account.delete(&format!("{PLUGINS}/{}/key", plugin.id)).await?.status, 204);
+    assert_eq!(owner.get(&pairing(&plugin.id)).await?.error_code()?, "key_revoked");
+    assert_eq!(owner.delete(&pairing(&plugin.id)).await?.error_code()?, "key_revoked");
+    let wrong = Page::bearing(relay.address(), "rps_wrong");
+    assert_eq!(wrong.get(&pairing(&plugin.id)).await?.error_code()?, "invalid_secret", "nobody else is told");
+    let mut link = Link::open(&relay).await?;
+    link.send("identify", &identify(&plugin, &offer(MODEL, 1))).await?;
+    assert_eq!(link.closed().await?, close::REVOKED);
     Ok(())
 }
 
@@ -220,6 +296,29 @@ async fn a_computer_is_paired_by_clicks_and_the_account_page_can_be_read_by_ever
     account.eval("location.reload()").await?;
     account
         .until("!document.querySelector('#no-gpus').hidden && !document.querySelector('#inside').hidden")
+        .await?;
+
+    // Paired once more, the device is lost, and its key revoked.
+    account.click("#pair").await?;
+    account.until("!document.querySelector('#code-shown').hidden").await?;
+    let code = account.eval("document.querySelector('#code').textContent").await?;
+    options.fill("#code", code.as_str().context("no code")?).await?;
+    options.click("#pair [type=submit]").await?;
+    account.until("document.querySelector('#gpus').children.length === 1").await?;
+    account.click(".revoke").await?;
+    account.until("document.querySelector('.outcome').textContent.includes('stays here')").await?;
+    account.eval(&axe).await?;
+    wrong.extend(axe::look(&account, "account-revoking", &[360, 1_200]).await?);
+    account.click(".revoke").await?;
+    account.until("document.querySelector('.live').textContent === 'Key revoked'").await?;
+    assert_eq!(account.eval("document.querySelector('.revoke').hidden").await?, true);
+    for _ in 0..2 {
+        account.click(".unpair").await?;
+    }
+    account.until("document.querySelector('.outcome').textContent.includes('paid out first')").await?;
+    let popup = owner.popup().await?;
+    popup
+        .until("document.body.textContent.includes('Your account has revoked the key of this device')")
         .await?;
     ensure!(wrong.is_empty(), "pictures in {}:\n{}", axe::pictures()?.display(), wrong.join("\n"));
     Ok(())

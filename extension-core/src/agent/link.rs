@@ -446,6 +446,7 @@ impl Agent {
             close::UNAUTHORIZED => self.stop(Why::RelayUnauthorized),
             close::VERSION => self.stop(Why::TooOld),
             close::REPLACED => self.stop(Why::Replaced),
+            close::REVOKED => self.stop(Why::KeyRevoked),
             close::BAD_FRAME => {
                 self.link.bad_frames.retain(|at| now.since(*at) < BAD_FRAMES_WITHIN);
                 self.link.bad_frames.push(now);

@@ -166,6 +166,8 @@ pub enum Why {
     KeyUnusable,
     /// Another agent took over with the same identity.
     Replaced,
+    /// The account that this plugin is paired with has revoked its key.
+    KeyRevoked,
     /// The relay did not understand the agent, several times over.
     BadFrames,
     /// The relay has no room now.
@@ -223,6 +225,9 @@ impl Why {
             Why::ClockWrong => "This computer's clock is wrong. Set it.",
             Why::KeyUnusable => "The key of this device cannot be used with the relay now. Trying again.",
             Why::Replaced => "Another agent took over with the same identity. Connect again to take it back.",
+            Why::KeyRevoked => {
+                "Your account has revoked the key of this device. Delete everything to begin anew."
+            }
             Why::BadFrames => "The relay did not understand this agent. Update, or connect again.",
             Why::Overloaded => "The relay is full. Trying again.",
             Why::Draining => "The relay is being restarted. Trying again.",

@@ -118,6 +118,14 @@ impl Market {
         self.abandon(now, orphans);
     }
 
+    /// A plugin may not come any more. Its session is closed like on [`Market::leave`].
+    pub fn expel(&mut self, now: Moment, plugin: PluginId) {
+        let Some(at) = self.by_plugin.get(&plugin).copied() else { return };
+        let session = self.session(at).id;
+        self.effects.push(Effect::Close { session, reason: CloseReason::Revoked });
+        self.leave(now, session);
+    }
+
     /// The socket of a session is lost, and its plugin may be back soon. Until [`Market::resume`] it gets no
     /// job; those whose answer has begun wait for it, and the others go elsewhere, or to the queue where
     /// nobody else can have them. A session without a job leaves, and so does one for which there is no room.

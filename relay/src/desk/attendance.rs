@@ -51,6 +51,11 @@ impl Desk {
         self.run(|market, _| market.pair(plugin, account));
     }
 
+    /// Closes the session of a plugin that may not come any more, if it has one.
+    pub fn expel(&self, plugin: PluginId) {
+        self.run(|market, now| market.expel(now, plugin));
+    }
+
     /// Lets a session be resumed.
     pub fn issue(&self, session: SessionId, ticket: Ticket) {
         if let Some(mut seat) = self.shared.sessions.get_mut(&session) {

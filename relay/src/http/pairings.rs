@@ -8,8 +8,8 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use rekursing_market::{Account, Payer};
-use rekursing_protocol::{PluginId, name};
+use rekursing_market::{Account, Payer, payout::CHANGE_WAIT};
+use rekursing_protocol::{Nanos, PluginId, name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use super::{
     Problem,
     caller::{self, Caller},
     once,
-    plugins::{self, NAME_MAX},
+    plugins::{self, NAME_MAX, Voice},
     posted::{self, Posted},
 };
 use crate::{
@@ -73,13 +73,14 @@ pub(super) async fn list(
     let views: Vec<Value> = plugins
         .iter()
         .map(|(plugin, total)| {
-            let Plugin { id, name, gpu, pairing, .. } = plugin;
+            let Plugin { id, name, gpu, pairing, revoked, .. } = plugin;
             json!({
                 "pluginId": id,
                 "name": name,
                 "gpu": gpu.name(),
                 "live": house.desk.is_live(*id),
                 "pairedAt": pairing.map(|pairing| pairing.at),
+                "revokedAt": revoked,
                 "total": total,
                 "available": house.desk.balance(Account::Owner(*id)),
                 "held": house.desk.balance(Account::Held(*id)),
@@ -124,7 +125,30 @@ pub(super) async fn let_go(
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let id = own(&house, plugin, &headers, peer).await?;
+    let is_revoked = house.plugins.find(id).is_some_and(|known| known.revoked.is_some());
+    let left = [Account::Owner(id), Account::Held(id)].map(|account| house.desk.balance(account));
+    if is_revoked && left.iter().any(|left| *left > Nanos::ZERO) {
+        let message = "the plugin's key is revoked, so nobody else would reach what it has earned; have that paid out first";
+        return Err(Problem::new(StatusCode::CONFLICT, "earnings_left", message));
+    }
     unpair(&house, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /api/account/plugins/{pluginId}/key`
+pub(super) async fn revoke(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    plugin: Named,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    caller::origin(&house, &headers)?;
+    let id = own(&house, plugin, &headers, peer).await?;
+    let now = house.desk.now();
+    house.payouts.revoke(id, now).await?;
+    // A session that is let in from now on is refused, and one that was let in before is closed.
+    house.plugins.revoke(id, now);
+    house.desk.expel(id);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -197,7 +221,14 @@ pub(super) async fn leave(
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let Path(plugin) = plugin?;
-    let id = plugins::owner(&house, &plugin, &headers, peer).await?;
+    let Voice { plugin: id, account } = plugins::voice(&house, &plugin, &headers, peer).await?;
+    let pairing = house.plugins.find(id).and_then(|known| known.pairing);
+    // Whoever was talked into a foreign code undoes it; whoever has stolen a key gets at nothing by that.
+    let is_settled = pairing.is_some_and(|pairing| house.desk.now().since(pairing.at) >= CHANGE_WAIT);
+    if account.is_none() && is_settled {
+        let message = "a day after the pairing only the account can undo it, on its account page";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "account_only", message));
+    }
     unpair(&house, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,7 @@ use rekursing_protocol::{
 };
 
 use super::{
-    Problem, caller,
+    Problem, caller, plugins,
     posted::{self, Posted},
 };
 use crate::{
@@ -53,9 +53,12 @@ pub(super) async fn pass(
     let now = house.desk.now();
     let asked_at = house.devices.asked_at(now, &nonce).ok_or_else(refused)?;
     let statement = Statement { purpose: Purpose::Pass, host: &host, plugin: plugin_id, nonce: &nonce };
-    let key = house.plugins.find(plugin_id).and_then(|known| known.key).ok_or_else(refused)?;
-    if !devices::has_signed(&key, &statement, &signature) {
+    let known = house.plugins.find(plugin_id).ok_or_else(refused)?;
+    if !known.key.is_some_and(|key| devices::has_signed(&key, &statement, &signature)) {
         return Err(refused());
+    }
+    if known.revoked.is_some() {
+        return Err(plugins::revoked());
     }
     if !house.rates.pass(plugin_id) {
         return Err(Problem::rate_limited("this plugin has got too many passes; wait a minute"));

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     Problem, caller, once, operator,
-    plugins::{Voice, owner, voice},
+    plugins::{self, Voice, owner, voice},
     posted::{self, Posted},
 };
 use crate::{
@@ -324,6 +324,7 @@ impl From<Denial> for Problem {
         let message = denial.to_string();
         match denial {
             Denial::LetGo => Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message),
+            Denial::Revoked => plugins::revoked(),
             Denial::NoMethod => Problem::new(StatusCode::CONFLICT, "payout_method_missing", message),
             Denial::Destination(_) => Problem::field("destination", &message),
             Denial::Threshold { .. } => Problem::field("threshold", &message),

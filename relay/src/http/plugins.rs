@@ -59,6 +59,9 @@ pub(super) async fn register(
     let key = key.filter(|_| caller::own_host(&house, &headers).is_some());
     // Whoever has lost the answer to a registration, or all but the key, is who he was.
     if let Some(plugin_id) = key.and_then(|key| house.plugins.with_key(&key)) {
+        if house.plugins.find(plugin_id).is_some_and(|known| known.revoked.is_some()) {
+            return Err(revoked());
+        }
         return Ok((StatusCode::OK, Json(Registered { plugin_id, secret: None })));
     }
     let plugin_id = house.plugin_id();
@@ -77,7 +80,7 @@ pub(super) async fn put(
     let secret_hash = secret.as_deref().map(chance::digest);
     let gpu = session::bounded(registration.gpu.clone());
     let name = name::plain(&registration.name, NAME_MAX);
-    let plugin = Plugin { id, secret_hash, key, pairing: None, name, gpu };
+    let plugin = Plugin { id, secret_hash, key, pairing: None, revoked: None, name, gpu };
     house.desk.store().put_plugin(house.desk.now(), plugin.clone()).await.map_err(|error| {
         tracing::error!(%error, "could not store a plugin");
         Problem::internal()
@@ -226,9 +229,7 @@ pub(super) async fn voice(
     let plugin: PluginId = id.parse().map_err(|_| refused())?;
     let given = caller::bearer(headers)?.unwrap_or_default();
     let own = Voice { plugin, account: None };
-    if house.devices.bearer(house.desk.now(), given) == Some(plugin) {
-        return Ok(own);
-    }
+    let has_pass = house.devices.bearer(house.desk.now(), given) == Some(plugin);
     let known = house.plugins.find(plugin).ok_or_else(refused)?;
     if given.starts_with(KeyId::PREFIX) {
         let account = caller::account(house, headers, peer).await?.account;
@@ -238,7 +239,17 @@ pub(super) async fn voice(
             Err(refused())
         };
     }
-    if known.has_secret(given) { Ok(own) } else { Err(refused()) }
+    match known.revoked {
+        _ if !has_pass && !known.has_secret(given) => Err(refused()),
+        Some(_) => Err(revoked()),
+        None => Ok(own),
+    }
+}
+
+/// Tells whoever shows a key, secret or pass that its account has revoked it.
+pub(super) fn revoked() -> Problem {
+    let message = "the account that this plugin is paired with has revoked its key";
+    Problem::new(StatusCode::UNAUTHORIZED, "key_revoked", message)
 }
 
 /// `GET /api/plugin/stats`

@@ -148,6 +148,7 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/account/plugins", get(pairings::list))
         .route("/api/account/plugins/{plugin}", patch(pairings::rename))
         .route("/api/account/plugins/{plugin}", delete(pairings::let_go))
+        .route("/api/account/plugins/{plugin}/key", delete(pairings::revoke))
         .route("/api/account/groups", post(groups::join_as_page))
         .route("/api/account/groups/{group}", delete(groups::leave_as_page))
         .route("/api/account/top-ups", post(top_ups::open))

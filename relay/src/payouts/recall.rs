@@ -26,6 +26,18 @@ impl Payouts {
         Ok(self.finish_decided(now).await?)
     }
 
+    /// Revokes the key or secret of a plugin: what it has said itself of how it is paid ends with it, and what was to
+    /// go where it wanted it, and is not sent, is its account's to have paid out.
+    ///
+    /// # Errors
+    /// When the store fails. Doing it again does what is left.
+    pub async fn revoke(&self, owner: PluginId, now: Moment) -> Result<(), Denial> {
+        let turn = self.turn.lock().await;
+        self.store().revoke_plugin(owner, now, "the plugin's key was revoked").await?;
+        drop(turn);
+        Ok(self.finish_decided(now).await?)
+    }
+
     /// Makes sure that an owner does not keep what is to be given back of a charge by having asked to be paid: as
     /// many of his payouts as that takes, the latest first, are taken back if they were not sent, each with a
     /// line in the operator's log. Where even all of them do not make it possible to give the charge back, none

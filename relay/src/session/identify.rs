@@ -60,6 +60,7 @@ pub(super) async fn admit(
         return Err(Closing { code: close::VERSION, why: "another version of the link" });
     }
     let (name, rekeyed) = authenticate(house, challenge, &identify).await?;
+    allowed(house, identify.plugin)?;
     check(&identify.inventory).map_err(bad)?;
     if identify.resume.as_ref().is_some_and(|resume| resume.jobs.len() > RESUME_JOBS_MAX) {
         return Err(bad("too many jobs to resume"));
@@ -72,8 +73,18 @@ pub(super) async fn admit(
         None => None,
     };
     let mut admitted = back.unwrap_or_else(|| begun(house, plugin, network, face, inventory));
+    // Who is revoked in between is not among the sessions that are closed for it.
+    allowed(house, plugin).inspect_err(|_| house.desk.leave(admitted.session))?;
     admitted.ready.keyed = rekeyed == Rekeyed::Yes;
     Ok(admitted)
+}
+
+/// Refuses a plugin whose account has revoked its key or secret.
+fn allowed(house: &House, plugin: PluginId) -> Result<(), Closing> {
+    match house.plugins.find(plugin).and_then(|known| known.revoked) {
+        Some(_) => Err(Closing { code: close::REVOKED, why: "its account has revoked its key" }),
+        None => Ok(()),
+    }
 }
 
 /// Begins a session.

@@ -21,6 +21,8 @@ pub struct Plugin {
     pub key: Option<Key>,
     /// Whose own it is, if anybody's.
     pub pairing: Option<Pairing>,
+    /// When its account has revoked its key or secret, if it has.
+    pub revoked: Option<Moment>,
     /// The name that pages may see.
     pub name: String,
     /// The GPU as it was registered.
@@ -166,7 +168,7 @@ impl Unstarted {
 
 macro_rules! columns {
     () => {
-        "id, secret_hash, name, gpu, device_key, account, paired"
+        "id, secret_hash, name, gpu, device_key, account, paired, revoked"
     };
 }
 
@@ -187,6 +189,7 @@ fn read(row: &Row) -> Result<Plugin> {
         secret_hash: if row.bytes(1)? == NO_SECRET { None } else { Some(row.hash(1)?) },
         key: if row.is_null(4)? { None } else { Some(row.hash(4)?) },
         pairing,
+        revoked: if row.is_null(7)? { None } else { Some(row.moment(7)?) },
         name: row.text(2)?.to_owned(),
         gpu: serde_json::from_str(row.text(3)?).unwrap_or_default(),
     })

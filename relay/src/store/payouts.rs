@@ -388,20 +388,26 @@ impl Store {
     pub async fn unpair(&self, owner: PluginId, now: Moment, reason: &'static str) -> Result<()> {
         self.change(move |sql| {
             let owner: Value = owner.to_string().into();
-            sql.execute(
-                "UPDATE payout_method SET removed = ?2, due = NULL WHERE owner = ?1
-                     AND removed IS NULL AND account = (SELECT account FROM plugin WHERE plugin.id = ?1)",
-                &[owner.clone(), now.into()],
-            )?;
-            sql.execute(
-                "UPDATE payout SET outcome = 'cancelled', reason = ?2, tries = 0 WHERE owner = ?1
-                     AND account = (SELECT account FROM plugin WHERE plugin.id = ?1)
-                     AND closed IS NULL AND outcome IS NULL
-                     AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = 'payout_sent:' || payout.id)",
-                &[owner.clone(), reason.into()],
-            )?;
+            let account = "SELECT account FROM plugin WHERE id = ?1 AND account IS NOT NULL";
+            if let Some(account) =
+                sql.first(account, std::slice::from_ref(&owner), |row| Ok(row.text(0)?.to_owned()))?
+            {
+                forget_wishes(sql, &owner, &account, now, reason)?;
+            }
             let unpair = "UPDATE plugin SET account = NULL, paired = NULL WHERE id = ?1";
             sql.execute(unpair, &[owner]).map(|_| ())
+        })
+        .await
+    }
+
+    /// Notes that the account of a plugin has revoked its key or secret, and forgets in the same way what the plugin
+    /// has said itself of how it is paid.
+    pub async fn revoke_plugin(&self, owner: PluginId, now: Moment, reason: &'static str) -> Result<()> {
+        self.change(move |sql| {
+            let owner: Value = owner.to_string().into();
+            forget_wishes(sql, &owner, NOBODY, now, reason)?;
+            let revoke = "UPDATE plugin SET revoked = COALESCE(revoked, ?2) WHERE id = ?1";
+            sql.execute(revoke, &[owner, now.into()]).map(|_| ())
         })
         .await
     }
@@ -411,6 +417,15 @@ impl Store {
         self.read(move |sql| {
             let query = "SELECT COUNT(*) FROM plugin WHERE id = ?1 AND account = ?2";
             Ok(sql.number(query, &[owner.to_string().into(), account.to_string().into()])? > 0)
+        })
+        .await
+    }
+
+    /// Tells whether a plugin's key or secret is revoked.
+    pub async fn is_revoked(&self, owner: PluginId) -> Result<bool> {
+        self.read(move |sql| {
+            let query = "SELECT COUNT(*) FROM plugin WHERE id = ?1 AND revoked IS NOT NULL";
+            Ok(sql.number(query, &[owner.to_string().into()])? > 0)
         })
         .await
     }
@@ -451,6 +466,32 @@ impl Unstarted {
             )
         })
     }
+}
+
+/// Stands for the plugin itself among those who say how it is paid.
+const NOBODY: &str = "";
+
+/// Forgets how an owner is paid where an account has said so, or the plugin itself for [`NOBODY`], and decides
+/// that what goes where it wanted it, and is not sent, goes back.
+fn forget_wishes(
+    sql: &mut Sql,
+    owner: &Value,
+    account: &str,
+    now: Moment,
+    reason: &'static str,
+) -> Result<()> {
+    sql.execute(
+        "UPDATE payout_method SET removed = ?3, due = NULL
+             WHERE owner = ?1 AND COALESCE(account, '') = ?2 AND removed IS NULL",
+        &[owner.clone(), account.into(), now.into()],
+    )?;
+    sql.execute(
+        "UPDATE payout SET outcome = 'cancelled', reason = ?3, tries = 0
+             WHERE owner = ?1 AND COALESCE(account, '') = ?2 AND closed IS NULL AND outcome IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = 'payout_sent:' || payout.id)",
+        &[owner.clone(), account.into(), reason.into()],
+    )?;
+    Ok(())
 }
 
 fn update(sql: &mut Sql, id: PayoutId, statement: &'static str, values: Vec<Value>) -> Result<()> {

@@ -550,6 +550,10 @@ CREATE VIEW correction (seq, owner, account, api_key, day, model, charge, fee) A
 ALTER TABLE payout_method ADD COLUMN account TEXT;
 ALTER TABLE payout ADD COLUMN account TEXT;
 ",
+    "
+-- When the account whose own plugin it is has revoked its key or secret; nothing while that holds.
+ALTER TABLE plugin ADD COLUMN revoked INTEGER;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

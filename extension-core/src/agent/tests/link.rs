@@ -167,6 +167,7 @@ fn a_final_close_stops_until_the_owner_acts() {
     for (code, reason) in [
         (close::VERSION, Why::TooOld),
         (close::REPLACED, Why::Replaced),
+        (close::REVOKED, Why::KeyRevoked),
         (close::UNAUTHORIZED, Why::RelayUnauthorized),
     ] {
         assert!(close::is_final(code));

@@ -47,6 +47,20 @@ fn a_newer_session_of_a_plugin_replaces_the_older_and_takes_its_jobs() {
 }
 
 #[test]
+fn a_plugin_that_may_not_come_any_more_is_closed_and_its_jobs_go_elsewhere() {
+    let mut market = with_sessions(2);
+    let assignment = assigned(&mut market, request(1));
+    market.expel(NOW, assignment.plugin);
+    let followed = effects(&mut market);
+    let closed = Effect::Close { session: assignment.session, reason: CloseReason::Revoked };
+    assert_eq!(followed[0], closed);
+    assert!(matches!(&followed[1], Effect::Assign(again) if again.plugin != assignment.plugin));
+    assert_eq!(market.counts().sessions, 1);
+    market.expel(NOW, assignment.plugin);
+    assert_eq!(effects(&mut market), []);
+}
+
+#[test]
 fn silence_first_costs_new_jobs_and_then_the_session() {
     let mut market = with_sessions(1);
     market.tick(NOW + Span::millis(24_999));

@@ -14,6 +14,7 @@ on_both_waiting! {
     payouts_stay_where_they_are_when_all_of_them_do_not_make_a_charge_good,
     what_an_account_wanted_of_its_own_plugin_ends_with_the_pairing,
     what_a_plugin_wanted_itself_outlasts_the_pairing,
+    what_a_plugin_wanted_itself_ends_with_its_key_and_what_its_account_wants_does_not,
 }
 
 const PAGE: AccountId = AccountId::from_bits(7);
@@ -26,6 +27,7 @@ async fn paired(place: Place) -> Case {
         secret_hash: None,
         key: None,
         pairing: None,
+        revoked: None,
         name: String::new(),
         gpu: Gpu::default(),
     };
@@ -159,4 +161,26 @@ async fn what_a_plugin_wanted_itself_outlasts_the_pairing(place: Place) {
     assert_eq!(case.payouts.method(OWNER).await.unwrap().unwrap().destination, "ada@example.com");
     assert_eq!(case.state(&asked).await, State::Requested);
     assert_eq!(case.balances(), ["14", "6", "0", "0", "-20"]);
+}
+
+async fn what_a_plugin_wanted_itself_ends_with_its_key_and_what_its_account_wants_does_not(place: Place) {
+    let case = paired(place).await;
+    let asked = case.ask("6").await;
+    case.payouts.revoke(OWNER, case.now).await.unwrap();
+    assert!(case.payouts.method(OWNER).await.unwrap().is_none());
+    assert_eq!(case.state(&asked).await, State::Cancelled);
+    assert_eq!(case.row(&asked).await.reason.as_deref(), Some("the plugin's key was revoked"));
+    assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
+    // A call of the plugin that was under way meanwhile comes too late.
+    let denied = case.payouts.set_method(OWNER, wish("eve@example.com"), case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::Revoked), "{denied:?}");
+
+    let wanted = Wish { account: Some(PAGE), ..wish("ada@example.com") };
+    case.payouts.set_method(OWNER, wanted, case.now).await.unwrap();
+    let asked = case.ask("7").await;
+    let case = case.restart();
+    case.payouts.revoke(OWNER, case.now).await.unwrap();
+    assert_eq!(case.payouts.method(OWNER).await.unwrap().unwrap().account, Some(PAGE));
+    assert_eq!(case.state(&asked).await, State::Requested);
+    assert_eq!(case.balances(), ["13", "7", "0", "0", "-20"]);
 }
