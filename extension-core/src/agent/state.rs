@@ -226,7 +226,7 @@ impl Why {
             Why::KeyUnusable => "The key of this device cannot be used with the relay now. Trying again.",
             Why::Replaced => "Another agent took over with the same identity. Connect again to take it back.",
             Why::KeyRevoked => {
-                "Your account has revoked the key of this device. Delete everything to begin anew."
+                "Your account has revoked the key of this device. Delete everything in the options to begin anew."
             }
             Why::BadFrames => "The relay did not understand this agent. Update, or connect again.",
             Why::Overloaded => "The relay is full. Trying again.",
