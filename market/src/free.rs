@@ -13,7 +13,7 @@ use crate::{
     terms::Terms,
 };
 
-/// How long free answers are.
+/// How long answers are.
 #[derive(Debug, Default)]
 pub(crate) struct Lengths {
     answers: u64,
@@ -33,8 +33,19 @@ impl Lengths {
     /// Returns how many tokens a free answer can be expected to have, rounded up. Before the first one it is
     /// as many as there may be.
     pub(crate) fn expected(&self, terms: &Terms) -> u64 {
+        self.mean(terms, terms.free_answer_tokens_max)
+    }
+
+    /// Returns how many tokens an answer usually has, rounded up. Before the first one it is an eighth of as many
+    /// as one without a limit may have.
+    pub(crate) fn usual(&self, terms: &Terms) -> u64 {
+        self.mean(terms, terms.answer_tokens_default.div_ceil(8))
+    }
+
+    /// Returns the mean length, where before the first answer so many tokens are assumed.
+    fn mean(&self, terms: &Terms, assumed: u64) -> u64 {
         let prior = terms.free_answers_prior.max(1);
-        let assumed = prior.saturating_mul(terms.free_answer_tokens_max);
+        let assumed = prior.saturating_mul(assumed);
         self.tokens.saturating_add(assumed).div_ceil(self.answers.saturating_add(prior))
     }
 }

@@ -5,6 +5,7 @@
 //! random source, JSON or HTTP; randomness is a seed that the shell passes in.
 
 pub mod ads;
+pub mod auto;
 mod blame;
 mod breaker;
 mod continuation;
@@ -33,6 +34,7 @@ pub mod request;
 pub mod routing;
 mod session;
 mod shelf;
+mod size;
 pub mod steps;
 pub mod terms;
 pub mod tier;
@@ -40,6 +42,7 @@ pub mod view;
 mod visitors;
 mod volume;
 
+pub use auto::{Auto, Choice, Estimate, Objective};
 pub use continuation::{BrokenOff, continuation};
 pub use effect::{Assignment, CloseReason, Effect, End};
 pub use groups::{Group, GroupRefusal, Groups, Left};

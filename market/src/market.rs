@@ -6,6 +6,7 @@
 mod answering;
 mod asks;
 mod attendance;
+mod estimates;
 mod grouping;
 mod outlook;
 mod placing;
@@ -75,6 +76,7 @@ pub struct Market {
     queue: BTreeMap<u64, JobId>,
     visitors: Visitors,
     free_lengths: Lengths,
+    lengths: Lengths,
     /// The UTC day in which what is done once a day was looked at last.
     closed_on: Option<u64>,
     volumes: Volumes,
@@ -143,6 +145,7 @@ impl Market {
             queue: BTreeMap::new(),
             visitors: Visitors::default(),
             free_lengths: Lengths::default(),
+            lengths: Lengths::default(),
             closed_on: None,
             volumes: Volumes::default(),
             standings: Standings::default(),

@@ -224,7 +224,8 @@ fn reaches(terms: &Terms, now: Moment, session: &Session, stock: &Stock, floor: 
         && (!floor.is_trusted || session.standing.is_trusted(terms, now))
 }
 
-fn highest_tier(terms: &Terms, now: Moment, session: &Session, stock: &Stock) -> Option<Tier> {
+/// Returns the highest tier whose floor an offer keeps.
+pub(crate) fn highest_tier(terms: &Terms, now: Moment, session: &Session, stock: &Stock) -> Option<Tier> {
     let reached = |tier: &Tier| reaches(terms, now, session, stock, &terms.tiers.of(*tier).floor);
     Tier::ALL.into_iter().rev().find(reached)
 }

@@ -107,6 +107,12 @@ pub enum Refusal {
         /// The lowest upper bound on offer.
         lowest: Nanos,
     },
+    /// Nobody's answer can be expected within the deadline.
+    #[error("no answer can be expected before the deadline{}", soonest_told(*soonest))]
+    TooLate {
+        /// When the soonest can be expected to be whole; `None` where nobody could begin at once.
+        soonest: Option<Span>,
+    },
     /// Everybody who is left is slower.
     #[error("the fastest provider makes {}.{:03} tokens per second", fastest / 1_000, fastest % 1_000)]
     TooSlow {
@@ -265,6 +271,7 @@ impl Refusal {
             Refusal::TierUnavailable { .. } => "tier_unavailable",
             Refusal::PriceTooHigh { .. } | Refusal::PriceUnusual { .. } => "price_too_high",
             Refusal::CostTooHigh { .. } => "cost_too_high",
+            Refusal::TooLate { .. } => "too_late",
             Refusal::TooSlow { .. } => "too_slow",
             Refusal::QuantizationUnavailable { .. } => "quantization_unavailable",
             Refusal::OnlyOwnProvider => "only_own_provider",
@@ -296,6 +303,7 @@ impl Refusal {
             | Refusal::ProviderPaused
             | Refusal::QueueFull { .. }
             | Refusal::QueueTimeout { .. }
+            | Refusal::TooLate { soonest: None }
             | Refusal::ProviderFailed { .. } => true,
             Refusal::DuplicateJob
             | Refusal::FreeQuotaUsed { .. }
@@ -312,6 +320,7 @@ impl Refusal {
             | Refusal::PriceTooHigh { .. }
             | Refusal::PriceUnusual { .. }
             | Refusal::CostTooHigh { .. }
+            | Refusal::TooLate { soonest: Some(_) }
             | Refusal::TooSlow { .. }
             | Refusal::QuantizationUnavailable { .. }
             | Refusal::OnlyOwnProvider
@@ -329,6 +338,13 @@ impl Refusal {
 
 fn names(topics: Topics) -> String {
     topics.names().collect::<Vec<_>>().join(", ")
+}
+
+fn soonest_told(soonest: Option<Span>) -> String {
+    soonest.map_or_else(
+        || ": nobody who would be asked could begin at once".to_owned(),
+        |Span(ms)| format!("; the soonest is expected within {ms} ms"),
+    )
 }
 
 fn best_tier(best: Option<Tier>) -> String {

@@ -132,6 +132,12 @@ impl Shelves {
             .map(|(_, shelf)| shelf)
     }
 
+    /// Returns every family's shelf by its place.
+    pub(crate) fn family_ids(&self) -> impl Iterator<Item = ShelfId> {
+        let ids = self.by_label.iter().filter(|(label, _)| matches!(label, Label::Family(_)));
+        ids.map(|(_, id)| *id)
+    }
+
     /// Returns how many members and how many open offers all shelves have together.
     #[cfg(test)]
     pub(crate) fn sizes(&self) -> (usize, usize) {

@@ -306,8 +306,11 @@ impl Market {
         if let EntryKind::Settle(settle) = &entry.kind {
             self.held_back.add(settle.release_at, settle.owner, settle.held_back);
         }
-        if let (Payer::Free { .. }, OfferKind::Text) = (job.request.payer, job.request.kind) {
-            self.free_lengths.note(&self.terms, charged.answer_tokens);
+        if job.request.kind == OfferKind::Text {
+            self.lengths.note(&self.terms, charged.answer_tokens);
+            if let Payer::Free { .. } = job.request.payer {
+                self.free_lengths.note(&self.terms, charged.answer_tokens);
+            }
         }
         if run.group.is_none() {
             self.demand.paid(now, &run.offer.model, charged.prompt_tokens, charged.answer_tokens);

@@ -11,7 +11,7 @@ use crate::{
     purse::Room,
     record::{rounded, whole},
     refusal::Refusal,
-    request::Payer,
+    request::{Payer, Request},
     routing::{Routing, Sort},
     session::{Session, Stock},
     shelf::{Place, ShelfId, StockRef},
@@ -98,19 +98,22 @@ impl Market {
 
     /// Returns what a job needs of an offer on a shelf.
     pub(super) fn need<'a>(&self, now: Moment, job: &'a Job, shelf: ShelfId) -> Need<'a> {
-        let request = &job.request;
-        let balance = || self.book.balance(request.payer.account()).max(Nanos::ZERO);
-        let room = match job.held {
-            Some(held) => Room::of(held),
-            None => self.purses.room(now, request.spender.as_deref(), balance()),
-        };
+        let need = self.need_of(now, &job.request, shelf);
+        let room = job.held.map_or(need.room, Room::of);
+        Need { excluded: &job.excluded, room, ..need }
+    }
+
+    /// Returns what a request needs of an offer on a shelf, of which nothing is held yet and nobody has failed it.
+    pub(super) fn need_of<'a>(&self, now: Moment, request: &'a Request, shelf: ShelfId) -> Need<'a> {
+        let balance = self.book.balance(request.payer.account()).max(Nanos::ZERO);
+        let room = self.purses.room(now, request.spender.as_deref(), balance);
         let free_tokens_expected = self.free_lengths.expected(&self.terms);
         let ceiling = self.ceiling(shelf);
         let groups = self.groups_of(request.payer);
-        Need { request, groups, excluded: &job.excluded, room, free_tokens_expected, ceiling }
+        Need { request, groups, excluded: &[], room, free_tokens_expected, ceiling }
     }
 
-    fn fits(&self, now: Moment, need: &Need<'_>, at: StockRef) -> Result<Fit, Miss> {
+    pub(super) fn fits(&self, now: Moment, need: &Need<'_>, at: StockRef) -> Result<Fit, Miss> {
         let session = self.session(at.session);
         matching::fit(&self.terms, now, need, session, stock_of(session, at))
     }
@@ -155,7 +158,7 @@ impl Market {
 
     /// Returns the open offer that the page itself would choose: the first of its order that fits, or else what
     /// comes first by its sort. `None` where it has no wish, or where nobody whom it has named is open.
-    fn favourite(
+    pub(super) fn favourite(
         &self,
         now: Moment,
         need: &Need<'_>,
@@ -185,7 +188,7 @@ impl Market {
 
     /// Returns the best of these open offers that fit, best first: all loaded or all not, and none that scores
     /// far below the first.
-    fn best<'a>(
+    pub(super) fn best<'a>(
         &self,
         now: Moment,
         need: &Need<'_>,
@@ -216,7 +219,7 @@ impl Market {
 
     /// Returns what the hold must be so that another session can take over should this one fail: the
     /// most among the next best offers, unless they are much dearer.
-    fn cover(&self, now: Moment, need: &Need<'_>, shelf: ShelfId, bound: Quote) -> Quote {
+    pub(super) fn cover(&self, now: Moment, need: &Need<'_>, shelf: ShelfId, bound: Quote) -> Quote {
         let request = need.request;
         let usual =
             self.terms.price_default.cost(request.prompt_tokens_max, self.terms.answer_tokens_default);

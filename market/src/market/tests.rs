@@ -5,6 +5,7 @@ mod attendance;
 mod budgets;
 mod choosy;
 mod continuing;
+mod estimates;
 mod failover;
 pub(crate) mod fixture;
 mod free;

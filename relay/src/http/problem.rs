@@ -221,6 +221,7 @@ impl From<Refusal> for Problem {
             | Refusal::PriceTooHigh { .. }
             | Refusal::PriceUnusual { .. }
             | Refusal::CostTooHigh { .. }
+            | Refusal::TooLate { .. }
             | Refusal::TooSlow { .. }
             | Refusal::QuantizationUnavailable { .. }
             | Refusal::OnlyOwnProvider

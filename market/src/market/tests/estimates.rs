@@ -1,0 +1,136 @@
+//! What an answer can be expected to be, and the choice of model and tier.
+
+use std::sync::Arc;
+
+use rekursing_protocol::{KeyId, Nanos, Offer, Price, Span};
+
+use super::fixture::*;
+use crate::{Auto, Limits, Market, Objective, Refusal, Request, Spender, Tier, Wish};
+
+/// A market in which three owners offer a model each, at these prices for a million answer tokens.
+fn of_models(models: [(&str, u64); 3]) -> Market {
+    let mut market = market(terms());
+    for (number, (model, output)) in (1..).zip(models) {
+        let offer = Offer { price: Some(Price::new(output / 2, output).into()), ..offer(model) };
+        market.join(NOW, session(number), plugin(number), inventory(vec![offer]));
+    }
+    market
+}
+
+fn any() -> Request {
+    Request { model: Wish::Any, ..request(1) }
+}
+
+fn auto(objective: &str) -> Auto {
+    Auto { objective: Objective::named(objective).unwrap(), deadline: None }
+}
+
+#[test]
+fn an_estimate_is_what_would_be_held_and_changes_nothing() {
+    let mut market = with_sessions(2);
+    let before = spendable(&market);
+    let estimate = market.estimate(NOW, &request(1)).unwrap();
+    assert_eq!(effects(&mut market), []);
+    assert_eq!(spendable(&market), before);
+    assert_eq!((estimate.model.as_str(), estimate.tier, estimate.offers), (MODEL, Tier::Standard, 2));
+    assert_eq!((estimate.prompt_tokens, estimate.answer_tokens, estimate.answer_tokens_max), (100, 100, 100));
+    // Unmeasured, the first token is assumed after a second and 20 tokens in each that follows.
+    assert_eq!((estimate.first_token, estimate.time), (Span(1_000), Span(6_000)));
+    assert_eq!((estimate.success_permille, estimate.is_ready), (1_000, true));
+    assert_eq!(estimate.cost, Nanos::new(30_000));
+    assigned(&mut market, request(1));
+    assert_eq!(before.checked_sub(spendable(&market)), Some(estimate.cost_max));
+}
+
+#[test]
+fn an_answer_without_a_limit_is_expected_to_be_as_long_as_answers_are() {
+    let mut market = with_sessions(1);
+    let open = |number| Request { answer_tokens_max: None, ..request(number) };
+    let before = market.estimate(NOW, &open(1)).unwrap();
+    assert_eq!((before.answer_tokens, before.answer_tokens_max), (256, 2_048));
+    for number in 1..=20 {
+        let assignment = assigned(&mut market, open(number));
+        answer(&mut market, NOW, &assignment, 56);
+        effects(&mut market);
+    }
+    assert_eq!(market.estimate(NOW, &open(21)).unwrap().answer_tokens, 156);
+}
+
+#[test]
+fn what_nobody_would_answer_is_refused_as_the_answer_would_be() {
+    let mut market = with_sessions(1);
+    let dear = Request { cost_max: Some(Nanos::new(1)), ..request(1) };
+    let refusal = market.estimate(NOW, &dear).unwrap_err();
+    assert_eq!(refusal, refused(&mut market, dear));
+    let high = Request { tier: Tier::High, ..request(1) };
+    let refusal = market.estimate(NOW, &high).unwrap_err();
+    assert_eq!(refusal, refused(&mut market, high));
+    let other = Request { model: Wish::Named("other".to_owned()), ..request(1) };
+    assert_eq!(market.estimate(NOW, &other), Err(Refusal::ModelNotFound { model: "other".to_owned() }));
+}
+
+#[test]
+fn of_models_alike_the_cheapest_is_chosen_and_in_the_tier_that_costs_least() {
+    let mut market = of_models([("one-3b", 400_000), ("two-3b", 200_000), ("three-3b", 300_000)]);
+    for objective in ["balanced", "quality", "speed", "cost"] {
+        let choice = market.choose(NOW, &any(), &auto(objective)).unwrap();
+        assert_eq!((choice.estimate.model.as_str(), choice.estimate.tier), ("two-3b", Tier::Low));
+        assert_eq!(
+            choice.reasons[0], "6 combinations of model and tier could answer",
+            "high has no owner yet"
+        );
+    }
+    assert_eq!(effects(&mut market), []);
+}
+
+#[test]
+fn a_larger_model_is_worth_more_and_the_size_that_a_stranger_names_is_not_believed() {
+    let mut market = of_models([("small-1b", 100_000), ("fair-3b", 200_000), ("giant-900b", 300_000)]);
+    let chosen =
+        |market: &mut Market, objective| market.choose(NOW, &any(), &auto(objective)).unwrap().estimate;
+    assert_eq!(chosen(&mut market, "cost").model, "small-1b");
+    let best = chosen(&mut market, "quality");
+    assert_eq!((best.model.as_str(), best.quality_permille), ("fair-3b", 250));
+    let named = Request { model: Wish::Named("giant-900b".to_owned()), ..request(1) };
+    let giant = market.choose(NOW, &named, &auto("quality")).unwrap().estimate;
+    assert_eq!((giant.model.as_str(), giant.quality_permille), ("giant-900b", 250));
+}
+
+#[test]
+fn what_may_be_spent_bounds_the_choice_and_the_refusal_says_what_would_fit() {
+    let mut market = of_models([("one-3b", 400_000), ("two-3b", 200_000), ("three-3b", 300_000)]);
+    // 100 prompt and 100 answer tokens, at 0.8 of the price.
+    let lowest = Nanos::new(24_000);
+    let bounded = |most| Request { cost_max: Some(most), ..any() };
+    assert_eq!(market.choose(NOW, &bounded(lowest), &auto("quality")).unwrap().estimate.cost_max, lowest);
+    assert_eq!(
+        market.choose(NOW, &bounded(Nanos::new(23_999)), &auto("quality")),
+        Err(Refusal::CostTooHigh { lowest })
+    );
+    let limits = Limits { models: vec!["three-3b".to_owned()], ..Limits::default() };
+    let key = Spender { key: KeyId::from_bits(1), limits, maker: None };
+    let limited = Request { spender: Some(Arc::new(key)), ..any() };
+    assert_eq!(market.choose(NOW, &limited, &auto("cost")).unwrap().estimate.model, "three-3b");
+    let broke = Limits { budget_total: Some(Nanos::new(1)), ..Limits::default() };
+    let key = Spender { key: KeyId::from_bits(2), limits: broke, maker: None };
+    let limited = Request { spender: Some(Arc::new(key)), ..any() };
+    let refusal = market.choose(NOW, &limited, &auto("cost")).unwrap_err();
+    assert_eq!(refusal.code(), "key_budget_total");
+}
+
+#[test]
+fn a_deadline_leaves_out_who_was_measured_to_be_slow() {
+    let mut market = of_models([("one-3b", 400_000), ("two-3b", 200_000), ("three-3b", 300_000)]);
+    let named = Request { model: Wish::Named("one-3b".to_owned()), ..request(1) };
+    let assignment = assigned(&mut market, named);
+    // 50 tokens per second behind 0.2 seconds; the others are assumed to make 20 behind one.
+    answer(&mut market, NOW, &assignment, 100);
+    effects(&mut market);
+    let within = |ms| Auto { deadline: Some(Span(ms)), ..auto("cost") };
+    assert_eq!(market.choose(NOW, &any(), &within(6_000)).unwrap().estimate.model, "two-3b");
+    assert_eq!(market.choose(NOW, &any(), &within(5_999)).unwrap().estimate.model, "one-3b");
+    assert_eq!(
+        market.choose(NOW, &any(), &within(1_000)),
+        Err(Refusal::TooLate { soonest: Some(Span(2_200)) })
+    );
+}
