@@ -3,6 +3,7 @@
 //! The relay's own fields are read here. What goes to the model server is taken by the agent's
 //! whitelist, a first time here and a second time at the plugin.
 
+mod auto;
 pub(crate) mod number;
 pub(crate) mod prompt;
 mod routing;
@@ -10,7 +11,7 @@ mod routing;
 use std::borrow::Cow;
 
 use rekursing_extension_core::bridge::request;
-use rekursing_market::{Payer, Request, Tier, Wish};
+use rekursing_market::{Auto, Payer, Request, Tier, Wish};
 use rekursing_protocol::{JobId, Nanos, OfferKind, Price, frame::Call, offer::MODEL_NAME_BYTES_MAX};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -67,6 +68,8 @@ pub struct Ask {
     pub echo: Option<Box<Echo>>,
     /// Whether the answer is to be free, whoever asks.
     pub is_free: bool,
+    /// What leaves model and tier to the market, if the page does.
+    pub auto: Option<Auto>,
     /// What is asked of the market.
     pub request: Request,
 }
@@ -90,6 +93,10 @@ struct Own<'a> {
     max_completion_tokens: Option<i64>,
     #[serde(borrow, default)]
     quality: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    objective: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    deadline: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "maxPrice", alias = "max_price")]
     max_price: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "maxCost", alias = "max_cost")]
@@ -193,7 +200,18 @@ impl Ask {
             left_by: Vec::new(),
         };
         let is_free = suffix == Some(Suffix::Free);
-        Ok(Ask { include_usage, is_numbered: false, call, fields, tokenizer, echo: None, is_free, request })
+        let auto = auto::read(own.is_auto(), own.objective, own.deadline)?;
+        Ok(Ask {
+            include_usage,
+            is_numbered: false,
+            call,
+            fields,
+            tokenizer,
+            echo: None,
+            is_free,
+            auto,
+            request,
+        })
     }
 }
 
@@ -213,9 +231,15 @@ impl Own<'_> {
         Ok((wish, suffix))
     }
 
+    fn is_auto(&self) -> bool {
+        self.quality.as_deref() == Some("auto")
+    }
+
     fn tier(&self) -> Result<Tier, Problem> {
-        let quality = self.quality.as_deref().unwrap_or("standard");
-        quality.parse().map_err(|_| Problem::field("quality", "quality is low, standard, high or ultra"))
+        let quality = self.quality.as_deref().filter(|_| !self.is_auto()).unwrap_or("standard");
+        quality
+            .parse()
+            .map_err(|_| Problem::field("quality", "quality is low, standard, high, ultra or auto"))
     }
 
     /// The page's limit. LM Studio's -1 stands for none.

@@ -256,6 +256,10 @@ pub struct Limits {
     pub groups_per_account: usize,
     /// Changes of groups and tries of codes per minute from one address.
     pub group_tries_per_minute: u32,
+    /// Sessions of agents over MCP.
+    pub mcp_sessions: usize,
+    /// Those of them from one address.
+    pub mcp_sessions_per_address: usize,
 }
 
 /// Deadlines, in milliseconds.
@@ -424,6 +428,8 @@ impl Default for Limits {
             group_members: Terms::default().group_members_max,
             groups_per_account: Terms::default().account_groups_max,
             group_tries_per_minute: 10,
+            mcp_sessions: 2_000,
+            mcp_sessions_per_address: 200,
         }
     }
 }

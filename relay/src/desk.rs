@@ -23,8 +23,8 @@ pub use money::PaidIn;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
-    Assignment, CloseReason, Counts, Effect, End, Entry, Market, ModelView, Payer, Refusal, Request,
-    SessionView, Spender, Terms, Tier, Usage,
+    Assignment, Auto, Choice, CloseReason, Counts, Effect, End, Entry, Estimate, Market, ModelView, Payer,
+    Refusal, Request, SessionView, Spender, Terms, Tier, Usage,
 };
 use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
@@ -158,6 +158,16 @@ impl Desk {
             self.shared.streams.remove(&job);
             Denial::Refused(refusal)
         })
+    }
+
+    /// Returns what a request's answer can be expected to cost and to take. Nothing is asked of anybody.
+    pub fn estimate(&self, request: &Request) -> Result<Estimate, Refusal> {
+        self.run(|market, now| market.estimate(now, request))
+    }
+
+    /// Returns the model and the tier that suit a request best which leaves them to the market.
+    pub fn choose(&self, request: &Request, auto: &Auto) -> Result<Choice, Refusal> {
+        self.run(|market, now| market.choose(now, request, auto))
     }
 
     /// Notes the first piece. `false` when the job has gone to somebody else.

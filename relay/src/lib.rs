@@ -19,6 +19,7 @@ pub mod desk;
 pub mod devices;
 pub mod discrepancy;
 pub mod downloads;
+pub mod estimate;
 pub mod example;
 pub mod groups;
 pub mod house;

@@ -309,6 +309,8 @@ fn config(place: &Place) -> Result<Config> {
 fn serve(config: Config) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("REKURSING_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // The library of MCP would log what agents ask.
+    let filter = filter.add_directive("rmcp=off".parse().context("the log's filter")?);
     let to_reader = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

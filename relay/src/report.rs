@@ -17,6 +17,8 @@ pub struct Report {
     model: String,
     provider: Value,
     ad: Value,
+    /// What was chosen for a page that left it to the market.
+    choice: Option<Value>,
     /// The jobs that the answer was, beginning with the one by which the page knows it.
     jobs: Vec<JobId>,
     /// What the parts before the last have cost, and their tokens of prompt and answer.
@@ -38,6 +40,7 @@ impl Report {
             model: String::new(),
             provider: Value::Null,
             ad: Value::Null,
+            choice: None,
             jobs: vec![job],
             before: (Nanos::ZERO, 0, 0),
             receipt: None,
@@ -50,6 +53,12 @@ impl Report {
     #[must_use]
     pub fn with_receipts(self, receipts: Tokens) -> Report {
         Report { receipts: Some(receipts), ..self }
+    }
+
+    /// Notes what was chosen for a page that left model and tier to the market.
+    #[must_use]
+    pub fn chosen(self, choice: Option<Value>) -> Report {
+        Report { choice, ..self }
     }
 
     /// Notes who answers with what.
@@ -198,8 +207,12 @@ impl Report {
         json!({"promptTokens": prompt, "completionTokens": answer, "totalTokens": prompt + answer})
     }
 
-    /// Adds the jobs of an answer that more than one provider has made, and the tokens of the receipts.
+    /// Adds what was chosen, the jobs of an answer that more than one provider has made, and the tokens of the
+    /// receipts.
     fn with_jobs(&self, mut told: Value) -> Value {
+        if let Some(choice) = &self.choice {
+            told["choice"] = choice.clone();
+        }
         if self.has_parts() {
             told["jobs"] = json!(self.jobs);
         }

@@ -84,6 +84,7 @@ export type RelayCode =
   | 'tier_unavailable'
   | 'timeout'
   | 'too_large'
+  | 'too_late'
   | 'too_many_campaigns'
   | 'too_many_groups'
   | 'too_many_keys'
@@ -145,7 +146,12 @@ export interface ClientOptions {
 export interface Wishes {
   /** A model's name; left out or `"auto"`: the best there is. */
   model?: string;
-  quality?: Quality;
+  /** The tier. With `"auto"` the relay chooses it, and the model where none is named, and says why in `choice`. */
+  quality?: Quality | 'auto';
+  /** With `"auto"`: what counts as value. `"balanced"` if left out. */
+  objective?: 'balanced' | 'quality' | 'speed' | 'cost' | { quality?: number; speed?: number };
+  /** With `"auto"`: milliseconds within which the whole answer is to be expected. */
+  deadline?: number;
   maxTokens?: number;
   /** Highest price in US dollars per million tokens. */
   maxPrice?: Dollars | number | { input?: Dollars | number; output?: Dollars | number };
@@ -195,7 +201,18 @@ export interface Ad {
   impressionToken: string;
 }
 
+/** What the relay chose with `quality: "auto"`. */
+export interface Choice {
+  model: string;
+  tier: Quality;
+  expectedCost: Dollars;
+  expectedSeconds: number;
+  /** Sentences for a reader. */
+  reasons: string[];
+}
+
 interface Jobs {
+  choice?: Choice;
   /** The job of each part, where more than one provider has made the answer. */
   jobs?: string[];
   /** What opens the receipt of a free answer. */

@@ -24,6 +24,12 @@ export async function streamed(signal: AbortSignal): Promise<void> {
   }
 }
 
+export async function chosen(): Promise<string> {
+  const options = { quality: 'auto', objective: { quality: 3 }, maxCost: '0.01', deadline: 9_000 } as const;
+  const { choice } = await client.requestInference('hi', 'auto', options);
+  return choice ? `${choice.model} ${choice.tier} ${choice.expectedCost} ${choice.reasons.join('; ')}` : '';
+}
+
 export async function listed(): Promise<Model[]> {
   const { sessions } = await client.live();
   console.log(sessions.map(({ gpu, uptimeSeconds }) => `${gpu} ${uptimeSeconds.toFixed()}`));

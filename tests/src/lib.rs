@@ -19,6 +19,7 @@ pub mod false_relay;
 pub mod http;
 pub mod line;
 pub mod link;
+pub mod mcp;
 pub mod model_server;
 pub mod network;
 pub mod node;

@@ -109,6 +109,20 @@ async fn the_command_llm_works() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs heavy packages: run `cargo xtask compat`"]
+async fn the_python_sdk_of_mcp_works() -> Result<()> {
+    asks(python("compat-mcp.py")?, Vec::new()).await.map(drop)
+}
+
+#[tokio::test]
+#[ignore = "needs heavy packages: run `cargo xtask compat`"]
+async fn the_typescript_sdk_of_mcp_works() -> Result<()> {
+    let mut command = Command::new("node");
+    command.arg(program("compat-mcp.mjs")).arg(built::compat_node_modules()?);
+    asks(command, Vec::new()).await.map(drop)
+}
+
+#[tokio::test]
 #[ignore = "is run with those of the heavy packages: `cargo xtask compat`"]
 async fn an_editor_completes_code() -> Result<()> {
     let mut command = Command::new("node");

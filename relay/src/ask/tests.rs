@@ -1,5 +1,5 @@
-use rekursing_market::{Routing, Sort};
-use rekursing_protocol::{PluginId, Price};
+use rekursing_market::{Objective, Routing, Sort};
+use rekursing_protocol::{PluginId, Price, Span};
 
 use super::*;
 
@@ -252,4 +252,36 @@ fn of_two_highest_prices_the_lower_counts_on_each_side() {
     let body = r#"{"prompt":"hi","maxPrice":{"input":1,"output":2},"provider":{"max_price":{"prompt":2,"completion":1}}}"#;
     let price = read(Dialect::Inference, body).unwrap().request.price_max;
     assert_eq!(price, Some(Price::new(1_000_000, 1_000_000)));
+}
+
+#[test]
+fn auto_leaves_the_tier_to_the_market_with_an_objective_and_a_deadline() {
+    let auto = |more: &str| {
+        let body = format!(r#"{{"prompt":"hi","quality":"auto"{more}}}"#);
+        let ask = read(Dialect::Inference, &body).expect(&body);
+        assert_eq!((ask.request.tier, ask.fields.contains("quality")), (Tier::Standard, false));
+        ask.auto.expect("it was asked for")
+    };
+    assert_eq!(auto(""), Auto::default());
+    assert_eq!(auto(r#","objective":null,"deadline":null"#), Auto::default());
+    assert_eq!(auto(r#","objective":"speed""#).objective, Objective::named("speed").unwrap());
+    let weighed = auto(r#","objective":{"quality":2.5},"deadline":1500"#);
+    assert_eq!(weighed.objective, Objective { quality_permille: 2_500, speed_permille: 500 });
+    assert_eq!(weighed.deadline, Some(Span::millis(1_500)));
+    assert_eq!(read(Dialect::Inference, r#"{"prompt":"hi"}"#).unwrap().auto, None);
+    for (more, field) in [
+        (r#","quality":"high","deadline":5"#, "deadline"),
+        (r#","objective":"cost""#, "objective"),
+        (r#","quality":"auto","objective":"best""#, "objective"),
+        (r#","quality":"auto","objective":7"#, "objective"),
+        (r#","quality":"auto","objective":{"quality":-1}"#, "objective"),
+        (r#","quality":"auto","objective":{"cost":1}"#, "objective"),
+        (r#","quality":"auto","deadline":0"#, "deadline"),
+        (r#","quality":"auto","deadline":3600001"#, "deadline"),
+        (r#","quality":"auto","deadline":"soon""#, "deadline"),
+        (r#","quality":"Auto""#, "quality"),
+    ] {
+        let body = format!(r#"{{"prompt":"hi"{more}}}"#);
+        assert_eq!(read(Dialect::Inference, &body).expect_err(&body).field, Some(field), "{body}");
+    }
 }

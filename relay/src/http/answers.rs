@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use rekursing_market::{Payer, Request, ads::Country, free::hangs_on_ad};
+use rekursing_market::{Auto, Payer, Refusal, Request, Wish, ads::Country, free::hangs_on_ad};
 use rekursing_protocol::{AccountId, JobId, Topics};
 use serde_json::{Value, json, value::RawValue};
 
@@ -26,6 +26,7 @@ use crate::{
     continuation::Continuation,
     conversation,
     desk::Denial,
+    estimate,
     house::{House, READ_AT_ONCE_BYTES},
     memory::Room,
     reader::{Events, Reader},
@@ -128,23 +129,34 @@ async fn ask(
     let caller = caller::caller(&house, &headers, peer).await?;
     let job = house.job_id();
     let named = once::named(&headers, &caller, dialect.route(), &body)?;
-    let Caller { payer, holder } = caller;
-    let mut ask = read(&house, dialect, body, job, payer).await?;
+    let mut ask = read(&house, dialect, body, job, caller.payer).await?;
     ask.is_numbered = named.is_some() && ask.request.stream && dialect == Dialect::Inference;
     let last = if ask.is_numbered { LastEvent::read(&headers)? } else { None };
     let named = named.map(|named| named.behind(last));
-    ask.request.is_verified = holder.as_ref().is_some_and(|holder| holder.is_verified);
-    if ask.is_free
-        && let Payer::Page(account) = payer
-    {
-        ask.request.payer = free(&house, account, &headers, peer)?;
-    } else {
-        ask.request.spender = holder.map(|holder| holder.spender);
-    }
+    pays(&house, &mut ask, caller, &headers, peer)?;
     let country = caller::country(&house, &headers);
     let asked = Arc::clone(&house);
     let answered = async move { answer(&asked, dialect, ask, country, room).await };
     once::unstored(house, named, job.to_string(), answered).await
+}
+
+/// Notes who pays for an answer, with which key.
+pub(super) fn pays(
+    house: &House,
+    ask: &mut Ask,
+    Caller { payer, holder }: Caller,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+) -> Result<(), Problem> {
+    ask.request.is_verified = holder.as_ref().is_some_and(|holder| holder.is_verified);
+    if ask.is_free
+        && let Payer::Page(account) = payer
+    {
+        ask.request.payer = free(house, account, headers, peer)?;
+    } else {
+        ask.request.spender = holder.map(|holder| holder.spender);
+    }
+    Ok(())
 }
 
 /// Returns who pays for an account's answer that is to be free: its network's visitor, as if it had shown no key.
@@ -169,17 +181,21 @@ async fn answer(
     country: Option<Country>,
     room: Room,
 ) -> Result<Response, Problem> {
-    let Ask { include_usage, is_numbered, call, fields, tokenizer, echo, is_free: _, request } = ask;
+    let Ask { include_usage, is_numbered, call, fields, tokenizer, echo, is_free: _, auto, mut request } =
+        ask;
     let (job, payer) = (request.job, request.payer);
     let asked = house.desk.now();
     let streamed = request.stream;
     let prompt_tokens = request.prompt_tokens;
     let work = Work { call, streamed, fields, prompt_tokens, tokenizer, payer, part: Part::First, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
+    let ad = prepare(house, &mut request, &stream, country).await;
+    let choice = auto.map(|auto| choose(house, &mut request, &auto)).transpose();
+    let choice = choice.map_err(|refusal| refuse(Denial::Refused(refusal), payer))?;
     let continuation = Continuation::of(&house.desk, &request, &stream);
-    let ad = submit(house, request, &stream, country).await.map_err(|denial| refuse(denial, payer))?;
+    let ad = submit(house, request, &stream, ad, country).map_err(|denial| refuse(denial, payer))?;
     let reader = Reader::new(house.desk.clone(), stream, continuation);
-    let mut report = Report::new(job, asked, streamed);
+    let mut report = Report::new(job, asked, streamed).chosen(choice);
     let is_free = matches!(payer, Payer::Free { .. });
     if is_free {
         report = report.with_receipts(house.receipts.clone());
@@ -197,26 +213,47 @@ async fn answer(
     Ok(response)
 }
 
-/// Hands a job to the desk. Its ad is chosen while it is answered, or before, where without the ad nobody
-/// pays for the answer. Then the job waits a moment for it, and goes on without what it would bring.
-async fn submit(
+/// Finds out of a request what its matching depends on: what it is about, where an owner refuses something, and
+/// what its ad can be expected to bring, where without the ad nobody pays for the answer. Then it waits a moment
+/// for the ad, and goes on without what it would bring.
+async fn prepare(
     house: &House,
-    mut request: Request,
+    request: &mut Request,
     stream: &Arc<Stream>,
     country: Option<Country>,
-) -> Result<Placing, Denial> {
+) -> Option<Placing> {
     if house.desk.is_choosy() {
         request.topics = topics(house, stream).await;
     }
-    let hangs_on_ad = hangs_on_ad(house.desk.terms(), &request);
-    let mut ad = Placing::none();
-    if hangs_on_ad {
-        ad = Placing::begin(&house.ads, stream, country);
-        request.ad_expected = ad.expected(Duration::from_millis(house.config.ads.choose_within_ms)).await;
+    if !hangs_on_ad(house.desk.terms(), request) {
+        return None;
     }
+    let mut ad = Placing::begin(&house.ads, stream, country);
+    request.ad_expected = ad.expected(Duration::from_millis(house.config.ads.choose_within_ms)).await;
+    Some(ad)
+}
+
+/// Has the market choose model and tier, and asks for those.
+fn choose(house: &House, request: &mut Request, auto: &Auto) -> Result<Value, Refusal> {
+    let choice = house.desk.choose(request, auto)?;
+    request.tier = choice.estimate.tier;
+    if request.model == Wish::Any {
+        request.model = Wish::Named(choice.estimate.model.clone());
+    }
+    Ok(estimate::choice(&choice))
+}
+
+/// Hands a job to the desk. Unless it had to be there before, its ad is chosen while it is answered.
+fn submit(
+    house: &House,
+    request: Request,
+    stream: &Arc<Stream>,
+    ad: Option<Placing>,
+    country: Option<Country>,
+) -> Result<Placing, Denial> {
     house.desk.submit(request, stream)?;
     house.ads.answers(&stream.work);
-    Ok(if hangs_on_ad { ad } else { Placing::begin(&house.ads, stream, country) })
+    Ok(ad.unwrap_or_else(|| Placing::begin(&house.ads, stream, country)))
 }
 
 /// Tells what a request is about; `None` when to read it panics.
@@ -230,7 +267,7 @@ async fn topics(house: &House, stream: &Arc<Stream>) -> Option<Topics> {
 
 /// Reads a request. To count a long prompt takes long enough to keep other streams waiting, so that is
 /// done beside them.
-async fn read(
+pub(super) async fn read(
     house: &House,
     dialect: Dialect,
     body: Bytes,
@@ -249,7 +286,7 @@ async fn read(
 }
 
 /// A refusal for want of money names the way to get some.
-fn refuse(denial: Denial, payer: Payer) -> Problem {
+pub(super) fn refuse(denial: Denial, payer: Payer) -> Problem {
     let mut problem = Problem::from(denial);
     let raise = match (payer, problem.code) {
         (Payer::Free { .. }, "free_budget_empty") => "free.budget",

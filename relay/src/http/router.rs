@@ -16,10 +16,11 @@ use hyper::body::Incoming;
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::mcp::Mcp;
 use super::{
-    Problem, account, ads, analytics, answers, caller, door, downloads, entries, groups, models, once,
-    openapi, operator, pairings, passes, payouts, plugins, premium, public, receipts, site, statements,
-    status, top_ups, whole,
+    Problem, account, ads, analytics, answers, caller, door, downloads, entries, estimates, groups, mcp,
+    models, once, openapi, operator, pairings, passes, payouts, plugins, premium, public, receipts, site,
+    statements, status, top_ups, whole,
 };
 use crate::{
     house::House,
@@ -36,13 +37,14 @@ pub struct Routes {
 impl Routes {
     /// Builds every route, without the operator's if he has a listener of his own.
     pub fn new(house: Arc<House>) -> Routes {
+        let agents = agents(&house);
         let routes = if house.config.operator_listen.is_some() {
             let elsewhere = from_fn_with_state(Arc::clone(&house), door::elsewhere);
             everyones().merge(shared().route_layer(elsewhere))
         } else {
             everyones().merge(operators(&house))
         };
-        Routes::of(house, routes)
+        Routes::of(house, routes.merge(agents))
     }
 
     /// Builds the operator's routes.
@@ -136,6 +138,7 @@ fn everyones() -> Router<Arc<House>> {
 
     let pages = Router::new()
         .route("/api/llm/inference/{job}", delete(answers::cancel))
+        .route("/api/llm/estimate", post(estimates::estimate))
         .route("/api/llm/models", get(models::own))
         .route("/api/account/statements/{month}", get(account::statement))
         .route("/api/ads/statements/{month}", get(statements::of_advertiser))
@@ -180,6 +183,16 @@ fn everyones() -> Router<Arc<House>> {
     others.route_layer(from_fn(whole::whole)).merge(askers)
 }
 
+/// The routes as tools for agents, which are asked as everybody asks them.
+fn agents(house: &Arc<House>) -> Router<Arc<House>> {
+    let mcp = Arc::new(Mcp::new(Arc::clone(house), finished(everyones(), Arc::clone(house))));
+    Router::new()
+        .route("/mcp", post(mcp::post))
+        .route("/mcp", get(mcp::listen))
+        .route("/mcp", delete(mcp::end))
+        .with_state(mcp)
+}
+
 /// Answers what is no route.
 fn finished(routes: Router<Arc<House>>, house: Arc<House>) -> Router {
     routes
@@ -210,7 +223,13 @@ fn cors(house: &Arc<House>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, once::KEY, LAST_EVENT])
-        .expose_headers([RETRY_AFTER, REPLAYED, named("x-rekursing-job"), named("x-rekursing-receipt")])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, once::KEY, LAST_EVENT, mcp::SESSION, mcp::VERSION])
+        .expose_headers([
+            RETRY_AFTER,
+            REPLAYED,
+            mcp::SESSION,
+            named("x-rekursing-job"),
+            named("x-rekursing-receipt"),
+        ])
         .max_age(Duration::from_secs(3_600))
 }

@@ -6,13 +6,15 @@ use super::Echo;
 use crate::http::Problem;
 
 /// Fields that a chat has under the same name.
-const SAME: [&str; 20] = [
+const SAME: [&str; 22] = [
     "model",
     "stream",
     "temperature",
     "top_p",
     "parallel_tool_calls",
     "quality",
+    "objective",
+    "deadline",
     "maxPrice",
     "max_price",
     "maxCost",

@@ -11,18 +11,20 @@ use super::{apt_install, folder, on_path, python, quiet};
 use crate::say;
 
 /// What is fetched for Python.
-const PYTHON: [&str; 7] = [
+const PYTHON: [&str; 8] = [
     "langchain-core==1.8.3",
     "langchain-openai==1.7.4",
     "litellm==1.110.2",
     "llama-index-core==0.14.25",
     "llama-index-llms-openai-like==0.8.1",
     "llm==0.32.1",
+    "mcp==2.3.0",
     "openai==2.54.0",
 ];
 
 /// What is fetched for Node.
-const NODE: [&str; 3] = ["ai@6.0.326", "@ai-sdk/openai-compatible@2.0.92", "zod@4.6.7"];
+const NODE: [&str; 4] =
+    ["ai@6.0.326", "@ai-sdk/openai-compatible@2.0.92", "@modelcontextprotocol/sdk@1.32.2", "zod@4.6.7"];
 
 /// Sets up both, each in a folder of its own, so that they share no version with the other tests.
 pub(crate) fn compat() -> Result<()> {

@@ -1,0 +1,52 @@
+//! Estimates: what an answer would cost and take. Nothing is asked of anybody and nothing is set aside.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, State},
+    http::HeaderMap,
+};
+use rekursing_market::Payer;
+use rekursing_protocol::Nanos;
+use serde_json::Value;
+
+use super::{Problem, answers, caller, posted::Posted};
+use crate::{
+    ask::{Ask, Dialect},
+    conversation,
+    desk::Denial,
+    estimate,
+    house::House,
+};
+
+/// `POST /api/llm/estimate`
+pub(super) async fn estimate(
+    State(house): State<Arc<House>>,
+    peer: ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    Posted { body, room: _room }: Posted,
+) -> Result<Json<Value>, Problem> {
+    let caller = caller::caller(&house, &headers, peer.0).await?;
+    let job = house.job_id();
+    let mut ask = answers::read(&house, Dialect::Inference, body, job, caller.payer).await?;
+    answers::pays(&house, &mut ask, caller, &headers, peer.0)?;
+    let Ask { auto, fields, mut request, .. } = ask;
+    let payer = request.payer;
+    if house.desk.is_choosy() {
+        request.topics = house.aside(move || conversation::topics(&fields)).await;
+    }
+    if let Payer::Free { .. } = payer {
+        // What its ad will bring is known only once it is chosen, which is for answers alone.
+        request.ad_expected = Nanos::MAX;
+    }
+    let estimated = match auto {
+        None => house.desk.estimate(&request).map(|estimated| estimate::view(&estimated)),
+        Some(auto) => house.desk.choose(&request, &auto).map(|choice| {
+            let mut view = estimate::view(&choice.estimate);
+            view["choice"] = estimate::choice(&choice);
+            view
+        }),
+    };
+    estimated.map(Json).map_err(|refusal| answers::refuse(Denial::Refused(refusal), payer))
+}

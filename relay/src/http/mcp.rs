@@ -1,0 +1,152 @@
+//! MCP, the Model Context Protocol, over streamable HTTP: the relay's routes as tools for agents.
+//!
+//! A tool is a route and nothing else: its arguments are that route's body, asked for with the caller's own
+//! key in this process. So limits, budgets, refusals and records are those of HTTP, and there is no second set of
+//! rules. What is MCP's own, sessions and messages, is the protocol's library's; where a call comes from, how
+//! large it is and how many sessions there are is looked at before the library sees it.
+
+mod ask;
+mod inner;
+mod tools;
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, FromRequest, Request, State},
+    http::{HeaderName, StatusCode},
+    response::{IntoResponse, Response},
+};
+use http_body_util::Full;
+use rmcp::transport::streamable_http_server::{
+    StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use self::tools::Tools;
+use super::{Problem, caller, posted::Posted};
+use crate::house::House;
+
+/// How long a session is kept of which nothing is heard: longer than any answer takes.
+const SESSION_IDLE: Duration = Duration::from_secs(15 * 60);
+
+/// The header that names a session.
+pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+
+/// The header that names the protocol's version.
+pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
+/// The server of tools.
+pub(super) struct Mcp {
+    house: Arc<House>,
+    service: StreamableHttpService<Tools, LocalSessionManager>,
+    sessions: Arc<LocalSessionManager>,
+    /// From which address each session was opened. Sessions are opened one after the other, so that there are never
+    /// more than may be.
+    opened: Mutex<HashMap<String, IpAddr>>,
+}
+
+impl std::fmt::Debug for Mcp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mcp").finish_non_exhaustive()
+    }
+}
+
+impl Mcp {
+    /// Sets the server up over the relay's routes.
+    pub(super) fn new(house: Arc<House>, routes: Router) -> Mcp {
+        let mut sessions = LocalSessionManager::default();
+        sessions.session_config.keep_alive = Some(SESSION_IDLE);
+        sessions.session_config.sse_retry = None;
+        let sessions = Arc::new(sessions);
+        let config = StreamableHttpServerConfig::default()
+            // Both were looked at before, as for every other route.
+            .disable_allowed_hosts()
+            .disable_allowed_origins()
+            .with_sse_retry(None)
+            .with_max_request_body_bytes(house.config.limits.request_bytes);
+        let tools = Tools::new(routes);
+        let service = StreamableHttpService::new(move || Ok(tools.clone()), Arc::clone(&sessions), config);
+        Mcp { house, service, sessions, opened: Mutex::default() }
+    }
+
+    /// Hands a call to the library, which answers it.
+    async fn answer(&self, request: hyper::Request<Full<bytes::Bytes>>) -> Response {
+        self.service.handle(request).await.map(Body::new)
+    }
+
+    /// Opens a session, if there is room for one more.
+    async fn open(&self, request: hyper::Request<Full<bytes::Bytes>>, address: IpAddr) -> Response {
+        let mut opened = self.opened.lock().await;
+        let live = self.sessions.sessions.read().await;
+        opened.retain(|session, _| live.contains_key(session.as_str()));
+        drop(live);
+        let limits = &self.house.config.limits;
+        let here = opened.values().filter(|other| **other == address).count();
+        if opened.len() >= limits.mcp_sessions || here >= limits.mcp_sessions_per_address {
+            let message = "too many sessions of agents are open; end one with DELETE, or wait";
+            let full = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
+            return Problem { retry_after: Some(60), ..full }.into_response();
+        }
+        let response = self.answer(request).await;
+        let session = response.headers().get(&SESSION).and_then(|session| session.to_str().ok());
+        opened.extend(session.map(|session| (session.to_owned(), address)));
+        response
+    }
+}
+
+/// `POST /mcp`
+pub(super) async fn post(State(mcp): State<Arc<Mcp>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let posted = Posted::from_request(Request::from_parts(parts.clone(), body), &mcp.house).await;
+    let Posted { body, room: _room } = match posted {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let address = address.map(|peer| caller::address(&mcp.house, &parts.headers, peer.0));
+    let opens = !parts.headers.contains_key(SESSION) && is_initialize(&body);
+    let request = hyper::Request::from_parts(parts, Full::new(body));
+    match address {
+        Some(address) if opens => mcp.open(request, address).await,
+        Some(_) => mcp.answer(request).await,
+        None => Problem::internal().into_response(),
+    }
+}
+
+/// `GET /mcp`: what the server says of its own accord, which is nothing, in a session.
+pub(super) async fn listen(State(mcp): State<Arc<Mcp>>, request: Request) -> Response {
+    unbodied(&mcp, request).await
+}
+
+/// `DELETE /mcp`: ends a session.
+pub(super) async fn end(State(mcp): State<Arc<Mcp>>, request: Request) -> Response {
+    let mut response = unbodied(&mcp, request).await;
+    // It has ended; some clients take a word that it will for a failure.
+    if response.status() == StatusCode::ACCEPTED {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    response
+}
+
+async fn unbodied(mcp: &Mcp, request: Request) -> Response {
+    if let Err(problem) = caller::origin(&mcp.house, request.headers()) {
+        return problem.into_response();
+    }
+    mcp.answer(request.map(|_| Full::default())).await
+}
+
+fn is_initialize(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        method: std::borrow::Cow<'a, str>,
+    }
+    serde_json::from_slice::<Message<'_>>(body).is_ok_and(|message| message.method == "initialize")
+}
