@@ -27,6 +27,7 @@ export function add({ address, token }) {
   row.querySelector('.address').value = address;
   row.querySelector('.token').value = token;
   row.querySelector('.address').addEventListener('input', paintRows);
+  row.querySelector('.token').addEventListener('input', paintRows);
   row.querySelector('.test').addEventListener('click', () => test(row));
   row.querySelector('.allow').addEventListener('click', () => remedy('allow', tell, { servers: [server(row)] }));
   row.querySelector('.remove').addEventListener('click', () => {
@@ -99,7 +100,16 @@ export function paint({ servers, consent }) {
   paintRows();
 }
 
+/** Writes the address of the server that wants a token beside it: the owner sees to whom it will go. */
+function bind() {
+  const [row, ...others] = rows();
+  const [address, token] = [row.querySelector('.address'), row.querySelector('.token')];
+  if (others.length > 0 || address.value !== '' || token.value.trim() === '' || document.activeElement === address) return;
+  if (server(row)?.reason?.code === 'token_wanted') address.value = server(row).address;
+}
+
 function paintRows() {
+  bind();
   const blank = rows().every((row) => row.querySelector('.address').value.trim() === '');
   for (const row of rows()) {
     const [tone, text] = health(row, blank);

@@ -174,12 +174,39 @@ async fn a_server_that_wants_a_token_gets_it_and_nobody_else_does() -> Result<()
     let owner = Owner::undecided(Window::Headless).await?;
     let welcome = installed(&owner, &relay.url("http"), &script.url()).await?;
     welcome.click("#look").await?;
-    trouble(&welcome, "The model server wants an API token.", "It stays in this browser.").await?;
+    trouble(&welcome, "The model server wants an API token.", "goes to that address alone.").await?;
     welcome.shows("#options", "Enter the token").await?;
     welcome.click("#options").await?;
     let options = changing(&owner).await?;
     options.fill("#token", "the-token").await?;
     save(&options).await?;
+    options.close().await?;
+    welcome.shows("#server", "LM Studio").await?;
+    start(&welcome, &relay).await?;
+    assert_eq!(header(&script.job(0).await?.head, "authorization"), Some("Bearer the-token"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_was_looked_for_gets_the_token_under_the_address_that_the_owner_sees() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    script.want_token("the-token");
+    let relay = Relay::start().await?;
+    let lm_studio = script.url().replace("http://", "MAP 127.0.0.1:1234 ");
+    let owner = Owner::flagged(&[&format!("--host-resolver-rules={lm_studio}, {NOWHERE}")]).await?;
+    let welcome = installed(&owner, &relay.url("http"), "").await?;
+    welcome.click("#look").await?;
+    let wants = "The model server at http://127.0.0.1:1234 wants an API token. If it is yours, enter its token.";
+    trouble(&welcome, wants, "goes to that address alone.").await?;
+    welcome.click("#options").await?;
+    let options = opened(&owner, "options.html").await?;
+    options.shows("#servers .health", wants).await?;
+    options.fill("#token", "the-token").await?;
+    options.until("document.querySelector('#server').value === 'http://127.0.0.1:1234'").await?;
+    save(&options).await?;
+    let kept = options.eval("chrome.storage.local.get('config').then(({ config }) => config)").await?;
+    assert_eq!(kept["servers"], json!([{"address": "http://127.0.0.1:1234", "token": "the-token"}]));
+    assert_eq!(kept["token"], Value::Null);
     options.close().await?;
     welcome.shows("#server", "LM Studio").await?;
     start(&welcome, &relay).await?;

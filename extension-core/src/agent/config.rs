@@ -15,7 +15,8 @@ pub struct Config {
     pub relay: String,
     /// The owner's model servers; empty for one that is looked for at the usual addresses.
     pub servers: Vec<ModelServer>,
-    /// The API token of every model server without its own. It is sent nowhere else.
+    /// The API token of each of `servers` without its own. It is sent nowhere else: without an address it is
+    /// for nobody.
     pub token: Option<String>,
     /// A name that pages may see; empty for none.
     pub name: String,

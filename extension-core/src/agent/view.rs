@@ -3,13 +3,14 @@
 use rekursing_protocol::{Moment, Offer, Pricing};
 
 use super::{
-    Agent, ClosedView, Connection, DoneView, JobView, ModelView, Phase, ServerView, State, Why, jobs::Job,
-    watch::Place,
+    Agent, ClosedView, Connection, DoneView, JobView, ModelView, Phase, Reason, ServerView, State, Why,
+    jobs::Job, watch::Place,
 };
 use crate::{
     bridge::server::{Kind, Model},
     choices::{Closed, Pause},
     permission,
+    said::{Blank, Said},
 };
 
 impl Agent {
@@ -28,7 +29,7 @@ impl Agent {
             relay: self.config.relay.clone(),
             gpu: self.gpu.clone(),
             server: ServerView {
-                reason: self.server_reason().map(Why::reason),
+                reason: self.server_reason().map(|why| explain(why, self.watch.wanting())),
                 ..first.map(|place| self.server(place)).unwrap_or_default()
             },
             servers: self.servers_seen(),
@@ -68,8 +69,9 @@ impl Agent {
         let told =
             |why: Why| clock().filter(|_| why == Why::RelayUnreachable).unwrap_or_else(|| why.reason());
         let link = self.link.reason().map(told);
+        let server = || self.server_reason().map(|why| explain(why, self.watch.wanting()));
         let closed = || self.gate.closed().map(|closed| closed.reason.clone());
-        let reason = link.or_else(closed).or_else(|| self.server_reason().map(Why::reason)).or_else(clock);
+        let reason = link.or_else(closed).or_else(server).or_else(clock);
         Connection { phase: self.link.phase(), reason }
     }
 
@@ -138,7 +140,7 @@ impl Agent {
         ServerView {
             kind: found.map(|server| server.kind),
             address: address.cloned(),
-            reason: place.reason().map(Why::reason),
+            reason: place.reason().map(|why| explain(why, place.wanting())),
             origin: address.and_then(|address| permission::pattern_of(address)),
             models: names(place.models()),
             asleep: names(place.asleep()),
@@ -157,6 +159,13 @@ impl Agent {
             foreign: place.foreign,
         }
     }
+}
+
+/// Says why, and where a server is that wants a token: the owner has not said so.
+fn explain(why: Why, wanting: Option<&String>) -> Reason {
+    let Some(address) = wanting.filter(|_| why == Why::TokenWanted) else { return why.reason() };
+    let text = format!("The model server at {address} wants an API token. If it is yours, enter its token.");
+    Reason::new(why, Said::new("why_token_wanted_at", [Blank::Text(address.clone())], text))
 }
 
 fn view(job: &Job, now: Moment) -> JobView {

@@ -58,7 +58,8 @@ impl Watch {
         };
         if config.servers.is_empty() {
             let usual = USUAL_ADDRESSES.iter().map(|address| (*address).to_owned()).collect();
-            return add(usual, config.token.clone(), false);
+            // Whatever listens on a usual port would be told it, and would have to do no more than ask for it.
+            return add(usual, None, false);
         }
         for server in &config.servers {
             let token = server.token.clone().or_else(|| config.token.clone());
@@ -112,6 +113,11 @@ impl Watch {
             Why::NotAServer,
         ];
         nearest.into_iter().find(|why| reasons().any(|reason| reason == *why)).or_else(|| reasons().next())
+    }
+
+    /// Returns at which usual address a server wants an API token.
+    pub(super) fn wanting(&self) -> Option<&String> {
+        self.places.iter().find_map(|place| place.wanting())
     }
 
     /// Returns where the servers are that were found, and of which kind.
@@ -216,7 +222,7 @@ impl Agent {
             Some(address) => {
                 let asking = self.ask_server(at, &address, probe.path());
                 self.watch.places[at].round =
-                    Some(Round { left, address, probe, asking, spare: None, nearest: None });
+                    Some(Round { left, address, probe, asking, spare: None, nearest: None, wanting: None });
             }
             None => self.conclude(at, None, Some(Why::ServerSilent), now),
         }
@@ -244,13 +250,18 @@ impl Agent {
                 let (known, reason) = (place.server.take(), place.reason);
                 return self.conclude(at, known, reason, now);
             }
-            Some(Outcome::TokenWanted) => round.nearest = Some(Why::TokenWanted),
+            Some(Outcome::TokenWanted) => {
+                round.nearest = Some(Why::TokenWanted);
+                round.wanting.get_or_insert_with(|| round.address.clone());
+            }
             Some(Outcome::OriginRefused) => round.nearest = Some(Why::OriginRefused),
             Some(Outcome::Foreign) => round.nearest = round.nearest.or(Some(Why::NotAServer)),
             Some(Outcome::Nothing) => {}
         }
         let Some(address) = round.left.pop() else {
-            let why = self.watch.places[at].verdict(&round);
+            let place = &mut self.watch.places[at];
+            let why = place.verdict(&round);
+            self.changed |= place.note_wanting(round.wanting.take().filter(|_| why == Why::TokenWanted));
             return self.conclude(at, round.spare, Some(why), now);
         };
         (round.address, round.probe) = (address, Probe::new(None));

@@ -23,8 +23,8 @@ pub struct Flags {
     #[arg(long, env = "REKURSING_SERVER", value_delimiter = ',')]
     pub server: Vec<String>,
 
-    /// The model server's API token. It is sent nowhere else.
-    #[arg(long, env = "REKURSING_SERVER_TOKEN", hide_env_values = true)]
+    /// The API token of the servers whose addresses are given. It is sent nowhere else.
+    #[arg(long, env = "REKURSING_SERVER_TOKEN", hide_env_values = true, requires = "server")]
     pub server_token: Option<String>,
 
     /// Where to keep the identity that earns, readable by its owner alone. Without it every start
@@ -153,6 +153,8 @@ mod tests {
             ["--price-input", "5"],
             ["--answer-tokens", "0"],
             ["--context-tokens", "0"],
+            // Without an address the token would be for whoever listens on a usual port.
+            ["--server-token", "t"],
         ] {
             assert!(Flags::try_parse_from([&["rekursing-node"][..], &wrong].concat()).is_err());
         }
@@ -172,7 +174,9 @@ mod tests {
 
     #[test]
     fn no_debug_output_holds_the_token() {
-        let flags = Flags::try_parse_from(["rekursing-node", "--server-token", "sk-secret"]).unwrap();
+        let flags =
+            Flags::try_parse_from(["rekursing-node", "--server", "http://a", "--server-token", "sk-secret"])
+                .unwrap();
         assert!(!format!("{flags:?} {:?}", Config::from(flags.clone())).contains("sk-secret"));
     }
 }

@@ -99,7 +99,7 @@ impl Form {
     pub fn check(&self) -> Checked {
         let mut errors = BTreeMap::new();
         let relay = note(&mut errors, "relay", self.relay());
-        let (servers, token) = servers::read(&self.servers, &mut errors);
+        let servers = servers::read(&self.servers, &mut errors);
         let name = note(&mut errors, "name", self.name());
         let slots = note(&mut errors, "slots", self.slots());
         let price = note(&mut errors, "price", self.price.read());
@@ -123,7 +123,6 @@ impl Form {
         let config = errors.is_empty().then(|| Config {
             relay: relay.map(|relay| relay.socket()).unwrap_or_default(),
             servers,
-            token,
             name: name.unwrap_or_default(),
             slots: slots.unwrap_or(1),
             price: price.flatten(),
@@ -292,14 +291,27 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_an_address_is_for_the_server_that_is_found() {
+    fn a_token_wants_the_address_that_it_is_for() {
         let server =
             |address: &str, token: &str| ServerForm { address: address.to_owned(), token: token.to_owned() };
-        let found = Form { servers: vec![server("", "t")], ..form() }.check().config.unwrap();
-        assert_eq!((found.servers.len(), found.token.as_deref()), (0, Some("t")));
-        let set = Form { servers: vec![server("", "t"), server("http://127.0.0.1:1", "")], ..form() };
+        for servers in [vec![server("", "t")], vec![server(" ", " t"), server("http://127.0.0.1:1", "")]] {
+            let checked = Form { servers, ..form() }.check();
+            assert_eq!(checked.errors.keys().collect::<Vec<_>>(), ["server:0"]);
+            checked.errors.values().for_each(Said::reads_as_its_message);
+        }
+        let set = Form { servers: vec![server("http://127.0.0.1:1", "t"), server("", " ")], ..form() };
         let set = set.check().config.unwrap();
-        assert_eq!((set.servers, set.token), (vec![ModelServer::at("http://127.0.0.1:1")], None));
+        let bound = ModelServer { token: Some("t".to_owned()), ..ModelServer::at("http://127.0.0.1:1") };
+        assert_eq!((set.servers, set.token), (vec![bound], None));
+    }
+
+    #[test]
+    fn a_token_of_before_waits_in_the_form_for_its_address() {
+        let before = Config { token: Some("t".to_owned()), ..Config::default() };
+        let form = Form::show(&before);
+        let shown = ServerForm { address: String::new(), token: "t".to_owned() };
+        assert_eq!(form.servers, [shown]);
+        assert_eq!(form.check().config, None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct ServerForm {
     pub token: String,
 }
 
-/// Shows the servers, or an empty line with the token of the one that is looked for.
+/// Shows the servers, or an empty line, with a token of before that no address belonged to.
 pub(super) fn show(config: &Config) -> Vec<ServerForm> {
     let token = |own: Option<&String>| own.or(config.token.as_ref()).cloned().unwrap_or_default();
     if config.servers.is_empty() {
@@ -34,11 +34,18 @@ pub(super) fn show(config: &Config) -> Vec<ServerForm> {
         .collect()
 }
 
-/// Reads the servers, and the token of the one that is looked for when there are none.
-pub(super) fn read(forms: &[ServerForm], errors: &mut Errors) -> (Vec<ModelServer>, Option<String>) {
+/// Reads the servers. A token is for one address, because whoever listens there is told it.
+pub(super) fn read(forms: &[ServerForm], errors: &mut Errors) -> Vec<ModelServer> {
     let mut servers: Vec<ModelServer> = Vec::new();
-    for (at, form) in forms.iter().enumerate().filter(|(_, form)| !form.address.trim().is_empty()) {
+    for (at, form) in forms.iter().enumerate() {
         let field = format!("server:{at}");
+        if form.address.trim().is_empty() {
+            if token(form).is_some() {
+                let text = "Write the address of the server that this token is for. It is sent nowhere else.";
+                errors.insert(field, Said::plain("form_token_address", text));
+            }
+            continue;
+        }
         let address = Address::parse(&form.address).map_err(BadAddress::said);
         let Some(address) = note(errors, &field, address).map(|address| address.http()) else { continue };
         let is_twice = servers.iter().any(|server| server.address == address);
@@ -55,8 +62,7 @@ pub(super) fn read(forms: &[ServerForm], errors: &mut Errors) -> (Vec<ModelServe
             None => servers.push(ModelServer { address, token: token(form) }),
         }
     }
-    let found = forms.first().filter(|_| servers.is_empty()).and_then(token);
-    (servers, found)
+    servers
 }
 
 fn token(form: &ServerForm) -> Option<String> {

@@ -131,6 +131,44 @@ fn each_server_says_what_is_the_matter_with_it_while_the_other_works() {
 }
 
 #[test]
+fn no_token_goes_to_an_address_that_the_owner_has_not_named() {
+    let mut world = World::new();
+    let lone = Config { servers: Vec::new(), token: Some("secret".to_owned()), ..config() };
+    world.start(lone.clone(), Some(identity()));
+    world.models = None;
+    let said = |world: &World| {
+        let state = world.state();
+        let reason = state.server.reason.unwrap();
+        reason.reads_as_its_message();
+        (reason.code, state.servers.first().and_then(|server| server.address.clone()))
+    };
+    let mut asked = Vec::new();
+    let mut look = |world: &mut World, at: &str| {
+        world.agent.handle(Event::Look, world.now);
+        loop {
+            let commands: Vec<Command> = world.agent.commands(world.now).collect();
+            let mut asks = super::world::asks(&commands);
+            asks.retain(|ask| !ask.url.contains("relay"));
+            if asks.is_empty() {
+                return;
+            }
+            for ask in asks {
+                let is_there = ask.url.starts_with(at);
+                let answer = if is_there { Answer::Reply { status: 401, body: b"" } } else { Answer::Failed };
+                world.agent.handle(Event::Answered { id: ask.id, answer }, world.now);
+                asked.push(ask);
+            }
+        }
+    };
+    // Whoever says that it wants a token may be anybody: the owner is told where it is, and asked.
+    for at in ["http://127.0.0.1:9931", "http://127.0.0.1:1234"] {
+        look(&mut world, at);
+        assert_eq!(said(&world), (Why::TokenWanted, Some(at.to_owned())));
+    }
+    assert!(asked.len() > 6 && asked.iter().all(|ask| ask.bearer.is_none()));
+}
+
+#[test]
 fn a_test_looks_at_every_server_at_once() {
     let (mut world, _) = ready(llama, silent);
     world.now = world.now + rekursing_protocol::Span::secs(1);

@@ -22,6 +22,8 @@ pub(in crate::agent) struct Place {
     pub(in crate::agent) server: Option<Server>,
     /// Why no model can be offered; `None` when one can.
     pub(super) reason: Option<Why>,
+    /// At which usual address a server wants an API token, while that is the reason.
+    pub(super) wanting: Option<String>,
     /// When a round was finished last.
     pub(in crate::agent) looked_at: Option<Moment>,
     pub(super) round: Option<Round>,
@@ -66,6 +68,8 @@ pub(super) struct Round {
     pub(super) spare: Option<Server>,
     /// What else answered that is nearly a model server.
     pub(super) nearest: Option<Why>,
+    /// The first that wants an API token.
+    pub(super) wanting: Option<String>,
 }
 
 /// The most of the agent's own jobs that a server can have been working on when it told: since the
@@ -107,6 +111,7 @@ impl Place {
             is_set,
             server: None,
             reason: None,
+            wanting: None,
             looked_at: None,
             round: None,
             queue: None,
@@ -127,10 +132,23 @@ impl Place {
         self.addresses == addresses && self.token.as_ref() == token && self.is_set == is_set
     }
 
-    /// Returns where the server is: where it was found, or where the owner says it is.
+    /// Returns where the server is: where it was found, where the owner says it is, or where one wants a token.
     pub(in crate::agent) fn address(&self) -> Option<&String> {
         let found = self.server.as_ref().map(|server| &server.address);
-        found.or_else(|| self.addresses.first().filter(|_| self.is_set))
+        found.or_else(|| self.addresses.first().filter(|_| self.is_set)).or(self.wanting.as_ref())
+    }
+
+    /// Notes at which usual address a server wants a token; tells whether that is news.
+    pub(super) fn note_wanting(&mut self, wanting: Option<String>) -> bool {
+        let wanting = wanting.filter(|_| !self.is_set);
+        let is_news = self.wanting != wanting;
+        self.wanting = wanting;
+        is_news
+    }
+
+    /// Returns at which usual address a server wants a token.
+    pub(in crate::agent) fn wanting(&self) -> Option<&String> {
+        self.wanting.as_ref()
     }
 
     pub(super) fn found(&self) -> Option<(String, Kind)> {
@@ -224,6 +242,9 @@ impl Place {
         let changed = is_awaited || is_new || !self.has_looked() || self.reason != reason;
         if is_new {
             (self.queue, self.foreign) = (None, None);
+        }
+        if reason != Some(Why::TokenWanted) {
+            self.wanting = None;
         }
         if server.is_none() {
             (self.is_refused, self.expiries) = (false, None);
