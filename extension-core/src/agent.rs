@@ -27,6 +27,7 @@ mod session;
 mod skew;
 mod sleep;
 mod state;
+mod toll;
 mod trial;
 mod tries;
 mod update;
@@ -183,8 +184,8 @@ impl Agent {
                 }
             }
             Event::Stopped => {
-                self.keep();
-                self.shut();
+                self.shut(now);
+                self.keep(now);
                 self.up = false;
             }
         }
@@ -250,13 +251,13 @@ impl Agent {
         self.relay = Address::parse(&self.config.relay).ok();
         self.changed = true;
         if old.consent && !self.config.consent {
-            return self.shut();
+            return self.shut(now);
         }
         if self.config.consent {
             self.wants.stop_looking();
         }
         if old.relay != self.config.relay {
-            self.leave_relay();
+            self.leave_relay(now);
             self.lose_pass();
         }
         self.watch.set(&self.config, now);
@@ -279,8 +280,8 @@ impl Agent {
     }
 
     /// Closes everything in good order.
-    fn shut(&mut self) {
-        self.leave_relay();
+    fn shut(&mut self, now: Moment) {
+        self.leave_relay(now);
         self.watch = Watch::default();
         self.loads = Loads::default();
         self.wants.stop_looking();

@@ -72,7 +72,7 @@ impl Agent {
         let (around, choices) = (self.gate.around, &self.config);
         let when = choices.when.closed(&around, now);
         let ends_jobs = choices.when.give_back && when.is_some();
-        let running = self.jobs.tokens();
+        let running = self.jobs.spent(own);
         let closed = choices
             .paused
             .closed(around.zone, now)

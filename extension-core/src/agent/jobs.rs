@@ -14,6 +14,7 @@ use super::{
     kept::Kept,
     limits::{Granted, REQUEST_BYTES_MAX},
     resume::{EndedJobs, Last, push},
+    toll::Toll,
     watch::Having,
 };
 use crate::bridge::{
@@ -48,6 +49,9 @@ pub(super) struct Job {
     /// Where the server is that answers it.
     address: String,
     pub(super) reply: Reply,
+    pub(super) toll: Toll,
+    /// Whether its request has left.
+    pub(super) is_sent: bool,
     /// The number of the next piece.
     pub(super) n: u32,
     /// What the relay may not have, where the session can be resumed.
@@ -80,9 +84,16 @@ impl Jobs {
         self.running.values().filter(|job| job.address == address).count()
     }
 
-    /// Counts the pieces that came so far, about one a token.
-    pub(super) fn tokens(&self) -> u64 {
-        self.running.values().map(|job| job.reply.measure().pieces()).sum()
+    /// Returns the tokens that all jobs have come to so far.
+    pub(super) fn spent(&self, now: Moment) -> u64 {
+        self.running.values().map(|job| job.spent(now)).fold(0, u64::saturating_add)
+    }
+
+    /// Notes that a job's request leaves.
+    pub(super) fn sent(&mut self, id: FetchId) {
+        if let Some(job) = self.running.get_mut(&id) {
+            job.is_sent = true;
+        }
     }
 
     /// Returns the fetches of all jobs.
@@ -168,10 +179,12 @@ impl Jobs {
     }
 
     /// Forgets a job and aborts its fetch.
-    pub(super) fn abort(&mut self, id: FetchId, commands: &mut Vec<Command>) {
-        if self.running.remove(&id).is_some_and(|job| !job.fetched) {
+    pub(super) fn abort(&mut self, id: FetchId, commands: &mut Vec<Command>) -> Option<Job> {
+        let job = self.running.remove(&id)?;
+        if !job.fetched {
             commands.push(Command::Abort(id));
         }
+        Some(job)
     }
 
     fn find(&self, id: JobId, lease: u32) -> Option<FetchId> {
@@ -220,13 +233,23 @@ impl Agent {
         if start.body.get().len() > REQUEST_BYTES_MAX {
             return Err(Fault::of(FailCode::Refused));
         }
-        let longest = self.config.allowance.answer_tokens;
+        let allowance = self.config.allowance;
+        let longest = [allowance.answer_tokens, allowance.context_tokens].into_iter().flatten().min();
         let request = request::build_within(start.call, &model.id, start.stream, start.body.get(), longest)
             .map_err(|refusal| {
             let code = refusal.code();
             let detail = if code.is_pages_mistake() { refusal.to_string() } else { String::new() };
             Fault { code, detail }
         })?;
+        let context = model.offer.context.min(allowance.context_tokens.unwrap_or(u32::MAX));
+        let least = request.weight.tokens_at_least();
+        if least > context.into() {
+            return Err(Fault::of(FailCode::ContextOverflow));
+        }
+        if self.tokens_left(now).is_some_and(|left| least > left) {
+            return Err(Fault::of(FailCode::Paused));
+        }
+        let toll = Toll::of(&request, context, self.rate(&start.model));
         let Granted { credit, first_token, idle, total } = Granted::of(start);
         let terms = Terms {
             call: start.call,
@@ -249,6 +272,8 @@ impl Agent {
             model: start.model.clone(),
             address,
             reply: Reply::new(terms, now),
+            toll,
+            is_sent: !is_asleep,
             n: 0,
             kept: self.link.ticket.as_ref().map(|_| Kept::new(credit)),
             fetched: false,
@@ -263,6 +288,7 @@ impl Agent {
         } else {
             self.commands.push(Command::Post(post));
         }
+        self.keep_soon(now);
         Ok(())
     }
 
@@ -343,11 +369,11 @@ impl Agent {
 
     fn close_done(&mut self, fetch: FetchId, job: &mut Job, ending: Ending, now: Moment) {
         let measure = job.reply.measure();
-        let answered = ending.answer_tokens.unwrap_or(measure.pieces());
-        let tokens = ending.prompt_tokens.unwrap_or_default().saturating_add(answered);
+        let tokens = job.toll.done(&job.reply, &ending, now);
         self.records.count(&job.model, measure, None);
         self.note(Entry::Done { model: job.model.clone(), pieces: measure.pieces() }, now);
-        self.count(&job.model, tokens, measure.millitokens_per_second(), now);
+        self.count(tokens, now);
+        self.learn(&job.model, measure.millitokens_per_second(), now);
         self.changed = true;
         if !job.fetched {
             self.jobs.lingering.push((fetch, now + LINGER));
@@ -358,7 +384,8 @@ impl Agent {
     fn close_failed(&mut self, fetch: FetchId, job: &mut Job, fault: Fault, now: Moment) {
         self.records.count(&job.model, job.reply.measure(), Some(fault.code));
         self.note(Entry::Failed { model: job.model.clone(), code: fault.code }, now);
-        self.count(&job.model, job.reply.measure().pieces(), None, now);
+        let tokens = if job.is_sent { job.toll.failed(&job.reply, fault.code, now) } else { 0 };
+        self.count(tokens, now);
         self.changed = true;
         if !job.fetched {
             self.commands.push(Command::Abort(fetch));

@@ -190,7 +190,7 @@ impl Agent {
     /// Does what is due on the link.
     pub(super) fn advance_link(&mut self, now: Moment) {
         if self.link.resume_until().is_some_and(|until| now >= until) {
-            self.give_session_up();
+            self.give_session_up(now);
             self.changed = true;
         }
         match &mut self.link.stage {
@@ -347,7 +347,7 @@ impl Agent {
             if hello.version < VERSION {
                 return self.drop_link(close::VERSION, Why::RelayOld, now);
             }
-            self.give_session_up();
+            self.give_session_up(now);
             self.commands.push(Command::CloseSocket(close::VERSION));
             return self.stop(Why::TooOld);
         }
@@ -370,7 +370,7 @@ impl Agent {
         let signature = proof.as_ref().map(|proof| proof.signature.as_str());
         let resume_within = limits::resume(hello.resume_ms);
         if resume_within == Span::ZERO {
-            self.give_session_up();
+            self.give_session_up(now);
         }
         let inventory = self.inventory();
         let name = self.name.clone();
@@ -438,7 +438,7 @@ impl Agent {
         }
         self.note(Entry::Closed(code), now);
         if self.link.ends_session(code) {
-            self.give_session_up();
+            self.give_session_up(now);
         } else {
             self.keep_session(now);
         }
@@ -470,7 +470,7 @@ impl Agent {
         if matches!(code, HEARTBEAT_LOST | STUCK | close::NOT_IDENTIFIED) {
             self.keep_session(now);
         } else {
-            self.give_session_up();
+            self.give_session_up(now);
         }
         self.commands.push(Command::CloseSocket(code));
         self.pause(why, now);
@@ -522,8 +522,8 @@ impl Agent {
     }
 
     /// Leaves the relay in good order, and forgets how the link stood.
-    pub(super) fn leave_relay(&mut self) {
-        self.jobs.abort_all(&mut self.commands);
+    pub(super) fn leave_relay(&mut self, now: Moment) {
+        self.abort_jobs(now);
         if self.link.has_socket() {
             self.commands.push(Command::CloseSocket(1000));
         }

@@ -102,7 +102,10 @@ impl Agent {
         self.ask_to_move(address, model, model, Move::In);
         match self.loads.moving.iter_mut().find(known) {
             Some(moving) => moving.waiting.push(waiting),
-            None => self.commands.push(Command::Post(waiting.post)),
+            None => {
+                self.jobs.sent(fetch);
+                self.commands.push(Command::Post(waiting.post));
+            }
         }
     }
 
@@ -161,8 +164,10 @@ impl Agent {
             return;
         }
         // The server knows a loaded model by the name under which it was asked to load it.
-        let waiting = waiting.into_iter().filter(|job| self.jobs.is_running(job.fetch));
-        self.commands.extend(waiting.map(|job| Command::Post(job.post)));
+        for job in waiting.into_iter().filter(|job| self.jobs.is_running(job.fetch)).collect::<Vec<_>>() {
+            self.jobs.sent(job.fetch);
+            self.commands.push(Command::Post(job.post));
+        }
         self.loads.lent.push(Lent { address, instance, model, idle_since: now });
     }
 

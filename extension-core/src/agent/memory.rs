@@ -10,6 +10,9 @@ const EVERY: Span = Span::secs(5);
 /// How often it is kept at most while only data is counted, which the link has all the time.
 const DATA_EVERY: Span = Span::secs(60);
 
+/// How often it is kept at most while jobs run and none ends.
+const RUNNING_EVERY: Span = Span::secs(60);
+
 /// Most models whose speeds are remembered.
 const SPEEDS_MAX: usize = 200;
 
@@ -27,20 +30,31 @@ impl Keeping {
 }
 
 impl Agent {
-    /// Counts what a job came to, and how fast it was.
-    pub(super) fn count(&mut self, model: &str, tokens: u64, rate: Option<u64>, now: Moment) {
-        let is_limited = self.config.allowance.counts();
-        if is_limited {
+    /// Counts the tokens that jobs came to.
+    pub(super) fn count(&mut self, tokens: u64, now: Moment) {
+        if tokens > 0 && self.config.allowance.counts() {
             self.memory.tally.count(tokens, self.gate.around().zone, self.gate.wall(now));
+            self.keep_by(now + EVERY);
         }
-        let rate = rate.filter(|_| self.config.power.is_some());
-        if let Some(rate) = rate {
+    }
+
+    /// Remembers how fast a model was.
+    pub(super) fn learn(&mut self, model: &str, rate: Option<u64>, now: Moment) {
+        if let Some(rate) = rate.filter(|_| self.config.power.is_some()) {
             self.measured(model, rate);
+            self.keep_by(now + EVERY);
         }
-        if is_limited || rate.is_some() {
-            let due = now + EVERY;
-            self.keeping.due = Some(self.keeping.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Has kept soon what a job that has begun comes to, so that it counts whatever becomes of the agent.
+    pub(super) fn keep_soon(&mut self, now: Moment) {
+        if self.config.allowance.counts() {
+            self.keep_by(now + EVERY);
         }
+    }
+
+    fn keep_by(&mut self, due: Moment) {
+        self.keeping.due = Some(self.keeping.due.map_or(due, |earlier| earlier.min(due)));
     }
 
     /// Counts bytes to or from the relay.
@@ -80,7 +94,7 @@ impl Agent {
     pub(super) fn tested(&mut self, model: &str, rate: u64, now: Moment) {
         self.measured(model, rate);
         self.keeping.due.get_or_insert(now);
-        self.keep();
+        self.keep(now);
     }
 
     /// Follows the speed slowly, so that no price jumps with a single job.
@@ -96,14 +110,22 @@ impl Agent {
     /// Has kept what is due.
     pub(super) fn advance_keeping(&mut self, now: Moment) {
         if self.keeping.due.is_some_and(|due| now >= due) {
-            self.keep();
+            self.keep(now);
         }
     }
 
-    /// Has kept what has changed.
-    pub(super) fn keep(&mut self) {
-        if self.keeping.due.take().is_some() {
-            self.commands.push(Command::Remember(self.memory.clone()));
+    /// Has kept what has changed, with what the jobs that run have come to: should the agent die, nobody would
+    /// count it.
+    pub(super) fn keep(&mut self, now: Moment) {
+        if self.keeping.due.take().is_none() {
+            return;
         }
+        let mut memory = self.memory.clone();
+        let running = self.jobs.spent(now);
+        if running > 0 && self.config.allowance.counts() {
+            memory.tally.count(running, self.gate.around().zone, self.gate.wall(now));
+            self.keep_by(now + RUNNING_EVERY);
+        }
+        self.commands.push(Command::Remember(memory));
     }
 }

@@ -118,14 +118,14 @@ impl Agent {
 
     /// Goes on with the jobs that the relay still wants, and aborts the others.
     pub(super) fn resume(&mut self, ready: &Ready, now: Moment) {
-        let Some(resumed) = &ready.resumed else { return self.jobs.abort_all(&mut self.commands) };
+        let Some(resumed) = &ready.resumed else { return self.abort_jobs(now) };
         let wanted: HashMap<(JobId, u32), &Resumed> =
             resumed.iter().map(|wanted| ((wanted.job, wanted.lease), wanted)).collect();
         let running: Vec<(FetchId, JobId, u32)> =
             self.jobs.running().map(|(fetch, job)| (*fetch, job.id, job.lease)).collect();
         for (fetch, job, lease) in running {
             if !wanted.get(&(job, lease)).is_some_and(|wanted| self.go_on(fetch, wanted, now)) {
-                self.jobs.abort(fetch, &mut self.commands);
+                self.abort_job(fetch, now);
                 self.changed = true;
             }
         }
@@ -164,14 +164,14 @@ impl Agent {
         }
         match &mut self.link.ticket {
             Some(ticket) => ticket.until = ticket.until.or(Some(now + ticket.within)),
-            None => self.jobs.abort_all(&mut self.commands),
+            None => self.abort_jobs(now),
         }
     }
 
     /// Gives the session up, and its jobs with it.
-    pub(super) fn give_session_up(&mut self) {
+    pub(super) fn give_session_up(&mut self, now: Moment) {
         self.link.ticket = None;
-        self.jobs.abort_all(&mut self.commands);
+        self.abort_jobs(now);
     }
 }
 

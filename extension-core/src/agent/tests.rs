@@ -12,6 +12,7 @@ mod prices;
 mod resume;
 mod server;
 mod servers;
+mod tolls;
 mod trial;
 mod update;
 mod wants;

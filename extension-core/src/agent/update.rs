@@ -49,8 +49,8 @@ impl Agent {
             return;
         }
         self.update = Update::None;
-        self.keep();
-        self.shut();
+        self.shut(now);
+        self.keep(now);
         self.up = false;
         self.commands.push(Command::Reload);
     }

@@ -177,7 +177,7 @@ impl Agent {
     pub(super) fn advance_look(&mut self, now: Moment) {
         match self.wants.look_until {
             Some(until) if self.up && now < until => self.advance_watch(now),
-            Some(_) => self.shut(),
+            Some(_) => self.shut(now),
             None => {}
         }
     }

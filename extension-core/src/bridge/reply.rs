@@ -25,6 +25,9 @@ const ERROR_BYTES_MAX: usize = 16 << 10;
 /// Most bytes of a whole answer.
 pub const WHOLE_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes of a whole answer for a token of which its server has not told.
+const BYTES_PER_TOKEN: usize = 4;
+
 /// Most bytes of pieces that may be allowed to leave at one moment; more is not counted.
 pub const CREDIT_BYTES_MAX: u64 = 16 << 20;
 
@@ -216,7 +219,9 @@ impl Reply {
             }
             Source::Whole(body) => match whole::read(self.terms.call, body) {
                 Ok((text, usage)) => {
-                    self.measure.whole(now);
+                    let guess =
+                        if self.terms.call == Call::Embedding { 0 } else { text.len() / BYTES_PER_TOKEN };
+                    self.measure.whole(guess as u64, now);
                     self.usage = usage;
                     self.queue.push_back(Piece::Part(text));
                     self.settle(String::new());
@@ -320,6 +325,21 @@ impl Reply {
     /// 403, and knows no tokens.
     pub fn is_origin_refused(&self) -> bool {
         self.status == Some(403) && self.terms.server == Kind::Ollama
+    }
+
+    /// Tells whether the server has answered at all.
+    pub fn has_head(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// Tells whether the server has refused the request, and so has done nothing for it.
+    pub fn is_turned_away(&self) -> bool {
+        self.status.is_some_and(|status| matches!(status, 400..=499 | 503))
+    }
+
+    /// Tells whether an answer may be under way of which nothing is seen before its end.
+    pub fn is_unseen(&self) -> bool {
+        !self.terms.stream && self.terms.call != Call::Embedding && self.measure.pieces() == 0
     }
 
     /// Returns how fast the answer came.

@@ -6,21 +6,27 @@
 //! because the order of a JSON schema's properties is the order in which a model answers.
 
 mod content;
+mod weight;
 
 use std::{borrow::Cow, fmt};
 
 use rekursing_protocol::{FailCode, frame::Call};
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, Visitor},
+    de::{self, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use weight::Medium;
+pub use weight::Weight;
 
 /// Most bytes of a job's fields.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
 
 /// Most lists and objects inside each other.
 pub const DEPTH_MAX: usize = 48;
+
+/// Most texts in one request for embeddings.
+pub const INPUTS_MAX: usize = 2_048;
 
 /// Why a request is not built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +72,10 @@ pub struct Request {
     pub path: &'static str,
     /// The JSON text to send.
     pub body: String,
+    /// How much there is to read for the model.
+    pub weight: Weight,
+    /// Tokens after which the answer ends, where page or owner have said so.
+    pub answer_tokens_max: Option<u64>,
 }
 
 /// Returns the path of a call.
@@ -99,33 +109,26 @@ pub fn build_within(
             object.raw("stream_options", r#"{"include_usage":true}"#);
         }
     }
-    match answer_tokens_max.filter(|_| call != Call::Embedding) {
-        None => copy(call, fields, &[], &mut object)?,
-        Some(most) => {
-            copy(call, fields, &LENGTHS, &mut object)?;
-            let asked = asked_length(fields).map_or(u64::from(most), |asked| asked.min(most.into()));
-            object.raw("max_tokens", &asked.to_string());
-        }
+    let head = object.json.len();
+    let longest = answer_tokens_max.filter(|_| call != Call::Embedding).map(u64::from);
+    copy(call, fields, if longest.is_some() { &LENGTHS } else { &[] }, &mut object)?;
+    let weight = Weight::of(&object.json[head..]).but_medium(object.media);
+    let answer_tokens_max = longest.into_iter().chain(object.asked).min();
+    if let Some(most) = answer_tokens_max.filter(|_| longest.is_some()) {
+        object.raw("max_tokens", &most.to_string());
     }
-    Ok(Request { path: path(call), body: object.finish() })
+    Ok(Request { path: path(call), body: object.finish(), weight, answer_tokens_max })
 }
 
 /// The fields with which a page limits an answer: two names for one thing.
 const LENGTHS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
-
-/// Returns the shorter of the lengths that a page has asked for.
-fn asked_length(fields: &str) -> Option<u64> {
-    let Fields(fields) = serde_json::from_str(fields).ok()?;
-    let lengths = fields.iter().filter(|(key, _)| LENGTHS.contains(&key.as_ref()));
-    lengths.filter_map(|(_, value)| value.get().parse().ok()).min()
-}
 
 /// Returns what [`build`] would take out of `given`, as fields without braces, and leaves out those
 /// named in `except`. A relay checks and cleans a page's request with it before any plugin does.
 pub fn fields(call: Call, given: &str, except: &[&str]) -> Result<String, Refusal> {
     let mut object = Object::with_capacity(given.len());
     copy(call, given, except, &mut object)?;
-    Ok(object.0.split_off(1))
+    Ok(object.json.split_off(1))
 }
 
 /// Copies every allowed field of the object `given`, checked, but those in `except`.
@@ -141,6 +144,9 @@ fn copy(call: Call, given: &str, except: &[&str], object: &mut Object) -> Result
     for (key, value) in given {
         let Some(&(name, kind)) = allowed(call).find(|(name, _)| *name == key) else { continue };
         let value = value.get();
+        if LENGTHS.contains(&name) {
+            object.asked = object.asked.into_iter().chain(value.parse().ok()).min();
+        }
         if value == "null" || except.contains(&name) {
             continue;
         }
@@ -156,6 +162,8 @@ fn copy(call: Call, given: &str, except: &[&str], object: &mut Object) -> Result
             | Kind::Few
             | Kind::WordOrObject
             | Kind::WordOrList
+            | Kind::OneWord
+            | Kind::Words
             | Kind::Object => {
                 if !kind.fits(value) {
                     return Err(Refusal::Field(name));
@@ -183,6 +191,10 @@ enum Kind {
     Word,
     WordOrObject,
     WordOrList,
+    /// A text, or a list of one: each of several would be a job of its own.
+    OneWord,
+    /// A text, or a list of at most [`INPUTS_MAX`].
+    Words,
     Object,
 }
 
@@ -209,6 +221,14 @@ impl Kind {
             Kind::Word => first == b'"',
             Kind::WordOrObject => matches!(first, b'"' | b'{'),
             Kind::WordOrList => matches!(first, b'"' | b'['),
+            Kind::OneWord => {
+                let only = |[only]: [&RawValue; 1]| only.get().starts_with('"');
+                first == b'"' || serde_json::from_str(value).is_ok_and(only)
+            }
+            Kind::Words => {
+                let few = |list: Vec<IgnoredAny>| list.len() <= INPUTS_MAX;
+                first == b'"' || serde_json::from_str(value).is_ok_and(few)
+            }
             Kind::Object => first == b'{',
         }
     }
@@ -244,10 +264,10 @@ const CHAT: [(&str, Kind); 6] = [
 ];
 
 const COMPLETION: [(&str, Kind); 3] =
-    [("prompt", Kind::WordOrList), ("suffix", Kind::Word), ("echo", Kind::Flag)];
+    [("prompt", Kind::OneWord), ("suffix", Kind::Word), ("echo", Kind::Flag)];
 
 const EMBEDDING: [(&str, Kind); 3] =
-    [("input", Kind::WordOrList), ("dimensions", Kind::Count), ("encoding_format", Kind::Word)];
+    [("input", Kind::Words), ("dimensions", Kind::Count), ("encoding_format", Kind::Word)];
 
 /// Returns all that a call may set beside `model` and `stream`.
 fn allowed(call: Call) -> impl Iterator<Item = &'static (&'static str, Kind)> {
@@ -330,32 +350,44 @@ fn text(plain: &str) -> String {
 }
 
 /// An object as it is written, field after field.
-struct Object(String);
+struct Object {
+    json: String,
+    /// The images and sounds in it.
+    media: Medium,
+    /// The shortest length of the answer that a field has asked for.
+    asked: Option<u64>,
+}
 
 impl Object {
     fn with_capacity(bytes: usize) -> Object {
         let mut json = String::with_capacity(bytes);
         json.push('{');
-        Object(json)
+        Object { json, media: Medium::default(), asked: None }
     }
 
     /// Writes a field whose value is JSON already.
     fn raw(&mut self, name: &'static str, value: &str) {
         self.name(name);
-        self.0.push_str(value);
+        self.json.push_str(value);
     }
 
     /// Writes a field's name; its value follows.
-    fn name(&mut self, name: &'static str) {
-        separate(&mut self.0);
-        self.0.push('"');
-        self.0.push_str(name);
-        self.0.push_str("\":");
+    fn name(&mut self, name: &str) {
+        separate(&mut self.json);
+        self.json.push('"');
+        self.json.push_str(name);
+        self.json.push_str("\":");
+    }
+
+    /// Writes an image or a sound.
+    fn medium(&mut self, value: &str) {
+        self.media.add(value);
+        self.json.push_str(value);
     }
 
     fn finish(mut self) -> String {
-        self.0.push('}');
-        self.0
+        self.json.push('}');
+        self.json
     }
 }
 

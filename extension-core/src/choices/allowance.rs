@@ -40,6 +40,15 @@ impl Allowance {
             .or_else(|| self.hour_spent(tally, running, zone, now))
     }
 
+    /// Returns the tokens that the limits leave; `None` without a limit. `running` is what the jobs that have not
+    /// ended have come to.
+    pub fn left(&self, tally: &Tally, running: u64, zone: Zone, now: Moment) -> Option<u64> {
+        let hour = self.hour_tokens.map(|most| most.saturating_sub(tally.hour(now)));
+        let day = self.day_tokens.map(|most| most.saturating_sub(tally.day(zone, now)));
+        let left = [hour, day].into_iter().flatten().min()?;
+        Some(left.saturating_sub(running))
+    }
+
     fn month_spent(&self, tally: &Tally, zone: Zone, now: Moment) -> Option<Closed> {
         let most = self.month_bytes?;
         if tally.month(zone, now) < most {

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use rekursing_extension_core::bridge::request::INPUTS_MAX;
 use rekursing_protocol::frame::Call;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -50,9 +51,6 @@ struct Part<'a> {
 
 /// Most messages in one request.
 const MESSAGES_MAX: usize = 4_096;
-
-/// Most texts in one request for embeddings.
-const INPUTS_MAX: usize = 2_048;
 
 /// A chat's messages and tools.
 pub(super) fn chat(

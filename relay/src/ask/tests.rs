@@ -285,3 +285,23 @@ fn auto_leaves_the_tier_to_the_market_with_an_objective_and_a_deadline() {
         assert_eq!(read(Dialect::Inference, &body).expect_err(&body).field, Some(field), "{body}");
     }
 }
+
+#[test]
+fn no_owner_refuses_as_too_long_what_was_counted_as_fitting() {
+    let prose = include_str!("../../../docs/owners.md");
+    let german = include_str!("../../../extension/_locales/de/messages.json");
+    let code = include_str!("../tokens.rs");
+    let others =
+        "Быстрая коричневая лиса прыгает через ленивую собаку. 敏捷的棕色狐狸跳过了懒狗。 ".repeat(50);
+    let table = format!("|{}|{:40}|\n", "-".repeat(60), "").repeat(100);
+    for text in [prose, german, code, &others, &table, &" ".repeat(4_000)] {
+        let fields = serde_json::json!({"messages": [{"role": "user", "content": text}]}).to_string();
+        let weight = request::build(Call::Chat, "m", true, &fields).unwrap().weight;
+        for model in ["gpt-oss", "gpt-4", "llama-3", "qwen3", "deepseek", "mistral", "any"] {
+            let counted = Tokenizer::of(model).count(text) + 4;
+            let (least, about) = (weight.tokens_at_least(), weight.tokens());
+            assert!(least <= counted, "{model} {counted} {least} {}", &text[..20]);
+            assert!(about * 4 > counted, "{model} {counted} {about} {}", &text[..20]);
+        }
+    }
+}

@@ -9,12 +9,14 @@ pub struct Measure {
     first: Option<Moment>,
     last: Moment,
     pieces: u64,
+    /// Tokens of the answer, about.
+    guess: u64,
     tokens: Option<u64>,
 }
 
 impl Measure {
     pub(super) fn new(started: Moment) -> Measure {
-        Measure { started, first: None, last: started, pieces: 0, tokens: None }
+        Measure { started, first: None, last: started, pieces: 0, guess: 0, tokens: None }
     }
 
     /// Counts a chunk that added to the answer.
@@ -22,11 +24,12 @@ impl Measure {
         self.first.get_or_insert(now);
         self.last = now;
         self.pieces += 1;
+        self.guess += 1;
     }
 
-    /// Counts a whole answer.
-    pub(super) fn whole(&mut self, now: Moment) {
-        (self.last, self.pieces) = (now, 1);
+    /// Counts a whole answer of about so many tokens.
+    pub(super) fn whole(&mut self, guess: u64, now: Moment) {
+        (self.last, self.pieces, self.guess) = (now, 1, guess);
     }
 
     /// Takes the server's count of answer tokens.
@@ -52,6 +55,11 @@ impl Measure {
     /// Returns how many chunks added to the answer, about one a token.
     pub fn pieces(&self) -> u64 {
         self.pieces
+    }
+
+    /// Returns how many tokens of the answer there are, by the server's count, once it told.
+    pub fn made(&self) -> u64 {
+        self.tokens.unwrap_or(self.guess)
     }
 
     /// Returns thousandths of tokens per second between the first and the last piece, over all time
@@ -98,9 +106,11 @@ mod tests {
     #[test]
     fn a_whole_answer_is_measured_over_all_its_time() {
         let mut measure = Measure::new(Moment(0));
-        measure.whole(Moment(2_000));
+        measure.whole(9, Moment(2_000));
+        assert_eq!(measure.made(), 9);
         assert_eq!(measure.millitokens_per_second(), None);
         measure.tokens(Some(40));
+        assert_eq!(measure.made(), 40);
         assert_eq!(measure.millitokens_per_second(), Some(20_000));
         assert_eq!(measure.first_token(), None);
     }

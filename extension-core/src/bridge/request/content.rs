@@ -14,44 +14,42 @@ const MESSAGE: [&str; 7] =
 /// Writes the field `messages`.
 pub(super) fn messages(value: &str, object: &mut Object) -> Result<(), Refusal> {
     object.name("messages");
-    let json = &mut object.0;
-    json.push('[');
+    object.json.push('[');
     for message in rows(value, "messages")? {
         let Fields(fields) = serde_json::from_str(message.get()).map_err(|_| Refusal::Field("messages"))?;
-        separate(json);
-        json.push('{');
+        separate(&mut object.json);
+        object.json.push('{');
         for (key, value) in fields {
             if key == "content" {
-                name(json, "content");
-                content(value.get(), json)?;
+                object.name("content");
+                content(value.get(), object)?;
             } else if let Some(known) = MESSAGE.iter().find(|known| **known == key) {
-                name(json, known);
-                json.push_str(value.get());
+                object.raw(known, value.get());
             }
         }
-        json.push('}');
+        object.json.push('}');
     }
-    json.push(']');
+    object.json.push(']');
     Ok(())
 }
 
 /// Writes a message's content: a text, null, or a list of parts.
-fn content(value: &str, json: &mut String) -> Result<(), Refusal> {
+fn content(value: &str, object: &mut Object) -> Result<(), Refusal> {
     if value.starts_with('"') || value == "null" {
-        json.push_str(value);
+        object.json.push_str(value);
         return Ok(());
     }
-    json.push('[');
+    object.json.push('[');
     for row in rows(value, "messages")? {
-        separate(json);
+        separate(&mut object.json);
         if row.get().starts_with('"') {
-            json.push_str(row.get());
+            object.json.push_str(row.get());
             continue;
         }
         let Fields(fields) = serde_json::from_str(row.get()).map_err(|_| Refusal::Field("messages"))?;
-        part(&fields, json)?;
+        part(&fields, object)?;
     }
-    json.push(']');
+    object.json.push(']');
     Ok(())
 }
 
@@ -59,14 +57,14 @@ type Row<'a> = [(Cow<'a, str>, &'a RawValue)];
 
 /// Writes one part of a content. Kinds that are not known are refused and not dropped, because an
 /// answer without them would be to another question.
-fn part(fields: &Row<'_>, json: &mut String) -> Result<(), Refusal> {
+fn part(fields: &Row<'_>, object: &mut Object) -> Result<(), Refusal> {
     let kind = words(find(fields, "type").ok_or(Refusal::Field("messages"))?)?;
     match kind.as_ref() {
         "text" => {
             let text = find(fields, "text").filter(|text| text.starts_with('"'));
-            json.push_str(r#"{"type":"text","text":"#);
-            json.push_str(text.ok_or(Refusal::Field("messages"))?);
-            json.push('}');
+            object.json.push_str(r#"{"type":"text","text":"#);
+            object.json.push_str(text.ok_or(Refusal::Field("messages"))?);
+            object.json.push('}');
         }
         "image_url" => {
             let image = find(fields, "image_url").ok_or(Refusal::Foreign)?;
@@ -75,13 +73,12 @@ fn part(fields: &Row<'_>, json: &mut String) -> Result<(), Refusal> {
             if !words(url)?.starts_with("data:image/") {
                 return Err(Refusal::Foreign);
             }
-            json.push_str(r#"{"type":"image_url","image_url":{"url":"#);
-            json.push_str(url);
+            object.json.push_str(r#"{"type":"image_url","image_url":{"url":"#);
+            object.medium(url);
             if let Some(detail) = find(&image, "detail").filter(|detail| detail.starts_with('"')) {
-                name(json, "detail");
-                json.push_str(detail);
+                object.raw("detail", detail);
             }
-            json.push_str("}}");
+            object.json.push_str("}}");
         }
         "input_audio" => {
             let audio = find(fields, "input_audio").ok_or(Refusal::Foreign)?;
@@ -92,11 +89,10 @@ fn part(fields: &Row<'_>, json: &mut String) -> Result<(), Refusal> {
             if words(data)?.contains(':') || words(data)?.is_empty() || words(format)?.len() > 16 {
                 return Err(Refusal::Foreign);
             }
-            json.push_str(r#"{"type":"input_audio","input_audio":{"data":"#);
-            json.push_str(data);
-            name(json, "format");
-            json.push_str(format);
-            json.push_str("}}");
+            object.json.push_str(r#"{"type":"input_audio","input_audio":{"data":"#);
+            object.medium(data);
+            object.raw("format", format);
+            object.json.push_str("}}");
         }
         _ => return Err(Refusal::Foreign),
     }
@@ -106,7 +102,7 @@ fn part(fields: &Row<'_>, json: &mut String) -> Result<(), Refusal> {
 /// Writes the field `tools`: functions, which the page itself carries out.
 pub(super) fn tools(value: &str, object: &mut Object) -> Result<(), Refusal> {
     object.name("tools");
-    let json = &mut object.0;
+    let json = &mut object.json;
     json.push('[');
     for tool in rows(value, "tools")? {
         let Fields(fields) = serde_json::from_str(tool.get()).map_err(|_| Refusal::Field("tools"))?;
@@ -141,11 +137,4 @@ fn words(value: &str) -> Result<Cow<'_, str>, Refusal> {
         return Ok(Cow::Borrowed(plain));
     }
     serde_json::from_str::<String>(value).map(Cow::Owned).map_err(|_| Refusal::Foreign)
-}
-
-fn name(json: &mut String, name: &str) {
-    separate(json);
-    json.push('"');
-    json.push_str(name);
-    json.push_str("\":");
 }

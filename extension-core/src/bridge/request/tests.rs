@@ -80,6 +80,36 @@ fn completions_and_embeddings_have_their_own_lists() {
 }
 
 #[test]
+fn a_completion_is_one_prompt_and_embeddings_have_a_bound() {
+    let prompt = |prompt: Value| built(Call::Completion, true, &json!({"prompt": prompt}));
+    assert!(prompt(json!(["a"])).is_ok());
+    for several in [json!([]), json!(["a", "b"]), json!([["a"]]), json!([1, 2]), json!([[1], [2]]), json!({})]
+    {
+        assert_eq!(prompt(several.clone()), Err(Refusal::Field("prompt")), "{several}");
+    }
+    let input = |count: usize| built(Call::Embedding, false, &json!({"input": vec!["a"; count]}));
+    assert!(input(INPUTS_MAX).is_ok());
+    assert_eq!(input(INPUTS_MAX + 1), Err(Refusal::Field("input")));
+}
+
+#[test]
+fn a_request_weighs_what_its_model_has_to_read() {
+    let weight = |fields: &Value| build(Call::Chat, "tiny", true, &fields.to_string()).unwrap().weight;
+    let long = "word ".repeat(1_000);
+    let text = weight(&message(&json!(long)));
+    assert!((1_250..1_300).contains(&text.tokens()) && text.tokens_at_least() > 400, "{text:?}");
+    let image = format!("data:image/png;base64,{}", "QUJD".repeat(50_000));
+    let parts = json!([{"type": "image_url", "image_url": {"url": image}}]);
+    assert!(weight(&message(&parts)).tokens() < 1_100);
+    // A text that only looks like an image is read as a text.
+    let tools = json!([{"type": "function", "function": {"name": "f", "image_url": {"url": image}}}]);
+    let mut tooled = message(&json!("hi"));
+    tooled["tools"] = tools;
+    assert!(weight(&tooled).tokens_at_least() > 19_000);
+    assert!(weight(&message(&json!(image))).tokens_at_least() > 19_000);
+}
+
+#[test]
 fn a_schema_keeps_the_order_of_its_properties() {
     let schema = r#"{"type":"json_schema","json_schema":{"schema":{"properties":{"z":{},"a":{}}}}}"#;
     let fields = format!(r#"{{"messages":[],"response_format":{schema}}}"#);
