@@ -479,8 +479,9 @@ impl Agent {
     /// Waits for a while before the next try.
     fn pause(&mut self, why: Why, now: Moment) {
         let is_waited_for = self.link.ticket.is_some();
+        // Not because answers wait: a relay that says `ready` and closes at once would be called without end.
         if let Stage::Ready(session) = &self.link.stage
-            && (is_waited_for || session.has_held(now))
+            && session.has_held(now)
         {
             self.link.tries = Tries::default();
         }

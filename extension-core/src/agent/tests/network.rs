@@ -79,6 +79,38 @@ fn answers_in_the_middle_are_not_kept_waiting_for_long() {
 }
 
 #[test]
+fn a_relay_that_says_ready_and_closes_at_once_is_not_called_without_end() {
+    let mut world = World::new();
+    world.start(config(), Some(super::world::identity()));
+    let hello =
+        json!({"version": 1, "heartbeat_ms": 20_000, "frame_bytes_max": 65_536, "resume_ms": 300_000});
+    let job = json!([{"job": super::world::job_id(1), "lease": 1, "have": 0, "credit": 65_536}]);
+    let mut ready = json!({"session": "ses_00000000000000000000000001", "token": "t"});
+    let mut began = world.now;
+    for round in 0..50 {
+        world.on(Event::SocketOpen);
+        world.frame(&json!({"hello": hello}));
+        world.frame(&json!({"ready": ready}));
+        assert_eq!(world.state().connection.phase, Phase::Ready);
+        if round == 0 {
+            let mut long = super::world::start(1);
+            long["start"]["first_token_ms"] = json!(1_000_000);
+            long["start"]["total_ms"] = json!(1_000_000);
+            assert_eq!(super::world::posts(&world.frame(&long)).len(), 1);
+            ready["resumed"] = job.clone();
+        }
+        if round == 9 {
+            began = world.now;
+        }
+        world.on(Event::SocketClosed { code: 1006 });
+        while opens(&world.pass(10)) == 0 {}
+    }
+    assert_eq!(world.state().jobs.len(), 1, "the answer is still waited for");
+    let took = world.now.0 - began.0;
+    assert!(took > 50_000, "40 tries in {took} ms");
+}
+
+#[test]
 fn a_relay_that_says_it_has_too_much_to_do_is_left_alone_for_longer() {
     let mut longest = 0;
     let mut world = World::ready();
