@@ -6,30 +6,30 @@ import { say } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 
-let registered;
+/** The plugin whose pairing is shown without a click. */
+let shown;
 
-/** Shows whose own the plugin is, once the relay knows it. */
+/** Shows whose own the plugin is, once the relay knows it. Without consent the relay is not asked by itself. */
 export function listen() {
   watch(paint);
   $('pair').addEventListener('submit', (event) => act(event, pair));
   $('unpair').addEventListener('click', (event) => act(event, unpair));
+  $('ask-pairing').addEventListener('click', (event) => act(event, look));
 }
 
-function paint({ plugin, relay }) {
+function paint({ plugin, relay, consent }) {
   $('account-page').href = `${relay.replace(/^ws/, 'http')}/account.html`;
   $('unregistered').hidden = plugin !== null;
-  if (registered === plugin) return;
-  registered = plugin;
-  if (plugin === null) show();
-  else look();
+  $('unasked').hidden = consent || plugin === null;
+  const next = consent ? plugin : null;
+  if (next === shown) return;
+  shown = next;
+  if (next === null) show();
+  else look().catch((error) => tell('bad', fault(error)));
 }
 
 async function look() {
-  try {
-    show(await wantJson('pairing'));
-  } catch (error) {
-    tell('bad', fault(error));
-  }
+  show(await wantJson('pairing'));
 }
 
 /** Shows the account, or the field for a code while there is none; neither where that is not known. */

@@ -29,6 +29,7 @@
 //   journal   page → agent: answered with what the agent has been through, as text
 
 import { usd } from './figures.js';
+import { release } from './permissions.js';
 import { words } from './standing.js';
 import { say, sentence } from './words.js';
 
@@ -93,9 +94,7 @@ const answers = {
     await chrome.offscreen.closeDocument().catch(() => {});
     await chrome.storage.local.clear();
     await forget('device');
-    const { origins } = await chrome.permissions.getAll();
-    const granted = origins.filter((origin) => !chrome.runtime.getManifest().host_permissions.includes(origin));
-    if (granted.length > 0) await chrome.permissions.remove({ origins: granted });
+    await release();
     await wake();
   },
 };

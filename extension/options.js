@@ -9,6 +9,7 @@ import * as prices from './prices.js';
 import * as servers from './servers.js';
 import { moment, write } from './figures.js';
 import * as line from './line.js';
+import { release } from './permissions.js';
 import { say, sentence } from './words.js';
 
 const $ = (id) => document.getElementById(id);
@@ -104,6 +105,7 @@ async function save(event) {
   const allowed = origins.length === 0 || (await chrome.permissions.request({ origins }));
   if (!allowed) return tell('bad', say('options_unsaved_permission'));
   await chrome.storage.local.set({ config });
+  await release(origins);
   servers.saved();
   tell('good', say('options_saved'));
 }

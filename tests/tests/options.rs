@@ -404,3 +404,34 @@ async fn a_price_that_does_not_cover_the_power_is_warned_of_in_dollars_and_a_mon
     answered(&relay).await?;
     options.until("document.querySelector('#month-done').textContent.endsWith(' this month')").await
 }
+
+#[tokio::test]
+async fn the_permission_for_an_address_ends_with_the_last_server_there() -> Result<()> {
+    const ATTIC: &str = "http://127.0.0.2/*";
+    const CELLAR: &str = "http://127.0.0.3/*";
+    let owner = Owner::undecided(Window::Headless).await?;
+    for host in [ATTIC, CELLAR] {
+        owner.browser().grant(owner.extension(), host).await?;
+    }
+    let options = owner.options().await?;
+    let set = "chrome.storage.local.set({ config: { servers: [{ address: 'http://127.0.0.2:1' }, \
+               { address: 'http://127.0.0.2:2' }, { address: 'http://127.0.0.3:1' }] } })";
+    options.eval(set).await?;
+    options.close().await?;
+    let options = owner.options().await?;
+    let allowed = async || {
+        let contains = |host: &str| format!("chrome.permissions.contains({{origins: ['{host}']}})");
+        let attic = options.eval(&contains(ATTIC)).await?;
+        Ok::<_, anyhow::Error>((attic == true, options.eval(&contains(CELLAR)).await? == true))
+    };
+    // What was granted before is asked for without a question.
+    save(&options).await?;
+    assert_eq!(allowed().await?, (true, true));
+    options.click("#servers .server:first-child .remove").await?;
+    save(&options).await?;
+    assert_eq!(allowed().await?, (true, true), "another server is there");
+    options.click("#servers .server:first-child .remove").await?;
+    save(&options).await?;
+    assert_eq!(allowed().await?, (false, true));
+    Ok(())
+}

@@ -8,6 +8,7 @@ use rekursing_tests::{
     database::Engine,
     device::Device,
     eventually,
+    false_relay::FalseRelay,
     http::Page,
     link::{Link, Plugin, identify, offer},
     on_both,
@@ -331,4 +332,28 @@ async fn before_consent_the_options_say_why_nothing_can_be_paired() -> Result<()
     options.until("!document.querySelector('#unregistered').hidden").await?;
     assert_eq!(options.eval("document.querySelector('#pair').hidden").await?, true);
     Ok(())
+}
+
+#[tokio::test]
+async fn after_consent_is_taken_back_opening_the_options_asks_the_relay_nothing() -> Result<()> {
+    let (script, relay) = tokio::try_join!(Script::start(Dialect::LmStudio(2)), FalseRelay::start())?;
+    let owner = Owner::undecided(Window::Headless).await?;
+    owner.set(&relay.url("http"), &script.url()).await?;
+    let popup = owner.agree().await?;
+    let mut caller = relay.caller().await?;
+    caller.welcome().await?;
+    popup.close().await?;
+    let options = owner.options().await?;
+    options.click("#withdraw").await?;
+    options.until("document.querySelector('#given').hidden").await?;
+    options.close().await?;
+
+    let asked = relay.asked().len();
+    let options = owner.options().await?;
+    options.shows("#unasked", "it asks the relay nothing by itself").await?;
+    assert_eq!(relay.asked().len(), asked, "{:?}", relay.asked());
+    // What was earned is still the owner's: a click asks.
+    options.click("#ask-pairing").await?;
+    let is_asked = || async { Ok((relay.asked().len() > asked).then_some(())) };
+    eventually("the relay is asked", is_asked).await
 }
