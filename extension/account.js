@@ -1,7 +1,7 @@
 // The owner's account on the relay: a pairing code makes this plugin the account's own.
 
-import { fault } from './figures.js';
-import { want, wantJson, watch } from './line.js';
+import { fault, usd, write } from './figures.js';
+import { tell as ask, want, wantJson, watch } from './line.js';
 import { say } from './words.js';
 
 const $ = (id) => document.getElementById(id);
@@ -14,10 +14,14 @@ export function listen() {
   watch(paint);
   $('pair').addEventListener('submit', (event) => act(event, pair));
   $('unpair').addEventListener('click', (event) => act(event, unpair));
+  // Both may lose nothing: the relay is asked once more, or the identity of before is kept.
+  $('sure-renew').addEventListener('close', () => $('sure-renew').returnValue && ask($('sure-renew').returnValue));
   $('ask-pairing').addEventListener('click', (event) => act(event, look));
 }
 
-function paint({ plugin, relay, consent }) {
+function paint(state) {
+  const { plugin, relay, consent } = state;
+  warn(state);
   $('account-page').href = `${relay.replace(/^ws/, 'http')}/account.html`;
   $('unregistered').hidden = plugin !== null;
   $('unasked').hidden = consent || plugin === null;
@@ -26,6 +30,15 @@ function paint({ plugin, relay, consent }) {
   shown = next;
   if (next === null) show();
   else look().catch((error) => tell('bad', fault(error)));
+}
+
+/** Asks, where a button has led here, whether the owner wants to be somebody new, and says what that costs. */
+function warn({ plugin, connection, earnings }) {
+  if (location.hash !== '#renew' || connection.reason?.code !== 'relay_unauthorized') return;
+  history.replaceState(null, '', location.pathname);
+  write($('renew-text'), say('options_renew_text', plugin));
+  write($('renew-earned'), earnings ? say('options_renew_earned', usd(earnings.total), usd(earnings.paid)) : '');
+  $('sure-renew').showModal();
 }
 
 async function look() {

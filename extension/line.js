@@ -18,7 +18,7 @@ export function watch(paint) {
   });
 }
 
-/** Tells the agent to `retry` the link, to `look` for model servers, to `try` the model, or to `pause`. */
+/** Tells the agent to `retry` the link, to `renew` who it is, to `look` for model servers, to `try` the model, or to `pause`. */
 export function tell(type, fields = {}) {
   post({ type, ...fields });
 }

@@ -18,7 +18,7 @@ const REMEDIES = {
   bad_relay_address: ['do_change_relay', 'options'],
   relay_unreachable: ['do_try_now', 'retry'],
   relay_refused: ['do_try_now', 'retry'],
-  relay_unauthorized: ['do_connect_again', 'retry'],
+  relay_unauthorized: ['do_connect_again', 'renew'],
   too_old: ['do_update', 'update'],
   relay_old: ['do_try_now', 'retry'],
   clock_wrong: ['do_look_at_clock', 'retry'],
@@ -158,6 +158,7 @@ export function remedy(act, tell, state, model) {
       tell('look');
       tell('retry');
     },
+    renew: () => chrome.tabs.create({ url: 'options.html#renew' }),
     welcome: () => chrome.tabs.create({ url: 'welcome.html#steps' }),
     options: () => chrome.runtime.openOptionsPage(),
     async update() {

@@ -7,6 +7,7 @@
 mod command;
 mod config;
 mod event;
+mod former;
 mod gate;
 mod inquiry;
 mod jobs;
@@ -143,6 +144,7 @@ impl Agent {
             Event::Configured(config) => self.configure(config, now),
             Event::Noticed(notice) => self.noticed(notice, now),
             Event::Retry => self.retry(now),
+            Event::Renew => self.renew(now),
             Event::Look => self.look(now),
             Event::TryOut => self.try_out(now),
             Event::Wanted { page, text } => self.wanted(page, text, now),
@@ -267,10 +269,6 @@ impl Agent {
 
     /// Tries again now whatever waits or has stopped.
     fn retry(&mut self, now: Moment) {
-        if self.link.stopped_for() == Some(Why::RelayUnauthorized) {
-            self.identity = None;
-            self.lose_pass();
-        }
         self.link.retry();
         // The relay's answer shows whether the clock is right by now.
         self.purse.inquiry.ask_by(now);

@@ -23,7 +23,11 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{Message, handshake::derive_accept_key, protocol::Role},
+    tungstenite::{
+        Message,
+        handshake::derive_accept_key,
+        protocol::{CloseFrame, Role},
+    },
 };
 
 use crate::{
@@ -154,6 +158,15 @@ impl Caller {
     /// Fails when the connection is broken.
     pub async fn send_text(&mut self, text: impl Into<String>) -> Result<()> {
         Ok(self.socket.send(Message::text(text.into())).await?)
+    }
+
+    /// Closes the connection with this code.
+    ///
+    /// # Errors
+    /// Fails when the connection is broken.
+    pub async fn close(mut self, code: u16) -> Result<()> {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        Ok(self.socket.close(Some(frame)).await?)
     }
 
     /// Waits for what comes next, and answers heartbeats.

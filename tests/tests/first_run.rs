@@ -2,11 +2,11 @@
 //! stand in the way. Each failure says its sentence, and its button mends it.
 
 use anyhow::{Context, Result, ensure};
-use rekursing_protocol::VERSION;
+use rekursing_protocol::{VERSION, frame::close};
 use rekursing_tests::{
     browser::{Tab, Window},
     eventually,
-    false_relay::{Caller, FalseRelay},
+    false_relay::{Caller, FalseRelay, PLUGIN},
     line::Line,
     model_server::{self, ModelServer},
     owner::Owner,
@@ -196,7 +196,8 @@ async fn a_server_that_was_looked_for_gets_the_token_under_the_address_that_the_
     let owner = Owner::flagged(&[&format!("--host-resolver-rules={lm_studio}, {NOWHERE}")]).await?;
     let welcome = installed(&owner, &relay.url("http"), "").await?;
     welcome.click("#look").await?;
-    let wants = "The model server at http://127.0.0.1:1234 wants an API token. If it is yours, enter its token.";
+    let wants =
+        "The model server at http://127.0.0.1:1234 wants an API token. If it is yours, enter its token.";
     trouble(&welcome, wants, "goes to that address alone.").await?;
     welcome.click("#options").await?;
     let options = opened(&owner, "options.html").await?;
@@ -375,4 +376,35 @@ async fn a_version_that_is_too_old_looks_for_an_update() -> Result<()> {
     welcome.click("#standing-button").await?;
     let _caller = welcomed(&relay).await?;
     welcome.shows("#standing", "Ready for jobs").await
+}
+
+#[tokio::test]
+async fn a_relay_that_knows_the_extension_no_more_gets_no_new_one_before_the_owner_was_asked() -> Result<()> {
+    let (script, relay) = tokio::try_join!(Script::start(Dialect::LmStudio(2)), FalseRelay::start())?;
+    let (owner, welcome) = before_a_false_relay(&relay, &script).await?;
+    let registrations = || relay.asked().iter().filter(|asked| *asked == "POST /api/plugin/register").count();
+    let caller = welcomed(&relay).await?;
+    assert_eq!(registrations(), 1);
+    caller.close(close::UNAUTHORIZED).await?;
+    standing(&welcome, "The relay does not know this agent.", "Connect again").await?;
+    welcome.click("#standing-button").await?;
+    let options = opened(&owner, "options.html").await?;
+    options.until("document.querySelector('#sure-renew').open").await?;
+    options.shows("#renew-text", &format!("what {PLUGIN} has earned and was not paid")).await?;
+    options.click("#sure-renew button[value=retry]").await?;
+    let caller = welcomed(&relay).await?;
+    assert_eq!(registrations(), 1, "once more as before");
+    caller.close(close::UNAUTHORIZED).await?;
+    options.close().await?;
+
+    standing(&welcome, "The relay does not know this agent.", "Connect again").await?;
+    welcome.click("#standing-button").await?;
+    let options = opened(&owner, "options.html").await?;
+    options.until("document.querySelector('#sure-renew').open").await?;
+    options.click("#sure-renew button[value=renew]").await?;
+    let _caller = welcomed(&relay).await?;
+    assert_eq!(registrations(), 2);
+    let kept = "chrome.storage.local.get('memory').then(({ memory }) => memory.unknown[0].plugin)";
+    assert_eq!(options.eval(kept).await?, PLUGIN);
+    Ok(())
 }

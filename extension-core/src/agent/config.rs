@@ -121,7 +121,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// What the agent remembers over a restart: what it counted and measured.
+/// What the agent remembers over a restart: what it counted and measured, and who it was.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
@@ -129,6 +129,12 @@ pub struct Memory {
     pub tally: Tally,
     /// Thousandths of tokens per second, by model.
     pub speeds: BTreeMap<String, u64>,
+    /// Who it is to other relays.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Identity>,
+    /// Who it was to relays that knew it no more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<Identity>,
 }
 
 /// Who the agent is to one relay. Without a secret it shows who it is by the device key that its shell keeps.

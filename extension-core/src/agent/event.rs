@@ -84,6 +84,8 @@ pub enum Event<'a> {
     Noticed(Notice),
     /// The owner asks to try again now, also after a close that stopped the agent.
     Retry,
+    /// The owner agrees to be somebody new to a relay that does not know this agent.
+    Renew,
     /// The owner asks to look for model servers, perhaps before saying yes.
     Look,
     /// The owner asks for a self-test of the model, perhaps before saying yes.

@@ -221,6 +221,7 @@ impl Agent {
             self.link.stage = Stage::Stopped { why: Why::BadRelayAddress };
             return;
         };
+        self.take_up(now);
         if self.identity().is_some() {
             self.link.stage = Stage::Opening { until: now + PATIENCE };
             self.commands.push(Command::OpenSocket { url: format!("{}/api/plugin/connect", relay.socket()) });
@@ -280,9 +281,8 @@ impl Agent {
         };
         let identity =
             Identity { relay: relay.http(), plugin: registered.plugin_id, secret: registered.secret };
-        self.identity = Some(identity.clone());
+        self.become_known(identity, now);
         self.lose_pass();
-        self.commands.push(Command::Save(identity));
         self.connect(now);
     }
 

@@ -93,6 +93,11 @@ impl Agent {
     /// Notes what the self-test measured, at once: before consent nothing else is kept.
     pub(super) fn tested(&mut self, model: &str, rate: u64, now: Moment) {
         self.measured(model, rate);
+        self.keep_now(now);
+    }
+
+    /// Has kept at once what has changed.
+    pub(super) fn keep_now(&mut self, now: Moment) {
         self.keeping.due.get_or_insert(now);
         self.keep(now);
     }

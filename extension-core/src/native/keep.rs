@@ -32,9 +32,14 @@ impl Keep {
         identity.with_context(|| format!("{} holds no identity", path.display())).map(Some)
     }
 
-    /// Writes the identity, whole or not at all.
+    /// Writes the identity, whole or not at all. One of another plugin is kept beside it under the plugin's
+    /// name, because it may still be owed money.
     pub(super) fn write(&self, identity: &Identity) -> anyhow::Result<()> {
         let Some(path) = &self.0 else { return Ok(()) };
+        if let Some(before) = self.read()?.filter(|before| before.plugin != identity.plugin) {
+            let beside = path.with_extension(before.plugin.to_string());
+            fs::rename(path, &beside).with_context(|| format!("could not write {}", beside.display()))?;
+        }
         let text = serde_json::to_vec_pretty(identity).context("could not write the identity as JSON")?;
         let beside = path.with_extension("new");
         write_privately(&beside, &text)
@@ -72,7 +77,12 @@ mod tests {
         };
         keep.write(&identity).unwrap();
         keep.write(&identity).unwrap();
-        assert_eq!(keep.read().unwrap(), Some(identity));
+        assert_eq!(keep.read().unwrap(), Some(identity.clone()));
+        let other = Identity { plugin: PluginId::from_bits(8), ..identity.clone() };
+        keep.write(&other).unwrap();
+        assert_eq!(keep.read().unwrap(), Some(other));
+        let before = Keep::new(Some(path.with_extension(identity.plugin.to_string())));
+        assert_eq!(before.read().unwrap(), Some(identity));
         #[cfg(unix)]
         {
             let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());

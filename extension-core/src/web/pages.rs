@@ -50,6 +50,7 @@ pub(super) fn watch(inner: &Rc<Inner>, port: chrome::Port) {
                     inner.found.take();
                     inner.on(Event::Retry);
                 }
+                Some("renew") => inner.on(Event::Renew),
                 Some("look") => inner.on(Event::Look),
                 Some("try") => inner.on(Event::TryOut),
                 Some("want") => inner.on(Event::Wanted { page: id, text: &chrome::text(&message) }),

@@ -4,7 +4,7 @@ use rekursing_protocol::{Moment, Nanos, Price, frame::close};
 use serde_json::json;
 
 use super::world::{World, asks, config, identity, sent};
-use crate::agent::{Answer, Ask, Command, Config, Event, Phase, Why};
+use crate::agent::{Answer, Ask, Command, Config, Event, Memory, Phase, Why};
 use crate::choices::Pause;
 
 fn opens(commands: &[Command]) -> usize {
@@ -176,10 +176,62 @@ fn a_final_close_stops_until_the_owner_acts() {
         assert_eq!((world.state().connection.phase, why(&world)), (Phase::Off, Some(reason)));
         assert_eq!(opens(&world.pass(600_000)), 0);
         let commands = world.on(Event::Retry);
-        // An unknown identity is replaced by a new one, and any other kept.
-        let anew = usize::from(code == close::UNAUTHORIZED);
-        assert_eq!((asks(&commands).len(), opens(&commands)), (anew, 1 - anew));
+        assert_eq!((asks(&commands).len(), opens(&commands)), (0, 1), "nobody is anybody else by a retry");
     }
+}
+
+/// Returns what was to be remembered last.
+fn remembered(commands: &[Command]) -> Option<Memory> {
+    let remembered =
+        |command: &Command| if let Command::Remember(memory) = command { Some(memory.clone()) } else { None };
+    commands.iter().rev().find_map(remembered)
+}
+
+fn registered(world: &mut World, commands: &[Command], plugin: &str) -> Vec<Command> {
+    let [ask] = &asks(commands)[..] else { panic!("{commands:?}") };
+    let body = json!({"pluginId": plugin, "secret": "new"}).to_string();
+    world.on(Event::Answered { id: ask.id, answer: Answer::Reply { status: 201, body: body.as_bytes() } })
+}
+
+#[test]
+fn who_is_unknown_becomes_somebody_new_only_when_the_owner_says_so_and_is_kept() {
+    let mut world = World::ready();
+    // Where the relay knows it there is nothing to agree to.
+    world.on(Event::Renew);
+    assert_eq!(world.state().plugin, Some(identity().plugin));
+    world.on(Event::SocketClosed { code: close::UNAUTHORIZED });
+    let commands = world.on(Event::Renew);
+    let memory = remembered(&commands).unwrap();
+    assert_eq!((memory.unknown, memory.elsewhere.len()), (vec![identity()], 0));
+    let commands = registered(&mut world, &commands, "plg_00000000000000000000000009");
+    assert_eq!(opens(&commands), 1);
+    assert!(commands.iter().any(|command| matches!(command, Command::Save(_))));
+    // It is not taken for an identity that could be tried again.
+    world.on(Event::SocketClosed { code: close::UNAUTHORIZED });
+    let commands = world.on(Event::Renew);
+    assert_eq!((asks(&commands).len(), remembered(&commands).unwrap().unknown.len()), (1, 2));
+}
+
+#[test]
+fn another_relay_takes_no_identity_away() {
+    let mut world = World::ready();
+    let other = Config { relay: "ws://other:3002".to_owned(), ..config() };
+    let commands = world.on(Event::Configured(other.clone()));
+    let commands = registered(&mut world, &commands, "plg_00000000000000000000000009");
+    let memory = remembered(&commands).unwrap();
+    assert_eq!((&memory.elsewhere, memory.unknown.len()), (&vec![identity()], 0));
+    // Back with the first, also after a restart, it is who it was.
+    let mut again = World::new();
+    again.start_with(config(), memory);
+    let saved = |commands: &[Command]| {
+        commands.iter().find_map(|command| {
+            if let Command::Save(identity) = command { Some(identity.clone()) } else { None }
+        })
+    };
+    let commands = world.on(Event::Configured(config()));
+    assert_eq!((saved(&commands), asks(&commands).len(), opens(&commands)), (Some(identity()), 0, 1));
+    let commands = world.on(Event::Configured(other));
+    assert_eq!(saved(&commands).unwrap().relay, "http://other:3002");
 }
 
 #[test]
