@@ -20,7 +20,6 @@ macro_rules! file {
 
 /// Every file of the site.
 const FILES: &[(&str, &str, &[u8])] = &[
-    file!("account.css", "text/css; charset=utf-8"),
     file!("account.html", "text/html; charset=utf-8"),
     file!("account.js", "text/javascript; charset=utf-8"),
     file!("chat.css", "text/css; charset=utf-8"),
@@ -38,6 +37,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("gpus.js", "text/javascript; charset=utf-8"),
     file!("index.html", "text/html; charset=utf-8"),
     file!("models.js", "text/javascript; charset=utf-8"),
+    file!("pages.css", "text/css; charset=utf-8"),
     file!("prose.js", "text/javascript; charset=utf-8"),
     file!("turn.js", "text/javascript; charset=utf-8"),
 ];
