@@ -13,21 +13,31 @@ use rekursing_tests::{
     script::{Dialect, MODEL, Reply, Script, Step},
     settings::{choose, price, save, tick},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// An answer that tells no usage, so that the relay's own count of the prompt is what is paid.
+fn uncounted() -> Reply {
+    Reply::steps(vec![Step::token("well"), Step::finish("stop"), Step::done()])
+}
 
 /// Another owner, who asks this for a million tokens.
 async fn other(relay: &Relay, input: &str, output: &str) -> Result<(Node, Script)> {
     let script = Script::start(Dialect::LlamaCpp(2)).await?;
-    // It tells no usage, so the relay's own count of the prompt is what is paid.
-    script.always(Reply::steps(vec![Step::token("well"), Step::finish("stop"), Step::done()]));
+    script.always(uncounted());
     let prices = ["--price-input", input, "--price-output", output];
     Ok((Node::with(relay, &script.url(), &prices).await?, script))
 }
 
 /// Lets a page ask until it is answered, at whatever it costs.
 async fn pay(page: &Page) -> Result<()> {
+    pay_to(page, &json!({})).await
+}
+
+/// Does what [`pay`] does, of providers that are such.
+async fn pay_to(page: &Page, provider: &Value) -> Result<()> {
     let mut question = ask(&"hello ".repeat(400));
     question["maxPrice"] = json!(1_000);
+    question["provider"] = provider.clone();
     let look = || async {
         let Ok(mut stream) = page.stream("/api/llm/inference", &question).await else { return Ok(None) };
         let events = stream.events().await?;
@@ -141,4 +151,55 @@ async fn who_follows_the_market_asks_no_less_than_the_floor_and_with_the_box_no_
     price(&options, MODEL, "0.01", &format!("{:.2}", power * 2.0)).await?;
     save(&options).await?;
     dearest(&relay, &(power * 2.0).to_string()).await
+}
+
+/// Waits until all that so many providers ask for answers is this.
+async fn all_ask(relay: &Relay, providers: u64, dollars: &str) -> Result<()> {
+    let look = || async {
+        let models = relay.visitor().get("/api/llm/models").await?.expect(200)?;
+        let [model] = &models["models"].as_array().context("no list")?[..] else { return Ok(None) };
+        let (count, price) = (&model["providers"], &model["price"]["output"]);
+        Ok((*count == providers && price["min"] == dollars && price["max"] == dollars).then_some(()))
+    };
+    eventually(&format!("{providers} ask {dollars}"), look).await
+}
+
+#[tokio::test]
+async fn who_follows_the_market_goes_where_the_median_of_the_others_goes() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    script.always(uncounted());
+    // One owner with one paid job of this day is a market here, and a look doubles an ask at most.
+    let config = format!(
+        "{FREE}[money]\nvoice_jobs = 1\nvoice_accounts = 1\nvoice_days = 0\nvoices = 1\n\
+         follow_step_permille = 1000\ndefault_input = 100_000\ndefault_output = 200_000\n"
+    );
+    let (relay, key) = Relay::funded(&config, "20.00").await?;
+    let page = relay.customer(&key);
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = settings(&owner).await?;
+    choose(&options, MODEL, "market").await?;
+    save(&options).await?;
+    all_ask(&relay, 1, "0.2").await?;
+
+    let known = async |input: &str, output: &str| {
+        let other = other(&relay, input, output).await?;
+        pay_to(&page, &json!({"only": [other.0.plugin()]})).await?;
+        Ok::<_, anyhow::Error>(other)
+    };
+    let cheap = known("0.30", "0.60").await?;
+    all_ask(&relay, 2, "0.6").await?;
+    let _dear = known("1.00", "2.00").await?;
+    drop(cheap);
+    all_ask(&relay, 2, "2").await?;
+
+    // What is asked is what is paid.
+    let plugin = owner.earnings().await?.plugin_id;
+    let before = owner.earnings().await?.total;
+    pay_to(&page, &json!({"only": [plugin]})).await?;
+    let paid = || async { Ok(Some(owner.earnings().await?.total).filter(|total| *total != before)) };
+    let earned = eventually("the job is paid", paid).await?;
+    // About 600 tokens at a dollar a million, less the fee.
+    let micros = earned.get() / 1_000;
+    ensure!((500..700).contains(&micros), "{earned:?} were earned");
+    Ok(())
 }
