@@ -36,7 +36,7 @@ mod view;
 mod wants;
 mod watch;
 
-use rekursing_protocol::{FailCode, Gpu, Moment, Pricing, frame::Inventory};
+use rekursing_protocol::{FailCode, Gpu, Moment, Price, Pricing, frame::Inventory};
 
 use crate::{address::Address, bridge::reply::Reply};
 pub use command::{Ask, AskId, Command, Errand, FetchId, Method, Post, Sign};
@@ -342,6 +342,7 @@ impl Agent {
             offer.context =
                 offer.context.min(self.config.allowance.context_tokens.unwrap_or(u32::MAX)).max(1);
             offer.price = self.asked(&offer.model);
+            offer.least = self.least(&offer.model);
         }
         Inventory {
             offers,
@@ -357,6 +358,11 @@ impl Agent {
         let set = self.config.prices.get(model).copied().or(self.config.price)?;
         let speed = self.memory.speeds.get(model).copied();
         Some(self.config.power.map_or(set, |power| power.raise(set, speed)))
+    }
+
+    /// Returns what the owner never asks less than for a model, also of friends.
+    fn least(&self, model: &str) -> Option<Price> {
+        self.config.power?.least(self.memory.speeds.get(model).copied()?)
     }
 
     /// Offers nothing more of a server that refuses requests because of where they come from.

@@ -4,7 +4,7 @@
 //! An account asks the plugins of its groups first, at the group's price and in front of everybody else.
 //! Codes by which one joins are the shell's.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rekursing_protocol::{AccountId, GroupId, PluginId, Price};
 
@@ -13,14 +13,31 @@ use crate::{request::Payer, terms::Terms};
 /// Friends who share their GPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// Who made it, sets its price and can close it.
+    /// Who made it, sets its price, can let others out and close it.
     pub creator: PluginId,
     /// What its plugins ask of its accounts, before the tier.
     pub price: Price,
-    /// Its plugins, the creator among them.
-    pub plugins: BTreeSet<PluginId>,
+    /// Its plugins, the creator among them, each with the price to which it has agreed.
+    pub plugins: BTreeMap<PluginId, Price>,
     /// Its accounts that have joined by themselves.
     pub accounts: BTreeSet<AccountId>,
+}
+
+impl Group {
+    /// Returns what a plugin asks of the group's accounts: the group's price, and nothing below the price to
+    /// which it has agreed, so that nobody else can make it serve for less.
+    pub fn price_of(&self, plugin: PluginId) -> Price {
+        self.price.at_least(self.plugins.get(&plugin).copied().unwrap_or_default())
+    }
+}
+
+/// Whoever is in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Member {
+    /// A plugin.
+    Plugin(PluginId),
+    /// An account that has joined by itself.
+    Account(AccountId),
 }
 
 /// Why a group is not changed.
@@ -38,6 +55,9 @@ pub enum GroupRefusal {
     /// Only who made the group may do so.
     #[error("only who made the group can do this")]
     NotCreator,
+    /// Another price was agreed to than the group has.
+    #[error("the group has another price by now; look at it again")]
+    PriceChanged,
     /// The group has as many members as it may have.
     #[error("the group has {most} members, which is as many as it may have")]
     Full {
@@ -63,6 +83,7 @@ impl GroupRefusal {
             GroupRefusal::InGroup => "in_group",
             GroupRefusal::NotInGroup => "not_in_group",
             GroupRefusal::NotCreator => "not_creator",
+            GroupRefusal::PriceChanged => "group_price_changed",
             GroupRefusal::Full { .. } => "group_full",
             GroupRefusal::TooManyOfAccount { .. } | GroupRefusal::TooMany => "too_many_groups",
         }
@@ -94,7 +115,7 @@ pub struct Groups {
 impl Groups {
     /// Takes a group over as a store knows it.
     pub fn restore(&mut self, id: GroupId, group: Group) {
-        self.by_plugin.extend(group.plugins.iter().map(|plugin| (*plugin, id)));
+        self.by_plugin.extend(group.plugins.keys().map(|plugin| (*plugin, id)));
         for account in &group.accounts {
             self.by_account.entry(*account).or_default().push(id);
         }
@@ -115,16 +136,42 @@ impl Groups {
         if self.groups.len() >= terms.groups_max || self.groups.contains_key(&id) {
             return Err(GroupRefusal::TooMany);
         }
-        let plugins = BTreeSet::from([creator]);
+        let plugins = BTreeMap::from([(creator, price)]);
         self.restore(id, Group { creator, price, plugins, accounts: BTreeSet::new() });
         Ok(())
     }
 
-    /// Sets the price of the group that a plugin made. Jobs that run keep theirs.
+    /// Sets the price of the group that a plugin made. Jobs that run keep theirs. Others that serve in it follow a
+    /// higher price at once and a lower one once they agree to it.
     pub fn set_price(&mut self, creator: PluginId, price: Price) -> Result<GroupId, GroupRefusal> {
         let id = self.made_by(creator)?;
         if let Some(group) = self.groups.get_mut(&id) {
             group.price = price;
+            group.plugins.insert(creator, price);
+        }
+        Ok(id)
+    }
+
+    /// Lets a plugin agree to the price that its group has.
+    pub fn agree(&mut self, plugin: PluginId, price: Price) -> Result<GroupId, GroupRefusal> {
+        let id = self.of_plugin(plugin).ok_or(GroupRefusal::NotInGroup)?;
+        let group = self.groups.get_mut(&id).ok_or(GroupRefusal::Unknown)?;
+        if group.price != price {
+            return Err(GroupRefusal::PriceChanged);
+        }
+        group.plugins.insert(plugin, price);
+        Ok(id)
+    }
+
+    /// Lets whoever made a group put somebody else out of it.
+    pub fn put_out(&mut self, creator: PluginId, member: Member) -> Result<GroupId, GroupRefusal> {
+        let id = self.made_by(creator)?;
+        match member {
+            Member::Plugin(plugin) if plugin != creator && self.of_plugin(plugin) == Some(id) => {
+                self.remove_plugin(plugin)?;
+            }
+            Member::Plugin(_) => return Err(GroupRefusal::NotInGroup),
+            Member::Account(account) => self.remove_account(account, id)?,
         }
         Ok(id)
     }
@@ -136,12 +183,13 @@ impl Groups {
         if is_own { Ok(id) } else { Err(GroupRefusal::NotCreator) }
     }
 
-    /// Lets a plugin into a group.
+    /// Lets a plugin into a group. It agrees to the price that the group has.
     pub fn add_plugin(&mut self, terms: &Terms, id: GroupId, plugin: PluginId) -> Result<(), GroupRefusal> {
         if self.by_plugin.contains_key(&plugin) {
             return Err(GroupRefusal::InGroup);
         }
-        self.with_room(terms, id)?.plugins.insert(plugin);
+        let group = self.with_room(terms, id)?;
+        group.plugins.insert(plugin, group.price);
         self.by_plugin.insert(plugin, id);
         Ok(())
     }
@@ -201,6 +249,12 @@ impl Groups {
         self.by_plugin.get(&plugin).copied()
     }
 
+    /// Returns what a plugin asks of its group's accounts; nothing where it is in none.
+    pub(crate) fn ask_of(&self, plugin: PluginId) -> Price {
+        let group = self.of_plugin(plugin).and_then(|group| self.get(group));
+        group.map(|group| group.price_of(plugin)).unwrap_or_default()
+    }
+
     /// Makes a plugin an account's own, or nobody's.
     pub(crate) fn pair(&mut self, plugin: PluginId, account: Option<AccountId>) {
         let before = match account {
@@ -247,7 +301,7 @@ impl Groups {
     /// Returns how many accounts are in a group, by themselves or by a plugin of their own.
     pub fn accounts_in(&self, group: &Group) -> usize {
         let owners: BTreeSet<AccountId> =
-            group.plugins.iter().filter_map(|plugin| self.owner_of(*plugin)).collect();
+            group.plugins.keys().filter_map(|plugin| self.owner_of(*plugin)).collect();
         group.accounts.union(&owners).count()
     }
 
@@ -279,7 +333,7 @@ impl Groups {
 
     fn close(&mut self, id: GroupId) {
         let Some(group) = self.groups.remove(&id) else { return };
-        for plugin in group.plugins {
+        for plugin in group.plugins.into_keys() {
             self.by_plugin.remove(&plugin);
         }
         for account in group.accounts {
@@ -340,6 +394,51 @@ mod tests {
         groups.remove_account(account(1), group(1)).unwrap();
         assert_eq!(groups.remove_account(account(1), group(1)), Err(GroupRefusal::NotInGroup));
         groups.add_account(&terms, group(3), account(1)).unwrap();
+    }
+
+    #[test]
+    fn a_lower_price_holds_for_a_member_once_he_agrees_and_a_higher_one_at_once() {
+        let terms = Terms::default();
+        let mut groups = one(&terms);
+        groups.add_plugin(&terms, group(1), plugin(2)).unwrap();
+        let asks =
+            |groups: &Groups| [1, 2].map(|number| groups.get(group(1)).unwrap().price_of(plugin(number)));
+        assert_eq!(asks(&groups), [PRICE, PRICE]);
+        let mixed = Price::new(0, 9);
+        groups.set_price(plugin(1), mixed).unwrap();
+        assert_eq!(asks(&groups), [mixed, Price::new(1, 9)], "each side by itself");
+        assert_eq!(groups.agree(plugin(2), PRICE), Err(GroupRefusal::PriceChanged));
+        groups.agree(plugin(2), mixed).unwrap();
+        assert_eq!(asks(&groups), [mixed, mixed]);
+        assert_eq!(groups.agree(plugin(3), mixed), Err(GroupRefusal::NotInGroup));
+        // Who comes later agrees to what there is, and not to what there was.
+        let nothing = Price::new(0, 0);
+        groups.set_price(plugin(1), nothing).unwrap();
+        groups.add_plugin(&terms, group(1), plugin(3)).unwrap();
+        assert_eq!(groups.get(group(1)).unwrap().price_of(plugin(3)), nothing);
+        assert_eq!(asks(&groups), [nothing, mixed]);
+    }
+
+    #[test]
+    fn who_made_a_group_puts_others_out_and_nobody_else_does() {
+        let terms = Terms::default();
+        let mut groups = one(&terms);
+        groups.create(&terms, group(2), plugin(9), PRICE).unwrap();
+        groups.add_plugin(&terms, group(1), plugin(2)).unwrap();
+        groups.add_account(&terms, group(1), account(1)).unwrap();
+        let members = [Member::Plugin(plugin(2)), Member::Account(account(1))];
+        for member in members {
+            assert_eq!(groups.put_out(plugin(2), member), Err(GroupRefusal::NotCreator));
+        }
+        for member in [Member::Plugin(plugin(1)), Member::Plugin(plugin(9)), Member::Account(account(2))] {
+            assert_eq!(groups.put_out(plugin(1), member), Err(GroupRefusal::NotInGroup), "{member:?}");
+        }
+        for member in members {
+            assert_eq!(groups.put_out(plugin(1), member), Ok(group(1)));
+            assert_eq!(groups.put_out(plugin(1), member), Err(GroupRefusal::NotInGroup));
+        }
+        assert_eq!(groups.of_plugin(plugin(2)), None);
+        assert!(groups.of_account(account(1)).is_empty());
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod volume;
 pub use auto::{Auto, Choice, Estimate, Objective};
 pub use continuation::{BrokenOff, continuation};
 pub use effect::{Assignment, CloseReason, Effect, End};
-pub use groups::{Group, GroupRefusal, Groups, Left};
+pub use groups::{Group, GroupRefusal, Groups, Left, Member};
 pub use holdback::Patronage;
 pub use ledger::{Account, Book, Entry, EntryKind};
 pub use market::{History, Market};

@@ -19,8 +19,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Need<'a> {
     pub(crate) request: &'a Request,
-    /// The groups of whoever pays, each with its price.
-    pub(crate) groups: Vec<(GroupId, Price)>,
+    /// The groups of whoever pays.
+    pub(crate) groups: Vec<GroupId>,
     /// Plugins that failed the job.
     pub(crate) excluded: &'a [PluginId],
     /// What the job may be bounded by: its hold, or else what the payer has.
@@ -34,7 +34,7 @@ pub(crate) struct Need<'a> {
 /// On what terms an offer fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fit {
-    /// What the owner asks, before the tier: his group's price where the page is in it.
+    /// What the owner asks, before the tier: what he asks of his group where the page is in it.
     pub(crate) ask: Price,
     /// The group that page and plugin are both in.
     pub(crate) group: Option<GroupId>,
@@ -103,7 +103,8 @@ pub(crate) fn fit(
         let refused = request.topics.map_or(session.refuses, |topics| topics & session.refuses);
         keep(refused.is_empty(), Miss::Topics(refused))?;
     }
-    let ask = fellow.map_or(stock.ask, |(_, price)| price);
+    // An owner who never asks less than something means friends too.
+    let ask = fellow.map_or(stock.ask, |_| session.group_ask.at_least(offer.least.unwrap_or_default()));
     let answer_tokens_max = answer_room(terms, request, u64::from(offer.context))?;
     keep(offer.vision || !request.needs_vision, Miss::Vision)?;
     if !reaches(terms, now, session, stock, &terms.tiers.of(request.tier).floor) {
@@ -139,14 +140,13 @@ pub(crate) fn fit(
     }
     keep(cost <= need.room.left, Miss::Funds(cost))?;
     keep(!session.is_paused, Miss::Paused)?;
-    Ok(Fit { ask, group: fellow.map(|(group, _)| group), price, answer_tokens_max, bound })
+    Ok(Fit { ask, group: fellow, price, answer_tokens_max, bound })
 }
 
 impl Need<'_> {
-    /// Returns the group that page and plugin are both in, with its price.
-    fn fellow(&self, session: &Session) -> Option<(GroupId, Price)> {
-        let own = session.group?;
-        self.groups.iter().copied().find(|(group, _)| *group == own)
+    /// Returns the group that page and plugin are both in.
+    fn fellow(&self, session: &Session) -> Option<GroupId> {
+        session.group.filter(|own| self.groups.contains(own))
     }
 }
 

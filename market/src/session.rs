@@ -40,6 +40,8 @@ pub(crate) struct Session {
     pub(crate) is_paused: bool,
     /// The group that the plugin is in.
     pub(crate) group: Option<GroupId>,
+    /// What it asks of that group's accounts.
+    pub(crate) group_ask: Price,
     pub(crate) serves: Serves,
     pub(crate) refuses: Topics,
     pub(crate) slots: u16,

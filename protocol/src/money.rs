@@ -174,6 +174,12 @@ impl Price {
         Price { input: scale(self.input), output: scale(self.output) }
     }
 
+    /// Returns the dearer of the two on each side.
+    #[must_use]
+    pub fn at_least(self, least: Price) -> Price {
+        Price { input: self.input.max(least.input), output: self.output.max(least.output) }
+    }
+
     /// Reads the older form, dollars per token (`0.00015`), as a price for both sides.
     /// Digits finer than a micro-dollar per million tokens are refused.
     pub fn per_token(dollars: &str) -> Result<Price, BadAmount> {

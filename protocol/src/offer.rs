@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{money::Pricing, name};
+use crate::{
+    money::{Price, Pricing},
+    name,
+};
 
 /// What a model is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -73,6 +76,9 @@ pub struct Offer {
     /// The owner's price, or the relay's default ask when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Pricing>,
+    /// What the owner never asks less than, also of friends; nothing where he does not care.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least: Option<Price>,
 }
 
 /// Most offers one plugin may make.
@@ -112,7 +118,8 @@ impl Offer {
         if self.context == 0 || self.slots == 0 {
             return Err(BadOffer::Empty);
         }
-        if self.price.is_some_and(|pricing| !pricing.is_sane()) {
+        let least = self.least.map(Pricing::Fixed);
+        if [self.price, least].into_iter().flatten().any(|pricing| !pricing.is_sane()) {
             return Err(BadOffer::Price);
         }
         Ok(())
@@ -138,6 +145,7 @@ mod tests {
             tools: false,
             continues: false,
             price: None,
+            least: None,
         };
         assert_eq!(offer.check(), Ok(()));
         for hidden in ["a\nb", "\u{202e}ab", "a\u{200b}b", "a\u{3164}"] {

@@ -34,6 +34,7 @@ fn offer(model: &str) -> Offer {
         tools: false,
         continues: false,
         price: None,
+        least: None,
     }
 }
 

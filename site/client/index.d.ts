@@ -29,6 +29,7 @@ export type RelayCode =
   | 'group_full'
   | 'group_not_found'
   | 'group_only'
+  | 'group_price_changed'
   | 'idempotency_answer_gone'
   | 'idempotency_key_reused'
   | 'idempotency_running'

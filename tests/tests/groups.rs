@@ -151,6 +151,59 @@ async fn a_friend_is_served_first_and_at_the_groups_price_and_a_stranger_is_not(
     relay.audit().await
 }
 
+async fn a_lower_price_waits_for_each_member_and_whoever_made_the_group_puts_others_out(
+    engine: Engine,
+) -> Result<()> {
+    let (mut relay, friend) = Relay::keeping(engine, CONFIG, "5.00").await?;
+    let friend = relay.customer(&friend);
+    let mut ada = Owner::start(&relay, "ada", &["--slots", "1"]).await?;
+    let bob = Owner::start(&relay, "bob", &["--serves", "group"]).await?;
+    let code = ada.create("1", "1").await?;
+    bob.join(&code).await?;
+    join(&friend, &code).await?;
+    let dollar = json!({"input": "1", "output": "1"});
+    let nothing = json!({"input": "0", "output": "0"});
+    let seen = ada.page.put(&ada.group(), &nothing).await?.expect(200)?["group"].clone();
+    assert_eq!((&seen["price"], &seen["asked"]), (&nothing, &nothing));
+    assert_eq!(seen["members"][0]["id"], json!(bob.node.plugin()));
+    assert_eq!(seen["members"][0]["asked"], dollar);
+    ada.node.process().signal(Signal::TERM)?;
+    for restart in [false, true] {
+        if restart {
+            relay.leave(std::time::Duration::from_secs(20)).await?;
+            relay.restart().await?;
+        }
+        let there = || async { Ok((relay.stats().await?["plugins"] == 1).then_some(())) };
+        eventually("bob alone is there", there).await?;
+        assert_ne!(asked(&friend, "hello").await?, ("bob".to_owned(), "0".to_owned()), "he has not agreed");
+        let seen = bob.page.get(&bob.group()).await?.expect(200)?["group"].clone();
+        assert_eq!((&seen["price"], &seen["asked"]), (&nothing, &dollar));
+        assert!(seen.get("members").is_none() && seen.get("code").is_none(), "{seen}");
+    }
+    let agreed = format!("{}/agreed", bob.group());
+    assert_eq!(bob.page.post(&agreed, &dollar).await?.error_code()?, "group_price_changed");
+    assert_eq!(bob.page.post(&agreed, &nothing).await?.expect(200)?["group"]["asked"], nothing);
+    assert_eq!(asked(&friend, "hello").await?, ("bob".to_owned(), "0".to_owned()));
+
+    let account = friend.get("/api/account").await?.expect(200)?["account"].clone();
+    let account = account.as_str().context("no account")?;
+    let out = |whose: &Owner, who: &str| format!("{}/members/{who}", whose.group());
+    assert_eq!(bob.page.delete(&out(&bob, account)).await?.error_code()?, "not_creator");
+    for nobody in [ada.node.plugin(), "plg_00000000000000000000000001", "somebody"] {
+        assert_eq!(ada.page.delete(&out(&ada, nobody)).await?.error_code()?, "not_in_group", "{nobody}");
+    }
+    let left = ada.page.delete(&out(&ada, account)).await?.expect(200)?;
+    assert_eq!((&left["group"]["accounts"], &left["group"]["plugins"]), (&json!(0), &json!(2)));
+    assert_ne!(left["group"]["code"], json!(code), "whoever is out knows the code of before");
+    let again = friend.post("/api/account/groups", &json!({"code": code})).await?;
+    assert_eq!(again.error_code()?, "wrong_code");
+    assert_eq!(code_of_refusal(&friend, "hello").await?, "group_only");
+    ada.page.delete(&out(&ada, bob.node.plugin())).await?.expect(200)?;
+    assert_eq!(bob.page.get(&bob.group()).await?.expect(200)?["group"], Value::Null);
+    relay.resolved().await?;
+    relay.audit().await
+}
+
 async fn an_account_is_in_the_group_of_its_own_computer_for_as_long_as_that_is(engine: Engine) -> Result<()> {
     let (mut relay, _) = Relay::keeping(engine, CONFIG, "5.00").await?;
     let friend = relay.customer(&relay.key("0").await?);
@@ -201,6 +254,7 @@ async fn an_account_is_in_the_group_of_its_own_computer_for_as_long_as_that_is(e
 on_both! {
     a_friend_is_served_first_and_at_the_groups_price_and_a_stranger_is_not,
     an_account_is_in_the_group_of_its_own_computer_for_as_long_as_that_is,
+    a_lower_price_waits_for_each_member_and_whoever_made_the_group_puts_others_out,
 }
 
 #[tokio::test]
@@ -349,6 +403,11 @@ async fn an_owner_makes_and_joins_a_group_and_says_whom_he_serves_by_clicks() ->
     assert_eq!(code_of_refusal(&page, "Who should I vote for?").await?, "topic_refused");
     options.eval("dispatchEvent(new Event('focus'))").await?;
     says(&options, "#group-members", "Accounts that ask: 1.").await?;
+    options.click("#members button").await?;
+    says(&options, "#group-members", "Accounts that ask: 0.").await?;
+    options.until("document.querySelector('#friends').hidden").await?;
+    options.until(&format!("document.querySelector('#own-code').value !== {}", json!(code))).await?;
+    let code = options.eval("document.querySelector('#own-code').value").await?;
     options.click("#turn-group").await?;
     options.until(&format!("document.querySelector('#own-code').value !== {}", json!(code))).await?;
     options.click("#leave-group").await?;
@@ -366,7 +425,13 @@ async fn an_owner_makes_and_joins_a_group_and_says_whom_he_serves_by_clicks() ->
     options.click("#join-group button").await?;
     says(&options, "#group-asks", "Friends pay $0.01 per million prompt tokens and $0.02").await?;
     assert_eq!(options.eval("document.querySelector('#own-group').hidden").await?, true);
+    friend.page.put(&friend.group(), &json!({"input": "0", "output": "0.02"})).await?.expect(200)?;
+    options.eval("dispatchEvent(new Event('focus'))").await?;
+    says(&options, "#group-asked", "You still ask $0.01 per million prompt tokens").await?;
     pictures(&options, "member").await?;
+    options.resize(800, 900).await?;
+    options.click("#agree-group").await?;
+    options.until("document.querySelector('#new-price').hidden").await?;
     options.click("#leave-group").await?;
     options.until("!document.querySelector('#join-group').hidden").await?;
     Ok(())

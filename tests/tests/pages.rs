@@ -293,10 +293,11 @@ fn group(own: bool) -> Value {
         if own { json!({"input": "0", "output": "0"}) } else { json!({"input": "0.05", "output": "0.1"}) };
     let mut group = json!({
         "id": "grp_01KA60C3P7R9T1V3X5Z7B9D1FH", "price": price, "plugins": 2, "accounts": 3, "own": own,
-        "membersMax": 50,
+        "membersMax": 50, "asked": price,
     });
     if own {
         group["code"] = json!("7KQ2-M9XT-04VB");
+        group["members"] = json!([]);
     }
     json!({"group": group})
 }

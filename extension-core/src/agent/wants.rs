@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use rekursing_protocol::{JobId, Moment, Month, PayoutId, PluginId, Span};
+use rekursing_protocol::{AccountId, JobId, Moment, Month, PayoutId, PluginId, Span};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -67,12 +67,18 @@ struct Want {
     input: Option<Text>,
     output: Option<Text>,
     code: Option<Text>,
+    member: Option<GroupMember>,
 }
 
 /// A short text on one line, as a form's field has it.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct Text(String);
+
+/// The id of a plugin or of an account, as the relay has told it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct GroupMember(String);
 
 /// Why nothing was asked or nothing came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,11 +255,12 @@ impl Want {
         let send = |method, path: String, body| Request { method, body: Some(body), ..Request::get(path) };
         Some(match self.what.as_str() {
             "group" => Request::get(group.to_owned()),
-            what @ ("create_group" | "price_group") => {
-                let method = if what == "create_group" { Method::Post } else { Method::Put };
-                let price = json!({"input": self.input?.0, "output": self.output?.0});
-                send(method, group.to_owned(), price)
+            what @ ("create_group" | "price_group" | "agree_group") => {
+                let method = if what == "price_group" { Method::Put } else { Method::Post };
+                let path = if what == "agree_group" { format!("{group}/agreed") } else { group.to_owned() };
+                send(method, path, json!({"input": self.input?.0, "output": self.output?.0}))
             }
+            "put_out" => Request::delete(format!("{group}/members/{}", self.member?.0)),
             "turn_group" => send(Method::Post, format!("{group}/code"), json!({})),
             "join_group" => send(Method::Post, format!("{group}/join"), json!({"code": self.code?.0})),
             "leave_group" => Request::delete(group.to_owned()),
@@ -269,6 +276,17 @@ impl Request {
 
     fn delete(path: String) -> Request {
         Request { method: Method::Delete, ..Request::get(path) }
+    }
+}
+
+impl TryFrom<String> for GroupMember {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<GroupMember, &'static str> {
+        if text.parse::<PluginId>().is_err() && text.parse::<AccountId>().is_err() {
+            return Err("the id of neither a plugin nor an account");
+        }
+        Ok(GroupMember(text))
     }
 }
 

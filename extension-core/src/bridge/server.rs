@@ -248,6 +248,7 @@ fn bare_offer(name: &str) -> Offer {
         tools: false,
         continues: false,
         price: None,
+        least: None,
     }
 }
 

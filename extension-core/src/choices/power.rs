@@ -121,6 +121,12 @@ impl Power {
         }
     }
 
+    /// Returns the cost as a price where the owner never asks less; `None` where he may, or at no speed.
+    pub fn least(&self, millitokens_per_second: u64) -> Option<Price> {
+        let cost = self.million_tokens(millitokens_per_second).filter(|_| self.floor)?;
+        Some(Price::new(0, cost))
+    }
+
     /// Raises a price to the cost where the owner wants that. Until a speed was measured, a price
     /// per token stays as it is.
     #[must_use]
@@ -202,6 +208,8 @@ mod tests {
             assert_eq!(power.raise(given, Some(50_000)), raised, "{given:?}");
             assert_eq!(Power { floor: false, ..power }.raise(given, Some(50_000)), given);
         }
+        let dear = |power: Power| power.least(50_000).map(|least| (least.input, least.output > 0));
+        assert_eq!([dear(power), dear(Power { floor: false, ..power })], [Some((0, true)), None]);
         // Without a measured speed nothing is said of a price per token.
         assert!(!power.is_above(fixed(0), None));
         assert_eq!(power.raise(fixed(0), None), fixed(0));

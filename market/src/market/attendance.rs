@@ -70,6 +70,7 @@ impl Market {
             suspended_until: None,
             is_paused: false,
             group: self.groups.of_plugin(plugin),
+            group_ask: self.groups.ask_of(plugin),
             serves: Serves::default(),
             refuses: Topics::NONE,
             slots: 0,

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use rekursing_protocol::{GroupId, Moment, Price};
+use rekursing_protocol::Moment;
 
 use super::Market;
 use crate::{
     groups::{GroupRefusal, Groups},
     matching::Need,
-    request::Payer,
     shelf::{Place, ShelfId, StockRef},
     terms::Terms,
 };
@@ -30,6 +29,7 @@ impl Market {
             let Some(session) = &mut self.sessions[at] else { continue };
             let group = self.groups.of_plugin(session.plugin);
             let before = std::mem::replace(&mut session.group, group);
+            session.group_ask = self.groups.ask_of(session.plugin);
             if before.or(group).is_some() {
                 let at = u32::try_from(at).expect("sessions stay below 2³²");
                 self.serve(now, at);
@@ -38,17 +38,11 @@ impl Market {
         Ok(changed)
     }
 
-    /// Returns the groups of whoever pays, each with its price.
-    pub(super) fn groups_of(&self, payer: Payer) -> Vec<(GroupId, Price)> {
-        let groups = self.groups.of_payer(payer).into_iter();
-        groups.filter_map(|group| Some((group, self.groups.get(group)?.price))).collect()
-    }
-
     /// Returns the open offers on a shelf of plugins in the payer's groups, best first.
     pub(super) fn fellows(&self, need: &Need<'_>, shelf: ShelfId) -> BTreeSet<Place> {
-        let groups = need.groups.iter().filter_map(|(group, _)| self.groups.get(*group));
+        let groups = need.groups.iter().filter_map(|group| self.groups.get(*group));
         let sessions =
-            groups.flat_map(|group| &group.plugins).filter_map(|plugin| self.by_plugin.get(plugin));
+            groups.flat_map(|group| group.plugins.keys()).filter_map(|plugin| self.by_plugin.get(plugin));
         let mut places = BTreeSet::new();
         for at in sessions {
             let session = self.session(*at);

@@ -109,7 +109,7 @@ impl Market {
         let room = self.purses.room(now, request.spender.as_deref(), balance);
         let free_tokens_expected = self.free_lengths.expected(&self.terms);
         let ceiling = self.ceiling(shelf);
-        let groups = self.groups_of(request.payer);
+        let groups = self.groups.of_payer(request.payer);
         Need { request, groups, excluded: &[], room, free_tokens_expected, ceiling }
     }
 

@@ -80,7 +80,7 @@ impl Market {
 
     /// Returns the models that a group's plugins offer at this moment, sorted.
     pub fn models_of(&self, group: GroupId) -> Vec<String> {
-        let plugins = self.groups.get(group).into_iter().flat_map(|group| &group.plugins);
+        let plugins = self.groups.get(group).into_iter().flat_map(|group| group.plugins.keys());
         let sessions = plugins.filter_map(|plugin| Some(self.session(*self.by_plugin.get(plugin)?)));
         let open = sessions.filter(|session| !session.is_paused && !session.is_suspended());
         let mut models: Vec<String> = open

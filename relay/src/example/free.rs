@@ -30,6 +30,7 @@ fn offer() -> Offer {
         tools: false,
         continues: false,
         price: None,
+        least: None,
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
     extract::{ConnectInfo, Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
 };
-use rekursing_market::{Group, GroupRefusal, Left};
+use rekursing_market::{Group, GroupRefusal, Left, Member};
 use rekursing_protocol::{AccountId, GroupId, Nanos, PluginId, Price};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ pub(super) async fn set_price(
     let price = posted::read::<Asked>(&posted.body)?.price()?;
     let _alone = house.codes.changing.lock().await;
     let group = house.desk.regroup(|groups, _| groups.set_price(plugin, price))?;
-    kept(house.desk.store().price_group(group, price).await)?;
+    kept(house.desk.store().price_group(group, plugin, price).await)?;
     view(&house, plugin).await
 }
 
@@ -95,9 +95,56 @@ pub(super) async fn turn(
     let plugin = changing(&house, id, &headers, peer).await?;
     let _alone = house.codes.changing.lock().await;
     let group = house.desk.regroup(|groups, _| groups.made_by(plugin))?;
-    let turn = house.desk.store().group_turn(group).await.map_err(Problem::unread)?.unwrap_or_default() + 1;
-    kept(house.desk.store().turn_group(group, turn, house.codes.code(group, turn).digest()).await)?;
+    give_another_code(&house, group).await?;
     view(&house, plugin).await
+}
+
+/// `POST /api/plugin/group/{pluginId}/agreed`
+pub(super) async fn agree(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    id: Named,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<Json<Value>, Problem> {
+    let plugin = changing(&house, id, &headers, peer).await?;
+    let price = posted::read::<Asked>(&posted.body)?.price()?;
+    let _alone = house.codes.changing.lock().await;
+    let group = house.desk.regroup(|groups, _| groups.agree(plugin, price))?;
+    kept(house.desk.store().agree_in_group(group, plugin, price).await)?;
+    view(&house, plugin).await
+}
+
+/// `DELETE /api/plugin/group/{pluginId}/members/{memberId}`
+pub(super) async fn put_out(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    caller::origin(&house, &headers)?;
+    let Path((id, member)) = path?;
+    let plugin = changing(&house, Ok(Path(id)), &headers, peer).await?;
+    let member = match (member.parse(), member.parse()) {
+        (Ok(plugin), _) => Member::Plugin(plugin),
+        (Err(_), Ok(account)) => Member::Account(account),
+        (Err(_), Err(_)) => return Err(GroupRefusal::NotInGroup.into()),
+    };
+    let _alone = house.codes.changing.lock().await;
+    let group = house.desk.regroup(|groups, _| groups.put_out(plugin, member))?;
+    let out = match member {
+        Member::Plugin(plugin) => plugin.to_string(),
+        Member::Account(account) => account.to_string(),
+    };
+    kept(house.desk.store().leave_group(group, out).await)?;
+    // Whoever is put out knows the code.
+    give_another_code(&house, group).await?;
+    view(&house, plugin).await
+}
+
+async fn give_another_code(house: &House, group: GroupId) -> Result<(), Problem> {
+    let turn = house.desk.store().group_turn(group).await.map_err(Problem::unread)?.unwrap_or_default() + 1;
+    kept(house.desk.store().turn_group(group, turn, house.codes.code(group, turn).digest()).await)
 }
 
 /// `POST /api/plugin/group/{pluginId}/join`
@@ -112,8 +159,11 @@ pub(super) async fn join(
     let Joining { code } = posted::read(&posted.body)?;
     let _alone = house.codes.changing.lock().await;
     let group = with_code(&house, &code).await?;
-    house.desk.regroup(|groups, terms| groups.add_plugin(terms, group, plugin))?;
-    kept(house.desk.store().join_group(house.desk.now(), group, plugin.to_string()).await)?;
+    let price = house.desk.regroup(|groups, terms| {
+        groups.add_plugin(terms, group, plugin)?;
+        groups.get(group).map(|group| group.price).ok_or(GroupRefusal::Unknown)
+    })?;
+    kept(house.desk.store().join_group(house.desk.now(), group, plugin.to_string(), price).await)?;
     view(&house, plugin).await
 }
 
@@ -147,7 +197,9 @@ pub(super) async fn join_as_page(
     let _alone = house.codes.changing.lock().await;
     let group = with_code(&house, &code).await?;
     house.desk.regroup(|groups, terms| groups.add_account(terms, group, account))?;
-    kept(house.desk.store().join_group(house.desk.now(), group, account.to_string()).await)?;
+    // What an account pays is its plugins' to agree to.
+    let member = account.to_string();
+    kept(house.desk.store().join_group(house.desk.now(), group, member, Price::default()).await)?;
     Ok((StatusCode::CREATED, Json(json!({"groups": of_account(&house, account)}))))
 }
 
@@ -186,18 +238,34 @@ async fn view(house: &House, plugin: PluginId) -> Result<Json<Value>, Problem> {
     };
     let mut view = seen(id, &group, accounts);
     view["own"] = json!(group.creator == plugin);
+    view["asked"] = priced(group.price_of(plugin));
     view["membersMax"] = json!(house.config.limits.group_members);
     if group.creator == plugin {
         let turn = house.desk.store().group_turn(id).await.map_err(Problem::unread)?;
         view["code"] = json!(turn.map(|turn| house.codes.code(id, turn).shown()));
+        view["members"] = members(house, &group);
     }
     Ok(Json(json!({"group": view})))
+}
+
+/// Shows whom whoever made a group can put out of it.
+fn members(house: &House, group: &Group) -> Value {
+    let plugins = group.plugins.keys().filter(|plugin| **plugin != group.creator).map(|plugin| {
+        let name = house.plugins.find(*plugin).map(|known| known.name);
+        json!({"id": plugin, "name": name.as_deref(), "asked": priced(group.price_of(*plugin))})
+    });
+    let accounts = group.accounts.iter().map(|account| json!({"id": account, "name": null, "asked": null}));
+    plugins.chain(accounts).collect()
+}
+
+fn priced(price: Price) -> Value {
+    json!({"input": dollars(price.input), "output": dollars(price.output)})
 }
 
 fn seen(id: GroupId, group: &Group, accounts: usize) -> Value {
     json!({
         "id": id,
-        "price": {"input": dollars(group.price.input), "output": dollars(group.price.output)},
+        "price": priced(group.price),
         "plugins": group.plugins.len(),
         "accounts": accounts,
     })
@@ -260,6 +328,7 @@ impl From<GroupRefusal> for Problem {
             GroupRefusal::Unknown | GroupRefusal::NotInGroup => StatusCode::NOT_FOUND,
             GroupRefusal::NotCreator => StatusCode::FORBIDDEN,
             GroupRefusal::InGroup
+            | GroupRefusal::PriceChanged
             | GroupRefusal::Full { .. }
             | GroupRefusal::TooManyOfAccount { .. }
             | GroupRefusal::TooMany => StatusCode::CONFLICT,

@@ -126,6 +126,8 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/plugin/group/{plugin}", delete(groups::leave))
         .route("/api/plugin/group/{plugin}/code", post(groups::turn))
         .route("/api/plugin/group/{plugin}/join", post(groups::join))
+        .route("/api/plugin/group/{plugin}/agreed", post(groups::agree))
+        .route("/api/plugin/group/{plugin}/members/{member}", delete(groups::put_out))
         .route("/api/plugin/payouts/{plugin}/method", delete(payouts::remove_method))
         .route("/api/plugin/payouts/{plugin}/{payout}", delete(payouts::cancel));
 

@@ -1,6 +1,6 @@
 //! Groups of friends: who made each, its price, and who is in it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Result;
 use rekursing_market::Group;
@@ -34,21 +34,30 @@ impl Store {
                     now.into(),
                 ],
             )?;
-            join(sql, now, id, creator.to_string())
+            join(sql, now, id, creator.to_string(), price)
         })
         .await
     }
 
-    /// Stores a group's price.
+    /// Stores a group's price, to which whoever made it agrees.
     ///
     /// # Errors
     /// When it could not be made durable.
-    pub async fn price_group(&self, id: GroupId, price: Price) -> Result<()> {
+    pub async fn price_group(&self, id: GroupId, creator: PluginId, price: Price) -> Result<()> {
         self.make(move |sql| {
             let update = "UPDATE friend_group SET input = ?1, output = ?2 WHERE id = ?3";
-            sql.execute(update, &[price.input.into(), price.output.into(), id.to_string().into()]).map(drop)
+            sql.execute(update, &[price.input.into(), price.output.into(), id.to_string().into()])?;
+            agree(sql, id, creator, price)
         })
         .await
+    }
+
+    /// Stores that a plugin has agreed to a price of its group.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn agree_in_group(&self, id: GroupId, plugin: PluginId, price: Price) -> Result<()> {
+        self.make(move |sql| agree(sql, id, plugin, price)).await
     }
 
     /// Stores that a group has another code; the one before lets nobody in any more.
@@ -75,12 +84,12 @@ impl Store {
         self.read(move |sql| sql.first(group, &[code.as_slice().into()], |row| row.parsed(0))).await
     }
 
-    /// Stores that a plugin or an account, by its id, is in a group.
+    /// Stores that a plugin or an account, by its id, is in a group, and the price to which it has agreed.
     ///
     /// # Errors
     /// When it could not be made durable.
-    pub async fn join_group(&self, now: Moment, id: GroupId, member: String) -> Result<()> {
-        self.make(move |sql| join(sql, now, id, member)).await
+    pub async fn join_group(&self, now: Moment, id: GroupId, member: String, price: Price) -> Result<()> {
+        self.make(move |sql| join(sql, now, id, member, price)).await
     }
 
     /// Stores that a plugin or an account has left a group.
@@ -109,26 +118,36 @@ impl Store {
     }
 }
 
-fn join(sql: &mut Sql, now: Moment, id: GroupId, member: String) -> Result<()> {
-    let insert = "INSERT INTO friend VALUES (?1, ?2, ?3) ON CONFLICT (friend_group, member) DO NOTHING";
-    sql.execute(insert, &[id.to_string().into(), member.into(), now.into()]).map(drop)
+fn join(sql: &mut Sql, now: Moment, id: GroupId, member: String, price: Price) -> Result<()> {
+    let insert =
+        "INSERT INTO friend (friend_group, member, joined, input, output) VALUES (?1, ?2, ?3, ?4, ?5)
+                  ON CONFLICT (friend_group, member) DO NOTHING";
+    let values = [id.to_string().into(), member.into(), now.into(), price.input.into(), price.output.into()];
+    sql.execute(insert, &values).map(drop)
+}
+
+fn agree(sql: &mut Sql, id: GroupId, plugin: PluginId, price: Price) -> Result<()> {
+    let update = "UPDATE friend SET input = ?1, output = ?2 WHERE friend_group = ?3 AND member = ?4";
+    let (id, plugin) = (id.to_string(), plugin.to_string());
+    sql.execute(update, &[price.input.into(), price.output.into(), id.into(), plugin.into()]).map(drop)
 }
 
 /// Reads every group.
 pub(super) fn read(sql: &mut Sql) -> Result<Vec<(GroupId, Group)>> {
     let groups = sql.list("SELECT id, creator, input, output FROM friend_group", &[], |row| {
         let price = Price::new(row.count(2)?, row.count(3)?);
-        let (plugins, accounts) = (BTreeSet::new(), BTreeSet::new());
+        let (plugins, accounts) = (BTreeMap::new(), BTreeSet::new());
         Ok((row.parsed(0)?, Group { creator: row.parsed(1)?, price, plugins, accounts }))
     })?;
     let mut groups: HashMap<GroupId, Group> = groups.into_iter().collect();
-    let members = sql.list("SELECT friend_group, member FROM friend", &[], |row| {
-        Ok((row.parsed::<GroupId>(0)?, row.text(1)?.to_owned()))
+    let members = sql.list("SELECT friend_group, member, input, output FROM friend", &[], |row| {
+        let agreed = Price::new(row.count(2)?, row.count(3)?);
+        Ok((row.parsed::<GroupId>(0)?, row.text(1)?.to_owned(), agreed))
     })?;
-    for (id, member) in members {
+    for (id, member, agreed) in members {
         let Some(group) = groups.get_mut(&id) else { continue };
         match (member.parse::<PluginId>(), member.parse::<AccountId>()) {
-            (Ok(plugin), _) => drop(group.plugins.insert(plugin)),
+            (Ok(plugin), _) => drop(group.plugins.insert(plugin, agreed)),
             (Err(_), Ok(account)) => drop(group.accounts.insert(account)),
             (Err(_), Err(_)) => anyhow::bail!("a member of {id} is neither a plugin nor an account"),
         }

@@ -554,6 +554,13 @@ ALTER TABLE payout ADD COLUMN account TEXT;
 -- When the account whose own plugin it is has revoked its key or secret; nothing while that holds.
 ALTER TABLE plugin ADD COLUMN revoked INTEGER;
 ",
+    "
+-- The price to which a plugin in a group has agreed: it asks its friends nothing below it.
+ALTER TABLE friend ADD COLUMN input INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE friend ADD COLUMN output INTEGER NOT NULL DEFAULT 0;
+UPDATE friend SET input = (SELECT input FROM friend_group WHERE id = friend_group),
+    output = (SELECT output FROM friend_group WHERE id = friend_group);
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

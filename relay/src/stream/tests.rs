@@ -29,6 +29,7 @@ pub(crate) fn offer(model: &str, architecture: &str) -> Offer {
         tools: false,
         continues: false,
         price: None,
+        least: None,
     }
 }
 

@@ -71,6 +71,16 @@ fn pages_reach_these_routes_of_the_relay_and_no_others() {
             Method::Post,
             format!("/api/plugin/group/{plugin}/join"),
         ),
+        (
+            json!({"what": "agree_group", "input": "0", "output": "0"}),
+            Method::Post,
+            format!("/api/plugin/group/{plugin}/agreed"),
+        ),
+        (
+            json!({"what": "put_out", "member": format!("{plugin}")}),
+            Method::Delete,
+            format!("/api/plugin/group/{plugin}/members/{plugin}"),
+        ),
         (json!({"what": "leave_group"}), Method::Delete, format!("/api/plugin/group/{plugin}")),
     ] {
         let mut message = want_;
@@ -86,6 +96,7 @@ fn pages_reach_these_routes_of_the_relay_and_no_others() {
         json!({"id": 1, "what": "receipt"}),
         json!({"id": 1, "what": "create_group", "input": "0"}),
         json!({"id": 1, "what": "join_group"}),
+        json!({"id": 1, "what": "put_out", "member": "../../payouts"}),
         json!({"id": 1, "what": "statement", "month": "2026-03/..", "csv": false}),
         json!({"id": 1, "what": "payout", "amount": "1\nx"}),
         json!({"id": 1, "what": "payout", "amount": "1".repeat(256)}),

@@ -61,6 +61,7 @@ fn lm_studio_offers_what_is_loaded() {
         tools: true,
         continues: false,
         price: None,
+        least: None,
     };
     assert_eq!(models, [Model { id: expected.model.clone(), offer: expected }]);
 }

@@ -37,6 +37,7 @@ pub(super) fn offer(model: &str) -> Offer {
         tools: false,
         continues: false,
         price: Some(Price::new(100_000, 200_000).into()),
+        least: None,
     }
 }
 

@@ -68,6 +68,32 @@ fn a_friend_pays_the_groups_price_and_a_stranger_the_owners() {
 }
 
 #[test]
+fn a_member_keeps_the_price_of_before_until_it_agrees_to_a_lower_one() {
+    let price = Price::new(10_000, 20_000);
+    let mut market = befriended(price);
+    market.regroup(NOW, |groups, terms| groups.add_account(terms, GROUP, PAGE)).unwrap();
+    market.regroup(NOW, |groups, terms| groups.add_plugin(terms, GROUP, plugin(2))).unwrap();
+    market.leave(NOW, session(1));
+    market.regroup(NOW, |groups, _| groups.set_price(plugin(1), NOTHING)).unwrap();
+    let kept = assigned(&mut market, request(1));
+    assert_eq!((kept.plugin, kept.price), (plugin(2), price));
+    answer(&mut market, NOW, &kept, 50);
+    effects(&mut market);
+    market.regroup(NOW, |groups, _| groups.agree(plugin(2), NOTHING)).unwrap();
+    assert_eq!(assigned(&mut market, request(2)).price, NOTHING);
+}
+
+#[test]
+fn an_owner_who_never_asks_less_than_his_power_costs_does_not_of_friends_either() {
+    let mut market = befriended(NOTHING);
+    market.regroup(NOW, |groups, terms| groups.add_account(terms, GROUP, PAGE)).unwrap();
+    market.leave(NOW, session(2));
+    let least = Some(Price::new(0, 7_000));
+    market.restock(NOW, session(1), inventory(vec![Offer { least, ..offer(MODEL) }]));
+    assert_eq!(assigned(&mut market, request(1)).price, Price::new(0, 7_000));
+}
+
+#[test]
 fn an_account_is_a_friend_by_its_own_plugin_and_never_served_by_that_one() {
     let mut market = with_sessions(3);
     market.pair(plugin(2), Some(FRIEND));

@@ -570,7 +570,7 @@ impl World {
         let crate::job::State::Running(run) = &job.state else { panic!("it was just assigned") };
         assert_eq!(run.group, group);
         if let Some(group) = group {
-            assert_eq!(run.ask, self.market.groups().get(group).unwrap().price);
+            assert_eq!(run.ask, self.market.groups().get(group).unwrap().price_of(session.plugin));
         }
     }
 

@@ -25,14 +25,16 @@ fn groups(place: &Place) -> Vec<(GroupId, Group)> {
 fn groups_come_back_with_their_members_and_are_found_by_their_latest_code(place: &Place) {
     let store = start(place);
     let (one, two) = (GroupId::from_bits(1), GroupId::from_bits(2));
-    let (ada, bob) = (PluginId::from_bits(1), PluginId::from_bits(2));
+    let [ada, bob, eve] = [1, 2, 3].map(PluginId::from_bits);
     now(store.put_group(Moment(5), one, ada, Price::new(7, 8), [1; 32])).unwrap();
     now(store.put_group(Moment(5), two, bob, Price::new(0, 0), [2; 32])).unwrap();
-    now(store.join_group(Moment(6), one, WHO.to_string())).unwrap();
-    now(store.join_group(Moment(7), one, WHO.to_string())).unwrap();
-    now(store.join_group(Moment(6), two, WHO.to_string())).unwrap();
+    let free = Price::new(0, 0);
+    now(store.join_group(Moment(6), one, WHO.to_string(), free)).unwrap();
+    now(store.join_group(Moment(7), one, WHO.to_string(), free)).unwrap();
+    now(store.join_group(Moment(6), two, WHO.to_string(), free)).unwrap();
+    now(store.join_group(Moment(6), one, eve.to_string(), Price::new(7, 8))).unwrap();
     now(store.leave_group(two, WHO.to_string())).unwrap();
-    now(store.price_group(one, Price::new(0, 9))).unwrap();
+    now(store.price_group(one, ada, Price::new(0, 9))).unwrap();
     now(store.turn_group(one, 1, [3; 32])).unwrap();
     assert_eq!(now(store.group_turn(one)).unwrap(), Some(1));
     let found = |code| now(store.group_with(code)).unwrap();
@@ -40,10 +42,14 @@ fn groups_come_back_with_their_members_and_are_found_by_their_latest_code(place:
     let group = |creator, price, accounts: &[AccountId]| Group {
         creator,
         price,
-        plugins: [creator].into(),
+        plugins: [(creator, price)].into(),
         accounts: accounts.iter().copied().collect(),
     };
-    let known = [(one, group(ada, Price::new(0, 9), &[WHO])), (two, group(bob, Price::new(0, 0), &[]))];
+    let mut known = [(one, group(ada, Price::new(0, 9), &[WHO])), (two, group(bob, free, &[]))];
+    known[0].1.plugins.insert(eve, Price::new(7, 8));
+    assert_eq!(groups(place), known);
+    now(store.agree_in_group(one, eve, Price::new(0, 9))).unwrap();
+    known[0].1.plugins.insert(eve, Price::new(0, 9));
     assert_eq!(groups(place), known);
     now(store.close_group(one)).unwrap();
     assert_eq!(groups(place), known[1..]);
