@@ -17,7 +17,8 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rekursing_protocol::{
-    AccountId, GroupId, JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId, outlook::Wanted,
+    AccountId, GroupId, JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId, Span,
+    outlook::Wanted,
 };
 
 use crate::{
@@ -53,6 +54,8 @@ pub struct Market {
     random: Random,
     effects: Vec<Effect>,
     is_draining: bool,
+    /// How far the moments that are told may be ahead of the time.
+    lag: Span,
 
     /// Sessions by their place, which is free again when one leaves.
     sessions: Vec<Option<Session>>,
@@ -129,6 +132,7 @@ impl Market {
             random: Random::new(seed),
             effects: Vec::new(),
             is_draining: false,
+            lag: Span::ZERO,
             sessions: Vec::new(),
             places_free: Vec::new(),
             by_session: HashMap::new(),
@@ -291,6 +295,12 @@ impl Market {
                 self.serve_freed(now, freed);
             }
         }
+    }
+
+    /// The moments that are told may be so far ahead of the time, because a clock has leapt: until that is over,
+    /// what is held back waits as much longer.
+    pub fn doubt(&mut self, lag: Span) {
+        self.lag = lag;
     }
 
     /// Takes no new jobs and refuses those that wait. What runs may end; nobody waits for sessions that are

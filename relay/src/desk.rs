@@ -34,7 +34,7 @@ use rekursing_protocol::{
 };
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Lived},
     discrepancy::Discrepancy,
     outbox::{Order, Outbox},
     store::{Note, Store},
@@ -127,6 +127,16 @@ impl Desk {
     /// Returns the present moment.
     pub fn now(&self) -> Moment {
         self.shared.clock.now()
+    }
+
+    /// Returns by how much the present moment is to be doubted in what is about money, see [`Clock::lag`].
+    pub fn lag(&self) -> Span {
+        self.shared.clock.lag()
+    }
+
+    /// Returns what the next relay has to know of the time.
+    pub fn lived(&self) -> Lived {
+        self.shared.clock.lived()
     }
 
     /// Returns the wall clock's moment, see [`Clock::wall`].
@@ -251,7 +261,11 @@ impl Desk {
     /// Lets time pass: deadlines of the queue, of sessions and of running jobs.
     pub fn tick(&self, patience: &Patience) {
         self.shared.clock.follow();
-        self.run(|market, now| market.tick(now));
+        let lag = self.lag();
+        self.run(|market, now| {
+            market.doubt(lag);
+            market.tick(now);
+        });
         let now = self.now();
         let stuck: Vec<_> = self
             .shared

@@ -273,9 +273,9 @@ impl Payouts {
         if accepted != Some(quote.cost) {
             return Ok(Asked::Quoted(method, quote));
         }
-        let until = method.held_until;
-        if until > now {
-            return Err(Denial::Held { until, left: until.since(now) });
+        let (until, lag) = (method.held_until, self.desk.lag());
+        if until > now - lag {
+            return Err(Denial::Held { until: until + lag, left: until.since(now - lag) });
         }
         let most = self.rules.under_way_max;
         if self.store().payouts_under_way_of(owner).await? >= most {
@@ -287,11 +287,12 @@ impl Payouts {
 
     /// Makes the automatic payouts that are due.
     pub async fn run_due(&self, now: Moment) -> Result<(), Denial> {
-        for due in self.store().payout_methods_due(now).await? {
+        let believed = now - self.desk.lag();
+        for due in self.store().payout_methods_due(believed).await? {
             let _turn = self.turn.lock().await;
             let Some(method) = self.method(due.owner).await? else { continue };
             // The owner may have changed it meanwhile.
-            if method.held_until > now || method.due.is_none_or(|due| due > now) {
+            if method.held_until > believed || method.due.is_none_or(|due| due > believed) {
                 continue;
             }
             let (owner, next) = (method.owner, method.schedule.next(now));

@@ -70,9 +70,9 @@ pub fn open(config: Config) -> Result<Arc<House>> {
 /// # Errors
 /// When the database cannot be opened or does not hold.
 pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
-    let clock = Clock::start();
     let mut unstarted = Store::open(&config.location())?;
     unstarted.claim(CLAIM_PATIENCE)?;
+    let clock = Clock::after(unstarted.lived()?);
     let added = unstarted.fund_free(clock.now(), config.free.budget)?;
     if added > rekursing_protocol::Nanos::ZERO {
         tracing::info!(usd = %added, "added to the budget for free answers");
@@ -280,12 +280,16 @@ async fn upkeep(house: Arc<House>) {
         if ticks.is_multiple_of(20) {
             house.ads.flush().await;
         }
+        if ticks.is_multiple_of(80) {
+            house.desk.store().lived(house.desk.lived());
+            telemetry::lag(house.desk.lag());
+        }
         if ticks.is_multiple_of(240) {
             house.rates.tidy(house.desk.now());
             house.replays.tidy(house.desk.now());
         }
         if ticks.is_multiple_of(2_400) {
-            let before = house.desk.now() - Span::millis(time.idempotency_ms);
+            let before = house.desk.now() - house.desk.lag() - Span::millis(time.idempotency_ms);
             house.desk.store().forget_asked(before);
         }
     }

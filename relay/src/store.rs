@@ -17,6 +17,7 @@ mod groups;
 mod history;
 mod identities;
 mod keys;
+mod lived;
 mod operator_log;
 mod payout_methods;
 mod payouts;

@@ -39,6 +39,10 @@ const GAUGES: &[(&str, &str)] = &[
     ("rekursing_audit_ok", "1 if the last audit found every rule of the ledger kept, else 0."),
     ("rekursing_audit_seconds", "How long the last audit took."),
     ("rekursing_holds_open", "Holds that no charge has resolved."),
+    (
+        "rekursing_clock_doubted_seconds",
+        "By how much what leapt ahead of the clock within the last day is doubted in what is about money.",
+    ),
     ("rekursing_holds_overdue", "Holds that the last audit found open for longer than a job can take."),
     ("rekursing_jobs_running", "Jobs at a provider."),
     ("rekursing_jobs_waiting", "Jobs that wait for a free slot."),
@@ -74,6 +78,11 @@ pub fn audited(audit: &Audit, took: Span) {
     gauge!("rekursing_audit_entries").set(*entries as f64);
     gauge!("rekursing_audit_ok").set(if wrong.is_none() { 1.0 } else { 0.0 });
     gauge!("rekursing_audit_seconds").set(took.0 as f64 / 1e3);
+}
+
+/// Tells by how much the clock is doubted.
+pub fn lag(lag: Span) {
+    gauge!("rekursing_clock_doubted_seconds").set(lag.0 as f64 / 1e3);
 }
 
 /// Tells of holds that have outlived their job's last deadline.
@@ -235,6 +244,7 @@ mod tests {
             describe();
             audited(&Audit { entries: 1, open_holds: 0, held_since: vec![], wrong: None }, Span::millis(2));
             overdue(std::iter::empty());
+            lag(Span::ZERO);
             settled(&receipt, true, true);
             refused("no_provider");
             failed(FailCode::Cut);

@@ -8,7 +8,7 @@ use crate::ledger::{Account, Cause, Transfer};
 impl Market {
     /// Gives owners what was held back for long enough.
     pub(super) fn release_due(&mut self, now: Moment) {
-        while let Some((release_at, owner, amount)) = self.held_back.take_due(now) {
+        while let Some((release_at, owner, amount)) = self.held_back.take_due(now - self.lag) {
             // A correction may have taken part of it.
             let amount = amount.min(self.book.balance(Account::Held(owner)));
             if amount <= Nanos::ZERO {

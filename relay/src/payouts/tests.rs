@@ -13,7 +13,7 @@ use rekursing_rails::{Attempt, Fate, NotKnown, Refusal};
 
 use super::*;
 use crate::{
-    clock::Clock,
+    clock::{Clock, Lived},
     place::{Place, aside, on_both_waiting},
     store::{Deed, Location, audit},
 };
@@ -40,6 +40,7 @@ on_both_waiting! {
     a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behind_a_removal,
     a_first_destination_waits_for_a_day_where_something_was_earned_before_it,
     a_changed_destination_holds_payouts_back_that_the_owner_asks_for_and_says_until_when,
+    a_clock_that_was_set_while_the_relay_was_away_pays_no_new_destination_at_once,
     a_destination_and_a_threshold_must_be_the_methods,
 }
 
@@ -201,6 +202,10 @@ fn operator() -> By {
 }
 
 fn open(location: &Location, config: &Config, rail: Option<&Arc<Scripted>>) -> Payouts {
+    open_by(location, config, rail, Clock::start())
+}
+
+fn open_by(location: &Location, config: &Config, rail: Option<&Arc<Scripted>>, clock: Clock) -> Payouts {
     let (store, opening) = aside(|| {
         let mut unstarted = Store::open(location).unwrap();
         unstarted.drop_unposted_payouts().unwrap();
@@ -208,7 +213,7 @@ fn open(location: &Location, config: &Config, rail: Option<&Arc<Scripted>>) -> P
         (unstarted.start(opening.last, Box::new(|_| true)).unwrap(), opening)
     });
     let market = Market::new(Terms::default(), Book::restore(opening.balances, opening.holds), 1);
-    let desk = Desk::new(market, store, Clock::start(), 1_000);
+    let desk = Desk::new(market, store, clock, 1_000);
     let mut rails = Rails::default();
     if let Some(rail) = rail {
         rails.add(Arc::<Scripted>::clone(rail));
@@ -592,6 +597,30 @@ async fn a_changed_destination_holds_payouts_back_that_the_owner_asks_for_and_sa
     assert_eq!(denied.to_string(), says);
     assert_eq!(case.balances(), ["20", "0", "0", "0", "-20"]);
     assert!(matches!(ask(Some(usd("0.25")), at + Span::DAY).await.unwrap(), Asked::Made(_)));
+}
+
+async fn a_clock_that_was_set_while_the_relay_was_away_pays_no_new_destination_at_once(place: Place) {
+    let mut case = Case::new(place).await;
+    case.payouts.set_method(OWNER, wish("eve@example.com"), case.now).await.unwrap();
+    let known = case.payouts.desk.lived();
+    aside(|| {
+        case.payouts.store().lived(known);
+        case.payouts.store().stop();
+    });
+    let lived = aside(|| Store::open(&case.place.location).unwrap().lived().unwrap());
+    assert_eq!(lived, Some(known));
+    // The wall clock is a week ahead of what the relay has known.
+    let week = Span(7 * Span::DAY.0);
+    let earlier = Lived { believed: known.believed - week, ..known };
+    case.payouts = open_by(&case.place.location, &case.config, Some(&case.rail), Clock::after(Some(earlier)));
+    case.running = Running(case.payouts.store().clone());
+    let late = case.now + week;
+    let denied = case.payouts.ask(new_id(late), OWNER, None, Some(usd("0.25")), late).await.unwrap_err();
+    assert!(matches!(denied, Denial::Held { until, .. } if until > late), "{denied:?}");
+    case.payouts.run_due(late).await.unwrap();
+    assert!(case.payouts.store().payouts_of(OWNER).await.unwrap().is_empty());
+    case.payouts.run_due(late + Span(2 * Span::DAY.0)).await.unwrap();
+    assert_eq!(case.payouts.store().payouts_of(OWNER).await.unwrap().len(), 1);
 }
 
 async fn a_destination_and_a_threshold_must_be_the_methods(place: Place) {

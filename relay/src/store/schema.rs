@@ -561,6 +561,16 @@ ALTER TABLE friend ADD COLUMN output INTEGER NOT NULL DEFAULT 0;
 UPDATE friend SET input = (SELECT input FROM friend_group WHERE id = friend_group),
     output = (SELECT output FROM friend_group WHERE id = friend_group);
 ",
+    "
+-- What the relay has known of the time last: the moment that it believed, how far the clock was ahead of that, and
+-- for how long, so that a clock that was set while it was away releases no money at once.
+CREATE TABLE lived (
+    one      INTEGER PRIMARY KEY CHECK (one = 1),
+    believed INTEGER NOT NULL,
+    lag      INTEGER NOT NULL,
+    doubted  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

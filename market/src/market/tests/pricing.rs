@@ -103,6 +103,21 @@ fn fee_and_discount_follow_the_months_volume() {
 }
 
 #[test]
+fn a_leap_of_the_clock_releases_nothing_for_as_long_as_it_is_doubted() {
+    let mut market = market(Terms::default());
+    market.join(NOW, session(1), plugin(1), inventory(vec![offer(MODEL)]));
+    let held = settle(&mut market, request(1), usage(50)).held_back;
+    assert!(held > Nanos::ZERO);
+    let month = Span(30 * Span::DAY.0);
+    market.doubt(month);
+    market.tick(NOW + month);
+    assert_eq!(market.book().balance(Account::Held(plugin(1))), held);
+    market.doubt(Span::ZERO);
+    market.tick(NOW + month);
+    assert_eq!(market.book().balance(Account::Held(plugin(1))), Nanos::ZERO);
+}
+
+#[test]
 fn half_of_a_new_owners_earnings_is_released_after_a_week() {
     let mut market = market(Terms::default());
     market.join(NOW, session(1), plugin(1), inventory(vec![offer(MODEL)]));
