@@ -2,10 +2,11 @@
 //! such a call is, which of them run, and what they came to.
 //!
 //! Everything here is in memory, bounded in bytes and in time, and never written anywhere. What is small
-//! and no secret the store keeps too.
+//! and no secret the store keeps too. Where the room is used up, whoever uses most of it gives way first, so that
+//! nobody is pushed out by one who uses more.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, Weak},
 };
 
@@ -40,7 +41,12 @@ pub struct Call {
     pub id: CallId,
     /// SHA-256 of its body.
     pub body: [u8; 32],
+    /// Whose share of the room it takes.
+    pub whose: Whose,
 }
+
+/// Who has a share of the room: an account, a visitor or the operator, by a hash.
+pub type Whose = u64;
 
 /// A whole answer.
 #[derive(Debug)]
@@ -86,17 +92,29 @@ pub struct Replays {
 #[derive(Debug, Default)]
 struct Calls {
     by_id: HashMap<CallId, Known>,
-    /// Those that ended, oldest first.
-    ended: VecDeque<(Moment, CallId)>,
+    /// Those that ended, oldest first, by a number.
+    ended: BTreeMap<u64, (Moment, CallId)>,
+    shares: HashMap<Whose, Share>,
+    /// Who has how much, least first.
+    by_use: BTreeSet<(usize, Whose)>,
+    /// Bytes of all shares.
     bytes: usize,
-    /// Bytes of the answers that are being written.
-    running: usize,
     numbers: u64,
+}
+
+/// What one has of the room.
+#[derive(Debug, Default)]
+struct Share {
+    /// Bytes of what is kept and of what is being written.
+    bytes: usize,
+    /// What is kept, oldest first, by its number among those that ended.
+    kept: VecDeque<u64>,
 }
 
 #[derive(Debug)]
 struct Known {
     body: [u8; 32],
+    whose: Whose,
     number: u64,
     /// What it writes while it runs.
     recorded: Weak<Recorded>,
@@ -132,9 +150,8 @@ impl Replays {
             None => {
                 calls.numbers += 1;
                 let number = calls.numbers;
-                calls
-                    .by_id
-                    .insert(call.id, Known { body: call.body, number, recorded: Weak::new(), outcome: None });
+                let Call { id, body, whose } = call;
+                calls.by_id.insert(id, Known { body, whose, number, recorded: Weak::new(), outcome: None });
                 Claim::Mine(number)
             }
         }
@@ -147,37 +164,37 @@ impl Replays {
         }
     }
 
-    /// Makes room for more of an answer that is being written. `false` where there is none.
-    pub fn grow(&self, bytes: usize) -> bool {
+    /// Makes room for more of an answer that is being written. `false` where there is none that somebody who uses
+    /// more has to give.
+    pub fn grow(&self, whose: Whose, bytes: usize) -> bool {
         let calls = &mut *self.calls.lock();
-        calls.running += bytes;
-        while calls.running + calls.bytes > self.bytes_max {
-            if calls.ended.is_empty() {
-                calls.running -= bytes;
-                return false;
-            }
-            calls.forget_oldest();
+        calls.take(whose, bytes);
+        let fits = calls.make_room(whose, self.bytes_max);
+        if !fits {
+            calls.give(whose, bytes);
         }
-        true
+        fits
     }
 
     /// Ends a claimed call for which room was made for `grown` bytes, and keeps what it came to if there is
     /// anything to keep and room for it.
-    pub fn end(&self, now: Moment, id: CallId, number: u64, grown: usize, outcome: Option<Outcome>) {
+    pub fn end(&self, now: Moment, call: Call, number: u64, grown: usize, outcome: Option<Outcome>) {
         let calls = &mut *self.calls.lock();
-        calls.running -= grown;
-        let Some(known) = calls.by_id.get_mut(&id).filter(|known| known.number == number) else { return };
+        calls.give(call.whose, grown);
+        let Some(known) = calls.by_id.get_mut(&call.id).filter(|known| known.number == number) else {
+            return;
+        };
         let bytes = outcome.as_ref().map_or(0, Outcome::bytes);
         let Some(outcome) = outcome.filter(|_| bytes <= self.bytes_max) else {
-            calls.by_id.remove(&id);
+            calls.by_id.remove(&call.id);
             return;
         };
         known.outcome = Some((outcome, bytes));
-        calls.ended.push_back((now, id));
-        calls.bytes += bytes;
-        while calls.running + calls.bytes > self.bytes_max && !calls.ended.is_empty() {
-            calls.forget_oldest();
-        }
+        calls.take(call.whose, bytes);
+        calls.numbers += 1;
+        calls.ended.insert(calls.numbers, (now, call.id));
+        calls.shares.entry(call.whose).or_default().kept.push_back(calls.numbers);
+        calls.make_room(call.whose, self.bytes_max);
     }
 
     /// Forgets what was kept for long enough.
@@ -188,15 +205,57 @@ impl Replays {
 
 impl Calls {
     fn forget(&mut self, is_old: impl Fn(Moment) -> bool) {
-        while self.ended.front().is_some_and(|(ended, _)| is_old(*ended)) {
-            self.forget_oldest();
+        while let Some((_, (ended, id))) = self.ended.first_key_value()
+            && is_old(*ended)
+        {
+            // What ended first of all is the first of its share as well.
+            let Some(whose) = self.by_id.get(id).map(|known| known.whose) else { return };
+            self.forget_oldest(whose);
         }
     }
 
-    fn forget_oldest(&mut self) {
-        let Some((_, id)) = self.ended.pop_front() else { return };
-        let known = self.by_id.remove(&id);
-        self.bytes -= known.and_then(|known| known.outcome).map_or(0, |(_, bytes)| bytes);
+    /// Forgets what was kept of those who use most, until all of it fits. Nobody gives way to one who uses more.
+    fn make_room(&mut self, whose: Whose, bytes_max: usize) -> bool {
+        while self.bytes > bytes_max {
+            let own = self.shares.get(&whose).map_or(0, |share| share.bytes);
+            let most = self.by_use.iter().rev().take_while(|(bytes, _)| *bytes >= own);
+            let has_kept =
+                |(_, whose): &&(usize, Whose)| self.shares.get(whose).is_some_and(|s| !s.kept.is_empty());
+            let Some((_, gives)) = most.into_iter().find(has_kept).copied() else { return false };
+            self.forget_oldest(gives);
+        }
+        true
+    }
+
+    fn forget_oldest(&mut self, whose: Whose) {
+        let Some(number) = self.shares.get_mut(&whose).and_then(|share| share.kept.pop_front()) else {
+            return;
+        };
+        let known = self.ended.remove(&number).and_then(|(_, id)| self.by_id.remove(&id));
+        let bytes = known.and_then(|known| known.outcome).map_or(0, |(_, bytes)| bytes);
+        self.give(whose, bytes);
+    }
+
+    /// Counts bytes that one takes.
+    fn take(&mut self, whose: Whose, bytes: usize) {
+        let share = self.shares.entry(whose).or_default();
+        self.by_use.remove(&(share.bytes, whose));
+        share.bytes += bytes;
+        self.by_use.insert((share.bytes, whose));
+        self.bytes += bytes;
+    }
+
+    /// Counts bytes that one gives back.
+    fn give(&mut self, whose: Whose, bytes: usize) {
+        let Some(share) = self.shares.get_mut(&whose) else { return };
+        self.by_use.remove(&(share.bytes, whose));
+        share.bytes -= bytes;
+        self.bytes -= bytes;
+        if share.bytes == 0 && share.kept.is_empty() {
+            self.shares.remove(&whose);
+        } else {
+            self.by_use.insert((share.bytes, whose));
+        }
     }
 }
 
@@ -293,7 +352,7 @@ mod tests {
     use super::*;
 
     fn call(id: u8, body: u8) -> Call {
-        Call { id: [id; 32], body: [body; 32] }
+        Call { id: [id; 32], body: [body; 32], whose: 1 }
     }
 
     fn answer(bytes: usize) -> Option<Outcome> {
@@ -313,13 +372,13 @@ mod tests {
         let first = number(&replays.claim(Moment(0), call(1, 1)));
         assert!(matches!(replays.claim(Moment(1), call(1, 1)), Claim::Running(_)));
         assert!(matches!(replays.claim(Moment(1), call(1, 2)), Claim::Other));
-        replays.end(Moment(5), [1; 32], first, 0, answer(10));
+        replays.end(Moment(5), call(1, 0), first, 0, answer(10));
         assert!(matches!(replays.claim(Moment(104), call(1, 1)), Claim::Made(_)));
         assert!(matches!(replays.claim(Moment(104), call(1, 2)), Claim::Other));
         let second = number(&replays.claim(Moment(105), call(1, 2)));
-        replays.end(Moment(106), [1; 32], first, 0, answer(10));
+        replays.end(Moment(106), call(1, 0), first, 0, answer(10));
         assert!(matches!(replays.claim(Moment(107), call(1, 2)), Claim::Running(_)), "the first is over");
-        replays.end(Moment(108), [1; 32], second, 0, None);
+        replays.end(Moment(108), call(1, 0), second, 0, None);
         number(&replays.claim(Moment(109), call(1, 3)));
     }
 
@@ -328,16 +387,17 @@ mod tests {
         let replays = Replays::new(3 * (HEAD_BYTES + 100), Span(1_000));
         for id in 1..=4 {
             let number = number(&replays.claim(Moment(0), call(id, 0)));
-            replays.end(Moment(u64::from(id)), [id; 32], number, 0, answer(100));
+            replays.end(Moment(u64::from(id)), call(id, 0), number, 0, answer(100));
         }
         let is_kept = |id| matches!(replays.claim(Moment(5), call(id, 0)), Claim::Made(_));
         assert_eq!([1, 2, 3, 4].map(is_kept), [false, true, true, true]);
         let large = number(&replays.claim(Moment(5), call(9, 0)));
-        replays.end(Moment(5), [9; 32], large, 0, answer(10_000));
+        replays.end(Moment(5), call(9, 0), large, 0, answer(10_000));
         assert!(!is_kept(9));
         assert_eq!([2, 3, 4].map(is_kept), [true; 3], "nothing makes way for what is too large");
         replays.tidy(Moment(1_005));
-        assert_eq!(replays.calls.lock().bytes, 0);
+        let calls = replays.calls.lock();
+        assert_eq!((calls.bytes, calls.shares.len(), calls.by_use.len(), calls.ended.len()), (0, 0, 0, 0));
     }
 
     #[test]
@@ -384,13 +444,47 @@ mod tests {
         let replays = Replays::new(3 * HEAD_BYTES, Span(1_000));
         for id in 1..=2 {
             let number = number(&replays.claim(Moment(0), call(id, 0)));
-            replays.end(Moment(u64::from(id)), [id; 32], number, 0, answer(0));
+            replays.end(Moment(u64::from(id)), call(id, 0), number, 0, answer(0));
         }
         let running = number(&replays.claim(Moment(3), call(3, 0)));
-        assert!(replays.grow(2 * HEAD_BYTES));
+        assert!(replays.grow(1, 2 * HEAD_BYTES));
         assert!(matches!(replays.claim(Moment(3), call(2, 0)), Claim::Made(_)), "one had to go");
-        assert!(!replays.grow(2 * HEAD_BYTES), "there is nothing left to forget");
-        replays.end(Moment(4), [3; 32], running, 2 * HEAD_BYTES, None);
-        assert!(replays.grow(3 * HEAD_BYTES), "all of it is free again");
+        assert!(!replays.grow(1, 2 * HEAD_BYTES), "there is nothing left to forget");
+        replays.end(Moment(4), call(3, 0), running, 2 * HEAD_BYTES, None);
+        assert!(replays.grow(1, 3 * HEAD_BYTES), "all of it is free again");
+    }
+
+    #[test]
+    fn whoever_uses_most_gives_way_and_nobody_is_pushed_out_by_one_who_uses_more() {
+        let replays = Replays::new(5 * HEAD_BYTES, Span(1_000));
+        let of = |whose, id: u8| Call { whose, ..call(id, 0) };
+        let keep = |whose, id: u8| {
+            let number = number(&replays.claim(Moment(0), of(whose, id)));
+            replays.end(Moment(u64::from(id)), of(whose, id), number, 0, answer(0));
+        };
+        let is_kept = |whose, id| {
+            let claim = replays.claim(Moment(50), of(whose, id));
+            if let Claim::Mine(number) = claim {
+                replays.end(Moment(50), of(whose, id), number, 0, None);
+            }
+            matches!(claim, Claim::Made(_))
+        };
+        keep(1, 1);
+        for id in 11..=30 {
+            keep(2, id);
+        }
+        assert!(is_kept(1, 1), "the oldest of all, and the only one of its account");
+        assert_eq!([26, 27, 30].map(|id| is_kept(2, id)), [false, true, true]);
+        // Somebody else's first one takes the place of one of those.
+        keep(3, 2);
+        assert_eq!([is_kept(1, 1), is_kept(3, 2), is_kept(2, 27), is_kept(2, 28)], [true, true, false, true]);
+        // What is being written has room out of one's own share and of those who use more.
+        let writing = number(&replays.claim(Moment(60), of(1, 3)));
+        assert!(replays.grow(1, HEAD_BYTES) && !is_kept(2, 28));
+        assert!(!replays.grow(1, 3 * HEAD_BYTES), "the others use less");
+        assert!([is_kept(3, 2), is_kept(2, 29), is_kept(2, 30)].iter().all(|kept| *kept));
+        replays.end(Moment(61), of(1, 3), writing, HEAD_BYTES, None);
+        replays.tidy(Moment(2_000));
+        assert!(replays.calls.lock().shares.is_empty());
     }
 }

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     chance,
     house::House,
-    replay::{Answer, Call, CallId, Claim, LastEvent, Outcome},
+    replay::{Answer, Call, Claim, LastEvent, Outcome, Whose},
     store::{Asked, KeptAnswer},
 };
 pub(crate) use recorded::Recorded;
@@ -80,7 +80,7 @@ pub(super) fn named_by_advertiser(
         Advertiser::Operator => named_by_operator(headers, route, body),
         Advertiser::Account(account) => {
             let account = account.to_string();
-            let call = call(headers, &account, route, body)?;
+            let call = call(headers, &account, &account, route, body)?;
             Ok(call.map(|call| Named { call, whose: Some(account), last: None }))
         }
     }
@@ -123,7 +123,8 @@ pub(super) fn named(
         Payer::Page(account) => Some(account.to_string()),
         Payer::Free { .. } => None,
     };
-    Ok(call(headers, &who, route, body)?.map(|call| Named { call, whose, last: None }))
+    let share = whose.as_deref().unwrap_or(&who);
+    Ok(call(headers, share, &who, route, body)?.map(|call| Named { call, whose, last: None }))
 }
 
 /// Reads a call of the operator's.
@@ -132,7 +133,7 @@ pub(super) fn named_by_operator(
     route: &'static str,
     body: &[u8],
 ) -> Result<Option<Named>, Problem> {
-    let call = call(headers, OPERATOR, route, body)?;
+    let call = call(headers, OPERATOR, OPERATOR, route, body)?;
     Ok(call.map(|call| Named { call, whose: Some(OPERATOR.to_owned()), last: None }))
 }
 
@@ -144,7 +145,7 @@ pub(super) fn named_by_owner(
     body: &[u8],
 ) -> Result<Option<Named>, Problem> {
     let owner = owner.to_string();
-    Ok(call(headers, &owner, route, body)?.map(|call| Named { call, whose: Some(owner), last: None }))
+    Ok(call(headers, &owner, &owner, route, body)?.map(|call| Named { call, whose: Some(owner), last: None }))
 }
 
 /// Marks an answer as one of which nothing has come, so that the call may be made again.
@@ -155,7 +156,14 @@ pub(super) fn fruitless(mut response: Response) -> Response {
     response
 }
 
-fn call(headers: &HeaderMap, who: &str, route: &str, body: &[u8]) -> Result<Option<Call>, Problem> {
+/// Reads a call of `who`, whose answer takes room out of the share of `whose`.
+fn call(
+    headers: &HeaderMap,
+    whose: &str,
+    who: &str,
+    route: &str,
+    body: &[u8],
+) -> Result<Option<Call>, Problem> {
     let mut keys = headers.get_all(KEY).iter();
     let Some(key) = keys.next() else { return Ok(None) };
     let is_plain = key.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte));
@@ -165,7 +173,13 @@ fn call(headers: &HeaderMap, who: &str, route: &str, body: &[u8]) -> Result<Opti
     }
     // None of the three holds a zero byte.
     let id = [who.as_bytes(), route.as_bytes(), key.as_bytes()].join(&0);
-    Ok(Some(Call { id: Sha256::digest(id).into(), body: Sha256::digest(body).into() }))
+    let whose = share(whose);
+    Ok(Some(Call { id: Sha256::digest(id).into(), body: Sha256::digest(body).into(), whose }))
+}
+
+fn share(whose: &str) -> Whose {
+    let [a, b, c, d, e, f, g, h, ..] = chance::digest(whose);
+    Whose::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// Does the work of a call, unless it was done before. `made` is the id of what the work will make.
@@ -233,9 +247,7 @@ async fn run(
     let Some(Named { call, whose, last }) = named else { return work.await };
     let now = house.desk.now();
     let ticket = match house.replays.claim(now, call) {
-        Claim::Mine(number) => {
-            Ticket { house: Arc::clone(house), id: call.id, number, grown: 0, outcome: None }
-        }
+        Claim::Mine(number) => Ticket { house: Arc::clone(house), call, number, grown: 0, outcome: None },
         Claim::Running(recorded) => {
             let again = recorded.upgrade().zip(last).and_then(|(recorded, last)| recorded.again(last));
             return again.ok_or_else(running);
@@ -362,7 +374,7 @@ fn gone(made: Option<String>) -> Problem {
 #[derive(Debug)]
 struct Ticket {
     house: Arc<House>,
-    id: CallId,
+    call: Call,
     number: u64,
     /// Bytes for which room was made.
     grown: usize,
@@ -378,6 +390,6 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let (now, outcome) = (self.house.desk.now(), self.outcome.take());
-        self.house.replays.end(now, self.id, self.number, self.grown, outcome);
+        self.house.replays.end(now, self.call, self.number, self.grown, outcome);
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn record(mut response: Response, ticket: Ticket, stays: Option<Durat
     let fruitless = response.extensions_mut().remove::<Fruitless>().unwrap_or_default();
     let (head, inner) = response.into_parts();
     let (is_empty, hint) = (inner.is_end_stream(), inner.size_hint());
-    let (house, id, number) = (Arc::clone(&ticket.house), ticket.id, ticket.number);
+    let (house, id, number) = (Arc::clone(&ticket.house), ticket.call.id, ticket.number);
     let written = || Answer { status: head.status, headers: head.headers.clone(), parts: Vec::new() };
     let recording = Recording { answer: written(), fit: Fit::Fits, fruitless, ticket };
     let mut state = State { inner, recording: Some(recording), reader: 0, waker: None };
@@ -205,7 +205,7 @@ impl Recording {
 
     fn write(&mut self, part: &Bytes) {
         match self.fit {
-            Fit::Fits if self.ticket.house.replays.grow(part.len()) => {
+            Fit::Fits if self.ticket.house.replays.grow(self.ticket.call.whose, part.len()) => {
                 self.ticket.grown += part.len();
                 self.answer.parts.push(part.clone());
             }

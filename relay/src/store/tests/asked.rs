@@ -16,7 +16,7 @@ on_both! {
 }
 
 fn call(number: u8) -> Call {
-    Call { id: [number; 32], body: [0; 32] }
+    Call { id: [number; 32], body: [0; 32], whose: 0 }
 }
 
 fn quota(whose: &str, own_max: u64, all_max: u64) -> Quota {
