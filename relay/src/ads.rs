@@ -82,6 +82,8 @@ pub struct Listed {
     pub spec: Spec,
     /// What it has spent.
     pub spend: Spend,
+    /// Whether its bid is at the floor or above; else it is not shown.
+    pub is_enough: bool,
 }
 
 /// Why a campaign is not taken.
@@ -197,19 +199,26 @@ impl Ads {
         let spec = self.specs.lock().get(&id)?.clone();
         let board = self.board();
         let (campaign, spend) = board.campaign(id)?;
-        Some(Listed { id, account: campaign.account, spec, spend: *spend })
+        Some(Listed {
+            id,
+            account: campaign.account,
+            spec,
+            spend: *spend,
+            is_enough: board.is_enough(campaign),
+        })
     }
 
     /// Returns the campaigns of an account, or of all, oldest first.
     pub fn campaigns(&self, account: Option<AccountId>) -> Vec<Listed> {
         let spends: Vec<_> = {
             let board = self.board();
-            let known = board.campaigns().map(|(id, campaign, spend)| (id, campaign.account, *spend));
-            known.filter(|(_, of, _)| account.is_none_or(|account| account == *of)).collect()
+            let known =
+                board.campaigns().filter(|(_, of, _)| account.is_none_or(|account| account == of.account));
+            known.map(|(id, of, spend)| (id, of.account, *spend, board.is_enough(of))).collect()
         };
         let specs = self.specs.lock();
-        let listed = spends.into_iter().filter_map(|(id, account, spend)| {
-            Some(Listed { id, account, spec: specs.get(&id)?.clone(), spend })
+        let listed = spends.into_iter().filter_map(|(id, account, spend, is_enough)| {
+            Some(Listed { id, account, spec: specs.get(&id)?.clone(), spend, is_enough })
         });
         listed.collect()
     }

@@ -9,6 +9,7 @@ export type RelayCode =
   | 'api_key_expired'
   | 'bad_request'
   | 'bad_signature'
+  | 'bid_below_floor'
   | 'book_wrong'
   | 'budget_spent'
   | 'campaign_not_found'

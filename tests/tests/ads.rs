@@ -379,6 +379,10 @@ async fn a_campaign_is_its_advertisers_alone_and_what_it_spent_outlives_a_crash(
     assert_eq!((&paused["state"], &paused["title"]), (&json!("paused"), &json!("Laptops that last")));
     let low = advertiser.patch(&path, &json!({"budget": "0.00001", "dailyBudget": "0.00001"})).await?;
     assert_eq!((low.status, low.error_code()?.as_str()), (409, "budget_spent"));
+    for bid in [json!({"bidPerThousand": "0.09"}), json!({"bidPerClick": "0.009"})] {
+        let low = advertiser.patch(&path, &bid).await?;
+        assert_eq!((low.status, low.error_code()?.as_str()), (409, "bid_below_floor"), "{bid}");
+    }
     for (wrong, field) in [
         (json!({"title": "a\u{202e}b"}), "title"),
         (json!({"link": "http://example.com"}), "link"),

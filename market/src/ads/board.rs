@@ -84,6 +84,11 @@ impl Board {
 
     /// Tells whether a campaign, new or changed, may be put on the board.
     pub fn check(&self, now: Moment, id: CampaignId, campaign: &Campaign) -> Result<(), BoardRefusal> {
+        // A campaign whose bid the operator's floor has overtaken may still be paused, or ended.
+        let known_bid = self.campaigns.get(&id).map(|known| known.campaign.bid);
+        if known_bid != Some(campaign.bid) && !self.is_enough(campaign) {
+            return Err(BoardRefusal::BelowFloor(self.terms.floor));
+        }
         if let Some(known) = self.campaigns.get(&id) {
             let spend = &known.spend;
             if known.campaign.account != campaign.account {
@@ -328,8 +333,8 @@ impl Board {
         Some(Entrant { campaign: *id, bid, score: auction::score(permille, bid, clicks) })
     }
 
-    /// Tells whether a bid is at the floor or above, in each part that it has.
-    fn is_enough(&self, campaign: &Campaign) -> bool {
+    /// Tells whether a bid is at the floor or above, in each part that it has. One that is not is never shown.
+    pub fn is_enough(&self, campaign: &Campaign) -> bool {
         let Campaign { bid, .. } = campaign;
         let parts = [(bid.impression(), self.terms.floor.impression()), (bid.click, self.terms.floor.click)];
         parts.into_iter().all(|(part, floor)| part == Nanos::ZERO || part >= floor)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rekursing_protocol::{CampaignId, ImpressionId, Nanos, Span};
 
-use super::{Country, Creative, Prices, Topic, Why};
+use super::{Bid, Country, Creative, Prices, Topic, Why};
 use crate::ledger::{BookRefusal, Cause, Entry};
 
 /// Who is going to see an ad.
@@ -84,6 +84,12 @@ pub enum BoardRefusal {
     /// Another account's.
     #[error("a campaign stays with its account")]
     Account,
+    /// A bid below the floor, which is never shown.
+    #[error(
+        "a bid is at least {} USD per thousand impressions and {} USD per click, for each of the two that it has",
+        .0.thousand, .0.click
+    )]
+    BelowFloor(Bid),
     /// A budget below what is spent and reserved.
     #[error("the budget is below the {0} USD that are spent or set aside for ads that are out")]
     Spent(Nanos),

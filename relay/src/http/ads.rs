@@ -296,6 +296,7 @@ async fn put(
         NotTaken::Refused(refusal) => {
             let code = match refusal {
                 BoardRefusal::Spent(_) => "budget_spent",
+                BoardRefusal::BelowFloor(_) => "bid_below_floor",
                 BoardRefusal::Full | BoardRefusal::AccountFull | BoardRefusal::Account => {
                     "too_many_campaigns"
                 }
@@ -313,11 +314,12 @@ async fn put(
 
 /// A campaign as its advertiser sees it: its terms, its state and what it has spent.
 fn view(listed: &Listed, now: Moment) -> Value {
-    let Listed { id, spec, spend, .. } = listed;
+    let Listed { id, spec, spend, is_enough, .. } = listed;
     let state = match spec {
         _ if now >= spec.ends => "over",
         _ if spec.paused => "paused",
         _ if spec.starts.is_some_and(|starts| now < starts) => "waiting",
+        _ if !is_enough => "below_floor",
         _ => "running",
     };
     let mut view = serde_json::to_value(spec).unwrap_or_default();

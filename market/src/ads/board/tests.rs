@@ -67,7 +67,8 @@ fn board(campaigns: impl IntoIterator<Item = Campaign>) -> Board {
     let mut board = Board::new(terms());
     for (bits, campaign) in (1..).zip(campaigns) {
         campaign.check().unwrap();
-        board.put(NOW, id(bits), campaign).unwrap();
+        // The floor may have been lower when a campaign was put up.
+        board.restore(id(bits), campaign, Spend::default());
     }
     board
 }
@@ -314,6 +315,29 @@ fn the_seed_alone_decides_among_equals() {
     assert!((0..20).all(|seed| drawn(seed) == drawn(seed)));
     let first = (0..200).filter(|seed| drawn(*seed) == id(1)).count();
     assert!((60..140).contains(&first), "{first}");
+}
+
+#[test]
+fn a_bid_below_the_floor_is_refused_and_one_that_was_overtaken_may_still_be_paused() {
+    let mut board = Board::new(terms());
+    let floor = terms().floor;
+    let bidding = |bid| Campaign { bid, ..campaign(ONE) };
+    let short = |nanos: Nanos| Nanos::new(nanos.get() - 1_000);
+    for low in [
+        Bid { thousand: short(floor.thousand), click: Nanos::ZERO },
+        Bid { thousand: Nanos::ZERO, click: Nanos::new(floor.click.get() - 1) },
+        Bid { click: Nanos::new(1), ..floor },
+    ] {
+        assert_eq!(board.put(NOW, id(1), bidding(low)), Err(BoardRefusal::BelowFloor(floor)), "{low:?}");
+    }
+    assert_eq!(board.put(NOW, id(1), bidding(floor)), Ok(()));
+    let higher = Bid { thousand: Nanos::new(2 * floor.thousand.get()), ..floor };
+    let mut board = Board::new(AdTerms { floor: higher, ..terms() });
+    board.restore(id(1), bidding(floor), Spend::default());
+    assert!(!board.is_enough(&bidding(floor)) && board.is_enough(&bidding(higher)));
+    let paused = Campaign { paused: true, ..bidding(floor) };
+    assert_eq!(board.put(NOW, id(1), paused), Ok(()));
+    assert_eq!(board.put(NOW, id(2), bidding(floor)), Err(BoardRefusal::BelowFloor(higher)));
 }
 
 #[test]

@@ -188,7 +188,8 @@ impl World {
         let campaigns = campaigns();
         let mut board = Board::new(AdTerms { clicks_per_visitor_day: CLICKS, ..terms() });
         for (bits, campaign) in (1..).zip(&campaigns) {
-            board.put(NOW, id(bits), campaign.clone()).unwrap();
+            // One of them was put up under a lower floor.
+            board.restore(id(bits), campaign.clone(), Spend::default());
         }
         let (shown, paid, clicks, balances) = (Vec::new(), Vec::new(), Vec::new(), [9_000, 9_000]);
         let model = Model { now: NOW, campaigns, shown, paid, clicks, balances };
