@@ -41,6 +41,19 @@ const KINDS: [&str; 15] = [
     "other",
 ];
 
+/// Headers of an answer by which Chrome itself would do something elsewhere or later: open a connection, send a
+/// report, keep a cookie, clear what the extension has stored. No answer of a relay or a model server needs them.
+const STRIPPED: [&str; 8] = [
+    "alt-svc",
+    "clear-site-data",
+    "link",
+    "nel",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "set-cookie",
+];
+
 impl Fence {
     /// Makes the fence for a relay and the places where a model server may be; without any, the
     /// usual ones. An address that is none opens nothing.
@@ -68,11 +81,10 @@ impl Fence {
             rules.add(2, json!({"type": "allow"}), Some(server.http()), &["xmlhttprequest"], &["get"]);
         }
         // Chrome opens a connection to wherever a `Link` of an answer says (`rel=preconnect`), or asks for its
-        // name, without any rule or policy being asked.
-        let without_link = json!({
-            "type": "modifyHeaders", "responseHeaders": [{"header": "link", "operation": "remove"}],
-        });
-        rules.add(3, without_link, None, &["xmlhttprequest"], &[]);
+        // name, without any rule or policy being asked; and so with others.
+        let headers = STRIPPED.map(|header| json!({"header": header, "operation": "remove"}));
+        let stripped = json!({"type": "modifyHeaders", "responseHeaders": headers});
+        rules.add(3, stripped, None, &["xmlhttprequest"], &[]);
         for (server, kind) in self.chosen(found) {
             rules.add_paths(2, &server.http(), &paths(kind));
             // Ollama answers 403 to an `Origin` that it does not know, and only a `POST` carries one.
@@ -207,6 +219,17 @@ mod tests {
                 "3 modifyHeaders post |http://127.0.0.1:1234/",
             ]
         );
+    }
+
+    #[test]
+    fn no_answer_has_chrome_do_something_elsewhere_or_later() {
+        let rules = fence(&[LM_STUDIO]).rules("abc", &[]);
+        let rules = rules.as_array().unwrap();
+        let stripped = rules.iter().find(|rule| rule["action"]["responseHeaders"].is_array()).unwrap();
+        assert_eq!(stripped["condition"].get("urlFilter"), None, "of whomever");
+        let headers = stripped["action"]["responseHeaders"].as_array().unwrap();
+        let removed = |name: &str| headers.contains(&json!({"header": name, "operation": "remove"}));
+        assert!(STRIPPED.into_iter().all(removed));
     }
 
     #[test]
