@@ -6,10 +6,11 @@ use rekursing_tests::{
     database::Engine,
     eventually,
     http::Page,
+    node::Node,
     on_both,
     relay::Relay,
     scene::Scripted,
-    script::{Dialect, MODEL},
+    script::{Dialect, MODEL, Reply, Script},
 };
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -17,6 +18,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 on_both! {
     the_operator_gives_credit_once_and_it_can_be_spent_at_once,
     a_correction_gives_a_charge_back_once_and_never_takes_what_is_not_there,
+    a_correction_takes_back_a_payout_that_was_asked_for_and_not_sent,
     what_is_taken_back_of_a_charge_is_the_keys_to_spend_again_also_after_kill_9,
     everything_that_the_operator_does_stands_in_the_log_without_secrets,
     the_operators_routes_are_his_alone_and_on_his_own_listener_if_he_has_one,
@@ -195,6 +197,58 @@ async fn a_correction_gives_a_charge_back_once_and_never_takes_what_is_not_there
         assert_eq!((refused.status, refused.error_code()?.as_str()), (status, code), "{entry}");
     }
     scene.relay.audit().await
+}
+
+async fn a_correction_takes_back_a_payout_that_was_asked_for_and_not_sent(engine: Engine) -> Result<()> {
+    let config = format!("{SHA256}[money]\nholdback_permille = 0\n");
+    let (mut relay, key) = Relay::keeping(engine, &config, "30.00").await?;
+    let script = Script::start(Dialect::LlamaCpp(4)).await?;
+    // At the highest price there is, 600 tokens are 6 USD: enough for a payout.
+    script.always(Reply::text(&[" word"; 600]));
+    let dear = ["--price-input", "0", "--price-output", "10000"];
+    let node = Node::with(&relay, &script.url(), &dear).await?;
+    let (page, owner) = (relay.customer(&key), relay.customer(&node.secret()?));
+    let path = format!("/api/plugin/payouts/{}", node.plugin());
+    let method = json!({"method": "paypal", "destination": "ada@example.com"});
+    owner.put(&format!("{path}/method"), &method).await?.expect(200)?;
+    let question = json!({"prompt": "go", "model": MODEL, "maxPrice": "10000", "max_tokens": 1_000});
+    let answer = page.post("/api/llm/inference", &question).await?.expect(200)?;
+    // A second charge stays the owner's.
+    page.post("/api/llm/inference", &question).await?.expect(200)?;
+    let (settled, view) = (answer["cost"].clone(), owner.get(&path).await?.expect(200)?);
+    let earned: Nanos = serde_json::from_value(view["available"].clone())?;
+    let all = json!({"amount": "all", "accept": "0.25"});
+    let made = owner.post(&path, &all).await?.expect(201)?;
+    assert_eq!(made["payout"]["state"], "requested", "no rail is there to take it");
+
+    let entry = format!("settle:{}", answer["jobId"].as_str().context("a job")?);
+    let body = json!({"entry": entry, "reason": "the card was stolen"});
+    let operator = relay.customer(TOKEN);
+    assert_eq!(operator.post(CORRECTIONS, &body).await?.expect(201)?["amount"], settled);
+    let told = format!("{entry} was taken back: the card was stolen");
+    for restart in [false, true] {
+        if restart {
+            relay.kill().await?;
+            relay.restart().await?;
+        }
+        let view = owner.get(&path).await?.expect(200)?;
+        let payout = &view["payouts"][0];
+        assert_eq!((&payout["state"], &payout["reason"]), (&json!("cancelled"), &json!(told)));
+        assert_eq!(view["payouts"].as_array().map(Vec::len), Some(1));
+        let left: Nanos = serde_json::from_value(view["available"].clone())?;
+        assert_eq!(left.get() * 2, earned.get(), "half of it was the other charge's");
+        let known = account(&page).await?;
+        assert_eq!(known["spent"], settled, "the other one");
+        let log = operator.get(LOG).await?.expect(200)?["log"].clone();
+        let deeds = [&log[0], &log[1]].map(|line| line["what"].clone());
+        assert_eq!(deeds, ["correction", "payout_cancelled"].map(Value::from));
+        assert_eq!((&log[1]["about"], &log[1]["note"]), (&payout["payoutId"], &json!(told)));
+    }
+    assert_eq!(operator.post(CORRECTIONS, &body).await?.error_code()?, "corrected_before");
+    // What is left can be asked for, and is not called back again.
+    assert_eq!(owner.post(&path, &all).await?.expect(201)?["payout"]["state"], "requested");
+    drop((node, script));
+    relay.audit().await
 }
 
 async fn what_is_taken_back_of_a_charge_is_the_keys_to_spend_again_also_after_kill_9(
