@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use rekursing_protocol::{KeyId, Moment, Nanos, Price};
 
-use crate::{ledger::Account, model_name, refusal::Refusal};
+use crate::{ledger::Account, model_name, refusal::Refusal, relevance::Gate};
 
 /// What a key may do with its account's money. Nothing is limited by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,8 @@ pub struct Limits {
     pub price_max: Option<Price>,
     /// From when on the key opens nothing.
     pub expires: Option<Moment>,
+    /// How close what is asked must be to a project's objectives.
+    pub gate: Option<Gate>,
 }
 
 /// A key that spends.
@@ -86,6 +88,11 @@ impl Spender {
     pub fn models(&self) -> &[String] {
         let lists = self.line().map(|spender| &spender.limits.models).filter(|models| !models.is_empty());
         lists.min_by_key(|models| models.len()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns everything that what the key asks must be close to.
+    pub fn gates(&self) -> impl Iterator<Item = &Gate> {
+        self.line().filter_map(|spender| spender.limits.gate.as_ref())
     }
 
     /// Returns the highest price that the key pays, each side apart; `None` for any.

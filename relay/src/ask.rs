@@ -11,13 +11,14 @@ mod routing;
 use std::borrow::Cow;
 
 use rekursing_extension_core::bridge::request;
-use rekursing_market::{Auto, Payer, Request, Tier, Wish};
+use rekursing_market::{Auto, Gate, Payer, Request, Tier, Wish};
 use rekursing_protocol::{JobId, Nanos, OfferKind, Price, frame::Call, offer::MODEL_NAME_BYTES_MAX};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use self::routing::{Suffix, Wishes};
 use crate::{
+    gate,
     http::Problem,
     responses::{self, Echo},
     tokens::Tokenizer,
@@ -70,6 +71,8 @@ pub struct Ask {
     pub is_free: bool,
     /// What leaves model and tier to the market, if the page does.
     pub auto: Option<Auto>,
+    /// What it must be close to, by the page's own word.
+    pub gate: Option<Gate>,
     /// What is asked of the market.
     pub request: Request,
 }
@@ -97,6 +100,8 @@ struct Own<'a> {
     objective: Option<&'a RawValue>,
     #[serde(borrow, default)]
     deadline: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    objectives: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "maxPrice", alias = "max_price")]
     max_price: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "maxCost", alias = "max_cost")]
@@ -210,6 +215,7 @@ impl Ask {
             echo: None,
             is_free,
             auto,
+            gate: own.objectives.filter(|raw| raw.get() != "null").map(gate::read).transpose()?,
             request,
         })
     }

@@ -256,6 +256,8 @@ pub struct Limits {
     pub groups_per_account: usize,
     /// Changes of groups and tries of codes per minute from one address.
     pub group_tries_per_minute: u32,
+    /// Projects with objectives of one account.
+    pub projects_per_account: u64,
     /// Sessions of agents over MCP.
     pub mcp_sessions: usize,
     /// Those of them from one address.
@@ -428,6 +430,7 @@ impl Default for Limits {
             group_members: Terms::default().group_members_max,
             groups_per_account: Terms::default().account_groups_max,
             group_tries_per_minute: 10,
+            projects_per_account: 100,
             mcp_sessions: 2_000,
             mcp_sessions_per_address: 200,
         }

@@ -2,6 +2,7 @@
 
 mod account;
 mod ads;
+mod agents;
 mod analytics;
 pub mod answers;
 pub mod caller;

@@ -167,7 +167,7 @@ rk_00000003…  expired  1000000          12.5      0.000000001  acc_00000000000
             serde_json::json!({
                 "prefix": "rk_00000001", "name": "Ada", "account": "acc_00000000000000000000000001",
                 "madeWith": null, "createdAt": 7, "revoked": false, "budgetPerDay": null, "budgetTotal": null,
-                "models": null, "maxPrice": null, "expiresAt": null,
+                "models": null, "maxPrice": null, "expiresAt": null, "objectives": null,
                 "balance": "4.9996574", "held": "0.00045", "spent": "0.0003426"
             })
         );

@@ -21,6 +21,7 @@ pub mod discrepancy;
 pub mod downloads;
 pub mod estimate;
 pub mod example;
+pub mod gate;
 pub mod groups;
 pub mod house;
 pub mod http;

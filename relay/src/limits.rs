@@ -1,8 +1,10 @@
 //! A key's limits, as its holders and the operator read them.
 
-use rekursing_market::Limits;
+use rekursing_market::{Gate, Limits};
 use rekursing_protocol::{Moment, Nanos, Price, Span, offer::MODEL_NAME_BYTES_MAX};
 use serde_json::{Map, Value, json};
+
+use crate::gate;
 
 /// Most models that a key may be limited to.
 const MODELS_MAX: usize = 32;
@@ -28,6 +30,7 @@ pub fn fields(limits: &Limits) -> Map<String, Value> {
         ("models", json!(models)),
         ("maxPrice", json!(price)),
         ("expiresAt", json!(limits.expires)),
+        ("objectives", json!(limits.gate.as_ref().map(gate::view))),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -47,6 +50,10 @@ pub fn line(limits: &Limits) -> String {
     if let Some(Price { input, output }) = limits.price_max {
         let side = |most| side(most).map_or_else(|| "any".to_owned(), |dollars| dollars.to_string());
         parts.push(format!("price {} / {}", side(input), side(output)));
+    }
+    if let Some(Gate { project, threshold_permille, .. }) = &limits.gate {
+        let threshold = f64::from(*threshold_permille) / 1_000.0;
+        parts.push(format!("at least {threshold} by {project}"));
     }
     if let Some(expires) = limits.expires {
         parts.push(format!("until {}", day(expires)));
@@ -81,6 +88,8 @@ pub fn day(moment: Moment) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rekursing_market::relevance::Method;
+
     use super::*;
 
     fn limits() -> Limits {
@@ -90,12 +99,14 @@ mod tests {
             models: vec!["llama3.2:3b".to_owned(), "qwen2.5-7b".to_owned()],
             price_max: Some(Price::new(150_000, u64::MAX)),
             expires: Some(Moment(1_772_323_200_000)),
+            gate: Some(Gate { project: "shop".to_owned(), threshold_permille: 300, method: Method::Auto }),
         }
     }
 
     #[test]
     fn limits_read_on_one_line_and_as_exact_texts() {
-        let words = "0.5 a day; 10 in all; llama3.2:3b, qwen2.5-7b; price 0.15 / any; until 2026-03-01";
+        let words = "0.5 a day; 10 in all; llama3.2:3b, qwen2.5-7b; price 0.15 / any; at least 0.3 by shop; \
+                     until 2026-03-01";
         assert_eq!(line(&limits()), words);
         assert_eq!(line(&Limits::default()), "");
         assert_eq!(
@@ -103,6 +114,7 @@ mod tests {
             json!({
                 "budgetPerDay": "0.5", "budgetTotal": "10", "models": ["llama3.2:3b", "qwen2.5-7b"],
                 "maxPrice": {"input": "0.15", "output": null}, "expiresAt": 1_772_323_200_000_u64,
+                "objectives": {"project": "shop", "threshold": 0.3, "method": "auto"},
             })
         );
         assert!(fields(&Limits::default()).values().all(Value::is_null));

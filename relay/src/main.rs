@@ -223,6 +223,7 @@ impl LimitFlags {
             models: self.models,
             price_max: (input.is_some() || output.is_some()).then_some(price),
             expires: self.expires.map(|span| now + span),
+            gate: None,
         };
         limits::check(&limits).map_err(|(_, message)| anyhow::anyhow!(message))?;
         Ok(limits)

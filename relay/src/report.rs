@@ -19,6 +19,8 @@ pub struct Report {
     ad: Value,
     /// What was chosen for a page that left it to the market.
     choice: Option<Value>,
+    /// How close what was asked is to what it had to be close to.
+    rated: Option<Value>,
     /// The jobs that the answer was, beginning with the one by which the page knows it.
     jobs: Vec<JobId>,
     /// What the parts before the last have cost, and their tokens of prompt and answer.
@@ -41,6 +43,7 @@ impl Report {
             provider: Value::Null,
             ad: Value::Null,
             choice: None,
+            rated: None,
             jobs: vec![job],
             before: (Nanos::ZERO, 0, 0),
             receipt: None,
@@ -59,6 +62,12 @@ impl Report {
     #[must_use]
     pub fn chosen(self, choice: Option<Value>) -> Report {
         Report { choice, ..self }
+    }
+
+    /// Notes how close what was asked is to what it had to be close to.
+    #[must_use]
+    pub fn rated(self, rated: Option<Value>) -> Report {
+        Report { rated, ..self }
     }
 
     /// Notes who answers with what.
@@ -212,6 +221,9 @@ impl Report {
     fn with_jobs(&self, mut told: Value) -> Value {
         if let Some(choice) = &self.choice {
             told["choice"] = choice.clone();
+        }
+        if let Some(rated) = &self.rated {
+            told["objectives"] = rated.clone();
         }
         if self.has_parts() {
             told["jobs"] = json!(self.jobs);

@@ -58,6 +58,7 @@ export type RelayCode =
   | 'not_found'
   | 'not_in_group'
   | 'not_verified'
+  | 'off_objective'
   | 'only_own_provider'
   | 'operator_only'
   | 'origin_not_allowed'
@@ -74,6 +75,7 @@ export type RelayCode =
   | 'premium_costs_more'
   | 'premium_not_offered'
   | 'price_too_high'
+  | 'project_not_found'
   | 'provider_failed'
   | 'provider_paused'
   | 'provider_unavailable'
@@ -92,6 +94,7 @@ export type RelayCode =
   | 'too_many_keys'
   | 'too_many_payouts'
   | 'too_many_plugins'
+  | 'too_many_projects'
   | 'too_slow'
   | 'top_ups_not_set_up'
   | 'topic_refused'
@@ -154,6 +157,8 @@ export interface Wishes {
   objective?: 'balanced' | 'quality' | 'speed' | 'cost' | { quality?: number; speed?: number };
   /** With `"auto"`: milliseconds within which the whole answer is to be expected. */
   deadline?: number;
+  /** What it must be close to, or it is refused with `off_objective` before anything is set aside. Needs a key. */
+  objectives?: { project: string; threshold: number; method?: 'auto' | 'embeddings' | 'lexical' };
   maxTokens?: number;
   /** Highest price in US dollars per million tokens. */
   maxPrice?: Dollars | number | { input?: Dollars | number; output?: Dollars | number };
@@ -215,6 +220,8 @@ export interface Choice {
 
 interface Jobs {
   choice?: Choice;
+  /** How close what was asked is to what it had to be close to. */
+  objectives?: { project: string; score: number; threshold: number; method: 'embeddings' | 'lexical'; cost: Dollars }[];
   /** The job of each part, where more than one provider has made the answer. */
   jobs?: string[];
   /** What opens the receipt of a free answer. */

@@ -27,7 +27,7 @@ async fn an_agent_finds_a_model_estimates_asks_and_sees_what_it_spent() -> Resul
     let listed = agent.request("tools/list", &json!({})).await?;
     let tools = listed["tools"].as_array().context("no tools")?;
     let names: Vec<_> = tools.iter().filter_map(|tool| tool["name"].as_str()).collect();
-    assert_eq!(names, ["list_models", "ask", "estimate_cost", "usage"]);
+    assert_eq!(names, ["list_models", "ask", "estimate_cost", "usage", "rate_task"]);
     let models = agent.call("list_models", &json!({})).await?;
     assert_eq!(models["structuredContent"]["models"][0]["id"], TINY);
 

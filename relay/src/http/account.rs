@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     ask::number,
-    chance,
+    chance, gate,
     house::House,
     keys, limits,
     store::{Holder, Key, LINE_MAX, Made, NewKey, Usage},
@@ -104,6 +104,8 @@ struct Wanted<'a> {
     #[serde(borrow)]
     max_price: Option<&'a RawValue>,
     expires_at: Option<Moment>,
+    #[serde(borrow)]
+    objectives: Option<&'a RawValue>,
 }
 
 /// `POST /api/account/keys`
@@ -189,6 +191,7 @@ impl Wanted<'_> {
             models: self.models.clone().unwrap_or_default(),
             price_max: self.max_price.map(number::price).transpose()?,
             expires: self.expires_at,
+            gate: self.objectives.map(gate::read).transpose()?,
         };
         limits::check(&limits).map_err(|(field, message)| Problem::field(field, message))?;
         if self.models.as_ref().is_some_and(Vec::is_empty) {

@@ -8,12 +8,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use rekursing_market::{Auto, Payer, Refusal, Request, Wish, ads::Country, free::hangs_on_ad};
+use rekursing_market::{Auto, Gate, Payer, Refusal, Request, Wish, ads::Country, free::hangs_on_ad};
 use rekursing_protocol::{AccountId, JobId, Topics};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
     Problem,
+    agents::{self, Rater},
     caller::{self, Caller},
     once::{self, Fruitless},
     posted::Posted,
@@ -133,11 +134,34 @@ async fn ask(
     ask.is_numbered = named.is_some() && ask.request.stream && dialect == Dialect::Inference;
     let last = if ask.is_numbered { LastEvent::read(&headers)? } else { None };
     let named = named.map(|named| named.behind(last));
-    pays(&house, &mut ask, caller, &headers, peer)?;
+    pays(&house, &mut ask, caller.clone(), &headers, peer)?;
+    let gates = gates(&ask, &caller)?;
     let country = caller::country(&house, &headers);
     let asked = Arc::clone(&house);
-    let answered = async move { answer(&asked, dialect, ask, country, room).await };
+    let rater = Rater { house: Arc::clone(&house), caller, headers, peer, embeddings: Map::new() };
+    let answered = async move {
+        let rated = agents::pass(&rater, &gates, &ask.fields).await?;
+        answer(&asked, dialect, ask, country, room, rated).await
+    };
     once::unstored(house, named, job.to_string(), answered).await
+}
+
+/// Returns everything that what is asked must be close to: by the page's own word, and by its key's.
+fn gates(ask: &Ask, caller: &Caller) -> Result<Vec<Gate>, Problem> {
+    let Some(holder) = &caller.holder else {
+        let message = "objectives are an account's, so this needs an API key";
+        return if ask.gate.is_none() { Ok(Vec::new()) } else { Err(Problem::field("objectives", message)) };
+    };
+    let mut gates: Vec<Gate> = Vec::new();
+    for gate in ask.gate.iter().chain(holder.spender.gates()) {
+        let is_same = |other: &&mut Gate| (&other.project, other.method) == (&gate.project, gate.method);
+        // Of two bars of one kind the higher counts, and is looked at once.
+        match gates.iter_mut().find(is_same) {
+            Some(other) => other.threshold_permille = other.threshold_permille.max(gate.threshold_permille),
+            None => gates.push(gate.clone()),
+        }
+    }
+    Ok(gates)
 }
 
 /// Notes who pays for an answer, with which key.
@@ -173,16 +197,16 @@ fn free(house: &House, account: AccountId, headers: &HeaderMap, peer: SocketAddr
     Ok(Payer::Free { visitor: house.desk.visitor(address) })
 }
 
-/// Has a request answered.
-async fn answer(
+/// Has a request answered. `rated` is what is told of how close it was to what it had to be close to.
+pub(super) async fn answer(
     house: &House,
     dialect: Dialect,
     ask: Ask,
     country: Option<Country>,
     room: Room,
+    rated: Option<Value>,
 ) -> Result<Response, Problem> {
-    let Ask { include_usage, is_numbered, call, fields, tokenizer, echo, is_free: _, auto, mut request } =
-        ask;
+    let Ask { include_usage, is_numbered, call, fields, tokenizer, echo, auto, mut request, .. } = ask;
     let (job, payer) = (request.job, request.payer);
     let asked = house.desk.now();
     let streamed = request.stream;
@@ -195,7 +219,7 @@ async fn answer(
     let continuation = Continuation::of(&house.desk, &request, &stream);
     let ad = submit(house, request, &stream, ad, country).map_err(|denial| refuse(denial, payer))?;
     let reader = Reader::new(house.desk.clone(), stream, continuation);
-    let mut report = Report::new(job, asked, streamed).chosen(choice);
+    let mut report = Report::new(job, asked, streamed).chosen(choice).rated(rated);
     let is_free = matches!(payer, Payer::Free { .. });
     if is_free {
         report = report.with_receipts(house.receipts.clone());

@@ -18,9 +18,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::mcp::Mcp;
 use super::{
-    Problem, account, ads, analytics, answers, caller, door, downloads, entries, estimates, groups, mcp,
-    models, once, openapi, operator, pairings, passes, payouts, plugins, premium, public, receipts, site,
-    statements, status, top_ups, whole,
+    Problem, account, ads, agents, analytics, answers, caller, door, downloads, entries, estimates, groups,
+    mcp, models, once, openapi, operator, pairings, passes, payouts, plugins, premium, public, receipts,
+    site, statements, status, top_ups, whole,
 };
 use crate::{
     house::House,
@@ -37,14 +37,14 @@ pub struct Routes {
 impl Routes {
     /// Builds every route, without the operator's if he has a listener of his own.
     pub fn new(house: Arc<House>) -> Routes {
-        let agents = agents(&house);
+        let tools = tools(&house);
         let routes = if house.config.operator_listen.is_some() {
             let elsewhere = from_fn_with_state(Arc::clone(&house), door::elsewhere);
             everyones().merge(shared().route_layer(elsewhere))
         } else {
             everyones().merge(operators(&house))
         };
-        Routes::of(house, routes.merge(agents))
+        Routes::of(house, routes.merge(tools))
     }
 
     /// Builds the operator's routes.
@@ -136,9 +136,14 @@ fn everyones() -> Router<Arc<House>> {
         .route("/v1/chat/completions", post(answers::chat))
         .route("/v1/completions", post(answers::completion))
         .route("/v1/embeddings", post(answers::embedding))
-        .route("/v1/responses", post(answers::response));
+        .route("/v1/responses", post(answers::response))
+        .route("/api/agents/rate", post(agents::rate));
 
     let pages = Router::new()
+        .route("/api/agents/objectives", post(agents::put))
+        .route("/api/agents/objectives", get(agents::list))
+        .route("/api/agents/objectives/{project}", get(agents::one))
+        .route("/api/agents/objectives/{project}", delete(agents::remove))
         .route("/api/llm/inference/{job}", delete(answers::cancel))
         .route("/api/llm/estimate", post(estimates::estimate))
         .route("/api/llm/models", get(models::own))
@@ -186,7 +191,7 @@ fn everyones() -> Router<Arc<House>> {
 }
 
 /// The routes as tools for agents, which are asked as everybody asks them.
-fn agents(house: &Arc<House>) -> Router<Arc<House>> {
+fn tools(house: &Arc<House>) -> Router<Arc<House>> {
     let mcp = Arc::new(Mcp::new(Arc::clone(house), finished(everyones(), Arc::clone(house))));
     Router::new()
         .route("/mcp", post(mcp::post))

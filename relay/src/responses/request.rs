@@ -6,7 +6,7 @@ use super::Echo;
 use crate::http::Problem;
 
 /// Fields that a chat has under the same name.
-const SAME: [&str; 22] = [
+const SAME: [&str; 23] = [
     "model",
     "stream",
     "temperature",
@@ -15,6 +15,7 @@ const SAME: [&str; 22] = [
     "quality",
     "objective",
     "deadline",
+    "objectives",
     "maxPrice",
     "max_price",
     "maxCost",

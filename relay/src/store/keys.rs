@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use anyhow::{Context, Result};
-use rekursing_market::{Limits, Spender, Taken, ledger::Account};
+use rekursing_market::{Gate, Limits, Spender, Taken, ledger::Account};
 use rekursing_protocol::{AccountId, KeyId, Moment, Nanos, Price};
 
 use crate::chance;
@@ -30,7 +30,7 @@ macro_rules! made_with {
 macro_rules! keys {
     () => {
         "SELECT hash, prefix, name, account, revoked, created, maker, budget_day, budget_total, models,
-             price_input, price_output, expires FROM api_key"
+             price_input, price_output, expires, gate_project, gate_threshold, gate_method FROM api_key"
     };
 }
 
@@ -387,10 +387,11 @@ fn put_key(sql: &mut Sql, key: &Key, open_max: u64) -> Result<NewKey> {
     }
     let side = |side: fn(Price) -> u64| key.limits.price_max.map(side).filter(|most| *most < u64::MAX);
     let models = (!key.limits.models.is_empty()).then(|| serde_json::to_string(&key.limits.models));
+    let gate = key.limits.gate.as_ref();
     let inserted = sql.execute(
         "INSERT INTO api_key (hash, prefix, name, account, created, maker, budget_day, budget_total, models,
-             price_input, price_output, expires)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (prefix) DO NOTHING",
+             price_input, price_output, expires, gate_project, gate_threshold, gate_method)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT (prefix) DO NOTHING",
         &[
             key.hash.as_slice().into(),
             key.id.to_string().into(),
@@ -404,6 +405,9 @@ fn put_key(sql: &mut Sql, key: &Key, open_max: u64) -> Result<NewKey> {
             side(|price| price.input).into(),
             side(|price| price.output).into(),
             key.limits.expires.into(),
+            gate.map(|gate| gate.project.as_str()).into(),
+            gate.map(|gate| u64::from(gate.threshold_permille)).into(),
+            gate.map(|gate| gate.method.name()).into(),
         ],
     )?;
     Ok(if inserted == 1 { NewKey::Made } else { NewKey::Taken })
@@ -460,6 +464,15 @@ fn read_limits(row: &Row) -> Result<Limits> {
         models: unless_null(row, 9, |row| Ok(serde_json::from_str(row.text(9)?)?))?.unwrap_or_default(),
         price_max,
         expires: unless_null(row, 12, |row| row.moment(12))?,
+        gate: unless_null(row, 13, read_gate)?,
+    })
+}
+
+fn read_gate(row: &Row) -> Result<Gate> {
+    Ok(Gate {
+        project: row.text(13)?.to_owned(),
+        threshold_permille: row.count(14)?.try_into().context("a threshold is at most 1000")?,
+        method: row.parsed(15)?,
     })
 }
 

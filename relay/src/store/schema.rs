@@ -571,6 +571,21 @@ CREATE TABLE lived (
     doubted  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- What an account's projects are to reach, as a list of texts in JSON.
+CREATE TABLE objectives (
+    account    TEXT NOT NULL,
+    project    TEXT NOT NULL,
+    objectives TEXT NOT NULL,
+    at         INTEGER NOT NULL,
+    PRIMARY KEY (account, project)
+) STRICT, WITHOUT ROWID;
+
+-- How close what a key asks must be to a project's objectives, in thousandths, and how that is told.
+ALTER TABLE api_key ADD COLUMN gate_project TEXT;
+ALTER TABLE api_key ADD COLUMN gate_threshold INTEGER;
+ALTER TABLE api_key ADD COLUMN gate_method TEXT;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

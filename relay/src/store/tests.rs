@@ -19,6 +19,7 @@ mod corrections;
 mod friends;
 mod keys;
 mod losses;
+mod objectives;
 mod premiums;
 mod random;
 mod sums;

@@ -86,7 +86,7 @@ async fn a_board_that_is_blocked_delays_no_word_of_an_answer() {
         assert_eq!(hangs_on_ad(house.desk.terms(), &ask.request), hangs);
         let blocked = ads::block(&house.ads);
         let room = house.memory.reading(std::net::Ipv4Addr::LOCALHOST.into()).unwrap().read();
-        let answered = answer(&house, Dialect::Inference, ask, None, room);
+        let answered = answer(&house, Dialect::Inference, ask, None, room, None);
         let (answered, (stream, lease)) = tokio::join!(answered, begin(&house, &outbox));
         let mut body = answered.unwrap().into_body();
         let first = heard(&mut body).await;
@@ -110,7 +110,7 @@ async fn an_answer_that_only_its_ad_could_pay_for_is_refused_when_the_ad_is_not_
     let blocked = ads::block(&house.ads);
     let ask = question(&house, Payer::Free { visitor: 7 }, 1_024);
     let room = house.memory.reading(std::net::Ipv4Addr::LOCALHOST.into()).unwrap().read();
-    let refused = answer(&house, Dialect::Inference, ask, None, room).await.unwrap_err();
+    let refused = answer(&house, Dialect::Inference, ask, None, room, None).await.unwrap_err();
     assert_eq!(refused.code, "free_not_covered");
     drop(blocked);
     assert_eq!(house.desk.streams(), 0);

@@ -37,6 +37,7 @@ static TOOLS: LazyLock<Vec<(Tool, Method, &str)>> = LazyLock::new(|| {
             Some("ask") => (Method::POST, ask::ROUTE),
             Some("estimate_cost") => (Method::POST, "/api/llm/estimate"),
             Some("usage") => (Method::GET, "/api/account"),
+            Some("rate_task") => (Method::POST, "/api/agents/rate"),
             other => unreachable!("no route is known for the tool {other:?}"),
         };
         let annotations = ToolAnnotations::new().read_only(path != ask::ROUTE).destructive(false);

@@ -1,6 +1,6 @@
 //! API keys, what was spent with them, and the operator's log.
 
-use rekursing_market::{Book, Limits, Taken, ledger::EntryKind};
+use rekursing_market::{Book, Gate, Limits, Taken, ledger::EntryKind, relevance::Method};
 use rekursing_protocol::{AccountId, Day, JobId, KeyId, Moment, Nanos, Price, Span};
 
 use super::{OWNER, PAGE, hold, key, now, settle};
@@ -27,6 +27,7 @@ fn a_key_comes_back_with_its_limits_and_the_keys_that_it_was_made_with(place: &P
         models: vec!["a".to_owned(), "b,c".to_owned()],
         price_max: Some(Price::new(7, u64::MAX)),
         expires: Some(Moment(99)),
+        gate: Some(Gate { project: "shop".to_owned(), threshold_permille: 300, method: Method::Lexical }),
     };
     let maker = key(1, account, None, limits.clone());
     let made = key(2, account, Some(&maker), Limits::default());
