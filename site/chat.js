@@ -88,7 +88,9 @@ async function send(question) {
   toEnd();
   $('news').textContent = 'The question was sent.';
   try {
-    const wishes = { model: market.chosen, signal: stop.signal };
+    // What runs in a browser is to be had in the lowest tier alone.
+    const quality = market.browser ? 'low' : undefined;
+    const wishes = { model: market.chosen, quality, signal: stop.signal };
     for await (const event of client.stream(conversation(turn), wishes)) turn.take(event);
     $('news').textContent = 'The answer is complete.';
   } catch (error) {

@@ -9,21 +9,24 @@ const REFRESH_MS = 10_000;
 
 /**
  * Fills `place` with a radio button per model and keeps it fresh.
- * `changed` hears `{ chosen, count, reachable }` whenever one of them changes.
+ * `changed` hears `{ chosen, count, reachable, browser }` whenever one of them changes; `browser` says that the chosen
+ * model runs in browsers alone.
  */
 export function picker({ place, note, changed }) {
   let shown = '';
   let told = '';
+  let models = [];
   let chosen = sessionStorage.getItem('model') ?? '';
 
   const tell = (count, reachable) => {
-    const state = { chosen, count, reachable };
+    const state = { chosen, count, reachable, browser: models.find(({ id }) => id === chosen)?.browser ?? false };
     const text = JSON.stringify(state);
     if (text !== told) changed(state);
     told = text;
   };
 
   const show = (list) => {
+    models = list;
     const text = JSON.stringify(list);
     if (text === shown) return;
     shown = text;
@@ -73,7 +76,7 @@ function row(model, checked) {
 }
 
 /** Returns the lines under a model's name: price, who serves it, what it can hold. */
-function facts({ price, providers, tokensPerSecond, context, quantizations }) {
+function facts({ price, providers, tokensPerSecond, context, quantizations, browser }) {
   const lines = [
     [price && `$${range(price.input)} in, $${range(price.output)} out`],
     [
@@ -83,6 +86,7 @@ function facts({ price, providers, tokensPerSecond, context, quantizations }) {
     [
       context > 0 && `${context >= 1024 ? `${Math.floor(context / 1024)}k` : context} context`,
       quantizations?.join(', '),
+      browser && 'in a browser, tier low',
     ],
   ];
   return lines.map((line) => line.filter(Boolean).join(' · ')).filter(Boolean);

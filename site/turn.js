@@ -139,6 +139,7 @@ export class Turn {
     return [
       ['GPU', this.provider?.gpu],
       ['Model', [this.provider?.model ?? this.model, this.provider?.quantization].filter(Boolean).join(' ')],
+      ['Runs in', this.provider?.browser && 'the owner’s browser'],
     ];
   }
 

@@ -12,7 +12,7 @@ use crate::{
     request::{Payer, Request, Wish},
     session::{Session, Stock},
     terms::Terms,
-    tier::{Floor, Tier},
+    tier::Tier,
 };
 
 /// What a job needs of an offer.
@@ -107,7 +107,7 @@ pub(crate) fn fit(
     let ask = fellow.map_or(stock.ask, |_| session.group_ask.at_least(offer.least.unwrap_or_default()));
     let answer_tokens_max = answer_room(terms, request, u64::from(offer.context))?;
     keep(offer.vision || !request.needs_vision, Miss::Vision)?;
-    if !reaches(terms, now, session, stock, &terms.tiers.of(request.tier).floor) {
+    if !reaches(terms, now, session, stock, request.tier) {
         return Err(Miss::Tier { reached: highest_tier(terms, now, session, stock) });
     }
 
@@ -214,8 +214,12 @@ fn is_within(price: Price, most: Price) -> bool {
     price.input <= most.input && price.output <= most.output
 }
 
-fn reaches(terms: &Terms, now: Moment, session: &Session, stock: &Stock, floor: &Floor) -> bool {
-    stock.speed.answers() >= floor.answers_min
+/// Tells whether an offer is of a tier: it has shown what the tier asks for, and runs in no browser if the tier is
+/// not the lowest.
+fn reaches(terms: &Terms, now: Moment, session: &Session, stock: &Stock, tier: Tier) -> bool {
+    let floor = &terms.tiers.of(tier).floor;
+    (tier == Tier::Low || !stock.offer.browser)
+        && stock.speed.answers() >= floor.answers_min
         && stock.speed.tokens_per_second(terms) * 1_000.0 >= whole(floor.millitokens_per_second_min)
         && stock.speed.first_token(terms) * 1_000.0 <= whole(floor.first_token_max.0)
         && session.reliability.success(terms, now) * 1_000.0 >= whole(floor.success_permille_min)
@@ -226,7 +230,7 @@ fn reaches(terms: &Terms, now: Moment, session: &Session, stock: &Stock, floor: 
 
 /// Returns the highest tier whose floor an offer keeps.
 pub(crate) fn highest_tier(terms: &Terms, now: Moment, session: &Session, stock: &Stock) -> Option<Tier> {
-    let reached = |tier: &Tier| reaches(terms, now, session, stock, &terms.tiers.of(*tier).floor);
+    let reached = |tier: &Tier| reaches(terms, now, session, stock, *tier);
     Tier::ALL.into_iter().rev().find(reached)
 }
 

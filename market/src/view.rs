@@ -27,6 +27,8 @@ pub struct ModelView {
     pub vision: bool,
     /// Whether somebody's was trained to call tools.
     pub tools: bool,
+    /// Whether all who serve it run it in a browser, so that it is to be had in the lowest tier alone.
+    pub browser: bool,
     /// Jobs that could begin at once.
     pub slots_free: usize,
 }

@@ -73,12 +73,20 @@ pub struct Offer {
     /// another provider has begun can be ended here.
     #[serde(default)]
     pub continues: bool,
+    /// Whether the model runs in a browser, without a model server. It is of the lowest tier alone, and pages see it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub browser: bool,
     /// The owner's price, or the relay's default ask when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Pricing>,
     /// What the owner never asks less than, also of friends; nothing where he does not care.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least: Option<Price>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 /// Most offers one plugin may make.
@@ -144,6 +152,7 @@ mod tests {
             vision: false,
             tools: false,
             continues: false,
+            browser: false,
             price: None,
             least: None,
         };

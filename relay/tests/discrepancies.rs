@@ -33,6 +33,7 @@ fn offer(model: &str) -> Offer {
         vision: false,
         tools: false,
         continues: false,
+        browser: false,
         price: None,
         least: None,
     }

@@ -187,6 +187,8 @@ export interface Provider {
   gpu: string;
   model: string;
   quantization: string;
+  /** Whether the model runs in the owner's browser, without a model server. */
+  browser: boolean;
 }
 
 export interface Usage {
@@ -281,6 +283,8 @@ export interface Model {
   quantizations: string[];
   vision: boolean;
   tools: boolean;
+  /** Whether all who serve it run it in a browser: it is then to be had as `low` alone. */
+  browser: boolean;
   slotsFree: number;
 }
 
@@ -299,6 +303,7 @@ export interface Live {
     models: {
       id: string;
       quantization: string;
+      browser: boolean;
       context: number;
       loaded: boolean;
       tokensPerSecond: number | null;

@@ -247,6 +247,7 @@ fn bare_offer(name: &str) -> Offer {
         vision: false,
         tools: false,
         continues: false,
+        browser: false,
         price: None,
         least: None,
     }

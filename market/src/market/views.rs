@@ -54,6 +54,7 @@ impl Market {
                 quantizations: Vec::new(),
                 vision: false,
                 tools: false,
+                browser: true,
                 slots_free: 0,
             });
             // Offers of one session stand side by side.
@@ -65,6 +66,7 @@ impl Market {
             view.context = view.context.max(offer.context);
             view.vision |= offer.vision;
             view.tools |= offer.tools;
+            view.browser &= offer.browser;
             if stock.open.is_some() {
                 let free = session.slots.saturating_sub(session.busy());
                 view.slots_free += usize::from(free.min(offer.slots.saturating_sub(stock.busy)));

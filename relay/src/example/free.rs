@@ -29,6 +29,7 @@ fn offer() -> Offer {
         vision: false,
         tools: false,
         continues: false,
+        browser: false,
         price: None,
         least: None,
     }

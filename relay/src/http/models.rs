@@ -55,6 +55,7 @@ fn view(model: &ModelView) -> Value {
         "quantizations": model.quantizations,
         "vision": model.vision,
         "tools": model.tools,
+        "browser": model.browser,
         "slotsFree": model.slots_free,
     })
 }

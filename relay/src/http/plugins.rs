@@ -271,6 +271,7 @@ pub(super) async fn stats(State(house): State<Arc<House>>) -> Json<Value> {
                     json!({
                         "id": offer.model,
                         "quantization": offer.quantization,
+                        "browser": offer.browser,
                         "context": offer.context,
                         "loaded": offer.loaded,
                         "tokensPerSecond": tokens_per_second(*speed),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::desk::Desk;
 
-/// Returns who answers a job: id, name, GPU, model and quantisation.
+/// Returns who answers a job: id, name, GPU, model, quantisation, and whether it runs in a browser.
 pub(crate) fn view(desk: &Desk, assignment: &Assignment) -> Value {
     let face = desk.face(assignment.session);
     json!({
@@ -14,5 +14,6 @@ pub(crate) fn view(desk: &Desk, assignment: &Assignment) -> Value {
         "gpu": face.as_ref().map(|face| face.gpu.name()),
         "model": assignment.offer.model,
         "quantization": assignment.offer.quantization,
+        "browser": assignment.offer.browser,
     })
 }

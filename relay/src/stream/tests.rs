@@ -28,6 +28,7 @@ pub(crate) fn offer(model: &str, architecture: &str) -> Offer {
         vision: false,
         tools: false,
         continues: false,
+        browser: false,
         price: None,
         least: None,
     }

@@ -60,6 +60,7 @@ fn lm_studio_offers_what_is_loaded() {
         vision: true,
         tools: true,
         continues: false,
+        browser: false,
         price: None,
         least: None,
     };

@@ -36,6 +36,7 @@ pub(super) fn offer(model: &str) -> Offer {
         vision: false,
         tools: false,
         continues: false,
+        browser: false,
         price: Some(Price::new(100_000, 200_000).into()),
         least: None,
     }

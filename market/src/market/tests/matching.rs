@@ -13,6 +13,14 @@ fn serving(offer: Offer) -> Market {
 }
 
 #[test]
+fn a_model_is_shown_as_in_a_browser_while_nobody_else_serves_it() {
+    let mut market = serving(Offer { browser: true, ..offer(MODEL) });
+    assert!(market.models(NOW)[0].browser);
+    market.join(NOW, session(2), plugin(2), inventory(vec![offer(MODEL)]));
+    assert!(!market.models(NOW)[0].browser);
+}
+
+#[test]
 fn a_refusal_names_the_filter_that_emptied_the_list_and_what_would_fit() {
     let plain = || offer(MODEL);
     let ask = |change: fn(&mut Request)| {

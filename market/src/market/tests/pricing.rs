@@ -10,10 +10,15 @@ use crate::{
 
 /// A market with one session that was measured at 50 tokens per second, many times.
 fn measured(terms: Terms, offer: Offer) -> Market {
+    measured_in(Tier::Standard, terms, offer)
+}
+
+/// The same, with answers of this tier.
+fn measured_in(tier: Tier, terms: Terms, offer: Offer) -> Market {
     let mut market = market(terms);
     market.join(NOW, session(1), plugin(1), inventory(vec![offer]));
     for number in 0..30 {
-        let assignment = assigned(&mut market, request(1_000 + number));
+        let assignment = assigned(&mut market, Request { tier, ..request(1_000 + number) });
         answer(&mut market, NOW, &assignment, 100);
         effects(&mut market);
     }
@@ -71,6 +76,19 @@ fn the_highest_tier_wants_a_trusted_owner_and_many_bits() {
     let trusting = || Terms { trusted_jobs: 30, trusted_pages: 1, trusted_after: Span(0), ..terms() };
     assert_eq!(refused(&mut measured(trusting(), offer(MODEL)), ultra.clone()), refusal, "Q4 is too coarse");
     assert_eq!(assigned(&mut measured(trusting(), fine), ultra).tier, Tier::Ultra);
+}
+
+#[test]
+fn a_model_in_a_browser_is_of_the_lowest_tier_alone_however_fast_it_was() {
+    let in_browser = || Offer { browser: true, ..offer(MODEL) };
+    let ask = |tier| Request { tier, ..request(1) };
+    for tier in [Tier::Standard, Tier::High] {
+        assert!(assigned(&mut measured_in(Tier::Low, terms(), offer(MODEL)), ask(tier)).tier == tier);
+        let refusal = Refusal::TierUnavailable { tier, best: Some(Tier::Low) };
+        assert_eq!(refused(&mut measured_in(Tier::Low, terms(), in_browser()), ask(tier)), refusal);
+    }
+    let given = assigned(&mut measured_in(Tier::Low, terms(), in_browser()), ask(Tier::Low));
+    assert_eq!((given.tier, given.price), (Tier::Low, Price::new(80_000, 160_000)));
 }
 
 #[test]
