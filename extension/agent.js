@@ -2,6 +2,7 @@
 
 import init, { Shell, fence } from './pkg/agent.js';
 import * as device from './device.js';
+import * as model from './model.js';
 import { sign } from './standing.js';
 
 /** Chrome's patterns of the model servers' hosts that need the owner's permission. */
@@ -27,7 +28,9 @@ shell.then(show, () => close());
 
 async function start() {
   const loaded = init({ module_or_path: 'pkg/agent_bg.wasm' });
-  const stored = JSON.stringify(await chrome.runtime.sendMessage({ type: 'boot' }));
+  const held = await chrome.runtime.sendMessage({ type: 'boot' });
+  model.use(held);
+  const stored = JSON.stringify(held);
   await loaded;
   const { policy, rules, origins: needed } = JSON.parse(fence(stored, chrome.runtime.id));
   origins = needed;
@@ -36,7 +39,7 @@ async function start() {
   meta.content = policy;
   document.head.append(meta);
   await chrome.runtime.sendMessage({ type: 'fence', rules });
-  const agent = await Shell.start(stored, chrome.runtime.id, await forbidden(), device.sign);
+  const agent = await Shell.start(stored, chrome.runtime.id, await forbidden(), device.sign, model.answer);
   agent.input(await chrome.runtime.sendMessage({ type: 'idle' }));
   watchBattery(agent);
   return agent;
@@ -55,6 +58,7 @@ async function watchBattery(agent) {
 }
 
 async function change(stored) {
+  model.use(stored);
   if ((await shell).settings(JSON.stringify(stored))) chrome.runtime.sendMessage({ type: 'restart' });
 }
 

@@ -8,6 +8,8 @@
 //   paused    true or {until} while no jobs are taken, written by popup.js and the agent
 //   notices   {first, paid, needs}: false for a kind that is switched off; written by popup.js
 //   told      {worked, paid, moved, needs}: what the last notifications were about, written by this worker
+//   weights   the model in the browser: see weights.js; written by browser.js and copy.js
+//   loading   {stamp, times} while the agent's document loads that model, written by the agent
 //   identity  who the agent is to its relay, written by the agent
 //   memory    what the agent counted and measured, written by the agent
 //
@@ -32,6 +34,7 @@ import { usd } from './figures.js';
 import { release } from './permissions.js';
 import { words } from './standing.js';
 import { say, sentence } from './words.js';
+import * as weights from './weights.js';
 
 // Request rules do not stop a WebSocket of a worker. This one needs none, so it has none.
 delete globalThis.WebSocket;
@@ -40,7 +43,9 @@ delete globalThis.WebSocketStream;
 const DOCUMENT = 'agent.html';
 // IDLE_AFTER of the agent.
 const IDLE_SECONDS = 60;
-const OWNERS_KEYS = ['config', 'consent', 'paused'];
+/** The rule through which weights are fetched: see door.rs. */
+const DOOR = 1000;
+const OWNERS_KEYS = ['config', 'consent', 'paused', 'weights'];
 /** Where a click on a notification leads. */
 const PAGES = { first: 'earnings.html', paid: 'earnings.html', moved: 'earnings.html', needs: 'welcome.html' };
 
@@ -94,6 +99,8 @@ const answers = {
     await chrome.offscreen.closeDocument().catch(() => {});
     await chrome.storage.local.clear();
     await forget('device');
+    await weights.remove();
+    await chrome.declarativeNetRequest.updateSessionRules({ removeRuleIds: [DOOR] });
     await release();
     await wake();
   },

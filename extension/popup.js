@@ -2,7 +2,7 @@
 
 import { asked, date, draw, gpuName, isNothing, lastDays, make, seconds, thousands, usd, utcDay, write, writeUsd } from './figures.js';
 import { tell, watch } from './line.js';
-import { hintOf, remedy, remedyOf, serverName, standing, words } from './standing.js';
+import { hintOf, remedy, remedyOf, serverPlace, standing, words } from './standing.js';
 import { list, say, sayMany, sentence } from './words.js';
 
 const $ = (id) => document.getElementById(id);
@@ -134,14 +134,14 @@ function paintOutlook(hints) {
   $('outlook').replaceChildren(...items);
 }
 
-function paintMachine({ gpu, server, servers }) {
+function paintMachine({ gpu, server, servers, browser }) {
   write($('gpu'), gpuName(gpu));
   $('gpu').title = gpu.raw;
-  const found = (servers ?? [server]).filter(({ address }) => address);
+  const found = [...(servers ?? [server]), browser && { ...browser, kind: 'browser' }].filter((one) => one?.address);
   write($('server-name'), say(found.length > 1 ? 'servers' : 'server'));
   write($('server'), found.length === 0 ? say('server_none') : '');
   paintRows($('servers'), found, (server) => [
-    say('server_at', serverName(server.kind), server.address.replace('http://', '')), '', busy(server),
+    serverPlace(server), '', busy(server),
   ]);
 }
 

@@ -39,6 +39,9 @@ const REMEDIES = {
   token_wanted: ['do_enter_token', 'options'],
   no_model: ['do_show_how', 'welcome'],
   only_cloud: ['do_show_how', 'welcome'],
+  browser_unfit: ['do_show_how', 'browser'],
+  browser_slow: ['do_show_how', 'browser'],
+  browser_untried: ['do_show_how', 'browser'],
   out_of_hours: ['do_change_hours', 'options'],
   on_battery: ['do_change_when', 'options'],
   in_use: ['do_change_when', 'options'],
@@ -85,7 +88,7 @@ export function standing({ connection, server, consent, paused, closed, jobs }) 
   const because = (tone, key, reason, many) => ({ tone, key, reason, many, code: reason?.code });
   if (connection.phase === 'off' || connection.phase === 'waiting') return because(tone, key, connection.reason);
   const of = server.reason;
-  if (of) return of.code === 'looking' ? because('busy', 'state_preparing', of) : because('warn', 'state_no_models', of);
+  if (of) return ['looking', 'browser_loading'].includes(of.code) ? because('busy', 'state_preparing', of) : because('warn', 'state_no_models', of);
   // The owner's own rules: a pause, hours, idle, battery, limits.
   if (paused) return because('idle', 'state_paused', closed?.reason ?? connection.reason);
   if (closed) return because('idle', 'state_waiting', closed.reason);
@@ -134,7 +137,13 @@ function button(table, code) {
 
 /** Names a kind of model server. */
 export function serverName(kind) {
+  if (kind === 'browser') return say('server_browser');
   return SERVERS[kind] ?? say('server_generic');
+}
+
+/** Says which server it is and where. */
+export function serverPlace({ kind, address }) {
+  return kind === 'browser' ? serverName(kind) : say('server_at', serverName(kind), address.replace('http://', ''));
 }
 
 /** Gives Chrome's patterns of the servers that are kept from the extension. */
@@ -160,6 +169,7 @@ export function remedy(act, tell, state, model) {
     },
     renew: () => chrome.tabs.create({ url: 'options.html#renew' }),
     welcome: () => chrome.tabs.create({ url: 'welcome.html#steps' }),
+    browser: () => chrome.tabs.create({ url: 'browser.html' }),
     options: () => chrome.runtime.openOptionsPage(),
     async update() {
       const { status } = await chrome.runtime.requestUpdateCheck();

@@ -2,7 +2,8 @@
 
 import { asked, gpuName, make, micros, seconds, thousands, usd, write } from './figures.js';
 import { tell, watch } from './line.js';
-import { remedy, remedyOf, serverName, standing, words } from './standing.js';
+import { browser } from './pkg/parts.js';
+import { remedy, remedyOf, serverPlace, standing, words } from './standing.js';
 import { say, sentence } from './words.js';
 
 /** How often the agent is asked to go on looking, in milliseconds; it stops by itself after a minute. */
@@ -41,6 +42,7 @@ function paint(state) {
   paintTrial(state);
   paintConsent(state);
   paintTrouble(state);
+  $('in-browser').hidden = !browser || state.models.length > 0;
   mark($('step-server'), state.models.length > 0);
   mark($('step-models'), state.models.length > 0);
   mark($('step-consent'), state.consent);
@@ -53,7 +55,7 @@ function mark(step, done) {
 
 function paintMachine({ gpu, server }) {
   write($('gpu'), gpuName(gpu));
-  const found = server.address && say('server_at', serverName(server.kind), server.address.replace('http://', ''));
+  const found = server.address && serverPlace(server);
   const asked = server.reason?.code !== 'no_consent';
   const none = server.reason?.code === 'looking' ? 'welcome_looking' : 'welcome_none_found';
   write($('server'), found || say(asked ? none : 'welcome_not_looked'));

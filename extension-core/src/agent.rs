@@ -4,6 +4,7 @@
 //! happened, executes every command of [`Agent::commands`], and calls again with [`Event::Tick`]
 //! at [`Agent::wake_at`]. Prompts and answers pass through and are kept nowhere.
 
+mod browser;
 mod command;
 mod config;
 mod event;
@@ -146,7 +147,7 @@ impl Agent {
             Event::Retry => self.retry(now),
             Event::Renew => self.renew(now),
             Event::Look => self.look(now),
-            Event::TryOut => self.try_out(now),
+            Event::TryOut { address } => self.try_out(address, now),
             Event::Wanted { page, text } => self.wanted(page, text, now),
             Event::UpdateWaits => self.update_waits(now),
             Event::Probe => self.watch.probe(now),
@@ -262,6 +263,9 @@ impl Agent {
             self.leave_relay(now);
             self.lose_pass();
         }
+        if old.browser != self.config.browser {
+            self.forget_browser(old.browser.as_deref());
+        }
         self.watch.set(&self.config, now);
         self.advance_gate(now);
         self.tell_inventory();
@@ -336,7 +340,7 @@ impl Agent {
     /// Returns what is offered at this moment.
     fn inventory(&self) -> Inventory {
         let mut offers = self.watch.offers();
-        offers.retain(|offer| self.config.models.offers(&offer.model));
+        offers.retain(|offer| self.config.models.offers(&offer.model) && self.is_fast_enough(offer));
         for offer in &mut offers {
             offer.slots = offer.slots.min(self.config.slots);
             offer.context =

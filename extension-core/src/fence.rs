@@ -120,7 +120,7 @@ fn paths(kind: Option<Kind>) -> Vec<&'static str> {
     let jobs = [Call::Chat, Call::Completion, Call::Embedding].map(request::path);
     let moves: &[&str] = match kind {
         Some(Kind::LmStudio) => &["/api/v1/models/load", "/api/v1/models/unload"],
-        Some(Kind::LmStudioV0 | Kind::Ollama | Kind::LlamaCpp | Kind::Generic) | None => &[],
+        Some(Kind::LmStudioV0 | Kind::Ollama | Kind::LlamaCpp | Kind::Generic | Kind::Browser) | None => &[],
     };
     jobs.iter().chain(moves).copied().collect()
 }

@@ -7,6 +7,7 @@ pub mod address;
 pub mod agent;
 pub mod bridge;
 pub mod choices;
+pub mod door;
 pub mod estimate;
 pub mod fence;
 pub mod gpu;

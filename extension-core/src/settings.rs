@@ -21,7 +21,7 @@ pub use times::{DayForm, WhenForm};
 /// its default, and a broken consent as none.
 #[derive(Debug, Default)]
 pub struct Stored {
-    /// The settings, with consent and pause filled in from their own keys.
+    /// The settings, with consent, pause and the model in the browser filled in from their own keys.
     pub config: Config,
     /// Who the agent is, once registered.
     pub identity: Option<Identity>,
@@ -38,12 +38,20 @@ impl Stored {
             config: Config {
                 consent: take("consent")["given"].as_bool().unwrap_or(false),
                 paused: serde_json::from_value(take("paused")).unwrap_or_default(),
+                browser: in_browser(&take("weights")),
                 ..config.unwrap_or_default()
             },
             identity: serde_json::from_value(take("identity")).ok(),
             memory: serde_json::from_value(take("memory")).unwrap_or_default(),
         }
     }
+}
+
+/// Reads which model runs in the browser: one whose weights are all there and that the owner has not switched off.
+fn in_browser(weights: &Value) -> Option<String> {
+    let is_whole = weights["at"].as_u64().is_some_and(|at| Some(at) == weights["bytes"].as_u64());
+    let is_on = weights["on"].as_bool() == Some(true);
+    weights["name"].as_str().filter(|_| is_whole && is_on).map(str::to_owned)
 }
 
 /// Takes every secret out of what storage holds, however deep: the identity's, and servers' tokens.
@@ -76,6 +84,19 @@ mod tests {
             assert!(!config.consent && config.paused == Pause::Off);
         }
         assert!(Stored::read(json!({"consent": {"given": true}})).config.consent);
+    }
+
+    #[test]
+    fn a_model_in_the_browser_counts_once_all_of_it_is_there_and_while_it_is_on() {
+        for (weights, model) in [
+            (json!(null), None),
+            (json!({"name": "tiny", "bytes": 7, "on": true}), None),
+            (json!({"name": "tiny", "bytes": 7, "at": 6, "on": true}), None),
+            (json!({"name": "tiny", "bytes": 7, "at": 7, "on": false}), None),
+            (json!({"name": "tiny", "bytes": 7, "at": 7, "on": true}), Some("tiny".to_owned())),
+        ] {
+            assert_eq!(Stored::read(json!({"weights": weights})).config.browser, model);
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use std::{
 };
 
 use rekursing_protocol::{Moment, earnings::Earnings};
+use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
@@ -29,6 +30,7 @@ use crate::{
     agent::{Agent, Command, Config, Event, FetchId, Notice},
     bridge::server::Kind,
     choices::Zone,
+    door::Door,
     estimate::Estimate,
     fence::Fence,
     permission,
@@ -86,6 +88,42 @@ pub fn estimate(stored: &str, earnings: &str) -> String {
     json(&estimate)
 }
 
+/// Says how weights are fetched from an address as `URL.href` writes it, as JSON: `{"rule": …, "origin": …}`, the rule
+/// being that of the fence's [`Door`] and the origin Chrome's pattern where the owner's permission is needed; or
+/// `{"error": …}`, the sentence for the owner.
+#[wasm_bindgen]
+pub fn door(url: &str, extension: &str) -> String {
+    json(&match Door::parse(url) {
+        Ok(door) => serde_json::json!({"rule": door.rule(extension), "origin": door.origin()}),
+        Err(said) => serde_json::json!({"error": said}),
+    })
+}
+
+/// The SHA-256 of bytes that come piece by piece.
+#[wasm_bindgen]
+#[derive(Debug, Default)]
+pub struct Fingerprint(Sha256);
+
+#[wasm_bindgen]
+impl Fingerprint {
+    /// Begins with nothing.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new() -> Fingerprint {
+        Fingerprint::default()
+    }
+
+    /// Takes in the next bytes.
+    pub fn take(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Returns what they came to, in hex digits.
+    pub fn end(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// Returns what storage holds as a text for its owner to keep, with secrets or without.
 #[wasm_bindgen]
 pub fn archive(stored: &str, secrets: bool) -> String {
@@ -102,15 +140,17 @@ pub struct Shell(Rc<Inner>);
 #[wasm_bindgen]
 impl Shell {
     /// Starts the agent of this extension on what storage holds, with the patterns of hosts for which Chrome
-    /// lacks the owner's permission, as a JSON list. The fence must stand. `sign` is that of `device.js`.
+    /// lacks the owner's permission, as a JSON list. The fence must stand. `sign` is that of `device.js`, `browser`
+    /// the `answer` of `model.js`.
     pub async fn start(
         stored: String,
         extension: String,
         forbidden: String,
         sign: js_sys::Function,
+        browser: js_sys::Function,
     ) -> Shell {
         let Stored { config, identity, memory } = read(&stored);
-        let inner = Rc::new(Inner::new(fence_of(&config), extension, sign));
+        let inner = Rc::new(Inner::new(fence_of(&config), extension, sign, browser));
         let gpu = gpu::recognise().await;
         inner.on(Event::Noticed(clock()));
         let shell = Shell(Rc::clone(&inner));
@@ -179,6 +219,8 @@ struct Inner {
     extension: String,
     /// What signs with the device key.
     sign: js_sys::Function,
+    /// What answers in the place of a model server for the model in the browser.
+    browser: js_sys::Function,
     /// The model servers that the fence lets jobs go to.
     found: RefCell<Vec<(String, Kind)>>,
     socket: RefCell<Option<socket::Socket>>,
@@ -190,12 +232,13 @@ struct Inner {
 }
 
 impl Inner {
-    fn new(fence: Fence, extension: String, sign: js_sys::Function) -> Inner {
+    fn new(fence: Fence, extension: String, sign: js_sys::Function, browser: js_sys::Function) -> Inner {
         Inner {
             agent: RefCell::new(Agent::new(NAME, seed())),
             fence,
             extension,
             sign,
+            browser,
             found: RefCell::default(),
             socket: RefCell::default(),
             fetches: RefCell::default(),

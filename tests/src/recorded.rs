@@ -269,6 +269,7 @@ fn state() -> State {
         },
         servers: vec![server.clone()],
         server,
+        browser: None,
         models: vec![model, long],
         withheld: vec!["gemma-3-4b".to_owned()],
         jobs: vec![JobView {

@@ -225,6 +225,54 @@ fn welcomes() -> Vec<Case> {
     ]
 }
 
+fn browsers() -> Vec<Case> {
+    let weights = |at: u64, from: Option<&str>| {
+        json!({
+            "name": "smollm2-360m-instruct-q4_k_m", "bytes": 270_600_000, "at": at, "on": true, "from": from,
+            "stamp": 1, "sha256": "2fa3f013dcdd7b99f9b237717fa0b12d75bbb89984cc1274be1471a465bac9c2",
+        })
+    };
+    let address = Some("https://models.example/smollm2-360m-instruct-q4_k_m.gguf");
+    let part = |from| Recorded::undecided().storing("weights", weights(93_400_000, from));
+    let model = "smollm2-360m-instruct-q4_k_m";
+    let whole = |why: Option<Why>, speed: Option<u32>| {
+        let view = ServerView {
+            kind: Some(Kind::Browser),
+            reason: why.map(Why::reason),
+            models: if speed.is_some() { vec![model.to_owned()] } else { Vec::new() },
+            ..ServerView::default()
+        };
+        let trial = speed.map(|speed| {
+            json!({
+                "model": model, "running": false, "tokensPerSecond": speed, "firstTokenMs": 400, "failed": null,
+            })
+        });
+        let mut models = Recorded::ready().state["models"].clone();
+        models[0]["model"] = json!(model);
+        let recorded = Recorded::ready().storing("weights", weights(270_600_000, None));
+        let models = if why.is_none() { models } else { json!([]) };
+        recorded.with("browser", json!(view)).with("trial", json!(trial)).with("models", models)
+    };
+    vec![
+        case("none", Recorded::undecided()),
+        case("paused", part(None)),
+        case("paused-address", part(address)),
+        case("loading", whole(Some(Why::BrowserLoading), None)),
+        case("unfit", whole(Some(Why::BrowserUnfit), None)),
+        case("slow", whole(Some(Why::BrowserSlow), Some(1))),
+        case("ready", whole(None, Some(14))),
+        Case {
+            name: "wrong",
+            recorded: Recorded::undecided(),
+            steps: &[
+                "document.querySelector('#address').value = 'http://models.example/a.gguf'",
+                "document.querySelector('#fetch button').click() || true",
+                "document.querySelector('#address-error').textContent !== ''",
+            ],
+        },
+    ]
+}
+
 fn earnings() -> Vec<Case> {
     let ready = Recorded::ready;
     let nothing = json!({
@@ -391,6 +439,11 @@ async fn the_welcome_page_can_be_read_by_everybody_in_every_state() -> Result<()
 }
 
 #[tokio::test]
+async fn the_page_of_the_model_in_the_browser_can_be_read_by_everybody_in_every_state() -> Result<()> {
+    look("browser", browsers()).await
+}
+
+#[tokio::test]
 async fn the_earnings_page_can_be_read_by_everybody_in_every_state() -> Result<()> {
     look("earnings", earnings()).await
 }
@@ -405,6 +458,7 @@ fn all() -> Vec<(&'static str, Case)> {
     let named = |page, cases: Vec<Case>| cases.into_iter().map(move |case| (page, case));
     named("popup", popups())
         .chain(named("welcome", welcomes()))
+        .chain(named("browser", browsers()))
         .chain(named("earnings", earnings()))
         .chain(named("options", options()))
         .collect()

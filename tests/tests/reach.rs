@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use rekursing_extension_core::{agent::Config, bridge::server::Kind, fence::Fence};
+use rekursing_extension_core::{agent::Config, bridge::server::Kind, door::Door, fence::Fence};
 use rekursing_tests::built;
 use serde_json::{Value, json};
 
@@ -35,6 +35,7 @@ fn reach() -> Result<Value> {
     }
     let fence = Fence::new(&Config::default().relay, &[]);
     let found = [("http://127.0.0.1:1234".to_owned(), Kind::LmStudio)];
+    let door = Door::parse("https://models.example/small.gguf").map_err(|said| anyhow::anyhow!(said.text))?;
     let named = |name: &str| manifest[name].clone();
     let all = manifest.as_object().context("a manifest without fields")?;
     let told = ["name", "version", "description", "icons", "key", "manifest_version", "default_locale"];
@@ -53,6 +54,7 @@ fn reach() -> Result<Value> {
         "policy of the agent": fence.policy(),
         "rules": by_number(&fence.rules(EXTENSION, &[])),
         "rules once a server is found": by_number(&fence.rules(EXTENSION, &found)),
+        "rule while weights are fetched": door.rule(EXTENSION),
     }))
 }
 

@@ -10,14 +10,29 @@ use anyhow::{Context, Result, bail};
 use flate2::{Compression, write::GzEncoder};
 use wasm_bindgen_cli_support::Bindgen;
 
+use crate::{outfit, say};
+
 /// What the compiler calls the browser.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Sources in `extension/` that the browser has no use for, files and folders.
-const LEFT_OUT: [&str; 2] = ["icon.svg", "store"];
+const LEFT_OUT: [&str; 3] = ["icon.svg", "npm", "store"];
 
-/// Builds `dist/extension/` and returns its path.
-pub(crate) fn build() -> Result<PathBuf> {
+/// What the extension has of the library for a model in the browser: code, wasm and licence.
+const LIBRARY: [(&str, &str); 3] =
+    [("esm/index.js", "index.js"), ("esm/wasm/wllama.wasm", "wllama.wasm"), ("LICENCE", "LICENCE")];
+
+/// Whether an extension has in it what comes from npm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Library {
+    /// It has.
+    Inside,
+    /// It has not, and shows nothing of it.
+    Missing,
+}
+
+/// Builds `dist/extension/` and returns its path, and whether what comes from npm is in it.
+pub(crate) fn build() -> Result<(PathBuf, Library)> {
     let root = root();
     have_target()?;
     let wasm = compile(&root)?;
@@ -29,8 +44,35 @@ pub(crate) fn build() -> Result<PathBuf> {
     fs::copy(root.join("manifest.json"), out.join("manifest.json"))
         .context("could not copy manifest.json")?;
     bind(&wasm, &out.join("pkg"))?;
+    let library = add_library(&out)?;
     report(&out)?;
-    Ok(out)
+    Ok((out, library))
+}
+
+/// Adds the library for a model in the browser, and tells the pages whether it is there.
+fn add_library(out: &Path) -> Result<Library> {
+    let library = match outfit::wllama() {
+        Ok(package) => {
+            let folder = out.join("wllama");
+            fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+            for (from, to) in LIBRARY {
+                fs::copy(package.join(from), folder.join(to))
+                    .with_context(|| format!("could not copy {from} of the library"))?;
+            }
+            Library::Inside
+        }
+        Err(error) => {
+            say(&format!("the extension is built without the model in the browser: {error:#}"));
+            Library::Missing
+        }
+    };
+    let text = format!(
+        "// Made by `cargo xtask extension`.\n\n/** Whether this build can run a model in the browser. */\n\
+         export const browser = {};\n",
+        library == Library::Inside
+    );
+    fs::write(out.join("pkg/parts.js"), text).context("could not write parts.js")?;
+    Ok(library)
 }
 
 /// Returns the folder of the workspace.
@@ -115,7 +157,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 
 #[expect(clippy::print_stdout, reason = "a chore speaks on standard output")]
 fn report(out: &Path) -> Result<()> {
-    for name in ["pkg/agent_bg.wasm", "pkg/agent.js"] {
+    let names = ["pkg/agent_bg.wasm", "pkg/agent.js", "wllama/wllama.wasm", "wllama/index.js"];
+    for name in names.into_iter().filter(|name| out.join(name).exists()) {
         let bytes = fs::read(out.join(name)).with_context(|| format!("could not read {name}"))?;
         println!("{name}: {} bytes, {} gzipped", bytes.len(), gzipped(&bytes)?);
     }

@@ -11,6 +11,7 @@ mod network;
 mod node;
 mod postgres;
 mod python;
+mod wllama;
 
 use std::{
     ffi::OsStr,
@@ -29,6 +30,7 @@ pub(crate) use network::network;
 pub(crate) use node::node;
 pub(crate) use postgres::postgres;
 pub(crate) use python::{demo_model, python};
+pub(crate) use wllama::wllama;
 
 /// Finds or sets up everything that `cargo xtask test` needs.
 pub(crate) fn all() -> Result<()> {
@@ -38,6 +40,7 @@ pub(crate) fn all() -> Result<()> {
     postgres()?;
     python()?;
     node()?;
+    wllama()?;
     anvil()
 }
 

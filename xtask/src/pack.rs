@@ -14,7 +14,10 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
-use crate::{extension, outfit};
+use crate::{
+    extension::{self, Library},
+    outfit,
+};
 use key::Key;
 
 /// What is packed, and how.
@@ -39,7 +42,12 @@ pub(crate) struct Packing {
 pub(crate) fn pack(packing: &Packing) -> Result<()> {
     let folder = match &packing.from {
         Some(folder) => folder.clone(),
-        None => extension::build()?,
+        None => {
+            let (folder, library) = extension::build()?;
+            // Same sources, same bytes: what lacks a part is not the same.
+            ensure!(library == Library::Inside, "what is packed has the model in the browser in it");
+            folder
+        }
     };
     let into = packing.into.clone().unwrap_or_else(|| extension::root().join("dist"));
     let key = match &packing.key {

@@ -38,6 +38,10 @@ pub struct Config {
     pub serves: Serves,
     /// What the owner refuses to answer.
     pub refuses: Topics,
+    /// The model in the browser, by the name of its file, where the owner has chosen one. Kept apart from the other
+    /// settings, beside the weights themselves.
+    #[serde(skip)]
+    pub browser: Option<String>,
     /// What the power costs, where the owner has said.
     pub power: Option<Power>,
     /// No new jobs now.
@@ -62,6 +66,7 @@ impl Default for Config {
             loading: Loading::default(),
             serves: Serves::Everyone,
             refuses: Topics::NONE,
+            browser: None,
             power: None,
             paused: Pause::Off,
             consent: false,

@@ -89,7 +89,10 @@ pub enum Event<'a> {
     /// The owner asks to look for model servers, perhaps before saying yes.
     Look,
     /// The owner asks for a self-test of the model, perhaps before saying yes.
-    TryOut,
+    TryOut {
+        /// Of that of the server at this address, if any.
+        address: Option<&'a str>,
+    },
     /// A page of the owner's wants something of the relay.
     Wanted {
         /// The shell's name for the page.

@@ -38,11 +38,15 @@ impl Agent {
         }
     }
 
-    /// Remembers how fast a model was.
+    /// Remembers how fast a model was. What runs in the browser is offered only while it is fast enough.
     pub(super) fn learn(&mut self, model: &str, rate: Option<u64>, now: Moment) {
-        if let Some(rate) = rate.filter(|_| self.config.power.is_some()) {
+        let is_browser = self.is_in_browser(model);
+        if let Some(rate) = rate.filter(|_| self.config.power.is_some() || is_browser) {
             self.measured(model, rate);
             self.keep_by(now + EVERY);
+            if is_browser {
+                self.tell_inventory();
+            }
         }
     }
 

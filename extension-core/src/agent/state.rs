@@ -27,6 +27,8 @@ pub struct State {
     pub server: ServerView,
     /// Every model server that is looked at: those of the settings, or the one that was found.
     pub servers: Vec<ServerView>,
+    /// The model in the browser, where the owner has chosen one.
+    pub browser: Option<ServerView>,
     /// The models that are offered.
     pub models: Vec<ModelView>,
     /// Models that are loaded and, as the owner wants it, not offered.
@@ -198,6 +200,14 @@ pub enum Why {
     NoModel,
     /// The server runs and all its models run elsewhere.
     OnlyCloud,
+    /// The model in the browser is being loaded.
+    BrowserLoading,
+    /// The model in the browser cannot be loaded here.
+    BrowserUnfit,
+    /// Nobody knows yet how fast the model in the browser is.
+    BrowserUntried,
+    /// The model in the browser is too slow to be offered.
+    BrowserSlow,
 }
 
 impl Why {
@@ -247,6 +257,16 @@ impl Why {
             Why::TokenWanted => "The model server wants an API token. Set it in the options.",
             Why::NoModel => "The model server has no model loaded. Load one.",
             Why::OnlyCloud => "The model server has only models of a provider's cloud. Load one on your GPU.",
+            Why::BrowserLoading => "The model in the browser is being loaded.",
+            Why::BrowserUnfit => {
+                "The model in the browser cannot be loaded here. It may need more memory than there is. Choose a smaller one."
+            }
+            Why::BrowserUntried => {
+                "The model in the browser is offered once its test has shown that it is fast enough."
+            }
+            Why::BrowserSlow => {
+                "The model in the browser is too slow to be offered: it makes fewer than 2 tokens a second. Choose a smaller one."
+            }
         }
     }
 

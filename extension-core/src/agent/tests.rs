@@ -1,5 +1,6 @@
 //! The agent's life as events and the commands that follow, without a socket or a clock.
 
+mod browser;
 mod choices;
 mod device;
 mod failures;

@@ -2,7 +2,7 @@
 //!
 //! It goes to the model server and nowhere else, and the relay hears nothing of it.
 
-use rekursing_protocol::{FailCode, Moment, OfferKind, Span, frame::Call};
+use rekursing_protocol::{FailCode, Moment, Offer, OfferKind, Span, frame::Call};
 use serde_json::json;
 
 use super::{Agent, Command, FetchId, Post, TrialView, watch::Having};
@@ -50,6 +50,11 @@ impl Trial {
         self.seen.as_ref()
     }
 
+    /// Forgets what a self-test of a model showed.
+    pub(super) fn forget(&mut self, model: &str) {
+        self.seen.take_if(|seen| seen.model == model && !seen.running);
+    }
+
     pub(super) fn wake_at(&self) -> Option<Moment> {
         self.running.as_ref().and_then(|running| running.reply.deadline())
     }
@@ -63,14 +68,25 @@ impl Trial {
 }
 
 impl Agent {
-    /// Begins a self-test of the first model that writes text, unless one runs.
-    pub(super) fn try_out(&mut self, now: Moment) {
+    /// Begins a self-test of the first model that writes text, of those at an address if there is one, unless one runs.
+    pub(super) fn try_out(&mut self, address: Option<&str>, now: Moment) {
+        let models = match address {
+            Some(address) => self.watch.place_at(address).map(|place| place.models().to_vec()),
+            None => None,
+        };
+        let offers = match models {
+            Some(models) => models.into_iter().map(|model| model.offer).collect(),
+            None => self.watch.offers(),
+        };
+        if let Some(offer) = offers.into_iter().find(|offer| offer.kind == OfferKind::Text) {
+            self.try_model(offer, now);
+        }
+    }
+
+    fn try_model(&mut self, offer: Offer, now: Moment) {
         if self.trial.running.is_some() {
             return;
         }
-        let Some(offer) = self.watch.offers().into_iter().find(|offer| offer.kind == OfferKind::Text) else {
-            return;
-        };
         let Some(Having { server, model, token, .. }) = self.watch.server_for(&offer.model, &self.jobs)
         else {
             return;
@@ -106,6 +122,11 @@ impl Agent {
 
     /// Takes the steps of the self-test's reply.
     pub(super) fn advance_trial(&mut self, now: Moment) {
+        if self.trial.running.is_none()
+            && let Some(offer) = self.untried()
+        {
+            self.try_model(offer, now);
+        }
         let Some(Running { fetch, address, mut reply }) = self.trial.running.take() else { return };
         reply.tick(now);
         while let Some(step) = reply.step() {
@@ -128,8 +149,17 @@ impl Agent {
         self.commands.push(Command::Abort(fetch));
         let measured = reply.measure().millitokens_per_second().filter(|_| fault.is_none());
         let model = self.trial.seen.as_ref().map(|seen| seen.model.clone());
-        if let Some((model, rate)) = model.zip(measured) {
+        // What ran out of time is slower than whatever is fast enough.
+        let ran_out = fault.is_some_and(|fault| matches!(fault.code, FailCode::Stalled | FailCode::TimeUp));
+        let is_browser = model.as_ref().is_some_and(|model| self.is_in_browser(model));
+        let shown = measured.or((ran_out && is_browser).then_some(0));
+        if let Some((model, rate)) = model.zip(shown) {
+            if is_browser {
+                // Whether it is offered hangs on this test, and not on those before.
+                self.memory.speeds.remove(&model);
+            }
             self.tested(&model, rate, now);
+            self.tell_inventory();
         }
         let rate = measured.map(|rate| rate / 1_000);
         let first = reply.measure().first_token().map(|first| first.0);

@@ -33,6 +33,7 @@ impl Agent {
                 ..first.map(|place| self.server(place)).unwrap_or_default()
             },
             servers: self.servers_seen(),
+            browser: places.iter().find(|place| place.is_in_browser()).map(|place| self.browser_seen(place)),
             models: self.inventory().offers.into_iter().map(|offer| self.model(offer)).collect(),
             withheld: self.withheld(),
             jobs: self.jobs.iter().map(|job| view(job, now)).collect(),
@@ -84,7 +85,19 @@ impl Agent {
             let chosen = offers.iter().any(|offer| self.config.models.offers(&offer.model));
             (!offers.is_empty() && !chosen).then_some(Why::NoneChosen)
         };
-        self.watch.reason().or_else(withheld)
+        self.watch.reason().or_else(withheld).or_else(|| self.kept_back())
+    }
+
+    fn browser_seen(&self, place: &Place) -> ServerView {
+        let seen = self.server(place);
+        let silent = !self.config.consent && !self.wants.is_looking();
+        let model = place.models().first().map(|model| &model.offer);
+        let slow = model.filter(|offer| !self.is_fast_enough(offer)).map(|offer| {
+            let is_known = self.memory.speeds.contains_key(&offer.model);
+            if is_known { Why::BrowserSlow } else { Why::BrowserUntried }
+        });
+        let reason = if silent { Some(Why::NoConsent) } else { place.reason().or(slow) };
+        ServerView { reason: reason.map(Why::reason), ..seen }
     }
 
     fn servers_seen(&self) -> Vec<ServerView> {
@@ -92,7 +105,7 @@ impl Agent {
             .watch
             .places()
             .iter()
-            .filter(|place| place.address().is_some())
+            .filter(|place| place.address().is_some() && !place.is_in_browser())
             .map(|place| self.server(place))
             .collect();
         if !self.config.consent && !self.wants.is_looking() {
@@ -141,7 +154,9 @@ impl Agent {
             kind: found.map(|server| server.kind),
             address: address.cloned(),
             reason: place.reason().map(|why| explain(why, place.wanting())),
-            origin: address.and_then(|address| permission::pattern_of(address)),
+            origin: address
+                .filter(|_| !place.is_in_browser())
+                .and_then(|address| permission::pattern_of(address)),
             models: names(place.models()),
             asleep: names(place.asleep()),
             loads: found.is_some_and(|server| server.kind == Kind::LmStudio),

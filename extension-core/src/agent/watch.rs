@@ -11,7 +11,7 @@ use crate::{
     address::Address,
     bridge::{
         load, queue,
-        server::{Kind, Outcome, Probe, USUAL_ADDRESSES},
+        server::{IN_BROWSER, Kind, Outcome, Probe, USUAL_ADDRESSES},
     },
     choices::Which,
     permission,
@@ -33,7 +33,8 @@ const LOAD_EVERY: Span = Span::secs(3);
 const PATIENCE: Span = Span::secs(2);
 
 /// What is known of the model servers: a place for each that the owner has set, or the one place
-/// that stands for all the usual addresses, until one of them has a model.
+/// that stands for all the usual addresses, until one of them has a model; and behind them one for the model
+/// in the browser, where the owner has chosen one.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     places: Vec<Place>,
@@ -59,12 +60,15 @@ impl Watch {
         if config.servers.is_empty() {
             let usual = USUAL_ADDRESSES.iter().map(|address| (*address).to_owned()).collect();
             // Whatever listens on a usual port would be told it, and would have to do no more than ask for it.
-            return add(usual, None, false);
+            add(usual, None, false);
         }
         for server in &config.servers {
             let token = server.token.clone().or_else(|| config.token.clone());
             let address = Address::parse(&server.address).ok().map(|address| address.http());
             add(address.into_iter().collect(), token, true);
+        }
+        if config.browser.is_some() {
+            add(vec![IN_BROWSER.to_owned()], None, true);
         }
     }
 
@@ -111,6 +115,8 @@ impl Watch {
             Why::TokenWanted,
             Why::NotAllowed,
             Why::NotAServer,
+            Why::BrowserLoading,
+            Why::BrowserUnfit,
         ];
         nearest.into_iter().find(|why| reasons().any(|reason| reason == *why)).or_else(|| reasons().next())
     }
@@ -214,12 +220,13 @@ impl Agent {
         }
         let known = place.server.as_ref();
         let known_address = known.map(|server| server.address.clone());
-        let probe = Probe::new(known.map(|server| server.kind));
         let mut left = place.addresses.clone();
         left.retain(|address| Some(address) != known_address.as_ref());
         left.reverse();
+        let kind = known.map(|server| server.kind);
         match known_address.or_else(|| left.pop()) {
             Some(address) => {
+                let probe = kind.map_or_else(|| Probe::at(&address), |kind| Probe::new(Some(kind)));
                 let asking = self.ask_server(at, &address, probe.path());
                 self.watch.places[at].round =
                     Some(Round { left, address, probe, asking, spare: None, nearest: None, wanting: None });

@@ -19,7 +19,7 @@ pub fn path(kind: Kind) -> Option<&'static str> {
         Kind::LlamaCpp => Some("/slots"),
         Kind::Generic => Some("/metrics"),
         Kind::Ollama => Some("/api/ps"),
-        Kind::LmStudio | Kind::LmStudioV0 => None,
+        Kind::LmStudio | Kind::LmStudioV0 | Kind::Browser => None,
     }
 }
 

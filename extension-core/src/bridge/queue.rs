@@ -13,7 +13,7 @@ const FIGURES: [&str; 2] = ["llamacpp:requests_deferred", "vllm:num_requests_wai
 pub fn path(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::LlamaCpp | Kind::Generic => Some("/metrics"),
-        Kind::LmStudio | Kind::LmStudioV0 | Kind::Ollama => None,
+        Kind::LmStudio | Kind::LmStudioV0 | Kind::Ollama | Kind::Browser => None,
     }
 }
 

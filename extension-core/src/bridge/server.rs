@@ -3,6 +3,7 @@
 //! Looking is a plan of `GET`s, one after the other, each read as one kind's shape. Shapes decide,
 //! not statuses: LM Studio answers paths that it does not know with 200.
 
+mod browser;
 mod generic;
 mod llama_cpp;
 mod lm_studio;
@@ -25,6 +26,8 @@ pub enum Kind {
     LlamaCpp,
     /// Anything else that answers `/v1/models`.
     Generic,
+    /// The model in the browser: the extension's own document answers in the place of a server.
+    Browser,
 }
 
 /// A model that a server has.
@@ -65,7 +68,22 @@ pub struct Shelf {
     pub asleep: Vec<Model>,
     /// Whether it has models that run in a provider's cloud. They are never offered.
     pub has_cloud: bool,
+    /// Why the model in the browser is not there.
+    pub unready: Option<Unready>,
 }
+
+/// Why the model in the browser is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unready {
+    /// It is being loaded.
+    Loading,
+    /// It cannot be loaded here.
+    Unfit,
+}
+
+/// Where the agent asks the model in the browser. No such host exists anywhere, and the fence lets nothing out to
+/// it: the extension's document answers.
+pub const IN_BROWSER: &str = "http://in-browser.invalid";
 
 /// Where a model server usually is: LM Studio, Ollama, llama.cpp (its older and its newer port),
 /// vLLM, exo.
@@ -97,6 +115,7 @@ enum Stage {
     LlamaProps,
     LlamaModels(llama_cpp::Props),
     Models,
+    Browser,
 }
 
 impl Probe {
@@ -108,8 +127,14 @@ impl Probe {
             Some(Kind::LmStudioV0) => Stage::LmStudioV0,
             Some(Kind::Ollama) => Stage::OllamaTags,
             Some(Kind::LlamaCpp) => Stage::LlamaProps,
+            Some(Kind::Browser) => Stage::Browser,
         };
         Probe { shortcut: !matches!(stage, Stage::LmStudio), stage }
+    }
+
+    /// Begins to look at an address at which nothing is known yet.
+    pub fn at(address: &str) -> Probe {
+        Probe::new((address == IN_BROWSER).then_some(Kind::Browser))
     }
 
     /// Returns the path to `GET` now.
@@ -122,6 +147,7 @@ impl Probe {
             Stage::OllamaLoaded(_) => "/api/ps",
             Stage::LlamaProps => "/props",
             Stage::LlamaModels(_) | Stage::Models => "/v1/models",
+            Stage::Browser => "/model",
         }
     }
 
@@ -172,6 +198,7 @@ impl Probe {
                 None if status == 403 => return Some(Outcome::TokenWanted),
                 None => return Some(Outcome::Foreign),
             },
+            Stage::Browser => (Kind::Browser, browser::shelf(status, body)),
         };
         Some(Outcome::Found { kind, shelf: shelf.presentable() })
     }
@@ -186,7 +213,7 @@ impl Probe {
 impl Shelf {
     /// Keeps what may be offered: well-formed, each name once, no more than a plugin may offer.
     fn presentable(self) -> Shelf {
-        let mut kept = Shelf { has_cloud: self.has_cloud, ..Shelf::default() };
+        let mut kept = Shelf { has_cloud: self.has_cloud, unready: self.unready, ..Shelf::default() };
         for model in self.models.into_iter().chain(self.asleep) {
             let known = kept.models.iter().chain(&kept.asleep);
             let (double, count) = known.fold((false, 0), |(double, count), earlier| {

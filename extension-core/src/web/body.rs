@@ -1,6 +1,6 @@
 //! HTTP requests of the agent, and their bodies piece by piece.
 
-use js_sys::{Promise, Reflect, Uint8Array};
+use js_sys::{Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
@@ -9,7 +9,7 @@ use web_sys::{
 };
 
 use super::window;
-use crate::agent::Method;
+use crate::{agent::Method, bridge::server::IN_BROWSER};
 
 /// What is sent.
 pub(super) struct Outgoing<'a> {
@@ -22,9 +22,18 @@ pub(super) struct Outgoing<'a> {
     pub(super) once: Option<&'a str>,
 }
 
-/// Sends a request. Nothing of the browser's own goes along, and a redirect is an error.
-pub(super) async fn send(outgoing: &Outgoing<'_>, signal: &AbortSignal) -> Result<Response, JsValue> {
+/// Sends a request. Nothing of the browser's own goes along, and a redirect is an error. What is asked of the model
+/// in the browser goes to `browser`, that of `model.js`, and to no network.
+pub(super) async fn send(
+    outgoing: &Outgoing<'_>,
+    signal: &AbortSignal,
+    browser: &Function,
+) -> Result<Response, JsValue> {
     let Outgoing { method, url, bearer, body, once } = *outgoing;
+    if let Some(path) = url.strip_prefix(IN_BROWSER) {
+        let answer = browser.call3(&JsValue::NULL, &path.into(), &body.unwrap_or_default().into(), signal)?;
+        return JsFuture::from(Promise::resolve(&answer)).await?.dyn_into();
+    }
     let headers = Headers::new()?;
     if let Some(bearer) = bearer {
         headers.set("Authorization", &format!("Bearer {bearer}"))?;

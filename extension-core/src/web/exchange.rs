@@ -18,7 +18,7 @@ pub(super) fn begin(inner: &Rc<Inner>, ask: Ask) {
 pub(super) fn begin_errand(inner: &Rc<Inner>, errand: Errand) {
     let inner = Rc::clone(inner);
     spawn_local(async move {
-        let reply = run(&errand).await.ok().flatten();
+        let reply = run(&inner, &errand).await.ok().flatten();
         let id = errand.ask.id;
         if let Some(at) = reply.as_ref().and_then(|reply| reply.date) {
             inner.on(Event::Dated { id, at });
@@ -40,7 +40,7 @@ struct Whole {
 }
 
 /// Returns what was answered, or nothing when the body is longer than allowed.
-async fn run(errand: &Errand) -> Result<Option<Whole>, JsValue> {
+async fn run(inner: &Inner, errand: &Errand) -> Result<Option<Whole>, JsValue> {
     let Errand { ask, method, once } = errand;
     let limit = u32::try_from(ask.timeout.0).unwrap_or(u32::MAX);
     let signal = AbortSignal::timeout_with_u32(limit);
@@ -51,7 +51,7 @@ async fn run(errand: &Errand) -> Result<Option<Whole>, JsValue> {
         body: ask.body.as_deref(),
         once: once.as_deref(),
     };
-    let response = body::send(&outgoing, &signal).await?;
+    let response = body::send(&outgoing, &signal, &inner.browser).await?;
     let stream = body::Body::of(&response)?;
     let mut whole = Vec::new();
     while let Some(piece) = stream.next().await? {

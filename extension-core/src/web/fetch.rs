@@ -82,7 +82,7 @@ async fn run(inner: &Rc<Inner>, post: &Post) -> Result<(), JsValue> {
         body: Some(&post.body),
         once: None,
     };
-    let response = body::send(&outgoing, &fetch.controller.signal()).await?;
+    let response = body::send(&outgoing, &fetch.controller.signal(), &inner.browser).await?;
     let content_type = response.headers().get("Content-Type")?.unwrap_or_default();
     let stream = body::Body::of(&response)?;
     known(inner, id)?;

@@ -52,7 +52,7 @@ pub(super) fn watch(inner: &Rc<Inner>, port: chrome::Port) {
                 }
                 Some("renew") => inner.on(Event::Renew),
                 Some("look") => inner.on(Event::Look),
-                Some("try") => inner.on(Event::TryOut),
+                Some("try") => inner.on(Event::TryOut { address: word("address").as_deref() }),
                 Some("want") => inner.on(Event::Wanted { page: id, text: &chrome::text(&message) }),
                 Some("probe") => inner.on(Event::Probe),
                 Some("price") => inner.on(Event::Priced { model: &word("model").unwrap_or_default() }),

@@ -1,5 +1,7 @@
 //! One page of the browser: evaluate, click, look.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -132,6 +134,18 @@ impl Tab {
             json!(selector)
         );
         self.eval(&change).await.map(|_| ())
+    }
+
+    /// Chooses a file in a field for files, as if picked in Chrome's dialogue.
+    ///
+    /// # Errors
+    /// Fails when there is no such field.
+    pub async fn choose(&self, selector: &str, file: &Path) -> Result<()> {
+        let document = self.cdp.call_in(&self.session, "DOM.getDocument", json!({})).await?;
+        let found = json!({"nodeId": document["root"]["nodeId"], "selector": selector});
+        let node = self.cdp.call_in(&self.session, "DOM.querySelector", found).await?["nodeId"].clone();
+        let params = json!({"files": [file], "nodeId": node});
+        self.cdp.call_in(&self.session, "DOM.setFileInputFiles", params).await.map(|_| ())
     }
 
     /// Presses the tabulator, as who has no mouse does.

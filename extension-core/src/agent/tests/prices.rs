@@ -27,7 +27,7 @@ fn tested(config: Config) -> (World, Vec<Command>) {
     let mut world = World::new();
     world.start(Config { consent: false, ..config }, None);
     world.on(Event::Look);
-    let post = posts(&world.on(Event::TryOut)).pop().unwrap();
+    let post = posts(&world.on(Event::TryOut { address: None })).pop().unwrap();
     world.on(Event::FetchHead { id: post.id, status: 200, content_type: "text/event-stream" });
     let mut commands = Vec::new();
     for event in STREAM.split_inclusive("\n\n") {

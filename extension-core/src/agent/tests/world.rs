@@ -9,6 +9,7 @@ use crate::agent::{
     Agent, Answer, Ask, Command, Config, Event, FetchId, Identity, Memory, ModelServer, Post, Proof, Sign,
     State,
 };
+use crate::bridge::server::IN_BROWSER;
 
 pub(super) const LLAMA_PROPS: &str = include_str!("../../../tests/fixtures/llama-cpp-props.json");
 pub(super) const LLAMA_MODELS: &str = include_str!("../../../tests/fixtures/llama-cpp-models.json");
@@ -32,6 +33,10 @@ pub(super) struct World {
     pub(super) signed: Vec<String>,
     /// What another server answers in the place of llama.cpp, by path; nothing while it is empty.
     pub(super) instead: BTreeMap<&'static str, (u16, String)>,
+    /// What the model in the browser says at `/model`, if there is one.
+    pub(super) in_browser: Option<(u16, String)>,
+    /// The fetches that were begun at the model in the browser and not looked at yet.
+    pub(super) tried: Vec<Post>,
     /// Every address that the model server was asked for.
     pub(super) asked: Vec<String>,
 }
@@ -67,6 +72,8 @@ impl World {
             key: None,
             signed: Vec::new(),
             instead: BTreeMap::new(),
+            in_browser: None,
+            tried: Vec::new(),
             asked: Vec::new(),
         }
     }
@@ -126,7 +133,21 @@ impl World {
                     && ask.body.is_none()
                 {
                     self.serve(ask);
+                } else if let Command::Ask(ask) = &command
+                    && ask.url.starts_with(IN_BROWSER)
+                {
+                    let told = self.in_browser.clone();
+                    let answer = told.as_ref().map_or(Answer::Failed, |(status, body)| Answer::Reply {
+                        status: *status,
+                        body: body.as_bytes(),
+                    });
+                    self.agent.handle(Event::Answered { id: ask.id, answer }, self.now);
                 } else {
+                    if let Command::Post(post) = &command
+                        && post.url.starts_with(IN_BROWSER)
+                    {
+                        self.tried.push(post.clone());
+                    }
                     left.push(command);
                 }
             }

@@ -29,7 +29,10 @@ impl Watch {
             let known = offers.iter().position(|offer| offer.model == here.model);
             let is_full = offers.len() == OFFERS_MAX;
             match known.map(|at| &mut offers[at]) {
-                Some(offer) if offer.kind == here.kind && offer.loaded == here.loaded => {
+                Some(offer)
+                    if (offer.kind, offer.loaded, offer.browser)
+                        == (here.kind, here.loaded, here.browser) =>
+                {
                     offer.slots = offer.slots.saturating_add(here.slots);
                     offer.context = offer.context.min(here.context);
                     offer.vision &= here.vision;
@@ -56,7 +59,11 @@ impl Watch {
             let free = usize::from(model.offer.slots).saturating_sub(running);
             Some(Having { server, model, token: place.token.as_ref(), free })
         });
-        let rank = |having: &Having<'_>| (having.model.offer.loaded, having.free);
+        let rank = |having: &Having<'_>| {
+            let offer = &having.model.offer;
+            // What a server has is not offered as what runs in the browser.
+            (!offer.browser, offer.loaded, having.free)
+        };
         having.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
     }
 

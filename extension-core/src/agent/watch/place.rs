@@ -6,7 +6,7 @@ use rekursing_protocol::Moment;
 
 use super::super::{AskId, Why};
 use crate::{
-    bridge::server::{Kind, Model, Probe, Shelf},
+    bridge::server::{IN_BROWSER, Kind, Model, Probe, Shelf, Unready},
     choices::Which,
 };
 
@@ -151,6 +151,11 @@ impl Place {
         self.wanting.as_ref()
     }
 
+    /// Tells whether it is that of the model in the browser.
+    pub(in crate::agent) fn is_in_browser(&self) -> bool {
+        self.addresses.iter().any(|address| address == IN_BROWSER)
+    }
+
     pub(super) fn found(&self) -> Option<(String, Kind)> {
         self.server.as_ref().map(|server| (server.address.clone(), server.kind))
     }
@@ -218,7 +223,10 @@ impl Place {
 
     /// Says what is the matter here when a round has found no model.
     pub(super) fn verdict(&self, round: &Round) -> Why {
+        let unready = round.spare.as_ref().and_then(|server| server.shelf.unready);
         match (&round.spare, round.nearest) {
+            _ if unready == Some(Unready::Loading) => Why::BrowserLoading,
+            _ if unready == Some(Unready::Unfit) || self.is_in_browser() => Why::BrowserUnfit,
             (Some(server), _) if server.shelf.has_cloud && server.shelf.asleep.is_empty() => Why::OnlyCloud,
             (Some(_), _) => Why::NoModel,
             (None, Some(why @ (Why::TokenWanted | Why::OriginRefused))) => why,

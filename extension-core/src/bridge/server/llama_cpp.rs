@@ -133,7 +133,7 @@ pub(super) fn models(body: &[u8], props: &Props) -> Shelf {
         Model { offer, id: row.id }
     };
     let (models, asleep) = present.map(model).partition(|model| model.offer.loaded);
-    Shelf { models, asleep, has_cloud: false }
+    Shelf { models, asleep, ..Shelf::default() }
 }
 
 /// Writes a number of parameters as people do: `886K`, `135M`, `8B`, `1.5B`.

@@ -130,5 +130,5 @@ pub(super) fn v0(body: &[u8]) -> Option<Shelf> {
         Model { offer, id: model.id }
     });
     let (models, asleep) = models.partition(|model| model.offer.loaded);
-    Some(Shelf { models, asleep, has_cloud: false })
+    Some(Shelf { models, asleep, ..Shelf::default() })
 }

@@ -78,7 +78,7 @@ pub(super) fn loaded(body: &[u8], tags: &Tags) -> Option<Shelf> {
         (!is_remote).then(|| row.model(tag))
     });
     let has_cloud = tags.iter().chain(&list.models).any(Row::is_remote);
-    Some(Shelf { models: models.collect(), asleep, has_cloud })
+    Some(Shelf { models: models.collect(), asleep, has_cloud, unready: None })
 }
 
 impl Row {
