@@ -1,6 +1,8 @@
 // The chat page: takes a question, keeps the conversation, and lets the other modules show it.
 
+import { unique } from './call.js';
 import { GPUStreamingClient, RekursingError } from './client/index.js';
+import { conversations, dollars, forget, keep, spend, spentToday } from './conversations.js';
 import { picker } from './models.js';
 import { Turn } from './turn.js';
 
@@ -8,6 +10,10 @@ const $ = (id) => document.getElementById(id);
 const turns = [];
 let market = { chosen: '', count: 0, reachable: true };
 let running = null;
+/** The conversation as it is kept. */
+let conversationId = unique();
+/** Who alone is to be asked, where the page was opened for him. */
+let only = new URLSearchParams(location.search).get('provider');
 
 const list = picker({ place: $('models'), note: $('models-note'), changed: show });
 
@@ -35,14 +41,95 @@ $('starters').addEventListener('click', (event) => {
 });
 
 $('fresh').addEventListener('click', () => {
+  clear();
+  $('question').focus();
+});
+
+$('turns').addEventListener('again', ({ detail: turn }) => {
+  if (running) return;
+  turns.splice(turns.indexOf(turn), 1);
+  turn.element.remove();
+  send(turn.question, turn.provider?.id);
+});
+
+$('anybody').addEventListener('click', () => {
+  only = null;
+  showOnly();
+});
+
+$('forget-all').addEventListener('click', () => {
+  for (const { id } of conversations()) forget(id);
+  showConversations();
+});
+
+$('tier').value = sessionStorage.getItem('tier') ?? 'standard';
+$('tier').addEventListener('change', () => sessionStorage.setItem('tier', $('tier').value));
+showOnly();
+showConversations();
+showSpent();
+
+/** Begins another conversation. */
+function clear() {
   halt();
   running = null;
+  conversationId = unique();
   turns.length = 0;
   $('turns').replaceChildren();
   $('welcome').hidden = false;
   controls();
-  $('question').focus();
-});
+}
+
+/** Shows a conversation that was kept. */
+function recall({ id, turns: kept }) {
+  clear();
+  conversationId = id;
+  for (const { question, ...answer } of kept) {
+    const turn = new Turn(question, { free: false });
+    turn.recall(answer);
+    turns.push(turn);
+    $('turns').append(turn.element);
+  }
+  $('welcome').hidden = true;
+  open(false);
+  controls();
+  toEnd();
+}
+
+function showConversations() {
+  const all = conversations();
+  $('kept').hidden = all.length === 0;
+  $('conversations').replaceChildren(...all.map((one) => {
+    const line = document.createElement('li');
+    const [title, away] = ['button', 'button'].map((name) => Object.assign(document.createElement(name), { type: 'button', className: 'quiet' }));
+    title.textContent = one.title;
+    title.addEventListener('click', () => recall(one));
+    away.textContent = 'Delete';
+    away.setAttribute('aria-label', `Delete: ${one.title}`);
+    away.addEventListener('click', () => {
+      forget(one.id);
+      showConversations();
+    });
+    line.append(title, away);
+    return line;
+  }));
+}
+
+function showOnly() {
+  $('only').hidden = !only;
+}
+
+function showSpent() {
+  $('spent').textContent = dollars(spentToday());
+}
+
+/** Keeps the conversation as it stands, and what its last answer cost. */
+function note(turn) {
+  const answered = turns.filter(({ text }) => text !== '');
+  if (answered.length > 0) keep(conversationId, answered.map((one) => one.kept()));
+  if (turn.cost) spend(turn.cost);
+  showConversations();
+  showSpent();
+}
 
 $('key').value = sessionStorage.getItem('key') ?? '';
 $('key').addEventListener('input', () => sessionStorage.setItem('key', $('key').value.trim()));
@@ -73,7 +160,7 @@ addEventListener('pagehide', () => halt());
 $('to-end').addEventListener('click', () => toEnd());
 
 /** Asks one question and shows its answer to its end, whatever the end is. */
-async function send(question) {
+async function send(question, ignored) {
   if (question === '' || running || market.count === 0) return;
   const stop = new AbortController();
   const key = $('key').value.trim();
@@ -88,11 +175,13 @@ async function send(question) {
   toEnd();
   $('news').textContent = 'The question was sent.';
   try {
+    const provider = only ? { only: [only] } : ignored && { ignore: [ignored] };
     // What runs in a browser is to be had in the lowest tier alone.
-    const quality = market.browser ? 'low' : undefined;
-    const wishes = { model: market.chosen, quality, signal: stop.signal };
+    const quality = market.browser ? 'low' : $('tier').value;
+    const wishes = { model: market.chosen, quality, provider, signal: stop.signal };
     for await (const event of client.stream(conversation(turn), wishes)) turn.take(event);
     $('news').textContent = 'The answer is complete.';
+    note(turn);
   } catch (error) {
     ended(turn, error, stop.signal.aborted);
   }

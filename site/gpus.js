@@ -1,6 +1,8 @@
 // The account's GPUs: codes to pair them, their names, and what they have earned paid out.
 
-import { call, make, usd } from './account.js';
+import { unique } from './call.js';
+import { call } from './holder.js';
+import { make, say, usd } from './write.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -15,7 +17,7 @@ let shown = [];
 
 $('pair').addEventListener('click', async () => {
   try {
-    const { code, expiresAt } = await call('/api/account/pairings', { method: 'POST', body: {}, once: crypto.randomUUID() });
+    const { code, expiresAt } = await call('/api/account/pairings', { method: 'POST', body: {}, once: unique() });
     $('code').textContent = `${code.slice(0, 4)}-${code.slice(4)}`;
     $('code-shown').hidden = false;
     say($('gpus-outcome'), '');
@@ -110,7 +112,7 @@ function row(plugin) {
 /** Sets up how a plugin's earnings are paid out: the way, the cost, and then the payout. */
 function payouts(pluginId, part, act) {
   const path = `/api/plugin/payouts/${pluginId}`;
-  const once = crypto.randomUUID();
+  const once = unique();
   let quoted;
   const ask = async () => {
     const { quote } = await call(path, { method: 'POST', body: { amount: 'all' } });
@@ -140,9 +142,4 @@ function payouts(pluginId, part, act) {
     await again();
     say($('gpus-outcome'), 'The payout is on its way.');
   }));
-}
-
-function say(place, text, tone = 'good') {
-  place.dataset.tone = tone;
-  place.textContent = text;
 }

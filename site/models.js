@@ -16,7 +16,7 @@ export function picker({ place, note, changed }) {
   let shown = '';
   let told = '';
   let models = [];
-  let chosen = sessionStorage.getItem('model') ?? '';
+  let chosen = new URLSearchParams(location.search).get('model') ?? sessionStorage.getItem('model') ?? '';
 
   const tell = (count, reachable) => {
     const state = { chosen, count, reachable, browser: models.find(({ id }) => id === chosen)?.browser ?? false };

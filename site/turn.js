@@ -27,6 +27,21 @@ export class Turn {
     this.#ticking = setInterval(() => this.#tick(), 1_000);
   }
 
+  /** Shows an answer that was kept. */
+  recall({ text, model, receipt }) {
+    this.text = text;
+    this.model = model;
+    this.#end();
+    if (receipt?.length > 0) this.#receipt(receipt);
+    this.#tools();
+  }
+
+  /** Gives what is kept of the turn. */
+  kept() {
+    const { question, text, model, receipt = [] } = this;
+    return { question, text, model, receipt };
+  }
+
   /** Takes one event of the answer. */
   take(event) {
     if (event.type === 'start' || event.type === 'continued') this.#start(event);
@@ -132,7 +147,28 @@ export class Turn {
       this.#tokens(usage),
       ['Cost', typeof cost === 'string' && this.#cost(cost)],
     ]);
+    this.cost = typeof cost === 'string' && !this.free ? cost : '0';
+    this.#tools();
     if (this.sponsored) this.element.append(this.sponsored);
+  }
+
+  /** Lets the answer be copied, and the question be asked of somebody else. */
+  #tools() {
+    const bar = element('div', 'tools');
+    const copy = element('button', 'quiet', 'Copy');
+    const another = element('button', 'quiet', 'Ask another provider');
+    for (const button of [copy, another]) button.type = 'button';
+    copy.setAttribute('aria-label', 'Copy the answer');
+    copy.addEventListener('click', async () => {
+      await navigator.clipboard.writeText(this.text);
+      copy.textContent = 'Copied';
+      setTimeout(() => (copy.textContent = 'Copy'), 1_500);
+    });
+    another.addEventListener('click', () => {
+      this.element.dispatchEvent(new CustomEvent('again', { bubbles: true, detail: this }));
+    });
+    bar.append(copy, another);
+    this.answer.append(bar);
   }
 
   #provider() {
@@ -153,8 +189,8 @@ export class Turn {
 
   #receipt(rows) {
     const list = element('dl', 'receipt');
-    for (const [term, value] of rows) {
-      if (!value) continue;
+    this.receipt = rows.filter(([, value]) => value);
+    for (const [term, value] of this.receipt) {
       const row = element('div');
       if (term) row.append(element('dt', '', term));
       row.append(element('dd', '', value));

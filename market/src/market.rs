@@ -32,6 +32,8 @@ use crate::{
         Account, Book, BookRefusal, Borne, CorrectionRefusal, Entry, EntryKind, Posting, Reclaimed, Settle,
     },
     meter::Usage,
+    outcome::Outcomes,
+    pace::Paces,
     premium::{Premium, Premiums},
     pricing,
     purse::{Charged, Purses, Taken},
@@ -88,6 +90,8 @@ pub struct Market {
     premiums: Premiums,
     groups: Groups,
     demand: Demand,
+    paces: Paces,
+    outcomes: Outcomes,
     /// The models on offer that were asked for most, as of the last look at the medians.
     wanted: Vec<Wanted>,
     /// What is asked for models of each class that somebody follows, and as of when.
@@ -157,6 +161,8 @@ impl Market {
             premiums: Premiums::default(),
             groups: Groups::default(),
             demand: Demand::default(),
+            paces: Paces::default(),
+            outcomes: Outcomes::default(),
             wanted: Vec::new(),
             medians: HashMap::new(),
             priced_at: Moment(0),
@@ -285,7 +291,7 @@ impl Market {
                 if let Some(at) = freed {
                     self.session_mut(at).breaker.released();
                     if run.group.is_none() {
-                        self.measure(at, &run, &usage);
+                        self.measure(now, at, &run, &usage);
                     }
                 }
                 if run.at.is_some() {
@@ -490,10 +496,11 @@ impl Market {
     }
 
     /// Measures how fast an answer came.
-    fn measure(&mut self, at: u32, run: &Run, usage: &Usage) {
+    fn measure(&mut self, now: Moment, at: u32, run: &Run, usage: &Usage) {
         let session = self.sessions[at as usize].as_mut();
         if let Some(stock) = session.and_then(|session| session.stock_mut(&run.offer.model)) {
             stock.speed.measure(&self.terms, usage);
+            self.paces.measure(&self.terms, now, &stock.offer.model, usage);
             if let Some(hourly @ Pricing::Hourly { .. }) = stock.offer.price {
                 stock.ask = pricing::ask(&self.terms, Some(hourly), &stock.speed, None);
             }

@@ -103,6 +103,12 @@ impl Speed {
         is_measured.then(|| whole(usage.answer_tokens) / time)
     }
 
+    /// Returns the thousandths of a token per second of one answer; `None` when it was too short to say
+    /// something.
+    pub(crate) fn millitokens_of(terms: &Terms, usage: &Usage) -> Option<u64> {
+        Speed::of(terms, usage).map(|speed| rounded(speed * 1_000.0))
+    }
+
     /// Takes in an answer that was long enough to say something.
     pub(crate) fn measure(&mut self, terms: &Terms, usage: &Usage) {
         if usage.first_token > Span(0) {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use rekursing_protocol::{Moment, Offer, OfferKind, PluginId, Price, Serves, SessionId};
 
+use crate::pace::Pace;
+
 /// One model and what is to be had of it at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelView {
@@ -31,6 +33,8 @@ pub struct ModelView {
     pub browser: bool,
     /// Jobs that could begin at once.
     pub slots_free: usize,
+    /// How fast its answers were in the last half hour; nothing where none was measured.
+    pub pace: Option<Pace>,
 }
 
 /// One session and how it fares.
@@ -54,8 +58,19 @@ pub struct SessionView {
     pub parked: bool,
     /// Success rate as of its last job, in thousandths.
     pub success_permille: u64,
-    /// What it offers, with the measured speed in thousandths of a token per second (0: not measured).
-    pub offers: Vec<(Arc<Offer>, u64)>,
+    /// What it offers.
+    pub offers: Vec<OfferView>,
+}
+
+/// One model of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OfferView {
+    /// The offer.
+    pub offer: Arc<Offer>,
+    /// What the owner asks, before the tier.
+    pub ask: Price,
+    /// The measured speed in thousandths of a token per second; 0 when none was measured.
+    pub millitokens_per_second: u64,
 }
 
 /// How much of everything there is.

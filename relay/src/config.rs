@@ -248,6 +248,8 @@ pub struct Limits {
     pub keys_per_minute: u32,
     /// Wrong tokens of the operator per minute from one address; behind them none is looked at for a minute.
     pub wrong_tokens_per_minute: u32,
+    /// Those who watch `/api/live` at once.
+    pub watchers: usize,
     /// Groups of friends.
     pub groups: usize,
     /// Members of a group, plugins and accounts together.
@@ -426,6 +428,7 @@ impl Default for Limits {
             kept_answers: 50_000,
             keys_per_minute: 20,
             wrong_tokens_per_minute: 10,
+            watchers: 1_000,
             groups: Terms::default().groups_max,
             group_members: Terms::default().group_members_max,
             groups_per_account: Terms::default().account_groups_max,

@@ -23,8 +23,8 @@ pub use money::PaidIn;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_market::{
-    Assignment, Auto, Choice, CloseReason, Counts, Effect, End, Entry, Estimate, Market, ModelView, Payer,
-    Refusal, Request, SessionView, Spender, Terms, Tier, Usage,
+    Assignment, Auto, Choice, CloseReason, Counts, Effect, End, Entry, Estimate, Market, ModelView, Outcome,
+    Payer, Refusal, Request, SessionView, Spender, Terms, Tier, Usage,
 };
 use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
@@ -348,6 +348,17 @@ impl Desk {
     /// Returns the live sessions.
     pub fn sessions(&self) -> Vec<SessionView> {
         self.shared.market.lock().sessions()
+    }
+
+    /// Returns who is at work on a streamed answer at this moment, and how fast each comes, in thousandths of a
+    /// token per second: one for each job.
+    pub fn paces(&self) -> Vec<(PluginId, u64)> {
+        self.shared.streams.iter().filter_map(|stream| stream.pace()).collect()
+    }
+
+    /// Takes what became of plugins' jobs since the last call.
+    pub fn take_outcomes(&self) -> Vec<(PluginId, Outcome)> {
+        self.shared.market.lock().take_outcomes()
     }
 
     /// Tells whether a plugin has a session.

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use crate::{
     ads::Ads,
     chance,
+    channels::Channels,
     config::Config,
     crowds::Crowds,
     desk::Desk,
@@ -68,6 +69,8 @@ pub struct House {
     pub codes: Codes,
     /// Which models the public list of served jobs names.
     pub crowds: Crowds,
+    /// What owners show of themselves, and who watches.
+    pub channels: Channels,
     /// Extensions to install.
     pub downloads: Downloads,
     /// Live sessions, counted.

@@ -8,6 +8,7 @@ pub mod ads;
 pub mod answer;
 pub mod ask;
 pub mod chance;
+pub mod channels;
 pub mod clock;
 pub mod config;
 pub mod continuation;

@@ -24,6 +24,7 @@ use tokio::{
 use crate::{
     ads::{self, Ads},
     chance,
+    channels::Channels,
     clock::Clock,
     config::Config,
     crowds::Crowds,
@@ -49,6 +50,9 @@ use crate::{
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
+
+/// How often whoever watches is told what has changed.
+const AIRED: Duration = Duration::from_secs(1);
 
 /// How long a relay that has just ended may still hold the database.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
@@ -83,6 +87,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     }
     let plugins = unstarted.plugins()?;
     let upstreams = unstarted.upstreams()?;
+    let channels = unstarted.channels()?;
     let seal = Seal::new(&unstarted.receipt_keys(receipt::key(clock.now()))?)?;
     let taken = unstarted.taken(clock.now())?;
     let begun = clock.now();
@@ -152,6 +157,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         long_reads: Semaphore::new(2),
         top_ups,
         crowds: Crowds::new(config.public_providers_min),
+        channels: Channels::new(channels),
         downloads: Downloads::of(config.downloads.clone(), config.limits.download_bytes),
         replays: Replays::new(config.limits.replay_bytes, Span::millis(config.time.replay_ms)),
         config,
@@ -193,12 +199,14 @@ pub async fn run(
     });
     let upkeep = tokio::spawn(upkeep(Arc::clone(&house)));
     let audits = tokio::spawn(audits(Arc::clone(&house)));
+    let watching = tokio::spawn(watch_over(Arc::clone(&house)));
     let payouts = tokio::spawn(payouts::work(Arc::clone(&house.payouts)));
     shutdown.await;
     drain(&house, &stop).await;
     payouts.abort();
     upkeep.abort();
     audits.abort();
+    watching.abort();
     accepting.abort();
     house.ads.flush().await;
     if let Some(operating) = operating {
@@ -292,6 +300,23 @@ async fn upkeep(house: Arc<House>) {
             let before = house.desk.now() - house.desk.lag() - Span::millis(time.idempotency_ms);
             house.desk.store().forget_asked(before);
         }
+    }
+}
+
+/// Tells whoever watches how it goes, and keeps every minute what is told of longer times.
+async fn watch_over(house: Arc<House>) {
+    let mut tick = tokio::time::interval(AIRED);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = 0_u64;
+    loop {
+        tick.tick().await;
+        house.channels.air(&house);
+        if ticks.is_multiple_of(60)
+            && let Err(error) = house.channels.minute(&house).await
+        {
+            tracing::warn!(error = format!("{error:#}"), "could not keep what was seen in this minute");
+        }
+        ticks += 1;
     }
 }
 

@@ -8,6 +8,7 @@ mod account_entries;
 mod asked;
 mod audit;
 mod campaigns;
+mod channels;
 mod daily;
 mod discrepancies;
 mod earnings;
@@ -35,6 +36,7 @@ mod top_ups;
 mod usage;
 mod verified;
 mod visits;
+mod watched;
 mod went_back;
 mod writer;
 
@@ -60,6 +62,7 @@ pub use account_entries::AccountEntry;
 pub use asked::{Asked, KeptAnswer, Quota};
 pub use audit::{Audit, BadEnd, End, audit, audit_to_end};
 pub use campaigns::{AdCount, AdDay, Placed};
+pub use channels::{Channel, ChannelDay, Leader, ServedInAll, Standard};
 pub use entries::Correctable;
 pub use grants::{GRANT_MAX, grant_of};
 pub use identities::{Pairing, Plugin, Upstream};
@@ -77,6 +80,7 @@ pub use statements::{Line, Sheet, Statement};
 pub use top_ups::{OpenTopUp, OpenedTopUp};
 pub use usage::{Days, Jobs, Used, UsedDay, UsedModel, Whose};
 pub use verified::Standing;
+pub use watched::{Uptime, Watched};
 pub use went_back::{Debt, Missing, RefundFailed, WentBack};
 
 /// How often a database that another relay holds is asked for.

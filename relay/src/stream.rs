@@ -17,7 +17,7 @@ use std::{
 use parking_lot::Mutex;
 use rekursing_market::{Assignment, Refusal, Tier, Usage};
 use rekursing_protocol::{
-    FailCode, JobId, Moment, Span,
+    FailCode, JobId, Moment, PluginId, Span,
     earnings::Receipt,
     frame::{Kept, Resumed},
 };
@@ -404,6 +404,19 @@ impl Stream {
             generation,
             stalled: attempt.stalled,
         }
+    }
+
+    /// Returns who is at work on the answer and how fast it comes, in thousandths of a token per second; nothing
+    /// of a whole answer, of one that has not begun and of one that is complete.
+    pub fn pace(&self) -> Option<(PluginId, u64)> {
+        let state = self.state.lock();
+        let attempt = state.attempt.as_ref().filter(|attempt| attempt.begun && !attempt.complete)?;
+        let (_, generation) = attempt.speeds(self.work.streamed);
+        if !self.work.streamed {
+            return None;
+        }
+        let pace = (attempt.counter.total() * 1_000_000).checked_div(generation.0).unwrap_or(0);
+        Some((attempt.assignment.plugin, pace))
     }
 
     /// Returns what the answer has said; `None` where it said more than text, too much to be

@@ -14,6 +14,7 @@ export type RelayCode =
   | 'budget_spent'
   | 'campaign_not_found'
   | 'cancelled'
+  | 'channel_not_found'
   | 'collection_denied'
   | 'context_too_long'
   | 'corrected_before'
@@ -23,6 +24,7 @@ export type RelayCode =
   | 'draining'
   | 'earnings_left'
   | 'entry_not_found'
+  | 'follows_too_many'
   | 'free_budget_empty'
   | 'free_not_covered'
   | 'free_quota_used'
@@ -286,32 +288,46 @@ export interface Model {
   /** Whether all who serve it run it in a browser: it is then to be had as `low` alone. */
   browser: boolean;
   slotsFree: number;
+  /** How the streamed answers of the last 30 minutes came; null where none was measured. */
+  pace: null | {
+    answers: number;
+    firstTokenMs: { p50: number; p99: number };
+    tokensPerSecond: { p50: number; p99: number };
+  };
+  /** In how many thousandths of the minutes it could be asked for. */
+  uptime: { fiveMinutes: number | null; day: number | null; thirtyDays: number | null };
 }
 
-/** Who is live. */
+/** Who is on. */
 export interface Live {
-  plugins: number;
-  slots: number;
-  jobsRunning: number;
-  jobsWaiting: number;
-  jobsCompleted: number;
-  sessions: {
+  totals: { providers: number; slots: number; jobsRunning: number; jobsWaiting: number; jobsCompleted: number };
+  providers: {
     pluginId: string;
     name: string;
-    gpu: string;
-    gpuClass: string;
+    gpu: string | null;
+    gpuClass: string | null;
     models: {
       id: string;
       quantization: string;
       browser: boolean;
       context: number;
       loaded: boolean;
+      /** What the owner asks per million tokens. */
+      price: { input: Dollars; output: Dollars };
       tokensPerSecond: number | null;
     }[];
     slots: number;
     paused: boolean;
-    successRate: number | null;
-    uptimeSeconds: number;
+    /** Since when it is connected. */
+    since: number;
+    /** How it is doing; null where its owner has opened no channel. */
+    channel: null | {
+      jobsNow: number;
+      tokensPerSecondNow: number;
+      jobs: number;
+      answerTokens: number;
+      successPermille: number;
+    };
   }[];
 }
 
@@ -378,8 +394,11 @@ export class GPUStreamingClient {
   /** Returns what can be asked for now. */
   models(options?: { signal?: AbortSignal }): Promise<Model[]>;
 
-  /** Returns who is live now. */
+  /** Returns who is on now. */
   live(options?: { signal?: AbortSignal }): Promise<Live>;
+
+  /** Yields who is on, whole, whenever something has changed; once a second at most. */
+  watch(options?: { signal?: AbortSignal }): AsyncGenerator<Live, never, undefined>;
 
   /**
    * Returns a job's receipt, checked. Of a free answer `token` is its `receiptToken`, which the client remembers

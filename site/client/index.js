@@ -88,7 +88,30 @@ export class GPUStreamingClient {
   }
 
   live({ signal } = {}) {
-    return this.#relay.json('/api/plugin/stats', { signal });
+    return this.#relay.json('/api/live', { signal });
+  }
+
+  async *watch({ signal } = {}) {
+    const headers = { accept: 'text/event-stream' };
+    const providers = new Map();
+    let totals;
+    for (const patience = this.#relay.patience(); ; ) {
+      try {
+        const { body } = await this.#relay.once('/api/live', { headers, signal });
+        for await (const { name, data } of events(body, signal)) {
+          const news = parse(data);
+          patience.renew();
+          if (name === 'live') providers.clear();
+          for (const one of news.providers ?? []) providers.set(one.pluginId, one);
+          for (const id of news.gone ?? []) providers.delete(id);
+          totals = news.totals ?? totals;
+          yield { totals, providers: [...providers.values()] };
+        }
+        throw cut();
+      } catch (error) {
+        await patience.wait(error, signal);
+      }
+    }
   }
 
   async receipt(jobId, { token = this.#tokens.get(jobId), signal } = {}) {

@@ -31,8 +31,8 @@ export async function chosen(): Promise<string> {
 }
 
 export async function listed(): Promise<Model[]> {
-  const { sessions } = await client.live();
-  console.log(sessions.map(({ gpu, uptimeSeconds }) => `${gpu} ${uptimeSeconds.toFixed()}`));
+  const { providers: sessions } = await client.live();
+  console.log(sessions.map(({ gpu, since }) => `${gpu} ${since.toFixed()}`));
   return client.models();
 }
 

@@ -7,7 +7,7 @@
 export async function check({ library, relay, key, model }) {
   const { GPUStreamingClient, RekursingError, verifyReceipt } = await import(library);
   const client = new GPUStreamingClient(relay, { key });
-  const idle = () => until(async () => (await client.live()).jobsRunning === 0);
+  const idle = () => until(async () => (await client.live()).totals.jobsRunning === 0);
 
   // The signal and the end of the loop cancel the job, and so does its name.
   const stop = new AbortController();
@@ -32,7 +32,7 @@ export async function check({ library, relay, key, model }) {
   await idle();
   const early = new AbortController();
   const waiting = refused(() => client.requestInference('hold', model, { signal: early.signal }));
-  await until(async () => (await client.live()).jobsRunning === 1);
+  await until(async () => (await client.live()).totals.jobsRunning === 1);
   early.abort();
   same((await waiting).name, 'AbortError', 'an abort before the first word');
   await idle();
@@ -86,7 +86,7 @@ export async function check({ library, relay, key, model }) {
   same((await refused(() => visitor.receipt(free.jobId))).status, 401, 'a receipt of whoever asked before');
 
   same((await client.models()).some(({ id }) => id === model), true, 'the models');
-  same((await client.live()).sessions.length, 1, 'who is live');
+  same((await client.live()).providers.length, 1, 'who is on');
 
   const wrong = new GPUStreamingClient(relay, { key: 'rk_wrong' });
   const cases = [

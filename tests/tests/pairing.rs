@@ -247,6 +247,7 @@ async fn a_computer_is_paired_by_clicks_and_the_account_page_can_be_read_by_ever
 
     let account = owner.browser().open(&format!("{}/account.html", relay.url("http"))).await?;
     let axe = axe::source()?;
+    account.until("!document.querySelector('#enter [type=submit]')?.disabled").await?;
     account.eval(&axe).await?;
     let mut wrong = axe::look(&account, "account-entry", &[360, 1_200]).await?;
     account.fill("#key", "rk_wrong").await?;

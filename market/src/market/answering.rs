@@ -46,7 +46,8 @@ impl Market {
             session.breaker.succeeded();
             if run.group.is_none() {
                 session.reliability.succeeded(terms, now);
-                self.measure(at, &run, &usage);
+                self.outcomes.succeeded(run.plugin);
+                self.measure(now, at, &run, &usage);
             }
             self.note_life(now, at);
         }
@@ -125,6 +126,7 @@ impl Market {
         let terms = &self.terms;
         let session = self.sessions[at as usize].as_mut().expect("an index of a session that is there");
         session.reliability.failed(terms, now);
+        self.outcomes.failed(session.plugin);
         self.trip(now, at);
     }
 

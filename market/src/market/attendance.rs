@@ -194,6 +194,7 @@ impl Market {
         self.renew_due(now);
         self.close_day(now);
         self.reprice(now);
+        self.paces.forget(now);
         for at in 0..self.sessions.len() {
             let Some(session) = &self.sessions[at] else { continue };
             let at = u32::try_from(at).expect("sessions stay below 2³²");

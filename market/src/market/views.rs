@@ -6,9 +6,10 @@ use super::Market;
 use crate::{
     job::State,
     model_name,
+    outcome::Outcome,
     purse::Taken,
     shelf::{Shelf, StockRef},
-    view::{Counts, ModelView, SessionView},
+    view::{Counts, ModelView, OfferView, SessionView},
 };
 
 impl Market {
@@ -56,6 +57,7 @@ impl Market {
                 tools: false,
                 browser: true,
                 slots_free: 0,
+                pace: self.paces.of(now, &offer.model),
             });
             // Offers of one session stand side by side.
             view.providers += usize::from(latest.replace(*at) != Some(*at));
@@ -119,10 +121,19 @@ impl Market {
             offers: session
                 .stocks
                 .iter()
-                .map(|stock| (std::sync::Arc::clone(&stock.offer), stock.speed.millitokens_per_second()))
+                .map(|stock| OfferView {
+                    offer: std::sync::Arc::clone(&stock.offer),
+                    ask: stock.ask,
+                    millitokens_per_second: stock.speed.millitokens_per_second(),
+                })
                 .collect(),
         };
         sessions.into_iter().map(view).collect()
+    }
+
+    /// Takes what became of plugins' jobs since the last call, for strangers, by plugin.
+    pub fn take_outcomes(&mut self) -> Vec<(PluginId, Outcome)> {
+        self.outcomes.take()
     }
 
     /// Returns what a key with a budget, and those made with it, have taken as of this day.

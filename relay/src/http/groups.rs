@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     Problem, caller,
-    models::dollars,
+    figures::dollars,
     plugins,
     posted::{self, Posted},
 };

@@ -8,16 +8,23 @@ use axum::{
     response::Response,
 };
 use rekursing_market::ModelView;
-use rekursing_protocol::{Nanos, OfferKind};
+use rekursing_protocol::OfferKind;
 use serde_json::{Value, json};
 
-use super::Problem;
+use super::{
+    Problem,
+    figures::{dollars, tokens_per_second},
+};
 use crate::house::House;
 
 /// `GET /api/llm/models`
 pub(super) async fn own(State(house): State<Arc<House>>) -> Json<Value> {
-    let models: Vec<Value> = house.desk.models().iter().map(view).collect();
-    Json(json!({"models": models}))
+    Json(json!({"models": views(&house)}))
+}
+
+/// Returns what can be asked for.
+pub(super) fn views(house: &House) -> Vec<Value> {
+    house.desk.models().iter().map(|model| view(model, house)).collect()
 }
 
 /// `GET /v1/models`
@@ -40,7 +47,7 @@ pub(super) async fn openai_one(
     })
 }
 
-fn view(model: &ModelView) -> Value {
+fn view(model: &ModelView, house: &House) -> Value {
     let side = |low: u64, high: u64| json!({"min": dollars(low), "max": dollars(high)});
     json!({
         "id": model.id,
@@ -57,6 +64,15 @@ fn view(model: &ModelView) -> Value {
         "tools": model.tools,
         "browser": model.browser,
         "slotsFree": model.slots_free,
+        "pace": model.pace.map(|pace| json!({
+            "answers": pace.answers,
+            "firstTokenMs": { "p50": pace.first_token_ms.p50, "p99": pace.first_token_ms.p99 },
+            "tokensPerSecond": {
+                "p50": tokens_per_second(pace.millitokens_per_second.p50),
+                "p99": tokens_per_second(pace.millitokens_per_second.p99),
+            },
+        })),
+        "uptime": house.channels.uptime(&model.id),
     })
 }
 
@@ -67,17 +83,6 @@ fn row(model: &ModelView, house: &House) -> Value {
         "created": house.desk.now().0 / 1_000,
         "owned_by": "rekursing",
         "context_length": model.context,
-        "rekursing": view(model),
+        "rekursing": view(model, house),
     })
-}
-
-/// Micro-dollars per million tokens as dollars per million tokens.
-pub(super) fn dollars(micros: u64) -> String {
-    Nanos::new(i64::try_from(micros.saturating_mul(1_000)).unwrap_or(i64::MAX)).to_string()
-}
-
-/// A measured speed for a reader: one decimal, nothing when it was not measured.
-pub(super) fn tokens_per_second(millitokens: u64) -> Option<f64> {
-    // Speeds stay far below 2⁵³.
-    (millitokens > 0).then(|| (millitokens as f64 / 100.0).round() / 10.0)
 }

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use super::{
     Problem, caller,
-    models::tokens_per_second,
+    figures::tokens_per_second,
     posted::{self, Posted},
 };
 use crate::{
@@ -267,14 +267,14 @@ pub(super) async fn stats(State(house): State<Arc<House>>) -> Json<Value> {
             let models: Vec<Value> = session
                 .offers
                 .iter()
-                .map(|(offer, speed)| {
+                .map(|rekursing_market::OfferView { offer, millitokens_per_second, .. }| {
                     json!({
                         "id": offer.model,
                         "quantization": offer.quantization,
                         "browser": offer.browser,
                         "context": offer.context,
                         "loaded": offer.loaded,
-                        "tokensPerSecond": tokens_per_second(*speed),
+                        "tokensPerSecond": tokens_per_second(*millitokens_per_second),
                     })
                 })
                 .collect();

@@ -18,9 +18,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::mcp::Mcp;
 use super::{
-    Problem, account, ads, agents, analytics, answers, caller, door, downloads, entries, estimates, groups,
-    mcp, models, once, openapi, operator, pairings, passes, payouts, plugins, premium, public, receipts,
-    site, statements, status, top_ups, whole,
+    Problem, account, ads, agents, analytics, answers, caller, channels, door, downloads, entries, estimates,
+    groups, mcp, models, once, openapi, operator, pairings, passes, payouts, plugins, premium, public, receipts,
+    shows, site, statements, status, top_ups, whole,
 };
 use crate::{
     house::House,
@@ -49,7 +49,7 @@ impl Routes {
 
     /// Builds the operator's routes.
     pub fn operator(house: Arc<House>) -> Routes {
-        let routes = operators(&house);
+        let routes = operators(&house).merge(operators_page());
         Routes::of(house, routes)
     }
 
@@ -89,6 +89,16 @@ fn operators(house: &Arc<House>) -> Router<Arc<House>> {
     own.merge(shared().route_layer(from_fn_with_state(Arc::clone(house), door::shared)))
 }
 
+/// What the operator's page needs beside them on a listener of its own.
+fn operators_page() -> Router<Arc<House>> {
+    Router::new()
+        .route("/api/plugin/stats", get(plugins::stats))
+        .route("/healthz", get(status::health))
+        .route("/metrics", get(status::metrics))
+        .route("/client/{file}", get(site::client))
+        .route("/{file}", get(site::file))
+}
+
 /// Routes of the operator's and of others, each of whom sees what is its own.
 fn shared() -> Router<Arc<House>> {
     Router::new()
@@ -120,6 +130,9 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/plugin/payouts/{plugin}/method", get(payouts::method))
         .route("/api/plugin/payouts/{plugin}/method", put(payouts::set_method))
         .route("/api/plugin/outlook/{plugin}", get(plugins::outlook))
+        .route("/api/plugin/channel/{plugin}", get(channels::own))
+        .route("/api/plugin/channel/{plugin}", put(channels::open))
+        .route("/api/plugin/channel/{plugin}", delete(channels::close))
         .route("/api/plugin/group/{plugin}", get(groups::of_plugin))
         .route("/api/plugin/group/{plugin}", post(groups::create))
         .route("/api/plugin/group/{plugin}", put(groups::set_price))
@@ -175,6 +188,12 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/public/jobs/{file}", get(public::hour))
         .route("/.well-known/rekursing-receipts", get(receipts::keys))
         .route("/api/plugin/stats", get(plugins::stats))
+        .route("/api/live", get(channels::live))
+        .route("/api/live/leaders", get(channels::leaders))
+        .route("/api/live/followed", get(channels::followed))
+        .route("/api/live/channels/{plugin}", get(channels::one))
+        .route("/api/live/channels/{plugin}/follower", put(channels::follow))
+        .route("/api/live/channels/{plugin}/follower", delete(channels::unfollow))
         .route("/api/stripe/webhook", post(top_ups::webhook))
         .route("/healthz", get(status::health))
         .route("/metrics", get(status::metrics))
@@ -183,6 +202,9 @@ fn everyones() -> Router<Arc<House>> {
         .route("/download/updates.xml", get(downloads::updates))
         .route("/download/{file}", get(downloads::file))
         .route("/", get(site::index))
+        .route("/live", get(shows::live))
+        .route("/live/{plugin}", get(shows::channel))
+        .route("/models", get(shows::models))
         .route("/client/{file}", get(site::client))
         .route("/{file}", get(site::file));
 

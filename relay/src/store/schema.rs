@@ -572,6 +572,51 @@ CREATE TABLE lived (
 ) STRICT, WITHOUT ROWID;
 ",
     "
+-- What owners show of themselves.
+CREATE TABLE channel (
+    plugin   TEXT PRIMARY KEY,
+    about    TEXT NOT NULL,
+    -- Whether what it earns is shown too.
+    earnings INTEGER NOT NULL,
+    opened   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Which accounts follow which channels.
+CREATE TABLE follower (
+    account TEXT NOT NULL,
+    plugin  TEXT NOT NULL,
+    since   INTEGER NOT NULL,
+    PRIMARY KEY (account, plugin)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX follower_plugin ON follower (plugin);
+
+-- In how many minutes of a UTC day a channel was connected.
+CREATE TABLE presence (
+    plugin  TEXT NOT NULL,
+    day     INTEGER NOT NULL,
+    minutes INTEGER NOT NULL,
+    PRIMARY KEY (plugin, day)
+) STRICT, WITHOUT ROWID;
+
+-- In how many minutes of a UTC hour a model could be asked for.
+CREATE TABLE availability (
+    model   TEXT NOT NULL,
+    hour    INTEGER NOT NULL,
+    minutes INTEGER NOT NULL,
+    PRIMARY KEY (model, hour)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX availability_hour ON availability (hour);
+
+-- What became of plugins' jobs for strangers, by UTC day.
+CREATE TABLE outcome (
+    plugin TEXT NOT NULL,
+    day    INTEGER NOT NULL,
+    done   INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    PRIMARY KEY (plugin, day)
+) STRICT, WITHOUT ROWID;
+",
+    "
 -- What an account's projects are to reach, as a list of texts in JSON.
 CREATE TABLE objectives (
     account    TEXT NOT NULL,

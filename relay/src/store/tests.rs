@@ -15,6 +15,7 @@ use crate::{
 
 mod asked;
 mod audits;
+mod channels;
 mod corrections;
 mod friends;
 mod keys;

@@ -159,7 +159,9 @@ fn ten_thousand_idle_sessions_share_what_is_alike() {
         market.join(NOW, session(number), plugin(number), inventory(vec![offer(MODEL)]));
     }
     let views = market.sessions();
-    assert!(views.windows(2).all(|two| std::sync::Arc::ptr_eq(&two[0].offers[0].0, &two[1].offers[0].0)));
+    assert!(
+        views.windows(2).all(|two| std::sync::Arc::ptr_eq(&two[0].offers[0].offer, &two[1].offers[0].offer))
+    );
     // Maps and index entries of a session with one offer come on top: two ids and places in two maps,
     // and two shelves' entries in two trees each, together less than half of a KiB.
     assert!(size_of::<Option<Session>>() + size_of::<Stock>() <= 512);

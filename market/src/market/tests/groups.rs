@@ -200,7 +200,7 @@ fn friends_win_neither_trust_nor_speed_nor_a_record_nor_demand_by_asking_each_ot
         effects(&mut market);
     }
     assert_eq!(market.sessions()[0].success_permille, before.success_permille);
-    assert_eq!(market.sessions()[0].offers[0].1, 0, "no speed was measured");
+    assert_eq!(market.sessions()[0].offers[0].millitokens_per_second, 0, "no speed was measured");
     let outlook = market.outlook(NOW, plugin(1));
     let new =
         |obstacle: &_| matches!(obstacle, rekursing_protocol::outlook::Obstacle::New { jobs_left: 1, .. });

@@ -1,0 +1,347 @@
+//! Channels: what owners show of themselves, and how everybody's service goes at this moment, told to whoever
+//! watches.
+//!
+//! Which providers there are, with their models and prices, is told of everybody. How they are doing right now
+//! is told of those alone who have opened a channel: see `docs/http.md`.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use anyhow::Result;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use rekursing_market::{OfferView, SessionView};
+use rekursing_protocol::{Day, Moment, PluginId, Serves, Span};
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+
+use crate::{
+    house::{House, Places},
+    http::figures::{dollars, tokens_per_second},
+    store::{Channel, Leader, ServedInAll, Standard, Uptime, Watched},
+};
+
+/// Most providers that are told of at once, those with a channel first.
+pub const SHOWN_MAX: usize = 500;
+
+/// Minutes of which it is remembered which models could be asked for.
+const MINUTES_REMEMBERED: usize = 5;
+
+/// For how long a leaderboard is good.
+const LEADERS_FRESH: Span = Span::secs(60);
+
+/// Places of a leaderboard.
+const LEADERS_MAX: u64 = 50;
+
+/// Of how many answers and failures a reliability is known.
+const RELIABLE_JOBS_MIN: u64 = 20;
+
+/// What is told to whoever watches: everything, and what has changed since the message before.
+#[derive(Debug, Clone)]
+pub struct Aired {
+    /// Counts messages.
+    pub number: u64,
+    /// Everything, as JSON.
+    pub whole: Arc<str>,
+    /// What is different from the message before, as JSON.
+    pub changes: Arc<str>,
+}
+
+/// Over which time leaders are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Over {
+    /// This UTC day.
+    Day,
+    /// This one and the six before.
+    Week,
+    /// All of it.
+    All,
+}
+
+/// All channels, and who watches.
+#[derive(Debug)]
+pub struct Channels {
+    open: DashMap<PluginId, Channel>,
+    aired: watch::Sender<Aired>,
+    /// Who watches, counted.
+    pub watchers: Places,
+    known: Mutex<Known>,
+}
+
+/// What is looked up from time to time.
+#[derive(Debug, Default)]
+struct Known {
+    /// What is shown, by provider.
+    shown: Vec<(PluginId, Value)>,
+    totals: Value,
+    served: HashMap<PluginId, ServedInAll>,
+    uptimes: HashMap<String, Uptime>,
+    /// The models that could be asked for in the latest minutes.
+    minutes: VecDeque<HashSet<String>>,
+    leaders: HashMap<(Standard, Over), (Moment, Arc<Vec<Leader>>)>,
+}
+
+impl Channels {
+    /// Takes the channels that are stored.
+    pub fn new(channels: Vec<Channel>) -> Channels {
+        let nothing: Arc<str> = "{}".into();
+        let aired = Aired { number: 0, whole: Arc::clone(&nothing), changes: nothing };
+        Channels {
+            open: channels.into_iter().map(|channel| (channel.plugin, channel)).collect(),
+            aired: watch::Sender::new(aired),
+            watchers: Places::default(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Returns a plugin's channel.
+    pub fn find(&self, plugin: PluginId) -> Option<Channel> {
+        self.open.get(&plugin).map(|channel| channel.clone())
+    }
+
+    /// Opens a channel, or changes it.
+    pub fn put(&self, channel: Channel) {
+        self.open.insert(channel.plugin, channel);
+    }
+
+    /// Closes a channel.
+    pub fn close(&self, plugin: PluginId) {
+        self.open.remove(&plugin);
+        self.known.lock().leaders.clear();
+    }
+
+    /// Returns what is told from here on.
+    pub fn watch(&self) -> watch::Receiver<Aired> {
+        self.aired.subscribe()
+    }
+
+    /// Tells whoever watches what is different from before.
+    pub fn air(&self, house: &House) {
+        if self.aired.receiver_count() == 0 {
+            return;
+        }
+        let (shown, totals) = self.look(house);
+        let mut known = self.known.lock();
+        let changes = changes(&known.shown, &shown, &known.totals, &totals);
+        let Some(changes) = changes else { return };
+        let whole = whole(&shown, &totals).to_string().into();
+        (known.shown, known.totals) = (shown, totals);
+        drop(known);
+        self.aired.send_modify(|aired| {
+            *aired = Aired { number: aired.number + 1, whole, changes: changes.to_string().into() };
+        });
+    }
+
+    /// Returns everything as it is at this moment.
+    pub fn now(&self, house: &House) -> Value {
+        let (shown, totals) = self.look(house);
+        whole(&shown, &totals)
+    }
+
+    /// Returns one provider as it is at this moment, where it is live and public.
+    pub fn now_of(&self, house: &House, plugin: PluginId) -> Option<Value> {
+        let sessions = house.desk.sessions();
+        let session = sessions.iter().find(|session| session.plugin == plugin)?;
+        let at_work = at_work(house);
+        is_public(session).then(|| self.view(house, session, &at_work))
+    }
+
+    fn look(&self, house: &House) -> (Vec<(PluginId, Value)>, Value) {
+        let mut sessions = house.desk.sessions();
+        sessions.retain(is_public);
+        // Those with a channel come first; among equals, who came first.
+        sessions.sort_by_key(|session| !self.open.contains_key(&session.plugin));
+        sessions.truncate(SHOWN_MAX);
+        let at_work = at_work(house);
+        let shown =
+            sessions.iter().map(|session| (session.plugin, self.view(house, session, &at_work))).collect();
+        let counts = house.desk.counts();
+        let totals = json!({
+            "providers": counts.sessions,
+            "slots": counts.slots,
+            "jobsRunning": counts.running,
+            "jobsWaiting": counts.waiting,
+            "jobsCompleted": counts.completed,
+        });
+        (shown, totals)
+    }
+
+    fn view(&self, house: &House, session: &SessionView, at_work: &HashMap<PluginId, Work>) -> Value {
+        let face = house.desk.face(session.session);
+        let models: Vec<Value> = session.offers.iter().map(model).collect();
+        let mut view = json!({
+            "pluginId": session.plugin,
+            "name": face.as_ref().map(|face| &*face.name).unwrap_or_default(),
+            "gpu": face.as_ref().map(|face| face.gpu.name()),
+            "gpuClass": face.as_ref().map(|face| face.gpu.class),
+            "models": models,
+            "slots": session.slots,
+            "paused": session.paused,
+            "since": session.since,
+            "channel": Value::Null,
+        });
+        if self.open.contains_key(&session.plugin) {
+            let served = self.known.lock().served.get(&session.plugin).copied().unwrap_or_default();
+            let work = at_work.get(&session.plugin).copied().unwrap_or_default();
+            view["channel"] = json!({
+                "jobsNow": work.jobs,
+                "tokensPerSecondNow": tokens_per_second(work.millitokens_per_second).unwrap_or_default(),
+                "jobs": served.jobs,
+                "answerTokens": served.answer_tokens,
+                "successPermille": session.success_permille,
+            });
+        }
+        view
+    }
+
+    /// Returns who leads, as of a minute ago at most.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn leaders(&self, house: &House, standard: Standard, over: Over) -> Result<Arc<Vec<Leader>>> {
+        let now = house.desk.now();
+        if let Some((at, leaders)) = self.known.lock().leaders.get(&(standard, over))
+            && now.since(*at) < LEADERS_FRESH
+        {
+            return Ok(Arc::clone(leaders));
+        }
+        let from = match over {
+            Over::Day => now.day(),
+            Over::Week => now.day().saturating_sub(6),
+            Over::All => 0,
+        };
+        let leaders = house.desk.store().leaders(standard, Day(from), RELIABLE_JOBS_MIN, LEADERS_MAX).await?;
+        let leaders = Arc::new(leaders);
+        self.known.lock().leaders.insert((standard, over), (now, Arc::clone(&leaders)));
+        Ok(leaders)
+    }
+
+    /// Returns how much of the time a model could be asked for: of the latest minutes, of a day and of 30 days,
+    /// in thousandths.
+    pub fn uptime(&self, model: &str) -> Value {
+        let known = self.known.lock();
+        let seen = known.minutes.iter().filter(|models| models.contains(model)).count();
+        let uptime = known.uptimes.get(model);
+        json!({
+            "fiveMinutes": (!known.minutes.is_empty()).then(|| seen * 1_000 / known.minutes.len()),
+            "day": uptime.map(|uptime| uptime.day_permille),
+            "thirtyDays": uptime.map(|uptime| uptime.month_permille),
+        })
+    }
+
+    /// Notes what is seen in this minute, and looks up what is told of longer times.
+    ///
+    /// # Errors
+    /// When the store cannot be written or read.
+    pub async fn minute(&self, house: &House) -> Result<()> {
+        let now = house.desk.now();
+        let present = house.desk.sessions().into_iter().filter(is_public).map(|session| session.plugin);
+        let present = present.filter(|plugin| self.open.contains_key(plugin)).collect();
+        let models: Vec<String> = house.desk.models().iter().map(|model| model.id.clone()).collect();
+        {
+            let mut known = self.known.lock();
+            known.minutes.push_back(models.iter().cloned().collect());
+            while known.minutes.len() > MINUTES_REMEMBERED {
+                known.minutes.pop_front();
+            }
+        }
+        let outcomes = house.desk.take_outcomes();
+        let store = house.desk.store();
+        store.watched(now, Watched { present, models, outcomes }).await?;
+        let served = store.served_in_all().await?.into_iter().collect();
+        let uptimes = store.uptimes(now).await?;
+        let mut known = self.known.lock();
+        known.served = served;
+        known.uptimes = uptimes.into_iter().map(|uptime| (uptime.model.clone(), uptime)).collect();
+        Ok(())
+    }
+}
+
+/// What friends have among themselves is nobody else's business.
+fn is_public(session: &SessionView) -> bool {
+    session.serves != Serves::Group
+}
+
+fn model(view: &OfferView) -> Value {
+    let OfferView { offer, ask, millitokens_per_second } = view;
+    json!({
+        "id": offer.model,
+        "quantization": offer.quantization,
+        "context": offer.context,
+        "loaded": offer.loaded,
+        "price": { "input": dollars(ask.input), "output": dollars(ask.output) },
+        "tokensPerSecond": tokens_per_second(*millitokens_per_second),
+    })
+}
+
+/// What a provider is doing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Work {
+    jobs: u32,
+    millitokens_per_second: u64,
+}
+
+/// Tells who is at work on what is streamed at this moment.
+fn at_work(house: &House) -> HashMap<PluginId, Work> {
+    let mut at_work: HashMap<PluginId, Work> = HashMap::new();
+    for (plugin, millitokens_per_second) in house.desk.paces() {
+        let work = at_work.entry(plugin).or_default();
+        work.jobs += 1;
+        work.millitokens_per_second += millitokens_per_second;
+    }
+    at_work
+}
+
+fn whole(shown: &[(PluginId, Value)], totals: &Value) -> Value {
+    let providers: Vec<&Value> = shown.iter().map(|(_, view)| view).collect();
+    json!({"totals": totals, "providers": providers})
+}
+
+/// Returns what is different; nothing where nothing is.
+fn changes(
+    before: &[(PluginId, Value)],
+    shown: &[(PluginId, Value)],
+    totals_before: &Value,
+    totals: &Value,
+) -> Option<Value> {
+    let known: HashMap<PluginId, &Value> = before.iter().map(|(plugin, view)| (*plugin, view)).collect();
+    let changed: Vec<&Value> = shown
+        .iter()
+        .filter(|(plugin, view)| known.get(plugin).is_none_or(|known| *known != view))
+        .map(|(_, view)| view)
+        .collect();
+    let there: HashSet<PluginId> = shown.iter().map(|(plugin, _)| *plugin).collect();
+    let gone: Vec<PluginId> =
+        before.iter().map(|(plugin, _)| *plugin).filter(|one| !there.contains(one)).collect();
+    let mut changes = Map::new();
+    if !changed.is_empty() {
+        changes.insert("providers".to_owned(), json!(changed));
+    }
+    if !gone.is_empty() {
+        changes.insert("gone".to_owned(), json!(gone));
+    }
+    if totals != totals_before {
+        changes.insert("totals".to_owned(), totals.clone());
+    }
+    (!changes.is_empty()).then_some(Value::Object(changes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_watches_is_told_who_is_new_who_has_changed_and_who_is_gone_and_nothing_else() {
+        let id = PluginId::from_bits;
+        let before = [(id(1), json!({"n": 1})), (id(2), json!({"n": 2})), (id(3), json!({"n": 3}))];
+        let after = [(id(1), json!({"n": 1})), (id(2), json!({"n": 20})), (id(4), json!({"n": 4}))];
+        let totals = json!({"slots": 1});
+        let told = changes(&before, &after, &totals, &totals).unwrap();
+        assert_eq!(told, json!({"providers": [{"n": 20}, {"n": 4}], "gone": [id(3)]}));
+        assert_eq!(changes(&after, &after, &totals, &totals), None);
+        let told = changes(&after, &after, &totals, &json!({"slots": 2})).unwrap();
+        assert_eq!(told, json!({"totals": {"slots": 2}}));
+    }
+}

@@ -1,0 +1,350 @@
+//! Channels: who serves at this moment, followed as it goes, what each owner shows, and who leads.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{
+        ConnectInfo, Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::stream;
+use rekursing_protocol::{Day, Nanos, PluginId, name};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    Problem, caller, plugins,
+    posted::{self, Posted},
+};
+use crate::{
+    channels::{Aired, Over},
+    house::House,
+    store::{Channel, Standard},
+};
+
+type Shared = State<Arc<House>>;
+type Peer = ConnectInfo<SocketAddr>;
+
+/// The plugin in a path.
+type Named = Result<Path<String>, PathRejection>;
+
+/// Most characters of an owner's text.
+const ABOUT_MAX: usize = 500;
+
+/// Most channels that an account follows.
+const FOLLOWED_MAX: u64 = 200;
+
+/// How long nothing may come before a comment does, so that no proxy takes the stream for dead.
+const QUIET: Duration = Duration::from_secs(15);
+
+/// `GET /api/live`: as it is now, or followed where events are asked for.
+pub(super) async fn live(State(house): Shared, headers: HeaderMap) -> Result<Response, Problem> {
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if !accepts.contains("text/event-stream") {
+        return Ok(Json(house.channels.now(&house)).into_response());
+    }
+    let watching = Watching::begin(house)?;
+    let body = Body::from_stream(stream::unfold(watching, Watching::next));
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// Somebody who watches.
+struct Watching {
+    house: Arc<House>,
+    aired: watch::Receiver<Aired>,
+    /// The number of the message that was told last; nothing before the first.
+    told: Option<u64>,
+}
+
+impl Watching {
+    fn begin(house: Arc<House>) -> Result<Watching, Problem> {
+        let is_room = house.channels.watchers.enter(house.config.limits.watchers);
+        let watching = Watching { aired: house.channels.watch(), house, told: None };
+        // Dropping it gives the place back.
+        if is_room {
+            return Ok(watching);
+        }
+        let message = "too many watch at this moment";
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
+        Err(Problem { retry_after: Some(10), ..problem })
+    }
+
+    /// Tells what comes next; ends when the relay is about to stop.
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Watching)> {
+        let Some(told) = self.told else {
+            // What was aired last may be from before anybody watched.
+            let number = self.aired.borrow_and_update().number;
+            self.told = Some(number);
+            let now = self.house.channels.now(&self.house);
+            return Some((Ok(event("live", &now.to_string())), self));
+        };
+        let quiet = Instant::now() + QUIET;
+        loop {
+            if self.house.is_draining() {
+                return None;
+            }
+            match tokio::time::timeout_at(quiet, self.aired.changed()).await {
+                Err(_) => return Some((Ok(Bytes::from_static(b": quiet\n\n")), self)),
+                Ok(Err(_)) => return None,
+                Ok(Ok(())) => {}
+            }
+            let aired = self.aired.borrow_and_update().clone();
+            if aired.number == told {
+                continue;
+            }
+            // Who reads slowly, or has just come, has missed some and is told everything.
+            let text = if aired.number == told + 1 && told > 0 {
+                event("changes", &aired.changes)
+            } else {
+                event("live", &aired.whole)
+            };
+            self.told = Some(aired.number);
+            return Some((Ok(text), self));
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.house.channels.watchers.leave();
+    }
+}
+
+fn event(name: &str, data: &str) -> Bytes {
+    format!("event: {name}\ndata: {data}\n\n").into()
+}
+
+/// `GET /api/live/channels/{pluginId}`
+pub(super) async fn one(State(house): Shared, plugin: Named) -> Result<Json<Value>, Problem> {
+    let Path(plugin) = plugin?;
+    let id: PluginId = plugin.parse().map_err(|_| unknown())?;
+    let channel = house.channels.find(id).ok_or_else(unknown)?;
+    let store = house.desk.store();
+    let today = Day(house.desk.now().day());
+    let days = store.channel_days(today, id).await.map_err(Problem::unread)?;
+    let followers = store.followers(id).await.map_err(Problem::unread)?;
+    let outcome = store.outcome(id, Day(today.0.saturating_sub(29))).await.map_err(Problem::unread)?;
+    let judged = outcome.done + outcome.failed;
+    let days: Vec<Value> = days
+        .iter()
+        .map(|day| {
+            let mut told = json!({
+                "day": day.day, "jobs": day.jobs, "answerTokens": day.answer_tokens, "minutes": day.minutes,
+            });
+            if channel.shows_earnings {
+                told["earned"] = json!(day.earned);
+            }
+            told
+        })
+        .collect();
+    Ok(Json(json!({
+        "pluginId": id,
+        "name": &*named(&house, id),
+        "about": channel.about,
+        "opened": channel.opened,
+        "followers": followers,
+        "successPermille": (judged > 0).then(|| outcome.done * 1_000 / judged),
+        "live": house.channels.now_of(&house, id),
+        "days": days,
+    })))
+}
+
+/// `GET /api/live/followed`
+pub(super) async fn followed(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let account = caller::account(&house, &headers, peer).await?.account;
+    let followed = house.desk.store().followed(account).await.map_err(Problem::unread)?;
+    Ok(Json(json!({"followed": followed})))
+}
+
+/// `PUT /api/live/channels/{pluginId}/follower`
+pub(super) async fn follow(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    plugin: Named,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    caller::origin(&house, &headers)?;
+    let account = caller::account(&house, &headers, peer).await?.account;
+    let Path(plugin) = plugin?;
+    let id: PluginId = plugin.parse().map_err(|_| unknown())?;
+    house.channels.find(id).ok_or_else(unknown)?;
+    let store = house.desk.store();
+    if store.followed(account).await.map_err(Problem::unread)?.len() as u64 >= FOLLOWED_MAX {
+        let message = format!("an account follows at most {FOLLOWED_MAX} channels");
+        return Err(Problem::new(StatusCode::CONFLICT, "follows_too_many", &message));
+    }
+    store.follow(house.desk.now(), id, account, FOLLOWED_MAX).await.map_err(unstored)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /api/live/channels/{pluginId}/follower`
+pub(super) async fn unfollow(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    plugin: Named,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    caller::origin(&house, &headers)?;
+    let account = caller::account(&house, &headers, peer).await?.account;
+    let Path(plugin) = plugin?;
+    let id: PluginId = plugin.parse().map_err(|_| unknown())?;
+    house.desk.store().unfollow(id, account).await.map_err(unstored)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which leaderboard is asked for.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Board {
+    by: Option<String>,
+    over: Option<String>,
+}
+
+impl Board {
+    /// By what leaders are compared.
+    pub(super) fn by(&self) -> &str {
+        self.by.as_deref().unwrap_or("tokens")
+    }
+
+    /// Over which time.
+    pub(super) fn over(&self) -> &str {
+        self.over.as_deref().unwrap_or("week")
+    }
+}
+
+/// `GET /api/live/leaders`
+pub(super) async fn leaders(
+    State(house): Shared,
+    board: Result<Query<Board>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(self::board(&house, &board?.0).await?))
+}
+
+/// Returns who leads.
+pub(super) async fn board(house: &House, board: &Board) -> Result<Value, Problem> {
+    let standard = match board.by() {
+        "tokens" => Standard::Tokens,
+        "reliability" => Standard::Reliability,
+        "earnings" => Standard::Earnings,
+        _ => return Err(Problem::field("by", "leaders are by tokens, reliability or earnings")),
+    };
+    let over = match board.over() {
+        "day" => Over::Day,
+        "week" => Over::Week,
+        "all" => Over::All,
+        _ => return Err(Problem::field("over", "leaders are over a day, a week or all")),
+    };
+    let leaders = house.channels.leaders(house, standard, over).await.map_err(Problem::unread)?;
+    let rows: Vec<Value> = leaders
+        .iter()
+        // One may have closed its channel a moment ago.
+        .filter(|leader| house.channels.find(leader.plugin).is_some())
+        .map(|leader| {
+            let mut row = json!({
+                "pluginId": leader.plugin, "name": &*named(house, leader.plugin), "jobs": leader.jobs,
+            });
+            match standard {
+                Standard::Tokens => row["answerTokens"] = json!(leader.value),
+                Standard::Reliability => row["successPermille"] = json!(leader.value),
+                Standard::Earnings => {
+                    row["earned"] = json!(Nanos::new(i64::try_from(leader.value).unwrap_or(i64::MAX)));
+                }
+            }
+            row
+        })
+        .collect();
+    Ok(json!({"leaders": rows}))
+}
+
+/// `GET /api/plugin/channel/{pluginId}`
+pub(super) async fn own(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    plugin: Named,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let Path(plugin) = plugin?;
+    let id = plugins::owner(&house, &plugin, &headers, peer).await?;
+    Ok(Json(json!({"channel": house.channels.find(id).as_ref().map(view)})))
+}
+
+/// What an owner shows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Shown {
+    #[serde(default)]
+    about: String,
+    #[serde(default)]
+    shows_earnings: bool,
+}
+
+/// `PUT /api/plugin/channel/{pluginId}`
+pub(super) async fn open(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    plugin: Named,
+    headers: HeaderMap,
+    Posted { body, .. }: Posted,
+) -> Result<Json<Value>, Problem> {
+    let Path(plugin) = plugin?;
+    let id = plugins::owner(&house, &plugin, &headers, peer).await?;
+    let Shown { about, shows_earnings } = posted::read(&body)?;
+    if about.chars().count() > ABOUT_MAX {
+        return Err(Problem::field("about", "an owner's text has at most 500 characters"));
+    }
+    let about = name::plain(&about, ABOUT_MAX);
+    let opened = house.channels.find(id).map_or_else(|| house.desk.now(), |channel| channel.opened);
+    let channel = Channel { plugin: id, about, shows_earnings, opened };
+    house.desk.store().put_channel(channel.clone()).await.map_err(unstored)?;
+    let told = view(&channel);
+    house.channels.put(channel);
+    Ok(Json(json!({"channel": told})))
+}
+
+/// `DELETE /api/plugin/channel/{pluginId}`
+pub(super) async fn close(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    plugin: Named,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    caller::origin(&house, &headers)?;
+    let Path(plugin) = plugin?;
+    let id = plugins::owner(&house, &plugin, &headers, peer).await?;
+    house.desk.store().close_channel(id).await.map_err(unstored)?;
+    house.channels.close(id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn view(channel: &Channel) -> Value {
+    let Channel { about, shows_earnings, opened, .. } = channel;
+    json!({"about": about, "showsEarnings": shows_earnings, "opened": opened})
+}
+
+fn named(house: &House, plugin: PluginId) -> Arc<str> {
+    house.plugins.find(plugin).map(|known| known.name).unwrap_or_default()
+}
+
+fn unknown() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "channel_not_found", "there is no such channel")
+}
+
+fn unstored(error: anyhow::Error) -> Problem {
+    tracing::error!(error = format!("{error:#}"), "could not store a channel");
+    Problem::internal()
+}

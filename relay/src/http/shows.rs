@@ -1,0 +1,401 @@
+//! The pages that show what there is: they are whole without a script, and follow what happens with one.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use maud::{DOCTYPE, Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use serde_json::Value;
+
+use super::{
+    Problem,
+    channels::{self, Board},
+    models, site,
+};
+use crate::house::House;
+
+type Shared = State<Arc<House>>;
+
+/// By what leaders are compared, and over which time: as the address has it, and as the page says it.
+const STANDARDS: [(&str, &str); 3] =
+    [("tokens", "Tokens"), ("reliability", "Reliability"), ("earnings", "Earnings")];
+const SPANS: [(&str, &str); 3] = [("day", "Today"), ("week", "7 days"), ("all", "All time")];
+
+/// `GET /live`
+pub(super) async fn live(
+    State(house): Shared,
+    board: Result<Query<Board>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let board = board?.0;
+    let now = house.channels.now(&house);
+    let leaders = channels::board(&house, &board).await?;
+    let (by, over) = (board.by(), board.over());
+    let body = html! {
+        section.card aria-labelledby="now-title" {
+            h2 #now-title { "Now" }
+            dl.facts #totals { (totals(&now["totals"])) }
+            p.note #following role="status" {}
+        }
+        section.card aria-labelledby="providers-title" {
+            h2 #providers-title { "Who is on" }
+            @let providers = list(&now["providers"]);
+            p.note #no-providers hidden[!providers.is_empty()] { "Nobody is on at this moment." }
+            ul.items #providers { @for one in providers { (provider(one)) } }
+            p.note {
+                "Whoever has a graphics card and leaves it on with the extension is here. What somebody does right \
+                 now is shown of those alone who have opened their channel."
+            }
+        }
+        section.card aria-labelledby="leaders-title" {
+            h2 #leaders-title { "Leaders" }
+            nav aria-label="Compared by" {
+                @for (name, title) in STANDARDS {
+                    a href={ "/live?by=" (name) "&over=" (over) "#leaders-title" } aria-current=[(name == by).then_some("true")] { (title) }
+                }
+            }
+            nav aria-label="Over" {
+                @for (name, title) in SPANS {
+                    a href={ "/live?by=" (by) "&over=" (name) "#leaders-title" } aria-current=[(name == over).then_some("true")] { (title) }
+                }
+            }
+            (board_of(by, &leaders))
+        }
+    };
+    Ok(page("Live", Some("/live.js"), &body))
+}
+
+/// `GET /live/{pluginId}`
+pub(super) async fn channel(
+    state: Shared,
+    plugin: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let axum::Json(channel) = channels::one(state, plugin).await?;
+    let name = named(&channel);
+    let days = list(&channel["days"]);
+    let shows_earnings = days.first().is_some_and(|day| !day["earned"].is_null());
+    let most = days.iter().map(|day| day["answerTokens"].as_u64().unwrap_or(0)).max().unwrap_or(0).max(1);
+    let body = html! {
+        section.card #channel data-plugin=(text(&channel["pluginId"])) aria-labelledby="channel-title" {
+            div.row {
+                h2 #channel-title { (name) }
+                span.state #state data-tone=[(!channel["live"].is_null()).then_some("good")] {
+                    @if channel["live"].is_null() { "Off" } @else { "On" }
+                }
+            }
+            @if !text(&channel["about"]).is_empty() { p { (text(&channel["about"])) } }
+            dl.facts {
+                (fact("Followers", &number(&channel["followers"]), Some("followers")))
+                (fact("Answers that succeed, 30 days", &share(&channel["successPermille"]), None))
+            }
+            div.row {
+                button #follow type="button" hidden { "Follow" }
+                button #notify type="button" hidden { "Tell me when it is on" }
+            }
+            p.note #outcome role="status" {}
+        }
+        @if !channel["live"].is_null() {
+            section.card aria-labelledby="now-title" {
+                h2 #now-title { "Now" }
+                ul.items { (provider(&channel["live"])) }
+            }
+        }
+        section.card aria-labelledby="days-title" {
+            h2 #days-title { "Day by day" }
+            @if days.is_empty() {
+                p.note { "Nothing yet." }
+            } @else {
+                div.scroll tabindex="0" role="group" aria-labelledby="days-title" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Day" } th.number scope="col" { "Tokens" } th.number scope="col" { "Answers" }
+                            th.number scope="col" { "On for" }
+                            @if shows_earnings { th.number scope="col" { "Earned" } }
+                        } }
+                        tbody { @for day in days.iter().rev() { tr {
+                            th scope="row" { (text(&day["day"])) }
+                            td.number { (bar(day["answerTokens"].as_u64().unwrap_or(0), most)) (number(&day["answerTokens"])) }
+                            td.number { (number(&day["jobs"])) }
+                            td.number { (minutes(day["minutes"].as_u64().unwrap_or(0))) }
+                            @if shows_earnings { td.number { "$" (text(&day["earned"])) } }
+                        } } }
+                    }
+                }
+            }
+        }
+    };
+    Ok(page(&name, Some("/channel.js"), &body))
+}
+
+/// `GET /models`
+pub(super) async fn models(State(house): Shared) -> Response {
+    let views = models::views(&house);
+    let body = html! {
+        section.card aria-labelledby="models-title" {
+            h2 #models-title { "Models" }
+            @if views.is_empty() {
+                p.note { "No GPU is connected right now." }
+            } @else {
+                p.note { "Prices are dollars for a million tokens. Speeds are of the last 30 minutes: half of the answers were no worse, and 99 of 100." }
+                ul.items { @for model in &views { (model_card(model)) } }
+            }
+        }
+    };
+    page("Models", None, &body)
+}
+
+fn model_card(model: &Value) -> Markup {
+    let (price, pace, uptime) = (&model["price"], &model["pace"], &model["uptime"]);
+    let range = |side: &Value| {
+        let (min, max) = (text(&side["min"]), text(&side["max"]));
+        if min == max { format!("${min}") } else { format!("${min} to ${max}") }
+    };
+    let two = |of: &Value, unit: &str| {
+        if of.is_null() { "–".to_owned() } else { format!("{} {unit}, {} {unit}", of["p50"], of["p99"]) }
+    };
+    html! {
+        li.item {
+            div.row.head {
+                h3 { (text(&model["id"])) }
+                a href={ "/?model=" (encoded(text(&model["id"]))) } aria-label={ "Ask it: " (text(&model["id"])) } { "Ask it" }
+            }
+            dl.facts {
+                (fact("Offers", &number(&model["providers"]), None))
+                (fact("Questions", &range(&price["input"]), None))
+                (fact("Answers", &range(&price["output"]), None))
+                (fact("First token", &two(&pace["firstTokenMs"], "ms"), None))
+                (fact("Tokens per second", &two(&pace["tokensPerSecond"], "/s"), None))
+                (fact("Could be asked, last 5 minutes", &share(&uptime["fiveMinutes"]), None))
+                (fact("Last day", &share(&uptime["day"]), None))
+                (fact("Last 30 days", &share(&uptime["thirtyDays"]), None))
+                (fact("Context", &number(&model["context"]), None))
+                (fact("Quantisations", &joined(&model["quantizations"]), None))
+            }
+        }
+    }
+}
+
+/// One provider. What moves is marked with what it is, so that a script finds it.
+fn provider(one: &Value) -> Markup {
+    let id = text(&one["pluginId"]);
+    let channel = &one["channel"];
+    let name = named(one);
+    html! {
+        li.item #(id) {
+            div.row.head {
+                h3 { @if channel.is_null() { (name) } @else { a href={ "/live/" (id) } { (name) } } }
+                span.state data-now="state" data-tone=[(one["paused"] != true).then_some("good")] {
+                    @if one["paused"] == true { "Paused" } @else { "On" }
+                }
+            }
+            p.note {
+                (text(&one["gpu"])) " · on since "
+                time datetime=(iso(&one["since"])) { (iso(&one["since"])) }
+            }
+            @if !channel.is_null() {
+                dl.facts {
+                    (fact("Tokens per second now", &number(&channel["tokensPerSecondNow"]), Some("tokensPerSecondNow")))
+                    (fact("Answering", &number(&channel["jobsNow"]), Some("jobsNow")))
+                    (fact("Answers served", &number(&channel["jobs"]), Some("jobs")))
+                    (fact("Tokens served", &number(&channel["answerTokens"]), Some("answerTokens")))
+                }
+            }
+            ul.plain {
+                @for model in list(&one["models"]) {
+                    li.row {
+                        span { strong { (text(&model["id"])) } " " (text(&model["quantization"])) }
+                        span.note {
+                            "$" (text(&model["price"]["input"])) " in, $" (text(&model["price"]["output"])) " out"
+                            @if !model["tokensPerSecond"].is_null() { " · " (number(&model["tokensPerSecond"])) " tokens/s" }
+                        }
+                        a href={ "/?provider=" (id) "&model=" (encoded(text(&model["id"]))) } aria-label={ "Ask this one: " (name) ", " (text(&model["id"])) } { "Ask this one" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn board_of(by: &str, leaders: &Value) -> Markup {
+    let rows = list(&leaders["leaders"]);
+    let value = |row: &Value| match by {
+        "reliability" => row["successPermille"].as_u64().unwrap_or(0),
+        "earnings" => 0,
+        _ => row["answerTokens"].as_u64().unwrap_or(0),
+    };
+    let most = rows.iter().map(value).max().unwrap_or(0).max(1);
+    html! {
+        @if rows.is_empty() {
+            p.note { "Nobody yet." }
+        } @else {
+            ol.leaders {
+                @for row in rows { li {
+                    a href={ "/live/" (text(&row["pluginId"])) } { (named(row)) } " "
+                    @if by != "earnings" { (bar(value(row), most)) " " }
+                    span.note {
+                        @match by {
+                            "reliability" => { (share(&row["successPermille"])) " of " (number(&row["jobs"])) " answers" },
+                            "earnings" => { "$" (text(&row["earned"])) " with " (number(&row["jobs"])) " answers" },
+                            _ => { (number(&row["answerTokens"])) " tokens in " (number(&row["jobs"])) " answers" },
+                        }
+                    }
+                } }
+            }
+        }
+    }
+}
+
+fn totals(totals: &Value) -> Markup {
+    html! {
+        (fact("Providers", &number(&totals["providers"]), Some("providers")))
+        (fact("Answers that are being made", &number(&totals["jobsRunning"]), Some("jobsRunning")))
+        (fact("Questions that wait", &number(&totals["jobsWaiting"]), Some("jobsWaiting")))
+        (fact("Places", &number(&totals["slots"]), Some("slots")))
+        (fact("Answered since the relay started", &number(&totals["jobsCompleted"]), Some("jobsCompleted")))
+    }
+}
+
+fn fact(term: &str, value: &str, moves: Option<&str>) -> Markup {
+    html! { div { dt { (term) } dd data-now=[moves] { (value) } } }
+}
+
+fn bar(value: u64, most: u64) -> Markup {
+    html! { meter min="0" max=(most) value=(value) aria-hidden="true" {} }
+}
+
+fn page(title: &str, script: Option<&str>, body: &Markup) -> Response {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="theme-color" content="#f4f2ea" media="(prefers-color-scheme: light)";
+                meta name="theme-color" content="#111513" media="(prefers-color-scheme: dark)";
+                title { (title) " – Rekursing" }
+                link rel="icon" href="/favicon.svg" type="image/svg+xml";
+                link rel="stylesheet" href="/colours.css";
+                link rel="stylesheet" href="/pages.css";
+                @if let Some(script) = script { script type="module" src=(script) {} }
+            }
+            body {
+                header.bar {
+                    h1 { (title) }
+                    nav aria-label="Pages" {
+                        a href="/" { "Chat" }
+                        a href="/live" { "Live" }
+                        a href="/models" { "Models" }
+                        a href="/account.html" { "Account" }
+                    }
+                }
+                main { div #inside { (body) } }
+            }
+        }
+    };
+    let mut response = markup.into_string().into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    site::guard(headers);
+    response
+}
+
+fn named(one: &Value) -> String {
+    match text(&one["name"]) {
+        // Whoever has no name is known by the end of his id.
+        "" => {
+            let id = text(&one["pluginId"]);
+            format!("Provider {}", &id[id.len().saturating_sub(6)..])
+        }
+        name => name.to_owned(),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn joined(value: &Value) -> String {
+    let texts: Vec<&str> = list(value).iter().map(text).collect();
+    if texts.is_empty() { "–".to_owned() } else { texts.join(", ") }
+}
+
+/// Writes a whole number with its thousands apart, and any other as it is.
+fn number(value: &Value) -> String {
+    let Some(whole) = value.as_u64() else {
+        return value
+            .as_f64()
+            .filter(|number| *number > 0.0)
+            .map_or_else(|| "0".to_owned(), |number| number.to_string());
+    };
+    let digits = whole.to_string();
+    let mut written = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            written.push(',');
+        }
+        written.push(digit);
+    }
+    written
+}
+
+/// Writes thousandths as a share.
+fn share(value: &Value) -> String {
+    value.as_u64().map_or_else(|| "–".to_owned(), |permille| format!("{}.{} %", permille / 10, permille % 10))
+}
+
+fn minutes(minutes: u64) -> String {
+    if minutes < 60 { format!("{minutes} min") } else { format!("{} h {} min", minutes / 60, minutes % 60) }
+}
+
+/// Writes a moment as ISO 8601 has it, to the minute.
+fn iso(value: &Value) -> String {
+    let moment = rekursing_protocol::Moment(value.as_u64().unwrap_or(0));
+    let minute = moment.0 / 60_000 % 1_440;
+    format!("{}T{:02}:{:02}Z", rekursing_protocol::Day(moment.day()), minute / 60, minute % 60)
+}
+
+/// Writes a text into the query of an address.
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_others_write_becomes_no_markup_and_no_other_address() {
+        let hostile = "\"><script>alert(1)</script>&model=x";
+        let shown = provider(&json!({
+            "pluginId": "plg_1", "name": hostile, "gpu": hostile, "since": 0, "paused": false,
+            "channel": {"jobsNow": 1}, "models": [{"id": hostile, "quantization": hostile, "price": {}}],
+        }));
+        let shown = shown.into_string();
+        assert!(!shown.contains("<script"), "{shown}");
+        assert!(shown.contains("&amp;model=%22%3E%3Cscript%3E"), "{shown}");
+    }
+
+    #[test]
+    fn figures_are_written_as_readers_write_them() {
+        assert_eq!(number(&json!(1_234_567)), "1,234,567");
+        assert_eq!(number(&json!(12.5)), "12.5");
+        assert_eq!(share(&json!(995)), "99.5 %");
+        assert_eq!(share(&Value::Null), "–");
+        assert_eq!(iso(&json!(1_763_625_600_000_u64)), "2025-11-20T08:00Z");
+        assert_eq!(minutes(61), "1 h 1 min");
+    }
+}

@@ -1,0 +1,39 @@
+// Lets somebody in: a form asks for a key or a token, which stays in this tab.
+
+const $ = (id) => document.getElementById(id);
+
+/**
+ * Shows the form `#enter` until `open` succeeds with what was typed, which is kept under `name`. Gives a
+ * function that shows it again, with a sentence why.
+ */
+export function door(name, open) {
+  const show = (inside) => {
+    $('enter').hidden = inside;
+    $('inside').hidden = !inside;
+    $('leave').hidden = !inside;
+  };
+  const enter = async () => {
+    $('enter-outcome').textContent = '';
+    try {
+      await open();
+      show(true);
+    } catch ({ message }) {
+      show(false);
+      $('enter-outcome').textContent = message;
+    }
+  };
+  $('enter').addEventListener('submit', (event) => {
+    event.preventDefault();
+    sessionStorage.setItem(name, $('key').value.trim());
+    enter();
+  });
+  $('leave').addEventListener('click', () => {
+    sessionStorage.removeItem(name);
+    $('key').value = '';
+    show(false);
+    $('key').focus();
+  });
+  // Before this the button would do nothing.
+  $('enter').querySelector('[type=submit]').disabled = false;
+  if (sessionStorage.getItem(name)) enter();
+}

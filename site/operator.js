@@ -1,0 +1,222 @@
+// The operator's page: the business on one screen. All figures are the relay's.
+
+import { caller, unique } from './call.js';
+import { door } from './door.js';
+import { bar, day, facts, fill, lasted, make, moment, number, permille, say, usd } from './write.js';
+
+const $ = (id) => document.getElementById(id);
+const call = caller('operator');
+
+/** How often what happens at the moment is looked at, in milliseconds. */
+const LOOK_MS = 10_000;
+
+let looking;
+
+door('operator', async () => {
+  // What needs the token comes first, so that a wrong one is told as that.
+  await business();
+  await Promise.all([now(), payouts(), campaigns(), log()]);
+  clearInterval(looking);
+  looking = setInterval(() => document.hidden || now().catch(() => {}), LOOK_MS);
+});
+
+$('span').addEventListener('change', () => business());
+
+/** Shows what came in, and where the money is. */
+async function business() {
+  const from = new Date(Date.now() - (Number($('span').value) - 1) * 86_400_000).toISOString().slice(0, 10);
+  const sums = await call(`/api/analytics/revenue?from=${from}`);
+  facts($('sums'), [
+    ['Revenue', usd(sums.revenue)],
+    ['Fees', usd(sums.fees)],
+    ['Ads', usd(sums.ads)],
+    ['Premium', usd(sums.premium)],
+    ['Jobs', sums.jobs.toLocaleString()],
+    ['Free answers', sums.freeJobs.toLocaleString()],
+    ['What they cost', usd(sums.freeCost)],
+    ['Ads that were seen, of what could have been', permille(sums.fillPermille)],
+    ['Clicks on what was seen', permille(sums.clickPermille)],
+    ['Ads bring per 1,000 free answers', sums.perThousandAnswers === null ? '–' : usd(sums.perThousandAnswers)],
+  ]);
+  const most = Math.max(0, ...sums.days.map(({ revenue }) => Number(revenue)));
+  fill($('days'), sums.days.toReversed().map((one) => [
+    day(one.day), bar(usd(one.revenue), Number(one.revenue), most), usd(one.fees), usd(one.ads), usd(one.premium), one.jobs, usd(one.freeCost),
+  ]));
+  fill($('by-model'), sums.models.map((one) => [
+    one.model, one.jobs, one.promptTokens + one.answerTokens, usd(one.charge), usd(one.fees), usd(one.freeCost),
+  ]));
+  fill($('cash'), Object.entries(CASH).map(([name, title]) => [title, usd(sums.cash[name])]));
+}
+
+const CASH = {
+  platform: 'The platform’s own',
+  free: 'For free answers',
+  escrow: 'Set aside for jobs that run',
+  owners: 'Owners, to be paid out',
+  ownersHeld: 'Owners, held back',
+  payoutsRequested: 'Payouts that were asked for',
+  payoutsSent: 'Payouts that were sent',
+  advertisers: 'Advertisers',
+  pages: 'Accounts',
+  shortfall: 'Money that left and nobody had',
+  outside: 'Outside',
+};
+
+/** Shows what happens at this moment. */
+async function now() {
+  const [stats, counts, health] = await Promise.all([call('/api/plugin/stats'), metrics(), healthy()]);
+  $('health').textContent = HEALTH[health] ?? health;
+  $('health').dataset.tone = health === 'ok' ? 'good' : 'bad';
+  const one = (name) => counts.find((count) => count.name === name)?.value ?? 0;
+  facts($('now'), [
+    ['Providers connected', stats.plugins.toLocaleString()],
+    ['Jobs that run', stats.jobsRunning.toLocaleString()],
+    ['Jobs that wait', stats.jobsWaiting.toLocaleString()],
+    ['Places for jobs', stats.slots.toLocaleString()],
+    ['Answered since the start', stats.jobsCompleted.toLocaleString()],
+    ['Rest after failures', one('rekursing_sessions_parked').toLocaleString()],
+    ['Lost their connection, may come back', one('rekursing_sessions_suspended').toLocaleString()],
+    ['Holds open for too long', one('rekursing_holds_overdue').toLocaleString()],
+    ['Payouts to look at', one('rekursing_payouts_stuck').toLocaleString()],
+    ['Last audit', one('rekursing_audit_entries') === 0 ? 'none yet' : one('rekursing_audit_ok') === 1 ? 'every rule was kept' : 'a rule was broken'],
+  ]);
+  const errors = counts.flatMap(({ name, labels, value }) => {
+    const what = ERRORS[name];
+    return what && value > 0 ? [[labels.code ?? labels.why ?? '–', what, value]] : [];
+  }).sort(([, , fewer], [, , more]) => more - fewer);
+  $('no-errors').hidden = errors.length > 0;
+  $('errors-shown').hidden = errors.length === 0;
+  fill($('errors'), errors);
+  $('no-providers').hidden = stats.sessions.length > 0;
+  $('providers-shown').hidden = stats.sessions.length === 0;
+  fill($('providers'), stats.sessions.map((session) => {
+    const { name, pluginId, gpu, models, slots, paused, successRate, uptimeSeconds } = session;
+    const speeds = models.map(({ tokensPerSecond }) => tokensPerSecond ?? 0);
+    const fastest = Math.max(0, ...speeds);
+    return [
+      `${name || pluginId}${paused ? ' (paused)' : ''}`, gpu || '–', models.map(({ id }) => id).join(', '),
+      number(fastest > 0 ? fastest.toFixed(1) : '–'), number(permille(successRate * 1_000)), slots, number(lasted(uptimeSeconds)),
+    ];
+  }));
+}
+
+const HEALTH = {
+  ok: 'All is well',
+  draining: 'The relay is about to stop and takes no jobs',
+  store_unavailable: 'The database cannot be written, so no jobs are taken',
+  book_wrong: 'The ledger does not add up, so no jobs are taken',
+};
+
+const ERRORS = {
+  rekursing_jobs_refused_total: 'Nobody answered',
+  rekursing_jobs_failed_total: 'Broke off',
+  rekursing_bad_frames_total: 'Frame that broke the rules',
+  rekursing_answers_without_ad_total: 'Free answer without an ad',
+};
+
+async function healthy() {
+  const response = await fetch('/healthz', { cache: 'no-store' });
+  return (await response.json()).status;
+}
+
+/** Reads Prometheus' text format: `{name, labels, value}` each. */
+async function metrics() {
+  const text = await (await fetch('/metrics', { cache: 'no-store' })).text();
+  return text.split('\n').flatMap((line) => {
+    const [, name, inner = '', value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
+    if (!name) return [];
+    const labels = Object.fromEntries([...inner.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, key, is]) => [key, is]));
+    return [{ name, labels, value: Number(value) }];
+  });
+}
+
+/** Shows the payouts that have not ended. */
+async function payouts() {
+  const { payouts: all } = await call('/api/operator/payouts');
+  $('no-payouts').hidden = all.length > 0;
+  $('payouts').replaceChildren(...all.map(payout));
+}
+
+const STATES = { requested: 'Asked for', sent: 'Sent' };
+
+function payout({ payoutId, pluginId, method, destination, amount, arrives, state, approved, requestedAt, reason, tries, stuck }) {
+  const line = $('payout-row').content.firstElementChild.cloneNode(true);
+  const part = (name) => line.querySelector(`.${name}`);
+  part('what').textContent = `${usd(amount)} by ${method}`;
+  part('state').textContent = stuck ? 'Look at it' : (STATES[state] ?? state);
+  part('state').dataset.tone = stuck ? 'bad' : 'good';
+  part('about').textContent = `To ${destination}, ${usd(arrives)} arrives. ${pluginId}, ${moment(requestedAt)}.`;
+  part('why').textContent = [reason, tries > 0 && `Tried ${tries} times.`].filter(Boolean).join(' ');
+  part('approve').hidden = approved || state !== 'requested';
+  part('refuse').hidden = state !== 'requested';
+  for (const act of ['approve', 'refuse']) part(act).setAttribute('aria-label', `${part(act).textContent}: ${part('what').textContent}`);
+  const path = `/api/operator/payouts/${payoutId}`;
+  const once = unique();
+  const act = (work, done) => async (event) => {
+    event.preventDefault();
+    try {
+      await work();
+      await Promise.all([payouts(), log()]);
+      say($('payouts-outcome'), done);
+    } catch ({ message }) {
+      say($('payouts-outcome'), message, 'bad');
+    }
+  };
+  part('approve').addEventListener('click', act(() => call(`${path}/approve`, { method: 'POST', body: {}, once }), 'Approved.'));
+  part('refuse').addEventListener('click', () => {
+    part('reason').hidden = false;
+    part('text').focus();
+  });
+  const back = () => call(`${path}/cancel`, { method: 'POST', body: { reason: part('text').value }, once });
+  part('reason').addEventListener('submit', act(back, 'Given back to its owner.'));
+  return line;
+}
+
+/** Shows everybody's campaigns, with a button to pause each and let it go on. */
+async function campaigns() {
+  const { campaigns: all } = await call('/api/ads/campaigns');
+  $('no-campaigns').hidden = all.length > 0;
+  $('campaigns-shown').hidden = all.length === 0;
+  fill($('campaigns'), all.map(({ id, title, state, paused, spent, budget, impressions, clicks }) => {
+    const button = make('button', paused ? 'Let it run' : 'Pause');
+    button.type = 'button';
+    button.setAttribute('aria-label', `${button.textContent}: ${title}`);
+    button.addEventListener('click', async () => {
+      try {
+        await call(`/api/ads/campaigns/${id}`, { method: 'PATCH', body: { paused: !paused }, once: unique() });
+        await Promise.all([campaigns(), log()]);
+        say($('campaigns-outcome'), `${title}: ${paused ? 'runs' : 'paused'}.`);
+      } catch ({ message }) {
+        say($('campaigns-outcome'), message, 'bad');
+      }
+    });
+    return [title, state, usd(spent), usd(budget), impressions, clicks, button];
+  }));
+}
+
+let credited = unique();
+
+$('credit').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const [account, amount, note] = ['account', 'amount', 'note'].map((name) => $(`credit-${name}`).value.trim());
+  try {
+    const body = note ? { account, amount, note } : { account, amount };
+    const given = await call('/api/operator/grants', { method: 'POST', body, once: credited });
+    credited = unique();
+    event.target.reset();
+    say($('credit-outcome'), `${usd(given.amount)} was given; ${given.account} has ${usd(given.balance)}.`);
+    await Promise.all([business(), log()]);
+  } catch ({ message }) {
+    say($('credit-outcome'), message, 'bad');
+  }
+});
+
+/** Shows what the operator did. */
+async function log() {
+  const { log: lines } = await call('/api/operator/log?limit=50');
+  $('no-log').hidden = lines.length > 0;
+  $('log-shown').hidden = lines.length === 0;
+  fill($('log'), lines.map(({ at, who, what, about, amount, note }) => [
+    moment(at), who, what.replaceAll('_', ' '), about ?? '', amount === undefined || amount === null ? '' : usd(amount), note ?? '',
+  ]));
+}

@@ -1,0 +1,205 @@
+//! The pages of the site beside the chat, clicked through in Chromium with what real jobs have made, and looked
+//! at by axe in both colours at 360 and 1200 pixels.
+
+use anyhow::{Context, Result, ensure};
+use rekursing_tests::{
+    axe,
+    browser::{Browser, Tab},
+    database::Engine,
+    relay::{FREE, Relay},
+    scene::Scripted,
+    script::{Dialect, MODEL},
+};
+use serde_json::json;
+
+const TOKEN: &str = "a token of the operator's";
+const SHA256: &str =
+    "operator_token_sha256 = \"81258521e0ff68c68d4d31f51c67384cefb2e9eb40c2f6d1ac0d84170d24a005\"\n";
+
+/// Widths at which the pages are looked at.
+const WIDTHS: [u32; 2] = [360, 1_200];
+
+/// A relay whose operator has a token, with a provider, and a key of an account with money for answers and ads.
+async fn scene() -> Result<(Scripted, String)> {
+    let config = format!("{SHA256}{FREE}");
+    let (relay, key) = Relay::advertised(Engine::Sqlite, &config, "5.00", "3.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let page = scene.relay.customer(&key);
+    page.post("/api/llm/inference", &json!({"prompt": "go", "model": MODEL})).await?.expect(200)?;
+    let free = json!({"prompt": "Which laptop should I buy?", "model": MODEL});
+    scene.relay.visitor().post("/api/llm/inference", &free).await?.expect(200)?;
+    Ok((scene, key))
+}
+
+async fn open(browser: &Browser, relay: &Relay, path: &str) -> Result<Tab> {
+    let tab = browser.open(&format!("{}{path}", relay.url("http"))).await?;
+    // What is evaluated before the page is there goes with the empty one before it.
+    tab.until("location.protocol === 'http:' && document.readyState === 'complete'").await?;
+    tab.eval(&axe::source()?).await?;
+    Ok(tab)
+}
+
+async fn sign_in(tab: &Tab, secret: &str) -> Result<()> {
+    tab.until("!document.querySelector('#enter [type=submit]').disabled").await?;
+    tab.fill("#key", secret).await?;
+    tab.click("#enter [type=submit]").await?;
+    tab.until("!document.querySelector('#inside').hidden").await
+}
+
+fn well(wrong: &[String]) -> Result<()> {
+    ensure!(wrong.is_empty(), "pictures in {}:\n{}", axe::pictures()?.display(), wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_operator_sees_the_business_gives_credit_and_pauses_a_campaign() -> Result<()> {
+    let (scene, key) = scene().await?;
+    let terms = json!({
+        "title": "Laptops that last", "text": "Five years of spare parts.", "link": "https://shop.example.com",
+        "bidPerThousand": "2", "budget": "1", "ends": 9_000_000_000_000_u64,
+    });
+    let page = scene.relay.customer(&key);
+    page.post("/api/ads/campaigns", &terms).await?.expect(201)?;
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &scene.relay, "/operator.html").await?;
+    let mut wrong = axe::look(&tab, "operator-entry", &WIDTHS).await?;
+    tab.until("!document.querySelector('#enter [type=submit]').disabled").await?;
+    tab.fill("#key", "a wrong one").await?;
+    tab.click("#enter [type=submit]").await?;
+    tab.shows("#enter-outcome", "token").await?;
+    sign_in(&tab, TOKEN).await?;
+    tab.shows("#health", "All is well").await?;
+    tab.until("document.querySelector('#days').children.length === 1").await?;
+    tab.shows("#by-model", MODEL).await?;
+    tab.until("document.querySelector('#providers').children.length === 1").await?;
+    tab.shows("#cash", "$").await?;
+
+    let account = page.get("/api/account").await?.expect(200)?;
+    tab.fill("#credit-account", account["account"].as_str().context("an account")?).await?;
+    tab.fill("#credit-amount", "1.25").await?;
+    tab.click("#credit [type=submit]").await?;
+    tab.shows("#credit-outcome", "$1.25 was given").await?;
+    tab.shows("#log", "grant").await?;
+    let after = page.get("/api/account").await?.expect(200)?;
+    assert_ne!(after["balance"], account["balance"]);
+    tab.click("#campaigns button").await?;
+    tab.shows("#campaigns-outcome", "paused").await?;
+    let campaigns = page.get("/api/ads/campaigns").await?.expect(200)?;
+    assert_eq!(campaigns["campaigns"][0]["state"], "paused");
+    wrong.extend(axe::look(&tab, "operator", &WIDTHS).await?);
+    well(&wrong)
+}
+
+#[tokio::test]
+async fn an_advertiser_sees_the_ad_before_it_runs_and_what_it_brought() -> Result<()> {
+    let (scene, key) = scene().await?;
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &scene.relay, "/advertise.html").await?;
+    let mut wrong = axe::look(&tab, "advertise-entry", &WIDTHS).await?;
+    sign_in(&tab, &key).await?;
+    tab.shows("#balance", "$3.00").await?;
+    for (field, text) in [
+        ("title", "Laptops that last"),
+        ("text", "Five years of spare parts."),
+        ("link", "https://shop.example.com/laptops"),
+    ] {
+        tab.fill(&format!("[name={field}]"), text).await?;
+    }
+    let title = "document.querySelector('#preview').shadowRoot.querySelector('a').textContent";
+    assert_eq!(tab.until_some(title).await?, "Laptops that last");
+    tab.click("#make [type=submit]").await?;
+    tab.until("document.querySelector('#make-outcome').dataset.tone === 'bad'").await?;
+    tab.click("[value=technology]").await?;
+    for (field, text) in [("bidPerThousand", "2"), ("budget", "1")] {
+        tab.fill(&format!("[name={field}]"), text).await?;
+    }
+    tab.eval("document.querySelector('[name=ends]').value = '2100-01-01'").await?;
+    wrong.extend(axe::look(&tab, "advertise-form", &WIDTHS).await?);
+    tab.click("#make [type=submit]").await?;
+    tab.shows("#make-outcome", "Laptops that last runs.").await?;
+    let page = scene.relay.customer(&key);
+    let made = page.get("/api/ads/campaigns").await?.expect(200)?;
+    assert_eq!(made["campaigns"][0]["categories"], json!(["technology"]));
+    let free = json!({"prompt": "Which laptop should I buy?", "model": MODEL});
+    let answer = scene.relay.visitor().post("/api/llm/inference", &free).await?.expect(200)?;
+    assert_eq!(answer["ad"]["title"], "Laptops that last");
+    tab.click("#campaigns button").await?;
+    tab.shows("#report-title", "the latest 30 days").await?;
+    tab.shows("#report-facts", "Sent").await?;
+    wrong.extend(axe::look(&tab, "advertise-report", &WIDTHS).await?);
+    well(&wrong)
+}
+
+#[tokio::test]
+async fn an_account_makes_and_revokes_a_key_and_reads_a_receipt_by_clicks() -> Result<()> {
+    let (scene, key) = scene().await?;
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &scene.relay, "/account.html").await?;
+    sign_in(&tab, &key).await?;
+    tab.click("#new summary").await?;
+    tab.fill("[name=name]", "For a bot").await?;
+    tab.fill("[name=budgetPerDay]", "0.50").await?;
+    tab.click("#make [type=submit]").await?;
+    let made = tab.until_some("document.querySelector('#made-key').textContent || null").await?;
+    let child = scene.relay.customer(made.as_str().context("a key")?);
+    let own = child.get("/api/account").await?.expect(200)?;
+    assert_eq!((&own["key"]["name"], &own["key"]["budgetPerDay"]), (&json!("For a bot"), &json!("0.5")));
+    tab.shows("#keys", "$0.50").await?;
+    let revoke = "#keys [aria-label='Revoke For a bot']";
+    tab.click(revoke).await?;
+    tab.eval("[...document.querySelectorAll('#keys button')].find(b => b.dataset.sure).click()").await?;
+    tab.shows("#keys-outcome", "Revoked").await?;
+    assert_eq!(child.get("/api/account").await?.error_code()?, "invalid_api_key");
+
+    tab.click("#entries button").await?;
+    tab.shows("#receipt-check", "signature is right").await?;
+    tab.shows("#receipt-facts", MODEL).await?;
+    tab.fill("#group-code", "WRNG-WRNG-WRNG").await?;
+    tab.click("#join [type=submit]").await?;
+    tab.until("document.querySelector('#groups-outcome').dataset.tone === 'bad'").await?;
+    tab.fill("#top-up-amount", "20").await?;
+    tab.click("#top-up [type=submit]").await?;
+    tab.until("document.querySelector('#top-up-outcome').dataset.tone === 'bad'").await?;
+    well(&axe::look(&tab, "account-full", &WIDTHS).await?)
+}
+
+#[tokio::test]
+async fn who_is_on_a_channel_and_the_models_can_be_read_by_everybody_and_move() -> Result<()> {
+    let (scene, key) = scene().await?;
+    let Scripted { relay, node, script: _script } = scene;
+    let relay = &relay;
+    let id = node.plugin().to_owned();
+    let owner = relay.customer(&node.secret()?);
+    let browser = Browser::start().await?;
+    let live = open(&browser, relay, "/live").await?;
+    live.until("document.querySelector('#providers').children.length === 1").await?;
+    owner
+        .put(&format!("/api/plugin/channel/{id}"), &json!({"about": "On most evenings."}))
+        .await?
+        .expect(200)?;
+    // The page learns of the channel by itself, and then of what is served.
+    live.until(&format!("document.querySelector('#providers a[href=\"/live/{id}\"]') !== null")).await?;
+    let mut wrong = axe::look(&live, "live", &WIDTHS).await?;
+    let page = relay.customer(&key);
+    page.post("/api/llm/inference", &json!({"prompt": "go", "model": MODEL})).await?.expect(200)?;
+    live.until("document.querySelector('[data-now=jobsCompleted]').textContent === '3'").await?;
+
+    let channel = open(&browser, relay, &format!("/live/{id}")).await?;
+    channel.shows("#channel", "On most evenings.").await?;
+    channel.click("#follow").await?;
+    channel.shows("#outcome", "You follow this channel").await?;
+    wrong.extend(axe::look(&channel, "channel", &WIDTHS).await?);
+    let models = open(&browser, relay, "/models").await?;
+    models.shows("main", MODEL).await?;
+    wrong.extend(axe::look(&models, "models", &WIDTHS).await?);
+    let asked = models.eval("document.querySelector('main a').getAttribute('href')").await?;
+    let chat = open(&browser, relay, asked.as_str().context("an address")?).await?;
+    chat.until(&format!("document.querySelector('#models :checked')?.value === '{MODEL}'")).await?;
+
+    drop(node);
+    live.until("document.querySelector('#providers').children.length === 0").await?;
+    live.shows("#no-providers", "Nobody is on").await?;
+    channel.shows("#state", "Off").await?;
+    wrong.extend(axe::look(&live, "live-empty", &WIDTHS).await?);
+    well(&wrong)
+}
