@@ -271,6 +271,7 @@ fn model(view: &OfferView) -> Value {
         "quantization": offer.quantization,
         "context": offer.context,
         "loaded": offer.loaded,
+        "browser": offer.browser,
         "price": { "input": dollars(ask.input), "output": dollars(ask.output) },
         "tokensPerSecond": tokens_per_second(*millitokens_per_second),
     })

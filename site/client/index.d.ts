@@ -312,6 +312,8 @@ export interface Live {
       browser: boolean;
       context: number;
       loaded: boolean;
+      /** Whether it runs in a browser: of the lowest tier alone. */
+      browser: boolean;
       /** What the owner asks per million tokens. */
       price: { input: Dollars; output: Dollars };
       tokensPerSecond: number | null;

@@ -19,8 +19,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::mcp::Mcp;
 use super::{
     Problem, account, ads, agents, analytics, answers, caller, channels, door, downloads, entries, estimates,
-    groups, mcp, models, once, openapi, operator, pairings, passes, payouts, plugins, premium, public, receipts,
-    shows, site, statements, status, top_ups, whole,
+    groups, mcp, models, once, openapi, operator, pairings, passes, payouts, plugins, premium, public,
+    receipts, shows, site, statements, status, top_ups, whole,
 };
 use crate::{
     house::House,

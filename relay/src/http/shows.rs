@@ -209,7 +209,7 @@ fn provider(one: &Value) -> Markup {
             ul.plain {
                 @for model in list(&one["models"]) {
                     li.row {
-                        span { strong { (text(&model["id"])) } " " (text(&model["quantization"])) }
+                        span { strong { (text(&model["id"])) } " " (text(&model["quantization"])) @if model["browser"] == true { ", in a browser" } }
                         span.note {
                             "$" (text(&model["price"]["input"])) " in, $" (text(&model["price"]["output"])) " out"
                             @if !model["tokensPerSecond"].is_null() { " · " (number(&model["tokensPerSecond"])) " tokens/s" }
