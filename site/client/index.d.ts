@@ -309,7 +309,6 @@ export interface Live {
     models: {
       id: string;
       quantization: string;
-      browser: boolean;
       context: number;
       loaded: boolean;
       /** Whether it runs in a browser: of the lowest tier alone. */
