@@ -70,6 +70,9 @@ pub struct Channels {
     known: Mutex<Known>,
 }
 
+/// A leaderboard, and as of when.
+type Board = (Moment, Arc<Vec<Leader>>);
+
 /// What is looked up from time to time.
 #[derive(Debug, Default)]
 struct Known {
@@ -80,7 +83,7 @@ struct Known {
     uptimes: HashMap<String, Uptime>,
     /// The models that could be asked for in the latest minutes.
     minutes: VecDeque<HashSet<String>>,
-    leaders: HashMap<(Standard, Over), (Moment, Arc<Vec<Leader>>)>,
+    leaders: HashMap<(Standard, Over), Board>,
 }
 
 impl Channels {
