@@ -24,6 +24,7 @@ pub mod model_server;
 pub mod network;
 pub mod node;
 pub mod owner;
+pub mod payloads;
 pub mod picture;
 pub mod process;
 pub mod recorded;
