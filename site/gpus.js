@@ -64,7 +64,7 @@ function row(plugin) {
   part('available').textContent = usd(available);
   part('held').textContent = usd(held);
   part('revoke').hidden = Boolean(revokedAt);
-  for (const act of ['pay', 'rename', 'unpair', 'revoke']) {
+  for (const act of ['pay', 'rename', 'channel', 'unpair', 'revoke']) {
     part(act).setAttribute('aria-label', `${part(act).textContent}: ${part('name').textContent}`);
   }
   const outcome = part('outcome');
@@ -106,6 +106,7 @@ function row(plugin) {
     () => call(`${path}/key`, { method: 'DELETE' }),
   );
   payouts(pluginId, part, act);
+  channel(pluginId, part, act);
   return line;
 }
 
@@ -141,5 +142,33 @@ function payouts(pluginId, part, act) {
     await call(path, { method: 'POST', body, once });
     await again();
     say($('gpus-outcome'), 'The payout is on its way.');
+  }));
+}
+
+/** Sets up what is shown of a plugin to everybody. */
+function channel(pluginId, part, act) {
+  const path = `/api/plugin/channel/${pluginId}`;
+  const show = (open) => {
+    part('about').value = open?.about ?? part('about').value;
+    part('shows-earnings').checked = open?.showsEarnings ?? false;
+    part('open-channel').textContent = open ? 'Save' : 'Open the channel';
+    part('close-channel').hidden = !open;
+    part('shown').hidden = !open;
+    part('shown').href = `/live/${pluginId}`;
+    part('showing').hidden = false;
+  };
+  part('channel').addEventListener('click', act(async () => {
+    show((await call(path)).channel);
+    part('about').focus();
+  }));
+  part('showing').addEventListener('submit', act(async () => {
+    const body = { about: part('about').value, showsEarnings: part('shows-earnings').checked };
+    show((await call(path, { method: 'PUT', body })).channel);
+    say(part('outcome'), 'The channel is open.');
+  }));
+  part('close-channel').addEventListener('click', act(async () => {
+    await call(path, { method: 'DELETE' });
+    show(null);
+    say(part('outcome'), 'The channel is closed.');
   }));
 }
