@@ -70,6 +70,8 @@ showSpent();
 
 /** Begins another conversation. */
 function clear() {
+  only = null;
+  showOnly();
   halt();
   running = null;
   conversationId = unique();

@@ -5,17 +5,28 @@ import { localTimes } from './times.js';
 
 const $ = (id) => document.getElementById(id);
 
-/** How long at least lies between two looks at the whole list, in milliseconds. */
-const LOOK_MS = 1_000;
+/** How long it is at least and at most until the whole list is looked at, in milliseconds: not everybody at once. */
+const LOOK_MS = [1_000, 5_000];
+
+/** How long a relay that has no room is left alone, in milliseconds. */
+const AGAIN_MS = 20_000;
 
 let looking = 0;
 
 localTimes(document);
-const source = new EventSource('/api/live');
-source.addEventListener('live', ({ data }) => take(JSON.parse(data), true));
-source.addEventListener('changes', ({ data }) => take(JSON.parse(data), false));
-source.addEventListener('open', () => ($('following').textContent = ''));
-source.addEventListener('error', () => ($('following').textContent = 'The relay does not answer. This page keeps trying.'));
+watch();
+
+function watch() {
+  const source = new EventSource('/api/live');
+  source.addEventListener('live', ({ data }) => take(JSON.parse(data), true));
+  source.addEventListener('changes', ({ data }) => take(JSON.parse(data), false));
+  source.addEventListener('open', () => ($('following').textContent = ''));
+  source.addEventListener('error', () => {
+    $('following').textContent = 'The relay does not answer. This page keeps trying.';
+    // A refusal ends it, a broken connection does not.
+    if (source.readyState === EventSource.CLOSED) setTimeout(watch, AGAIN_MS * (0.5 + Math.random()));
+  });
+}
 
 /** Takes what has changed; `isWhole` tells that whoever is not in it is gone. */
 function take({ totals, providers = [], gone = [] }, isWhole) {
@@ -62,7 +73,7 @@ function look() {
     localTimes($('providers'));
     // Whoever was at a link by the keyboard stays at it.
     if (focused) [...$('providers').querySelectorAll('a')].find((link) => link.getAttribute('href') === focused)?.focus();
-  }, LOOK_MS);
+  }, LOOK_MS[0] + Math.random() * (LOOK_MS[1] - LOOK_MS[0]));
 }
 
 

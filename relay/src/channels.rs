@@ -5,15 +5,18 @@
 //! is told of those alone who have opened a channel: see `docs/http.md`.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet, VecDeque},
+    net::IpAddr,
     sync::Arc,
 };
 
 use anyhow::Result;
+use bytes::Bytes;
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use rekursing_market::{OfferView, SessionView};
-use rekursing_protocol::{Day, Moment, PluginId, Serves, Span};
+use rekursing_market::{ModelView, OfferView, SessionView};
+use rekursing_protocol::{Day, Hour, Moment, PluginId, Serves, Span};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
@@ -26,8 +29,21 @@ use crate::{
 /// Most providers that are told of at once, those with a channel first.
 pub const SHOWN_MAX: usize = 500;
 
+/// Models of an hour of which it is kept for how long they could be asked for, those of most providers first: names
+/// come from plugins, which can invent them.
+const MODELS_PER_HOUR_MAX: usize = 500;
+
+/// Minutes between looks at what is told of longer times.
+const UPTIMES_EVERY: u64 = 10;
+
 /// Minutes of which it is remembered which models could be asked for.
 const MINUTES_REMEMBERED: usize = 5;
+
+/// Those who watch from one address at once.
+const WATCHERS_PER_ADDRESS: usize = 50;
+
+/// For how long a look at everybody is good.
+const SEEN_FRESH: Span = Span::millis(900);
 
 /// For how long a leaderboard is good.
 const LEADERS_FRESH: Span = Span::secs(60);
@@ -43,10 +59,10 @@ const RELIABLE_JOBS_MIN: u64 = 20;
 pub struct Aired {
     /// Counts messages.
     pub number: u64,
-    /// Everything, as JSON.
-    pub whole: Arc<str>,
-    /// What is different from the message before, as JSON.
-    pub changes: Arc<str>,
+    /// Everything, as the event `live`.
+    pub whole: Bytes,
+    /// What is different from the message before, as the event `changes`.
+    pub changes: Bytes,
 }
 
 /// Over which time leaders are compared.
@@ -66,7 +82,10 @@ pub struct Channels {
     open: DashMap<PluginId, Channel>,
     aired: watch::Sender<Aired>,
     /// Who watches, counted.
-    pub watchers: Places,
+    watchers: Places,
+    /// By address.
+    watching: DashMap<IpAddr, usize>,
+    seen: Mutex<Option<(Moment, Arc<Value>)>>,
     known: Mutex<Known>,
 }
 
@@ -81,6 +100,10 @@ struct Known {
     totals: Value,
     served: HashMap<PluginId, ServedInAll>,
     uptimes: HashMap<String, Uptime>,
+    /// The models that are kept of this hour, which is counted as the store does.
+    kept: (u64, HashSet<String>),
+    /// Minutes since the start.
+    looks: u64,
     /// The models that could be asked for in the latest minutes.
     minutes: VecDeque<HashSet<String>>,
     leaders: HashMap<(Standard, Over), Board>,
@@ -89,12 +112,13 @@ struct Known {
 impl Channels {
     /// Takes the channels that are stored.
     pub fn new(channels: Vec<Channel>) -> Channels {
-        let nothing: Arc<str> = "{}".into();
-        let aired = Aired { number: 0, whole: Arc::clone(&nothing), changes: nothing };
+        let aired = Aired { number: 0, whole: Bytes::new(), changes: Bytes::new() };
         Channels {
             open: channels.into_iter().map(|channel| (channel.plugin, channel)).collect(),
             aired: watch::Sender::new(aired),
             watchers: Places::default(),
+            watching: DashMap::new(),
+            seen: Mutex::default(),
             known: Mutex::default(),
         }
     }
@@ -107,12 +131,33 @@ impl Channels {
     /// Opens a channel, or changes it.
     pub fn put(&self, channel: Channel) {
         self.open.insert(channel.plugin, channel);
+        self.known.lock().leaders.clear();
     }
 
     /// Closes a channel.
     pub fn close(&self, plugin: PluginId) {
         self.open.remove(&plugin);
         self.known.lock().leaders.clear();
+    }
+
+    /// Takes a place for somebody who watches from this address; `false` where too many do. The place is taken all
+    /// the same, so that each has its [`Channels::leave`].
+    pub fn enter(&self, address: IpAddr, most: usize) -> bool {
+        let here = {
+            let mut here = self.watching.entry(address).or_default();
+            *here += 1;
+            *here
+        };
+        self.watchers.enter(most) && here <= WATCHERS_PER_ADDRESS
+    }
+
+    /// Gives a place back.
+    pub fn leave(&self, address: IpAddr) {
+        self.watchers.leave();
+        if let Some(mut here) = self.watching.get_mut(&address) {
+            *here -= 1;
+        }
+        self.watching.remove_if(&address, |_, here| *here == 0);
     }
 
     /// Returns what is told from here on.
@@ -129,18 +174,26 @@ impl Channels {
         let mut known = self.known.lock();
         let changes = changes(&known.shown, &shown, &known.totals, &totals);
         let Some(changes) = changes else { return };
-        let whole = whole(&shown, &totals).to_string().into();
+        let whole = event("live", &whole(&shown, &totals));
         (known.shown, known.totals) = (shown, totals);
         drop(known);
         self.aired.send_modify(|aired| {
-            *aired = Aired { number: aired.number + 1, whole, changes: changes.to_string().into() };
+            *aired = Aired { number: aired.number + 1, whole, changes: event("changes", &changes) };
         });
     }
 
-    /// Returns everything as it is at this moment.
-    pub fn now(&self, house: &House) -> Value {
+    /// Returns everything as it was a second ago at most: to see it takes a look at every session.
+    pub fn now(&self, house: &House) -> Arc<Value> {
+        let now = house.desk.now();
+        if let Some((at, seen)) = &*self.seen.lock()
+            && now.since(*at) < SEEN_FRESH
+        {
+            return Arc::clone(seen);
+        }
         let (shown, totals) = self.look(house);
-        whole(&shown, &totals)
+        let seen = Arc::new(whole(&shown, &totals));
+        *self.seen.lock() = Some((now, Arc::clone(&seen)));
+        seen
     }
 
     /// Returns one provider as it is at this moment, where it is live and public.
@@ -242,24 +295,53 @@ impl Channels {
         let now = house.desk.now();
         let present = house.desk.sessions().into_iter().filter(is_public).map(|session| session.plugin);
         let present = present.filter(|plugin| self.open.contains_key(plugin)).collect();
-        let models: Vec<String> = house.desk.models().iter().map(|model| model.id.clone()).collect();
-        {
+        let views = house.desk.models();
+        let (models, is_due) = {
             let mut known = self.known.lock();
-            known.minutes.push_back(models.iter().cloned().collect());
+            known.minutes.push_back(views.iter().map(|model| model.id.clone()).collect());
             while known.minutes.len() > MINUTES_REMEMBERED {
                 known.minutes.pop_front();
             }
-        }
+            known.looks += 1;
+            (known.keep(Hour::of(now).0, &views), known.looks % UPTIMES_EVERY == 1)
+        };
         let outcomes = house.desk.take_outcomes();
         let store = house.desk.store();
         store.watched(now, Watched { present, models, outcomes }).await?;
         let served = store.served_in_all().await?.into_iter().collect();
-        let uptimes = store.uptimes(now).await?;
-        let mut known = self.known.lock();
-        known.served = served;
-        known.uptimes = uptimes.into_iter().map(|uptime| (uptime.model.clone(), uptime)).collect();
+        self.known.lock().served = served;
+        if is_due {
+            let uptimes = store.uptimes(now).await?;
+            let uptimes = uptimes.into_iter().map(|uptime| (uptime.model.clone(), uptime)).collect();
+            self.known.lock().uptimes = uptimes;
+        }
         Ok(())
     }
+}
+
+impl Known {
+    /// Returns those of the models of which this minute is kept.
+    fn keep(&mut self, hour: u64, views: &[ModelView]) -> Vec<String> {
+        if self.kept.0 != hour {
+            self.kept = (hour, HashSet::new());
+        }
+        let mut views: Vec<&ModelView> = views.iter().collect();
+        views.sort_by_key(|view| Reverse(view.providers));
+        let kept = &mut self.kept.1;
+        let mut models = Vec::new();
+        for view in views {
+            if kept.contains(&view.id) || kept.len() < MODELS_PER_HOUR_MAX {
+                kept.insert(view.id.clone());
+                models.push(view.id.clone());
+            }
+        }
+        models
+    }
+}
+
+/// Writes an event, once for all who watch.
+pub fn event(name: &str, data: &Value) -> Bytes {
+    format!("event: {name}\ndata: {data}\n\n").into()
 }
 
 /// What friends have among themselves is nobody else's business.

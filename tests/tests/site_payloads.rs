@@ -130,7 +130,8 @@ async fn a_thousand_payloads_in_an_answer_run_nothing_in_the_chat_and_are_kept_a
     for texts in answers() {
         let said = say(&scene.script, &texts);
         tab.fill("#question", "go").await?;
-        tab.eval("document.querySelector('#question').dispatchEvent(new Event('input', {bubbles: true}))").await?;
+        tab.eval("document.querySelector('#question').dispatchEvent(new Event('input', {bubbles: true}))")
+            .await?;
         tab.until("!document.querySelector('#go').disabled").await?;
         tab.click("#go").await?;
         tab.until("document.querySelector('.tools') !== null").await?;

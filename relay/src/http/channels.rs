@@ -1,6 +1,11 @@
 //! Channels: who serves at this moment, followed as it goes, what each owner shows, and who leads.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -24,7 +29,7 @@ use super::{
     posted::{self, Posted},
 };
 use crate::{
-    channels::{Aired, Over},
+    channels::{Aired, Over, event},
     house::House,
     store::{Channel, Standard},
 };
@@ -45,12 +50,17 @@ const FOLLOWED_MAX: u64 = 200;
 const QUIET: Duration = Duration::from_secs(15);
 
 /// `GET /api/live`: as it is now, or followed where events are asked for.
-pub(super) async fn live(State(house): Shared, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn live(
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if !accepts.contains("text/event-stream") {
-        return Ok(Json(house.channels.now(&house)).into_response());
+        return Ok(Json(&*house.channels.now(&house)).into_response());
     }
-    let watching = Watching::begin(house)?;
+    let address = caller::network(caller::address(&house, &headers, peer));
+    let watching = Watching::begin(house, address)?;
     let body = Body::from_stream(stream::unfold(watching, Watching::next));
     let mut response = body.into_response();
     let headers = response.headers_mut();
@@ -63,15 +73,16 @@ pub(super) async fn live(State(house): Shared, headers: HeaderMap) -> Result<Res
 /// Somebody who watches.
 struct Watching {
     house: Arc<House>,
+    address: IpAddr,
     aired: watch::Receiver<Aired>,
     /// The number of the message that was told last; nothing before the first.
     told: Option<u64>,
 }
 
 impl Watching {
-    fn begin(house: Arc<House>) -> Result<Watching, Problem> {
-        let is_room = house.channels.watchers.enter(house.config.limits.watchers);
-        let watching = Watching { aired: house.channels.watch(), house, told: None };
+    fn begin(house: Arc<House>, address: IpAddr) -> Result<Watching, Problem> {
+        let is_room = house.channels.enter(address, house.config.limits.watchers);
+        let watching = Watching { aired: house.channels.watch(), house, address, told: None };
         // Dropping it gives the place back.
         if is_room {
             return Ok(watching);
@@ -88,7 +99,7 @@ impl Watching {
             let number = self.aired.borrow_and_update().number;
             self.told = Some(number);
             let now = self.house.channels.now(&self.house);
-            return Some((Ok(event("live", &now.to_string())), self));
+            return Some((Ok(event("live", &now)), self));
         };
         let quiet = Instant::now() + QUIET;
         loop {
@@ -105,11 +116,7 @@ impl Watching {
                 continue;
             }
             // Who reads slowly, or has just come, has missed some and is told everything.
-            let text = if aired.number == told + 1 && told > 0 {
-                event("changes", &aired.changes)
-            } else {
-                event("live", &aired.whole)
-            };
+            let text = if aired.number == told + 1 && told > 0 { aired.changes } else { aired.whole };
             self.told = Some(aired.number);
             return Some((Ok(text), self));
         }
@@ -118,12 +125,8 @@ impl Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.house.channels.watchers.leave();
+        self.house.channels.leave(self.address);
     }
-}
-
-fn event(name: &str, data: &str) -> Bytes {
-    format!("event: {name}\ndata: {data}\n\n").into()
 }
 
 /// `GET /api/live/channels/{pluginId}`

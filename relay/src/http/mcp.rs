@@ -112,6 +112,10 @@ pub(super) async fn post(State(mcp): State<Arc<Mcp>>, request: Request) -> Respo
     };
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let address = address.map(|peer| caller::address(&mcp.house, &parts.headers, peer.0));
+    // A name that does not read would be none to whoever keeps the sessions.
+    if parts.headers.get(SESSION).is_some_and(|session| session.to_str().is_err()) {
+        return Problem::bad_request("the header Mcp-Session-Id is no text").into_response();
+    }
     let opens = !parts.headers.contains_key(SESSION) && is_initialize(&body);
     let request = hyper::Request::from_parts(parts, Full::new(body));
     match address {

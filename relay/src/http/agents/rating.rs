@@ -212,7 +212,9 @@ impl Rating {
             rounded(self.score),
             self.project
         );
-        Problem::new(StatusCode::FORBIDDEN, "off_objective", message)
+        // What finding out has cost is not paid a second time by asking again.
+        let charged = self.cost() != json!(Nanos::ZERO);
+        Problem { charged, ..Problem::new(StatusCode::FORBIDDEN, "off_objective", message) }
     }
 
     fn cost(&self) -> Value {

@@ -40,7 +40,9 @@ static TOOLS: LazyLock<Vec<(Tool, Method, &str)>> = LazyLock::new(|| {
             Some("rate_task") => (Method::POST, "/api/agents/rate"),
             other => unreachable!("no route is known for the tool {other:?}"),
         };
-        let annotations = ToolAnnotations::new().read_only(path != ask::ROUTE).destructive(false);
+        let annotations = ToolAnnotations::new()
+            .read_only(![ask::ROUTE, "/api/agents/rate"].contains(&path))
+            .destructive(false);
         let tool = Tool::new(text("name"), text("description"), schema("inputSchema"))
             .with_title(text("title"))
             .with_raw_output_schema(schema("outputSchema"))
