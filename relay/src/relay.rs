@@ -311,12 +311,12 @@ async fn watch_over(house: Arc<House>) {
     loop {
         tick.tick().await;
         house.channels.air(&house);
+        ticks += 1;
         if ticks.is_multiple_of(60)
             && let Err(error) = house.channels.minute(&house).await
         {
             tracing::warn!(error = format!("{error:#}"), "could not keep what was seen in this minute");
         }
-        ticks += 1;
     }
 }
 

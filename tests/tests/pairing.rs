@@ -287,13 +287,14 @@ async fn a_computer_is_paired_by_clicks_and_the_account_page_can_be_read_by_ever
     account.until("document.querySelector('.outcome').dataset.tone === 'bad'").await?;
     wrong.extend(axe::look(&account, "account-gpus", &[360, 1_200]).await?);
     account.click("button.channel").await?;
-    account.until("document.querySelector('.open-channel').textContent === 'Open the channel'").await?;
+    account.until("!document.querySelector('.showing').hidden").await?;
     account.fill(".about", "On most evenings.").await?;
     account.click(".open-channel").await?;
     account.until("document.querySelector('.outcome').textContent === 'The channel is open.'").await?;
     let address = account.eval("document.querySelector('.shown').getAttribute('href')").await?;
     let shown = relay.visitor().get(address.as_str().context("an address")?).await?;
-    assert!(shown.status == 200 && String::from_utf8_lossy(&shown.body).contains("On most evenings."));
+    let html = String::from_utf8_lossy(&shown.body).into_owned();
+    assert!(shown.status == 200 && html.contains("On most evenings."), "{address}: {html}");
     wrong.extend(axe::look(&account, "account-channel", &[360, 1_200]).await?);
     account.click(".close-channel").await?;
     account.until("document.querySelector('.outcome').textContent === 'The channel is closed.'").await?;

@@ -125,7 +125,7 @@ async fn chat(page: &Page) -> Result<String> {
 async fn a_thousand_payloads_in_an_answer_run_nothing_in_the_chat_and_are_kept_as_they_are() -> Result<()> {
     let scene = Scripted::start().await?;
     let browser = Browser::start().await?;
-    let tab = trapped(&browser, &scene.relay.url("http")).await?;
+    let tab = trapped(&browser, &format!("{}/", scene.relay.url("http"))).await?;
     tab.until("document.querySelector('#models').children.length > 0").await?;
     for texts in answers() {
         let said = say(&scene.script, &texts);
