@@ -84,7 +84,7 @@ pub struct Estimate {
     pub time: Span,
     /// How many of a thousand such answers come to their end.
     pub success_permille: u64,
-    /// How good it can be expected to be, in thousandths, see [`quality`].
+    /// How good it can be expected to be, in thousandths, by the size of the model and the highest tier whose floor was kept.
     pub quality_permille: u64,
     /// Whether it would begin at once: somebody is free and has the model loaded.
     pub is_ready: bool,
