@@ -231,8 +231,8 @@ const BY_EARNINGS: &str = "
     WHERE day >= ?1 GROUP BY owner HAVING SUM(charge - fee) > 0 ORDER BY value DESC, owner LIMIT ?2";
 
 const BY_RELIABILITY: &str = "
-    SELECT outcome.plugin, CAST(SUM(done) * 1000 / SUM(done + failed) AS BIGINT) AS value,
+    SELECT outcome.plugin, CAST(SUM(done) AS BIGINT) * 1000 / CAST(SUM(done + failed) AS BIGINT) AS value,
         CAST(SUM(done + failed) AS BIGINT) AS jobs
     FROM outcome JOIN channel ON channel.plugin = outcome.plugin
-    WHERE day >= ?1 GROUP BY outcome.plugin HAVING SUM(done + failed) >= ?3
+    WHERE day >= ?1 GROUP BY outcome.plugin HAVING CAST(SUM(done + failed) AS BIGINT) >= ?3
     ORDER BY value DESC, jobs DESC, outcome.plugin LIMIT ?2";
