@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use rekursing_tests::{
     browser::Window,
     eventually,
+    http::Page,
     owner::Owner,
     relay::{FREE, Relay},
     scene::{ask, text},
@@ -20,6 +21,13 @@ holdback_permille = 0
 /// A relay whose page has 100 dollars, and an owner who wants a cent for each token and has had two
 /// jobs of some dollars.
 async fn earning() -> Result<(Script, Relay, Owner)> {
+    let (script, relay, owner, page) = offering().await?;
+    earn(&owner, &page).await?;
+    Ok((script, relay, owner))
+}
+
+/// The same before the first job, with the page.
+async fn offering() -> Result<(Script, Relay, Owner, Page)> {
     let script = Script::start(Dialect::LmStudio(2)).await?;
     // It tells no usage, so the relay's own count of the prompt is what is paid.
     script.always(Reply::steps(vec![Step::token("well"), Step::finish("stop"), Step::done()]));
@@ -30,7 +38,13 @@ async fn earning() -> Result<(Script, Relay, Owner)> {
                 { ...config, price: { input: 10_000_000_000, output: 10_000_000_000 } } }))";
     popup.eval(dear).await?;
     popup.shows("#models", "$10,000.00").await?;
+    popup.close().await?;
     let page = relay.customer(&key);
+    Ok((script, relay, owner, page))
+}
+
+/// Has the owner do two jobs.
+async fn earn(owner: &Owner, page: &Page) -> Result<()> {
     let mut question = ask(&"hello ".repeat(600));
     question["maxPrice"] = json!(10_000);
     for _ in 0..2 {
@@ -38,9 +52,7 @@ async fn earning() -> Result<(Script, Relay, Owner)> {
         assert_eq!(text(&stream.events().await?), "well");
     }
     let paid = || async { Ok((owner.earnings().await?.jobs == 2).then_some(())) };
-    eventually("two jobs are paid", paid).await?;
-    popup.close().await?;
-    Ok((script, relay, owner))
+    eventually("two jobs are paid", paid).await
 }
 
 #[tokio::test]
@@ -117,13 +129,17 @@ async fn the_earnings_page_shows_the_relays_figures_and_checks_its_receipts() ->
 
 #[tokio::test]
 async fn a_payout_is_made_once_its_cost_is_accepted_and_can_be_taken_back() -> Result<()> {
-    let (_script, relay, owner) = earning().await?;
-    let before = owner.earnings().await?.available;
+    let (_script, relay, owner, asker) = offering().await?;
+    // Said before anything is earned, it does not have to wait for a day.
     let page = owner.open("earnings.html").await?;
     page.until("document.querySelector('#way').options.length === 3").await?;
     page.fill("#destination", "ada@example.com").await?;
     page.click("#method [type=submit]").await?;
     page.shows("#payouts-notice", "Done.").await?;
+    page.close().await?;
+    earn(&owner, &asker).await?;
+    let before = owner.earnings().await?.available;
+    let page = owner.open("earnings.html").await?;
     page.click("#order [type=submit]").await?;
     page.shows("#quote", "$0.25 is the cost").await?;
     assert_eq!(owner.earnings().await?.in_payout.to_string(), "0", "a question moves nothing");
