@@ -1,7 +1,9 @@
 // Speaks to /v1 with the official OpenAI SDK. Usage: node sdk.mjs SDK_FOLDER BASE_URL KEY MODEL CALLER
-// MODEL answers; CALLER calls a tool: whole, then streamed, and the same again for responses.
+// MODEL answers; CALLER calls a tool: whole, then streamed, and the same again for responses; and it tells
+// a story without an end.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 
 const [sdk, baseURL, apiKey, model, caller] = process.argv.slice(2);
@@ -66,6 +68,25 @@ assert.deepEqual([call.type, call.name, call.arguments], ['function_call', 'weat
 const [grown] = (await client.responses.stream(functions).finalResponse()).output;
 assert.deepEqual([grown.type, grown.arguments], ['function_call', '{"city": "Paris"}']);
 
+const colours = ['ultramarine', 'vermilion'];
+const schema = {
+  type: 'object',
+  properties: { colour: { type: 'string', enum: colours } },
+  required: ['colour'],
+  additionalProperties: false,
+};
+const paint = { name: 'paint', strict: true, schema };
+const sky = { model, messages: [{ role: 'user', content: 'What colour is the sky?' }], temperature: 0 };
+const structured = { ...sky, response_format: { type: 'json_schema', json_schema: paint } };
+const painted = await client.chat.completions.parse(structured);
+assert.ok(colours.includes(JSON.parse(painted.choices[0].message.content).colour));
+const repainted = await client.chat.completions.stream(structured).finalContent();
+assert.ok(colours.includes(JSON.parse(repainted).colour));
+const format = { type: 'json_schema', ...paint };
+const input = 'What colour is the sky?';
+const held = await client.responses.parse({ model, input, temperature: 0, text: { format } });
+assert.ok(colours.includes(JSON.parse(held.output_text).colour));
+
 await assert.rejects(client.chat.completions.create({ model: 'nobody-has-this', messages }), (error) => {
   assert.ok(error instanceof NotFoundError);
   assert.equal(error.code, 'model_not_found');
@@ -74,4 +95,12 @@ await assert.rejects(client.chat.completions.create({ model: 'nobody-has-this', 
 const stranger = new OpenAI({ baseURL, apiKey: 'rk_wrong', maxRetries: 0 });
 await assert.rejects(stranger.chat.completions.create({ model, messages }), AuthenticationError);
 
+const abort = new AbortController();
+const told = { model: caller, messages: [{ role: 'user', content: 'Tell a long story' }], stream: true };
+const story = await client.chat.completions.create(told, { signal: abort.signal });
+for await (const { choices } of story) if (choices[0]?.delta.content) break;
+abort.abort();
+console.log('stopped');
+await once(process.stdin, 'data');
 console.log('ok');
+process.exit();

@@ -1,11 +1,14 @@
 """Speaks to /v1 with the official OpenAI SDK. Usage: sdk.py BASE_URL KEY MODEL CALLER
 
-MODEL answers; CALLER calls a tool: whole, then streamed, and the same again for responses.
+MODEL answers; CALLER calls a tool: whole, then streamed, and the same again for responses; and it tells
+a story without an end.
 """
 
 import sys
+from typing import Literal
 
 from openai import AuthenticationError, BadRequestError, NotFoundError, OpenAI
+from pydantic import BaseModel
 
 base_url, key, model, caller = sys.argv[1:]
 client = OpenAI(base_url=base_url, api_key=key, max_retries=0)
@@ -72,6 +75,23 @@ try:
 except BadRequestError as error:
     assert error.param == "previous_response_id", error
 
+
+
+class Paint(BaseModel):
+    """What an answer is held to."""
+
+    colour: Literal["ultramarine", "vermilion"]
+
+
+sky = {"model": model, "messages": [{"role": "user", "content": "What colour is the sky?"}], "temperature": 0}
+painted = client.chat.completions.parse(**sky, response_format=Paint).choices[0].message
+assert isinstance(painted.parsed, Paint), painted
+with client.chat.completions.stream(**sky, response_format=Paint) as stream:
+    painted = stream.get_final_completion().choices[0].message
+assert isinstance(painted.parsed, Paint), painted
+painted = client.responses.parse(model=model, input="What colour is the sky?", text_format=Paint, temperature=0)
+assert isinstance(painted.output_parsed, Paint), painted
+
 try:
     client.chat.completions.create(model="nobody-has-this", messages=messages)
     raise SystemExit("an unknown model was answered")
@@ -86,4 +106,11 @@ try:
 except AuthenticationError as error:
     assert error.code == "invalid_api_key", error.code
 
+story = client.chat.completions.create(
+    model=caller, messages=[{"role": "user", "content": "Tell a long story"}], stream=True
+)
+assert any(chunk.choices and chunk.choices[0].delta.content for chunk in story)
+story.close()
+print("stopped", flush=True)
+sys.stdin.readline()
 print("ok")

@@ -27,6 +27,7 @@ pub mod owner;
 pub mod payloads;
 pub mod picture;
 pub mod process;
+pub mod program;
 pub mod recorded;
 pub mod relay;
 pub mod scene;
