@@ -14,7 +14,7 @@
 //   memory    what the agent counted and measured, written by the agent
 //
 // Messages, all with a `type`:
-//   wake      page → worker: see to it that the agent's document is there; answered when it is
+//   wake      page → worker: see to it that the agent's document is there, and that no door stands open; answered when so
 //   boot      agent → worker: answered with all of storage
 //   fence     agent → worker {rules}: answered when these request rules stand and no others do
 //   keep      agent → worker {values}: write to storage
@@ -28,10 +28,11 @@
 //   input     worker → agent {state}: keyboard and mouse are used again, or no more
 //   permissions  worker → agent: the owner has allowed a host, or no longer
 //   update    worker → agent: a newer version waits
+//   shut      page → worker: weights are fetched no longer, the page is being closed
 //   journal   page → agent: answered with what the agent has been through, as text
 
 import { usd } from './figures.js';
-import { release } from './permissions.js';
+import { release, shut, shutBehind } from './permissions.js';
 import { words } from './standing.js';
 import { say, sentence } from './words.js';
 import * as weights from './weights.js';
@@ -43,8 +44,6 @@ delete globalThis.WebSocketStream;
 const DOCUMENT = 'agent.html';
 // IDLE_AFTER of the agent.
 const IDLE_SECONDS = 60;
-/** The rule through which weights are fetched: see door.rs. */
-const DOOR = 1000;
 const OWNERS_KEYS = ['config', 'consent', 'paused', 'weights'];
 /** Where a click on a notification leads. */
 const PAGES = { first: 'earnings.html', paid: 'earnings.html', moved: 'earnings.html', needs: 'welcome.html' };
@@ -86,6 +85,7 @@ const answers = {
     const has = await Promise.all(origins.map((origin) => chrome.permissions.contains({ origins: [origin] })));
     return origins.filter((_, at) => !has[at]);
   },
+  shut,
   async restart() {
     await chrome.offscreen.closeDocument().catch(() => {});
     await wake();
@@ -100,7 +100,7 @@ const answers = {
     await chrome.storage.local.clear();
     await forget('device');
     await weights.remove();
-    await chrome.declarativeNetRequest.updateSessionRules({ removeRuleIds: [DOOR] });
+    await shut();
     await release();
     await wake();
   },
@@ -127,6 +127,7 @@ function wake() {
 
 async function revive() {
   await chrome.alarms.create('wake', { periodInMinutes: 0.5 });
+  await shutBehind();
   if (await present()) return;
   await chrome.offscreen.createDocument({
     url: DOCUMENT,

@@ -6,6 +6,7 @@ import { browser } from './pkg/parts.js';
 import { number, say, sentence } from './words.js';
 import { tell, watch } from './line.js';
 import { write } from './figures.js';
+import { open, shut } from './permissions.js';
 import { BYTES_MAX, isOn, isWhole, remove } from './weights.js';
 
 /** How often it is written to storage how far it is, in milliseconds. */
@@ -58,6 +59,8 @@ $('go-on').addEventListener('click', goOn);
 $('delete').addEventListener('click', drop);
 $('test').addEventListener('click', () => tell('try', { address: ADDRESS }));
 $('load').addEventListener('click', () => keep({ tries: (weights.tries ?? 0) + 1 }));
+// Closed in the middle: what was opened for it is shut behind it.
+addEventListener('pagehide', () => worker && chrome.runtime.sendMessage({ type: 'shut' }));
 $('on').addEventListener('change', async ({ target }) => {
   await keep({ on: target.checked });
   look();
@@ -80,7 +83,7 @@ async function fetchIt(event) {
   if ($('address-error').textContent) return;
   if (!(await allowed(origin))) return fault('browser_not_allowed');
   const path = new URL(from).pathname.split('/').at(-1);
-  await begun({ name: named(decoded(path)), bytes: 0, from, wanted });
+  await begun({ name: named(decoded(path)), bytes: 0, from, origin, wanted });
   copy({ from });
 }
 
@@ -141,7 +144,7 @@ async function copy(source) {
   if (worker) return;
   write($('fault'), '');
   worker = new Worker('copy.js', { type: 'module' });
-  if (source.from) await fence((await opening(source.from)).rule);
+  if (source.from) await open((await opening(source.from)).rule);
   const { at, bytes, etag } = weights;
   const ended = new Promise((resolve) => {
     worker.onmessage = ({ data }) => ('at' in data || 'checking' in data ? goes(data) : resolve(data));
@@ -151,7 +154,7 @@ async function copy(source) {
   paint();
   const end = await ended;
   worker.terminate();
-  if (source.from) await shut(source.from);
+  if (source.from) await shut();
   [worker, checking] = [undefined, 0];
   await after(end);
 }
@@ -159,7 +162,7 @@ async function copy(source) {
 function goes({ at, bytes, etag = weights.etag, checking: read = 0 }) {
   checking = read;
   // It counts as whole only once it was read again: until then one byte is not there.
-  weights = { ...weights, bytes, etag, ...(read ? {} : { at: Math.min(at, bytes - 1) }) };
+  weights = { ...weights, bytes, etag, ...(read ? {} : { at: Math.max(0, Math.min(at, bytes - 1)) }) };
   if (performance.now() - kept > KEEP_EVERY) keep({});
   else paint();
 }
@@ -178,20 +181,6 @@ async function after({ fault: key, sha256 }) {
   return look();
 }
 
-/** Opens the door in the fence, or closes it. The rule is one of this session: it is gone when Chrome is closed. */
-function fence(rule) {
-  return chrome.declarativeNetRequest.updateSessionRules({ removeRuleIds: [1000], addRules: rule ? [rule] : [] });
-}
-
-/** Closes the door, and gives the permission for the host back unless it is a model server's too. */
-async function shut(from) {
-  await fence();
-  const { origin } = await opening(from);
-  const { config = {} } = await chrome.storage.local.get('config');
-  const hosts = (config.servers ?? []).map((server) => parsed(server.address ?? server)?.hostname);
-  if (origin && !hosts.includes(new URL(from).hostname)) await chrome.permissions.remove({ origins: [origin] });
-}
-
 async function drop() {
   if (!sure) {
     sure = true;
@@ -199,7 +188,7 @@ async function drop() {
   }
   worker?.terminate();
   worker = undefined;
-  if (weights.from) await shut(weights.from);
+  if (weights.from) await shut();
   return forget();
 }
 

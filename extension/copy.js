@@ -22,12 +22,20 @@ const COMPARED = 1 << 20;
 const MAGIC = 'GGUF';
 
 let paused = false;
-let told = 0;
+/** How far it is, is told at once. */
+let told = -TELL_EVERY;
+/** Ends what is being fetched, where the server may not say a word for long. */
+let leave = () => {};
 
 onmessage = ({ data }) => {
-  if (data === 'pause') paused = true;
+  if (data === 'pause') pause();
   else copy(data).then(postMessage, (error) => postMessage({ fault: error.fault ?? 'browser_copy_failed' }));
 };
+
+function pause() {
+  paused = true;
+  leave();
+}
 
 async function copy(task) {
   const place = await (await handle()).createSyncAccessHandle().catch(() => fail('browser_in_use'));
@@ -63,11 +71,13 @@ async function goesOn(place, at, file) {
 }
 
 async function fromAddress(place, begin, { from, bytes, etag }) {
-  const leave = new AbortController();
+  const line = new AbortController();
+  leave = () => line.abort();
   const headers = begin > 0 ? { Range: `bytes=${begin}-`, ...(etag && { 'if-range': etag }) } : {};
   const response = await fetch(from, {
-    headers, signal: leave.signal, redirect: 'error', credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer',
-  }).catch(() => fail('browser_address_silent'));
+    headers, signal: line.signal, redirect: 'error', credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer',
+  }).catch(() => paused || fail('browser_address_silent'));
+  if (paused) return tell(place, begin, bytes, {}, -1);
   const goes = response.status === 206;
   if (!goes && response.status !== 200) fail('browser_address_refuses');
   // A server that knows no ranges, or has another file by now, sends all of it from the beginning.
@@ -84,6 +94,10 @@ async function fromAddress(place, begin, { from, bytes, etag }) {
   const reader = response.body.getReader();
   for (;;) {
     const { done, value, broken } = await reader.read().catch(() => ({ broken: true }));
+    if (paused) {
+      leave();
+      return tell(place, at, all, more, -1);
+    }
     if (broken) {
       tell(place, at, all, more, null);
       fail('browser_address_broke');
@@ -93,10 +107,6 @@ async function fromAddress(place, begin, { from, bytes, etag }) {
     if (at + value.length > all) fail('browser_address_refuses');
     at = write(place, value, at);
     tell(place, at, all, more);
-    if (paused) {
-      leave.abort();
-      return tell(place, at, all, more, -1);
-    }
   }
   if (at !== all) fail('browser_address_broke');
   return all;

@@ -16,6 +16,12 @@ const UNASKED_MAX = 120_000;
 /** How long it may take to load, in milliseconds. */
 const LOADING_MAX = 300_000;
 
+/** How long a job that was left may keep the model, in milliseconds: a prompt is read in pieces that nobody interrupts. */
+const LEAVING_MAX = 20_000;
+
+/** How long it rests after each crash in a row before it is loaded again, in milliseconds. After one more it is not. */
+const RESTS = [0, 5_000, 30_000];
+
 /** Tokens of prompt and answer together. More take memory that weights want as well. */
 const CONTEXT_MAX = 4096;
 
@@ -23,12 +29,14 @@ const JOBS = { '/v1/chat/completions': 'createChatCompletion', '/v1/completions'
 
 /** What storage says of the weights, where they are to run. */
 let chosen;
-/** `{wllama, about}` once the model is in memory. */
+/** `{wllama, about, job, gone, leave}` once the model is in memory; `gone` fails when it leaves, which `leave` says. */
 let engine;
 let loading = false;
-/** It cannot be loaded here; other weights may. */
+/** It cannot run here; other weights may. */
 let unfit = false;
-let busy = false;
+/** How often it has crashed since it last did a job, and when it may be loaded again. */
+let crashes = 0;
+let restedAt = 0;
 let unasked;
 
 /** Takes in what storage holds: at the start with how loading went before, and after each change. */
@@ -37,6 +45,7 @@ export function use({ weights, loading: before }) {
   if (next?.stamp === chosen?.stamp && next?.tries === chosen?.tries) return;
   unload();
   chosen = next;
+  [crashes, restedAt] = [0, 0];
   unfit = Boolean(next) && before?.stamp === mark(next) && before.times >= DEATHS_MAX;
 }
 
@@ -47,8 +56,7 @@ export async function answer(path, body, signal) {
   if (path === '/model') return about();
   if (!Object.hasOwn(JOBS, path)) return failed(404, 'unknown');
   if (!engine) return failed(503, 'loading');
-  if (busy) return failed(503, 'busy');
-  busy = true;
+  if (engine.job) return failed(503, 'busy');
   const asked = JSON.parse(body);
   return asked.stream ? streamed(JOBS[path], asked, signal) : whole(JOBS[path], asked, signal);
 }
@@ -59,7 +67,7 @@ addEventListener('pagehide', () => loading && keep(null));
 function about() {
   if (engine) return Response.json(engine.about);
   if (unfit || !chosen) return failed(500, 'unfit');
-  if (!loading) load();
+  if (!loading && performance.now() >= restedAt) load();
   return failed(503, 'loading');
 }
 
@@ -76,6 +84,15 @@ async function load() {
   if (weights !== chosen) return made?.wllama.exit();
   engine = made;
   unfit = !made;
+}
+
+/** Puts what a job needs beside the loaded model. What belongs to one model in memory ends with it. */
+function engineOf(wllama, about) {
+  const made = { wllama, about, job: undefined };
+  made.gone = new Promise((_, reject) => (made.leave = () => reject(new Crash())));
+  // Nobody may be waiting.
+  made.gone.catch(() => {});
+  return made;
 }
 
 async function make({ name }) {
@@ -95,7 +112,7 @@ async function make({ name }) {
   const { metadata, n_ctx: context } = wllama.getLoadedContextInfo();
   const text = (key) => String(metadata[key] ?? '').slice(0, 64);
   const parameters = text('general.size_label');
-  return { wllama, about: { name, architecture: text('general.architecture'), parameters, context } };
+  return engineOf(wllama, { name, architecture: text('general.architecture'), parameters, context });
 }
 
 /** Half of what the computer has, because its owner comes first; of two both, because one alone is too slow. */
@@ -133,22 +150,55 @@ async function whole(call, asked, signal) {
 }
 
 async function run(call, asked, signal) {
-  const { wllama } = engine;
+  const own = engine;
+  const job = (own.job = {});
   try {
-    return await wllama[call]({ ...asked, abortSignal: signal });
+    const said = await Promise.race([own.wllama[call]({ ...asked, abortSignal: signal }), own.gone, overdue(own, job, signal)]);
+    crashes = 0;
+    return said;
   } catch (error) {
-    // The wasm has ended: it is loaded anew, and left alone if that fails.
-    if (error?.name === 'RuntimeError' || typeof error === 'string') unload();
+    if (isCrash(error)) crashed(own);
     throw error;
   } finally {
-    busy = false;
+    own.job = undefined;
   }
+}
+
+/** Fails, and ends the model in memory, when a job that was left does not let go of it: its worker may be dead. */
+function overdue(own, job, signal) {
+  return new Promise((_, reject) => {
+    const wait = () => setTimeout(() => {
+      if (own.job === job && own === engine) unload();
+      reject(signal.reason);
+    }, LEAVING_MAX);
+    signal.addEventListener('abort', wait, { once: true });
+  });
+}
+
+/** The wasm has ended. It is loaded anew, after a rest, and left alone once it has ended too often. */
+function crashed(own) {
+  if (own !== engine) return;
+  unload();
+  const rest = RESTS[crashes];
+  crashes += 1;
+  unfit = rest === undefined;
+  restedAt = performance.now() + (rest ?? 0);
+}
+
+/** The model has left memory in the middle of a job. */
+class Crash extends Error {
+  name = 'RuntimeError';
+}
+
+/** Tells whether an error is the wasm's end: wllama throws a text where it had ended before. */
+function isCrash(error) {
+  return error?.name === 'RuntimeError' || typeof error === 'string';
 }
 
 /** Says what went wrong as llama.cpp's server does. A page's own mistake is told in its words. */
 function wrong(error) {
   const message = String(error?.message ?? error);
-  if (error?.name === 'RuntimeError' || typeof error === 'string') return { error: { code: 500, message: 'crashed' } };
+  if (isCrash(error)) return { error: { code: 500, message: 'crashed' } };
   const type = /context size/.test(message) ? 'exceed_context_size_error' : 'invalid_request_error';
   return { error: { code: 400, message, type } };
 }
@@ -159,8 +209,10 @@ function failed(status, message) {
 
 function unload() {
   clearTimeout(unasked);
-  engine?.wllama.exit();
-  [engine, busy] = [undefined, false];
+  const left = engine;
+  engine = undefined;
+  left?.leave();
+  left?.wllama.exit();
 }
 
 function mark({ stamp, tries = 0 }) {

@@ -5,6 +5,7 @@
 //   bytes   how long the whole file is
 //   at      how much of it is there; it runs only when that is all
 //   from    the address that it is fetched from, for weights of an address
+//   origin  Chrome's pattern of its host, where the owner's permission is needed: it is on loan
 //   etag    which state of it, where its server tells
 //   wanted  the SHA-256 that it must come to, where the owner has given it
 //   sha256  what it came to, once it is whole
@@ -36,10 +37,16 @@ export async function handle() {
   return folder.getFileHandle(FILE, { create: true });
 }
 
-/** Deletes the file. One that is being read cannot be deleted at once. */
+/** How often and how far apart in milliseconds it is tried to delete a file that is being read or written. */
+const [TRIES, TRY_EVERY] = [20, 100];
+
+/** Deletes the file. Whoever copies it or runs it lets go of it a moment later. */
 export async function remove() {
   const root = await navigator.storage.getDirectory();
-  await root.removeEntry(FOLDER, { recursive: true }).catch((error) => {
-    if (error.name !== 'NotFoundError') throw error;
-  });
+  for (let left = TRIES; ; left -= 1) {
+    const error = await root.removeEntry(FOLDER, { recursive: true }).then(() => undefined, (error) => error);
+    if (!error || error.name === 'NotFoundError') return;
+    if (left === 0) throw error;
+    await new Promise((done) => setTimeout(done, TRY_EVERY));
+  }
 }

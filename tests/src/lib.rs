@@ -16,6 +16,7 @@ pub mod device;
 pub mod effort;
 pub mod eventually;
 pub mod false_relay;
+pub mod files;
 pub mod http;
 pub mod line;
 pub mod link;

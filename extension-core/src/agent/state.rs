@@ -202,7 +202,7 @@ pub enum Why {
     OnlyCloud,
     /// The model in the browser is being loaded.
     BrowserLoading,
-    /// The model in the browser cannot be loaded here.
+    /// The model in the browser cannot run here.
     BrowserUnfit,
     /// Nobody knows yet how fast the model in the browser is.
     BrowserUntried,
@@ -259,7 +259,7 @@ impl Why {
             Why::OnlyCloud => "The model server has only models of a provider's cloud. Load one on your GPU.",
             Why::BrowserLoading => "The model in the browser is being loaded.",
             Why::BrowserUnfit => {
-                "The model in the browser cannot be loaded here. It may need more memory than there is. Choose a smaller one."
+                "The model in the browser cannot run here. It may need more memory than there is. Choose a smaller one."
             }
             Why::BrowserUntried => {
                 "The model in the browser is offered once its test has shown that it is fast enough."
