@@ -84,14 +84,53 @@ impl Works {
     }
 }
 
-/// What an update must not lose.
+/// What an update must not lose: what is kept in storage and as files, and that there is a device key.
+const KEPT: &str = "(async () => { \
+    const stored = await chrome.storage.local.get(['config', 'consent', 'identity', 'memory', 'notices', 'paused', 'weights']); \
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('weights'); \
+    const file = await (await folder.getFileHandle('model.gguf')).getFile(); \
+    const bases = (await indexedDB.databases()).map(({ name }) => name); \
+    return { ...stored, file: await file.text(), bases }; })()";
+
+/// Has a limit count what is done, and a part of a model's weights lie in the browser.
+const FURNISH: &str = "(async () => { \
+    const root = await navigator.storage.getDirectory(); \
+    const folder = await root.getDirectoryHandle('weights', { create: true }); \
+    const file = await folder.getFileHandle('model.gguf', { create: true }); \
+    const out = await file.createWritable(); await out.write('GGUF and more'); await out.close(); \
+    const { config } = await chrome.storage.local.get('config'); \
+    config.allowance = { ...config.allowance, dayTokens: 1_000_000 }; \
+    config.power = { watts: 100, perKwh: '0.30' }; \
+    await chrome.storage.local.set({ config, notices: { paid: false }, weights: \
+        { name: 'tiny', bytes: 20, at: 13, from: 'https://models.example/tiny.gguf', etag: '\"one\"', on: true, stamp: 1 } }); \
+    })()";
+
+/// Returns what an update must not lose.
 async fn kept(owner: &Owner) -> Result<Value> {
     let popup = owner.popup().await?;
-    let kept = popup
-        .eval("chrome.storage.local.get(['config', 'consent', 'identity', 'notices', 'paused'])")
-        .await?;
+    let kept = popup.eval(KEPT).await?;
     popup.close().await?;
     Ok(kept)
+}
+
+/// Takes the tokens out that were counted today.
+fn taken(kept: &mut Value) -> Result<u64> {
+    let memory = kept.as_object_mut().and_then(|kept| kept.remove("memory")).context("no memory")?;
+    memory["tally"]["today"].as_u64().context("nothing was counted")
+}
+
+/// Answers one question, and returns what is kept once that is counted and measured.
+async fn worked(owner: &Owner, relay: &Relay) -> Result<Value> {
+    let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    assert_eq!(text(&stream.events().await?), "one two three");
+    let counted = || async {
+        let kept = kept(owner).await?;
+        let memory = &kept["memory"];
+        let is_counted = memory["tally"]["today"].as_u64().is_some_and(|today| today > 0);
+        Ok((is_counted && memory["speeds"].as_object().is_some_and(|speeds| !speeds.is_empty()))
+            .then_some(kept))
+    };
+    eventually("what was done is kept", counted).await
 }
 
 /// Returns the page on which Chromium lists its extensions.
@@ -249,11 +288,10 @@ async fn a_real_crx_is_installed_works_and_is_updated_without_losing_anything() 
     served(&relay, "0.1.1").await?;
     owner.set(&relay.url("http"), &script.url()).await?;
     let popup = owner.agree().await?;
+    popup.eval(FURNISH).await?;
     popup.until("document.querySelector('#title').textContent === 'Ready for jobs'").await?;
-    let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
-    assert_eq!(text(&stream.events().await?), "one two three");
-    let before = kept(&owner).await?;
-    assert_eq!(before["consent"]["given"], true, "{before}");
+    let before = worked(&owner, &relay).await?;
+    assert_eq!((&before["consent"]["given"], &before["file"]), (&json!(true), &json!("GGUF and more")));
     owner.into_browser().quit().await?;
 
     works.pack("0.1.2", &relay.url("http"), &downloads).await?;
@@ -280,13 +318,15 @@ async fn an_update_from_the_relay_waits_for_the_running_job_and_loses_nothing() 
     served(&relay, "0.1.1").await?;
     owner.set(&relay.url("http"), &script.url()).await?;
     let popup = owner.agree().await?;
+    popup.eval(FURNISH).await?;
     popup.until("document.querySelector('#title').textContent === 'Ready for jobs'").await?;
+    let mut before = worked(&owner, &relay).await?;
+    let one = taken(&mut before)?;
     let gate = Gate::default();
     script.next(Reply::gated(&["one", " two", " three"], &gate));
     gate.open(1);
     let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
     hear(&mut stream, "one").await?;
-    let before = kept(&owner).await?;
 
     works.pack("0.1.2", &relay.url("http"), &downloads).await?;
     served(&relay, "0.1.2").await?;
@@ -302,9 +342,11 @@ async fn an_update_from_the_relay_waits_for_the_running_job_and_loses_nothing() 
     hear(&mut stream, " two three").await?;
     stream.event("done").await?;
     runs(&chrome, &works.id, "0.1.2").await?;
-    assert_eq!(kept(&owner).await?, before);
+    let mut after = kept(&owner).await?;
+    assert_eq!(taken(&mut after)?, 2 * one, "what the last job took is counted too");
+    assert_eq!(after, before);
     answers_again(&relay).await?;
-    assert_eq!(relay.resolved().await?.settlements()?.len(), 2);
+    assert_eq!(relay.resolved().await?.settlements()?.len(), 3);
     relay.audit().await
 }
 
