@@ -8,6 +8,7 @@ mod extension;
 mod outfit;
 mod pack;
 mod prove;
+mod suites;
 mod test;
 
 use anyhow::Result;

@@ -1,10 +1,13 @@
 //! `cargo xtask test`: everything that must hold, in one command, quickest first.
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{clock, extension, outfit, say};
+use crate::{clock, extension, outfit, say, suites};
 
 /// The native agent is behind a feature, so that the extension's wasm carries none of it. Every step
 /// names the same packages and features: whatever is compiled once serves the others.
@@ -35,7 +38,7 @@ pub(crate) fn test() -> Result<()> {
     step("extension", &|| extension::build().map(drop))?;
     step("programs", &|| cargo(&["build", "--all-targets"], &[&WORKSPACE]))?;
     step("documentation", &|| cargo(&["doc", "--no-deps"], &[&WORKSPACE]))?;
-    step("tests", &|| cargo(&["test"], &[&WORKSPACE]))?;
+    step("tests", &suites::run)?;
     report(&times, begun.elapsed());
     Ok(())
 }
@@ -47,6 +50,23 @@ pub(crate) fn build() -> Result<()> {
 
 /// Runs cargo in the workspace.
 pub(crate) fn cargo(arguments: &[&str], more: &[&[&str]]) -> Result<()> {
+    if !command(arguments, more).status().context("could not run cargo")?.success() {
+        bail!("cargo {} {}", arguments.join(" "), more.concat().join(" "));
+    }
+    Ok(())
+}
+
+/// Runs cargo in the whole workspace and returns what it writes to standard output.
+pub(crate) fn output(arguments: &[&str]) -> Result<String> {
+    let mut cargo = command(arguments, &[&WORKSPACE]);
+    let output = cargo.stderr(Stdio::inherit()).output().context("could not run cargo")?;
+    if !output.status.success() {
+        bail!("cargo {}", arguments.join(" "));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn command(arguments: &[&str], more: &[&[&str]]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(extension::root()).args(arguments).args(more.concat());
@@ -55,10 +75,7 @@ pub(crate) fn cargo(arguments: &[&str], more: &[&[&str]]) -> Result<()> {
     if std::env::var_os("CI").is_some() {
         command.env("CARGO_INCREMENTAL", "0");
     }
-    if !command.status().context("could not run cargo")?.success() {
-        bail!("cargo {} {}", arguments.join(" "), more.concat().join(" "));
-    }
-    Ok(())
+    command
 }
 
 fn report(times: &[(&str, Duration)], whole: Duration) {
