@@ -103,8 +103,7 @@ pub(crate) fn fit(
         let refused = request.topics.map_or(session.refuses, |topics| topics & session.refuses);
         keep(refused.is_empty(), Miss::Topics(refused))?;
     }
-    // An owner who never asks less than something means friends too.
-    let ask = fellow.map_or(stock.ask, |_| session.group_ask.at_least(offer.least.unwrap_or_default()));
+    let ask = fellow.map_or(stock.ask, |_| session.ask_of_friends(stock));
     let answer_tokens_max = answer_room(terms, request, u64::from(offer.context))?;
     keep(offer.vision || !request.needs_vision, Miss::Vision)?;
     if !reaches(terms, now, session, stock, request.tier) {

@@ -99,6 +99,12 @@ impl Session {
         self.serves != Serves::Group
     }
 
+    /// Returns what it asks of friends. An owner who never asks less than something means friends too, though not
+    /// more than he asks of strangers, by which he is ranked.
+    pub(crate) fn ask_of_friends(&self, stock: &Stock) -> Price {
+        self.group_ask.at_least(stock.offer.least.unwrap_or_default().at_most(stock.ask))
+    }
+
     /// Tells whether its socket is lost and its plugin may be back.
     pub(crate) const fn is_suspended(&self) -> bool {
         self.suspended_until.is_some()

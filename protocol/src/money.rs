@@ -180,6 +180,17 @@ impl Price {
         Price { input: self.input.max(least.input), output: self.output.max(least.output) }
     }
 
+    /// Returns the cheaper of the two on each side.
+    #[must_use]
+    pub fn at_most(self, most: Price) -> Price {
+        Price { input: self.input.min(most.input), output: self.output.min(most.output) }
+    }
+
+    /// Returns both sides together, by which prices are put in order.
+    pub const fn sum(self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+
     /// Reads the older form, dollars per token (`0.00015`), as a price for both sides.
     /// Digits finer than a micro-dollar per million tokens are refused.
     pub fn per_token(dollars: &str) -> Result<Price, BadAmount> {

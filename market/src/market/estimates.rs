@@ -67,7 +67,7 @@ impl Market {
     /// Estimates the answer of those on a shelf among whom a job would be drawn now; where all of them are
     /// busy, of those for whom it would wait.
     fn estimate_on(&self, now: Moment, need: &Need<'_>, shelf: ShelfId) -> Result<Estimate, Miss> {
-        let open = self.drawn_from(now, need, shelf);
+        let open = self.asked_first(now, need, shelf);
         let is_open = !open.is_empty();
         let offers = if is_open { open } else { self.waited_for(now, need, shelf)? };
         let stock = |at: StockRef| {
@@ -117,16 +117,12 @@ impl Market {
         })
     }
 
-    fn drawn_from(&self, now: Moment, need: &Need<'_>, shelf: ShelfId) -> Vec<(StockRef, Fit)> {
+    fn asked_first(&self, now: Moment, need: &Need<'_>, shelf: ShelfId) -> Vec<(StockRef, Fit)> {
         let routing = need.request.routing.as_deref();
         if let Some((place, fit)) = routing.and_then(|routing| self.favourite(now, need, shelf, routing)) {
             return vec![(place.at, fit)];
         }
-        let fellows = self.fellows(need, shelf);
-        let mut best = self.best(now, need, fellows.iter());
-        if best.is_empty() {
-            best = self.best(now, need, self.shelves.at(shelf).open.iter().take(LOOKS_MAX));
-        }
+        let best = self.drawn_from(now, need, shelf, LOOKS_MAX);
         best.into_iter().map(|(place, fit)| (place.at, fit)).collect()
     }
 

@@ -7,7 +7,7 @@ use rekursing_protocol::Moment;
 use super::Market;
 use crate::{
     groups::{GroupRefusal, Groups},
-    matching::Need,
+    matching::{Fit, Need},
     shelf::{Place, ShelfId, StockRef},
     terms::Terms,
 };
@@ -38,8 +38,34 @@ impl Market {
         Ok(changed)
     }
 
+    /// Returns the open offers among which a job is drawn, best first: those of the payer's groups, else of all.
+    /// `looks_max` is how many of all are looked at.
+    pub(super) fn drawn_from(
+        &self,
+        now: Moment,
+        need: &Need<'_>,
+        shelf: ShelfId,
+        looks_max: usize,
+    ) -> Vec<(Place, Fit)> {
+        let everybody = || self.best(now, need, self.shelves.at(shelf).open.iter().take(looks_max));
+        let mut fellows = self.fellows(need, shelf);
+        if need.request.price_max.is_none() && fellows.iter().any(|place| self.is_raised(place.at)) {
+            // Friends have agreed to the group's price. Who asks more comes first only if nobody else is cheaper.
+            let strangers = everybody().into_iter().filter(|(_, fit)| fit.group.is_none());
+            if let Some(least) = strangers.map(|(_, fit)| fit.ask.sum()).min() {
+                fellows.retain(|place| {
+                    let session = self.session(place.at.session);
+                    !self.is_raised(place.at)
+                        || session.ask_of_friends(self.stock_at(place.at)).sum() <= least
+                });
+            }
+        }
+        let best = self.best(now, need, fellows.iter());
+        if best.is_empty() { everybody() } else { best }
+    }
+
     /// Returns the open offers on a shelf of plugins in the payer's groups, best first.
-    pub(super) fn fellows(&self, need: &Need<'_>, shelf: ShelfId) -> BTreeSet<Place> {
+    fn fellows(&self, need: &Need<'_>, shelf: ShelfId) -> BTreeSet<Place> {
         let groups = need.groups.iter().filter_map(|group| self.groups.get(*group));
         let sessions =
             groups.flat_map(|group| group.plugins.keys()).filter_map(|plugin| self.by_plugin.get(plugin));
@@ -55,5 +81,11 @@ impl Market {
             }
         }
         places
+    }
+
+    /// Tells whether friends are asked more than their group's price.
+    fn is_raised(&self, at: StockRef) -> bool {
+        let session = self.session(at.session);
+        session.ask_of_friends(self.stock_at(at)) != session.group_ask
     }
 }

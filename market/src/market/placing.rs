@@ -118,6 +118,10 @@ impl Market {
         matching::fit(&self.terms, now, need, session, stock_of(session, at))
     }
 
+    pub(super) fn stock_at(&self, at: StockRef) -> &Stock {
+        stock_of(self.session(at.session), at)
+    }
+
     fn seek(&mut self, now: Moment, job: &Job) -> Result<Placement, Refusal> {
         let request = &job.request;
         let Some(shelf) = self.shelves.find(&request.model, request.kind) else {
@@ -128,11 +132,7 @@ impl Market {
         let routing = request.routing.as_deref();
         let mut chosen = routing.and_then(|routing| self.favourite(now, &need, shelf, routing));
         if chosen.is_none() {
-            let fellows = self.fellows(&need, shelf);
-            let mut best = self.best(now, &need, fellows.iter());
-            if best.is_empty() {
-                best = self.best(now, &need, self.shelves.at(shelf).open.iter());
-            }
+            let best = self.drawn_from(now, &need, shelf, usize::MAX);
             chosen = self.draw(best);
         }
         if let Some((place, mut fit)) = chosen {
@@ -175,7 +175,7 @@ impl Market {
             let session = self.session(place.at.session);
             let order = routing.place(session.plugin);
             let sort = routing.sort.map(|sort| match sort {
-                Sort::Price => fit.price.input.saturating_add(fit.price.output),
+                Sort::Price => fit.price.sum(),
                 Sort::Throughput => {
                     u64::MAX - millionths(stock_of(session, place.at).speed.tokens_per_second(&self.terms))
                 }

@@ -94,6 +94,30 @@ fn an_owner_who_never_asks_less_than_his_power_costs_does_not_of_friends_either(
 }
 
 #[test]
+fn an_owner_whose_least_is_above_the_groups_price_comes_first_only_if_no_stranger_is_cheaper() {
+    let mut market = befriended(NOTHING);
+    market.regroup(NOW, |groups, terms| groups.add_account(terms, GROUP, PAGE)).unwrap();
+    let stranger = Price::new(100_000, 200_000);
+    let least = stranger.scaled(3_000);
+    let dear = Offer { least: Some(least), price: Some(least.into()), ..offer(MODEL) };
+    market.restock(NOW, session(1), inventory(vec![dear]));
+    let first = assigned(&mut market, request(1));
+    assert_eq!((first.plugin, first.price), (plugin(2), stranger));
+    answer(&mut market, NOW, &first, 10);
+    let named = Request { price_max: Some(least), ..request(2) };
+    let named = assigned(&mut market, named);
+    assert_eq!((named.plugin, named.price), (plugin(1), least));
+    answer(&mut market, NOW, &named, 10);
+    effects(&mut market);
+    let estimate = market.estimate(NOW, &request(3)).unwrap();
+    assert!(estimate.cost <= stranger.cost(100, 100).unwrap(), "{estimate:?}");
+    // He is ranked by what he asks of strangers, and asks no more of friends.
+    let cheap = Offer { least: Some(least), price: Some(NOTHING.into()), ..offer(MODEL) };
+    market.restock(NOW, session(1), inventory(vec![cheap]));
+    assert_eq!(assigned(&mut market, request(4)).price, NOTHING);
+}
+
+#[test]
 fn an_account_is_a_friend_by_its_own_plugin_and_never_served_by_that_one() {
     let mut market = with_sessions(3);
     market.pair(plugin(2), Some(FRIEND));
