@@ -4,7 +4,10 @@
 //! that of its exact name. A shelf keeps apart the offers that could take a job at once, in the order in
 //! which they are tried, so that a match looks at a few of them and never at all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+};
 
 use rekursing_protocol::{Moment, OfferKind, Price};
 
@@ -132,10 +135,21 @@ impl Shelves {
             .map(|(_, shelf)| shelf)
     }
 
-    /// Returns every family's shelf by its place.
-    pub(crate) fn family_ids(&self) -> impl Iterator<Item = ShelfId> {
-        let ids = self.by_label.iter().filter(|(label, _)| matches!(label, Label::Family(_)));
-        ids.map(|(_, id)| *id)
+    /// Returns the places of so many families at most: those of which most offers could take a job at once, then
+    /// those of which most are there; among equals whose best offer is better.
+    pub(crate) fn widest_families(&self, most: usize) -> Vec<ShelfId> {
+        let families = self.by_label.iter().filter(|(label, _)| matches!(label, Label::Family(_)));
+        let mut ids: Vec<ShelfId> = families.map(|(_, id)| *id).collect();
+        if ids.len() > most {
+            let width = |id: &ShelfId| {
+                let Shelf { open, members, .. } = self.at(*id);
+                let best = open.first().map(|place| (place.rank, place.arrival));
+                (Reverse((open.len(), members.len())), best, *id)
+            };
+            ids.select_nth_unstable_by_key(most, width);
+            ids.truncate(most);
+        }
+        ids
     }
 
     /// Returns how many members and how many open offers all shelves have together.

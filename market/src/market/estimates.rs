@@ -23,6 +23,9 @@ use crate::{
 /// however many offers there are.
 const LOOKS_MAX: usize = 64;
 
+/// Most families among which a model is chosen. Names come from plugins, which can invent them.
+const FAMILIES_MAX: usize = 64;
+
 impl Market {
     /// Estimates a request's answer, or tells why nobody would give it.
     pub fn estimate(&mut self, now: Moment, request: &Request) -> Result<Estimate, Refusal> {
@@ -39,7 +42,7 @@ impl Market {
     pub fn choose(&mut self, now: Moment, request: &Request, auto: &Auto) -> Result<Choice, Refusal> {
         self.wake(now);
         let shelves: Vec<ShelfId> = match &request.model {
-            Wish::Any => self.shelves.family_ids().collect(),
+            Wish::Any => self.shelves.widest_families(FAMILIES_MAX),
             named @ Wish::Named(_) => self.shelves.find(named, request.kind).into_iter().collect(),
         };
         let (Some(first), mut misses) = (shelves.first().copied(), Miss::Kind) else {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rekursing_protocol::{KeyId, Nanos, Offer, Price, Span};
+use rekursing_protocol::{KeyId, Nanos, Offer, Price, Span, offer::OFFERS_MAX};
 
 use super::fixture::*;
 use crate::{Auto, Limits, Market, Objective, Refusal, Request, Spender, Tier, Wish};
@@ -132,5 +132,24 @@ fn a_deadline_leaves_out_who_was_measured_to_be_slow() {
     assert_eq!(
         market.choose(NOW, &any(), &within(1_000)),
         Err(Refusal::TooLate { soonest: Some(Span(2_200)) })
+    );
+}
+
+#[test]
+fn names_that_one_owner_makes_up_do_not_crowd_out_a_model_that_several_serve() {
+    let mut market = market(terms());
+    for number in 1..=2 {
+        let cheap = Offer { price: Some(Price::new(10_000, 20_000).into()), ..offer("real-7b") };
+        market.join(NOW, session(number), plugin(number), inventory(vec![cheap]));
+    }
+    for number in 3..=6 {
+        let offers = (0..OFFERS_MAX).map(|at| offer(&format!("made-up-{number}-{at}-70b"))).collect();
+        market.join(NOW, session(number), plugin(number), inventory(offers));
+    }
+    let choice = market.choose(NOW, &any(), &auto("balanced")).unwrap();
+    assert_eq!(choice.estimate.model, "real-7b");
+    assert_eq!(
+        choice.reasons[0], "128 combinations of model and tier could answer",
+        "64 families in 2 tiers"
     );
 }
