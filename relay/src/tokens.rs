@@ -13,11 +13,15 @@
 //! Where a model's name tells nothing, the architecture that its server names may: `qwen2` and `qwen3` in
 //! all their kinds, `gptoss`, `mllama` and `llama4`. Others, such as `llama`, are shared by families.
 
+mod seen;
+
 use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
 use rekursing_protocol::Offer;
 use tiktoken::CoreBpe;
+
+use self::seen::Seen;
 
 /// Bytes per token where no tokenizer is known.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -83,7 +87,7 @@ impl Tokenizer {
             Tokenizer::Rule => (text.len() as u64).div_ceil(BYTES_PER_TOKEN),
             Tokenizer::Family(_) => {
                 let mut counter = Counter::new(self);
-                counter.push(text);
+                counter.take(text);
                 counter.total()
             }
         }
@@ -143,7 +147,8 @@ fn begins_a_word(name: &str, start: &str) -> bool {
     name.match_indices(start).any(|(at, _)| at == 0 || name.as_bytes()[at - 1] == b'-')
 }
 
-/// Counts a text that comes in pieces, and keeps no more of it than a few kilobytes.
+/// Counts an answer that comes in pieces, and keeps no more of it than a few kilobytes. What cannot be seen of it
+/// counts nothing.
 ///
 /// The pieces are joined and cut before a space that stands between a visible character and a letter:
 /// there every vocabulary above begins a new word, so that the parts' counts add up to the whole's.
@@ -156,19 +161,25 @@ pub struct Counter {
     boundary: usize,
     bytes: u64,
     words: u64,
+    seen: Seen,
 }
 
 impl Counter {
     /// Begins to count.
     pub fn new(tokenizer: Tokenizer) -> Counter {
-        Counter { tokenizer, counted: 0, gathered: String::new(), boundary: 0, bytes: 0, words: 0 }
+        let (gathered, seen) = Default::default();
+        Counter { tokenizer, counted: 0, gathered, boundary: 0, bytes: 0, words: 0, seen }
     }
 
     /// Takes the next piece.
     pub fn push(&mut self, piece: &str) {
+        let piece = self.seen.of(piece);
+        self.take(&piece);
+    }
+
+    fn take(&mut self, piece: &str) {
         self.bytes += piece.len() as u64;
-        self.words +=
-            u64::from(piece.contains(|letter: char| !letter.is_whitespace() && !letter.is_control()));
+        self.words += u64::from(piece.contains(|letter: char| !letter.is_whitespace()));
         let Tokenizer::Family(vocabulary) = self.tokenizer else { return };
         let mut rest = piece;
         while !rest.is_empty() {
@@ -291,6 +302,24 @@ mod tests {
         let Tokenizer::Family(vocabulary) = tokenizer else { panic!("qwen has a vocabulary") };
         assert_eq!(tokenizer.count(&text), vocabulary.count(&text) as u64);
         assert!(tokenizer.count(&"a".repeat(1_000_000)) > 10_000);
+    }
+
+    #[test]
+    fn an_answer_that_is_padded_with_what_nobody_sees_counts_as_if_it_were_not() {
+        let text = "The quick brown fox jumps over the lazy dog. ".repeat(20);
+        for model in ["qwen2.5-7b", "llama-3.1-8b", "tiny-chat"] {
+            let count = |text: &str| {
+                let mut counter = Counter::new(Tokenizer::of(model));
+                text.split_inclusive('o').for_each(|piece| counter.push(piece));
+                (counter.total(), counter.words())
+            };
+            let expected = count(&text);
+            for padding in ["\u{200b}", "\u{fe0f}\u{fe0f}", "\u{e0041}\u{e007f}", "\u{200d}\u{2060}\u{ad}"] {
+                let padded: String = text.chars().map(|letter| format!("{letter}{padding}")).collect();
+                assert_eq!(count(&padded), expected, "{model} {padding:?}");
+            }
+            assert_eq!(count(&"\u{200b}".repeat(1_000)), (0, 0), "{model}");
+        }
     }
 
     #[test]
