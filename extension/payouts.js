@@ -45,7 +45,7 @@ export async function showPayouts(after) {
   }
 }
 
-function paint({ method, methods: ways, payouts }) {
+function paint({ method, methods: ways, payouts, changeable = true }) {
   methods = ways;
   const options = ways.map((way) => Object.assign(make('option', '', WAYS[way.method]?.[0] ?? way.method), { value: way.method }));
   // What the owner is writing is left alone.
@@ -57,13 +57,15 @@ function paint({ method, methods: ways, payouts }) {
     $('threshold').value = method?.threshold ?? '';
   }
   $('forget').hidden = !method;
+  $('ways').disabled = !changeable;
   $('order').hidden = !method;
   hint();
   const cost = method && say('payouts_cost', usd(method.threshold), usd(method.cost));
   const next = method?.nextAt && say('payouts_next', moment(method.nextAt));
   const waits = method && !method.ready && say('payouts_not_ready');
   const moved = method?.heldUntil && say('payouts_changed');
-  write($('method-cost'), [cost, next, waits, moved].filter(Boolean).join(' '));
+  const elsewhere = !changeable && say('payouts_by_account');
+  write($('method-cost'), [elsewhere, cost, next, waits, moved].filter(Boolean).join(' '));
   $('history').hidden = payouts.length === 0;
   $('made').replaceChildren(...payouts.map(row));
 }

@@ -115,6 +115,7 @@ function payouts(pluginId, part, act) {
   const path = `/api/plugin/payouts/${pluginId}`;
   const once = unique();
   let quoted;
+  let threshold;
   const ask = async () => {
     const { quote } = await call(path, { method: 'POST', body: { amount: 'all' } });
     quoted = quote;
@@ -126,16 +127,22 @@ function payouts(pluginId, part, act) {
   };
   part('pay').addEventListener('click', act(async () => {
     const { method, methods } = await call(path);
-    part('way').hidden = Boolean(method);
-    if (method) return ask();
     part('method').replaceChildren(...methods.map((way) => Object.assign(make('option', WAYS[way.method] ?? way.method), { value: way.method })));
+    part('method').value = method?.method ?? methods[0].method;
+    part('destination').value = method?.destination ?? '';
+    part('schedule').value = method?.schedule ?? 'manual';
+    threshold = method?.threshold;
+    part('way').hidden = false;
     part('destination').focus();
+    if (method) await ask();
   }));
   part('way').addEventListener('submit', act(async () => {
-    const body = { method: part('method').value, destination: part('destination').value.trim() };
-    await call(`${path}/method`, { method: 'PUT', body });
-    part('way').hidden = true;
-    await ask();
+    const body = { method: part('method').value, destination: part('destination').value.trim(), schedule: part('schedule').value };
+    part('quote').hidden = true;
+    await call(`${path}/method`, { method: 'PUT', body: threshold ? { ...body, threshold } : body });
+    say(part('outcome'), 'Saved.');
+    // What there is may be too little to be paid out.
+    await ask().catch(({ message }) => say(part('outcome'), `Saved. ${message}`));
   }));
   part('accept').addEventListener('click', act(async () => {
     const body = { amount: quoted.amount, accept: quoted.cost };

@@ -15,7 +15,7 @@ let looking;
 door('operator', async () => {
   // What needs the token comes first, so that a wrong one is told as that.
   await business();
-  await Promise.all([now(), payouts(), campaigns(), log()]);
+  await Promise.all([now(), payouts(), campaigns(), switches(), log()]);
   clearInterval(looking);
   looking = setInterval(() => document.hidden || now().catch(() => {}), LOOK_MS);
 });
@@ -191,6 +191,40 @@ async function campaigns() {
       }
     });
     return [title, state, usd(spent), usd(budget), impressions, clicks, button];
+  }));
+}
+
+const SWITCHES = {
+  free_answers: ['Free answers', 'Who has no API key gets no answer.'],
+  ads: ['Ads', 'No ad stands beside an answer, and nobody makes a campaign.'],
+  payouts: ['Payouts', 'None is asked for, none that waits is sent. What was sent is looked after.'],
+  top_ups: ['Payments of accounts', 'Nobody pays in. What was paid before is still booked.'],
+  registrations: ['New computers and pairings', 'Who is known stays and works on.'],
+  agents: ['What is for agents', 'No tools, no rating, and nobody leaves model and tier to the relay.'],
+  channels: ['Channels', 'Nobody is shown at work, and there are no leaders. Channels are kept.'],
+};
+
+/** Shows what can be switched off, with a button for each. */
+async function switches(told) {
+  const { switches: all } = told ?? await call('/api/operator/switches');
+  fill($('switches'), all.map(({ name, on }) => {
+    const [title, off] = SWITCHES[name] ?? [name, ''];
+    const button = make('button', on ? 'Switch off' : 'Switch on');
+    button.type = 'button';
+    button.dataset.name = name;
+    button.setAttribute('aria-label', `${button.textContent}: ${title}`);
+    button.addEventListener('click', async () => {
+      try {
+        await switches(await call(`/api/operator/switches/${name}`, { method: 'PUT', body: { on: !on } }));
+        // The one that was clicked is another now.
+        document.querySelector(`#switches [data-name="${name}"]`).focus();
+        say($('switches-outcome'), `${title}: ${on ? 'switched off' : 'switched on'}.`);
+        await log();
+      } catch ({ message }) {
+        say($('switches-outcome'), message, 'bad');
+      }
+    });
+    return [title, off, on ? 'On' : 'Off', button];
   }));
 }
 

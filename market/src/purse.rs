@@ -69,6 +69,12 @@ impl Spender {
         std::iter::successors(Some(self), |spender| spender.maker.as_deref())
     }
 
+    /// Tells whether the key may know of a project: one that is held to projects, by itself or by one that it was
+    /// made with, knows of those alone.
+    pub fn knows(&self, project: &str) -> bool {
+        self.gates().next().is_none() || self.gates().any(|gate| gate.project == project)
+    }
+
     /// Tells whether neither the key nor one that it was made with has any limit.
     pub fn is_unlimited(&self) -> bool {
         self.line().all(|spender| spender.limits.is_none())

@@ -36,6 +36,7 @@ use crate::{
     conversation,
     desk::Desk,
     store::{Act, Placed, Store, Unstarted},
+    switches::{Feature, Switches},
     telemetry,
     work::Work,
 };
@@ -50,6 +51,7 @@ pub struct Ads {
     tally: Mutex<Tally>,
     tokens: Tokens,
     desk: Desk,
+    switches: Arc<Switches>,
     /// Changes of campaigns, one after the other.
     changing: tokio::sync::Mutex<()>,
 }
@@ -142,7 +144,7 @@ impl Kept {
 
 impl Ads {
     /// Takes up the ads where they were kept.
-    pub fn new(kept: Kept, desk: Desk) -> Arc<Ads> {
+    pub fn new(kept: Kept, desk: Desk, switches: Arc<Switches>) -> Arc<Ads> {
         Arc::new(Ads {
             board: Mutex::new(kept.board),
             news: Mutex::default(),
@@ -150,6 +152,7 @@ impl Ads {
             tally: Mutex::default(),
             tokens: Tokens::new(kept.key),
             desk,
+            switches,
             changing: tokio::sync::Mutex::default(),
         })
     }
@@ -225,7 +228,7 @@ impl Ads {
 
     /// Tells whether there is any campaign.
     fn has_campaigns(&self) -> bool {
-        !self.specs.lock().is_empty()
+        self.switches.is_on(Feature::Ads) && !self.specs.lock().is_empty()
     }
 
     /// Counts an impression by its token, once, durably, for the visitor to whom it was sent. `false` when it

@@ -21,9 +21,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use crate::{
+    fresh::Fresh,
     house::{House, Places},
     http::figures::{dollars, tokens_per_second},
     store::{Channel, Leader, ServedInAll, Standard, Uptime, Watched},
+    switches::{Feature, Switches},
 };
 
 /// Most providers that are told of at once, those with a channel first.
@@ -47,6 +49,12 @@ const SEEN_FRESH: Span = Span::millis(900);
 
 /// For how long a leaderboard is good.
 const LEADERS_FRESH: Span = Span::secs(60);
+
+/// Leaderboards.
+const BOARDS: usize = 9;
+
+/// Channels of which it is kept what was told a moment ago.
+const PAGES_MAX: usize = 1_000;
 
 /// Places of a leaderboard.
 const LEADERS_MAX: u64 = 50;
@@ -80,17 +88,18 @@ pub enum Over {
 #[derive(Debug)]
 pub struct Channels {
     open: DashMap<PluginId, Channel>,
+    switches: Arc<Switches>,
     aired: watch::Sender<Aired>,
     /// Who watches, counted.
     watchers: Places,
     /// By address.
     watching: DashMap<IpAddr, usize>,
     seen: Mutex<Option<(Moment, Arc<Value>)>>,
+    leaders: Fresh<(Standard, Over), Vec<Leader>>,
+    /// What is told of one channel.
+    pages: Fresh<PluginId, Value>,
     known: Mutex<Known>,
 }
-
-/// A leaderboard, and as of when.
-type Board = (Moment, Arc<Vec<Leader>>);
 
 /// What is looked up from time to time.
 #[derive(Debug, Default)]
@@ -106,19 +115,21 @@ struct Known {
     looks: u64,
     /// The models that could be asked for in the latest minutes.
     minutes: VecDeque<HashSet<String>>,
-    leaders: HashMap<(Standard, Over), Board>,
 }
 
 impl Channels {
     /// Takes the channels that are stored.
-    pub fn new(channels: Vec<Channel>) -> Channels {
+    pub fn new(channels: Vec<Channel>, switches: Arc<Switches>) -> Channels {
         let aired = Aired { number: 0, whole: Bytes::new(), changes: Bytes::new() };
         Channels {
             open: channels.into_iter().map(|channel| (channel.plugin, channel)).collect(),
+            switches,
             aired: watch::Sender::new(aired),
             watchers: Places::default(),
             watching: DashMap::new(),
             seen: Mutex::default(),
+            leaders: Fresh::new(LEADERS_FRESH, BOARDS),
+            pages: Fresh::new(SEEN_FRESH, PAGES_MAX),
             known: Mutex::default(),
         }
     }
@@ -128,16 +139,41 @@ impl Channels {
         self.open.get(&plugin).map(|channel| channel.clone())
     }
 
+    /// Tells whether something is shown of a plugin.
+    fn is_open(&self, plugin: PluginId) -> bool {
+        self.switches.is_on(Feature::Channels) && self.open.contains_key(&plugin)
+    }
+
     /// Opens a channel, or changes it.
     pub fn put(&self, channel: Channel) {
+        self.pages.forget(channel.plugin);
         self.open.insert(channel.plugin, channel);
-        self.known.lock().leaders.clear();
+        self.leaders.clear();
     }
 
     /// Closes a channel.
     pub fn close(&self, plugin: PluginId) {
         self.open.remove(&plugin);
-        self.known.lock().leaders.clear();
+        self.pages.forget(plugin);
+        self.leaders.clear();
+    }
+
+    /// Notes that somebody follows a channel, or does no more.
+    pub fn followed(&self, plugin: PluginId) {
+        self.pages.forget(plugin);
+    }
+
+    /// Returns what is told of a channel, as of a second ago at most, or looks it up.
+    ///
+    /// # Errors
+    /// Those of the look.
+    pub async fn page<E>(
+        &self,
+        now: Moment,
+        plugin: PluginId,
+        look: impl Future<Output = Result<Value, E>>,
+    ) -> Result<Arc<Value>, E> {
+        self.pages.of(now, plugin, look).await
     }
 
     /// Takes a place for somebody who watches from this address; `false` where too many do. The place is taken all
@@ -185,14 +221,16 @@ impl Channels {
     /// Returns everything as it was a second ago at most: to see it takes a look at every session.
     pub fn now(&self, house: &House) -> Arc<Value> {
         let now = house.desk.now();
-        if let Some((at, seen)) = &*self.seen.lock()
+        // Who comes meanwhile waits for this look.
+        let mut known = self.seen.lock();
+        if let Some((at, seen)) = &*known
             && now.since(*at) < SEEN_FRESH
         {
             return Arc::clone(seen);
         }
         let (shown, totals) = self.look(house);
         let seen = Arc::new(whole(&shown, &totals));
-        *self.seen.lock() = Some((now, Arc::clone(&seen)));
+        *known = Some((now, Arc::clone(&seen)));
         seen
     }
 
@@ -208,7 +246,7 @@ impl Channels {
         let mut sessions = house.desk.sessions();
         sessions.retain(is_public);
         // Those with a channel come first; among equals, who came first.
-        sessions.sort_by_key(|session| !self.open.contains_key(&session.plugin));
+        sessions.sort_by_key(|session| !self.is_open(session.plugin));
         sessions.truncate(SHOWN_MAX);
         let at_work = at_work(house);
         let shown =
@@ -238,7 +276,7 @@ impl Channels {
             "since": session.since,
             "channel": Value::Null,
         });
-        if self.open.contains_key(&session.plugin) {
+        if self.is_open(session.plugin) {
             let served = self.known.lock().served.get(&session.plugin).copied().unwrap_or_default();
             let work = at_work.get(&session.plugin).copied().unwrap_or_default();
             view["channel"] = json!({
@@ -258,20 +296,13 @@ impl Channels {
     /// When the store cannot be read.
     pub async fn leaders(&self, house: &House, standard: Standard, over: Over) -> Result<Arc<Vec<Leader>>> {
         let now = house.desk.now();
-        if let Some((at, leaders)) = self.known.lock().leaders.get(&(standard, over))
-            && now.since(*at) < LEADERS_FRESH
-        {
-            return Ok(Arc::clone(leaders));
-        }
         let from = match over {
             Over::Day => now.day(),
             Over::Week => now.day().saturating_sub(6),
             Over::All => 0,
         };
-        let leaders = house.desk.store().leaders(standard, Day(from), RELIABLE_JOBS_MIN, LEADERS_MAX).await?;
-        let leaders = Arc::new(leaders);
-        self.known.lock().leaders.insert((standard, over), (now, Arc::clone(&leaders)));
-        Ok(leaders)
+        let look = house.desk.store().leaders(standard, Day(from), RELIABLE_JOBS_MIN, LEADERS_MAX);
+        self.leaders.of(now, (standard, over), look).await
     }
 
     /// Returns how much of the time a model could be asked for: of the latest minutes, of a day and of 30 days,
@@ -294,7 +325,7 @@ impl Channels {
     pub async fn minute(&self, house: &House) -> Result<()> {
         let now = house.desk.now();
         let present = house.desk.sessions().into_iter().filter(is_public).map(|session| session.plugin);
-        let present = present.filter(|plugin| self.open.contains_key(plugin)).collect();
+        let present = present.filter(|plugin| self.is_open(*plugin)).collect();
         let views = house.desk.models();
         let (models, is_due) = {
             let mut known = self.known.lock();

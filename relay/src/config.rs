@@ -231,6 +231,8 @@ pub struct Limits {
     pub connects_per_minute: u32,
     /// Requests for answers per minute from one address without an API key.
     pub free_requests_per_minute: u32,
+    /// Estimates per minute of one account; those without an API key count among a visitor's requests.
+    pub estimates_per_minute: u32,
     /// Open API keys of one account, the operator's apart.
     pub keys_per_account: u64,
     /// Bytes of answers that are kept for callers who ask again with the same `Idempotency-Key`.
@@ -264,6 +266,8 @@ pub struct Limits {
     pub mcp_sessions: usize,
     /// Those of them from one address.
     pub mcp_sessions_per_address: usize,
+    /// Messages of agents over MCP per minute from one address.
+    pub mcp_messages_per_minute: u32,
 }
 
 /// Deadlines, in milliseconds.
@@ -420,6 +424,7 @@ impl Default for Limits {
             registrations_per_minute: 20,
             connects_per_minute: 120,
             free_requests_per_minute: 60,
+            estimates_per_minute: 120,
             keys_per_account: 100,
             replay_bytes: 64 * 1024 * 1024,
             download_bytes: 32 * 1024 * 1024,
@@ -436,6 +441,7 @@ impl Default for Limits {
             projects_per_account: 100,
             mcp_sessions: 2_000,
             mcp_sessions_per_address: 200,
+            mcp_messages_per_minute: 600,
         }
     }
 }

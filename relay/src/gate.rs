@@ -1,6 +1,10 @@
 //! Gates: how close what is asked must be to a project's objectives, as pages say it in a request or of a key.
 
+use std::collections::{HashMap, VecDeque};
+
+use parking_lot::Mutex;
 use rekursing_market::{Gate, relevance::Method};
+use rekursing_protocol::{Moment, Span};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -11,6 +15,61 @@ pub const TASK_CHARACTERS_MAX: usize = 8_000;
 
 /// Longest name of a project, in characters.
 const PROJECT_CHARACTERS_MAX: usize = 64;
+
+/// Calls of which it is known at once that they have paid for their gates.
+const PASSED_MAX: usize = 10_000;
+
+/// What calls with an `Idempotency-Key` have paid for to be let through, so that one that is made again because it
+/// came to nothing does not pay a second time.
+#[derive(Debug)]
+pub struct Passed {
+    /// How long it is known.
+    kept: Span,
+    calls: Mutex<Calls>,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    passed: HashMap<String, Vec<Value>>,
+    /// Oldest first.
+    order: VecDeque<(Moment, String)>,
+}
+
+impl Passed {
+    /// Knows of none yet.
+    pub fn new(kept: Span) -> Passed {
+        Passed { kept, calls: Mutex::default() }
+    }
+
+    /// Returns what was told of the gates that a call has passed.
+    pub fn of(&self, now: Moment, call: &str) -> Vec<Value> {
+        let mut calls = self.calls.lock();
+        calls.forget(|at, _| now.since(at) >= self.kept);
+        calls.passed.get(call).cloned().unwrap_or_default()
+    }
+
+    /// Notes what a call has passed.
+    pub fn note(&self, now: Moment, call: &str, told: Vec<Value>) {
+        let mut calls = self.calls.lock();
+        if calls.passed.insert(call.to_owned(), told).is_none() {
+            calls.order.push_back((now, call.to_owned()));
+        }
+        calls.forget(|_, many| many > PASSED_MAX);
+    }
+}
+
+impl Calls {
+    /// Forgets the oldest, as long as they are due.
+    fn forget(&mut self, is_due: impl Fn(Moment, usize) -> bool) {
+        while let Some((at, call)) = self.order.front() {
+            if !is_due(*at, self.order.len()) {
+                break;
+            }
+            self.passed.remove(call);
+            self.order.pop_front();
+        }
+    }
+}
 
 /// Reads a gate.
 pub fn read(raw: &RawValue) -> Result<Gate, Problem> {
@@ -67,6 +126,20 @@ mod tests {
 
     fn read(json: &str) -> Result<Gate, Problem> {
         super::read(&RawValue::from_string(json.to_owned()).unwrap())
+    }
+
+    #[test]
+    fn what_a_call_has_passed_is_known_for_a_while_and_of_so_many_calls_alone() {
+        let passed = Passed::new(Span(100));
+        passed.note(Moment(0), "a", vec![json!(1)]);
+        passed.note(Moment(50), "a", vec![json!(1), json!(2)]);
+        assert_eq!(passed.of(Moment(99), "a"), [json!(1), json!(2)]);
+        assert_eq!(passed.of(Moment(100), "a"), [Value::Null; 0]);
+        for call in 0..=PASSED_MAX {
+            passed.note(Moment(200), &call.to_string(), vec![json!(call)]);
+        }
+        assert_eq!(passed.of(Moment(200), "0"), [Value::Null; 0]);
+        assert_eq!(passed.of(Moment(200), "1"), [json!(1)]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 use dashmap::DashMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rekursing_protocol::{CampaignId, GroupId, JobId, Moment, PluginId, SessionId, Span};
+use rekursing_protocol::{AccountId, CampaignId, GroupId, JobId, Moment, PluginId, SessionId, Span};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     desk::Desk,
     devices::Devices,
     downloads::Downloads,
+    gate::Passed,
     groups::Codes,
     memory::Memory,
     pairings::Pairings,
@@ -32,6 +33,7 @@ use crate::{
     replay::Replays,
     roll::Roll,
     store::Holder,
+    switches::Switches,
     top_ups::TopUps,
     upstream::Upstreams,
 };
@@ -57,6 +59,8 @@ pub struct House {
     pub keys: Arc<Keys>,
     /// Answers for callers who ask again.
     pub replays: Replays,
+    /// What calls have paid for to be let through.
+    pub passed: Passed,
     /// How pages pay in, where the operator has set that up.
     pub top_ups: Option<TopUps>,
     /// Direct providers.
@@ -71,6 +75,8 @@ pub struct House {
     pub crowds: Crowds,
     /// What owners show of themselves, and who watches.
     pub channels: Channels,
+    /// What the operator has switched off.
+    pub switches: Arc<Switches>,
     /// Extensions to install.
     pub downloads: Downloads,
     /// Live sessions, counted.
@@ -203,6 +209,8 @@ pub struct Rates {
     registrations: DefaultKeyedRateLimiter<IpAddr>,
     connects: DefaultKeyedRateLimiter<IpAddr>,
     free_requests: DefaultKeyedRateLimiter<IpAddr>,
+    estimates: DefaultKeyedRateLimiter<AccountId>,
+    agent_messages: DefaultKeyedRateLimiter<IpAddr>,
     keys: DefaultKeyedRateLimiter<IpAddr>,
     challenges: DefaultKeyedRateLimiter<IpAddr>,
     passes: DefaultKeyedRateLimiter<PluginId>,
@@ -229,13 +237,14 @@ const OUTLOOKS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(12).unwrap();
 impl Rates {
     /// Sets up the limits of a config.
     pub fn new(config: &Config) -> Rates {
-        let per_minute = |count: u32| {
-            RateLimiter::keyed(Quota::per_minute(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)))
-        };
+        let quota = |count: u32| Quota::per_minute(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN));
+        let per_minute = |count: u32| RateLimiter::keyed(quota(count));
         Rates {
             registrations: per_minute(config.limits.registrations_per_minute),
             connects: per_minute(config.limits.connects_per_minute),
             free_requests: per_minute(config.limits.free_requests_per_minute),
+            estimates: RateLimiter::keyed(quota(config.limits.estimates_per_minute)),
+            agent_messages: per_minute(config.limits.mcp_messages_per_minute),
             keys: per_minute(config.limits.keys_per_minute),
             challenges: RateLimiter::keyed(Quota::per_minute(CHALLENGES_PER_MINUTE)),
             passes: RateLimiter::keyed(Quota::per_minute(PASSES_PER_MINUTE)),
@@ -282,6 +291,16 @@ impl Rates {
         self.free_requests.check_key(&address).is_ok()
     }
 
+    /// Counts an estimate for an account.
+    pub fn estimate(&self, account: AccountId) -> bool {
+        self.estimates.check_key(&account).is_ok()
+    }
+
+    /// Counts a message of an agent's.
+    pub fn agent_message(&self, address: IpAddr) -> bool {
+        self.agent_messages.check_key(&address).is_ok()
+    }
+
     /// Counts a key that a page makes.
     pub fn key(&self, address: IpAddr) -> bool {
         self.keys.check_key(&address).is_ok()
@@ -309,9 +328,12 @@ impl Rates {
     pub fn tidy(&self, now: Moment) {
         let Rates { registrations, connects, free_requests, keys, challenges, passes, .. } = self;
         let Rates { outlooks, payouts, wrong_tokens, group_tries, barred, .. } = self;
+        let Rates { estimates, agent_messages, .. } = self;
         for rate in [registrations, connects, free_requests, keys, challenges, wrong_tokens, group_tries] {
             rate.retain_recent();
         }
+        agent_messages.retain_recent();
+        estimates.retain_recent();
         for rate in [passes, outlooks, payouts] {
             rate.retain_recent();
         }
@@ -322,7 +344,7 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use rekursing_market::{Limits, Spender};
-    use rekursing_protocol::{AccountId, KeyId};
+    use rekursing_protocol::KeyId;
 
     use super::*;
 

@@ -11,6 +11,7 @@ mod door;
 mod downloads;
 mod entries;
 mod estimates;
+mod events;
 pub(crate) mod figures;
 mod groups;
 mod mcp;
@@ -33,6 +34,7 @@ mod shows;
 mod site;
 mod statements;
 mod status;
+mod switches;
 mod top_ups;
 mod whole;
 

@@ -17,6 +17,8 @@ mod step;
 mod view;
 mod work;
 
+use std::sync::Arc;
+
 use rekursing_market::{
     Account,
     payout::{CHANGE_WAIT, Quote, QuoteRefusal, Schedule, State, Step, Tariff},
@@ -30,6 +32,7 @@ use crate::{
     config::Config,
     desk::Desk,
     store::{Act, Ending, PayoutMethod, PayoutRow, Store, Submitted},
+    switches::{Feature, Switches},
     telemetry,
 };
 
@@ -47,6 +50,7 @@ pub struct Payouts {
     desk: Desk,
     rails: Rails,
     rules: Rules,
+    switches: Arc<Switches>,
     /// Held while a state is read, decided on and posted: two who decide at once could both be right.
     turn: Mutex<()>,
     /// Held while something is asked of a method's rail, in the order of [`Method::ALL`]; taken before the
@@ -106,6 +110,9 @@ pub enum Asked {
 /// Why something about payouts is not done.
 #[derive(Debug, thiserror::Error)]
 pub enum Denial {
+    /// The operator has switched payouts off.
+    #[error("{}", Feature::Payouts.refusal())]
+    SwitchedOff,
     /// The owner has named no method.
     #[error("set a method of payout first")]
     NoMethod,
@@ -201,8 +208,14 @@ impl Rules {
 impl Payouts {
     /// Sets payouts up over a desk whose store has forgotten what the ledger never had.
     pub fn new(desk: Desk, rails: Rails, rules: Rules) -> Payouts {
-        let (turn, asking) = Default::default();
-        Payouts { desk, rails, rules, turn, asking, wake: Notify::new() }
+        let (switches, turn, asking) = Default::default();
+        Payouts { desk, rails, rules, switches, turn, asking, wake: Notify::new() }
+    }
+
+    /// Lets these switches say whether anything is paid out.
+    #[must_use]
+    pub fn under(self, switches: Arc<Switches>) -> Payouts {
+        Payouts { switches, ..self }
     }
 
     /// Returns how an owner wants to be paid, if he has said so.
@@ -267,6 +280,9 @@ impl Payouts {
         accepted: Option<Nanos>,
         now: Moment,
     ) -> Result<Asked, Denial> {
+        if !self.switches.is_on(Feature::Payouts) {
+            return Err(Denial::SwitchedOff);
+        }
         let _turn = self.turn.lock().await;
         let method = self.method(owner).await?.ok_or(Denial::NoMethod)?;
         let quote = self.rules.tariff(method.method).quote(amount, self.available(owner))?;
@@ -287,6 +303,9 @@ impl Payouts {
 
     /// Makes the automatic payouts that are due.
     pub async fn run_due(&self, now: Moment) -> Result<(), Denial> {
+        if !self.switches.is_on(Feature::Payouts) {
+            return Ok(());
+        }
         let believed = now - self.desk.lag();
         for due in self.store().payout_methods_due(believed).await? {
             let _turn = self.turn.lock().await;

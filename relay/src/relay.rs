@@ -31,6 +31,7 @@ use crate::{
     desk::Desk,
     devices::Devices,
     downloads::Downloads,
+    gate::Passed,
     groups::Codes,
     house::{House, Keys, Places, Rates},
     http::router::Routes,
@@ -43,6 +44,7 @@ use crate::{
     server,
     store::{Audit, Store},
     stream::Patience,
+    switches::Switches,
     telemetry,
     top_ups::TopUps,
     upstream::Upstreams,
@@ -88,6 +90,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     let plugins = unstarted.plugins()?;
     let upstreams = unstarted.upstreams()?;
     let channels = unstarted.channels()?;
+    let switches = Arc::new(Switches::of(unstarted.switched_off()?));
     let seal = Seal::new(&unstarted.receipt_keys(receipt::key(clock.now()))?)?;
     let taken = unstarted.taken(clock.now())?;
     let begun = clock.now();
@@ -150,18 +153,21 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     telemetry::describe();
     telemetry::audited(&audited.0, audited.1);
     let top_ups = config.top_ups.as_ref().map(TopUps::of).transpose().context("top_ups")?;
-    let payouts = Arc::new(Payouts::new(desk.clone(), rails, Rules::of(&config)));
+    let payouts = Payouts::new(desk.clone(), rails, Rules::of(&config)).under(Arc::clone(&switches));
+    let payouts = Arc::new(payouts);
     let house = Arc::new(House {
         rates: Rates::new(&config),
         memory: Memory::of(config.limits.requests_bytes, config.limits.request_bytes),
         long_reads: Semaphore::new(2),
         top_ups,
         crowds: Crowds::new(config.public_providers_min),
-        channels: Channels::new(channels),
+        channels: Channels::new(channels, Arc::clone(&switches)),
         downloads: Downloads::of(config.downloads.clone(), config.limits.download_bytes),
         replays: Replays::new(config.limits.replay_bytes, Span::millis(config.time.replay_ms)),
+        passed: Passed::new(Span::millis(config.time.replay_ms)),
         config,
-        ads: Ads::new(kept, desk.clone()),
+        ads: Ads::new(kept, desk.clone(), Arc::clone(&switches)),
+        switches,
         desk,
         payouts,
         plugins: roll,

@@ -32,6 +32,7 @@ mod served;
 mod shown;
 mod sql;
 mod statements;
+mod switches;
 mod top_ups;
 mod usage;
 mod verified;

@@ -178,6 +178,24 @@ async fn pages_of_strangers_open_no_session_and_sessions_are_limited() -> Result
     Ok(())
 }
 
+#[tokio::test]
+async fn agents_send_so_many_messages_and_an_account_has_so_many_estimates_in_a_minute() -> Result<()> {
+    let limits = "mcp_messages_per_minute = 3\nestimates_per_minute = 3\n";
+    let (relay, key) = Relay::funded(&format!("{FREE}{limits}"), "1.00").await?;
+    let page = relay.customer(&key);
+    let accepting = relay.visitor().with("accept", "application/json, text/event-stream");
+    for (sender, path, body) in
+        [(&accepting, "/mcp", mcp::initialize()), (&page, "/api/llm/estimate", json!({"prompt": "Hello"}))]
+    {
+        for _ in 0..3 {
+            assert_ne!(sender.post(path, &body).await?.status, 429, "{path}");
+        }
+        let fourth = sender.post(path, &body).await?;
+        assert_eq!((fourth.status, fourth.error_code()?.as_str()), (429, "rate_limited"), "{path}");
+    }
+    Ok(())
+}
+
 /// A second owner, with a model of this name at this price for a million answer tokens.
 async fn other(relay: &Relay, model: &str, price: &str) -> Result<(Node, Script)> {
     let script = Script::start(Dialect::Plain).await?;

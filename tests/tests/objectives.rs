@@ -50,6 +50,16 @@ async fn a_task_is_rated_by_embeddings_that_its_key_pays_for() -> Result<()> {
     let account = page.get("/api/account").await?.expect(200)?;
     assert_eq!((&account["spent"], &account["usage"][0]["jobs"]), (&rated["cost"], &json!(1)));
 
+    // Whoever was let through pays for that once, though nobody could answer then.
+    let gate = json!({"project": "shop", "threshold": 0.1, "method": "embeddings"});
+    let gated = json!({"prompt": "Translate the manual", "model": "nobody-has-it", "objectives": gate});
+    let named = page.clone().with("idempotency-key", "gated");
+    for _ in 0..2 {
+        assert_eq!(named.post("/api/llm/inference", &gated).await?.error_code()?, "model_not_found");
+        let account = page.get("/api/account").await?.expect(200)?;
+        assert_eq!(account["usage"][0]["jobs"], 2, "{account}");
+    }
+
     let agent = Agent::open(&relay, Some(&key)).await?;
     let told = agent.call("rate_task", &task).await?;
     assert_eq!(told["structuredContent"]["score"], 1.0);
@@ -136,6 +146,7 @@ async fn a_request_beside_the_point_is_refused_before_anything_is_set_aside() ->
 async fn a_key_is_held_to_its_project_and_can_neither_change_it_nor_make_a_freer_key() -> Result<()> {
     let (scene, page) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
     shop(&page).await?;
+    page.post(OBJECTIVES, &json!({"project": "garden", "objectives": ["roses"]})).await?.expect(200)?;
     let gate = json!({"project": "shop", "threshold": 0.2, "method": "lexical"});
     let made =
         page.post("/api/account/keys", &json!({"name": "held", "objectives": gate})).await?.expect(201)?;
@@ -154,6 +165,12 @@ async fn a_key_is_held_to_its_project_and_can_neither_change_it_nor_make_a_freer
         assert_eq!((put.status, put.error_code()?.as_str()), (403, "key_has_limits"));
         assert_eq!(page.delete(&format!("{OBJECTIVES}/shop")).await?.error_code()?, "key_has_limits");
         assert_eq!(page.get(&format!("{OBJECTIVES}/shop")).await?.expect(200)?["project"], "shop");
+        // What else the account is about is no business of its.
+        let listed = page.get(OBJECTIVES).await?.expect(200)?;
+        assert_eq!(listed["projects"].as_array().map(Vec::len), Some(1), "{listed}");
+        let other = json!({"project": "garden", "task": "Water the roses", "method": "lexical"});
+        assert_eq!(page.get(&format!("{OBJECTIVES}/garden")).await?.error_code()?, "project_not_found");
+        assert_eq!(page.post("/api/agents/rate", &other).await?.error_code()?, "project_not_found");
     }
     let agent = Agent::open(&scene.relay, Some(key)).await?;
     let refused = agent.call("ask", &json!({"prompt": "Water the roses", "model": MODEL})).await?;

@@ -5,7 +5,8 @@ use rekursing_protocol::Nanos;
 use rekursing_tests::{
     database::Engine,
     eventually,
-    http::Page,
+    http::{Answer, Page},
+    link::Plugin,
     node::Node,
     on_both,
     relay::Relay,
@@ -23,6 +24,7 @@ on_both! {
     everything_that_the_operator_does_stands_in_the_log_without_secrets,
     the_operators_routes_are_his_alone_and_on_his_own_listener_if_he_has_one,
     who_guesses_the_operators_token_is_not_answered_any_more_even_when_it_is_right,
+    what_the_operator_switches_off_is_refused_in_words_until_he_switches_it_on_also_after_a_restart,
 }
 
 const TOKEN: &str = "a token of the operator's";
@@ -367,5 +369,85 @@ async fn who_guesses_the_operators_token_is_not_answered_any_more_even_when_it_i
         page.get("/api/analytics/usage").await?.expect(200)?;
         page.get("/api/ads/campaigns").await?.expect(200)?;
     }
+    Ok(())
+}
+
+/// Asks for each thing that can be switched off, and returns its name with what was answered.
+async fn tried(
+    relay: &Relay,
+    page: &Page,
+    owner: &Page,
+    plugin: &str,
+) -> Result<Vec<(&'static str, Answer)>> {
+    let visitor = relay.visitor();
+    let payout = format!("/api/plugin/payouts/{plugin}");
+    let question = json!({"prompt": "go", "model": "nobody-has-it"});
+    let auto = json!({"prompt": "go", "quality": "auto"});
+    let channel = format!("/api/live/channels/{plugin}");
+    Ok(vec![
+        ("free_answers", visitor.post("/api/llm/inference", &question).await?),
+        ("ads", page.post("/api/ads/campaigns", &json!({})).await?),
+        ("payouts", owner.post(&payout, &json!({"amount": "all"})).await?),
+        ("top_ups", page.post("/api/account/top-ups", &json!({"amount": "5.00"})).await?),
+        ("registrations", visitor.post("/api/plugin/register", &json!({"name": "new"})).await?),
+        ("registrations", page.post("/api/account/pairings", &json!({})).await?),
+        ("agents", page.post("/api/llm/inference", &auto).await?),
+        ("agents", page.post("/mcp", &json!({})).await?),
+        ("channels", visitor.get("/api/live/leaders").await?),
+        ("channels", visitor.get(&channel).await?),
+    ])
+}
+
+async fn what_the_operator_switches_off_is_refused_in_words_until_he_switches_it_on_also_after_a_restart(
+    engine: Engine,
+) -> Result<()> {
+    const SWITCHES: &str = "/api/operator/switches";
+    let (mut relay, key) = Relay::keeping(engine, SHA256, "0").await?;
+    let (page, operator) = (relay.customer(&key), relay.customer(TOKEN));
+    let plugin = Plugin::register(&relay).await?;
+    let owner = Page::bearing(relay.address(), &plugin.secret);
+    let off = |answer: &Answer| answer.error_code().is_ok_and(|code| code == "switched_off");
+    for (what, answer) in tried(&relay, &page, &owner, &plugin.id).await? {
+        assert!(!off(&answer), "{what} is on");
+    }
+    let switches = operator.get(SWITCHES).await?.expect(200)?["switches"].clone();
+    let names: Vec<&str> =
+        switches.as_array().into_iter().flatten().filter_map(|switch| switch["name"].as_str()).collect();
+    assert_eq!(names, ["free_answers", "ads", "payouts", "top_ups", "registrations", "agents", "channels"]);
+    let turn = async |operator: &Page, name: &str, on: bool| {
+        operator.put(&format!("{SWITCHES}/{name}"), &json!({"on": on, "note": "for a while"})).await
+    };
+    assert_eq!(turn(&page, "ads", false).await?.error_code()?, "operator_only");
+    assert_eq!(turn(&operator, "everything", false).await?.error_code()?, "not_found");
+    for name in &names {
+        // To say it twice is to say it once.
+        for _ in 0..2 {
+            turn(&operator, name, false).await?.expect(200)?;
+        }
+        for (what, answer) in tried(&relay, &page, &owner, &plugin.id).await? {
+            assert_eq!(off(&answer), what == *name, "{what} with {name} off: {}", answer.status);
+            if what == *name {
+                assert_eq!(answer.status, 503);
+                let message = answer.json()?["error"]["message"].clone();
+                assert!(
+                    message.as_str().is_some_and(|told| told.contains("switched off at the moment")),
+                    "{message}"
+                );
+            }
+        }
+        turn(&operator, name, true).await?.expect(200)?;
+    }
+    turn(&operator, "top_ups", false).await?.expect(200)?;
+    relay.kill().await?;
+    relay.restart().await?;
+    let (page, operator) = (relay.customer(&key), relay.customer(TOKEN));
+    let wanted = json!({"amount": "5.00"});
+    assert_eq!(page.post("/api/account/top-ups", &wanted).await?.error_code()?, "switched_off");
+    turn(&operator, "top_ups", true).await?.expect(200)?;
+    assert_ne!(page.post("/api/account/top-ups", &wanted).await?.error_code()?, "switched_off");
+    let log = operator.get(LOG).await?.expect(200)?["log"].clone();
+    assert_eq!((&log[0]["what"], &log[0]["about"]), (&json!("switched_on"), &json!("top_ups")));
+    assert_eq!((&log[1]["what"], &log[1]["note"]), (&json!("switched_off"), &json!("for a while")));
+    assert_eq!(log.as_array().map(Vec::len), Some(1 + 2 * (names.len() + 1)), "{log}");
     Ok(())
 }

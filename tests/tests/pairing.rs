@@ -73,6 +73,18 @@ async fn an_account_pairs_a_plugin_sees_what_it_earns_and_lets_it_go(engine: Eng
     let path = format!("/api/plugin/payouts/{}/method", device.id);
     account.put(&path, &method).await?.expect(200)?;
     assert_eq!(owner.get(&path).await?.expect(200)?["destination"], "ada@example.com");
+    // A copy of the device is believed like the device, so neither says where payouts go.
+    let foreign = json!({"method": "paypal", "destination": "eve@example.com"});
+    for refused in [owner.put(&path, &foreign).await?, owner.delete(&path).await?] {
+        assert_eq!((refused.status, refused.error_code()?.as_str()), (403, "payout_account_only"));
+    }
+    for (page, may) in [(&owner, false), (&account, true)] {
+        let payouts = page.get(&format!("/api/plugin/payouts/{}", device.id)).await?.expect(200)?;
+        assert_eq!(
+            (&payouts["changeable"], &payouts["method"]["destination"]),
+            (&json!(may), &json!("ada@example.com"))
+        );
+    }
 
     let stranger = relay.customer(&relay.key("1.00").await?);
     assert_eq!(stranger.get(&earnings).await?.error_code()?, "invalid_secret");
@@ -107,10 +119,10 @@ async fn a_revoked_key_opens_nothing_and_its_account_still_reaches_what_was_earn
     let device = Device::register(&relay, 1).await?;
     let owner = device.pass(&relay).await?;
     let code = code(&account).await?;
-    owner.post(&pairing(&device.id), &json!({"code": code})).await?.expect(200)?;
     let method = format!("/api/plugin/payouts/{}/method", device.id);
     let foreign = json!({"method": "paypal", "destination": "eve@example.com"});
     owner.put(&method, &foreign).await?.expect(200)?;
+    owner.post(&pairing(&device.id), &json!({"code": code})).await?.expect(200)?;
     let offer = offer(MODEL, 1);
     let mut link = Link::open(&relay).await?;
     link.send("identify", &device.identify(&offer, &device.answer(&relay, &link)?)).await?;
@@ -275,6 +287,12 @@ async fn a_computer_is_paired_by_clicks_and_the_account_page_can_be_read_by_ever
     options.until("document.querySelector('#paired-with').textContent.includes('acc_')").await?;
     account.until("document.querySelector('#gpus').children.length === 1").await?;
     account.until("document.querySelector('.live').textContent === 'Live'").await?;
+    let earnings = owner.open("earnings.html").await?;
+    earnings.until("document.querySelector('#method-cost').textContent.includes('account page')").await?;
+    assert_eq!(earnings.eval("document.querySelector('#destination').matches(':disabled')").await?, true);
+    earnings.eval(&axe).await?;
+    wrong.extend(axe::look(&earnings, "earnings-paired", &[360, 800]).await?);
+    earnings.close().await?;
 
     account.click(".rename").await?;
     account.fill(".new-name", "The one under the desk").await?;
@@ -285,6 +303,9 @@ async fn a_computer_is_paired_by_clicks_and_the_account_page_can_be_read_by_ever
     account.fill(".destination", "nobody").await?;
     account.click(".way [type=submit]").await?;
     account.until("document.querySelector('.outcome').dataset.tone === 'bad'").await?;
+    account.fill(".destination", "ada@example.com").await?;
+    account.click(".way [type=submit]").await?;
+    account.until("document.querySelector('.outcome').textContent.startsWith('Saved.')").await?;
     wrong.extend(axe::look(&account, "account-gpus", &[360, 1_200]).await?);
     account.click("button.channel").await?;
     account.until("!document.querySelector('.showing').hidden").await?;

@@ -86,7 +86,14 @@ async fn the_operator_sees_the_business_gives_credit_and_pauses_a_campaign() -> 
     tab.shows("#campaigns-outcome", "paused").await?;
     let campaigns = page.get("/api/ads/campaigns").await?.expect(200)?;
     assert_eq!(campaigns["campaigns"][0]["state"], "paused");
+    tab.click("#switches [data-name=channels]").await?;
+    tab.shows("#switches-outcome", "Channels: switched off").await?;
+    tab.shows("#log", "switched off").await?;
+    let live = scene.relay.visitor().get("/live").await?;
+    ensure!(String::from_utf8_lossy(&live.body).contains("switched off at the moment"), "the page says so");
     wrong.extend(axe::look(&tab, "operator", &WIDTHS).await?);
+    tab.click("#switches [data-name=channels]").await?;
+    tab.shows("#switches-outcome", "Channels: switched on").await?;
     well(&wrong)
 }
 

@@ -52,7 +52,7 @@ fn with(config: &str, location: &Location, nanos: i64) -> Arc<Ads> {
             ((), vec![grant])
         });
     }
-    Ads::new(kept, desk)
+    Ads::new(kept, desk, Arc::default())
 }
 
 pub(crate) fn close(ads: &Ads) {

@@ -3,14 +3,11 @@
 //! A key without limits stands for its account and manages all of the account's keys. A limited one
 //! manages itself and the keys that were made with it, and those stay within its limits.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Json,
-    extract::{
-        ConnectInfo, Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
+    extract::{ConnectInfo, Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -23,7 +20,7 @@ use super::{
     Problem,
     caller::{self, Caller},
     groups, once,
-    posted::{self, Posted},
+    posted::{self, Named, Peer, Posted, Shared},
     premium,
     statements::{self, Form},
 };
@@ -37,9 +34,6 @@ use crate::{
 
 /// Days of usage that are told.
 const USAGE_DAYS: u64 = 90;
-
-type Shared = State<Arc<House>>;
-type Peer = ConnectInfo<SocketAddr>;
 
 /// `GET /api/account`
 pub(super) async fn account(
@@ -165,7 +159,7 @@ async fn make_key(house: &House, secret: &str, key: Key) -> Result<(StatusCode, 
 pub(super) async fn statement(
     State(house): Shared,
     ConnectInfo(peer): Peer,
-    month: Result<Path<String>, PathRejection>,
+    month: Named,
     form: Result<Query<Form>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -249,7 +243,7 @@ pub(super) async fn revoke_key(
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
     keep: Result<Query<Keep>, QueryRejection>,
-    prefix: Result<Path<String>, PathRejection>,
+    prefix: Named,
 ) -> Result<Json<Value>, Problem> {
     caller::origin(&house, &headers)?;
     let Path(prefix) = prefix?;

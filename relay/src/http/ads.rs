@@ -1,13 +1,10 @@
 //! The routes of ads: campaigns for whoever pays for them, impressions and clicks for whoever sees them.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use axum::{
     Json,
-    extract::{
-        ConnectInfo, Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
+    extract::{ConnectInfo, Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -20,16 +17,14 @@ use super::{
     Problem,
     caller::{self, Advertiser, Caller},
     once, operator,
-    posted::{self, Posted},
+    posted::{self, Named, Peer, Posted, Shared},
 };
 use crate::{
     ads::{Listed, NotCounted, NotTaken, Spec, Wrong},
     house::House,
     store::{Act, AdDay, Deed},
+    switches::Feature,
 };
-
-type Shared = State<Arc<House>>;
-type Peer = ConnectInfo<SocketAddr>;
 
 /// Days of a report, when it does not say how many, and at most.
 const DAYS_DEFAULT: u64 = 30;
@@ -58,6 +53,7 @@ pub(super) async fn create(
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
     let advertiser = caller::advertiser(&house, &headers, peer).await?;
+    house.switches.check(Feature::Ads)?;
     let spec: Spec = posted::read(&body)?;
     let account = payer(advertiser, spec.account)?;
     let id = house.campaign_id();
@@ -75,7 +71,7 @@ pub(super) async fn one(
     State(house): Shared,
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
+    id: Named,
 ) -> Result<Json<Value>, Problem> {
     let listed = find(&house, caller::advertiser(&house, &headers, peer).await?, id)?;
     Ok(Json(view(&listed, house.desk.now())))
@@ -86,7 +82,7 @@ pub(super) async fn change(
     State(house): Shared,
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
+    id: Named,
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
     let advertiser = caller::advertiser(&house, &headers, peer).await?;
@@ -120,7 +116,7 @@ pub(super) async fn report(
     State(house): Shared,
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
-    id: Result<Path<String>, PathRejection>,
+    id: Named,
     days: Result<Query<Days>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let listed = find(&house, caller::advertiser(&house, &headers, peer).await?, id)?;
@@ -204,7 +200,7 @@ pub(super) async fn click(
     ConnectInfo(peer): Peer,
     method: Method,
     headers: HeaderMap,
-    token: Result<Path<String>, PathRejection>,
+    token: Named,
 ) -> Result<Response, Problem> {
     let Path(token) = token?;
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such ad");
@@ -226,11 +222,7 @@ pub(super) async fn click(
 }
 
 /// Finds a campaign that the caller may see.
-fn find(
-    house: &House,
-    advertiser: Advertiser,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Listed, Problem> {
+fn find(house: &House, advertiser: Advertiser, id: Named) -> Result<Listed, Problem> {
     let Path(id) = id?;
     let listed = id.parse::<CampaignId>().ok().and_then(|id| house.ads.campaign(id));
     let own = listed.filter(|listed| match advertiser {

@@ -6,11 +6,11 @@
 
 mod rating;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{ConnectInfo, Path, State, rejection::PathRejection},
+    extract::{ConnectInfo, Path, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -22,12 +22,12 @@ use super::{
     Problem,
     caller::{self, Caller},
     once,
-    posted::{self, Posted},
+    posted::{self, Named, Peer, Posted, Shared},
 };
 use crate::{
     gate::{self, TASK_CHARACTERS_MAX},
-    house::House,
-    store::Objectives,
+    store::{Holder, Objectives},
+    switches::Feature,
 };
 pub(super) use rating::{Rater, pass};
 
@@ -36,9 +36,6 @@ const OBJECTIVES_MAX: usize = 32;
 
 /// Longest objective, in characters.
 const OBJECTIVE_CHARACTERS_MAX: usize = 1_000;
-
-type Shared = State<Arc<House>>;
-type Peer = ConnectInfo<SocketAddr>;
 
 /// A project's objectives, to be put.
 #[derive(Deserialize)]
@@ -68,7 +65,7 @@ pub(super) async fn put(
     let put = Objectives { project, objectives, at: house.desk.now() };
     let most = house.config.limits.projects_per_account;
     let stored = house.desk.store().put_objectives(account, put.clone(), most).await;
-    if stored.map_err(unstored)? {
+    if stored.map_err(unstored())? {
         return Ok(Json(view(&put)));
     }
     let message = format!("the account has {most} projects, which is as many as it may have");
@@ -81,9 +78,10 @@ pub(super) async fn list(
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let account = caller::holder(&house, &headers, peer).await?.account;
+    let Holder { account, spender, .. } = caller::holder(&house, &headers, peer).await?;
     let projects = house.desk.store().projects(account).await.map_err(Problem::unread)?;
-    let projects: Vec<Value> = projects.iter().map(view).collect();
+    let known = projects.iter().filter(|found| spender.knows(&found.project));
+    let projects: Vec<Value> = known.map(view).collect();
     Ok(Json(json!({"projects": projects})))
 }
 
@@ -92,12 +90,13 @@ pub(super) async fn one(
     State(house): Shared,
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
-    project: Result<Path<String>, PathRejection>,
+    project: Named,
 ) -> Result<Json<Value>, Problem> {
-    let account = caller::holder(&house, &headers, peer).await?.account;
+    let Holder { account, spender, .. } = caller::holder(&house, &headers, peer).await?;
     let Path(project) = project?;
     let found = house.desk.store().objectives(account, project).await.map_err(Problem::unread)?;
-    found.map(|found| Json(view(&found))).ok_or_else(unknown)
+    let known = found.filter(|found| spender.knows(&found.project));
+    known.map(|found| Json(view(&found))).ok_or_else(unknown)
 }
 
 /// `DELETE /api/agents/objectives/{project}`
@@ -105,12 +104,12 @@ pub(super) async fn remove(
     State(house): Shared,
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
-    project: Result<Path<String>, PathRejection>,
+    project: Named,
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let account = caller::account(&house, &headers, peer).await?.account;
     let Path(project) = project?;
-    let removed = house.desk.store().remove_objectives(account, project).await.map_err(unstored)?;
+    let removed = house.desk.store().remove_objectives(account, project).await.map_err(unstored())?;
     if removed { Ok(StatusCode::NO_CONTENT) } else { Err(unknown()) }
 }
 
@@ -132,6 +131,7 @@ pub(super) async fn rate(
     headers: HeaderMap,
     posted: Posted,
 ) -> Result<Response, Problem> {
+    house.switches.check(Feature::Agents)?;
     let holder = caller::holder(&house, &headers, peer).await?;
     let caller = Caller { payer: Payer::Page(holder.account), holder: Some(holder) };
     let Asked { project, task, method, embeddings } = posted::read(&posted.body)?;
@@ -158,7 +158,6 @@ fn unknown() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "project_not_found", "the account has no project of this name")
 }
 
-fn unstored(error: anyhow::Error) -> Problem {
-    tracing::error!(error = format!("{error:#}"), "could not store objectives");
-    Problem::store_down()
+fn unstored() -> impl FnOnce(anyhow::Error) -> Problem {
+    Problem::unstored("objectives")
 }

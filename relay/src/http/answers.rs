@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    extract::{ConnectInfo, Path, State, rejection::PathRejection},
+    extract::{ConnectInfo, Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -16,8 +16,9 @@ use super::{
     Problem,
     agents::{self, Rater},
     caller::{self, Caller},
+    events,
     once::{self, Fruitless},
-    posted::Posted,
+    posted::{Named, Peer, Posted, Shared},
     provider,
 };
 use crate::{
@@ -36,14 +37,12 @@ use crate::{
     responses,
     sse::Encoder,
     stream::{Ending, Finish, Stream},
+    switches::Feature,
     work::{Part, Work},
 };
 
 /// How long a stream's headers wait for the first piece, so that a refusal can still have its status.
 const HEADERS_WAIT: Duration = Duration::from_secs(8);
-
-type Shared = State<Arc<House>>;
-type Peer = ConnectInfo<SocketAddr>;
 
 /// `POST /api/llm/inference`
 pub(super) async fn inference(
@@ -96,7 +95,7 @@ pub(super) async fn cancel(
     State(house): Shared,
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
-    job: Result<Path<String>, PathRejection>,
+    job: Named,
 ) -> Result<Response, Problem> {
     caller::origin(&house, &headers)?;
     let Path(job) = job?;
@@ -136,11 +135,12 @@ async fn ask(
     let named = named.map(|named| named.behind(last));
     pays(&house, &mut ask, caller.clone(), &headers, peer)?;
     let gates = gates(&ask, &caller)?;
+    let call = named.as_ref().map(once::Named::fingerprint);
     let country = caller::country(&house, &headers);
     let asked = Arc::clone(&house);
     let rater = Rater { house: Arc::clone(&house), caller, headers, peer, embeddings: Map::new() };
     let answered = async move {
-        let rated = agents::pass(&rater, &gates, &ask.fields).await?;
+        let rated = agents::pass(&rater, &gates, &ask.fields, call.as_deref()).await?;
         answer(&asked, dialect, ask, country, room, rated).await
     };
     once::unstored(house, named, job.to_string(), answered).await
@@ -164,7 +164,7 @@ fn gates(ask: &Ask, caller: &Caller) -> Result<Vec<Gate>, Problem> {
     Ok(gates)
 }
 
-/// Notes who pays for an answer, with which key.
+/// Notes who pays for an answer, with which key. Refuses what the operator has switched off.
 pub(super) fn pays(
     house: &House,
     ask: &mut Ask,
@@ -179,6 +179,12 @@ pub(super) fn pays(
         ask.request.payer = free(house, account, headers, peer)?;
     } else {
         ask.request.spender = holder.map(|holder| holder.spender);
+    }
+    if let Payer::Free { .. } = ask.request.payer {
+        house.switches.check(Feature::FreeAnswers)?;
+    }
+    if ask.auto.is_some() {
+        house.switches.check(Feature::Agents)?;
     }
     Ok(())
 }
@@ -329,13 +335,9 @@ async fn streamed(mut reader: Reader, encoder: Encoder) -> Result<Response, Prob
     }
     let job = reader.stream().job.to_string();
     let fruitless = Fruitless::default();
-    let mut response = Body::new(Events::new(reader, encoder, fruitless.clone())).into_response();
+    let mut response = events::respond(Body::new(Events::new(reader, encoder, fruitless.clone())));
     response.extensions_mut().insert(fruitless);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    name_job(headers, &job);
+    name_job(response.headers_mut(), &job);
     Ok(response)
 }
 

@@ -10,35 +10,27 @@ use std::{
 use axum::{
     Json,
     body::Body,
-    extract::{
-        ConnectInfo, Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{ConnectInfo, Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use futures_util::stream;
-use rekursing_protocol::{Day, Nanos, PluginId, name};
+use rekursing_protocol::{AccountId, Day, Nanos, PluginId, name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Problem, caller, plugins,
-    posted::{self, Posted},
+    Problem, caller, events, plugins,
+    posted::{self, Named, Peer, Posted, Shared},
 };
 use crate::{
     channels::{Aired, Over, event},
     house::House,
     store::{Channel, Standard},
+    switches::Feature,
 };
-
-type Shared = State<Arc<House>>;
-type Peer = ConnectInfo<SocketAddr>;
-
-/// The plugin in a path.
-type Named = Result<Path<String>, PathRejection>;
 
 /// Most characters of an owner's text.
 const ABOUT_MAX: usize = 500;
@@ -61,13 +53,7 @@ pub(super) async fn live(
     }
     let address = caller::network(caller::address(&house, &headers, peer));
     let watching = Watching::begin(house, address)?;
-    let body = Body::from_stream(stream::unfold(watching, Watching::next));
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    Ok(events::respond(Body::from_stream(stream::unfold(watching, Watching::next))))
 }
 
 /// Somebody who watches.
@@ -131,8 +117,16 @@ impl Drop for Watching {
 
 /// `GET /api/live/channels/{pluginId}`
 pub(super) async fn one(State(house): Shared, plugin: Named) -> Result<Json<Value>, Problem> {
+    house.switches.check(Feature::Channels)?;
     let Path(plugin) = plugin?;
     let id: PluginId = plugin.parse().map_err(|_| unknown())?;
+    house.channels.find(id).ok_or_else(unknown)?;
+    let told = house.channels.page(house.desk.now(), id, page(&house, id)).await?;
+    Ok(Json(Value::clone(&told)))
+}
+
+/// Looks up what is told of a channel.
+async fn page(house: &House, id: PluginId) -> Result<Value, Problem> {
     let channel = house.channels.find(id).ok_or_else(unknown)?;
     let store = house.desk.store();
     let today = Day(house.desk.now().day());
@@ -152,16 +146,16 @@ pub(super) async fn one(State(house): Shared, plugin: Named) -> Result<Json<Valu
             told
         })
         .collect();
-    Ok(Json(json!({
+    Ok(json!({
         "pluginId": id,
-        "name": &*named(&house, id),
+        "name": &*named(house, id),
         "about": channel.about,
         "opened": channel.opened,
         "followers": followers,
         "successPermille": (judged > 0).then(|| outcome.done * 1_000 / judged),
-        "live": house.channels.now_of(&house, id),
+        "live": house.channels.now_of(house, id),
         "days": days,
-    })))
+    }))
 }
 
 /// `GET /api/live/followed`
@@ -170,6 +164,7 @@ pub(super) async fn followed(
     ConnectInfo(peer): Peer,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
+    house.switches.check(Feature::Channels)?;
     let account = caller::account(&house, &headers, peer).await?.account;
     let followed = house.desk.store().followed(account).await.map_err(Problem::unread)?;
     Ok(Json(json!({"followed": followed})))
@@ -182,17 +177,15 @@ pub(super) async fn follow(
     plugin: Named,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    caller::origin(&house, &headers)?;
-    let account = caller::account(&house, &headers, peer).await?.account;
-    let Path(plugin) = plugin?;
-    let id: PluginId = plugin.parse().map_err(|_| unknown())?;
+    let (account, id) = follower(&house, peer, plugin, &headers).await?;
     house.channels.find(id).ok_or_else(unknown)?;
     let store = house.desk.store();
     if store.followed(account).await.map_err(Problem::unread)?.len() as u64 >= FOLLOWED_MAX {
         let message = format!("an account follows at most {FOLLOWED_MAX} channels");
         return Err(Problem::new(StatusCode::CONFLICT, "follows_too_many", &message));
     }
-    store.follow(house.desk.now(), id, account, FOLLOWED_MAX).await.map_err(unstored)?;
+    store.follow(house.desk.now(), id, account, FOLLOWED_MAX).await.map_err(unstored())?;
+    house.channels.followed(id);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -203,12 +196,24 @@ pub(super) async fn unfollow(
     plugin: Named,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    caller::origin(&house, &headers)?;
-    let account = caller::account(&house, &headers, peer).await?.account;
-    let Path(plugin) = plugin?;
-    let id: PluginId = plugin.parse().map_err(|_| unknown())?;
-    house.desk.store().unfollow(id, account).await.map_err(unstored)?;
+    let (account, id) = follower(&house, peer, plugin, &headers).await?;
+    house.desk.store().unfollow(id, account).await.map_err(unstored())?;
+    house.channels.followed(id);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Finds out which account follows which channel, or does no more.
+async fn follower(
+    house: &House,
+    peer: SocketAddr,
+    plugin: Named,
+    headers: &HeaderMap,
+) -> Result<(AccountId, PluginId), Problem> {
+    house.switches.check(Feature::Channels)?;
+    caller::origin(house, headers)?;
+    let account = caller::account(house, headers, peer).await?.account;
+    let Path(plugin) = plugin?;
+    Ok((account, plugin.parse().map_err(|_| unknown())?))
 }
 
 /// Which leaderboard is asked for.
@@ -240,6 +245,7 @@ pub(super) async fn leaders(
 
 /// Returns who leads.
 pub(super) async fn board(house: &House, board: &Board) -> Result<Value, Problem> {
+    house.switches.check(Feature::Channels)?;
     let standard = match board.by() {
         "tokens" => Standard::Tokens,
         "reliability" => Standard::Reliability,
@@ -306,6 +312,7 @@ pub(super) async fn open(
 ) -> Result<Json<Value>, Problem> {
     let Path(plugin) = plugin?;
     let id = plugins::owner(&house, &plugin, &headers, peer).await?;
+    house.switches.check(Feature::Channels)?;
     let Shown { about, shows_earnings } = posted::read(&body)?;
     if about.chars().count() > ABOUT_MAX {
         return Err(Problem::field("about", "an owner's text has at most 500 characters"));
@@ -313,7 +320,7 @@ pub(super) async fn open(
     let about = name::plain(&about, ABOUT_MAX);
     let opened = house.channels.find(id).map_or_else(|| house.desk.now(), |channel| channel.opened);
     let channel = Channel { plugin: id, about, shows_earnings, opened };
-    house.desk.store().put_channel(channel.clone()).await.map_err(unstored)?;
+    house.desk.store().put_channel(channel.clone()).await.map_err(unstored())?;
     let told = view(&channel);
     house.channels.put(channel);
     Ok(Json(json!({"channel": told})))
@@ -329,7 +336,7 @@ pub(super) async fn close(
     caller::origin(&house, &headers)?;
     let Path(plugin) = plugin?;
     let id = plugins::owner(&house, &plugin, &headers, peer).await?;
-    house.desk.store().close_channel(id).await.map_err(unstored)?;
+    house.desk.store().close_channel(id).await.map_err(unstored())?;
     house.channels.close(id);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -343,11 +350,10 @@ fn named(house: &House, plugin: PluginId) -> Arc<str> {
     house.plugins.find(plugin).map(|known| known.name).unwrap_or_default()
 }
 
-fn unknown() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "channel_not_found", "there is no such channel")
+fn unstored() -> impl FnOnce(anyhow::Error) -> Problem {
+    Problem::unstored("a channel")
 }
 
-fn unstored(error: anyhow::Error) -> Problem {
-    tracing::error!(error = format!("{error:#}"), "could not store a channel");
-    Problem::internal()
+fn unknown() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "channel_not_found", "there is no such channel")
 }

@@ -28,6 +28,11 @@ pub(super) async fn estimate(
     Posted { body, room: _room }: Posted,
 ) -> Result<Json<Value>, Problem> {
     let caller = caller::caller(&house, &headers, peer.0).await?;
+    if let Payer::Page(account) = caller.payer
+        && !house.rates.estimate(account)
+    {
+        return Err(Problem::rate_limited("too many estimates for this account; wait a minute"));
+    }
     let job = house.job_id();
     let mut ask = answers::read(&house, Dialect::Inference, body, job, caller.payer).await?;
     answers::pays(&house, &mut ask, caller, &headers, peer.0)?;

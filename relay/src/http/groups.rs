@@ -1,6 +1,6 @@
 //! Groups of friends: owners make, join and leave them, and pages join and leave.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use axum::{
     Json,
@@ -16,13 +16,9 @@ use super::{
     Problem, caller,
     figures::dollars,
     plugins,
-    posted::{self, Posted},
+    posted::{self, Named, Peer, Posted, Shared},
 };
 use crate::{desk::Friends, groups::Code, house::House};
-
-type Shared = State<Arc<House>>;
-type Peer = ConnectInfo<SocketAddr>;
-type Named = Result<Path<String>, PathRejection>;
 
 /// What a group's plugins ask of its accounts, in USD per million tokens.
 #[derive(Debug, Deserialize)]
@@ -304,10 +300,7 @@ async fn with_code(house: &House, text: &str) -> Result<GroupId, Problem> {
 
 /// Tells of a change that the store has not kept.
 fn kept(kept: anyhow::Result<()>) -> Result<(), Problem> {
-    kept.map_err(|error| {
-        tracing::error!(error = format!("{error:#}"), "could not store a group");
-        Problem::store_down()
-    })
+    kept.map_err(Problem::unstored("a group"))
 }
 
 impl Asked {

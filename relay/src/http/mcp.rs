@@ -32,7 +32,7 @@ use tokio::sync::Mutex;
 
 use self::tools::Tools;
 use super::{Problem, caller, posted::Posted};
-use crate::house::House;
+use crate::{house::House, switches::Feature};
 
 /// How long a session is kept of which nothing is heard: longer than any answer takes.
 const SESSION_IDLE: Duration = Duration::from_secs(15 * 60);
@@ -65,6 +65,8 @@ impl Mcp {
         let mut sessions = LocalSessionManager::default();
         sessions.session_config.keep_alive = Some(SESSION_IDLE);
         sessions.session_config.sse_retry = None;
+        // Only of calls that were cancelled the library would keep what was told, and nobody comes back for that.
+        sessions.session_config.completed_cache_ttl = Duration::ZERO;
         let sessions = Arc::new(sessions);
         let config = StreamableHttpServerConfig::default()
             // Both were looked at before, as for every other route.
@@ -112,6 +114,12 @@ pub(super) async fn post(State(mcp): State<Arc<Mcp>>, request: Request) -> Respo
     };
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let address = address.map(|peer| caller::address(&mcp.house, &parts.headers, peer.0));
+    if let Err(problem) = mcp.house.switches.check(Feature::Agents) {
+        return problem.into_response();
+    }
+    if address.is_some_and(|address| !mcp.house.rates.agent_message(address)) {
+        return Problem::rate_limited("too many messages from this address; wait a minute").into_response();
+    }
     // A name that does not read would be none to whoever keeps the sessions.
     if parts.headers.get(SESSION).is_some_and(|session| session.to_str().is_err()) {
         return Problem::bad_request("the header Mcp-Session-Id is no text").into_response();

@@ -1,6 +1,6 @@
 //! The operator's routes. What each of them does stands in the operator's log.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use axum::{
     Json,
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::{
     Problem, caller, once, plugins,
-    posted::{self, Posted},
+    posted::{self, Peer, Posted, Shared},
 };
 use crate::{
     chance,
@@ -35,9 +35,6 @@ const NOTE_CHARS_MAX: usize = 500;
 
 /// Most lines of the log at once.
 const LINES_MAX: u64 = 1_000;
-
-type Shared = State<Arc<House>>;
-type Peer = ConnectInfo<SocketAddr>;
 
 /// `POST /api/gpu/register`
 pub(super) async fn register_upstream(
@@ -262,7 +259,7 @@ pub(super) async fn log(
     Ok(Json(json!({"log": lines.map_err(Problem::unread)?})))
 }
 
-fn check_note(field: &'static str, note: &str) -> Result<(), Problem> {
+pub(super) fn check_note(field: &'static str, note: &str) -> Result<(), Problem> {
     if note.chars().count() > NOTE_CHARS_MAX || !name::is_plain(note) {
         return Err(Problem::field(field, "at most 500 characters, all of them visible"));
     }

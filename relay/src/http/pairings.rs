@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json,
-    extract::{ConnectInfo, Path, State, rejection::PathRejection},
+    extract::{ConnectInfo, Path, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -18,19 +18,14 @@ use super::{
     caller::{self, Caller},
     once,
     plugins::{self, NAME_MAX, Voice},
-    posted::{self, Posted},
+    posted::{self, Named, Peer, Posted, Shared},
 };
 use crate::{
     house::House,
     pairings::Wrong,
     store::{Pairing, Plugin},
+    switches::Feature,
 };
-
-type Shared = State<Arc<House>>;
-type Peer = ConnectInfo<SocketAddr>;
-
-/// The plugin in a path.
-type Named = Result<Path<String>, PathRejection>;
 
 /// Most plugins of one account.
 const PLUGINS_MAX: usize = 100;
@@ -42,6 +37,7 @@ pub(super) async fn open(
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
+    house.switches.check(Feature::Registrations)?;
     let holder = caller::account(&house, &headers, peer).await?;
     let account = holder.account;
     let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
@@ -111,7 +107,7 @@ pub(super) async fn rename(
         return Err(Problem::field("name", "a name has at most 60 characters"));
     }
     let name = name::plain(&name, NAME_MAX);
-    house.desk.store().rename_plugin(id, name.clone()).await.map_err(unstored)?;
+    house.desk.store().rename_plugin(id, name.clone()).await.map_err(unstored())?;
     house.plugins.rename(id, &name);
     Ok(Json(json!({"pluginId": id, "name": name})))
 }
@@ -181,6 +177,7 @@ pub(super) async fn join(
 ) -> Result<Response, Problem> {
     let Path(plugin) = plugin?;
     let id = plugins::owner(&house, &plugin, &headers, peer).await?;
+    house.switches.check(Feature::Registrations)?;
     let Code { code } = posted::read(&body)?;
     let named = once::named_by_owner(&headers, id, "/api/plugin/pairing", &body)?;
     let joined = async {
@@ -205,7 +202,7 @@ pub(super) async fn join(
             return Err(Problem::new(StatusCode::CONFLICT, "too_many_plugins", message));
         }
         let pairing = Pairing { account, at: now };
-        house.desk.store().pair_plugin(id, pairing).await.map_err(unstored)?;
+        house.desk.store().pair_plugin(id, pairing).await.map_err(unstored())?;
         tell(&house, id, Some(pairing));
         Ok(Json(view(Some(pairing))).into_response())
     };
@@ -269,7 +266,6 @@ fn view(pairing: Option<Pairing>) -> Value {
     })
 }
 
-fn unstored(error: anyhow::Error) -> Problem {
-    tracing::error!(error = format!("{error:#}"), "could not store a plugin");
-    Problem::internal()
+fn unstored() -> impl FnOnce(anyhow::Error) -> Problem {
+    Problem::unstored("a plugin")
 }

@@ -1,6 +1,6 @@
 //! Passes: what an owner with a device key shows on the owners' routes, for a signature.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use axum::{
     Json,
@@ -14,14 +14,12 @@ use rekursing_protocol::{
 
 use super::{
     Problem, caller, plugins,
-    posted::{self, Posted},
+    posted::{self, Posted, Shared},
 };
 use crate::{
     devices::{self, NONCE_FOR, PASS_FOR},
     house::House,
 };
-
-type Shared = State<Arc<House>>;
 
 /// `POST /api/plugin/challenge`
 pub(super) async fn challenge(

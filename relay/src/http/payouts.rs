@@ -1,6 +1,6 @@
 //! The routes of payouts: an owner's own, and the operator's over all.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use axum::{
     Json,
@@ -17,18 +17,13 @@ use serde_json::{Value, json};
 use super::{
     Problem, caller, once, operator,
     plugins::{self, Voice, owner, voice},
-    posted::{self, Posted},
+    posted::{self, Named, Posted, Shared},
 };
 use crate::{
     house::House,
     payouts::{self, Asked, By, Denial, Wish},
     store::{Act, Deed, Ending, PayoutRow},
 };
-
-type Shared = State<Arc<House>>;
-
-/// The plugin in a path.
-type Plugin = Result<Path<String>, PathRejection>;
 
 /// Longest destination that is looked at, in bytes.
 const DESTINATION_BYTES_MAX: usize = 200;
@@ -91,19 +86,21 @@ enum Settling {
 pub(super) async fn list(
     State(house): Shared,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    plugin: Plugin,
+    plugin: Named,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let Path(plugin) = plugin?;
-    let owner = owner(&house, &plugin, &headers, peer).await?;
-    Ok(Json(house.payouts.view(owner, house.desk.now()).await?))
+    let voice = voice(&house, &plugin, &headers, peer).await?;
+    let mut view = house.payouts.view(voice.plugin, house.desk.now()).await?;
+    view["changeable"] = json!(says_where(&house, &voice).is_ok());
+    Ok(Json(view))
 }
 
 /// `POST /api/plugin/payouts/{pluginId}`
 pub(super) async fn ask(
     State(house): Shared,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    plugin: Plugin,
+    plugin: Named,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
@@ -134,7 +131,7 @@ pub(super) async fn ask(
 pub(super) async fn method(
     State(house): Shared,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    plugin: Plugin,
+    plugin: Named,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let Path(plugin) = plugin?;
@@ -147,12 +144,14 @@ pub(super) async fn method(
 pub(super) async fn set_method(
     State(house): Shared,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    plugin: Plugin,
+    plugin: Named,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<Json<Value>, Problem> {
     let Path(plugin) = plugin?;
-    let Voice { plugin: owner, account } = changing(&house, &plugin, &headers, peer).await?;
+    let voice = changing(&house, &plugin, &headers, peer).await?;
+    says_where(&house, &voice)?;
+    let Voice { plugin: owner, account } = voice;
     let MethodWish { method, destination, threshold, schedule } = posted::read(&body)?;
     if destination.len() > DESTINATION_BYTES_MAX {
         return Err(Problem::field("destination", "a destination has at most 200 characters"));
@@ -168,12 +167,14 @@ pub(super) async fn set_method(
 pub(super) async fn remove_method(
     State(house): Shared,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    plugin: Plugin,
+    plugin: Named,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let Path(plugin) = plugin?;
-    let owner = changing(&house, &plugin, &headers, peer).await?.plugin;
+    let voice = changing(&house, &plugin, &headers, peer).await?;
+    says_where(&house, &voice)?;
+    let owner = voice.plugin;
     house.payouts.remove_method(owner, house.desk.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -209,7 +210,7 @@ pub(super) async fn under_way(State(house): Shared, headers: HeaderMap) -> Resul
 pub(super) async fn approve(
     State(house): Shared,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    payout: Result<Path<String>, PathRejection>,
+    payout: Named,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
@@ -226,7 +227,7 @@ pub(super) async fn approve(
 pub(super) async fn refuse(
     State(house): Shared,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    payout: Result<Path<String>, PathRejection>,
+    payout: Named,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
@@ -246,7 +247,7 @@ pub(super) async fn refuse(
 pub(super) async fn settle(
     State(house): Shared,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    payout: Result<Path<String>, PathRejection>,
+    payout: Named,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<Response, Problem> {
@@ -291,8 +292,19 @@ async fn changing(
     }
 }
 
+/// Checks that whoever speaks may say where payouts go. A plugin that is paired may not: its device key can have been
+/// copied with the profile that it is in, and its account cannot.
+fn says_where(house: &House, voice: &Voice) -> Result<(), Problem> {
+    let is_paired = house.plugins.find(voice.plugin).is_some_and(|known| known.pairing.is_some());
+    if voice.account.is_some() || !is_paired {
+        return Ok(());
+    }
+    let message = "the plugin is paired, so its account alone says where payouts go, on its account page";
+    Err(Problem::new(StatusCode::FORBIDDEN, "payout_account_only", message))
+}
+
 /// Reads which payout a path names.
-fn one(payout: Result<Path<String>, PathRejection>) -> Result<PayoutId, Problem> {
+fn one(payout: Named) -> Result<PayoutId, Problem> {
     let Path(payout) = payout?;
     payout.parse().map_err(|_| Denial::NotFound.into())
 }
@@ -323,6 +335,7 @@ impl From<Denial> for Problem {
         use rekursing_market::payout::QuoteRefusal::{BelowMinimum, Insufficient, NothingLeft};
         let message = denial.to_string();
         match denial {
+            Denial::SwitchedOff => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "switched_off", message),
             Denial::LetGo => Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message),
             Denial::Revoked => plugins::revoked(),
             Denial::NoMethod => Problem::new(StatusCode::CONFLICT, "payout_method_missing", message),

@@ -35,6 +35,7 @@ use crate::{
     house::House,
     session,
     store::Plugin,
+    switches::Feature,
 };
 
 /// What the secret of a plugin begins with.
@@ -64,6 +65,7 @@ pub(super) async fn register(
         }
         return Ok((StatusCode::OK, Json(Registered { plugin_id, secret: None })));
     }
+    house.switches.check(Feature::Registrations)?;
     let plugin_id = house.plugin_id();
     let secret = put(&house, plugin_id, &registration, key).await?;
     Ok((StatusCode::CREATED, Json(Registered { plugin_id, secret })))

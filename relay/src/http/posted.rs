@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    extract::{ConnectInfo, FromRequest, Request},
+    extract::{ConnectInfo, FromRequest, Path, Request, State, rejection::PathRejection},
     http::{
         HeaderMap, StatusCode,
         header::{CONTENT_LENGTH, CONTENT_TYPE},
@@ -21,6 +21,15 @@ use crate::{
     house::House,
     memory::{Reading, Room},
 };
+
+/// What all handlers share.
+pub(super) type Shared = State<Arc<House>>;
+
+/// Who calls.
+pub(super) type Peer = ConnectInfo<SocketAddr>;
+
+/// The one thing that a path names.
+pub(super) type Named = Result<Path<String>, PathRejection>;
 
 /// The body of a `POST`, and its part of the memory for requests.
 #[derive(Debug)]

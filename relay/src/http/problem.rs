@@ -76,6 +76,14 @@ impl Problem {
         Problem::internal()
     }
 
+    /// The store could not keep this.
+    pub fn unstored(what: &str) -> impl FnOnce(anyhow::Error) -> Problem {
+        move |error| {
+            tracing::error!(error = format!("{error:#}"), "could not store {what}");
+            Problem::store_down()
+        }
+    }
+
     /// The store cannot keep what would come of it.
     pub fn book_wrong() -> Problem {
         let message = "an audit has found the ledger wrong, so no job is taken and no money moves until the \

@@ -20,7 +20,7 @@ use super::mcp::Mcp;
 use super::{
     Problem, account, ads, agents, analytics, answers, caller, channels, door, downloads, entries, estimates,
     groups, mcp, models, once, openapi, operator, pairings, passes, payouts, plugins, premium, public,
-    receipts, shows, site, statements, status, top_ups, whole,
+    receipts, shows, site, statements, status, switches, top_ups, whole,
 };
 use crate::{
     house::House,
@@ -77,6 +77,8 @@ fn operators(house: &Arc<House>) -> Router<Arc<House>> {
         .route("/api/operator/grants", post(operator::grant))
         .route("/api/operator/corrections", post(operator::correct))
         .route("/api/operator/verified", post(operator::verify))
+        .route("/api/operator/switches", get(switches::list))
+        .route("/api/operator/switches/{feature}", put(switches::turn))
         .route("/api/operator/log", get(operator::log))
         .route("/api/operator/entries", get(entries::anybodys))
         .route("/api/operator/payouts", get(payouts::under_way))

@@ -1,12 +1,7 @@
 //! The pages that show what there is: they are whole without a script, and follow what happens with one.
 
-use std::sync::Arc;
-
 use axum::{
-    extract::{
-        Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
+    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -17,11 +12,11 @@ use serde_json::Value;
 use super::{
     Problem,
     channels::{self, Board},
-    models, site,
+    models,
+    posted::{Named, Shared},
+    site,
 };
-use crate::house::House;
-
-type Shared = State<Arc<House>>;
+use crate::switches::Feature;
 
 /// By what leaders are compared, and over which time: as the address has it, and as the page says it.
 const STANDARDS: [(&str, &str); 3] =
@@ -35,7 +30,8 @@ pub(super) async fn live(
 ) -> Result<Response, Problem> {
     let board = board?.0;
     let now = house.channels.now(&house);
-    let leaders = channels::board(&house, &board).await?;
+    let shows_leaders = house.switches.is_on(Feature::Channels);
+    let leaders = if shows_leaders { channels::board(&house, &board).await? } else { Value::Null };
     let (by, over) = (board.by(), board.over());
     let body = html! {
         section.card aria-labelledby="now-title" {
@@ -55,27 +51,28 @@ pub(super) async fn live(
         }
         section.card aria-labelledby="leaders-title" {
             h2 #leaders-title { "Leaders" }
-            nav aria-label="Compared by" {
-                @for (name, title) in STANDARDS {
-                    a href={ "/live?by=" (name) "&over=" (over) "#leaders-title" } aria-current=[(name == by).then_some("true")] { (title) }
+            @if shows_leaders {
+                nav aria-label="Compared by" {
+                    @for (name, title) in STANDARDS {
+                        a href={ "/live?by=" (name) "&over=" (over) "#leaders-title" } aria-current=[(name == by).then_some("true")] { (title) }
+                    }
                 }
-            }
-            nav aria-label="Over" {
-                @for (name, title) in SPANS {
-                    a href={ "/live?by=" (by) "&over=" (name) "#leaders-title" } aria-current=[(name == over).then_some("true")] { (title) }
+                nav aria-label="Over" {
+                    @for (name, title) in SPANS {
+                        a href={ "/live?by=" (by) "&over=" (name) "#leaders-title" } aria-current=[(name == over).then_some("true")] { (title) }
+                    }
                 }
+                (board_of(by, &leaders))
+            } @else {
+                p.note { "Channels and leaders are switched off at the moment." }
             }
-            (board_of(by, &leaders))
         }
     };
     Ok(page("Live", Some("/live.js"), &body))
 }
 
 /// `GET /live/{pluginId}`
-pub(super) async fn channel(
-    state: Shared,
-    plugin: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
+pub(super) async fn channel(state: Shared, plugin: Named) -> Result<Response, Problem> {
     let axum::Json(channel) = channels::one(state, plugin).await?;
     let name = named(&channel);
     let days = list(&channel["days"]);

@@ -1,7 +1,5 @@
 //! Top-ups: a page or an advertiser pays in, and Stripe reports that it did.
 
-use std::{net::SocketAddr, sync::Arc};
-
 use axum::{
     Json,
     extract::{ConnectInfo, State},
@@ -21,17 +19,15 @@ use super::{
     Problem,
     caller::{self, Caller},
     once,
-    posted::{self, Posted},
+    posted::{self, Peer, Posted, Shared},
 };
 use crate::{
     chance,
     house::House,
     store::OpenedTopUp,
+    switches::Feature,
     top_ups::{Quote, TopUps, purse},
 };
-
-type Shared = State<Arc<House>>;
-type Peer = ConnectInfo<SocketAddr>;
 
 /// What is to be paid.
 #[derive(Debug, Deserialize)]
@@ -53,6 +49,7 @@ pub(super) async fn open(
     let holder = caller::account(&house, &headers, peer).await?;
     let account = holder.account;
     let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
+    house.switches.check(Feature::TopUps)?;
     let top_ups = set_up(&house)?;
     let Wanted { amount, purpose } = posted::read(&posted.body)?;
     let [minimum, maximum] = top_ups.bounds();

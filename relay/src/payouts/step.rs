@@ -11,8 +11,12 @@ use rekursing_rails::{Attempt, Fate, Method, NotKnown, Order, Prepared, Rail, Re
 use super::Payouts;
 use crate::{
     store::{Ending, PayoutRow, Submitted},
+    switches::Feature,
     telemetry,
 };
+
+/// When a payout is looked at again that is not sent because payouts are switched off.
+const WITHHELD: Span = Span::secs(60);
 
 /// What a look at a rail's payouts came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +41,10 @@ impl Payouts {
         if payout.due > now {
             return Ok(Progress::Rest(Some(payout.due)));
         }
+        if self.is_withheld(&payout) {
+            self.store().rest_payout(payout.id, payout.tries, now + WITHHELD, payout.reason.clone()).await?;
+            return Ok(Progress::Made);
+        }
         let (id, tries, reason) = (payout.id, payout.tries + 1, payout.reason.clone());
         if let Err(error) = self.advance(&**rail, payout, now).await {
             // Others do not wait for one that does not hold. Where the store fails, this does as well.
@@ -45,6 +53,12 @@ impl Payouts {
             return Err(if rested.is_err() { error.context("the store does not take it") } else { error });
         }
         Ok(Progress::Made)
+    }
+
+    /// Tells whether the operator has switched payouts off and nothing of this one can have left.
+    fn is_withheld(&self, payout: &PayoutRow) -> bool {
+        let is_here = payout.outcome.is_none() && payout.submitted == Submitted::No;
+        is_here && !self.switches.is_on(Feature::Payouts)
     }
 
     /// Does what is left of payouts of which it is decided how they end, also where their rail is gone: the

@@ -16,6 +16,7 @@ use crate::{
     clock::{Clock, Lived},
     place::{Place, aside, on_both_waiting},
     store::{Deed, Location, audit},
+    switches::Position,
 };
 use scripted::{Scripted, Submission};
 
@@ -37,6 +38,7 @@ on_both_waiting! {
     an_owner_has_only_so_many_under_way,
     one_payout_is_prepared_beside_those_that_stand_and_does_not_wait_for_them,
     automatic_payouts_come_on_their_day_once_there_is_enough,
+    while_payouts_are_switched_off_none_leaves_and_what_has_left_is_looked_after,
     a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behind_a_removal,
     a_first_destination_waits_for_a_day_where_something_was_earned_before_it,
     a_changed_destination_holds_payouts_back_that_the_owner_asks_for_and_says_until_when,
@@ -531,6 +533,33 @@ async fn automatic_payouts_come_on_their_day_once_there_is_enough(place: Place) 
     case.now = case.now + Span::DAY;
     case.payouts.run_due(case.now).await.unwrap();
     assert_eq!(rows(&case).await.len(), 2);
+}
+
+async fn while_payouts_are_switched_off_none_leaves_and_what_has_left_is_looked_after(place: Place) {
+    let mut case = Case::new(place).await;
+    let left = case.ask("5").await;
+    while case.row(&left).await.submitted == Submitted::No {
+        case.payouts.step(Method::Paypal, case.now).await.unwrap();
+    }
+    let waits = case.ask("6").await;
+    case.payouts.switches.turn(Feature::Payouts, Position::Off);
+    case.work_until_rest().await;
+    case.now = case.now + Span::DAY + Span::DAY;
+    case.work_until_rest().await;
+    assert_eq!(case.state(&left).await, State::Confirmed);
+    assert_eq!(
+        (case.state(&waits).await, case.row(&waits).await.submitted),
+        (State::Requested, Submitted::No)
+    );
+    let denied = case.payouts.ask(new_id(case.now), OWNER, None, None, case.now).await.unwrap_err();
+    assert!(matches!(denied, Denial::SwitchedOff), "{denied}");
+    case.payouts.run_due(case.now).await.unwrap();
+    assert_eq!(case.payouts.store().payouts_of(OWNER).await.unwrap().len(), 2, "none is made on its day");
+    assert_eq!(case.rail.world.lock().paid(), usd("4.75").get());
+    case.payouts.switches.turn(Feature::Payouts, Position::On);
+    case.work().await;
+    assert_eq!(case.state(&waits).await, State::Confirmed);
+    assert_eq!(case.rail.world.lock().paid(), usd("10.5").get());
 }
 
 async fn a_changed_destination_holds_automatic_payouts_back_for_a_day_also_behind_a_removal(place: Place) {

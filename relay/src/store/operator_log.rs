@@ -50,6 +50,10 @@ pub enum Deed {
     CampaignCreated,
     /// Changes one, or pauses it.
     CampaignChanged,
+    /// Switches something off.
+    SwitchedOff,
+    /// Switches it on again.
+    SwitchedOn,
 }
 
 impl Deed {
@@ -69,6 +73,8 @@ impl Deed {
             Deed::Uncovered => "uncovered",
             Deed::CampaignCreated => "campaign_created",
             Deed::CampaignChanged => "campaign_changed",
+            Deed::SwitchedOff => "switched_off",
+            Deed::SwitchedOn => "switched_on",
         }
     }
 }

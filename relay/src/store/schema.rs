@@ -631,6 +631,13 @@ ALTER TABLE api_key ADD COLUMN gate_project TEXT;
 ALTER TABLE api_key ADD COLUMN gate_threshold INTEGER;
 ALTER TABLE api_key ADD COLUMN gate_method TEXT;
 ",
+    "
+-- What the operator has switched off.
+CREATE TABLE switched_off (
+    feature TEXT PRIMARY KEY,
+    at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

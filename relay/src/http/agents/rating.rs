@@ -72,26 +72,33 @@ struct Embedded {
 }
 
 /// Rates what is asked by everything that it must be close to. Returns what is told of it beside the answer,
-/// `None` where there is no gate, or refuses it.
+/// `None` where there is no gate, or refuses it. What the named `call` has paid for before it does not pay again.
 pub(in crate::http) async fn pass(
     rater: &Rater,
     gates: &[Gate],
     fields: &str,
+    call: Option<&str>,
 ) -> Result<Option<Value>, Problem> {
     if gates.is_empty() {
         return Ok(None);
     }
     let question = conversation::read(fields).map(|said| said.question).unwrap_or_default();
     let task: String = question.chars().take(TASK_CHARACTERS_MAX).collect();
-    let mut told = Vec::new();
-    for gate in gates {
-        let job = rater.house.job_id();
+    let Rater { house, .. } = rater;
+    let mut told = call.map(|call| house.passed.of(house.desk.now(), call)).unwrap_or_default();
+    for gate in gates.iter().skip(told.len()) {
+        let job = house.job_id();
         let rating = rater.rate(job, gate.project.clone(), &task, gate.method).await?;
         let threshold = f64::from(gate.threshold_permille) / 1_000.0;
         if rating.score < threshold {
             return Err(rating.refusal(threshold));
         }
         told.push(rating.passed(threshold));
+        if let Some(call) = call
+            && told.iter().any(|passed| passed["cost"] != json!(Nanos::ZERO))
+        {
+            house.passed.note(house.desk.now(), call, told.clone());
+        }
     }
     Ok(Some(Value::Array(told)))
 }
@@ -105,7 +112,11 @@ impl Rater {
         task: &str,
         method: Method,
     ) -> Result<Rating, Problem> {
-        let account = self.caller.holder.as_ref().ok_or_else(unknown)?.account;
+        let holder = self.caller.holder.as_ref().ok_or_else(unknown)?;
+        if !holder.spender.knows(&project) {
+            return Err(unknown());
+        }
+        let account = holder.account;
         let stored = self.house.desk.store().objectives(account, project.clone()).await;
         let objectives = stored.map_err(Problem::unread)?.ok_or_else(unknown)?.objectives;
         let (mut embeddings, mut fallback) = (None, None);
