@@ -265,6 +265,8 @@ export type StreamEvent =
 export interface Answer extends Done {
   /** The text. */
   result: string;
+  /** The tools that the model calls, with arguments as it wrote them: text that is not sure to be JSON. */
+  toolCalls: { id?: string; type: 'function'; function: { name: string; arguments: string } }[];
   model: string;
   provider: Provider;
   ad: Ad | null;

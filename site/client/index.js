@@ -32,12 +32,16 @@ export class GPUStreamingClient {
 
   async requestInference(prompt, model, options) {
     const answer = { result: '', ad: null };
+    const calls = new Map();
     for await (const { type, text, choices, ...facts } of this.stream(prompt, { ...options, model })) {
       answer.result += text ?? '';
-      for (const { delta } of choices ?? []) answer.result += delta?.content ?? '';
+      for (const { delta } of choices ?? []) {
+        answer.result += delta?.content ?? '';
+        for (const piece of [delta?.tool_calls ?? []].flat()) grow(calls, piece);
+      }
       Object.assign(answer, facts);
     }
-    return answer;
+    return { ...answer, toolCalls: [...calls.values()] };
   }
 
   async *stream(messages, { signal, ...wishes } = {}) {
@@ -144,3 +148,11 @@ export class GPUStreamingClient {
 
 /** A name that nobody else has; `randomUUID` is there over HTTPS alone. */
 const random = () => hex(crypto.getRandomValues(new Uint8Array(16)));
+
+/** Adds a piece to the call of a tool that it belongs to. */
+function grow(calls, piece) {
+  const { name = '', arguments: text = '' } = piece?.function ?? {};
+  const call = calls.get(piece?.index) ?? { id: piece?.id, type: 'function', function: { name, arguments: '' } };
+  call.function.arguments += text;
+  calls.set(piece?.index, call);
+}

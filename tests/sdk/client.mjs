@@ -1,8 +1,8 @@
 // Asks a relay with the client library, in Node, in a page or in a worker, and throws where it does not do what
 // it says. In Node: node client.mjs LIBRARY RELAY KEY MODEL
 //
-// The model server holds an answer where it is asked to, behind its first word or before it; all others are
-// `one two three`.
+// The model server holds an answer where it is asked to, behind its first word or before it, and calls a tool
+// for the weather; all others are `one two three`.
 
 export async function check({ library, relay, key, model }) {
   const { GPUStreamingClient, RekursingError, verifyReceipt } = await import(library);
@@ -41,6 +41,11 @@ export async function check({ library, relay, key, model }) {
   const answer = await client.requestInference('go', model, { quality: 'standard', minTps: 0, maxPrice: '100' });
   same([answer.result, answer.ad, answer.finishReason], ['one two three', null, 'stop'], 'a whole answer');
   same(answer.usage.completionTokens > 0 && Number(answer.cost) > 0 && answer.provider.model.length > 0, true, 'facts');
+
+  const tools = [{ type: 'function', function: { name: 'weather', parameters: { type: 'object' } } }];
+  const { result, toolCalls, finishReason } = await client.requestInference('the weather', model, { tools });
+  same([result, finishReason, toolCalls.length], ['', 'tool_calls', 1], 'a call of a tool');
+  same(Object.values(toolCalls[0].function), ['weather', '{"city": "Paris"}'], 'what it is called with');
 
   const events = [];
   const messages = [{ role: 'user', content: 'go' }];

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use flate2::{Compression, write::GzEncoder};
 use rekursing_tests::{
     browser::{Browser, Tab},
-    built, count,
+    built, caller, count,
     cuts::Cuts,
     relay::{FREE, Relay},
     scene::Scripted,
@@ -46,10 +46,11 @@ async fn scene(origin: &str) -> Result<(Scripted, String)> {
     Ok((Scripted::before(relay, Dialect::LlamaCpp(8)).await?, key))
 }
 
-/// Holds the answers that `client.mjs` stops.
+/// Holds the answers that `client.mjs` stops, and calls its tool.
 fn hold(scene: &Scripted) {
     scene.script.whenever("hold behind a word", Reply::steps(vec![Step::token("one"), Step::Hold]));
     scene.script.whenever("hold", Reply::steps(vec![Step::Hold]));
+    scene.script.whenever("the weather", caller::streamed());
 }
 
 /// What was stopped is left at the model server, and what was not is answered to its end.
