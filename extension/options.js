@@ -1,6 +1,7 @@
 // Shows the settings as a form and keeps them. What is right and wrong is checked by the agent's wasm.
 
 import init, { check, form } from './pkg/agent.js';
+import { browser } from './pkg/parts.js';
 import * as account from './account.js';
 import * as archive from './archive.js';
 import * as days from './days.js';
@@ -16,6 +17,7 @@ const $ = (id) => document.getElementById(id);
 const fields = () => document.querySelectorAll('[data-path]');
 
 await init({ module_or_path: 'pkg/agent_bg.wasm' });
+$('in-browser').hidden = !browser;
 await show();
 account.listen();
 archive.listen();
