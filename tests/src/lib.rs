@@ -18,6 +18,7 @@ pub mod eventually;
 pub mod false_relay;
 pub mod files;
 pub mod http;
+pub mod keyboard;
 pub mod line;
 pub mod link;
 pub mod mcp;

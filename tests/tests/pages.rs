@@ -3,7 +3,10 @@
 //!
 //! `REKURSING_PICTURES=renew` puts the pictures of now in the place of those in `tests/pictures/`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
 use rekursing_extension_core::{
@@ -15,7 +18,7 @@ use rekursing_protocol::Moment;
 use rekursing_tests::{
     axe::{self, faults, too_wide},
     browser::{Tab, Window},
-    built,
+    built, keyboard,
     owner::Owner,
     picture::Picture,
     recorded::{NOW, Recorded, is_a_state, whys},
@@ -24,6 +27,12 @@ use serde_json::{Value, json};
 
 /// The earnings page has everything.
 const FULL: &str = "document.querySelector('#made').children.length > 0";
+
+/// Everything on a page that has an id, and whether it is to be seen. Rows have numbers and count as one; every line
+/// below a field looks like the other; and that no model runs in the browser is said by a build that is not tried.
+const PARTS: &str = "[...document.querySelectorAll('main [id]:not(.error, #missing)')].map(e => \
+                     [e.id.replace(/-\\d+$/, ''), \
+                     e.checkVisibility({visibilityProperty: true}) && e.getBoundingClientRect().height > 0])";
 
 /// A state by its name, with what is done on the page before it is looked at.
 struct Case {
@@ -44,10 +53,14 @@ async fn look(page: &str, cases: Vec<Case>) -> Result<()> {
     let made = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pages");
     std::fs::create_dir_all(&made)?;
     let mut wrong = Vec::new();
+    let mut parts: BTreeMap<String, bool> = BTreeMap::new();
     for Case { name, recorded, steps } in cases {
         let tab = recorded.show(owner.browser(), owner.extension(), &format!("{page}.html")).await?;
         for step in steps {
-            tab.until(step).await?;
+            tab.until(step).await.with_context(|| format!("{page}, {name}"))?;
+        }
+        for (part, seen) in serde_json::from_value::<Vec<(String, bool)>>(tab.eval(PARTS).await?)? {
+            *parts.entry(part).or_default() |= seen;
         }
         tab.eval(&axe).await?;
         for width in [360, 800] {
@@ -55,9 +68,11 @@ async fn look(page: &str, cases: Vec<Case>) -> Result<()> {
                 tab.prefer(scheme).await?;
                 fit(&tab, width).await?;
                 let file = format!("{page}-{name}-{width}-{scheme}.png");
-                // What sticks to an edge is where it was before until the page was drawn once.
                 tab.eval("scrollTo(0, 0)").await?;
-                tab.screenshot().await?;
+                if page == "options" {
+                    // What sticks to an edge is where it was before until the page was drawn once.
+                    tab.screenshot().await?;
+                }
                 let screenshot = tab.screenshot().await?;
                 std::fs::write(made.join(&file), &screenshot)?;
                 let mut found = faults(&tab).await?;
@@ -67,6 +82,8 @@ async fn look(page: &str, cases: Vec<Case>) -> Result<()> {
         }
         tab.close().await?;
     }
+    let unseen = parts.into_iter().filter(|(_, seen)| !seen);
+    wrong.extend(unseen.map(|(part, _)| format!("{page}: there is no picture of #{part}")));
     ensure!(wrong.is_empty(), "pictures of now in {}:\n{}", made.display(), wrong.join("\n"));
     Ok(())
 }
@@ -134,6 +151,45 @@ fn places() -> Value {
     ])
 }
 
+/// An owner whose only model is the one in the browser, of no use for this reason.
+fn in_browser(why: Why) -> Recorded {
+    let view = ServerView {
+        kind: Some(Kind::Browser),
+        address: Some("http://in-browser.invalid".to_owned()),
+        reason: Some(why.reason()),
+        ..ServerView::default()
+    };
+    Recorded::ready().without_server(why).with("servers", json!([])).with("browser", json!(view))
+}
+
+/// Everything that can keep jobs away though all is well.
+fn hints() -> Value {
+    let model = || Blank::Text("qwen2.5-7b-instruct".to_owned());
+    let hint = |(code, key, values): (&str, &'static str, Vec<Blank>)| {
+        let mut hint = json!(Said::new(key, values, key));
+        hint["code"] = json!(code);
+        hint
+    };
+    let hints = [
+        ("parked", "hint_parked", vec![]),
+        ("untrusted", "hint_untrusted", vec![Blank::Number(82)]),
+        ("no_demand", "hint_no_demand", vec![]),
+        ("not_wanted", "hint_not_wanted", vec![model(), model(), Blank::Count(1)]),
+        ("dear", "hint_dear", vec![model(), Blank::Number(40)]),
+        ("too_short", "hint_too_short", vec![model(), Blank::Number(4_096), Blank::Number(31)]),
+        ("no_group", "hint_no_group", vec![]),
+        ("empty_group", "hint_empty_group", vec![]),
+        ("verified_only", "hint_verified_only", vec![Blank::Number(64)]),
+        ("topic_refused", "hint_topic_refused", vec![Blank::Number(12)]),
+        ("outranked", "hint_outranked", vec![model(), Blank::Count(3)]),
+        ("new", "hint_new", vec![]),
+        ("new", "hint_new_jobs", vec![Blank::Number(7)]),
+        ("new", "hint_new_pages", vec![Blank::Number(2)]),
+        ("new", "hint_new_both", vec![Blank::Number(7), Blank::Number(2)]),
+    ];
+    hints.map(hint).into_iter().collect()
+}
+
 fn popups() -> Vec<Case> {
     let ready = Recorded::ready;
     let name = "qwen2.5-7b-instruct";
@@ -169,7 +225,7 @@ fn popups() -> Vec<Case> {
                 .with("jobs", json!([])),
         ),
         case("looking", ready().without_server(Why::Looking)),
-        case("no-server", ready().without_server(Why::NoServer)),
+        case("no-server", ready().without_server(Why::NoServer).with("servers", json!([]))),
         case("servers", ready().with("servers", places())),
         case("forbidden", ready().without_server(Why::NotAllowed)),
         case("refused", ready().without_server(Why::OriginRefused)),
@@ -179,11 +235,40 @@ fn popups() -> Vec<Case> {
         case("full", ready().without_link(Phase::Waiting, Why::Overloaded)),
         case("no-relay", ready().without_link(Phase::Waiting, Why::RelayUnreachable)),
         case("old", ready().without_link(Phase::Off, Why::TooOld)),
+        case("hints", ready().with("jobs", json!([])).with("outlook", hints())),
         Case {
             name: "notifications",
             recorded: ready(),
             steps: &["document.querySelector('#notices').open = true"],
         },
+    ]
+}
+
+/// The popup for the rest of the agent's reasons. They differ in their words, which every language is asked for beside.
+fn reasons() -> Vec<Case> {
+    let ready = Recorded::ready;
+    vec![
+        case("silent", ready().without_server(Why::ServerSilent)),
+        case("token", ready().without_server(Why::TokenWanted)),
+        case("no-model", ready().without_server(Why::NoModel)),
+        case("none-chosen", ready().without_server(Why::NoneChosen)),
+        case("not-a-server", ready().without_server(Why::NotAServer)),
+        case("browser-loading", in_browser(Why::BrowserLoading)),
+        case("browser-unfit", in_browser(Why::BrowserUnfit)),
+        case("browser-untried", in_browser(Why::BrowserUntried)),
+        case("browser-slow", in_browser(Why::BrowserSlow)),
+        case("updating", ready().closed(&json!(Why::Updating.reason()), None)),
+        case("no-address", ready().without_link(Phase::Off, Why::BadRelayAddress)),
+        case("relay-refused", ready().without_link(Phase::Waiting, Why::RelayRefused)),
+        case("unauthorized", ready().without_link(Phase::Off, Why::RelayUnauthorized)),
+        case("relay-old", ready().without_link(Phase::Waiting, Why::RelayOld)),
+        case("no-key", ready().without_link(Phase::Waiting, Why::KeyUnusable)),
+        case("replaced", ready().without_link(Phase::Off, Why::Replaced)),
+        case("key-revoked", ready().without_link(Phase::Off, Why::KeyRevoked)),
+        case("bad-frames", ready().without_link(Phase::Off, Why::BadFrames)),
+        case("draining", ready().without_link(Phase::Waiting, Why::Draining)),
+        case("fell-silent", ready().without_link(Phase::Waiting, Why::HeartbeatLost)),
+        case("stuck", ready().without_link(Phase::Waiting, Why::RelayStuck)),
     ]
 }
 
@@ -262,6 +347,29 @@ fn browsers() -> Vec<Case> {
         case("slow", whole(Some(Why::BrowserSlow), Some(1))),
         case("ready", whole(None, Some(14))),
         Case {
+            name: "copying",
+            recorded: Recorded::undecided(),
+            steps: &[
+                "(globalThis.Worker = class { constructor() { globalThis.copier = this; } postMessage() {} }, \
+                 chrome.permissions.request = async () => true, \
+                 document.querySelector('#address').value = 'https://models.example/smollm2-360m-q4_k_m.gguf', \
+                 document.querySelector('#fetch button').click(), true)",
+                "globalThis.copier?.onmessage",
+                "(copier.onmessage({data: {at: 93_400_000, bytes: 270_600_000}}), \
+                 !document.querySelector('#pause').hidden)",
+            ],
+        },
+        Case {
+            name: "denied",
+            recorded: Recorded::undecided(),
+            steps: &[
+                "(chrome.permissions.request = async () => false, \
+                 document.querySelector('#address').value = 'https://models.example/a.gguf', \
+                 document.querySelector('#fetch button').click(), true)",
+                "!document.querySelector('#fault').hidden",
+            ],
+        },
+        Case {
             name: "wrong",
             recorded: Recorded::undecided(),
             steps: &[
@@ -271,6 +379,11 @@ fn browsers() -> Vec<Case> {
             ],
         },
     ]
+}
+
+/// What a relay says that is asked too often.
+fn full() -> Value {
+    json!({"success": false, "error": {"code": "rate_limited", "message": "too many calls; wait a minute"}})
 }
 
 fn earnings() -> Vec<Case> {
@@ -285,7 +398,7 @@ fn earnings() -> Vec<Case> {
     bare["payouts"] = json!([]);
     let asking = Recorded { answers: json!({}), ..ready() };
     let silent = json!({"error": {"code": "relay_unreachable", "message": "The relay cannot be reached."}});
-    let full = json!({"success": false, "error": {"code": "rate_limited", "message": "too many calls; wait a minute"}});
+    let full = full();
     let empty = || ready().answering("earnings", 200, &nothing).answering("payouts", 200, &bare);
     vec![
         Case { name: "full", recorded: ready(), steps: &[FULL] },
@@ -306,6 +419,19 @@ fn earnings() -> Vec<Case> {
                 FULL,
                 "document.querySelector('#recent button').click() || true",
                 "document.querySelector('#verdict').dataset.tone === 'good'",
+            ],
+        },
+        Case {
+            name: "power",
+            recorded: ready()
+                .storing("config", json!({"power": {"watts": 350, "perKwh": "0.31"}}))
+                .storing("memory", json!({"speeds": {"qwen2.5-7b-instruct": 62_000}}))
+                .answering("statement", 429, &full),
+            steps: &[
+                FULL,
+                "!document.querySelector('#net').hidden",
+                "document.querySelector('#csv').click() || true",
+                "document.querySelector('#statement-notice').textContent !== ''",
             ],
         },
         Case {
@@ -345,9 +471,24 @@ fn group(own: bool) -> Value {
     });
     if own {
         group["code"] = json!("7KQ2-M9XT-04VB");
-        group["members"] = json!([]);
+        group["members"] = json!([
+            {"id": "plg_01KA5Z0Q7N3J5R8T2V6Y4H9GKM", "name": "Attic", "asked": price},
+            {"id": "acc_01KA60C3P7R9T1V3X5Z7B9D1FH", "name": null, "asked": null},
+        ]);
     }
     json!({"group": group})
+}
+
+/// The same group, whose price was lowered since this owner agreed to one.
+fn cheaper() -> Value {
+    let mut group = group(false);
+    group["group"]["price"] = json!({"input": "0.01", "output": "0.02"});
+    group
+}
+
+/// Whose own the plugin is.
+fn pairing(account: Option<&str>) -> Value {
+    json!({"account": account, "pairedAt": account.map(|_| NOW)})
 }
 
 fn options() -> Vec<Case> {
@@ -382,6 +523,7 @@ fn options() -> Vec<Case> {
         "power": {"watts": 350, "perKwh": "0.31", "currency": {"code": "EUR", "dollars": "1.08"}},
         "allowance": {"monthBytes": 20_500_000_000_u64},
     });
+    let full = full();
     let whole = || {
         ready()
             .storing("config", config.clone())
@@ -405,6 +547,45 @@ fn options() -> Vec<Case> {
             name: "member",
             recorded: ready().answering("group", 200, &group(false)),
             steps: &["!document.querySelector('#in-group').hidden"],
+        },
+        Case {
+            name: "cheaper",
+            recorded: ready().answering("group", 200, &cheaper()),
+            steps: &["!document.querySelector('#new-price').hidden"],
+        },
+        Case {
+            name: "closing",
+            recorded: ready().answering("group", 200, &group(true)),
+            steps: &[
+                "document.querySelector('#own-code').value !== ''",
+                "(document.querySelector('#leave-group').click(), document.querySelector('#sure-group').open)",
+            ],
+        },
+        Case {
+            name: "paired",
+            recorded: ready().answering("pairing", 200, &pairing(Some("acc_01KA60C3P7R9T1V3X5Z7B9D1FH"))),
+            steps: &["!document.querySelector('#paired').hidden"],
+        },
+        Case {
+            name: "unpaired",
+            recorded: ready().answering("pairing", 200, &pairing(None)),
+            steps: &["!document.querySelector('#pair').hidden"],
+        },
+        case("withdrawn", Recorded::undecided().with("plugin", ready().state["plugin"].clone())),
+        Case {
+            name: "renew",
+            recorded: ready().without_link(Phase::Off, Why::RelayUnauthorized),
+            steps: &[
+                "(location.hash = '#renew', tellState(RECORDED.state), document.querySelector('#sure-renew').open)",
+            ],
+        },
+        Case {
+            name: "outcomes",
+            recorded: ready().answering("group", 429, &full).answering("pairing", 429, &full),
+            steps: &[
+                "(HTMLAnchorElement.prototype.click = () => {}, document.querySelector('#export').click(), true)",
+                "['data', 'group', 'account'].every(part => document.querySelector(`#${part}-outcome`).textContent !== '')",
+            ],
         },
         case("paused", ready().closed(&until, Some(later))),
         case("no-server", ready().without_server(Why::NoServer)),
@@ -430,7 +611,7 @@ fn options() -> Vec<Case> {
 
 #[tokio::test]
 async fn the_popup_can_be_read_by_everybody_in_every_state() -> Result<()> {
-    look("popup", popups()).await
+    look("popup", popups().into_iter().chain(reasons()).collect()).await
 }
 
 #[tokio::test]
@@ -451,6 +632,28 @@ async fn the_earnings_page_can_be_read_by_everybody_in_every_state() -> Result<(
 #[tokio::test]
 async fn the_options_can_be_read_by_everybody_in_every_state() -> Result<()> {
     look("options", options()).await
+}
+
+#[test]
+fn every_reason_and_everything_that_keeps_jobs_away_has_a_picture() -> Result<()> {
+    let cases: Vec<Case> = popups().into_iter().chain(reasons()).collect();
+    let is_seen = |place: &str, value: &Value| {
+        cases.iter().any(|case| case.recorded.state.pointer(place).is_some_and(|shown| shown == value))
+    };
+    for why in whys().into_iter().map(|why| json!(why)) {
+        let places = ["/connection/reason/code", "/server/reason/code", "/closed/reason/code"];
+        ensure!(places.iter().any(|place| is_seen(place, &why)), "no popup says {why}");
+    }
+    let path = built::root().join("extension/_locales/en/messages.json");
+    let messages: BTreeMap<String, Value> = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let shown = hints();
+    let shown: Vec<_> =
+        shown.as_array().into_iter().flatten().filter_map(|hint| hint["key"].as_str()).collect();
+    for key in messages.keys().filter(|key| key.starts_with("hint_")) {
+        let key = key.trim_end_matches("_one").trim_end_matches("_other");
+        ensure!(shown.contains(&key), "no popup says {key}");
+    }
+    Ok(())
 }
 
 /// Every case of every page.
@@ -522,7 +725,6 @@ async fn from_right_to_left_nothing_is_too_wide_and_nothing_is_lost_at_the_left(
 async fn says_every_reason(language: &str) -> Result<()> {
     let owner = Owner::speaking(language, Window::Headless).await?;
     let tab = Recorded::ready().show(owner.browser(), owner.extension(), "popup.html").await?;
-    tab.eval(&axe::source()?).await?;
     fit(&tab, 380).await?;
     let path = built::root().join(format!("extension/_locales/{language}/messages.json"));
     let messages: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
@@ -546,7 +748,7 @@ async fn says_every_reason(language: &str) -> Result<()> {
                 wrong.push(format!("{code}: {title} {said}"));
             }
         }
-        wrong.extend(faults(&tab).await?.into_iter().map(|fault| format!("{code}: {fault}")));
+        wrong.extend(too_wide(&tab).await?.into_iter().map(|fault| format!("{code}: {fault}")));
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
@@ -618,11 +820,15 @@ fn odd(schema: &Value, value: &Value, api: &Value, path: &str, found: &mut Vec<S
     }
 }
 
+/// Where the relay tells a plugin of its group.
+const GROUP: &str = "/api/plugin/group/{pluginId}";
+
 #[test]
 fn the_recorded_answers_are_such_as_the_relay_describes() -> Result<()> {
     let api: Value =
         serde_json::from_str(&std::fs::read_to_string(built::root().join("relay/openapi.json"))?)?;
-    let answers = Recorded::ready().answers;
+    let paired = pairing(Some("acc_01KA60C3P7R9T1V3X5Z7B9D1FH"));
+    let answers = Recorded::ready().answering("pairing", 200, &paired).answers;
     let mut found = Vec::new();
     for (what, path, method) in [
         ("earnings", "/api/plugin/earnings/{pluginId}", "get"),
@@ -630,45 +836,17 @@ fn the_recorded_answers_are_such_as_the_relay_describes() -> Result<()> {
         ("payout", "/api/plugin/payouts/{pluginId}", "post"),
         ("receipt", "/api/jobs/{jobId}/receipt", "get"),
         ("keys", "/.well-known/rekursing-receipts", "get"),
+        ("group", GROUP, "get"),
+        ("pairing", "/api/plugin/pairing/{pluginId}", "get"),
     ] {
         let schema = &api["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"];
         ensure!(schema.is_object(), "the relay does not describe {method} {path}");
         odd(schema, &answers[what][1], &api, what, &mut found);
+        for group in [group(true), group(false), cheaper()].iter().filter(|_| path == GROUP) {
+            odd(schema, group, &api, what, &mut found);
+        }
     }
     ensure!(found.is_empty(), "{}", found.join("\n"));
-    Ok(())
-}
-
-/// Goes through a page by the tabulator alone, until it has been everywhere, and names what was not reached, what
-/// shows no focus and what has no name.
-async fn walk(tab: &Tab) -> Result<()> {
-    tab.eval("document.activeElement.blur()").await?;
-    let controls = "[...document.querySelectorAll('a[href], button, input, select, summary, [tabindex=\"0\"]')].filter(e => \
-                    !e.disabled && e.checkVisibility({visibilityProperty: true}) && !e.closest('dialog:not([open])'))";
-    let mark = format!("{controls}.forEach((e, at) => e.dataset.walk = at)");
-    tab.eval(&mark).await?;
-    let count = tab.eval(&format!("{controls}.length")).await?.as_u64().context("no number")?;
-    ensure!(count > 3, "{count} controls");
-    let mut seen = std::collections::BTreeSet::new();
-    for _ in 0..count * 4 {
-        tab.press_tab().await?;
-        let here = tab
-            .eval(
-                "(() => { const e = document.activeElement; const s = getComputedStyle(e); \
-                 return [e.dataset?.walk ?? '', s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0, e.outerHTML.slice(0, 120)]; })()",
-            )
-            .await?;
-        let Some(number) = here[0].as_str().and_then(|number| number.parse::<u64>().ok()) else { continue };
-        ensure!(here[1] == true, "no focus is seen on {}", here[2]);
-        seen.insert(number);
-    }
-    let missed: Vec<u64> = (0..count).filter(|number| !seen.contains(number)).collect();
-    if let Some(first) = missed.first() {
-        let html = tab.eval(&format!("document.querySelector('[data-walk=\"{first}\"]').outerHTML")).await?;
-        anyhow::bail!("the keyboard does not reach {missed:?}, the first being {html}");
-    }
-    let nameless = tab.nameless().await?;
-    ensure!(nameless.is_empty(), "controls without a name: {nameless:?}");
     Ok(())
 }
 
@@ -683,7 +861,7 @@ async fn the_keyboard_reaches_every_control_and_every_control_has_a_name() -> Re
                 continue;
             }
             let tab = recorded.show(owner.browser(), owner.extension(), &format!("{page}.html")).await?;
-            walk(&tab).await.with_context(|| format!("{page}, {name}"))?;
+            keyboard::walk(&tab).await.with_context(|| format!("{page}, {name}"))?;
             tab.close().await?;
         }
     }

@@ -128,7 +128,7 @@ impl Tab {
             json!(selector)
         );
         self.eval(&fill).await.with_context(|| format!("no {selector} to fill"))?;
-        self.cdp.call_in(&self.session, "Input.insertText", json!({"text": text})).await?;
+        self.enter(text).await?;
         let change = format!(
             "document.querySelector({}).dispatchEvent(new Event('change', {{bubbles: true}}))",
             json!(selector)
@@ -148,16 +148,44 @@ impl Tab {
         self.cdp.call_in(&self.session, "DOM.setFileInputFiles", params).await.map(|_| ())
     }
 
-    /// Presses the tabulator, as who has no mouse does.
+    /// Presses a key, as who has no mouse does: `Tab`, `Enter`, `Escape` or `ArrowUp`.
     ///
     /// # Errors
     /// Fails when Chromium refuses.
-    pub async fn press_tab(&self) -> Result<()> {
-        for kind in ["rawKeyDown", "keyUp"] {
-            let params = json!({"type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9});
+    pub async fn press(&self, key: &str) -> Result<()> {
+        let (number, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            "Escape" => (27, ""),
+            "ArrowUp" => (38, ""),
+            other => bail!("no key {other}"),
+        };
+        for kind in [if text.is_empty() { "rawKeyDown" } else { "keyDown" }, "keyUp"] {
+            let mut params = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": number});
+            if kind == "keyDown" {
+                params["text"] = json!(text);
+            }
             self.cdp.call_in(&self.session, "Input.dispatchKeyEvent", params).await?;
         }
         Ok(())
+    }
+
+    /// Types a text where the keyboard is.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn enter(&self, text: &str) -> Result<()> {
+        self.cdp.call_in(&self.session, "Input.insertText", json!({"text": text})).await.map(|_| ())
+    }
+
+    /// Has the tab fetch everything anew from here on, as whoever comes for the first time.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn fetch_anew(&self) -> Result<()> {
+        self.cdp.call_in(&self.session, "Network.enable", json!({})).await?;
+        let params = json!({"cacheDisabled": true});
+        self.cdp.call_in(&self.session, "Network.setCacheDisabled", params).await.map(|_| ())
     }
 
     /// Returns the role of each control that has no name for who does not see the page.
