@@ -155,14 +155,18 @@ export class Turn {
   /** Lets the answer be copied, and the question be asked of somebody else. */
   #tools() {
     const bar = element('div', 'tools');
-    const copy = element('button', 'quiet', 'Copy');
+    const copy = element('button', 'quiet');
     const another = element('button', 'quiet', 'Ask another provider');
     for (const button of [copy, another]) button.type = 'button';
-    copy.setAttribute('aria-label', 'Copy the answer');
+    const say = (word) => {
+      copy.textContent = word;
+      copy.setAttribute('aria-label', `${word} the answer`);
+    };
+    say('Copy');
     copy.addEventListener('click', async () => {
       await navigator.clipboard.writeText(this.text);
-      copy.textContent = 'Copied';
-      setTimeout(() => (copy.textContent = 'Copy'), 1_500);
+      say('Copied');
+      setTimeout(say, 1_500, 'Copy');
     });
     another.addEventListener('click', () => {
       this.element.dispatchEvent(new CustomEvent('again', { bubbles: true, detail: this }));

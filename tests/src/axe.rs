@@ -30,7 +30,6 @@ pub fn pictures() -> Result<PathBuf> {
 /// # Errors
 /// Fails when the page cannot be looked at.
 pub async fn look(tab: &Tab, name: &str, widths: &[u32]) -> Result<Vec<String>> {
-    let folder = pictures()?;
     let mut wrong = Vec::new();
     for width in widths {
         for scheme in ["light", "dark"] {
@@ -40,14 +39,33 @@ pub async fn look(tab: &Tab, name: &str, widths: &[u32]) -> Result<Vec<String>> 
             let height = tab.eval("document.documentElement.offsetHeight").await?;
             let height = height.as_u64().and_then(|height| height.try_into().ok());
             tab.resize(*width, height.context("a page without a height")?).await?;
-            let picture = tab.screenshot().await?;
-            std::fs::write(folder.join(format!("{name}-{width}-{scheme}.png")), picture)?;
-            for found in faults(tab).await? {
-                wrong.push(format!("{name} at {width}, {scheme}: {found}"));
-            }
+            wrong.extend(picture(tab, &format!("{name}-{width}-{scheme}")).await?);
         }
     }
     Ok(wrong)
+}
+
+/// Does what [`look`] does at a page that is as high as its window, of each of these widths and heights.
+///
+/// # Errors
+/// Fails when the page cannot be looked at.
+pub async fn look_in(tab: &Tab, name: &str, windows: &[(u32, u32)]) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for (width, height) in windows {
+        for scheme in ["light", "dark"] {
+            tab.prefer(scheme).await?;
+            tab.resize(*width, *height).await?;
+            wrong.extend(picture(tab, &format!("{name}-{width}-{scheme}")).await?);
+        }
+    }
+    Ok(wrong)
+}
+
+/// Takes a picture of this name, and returns what is wrong.
+async fn picture(tab: &Tab, name: &str) -> Result<Vec<String>> {
+    std::fs::write(pictures()?.join(format!("{name}.png")), tab.screenshot().await?)?;
+    let found = faults(tab).await?;
+    Ok(found.into_iter().map(|found| format!("{name}: {found}")).collect())
 }
 
 /// Returns what axe finds wrong, and whether the page is wider than its window.

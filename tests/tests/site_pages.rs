@@ -1,14 +1,16 @@
-//! The pages of the site beside the chat, clicked through in Chromium with what real jobs have made, and looked
-//! at by axe in both colours at 360 and 1200 pixels.
+//! The pages of the site, clicked through in Chromium with what real jobs have made, looked at by axe in both
+//! colours at 360 and 1200 pixels, and small enough for a slow line.
 
 use anyhow::{Context, Result, ensure};
 use rekursing_tests::{
     axe,
     browser::{Browser, Tab},
     database::Engine,
+    keyboard,
+    node::Node,
     relay::{FREE, Relay},
     scene::Scripted,
-    script::{Dialect, MODEL},
+    script::{Dialect, MODEL, Reply, Script, Step},
 };
 use serde_json::json;
 
@@ -18,6 +20,12 @@ const SHA256: &str =
 
 /// Widths at which the pages are looked at.
 const WIDTHS: [u32; 2] = [360, 1_200];
+
+/// The same for the chat, which is as high as its window.
+const WINDOWS: [(u32, u32); 2] = [(360, 740), (1_200, 1_000)];
+
+/// Most bytes of all that Chromium fetches when somebody opens a page for the first time.
+const FIRST_LOAD_MAX: u64 = 100_000;
 
 /// A relay whose operator has a token, with a provider, and a key of an account with money for answers and ads.
 async fn scene() -> Result<(Scripted, String)> {
@@ -209,4 +217,205 @@ async fn who_is_on_a_channel_and_the_models_can_be_read_by_everybody_and_move() 
     channel.shows("#state", "Off").await?;
     wrong.extend(axe::look(&live, "live-empty", &WIDTHS).await?);
     well(&wrong)
+}
+
+/// Shows the models of now and not those of up to ten seconds ago.
+async fn look_again(tab: &Tab) -> Result<()> {
+    tab.eval("document.dispatchEvent(new Event('visibilitychange')), undefined").await?;
+    tab.until("document.querySelector('#models').children.length > 0").await
+}
+
+/// Asks by the keyboard, which is at the question.
+async fn type_and_ask(tab: &Tab, question: &str) -> Result<()> {
+    tab.until(
+        "document.activeElement.id === 'question' && document.querySelector('#go-text').innerText === 'Ask'",
+    )
+    .await?;
+    tab.enter(question).await?;
+    tab.press("Enter").await
+}
+
+/// Waits until the last answer has come to its end and says this.
+async fn answered(tab: &Tab, text: &str) -> Result<()> {
+    tab.until("document.querySelector('.turn:last-child .tools') !== null").await?;
+    tab.shows(".turn:last-child .prose", text).await
+}
+
+#[tokio::test]
+async fn the_chat_can_be_read_by_everybody_in_every_state_and_used_by_the_keyboard_alone() -> Result<()> {
+    let (relay, key) = Relay::advertised(Engine::Sqlite, FREE, "1.00", "3.00").await?;
+    let terms = json!({
+        "title": "Laptops that last", "text": "Five years of spare parts.", "link": "https://shop.example.com",
+        "categories": ["technology"], "bidPerThousand": "2", "budget": "1", "ends": 9_000_000_000_000_u64,
+    });
+    relay.customer(&key).post("/api/ads/campaigns", &terms).await?.expect(201)?;
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &relay, "/").await?;
+    tab.shows("#welcome", "No GPU is connected").await?;
+    let mut wrong = axe::look_in(&tab, "chat-nobody", &WINDOWS).await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    look_again(&tab).await?;
+    wrong.extend(axe::look_in(&tab, "chat", &WINDOWS).await?);
+
+    // The first stop of the keyboard leads over everything else to the question.
+    tab.press("Tab").await?;
+    tab.press("Enter").await?;
+    scene.script.next(Reply::text(&[
+        "## Buying a laptop\n\nLook for **spare parts**:\n\n1. a battery\n2. `RAM`\n\n",
+        "```rust\nfn main() {}\n```\n\n| part | years |\n|---|---|\n| battery | 3 |\n",
+    ]));
+    type_and_ask(&tab, "Which laptop should I buy?").await?;
+    answered(&tab, "spare parts").await?;
+    tab.until("document.querySelector('rekursing-ad') !== null").await?;
+    wrong.extend(axe::look_in(&tab, "chat-answer", &WINDOWS).await?);
+    keyboard::walk(&tab).await?;
+    tab.eval("document.querySelector('.tools button').focus()").await?;
+    tab.eval("navigator.clipboard.writeText = async (text) => { globalThis.copied = text; }").await?;
+    tab.press("Enter").await?;
+    tab.until("globalThis.copied?.startsWith('## Buying a laptop') && copied.endsWith('| battery | 3 |\\n')")
+        .await?;
+    tab.eval("document.querySelector('[data-copy]').focus()").await?;
+    tab.press("Enter").await?;
+    tab.until("copied === 'fn main() {}'").await?;
+
+    // Where the panel does not fit beside the talk, it is opened and closed.
+    tab.resize(360, 740).await?;
+    tab.eval("document.querySelector('#panel-toggle').focus()").await?;
+    tab.press("Enter").await?;
+    tab.shows("#panel", "Conversations").await?;
+    wrong.extend(axe::look_in(&tab, "chat-panel", &WINDOWS[..1]).await?);
+    keyboard::walk(&tab).await?;
+    tab.press("Escape").await?;
+    tab.until("!document.querySelector('#panel').checkVisibility()").await?;
+
+    scene.script.next(Reply::steps(vec![Step::token("Endless"), Step::Hold]));
+    tab.eval("document.querySelector('#question').focus()").await?;
+    type_and_ask(&tab, "Go on").await?;
+    tab.shows(".turn:last-child .prose", "Endless").await?;
+    wrong.extend(axe::look_in(&tab, "chat-busy", &WINDOWS).await?);
+    tab.press("Escape").await?;
+    tab.shows(".turn:last-child", "because you stopped it").await?;
+    // Nobody here has shown yet that he is quick and reliable.
+    tab.resize(1_200, 1_000).await?;
+    tab.eval("(tier => { tier.value = 'ultra'; tier.dispatchEvent(new Event('change')); })(document.querySelector('#tier'))")
+        .await?;
+    tab.eval("document.querySelector('#question').focus()").await?;
+    type_and_ask(&tab, "Do better").await?;
+    tab.shows(".turn:last-child [role=alert]", "Ask again").await?;
+    wrong.extend(axe::look_in(&tab, "chat-error", &WINDOWS).await?);
+    let only = open(&browser, &scene.relay, &format!("/?provider={}", scene.node.plugin())).await?;
+    look_again(&only).await?;
+    wrong.extend(axe::look_in(&only, "chat-only", &WINDOWS).await?);
+    well(&wrong)
+}
+
+/// Loads the page again.
+async fn reload(tab: &Tab) -> Result<()> {
+    tab.eval("globalThis.isOld = true, location.reload(), undefined").await?;
+    tab.until("globalThis.isOld === undefined && document.querySelector('#models')?.children.length > 0")
+        .await
+}
+
+/// What the list of conversations says.
+async fn conversations(tab: &Tab, titles: &[&str]) -> Result<()> {
+    let listed = "[...document.querySelectorAll('#conversations li > :first-child')].map(e => e.textContent)";
+    tab.until(&format!("{listed}.join('|') === {}", json!(titles.join("|")))).await
+}
+
+#[tokio::test]
+async fn conversations_are_kept_and_deleted_another_provider_is_asked_and_the_quality_is_chosen() -> Result<()>
+{
+    let scene = Scripted::start().await?;
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &scene.relay, "/").await?;
+    tab.resize(1_200, 1_000).await?;
+    look_again(&tab).await?;
+    tab.eval("document.querySelector('#question').focus()").await?;
+    type_and_ask(&tab, "What is a river?").await?;
+    answered(&tab, "one two three").await?;
+    conversations(&tab, &["What is a river?"]).await?;
+
+    let second = Script::start(Dialect::LlamaCpp(4)).await?;
+    second.always(Reply::text(&["somebody else"]));
+    let _second = Node::start(&scene.relay, &second.url()).await?;
+    tab.click(".tools button:last-child").await?;
+    answered(&tab, "somebody else").await?;
+    assert_eq!(tab.eval("document.querySelectorAll('.turn').length").await?, 1);
+    // It is the same conversation, and the receipt is the new one's.
+    conversations(&tab, &["What is a river?"]).await?;
+
+    tab.click("#fresh").await?;
+    type_and_ask(&tab, "And a lake?").await?;
+    tab.until("document.querySelector('.turn:last-child .tools') !== null").await?;
+    conversations(&tab, &["And a lake?", "What is a river?"]).await?;
+    reload(&tab).await?;
+    conversations(&tab, &["And a lake?", "What is a river?"]).await?;
+    tab.shows("#welcome", "Ask a GPU").await?;
+    tab.click("#conversations li:last-child button").await?;
+    answered(&tab, "somebody else").await?;
+    tab.shows(".turn .receipt", "Cost").await?;
+    // Who goes on in it has all of it before the model.
+    tab.eval("document.querySelector('#question').focus()").await?;
+    second.always(Reply::text(&["deeper"]));
+    scene.script.always(Reply::text(&["deeper"]));
+    type_and_ask(&tab, "How deep?").await?;
+    answered(&tab, "deeper").await?;
+    conversations(&tab, &["What is a river?", "And a lake?"]).await?;
+    let jobs = [scene.script.jobs(), second.jobs()].concat();
+    let whole = jobs.iter().find(|job| job.body.to_string().contains("How deep?")).context("no job")?;
+    assert_eq!(whole.body["messages"][1]["content"], "somebody else");
+
+    tab.click("#conversations li:last-child button:last-child").await?;
+    conversations(&tab, &["What is a river?"]).await?;
+    reload(&tab).await?;
+    conversations(&tab, &["What is a river?"]).await?;
+    tab.click("#forget-all").await?;
+    tab.until("document.querySelector('#kept').hidden").await?;
+    reload(&tab).await?;
+    assert_eq!(tab.eval("document.querySelector('#kept').hidden").await?, true);
+
+    // The quality is chosen by the keyboard too, kept as long as the tab, and asked for.
+    assert_eq!(tab.eval("document.querySelector('#tier').value").await?, "standard");
+    tab.eval("document.querySelector('#tier').focus()").await?;
+    tab.press("ArrowUp").await?;
+    tab.until("document.querySelector('#tier').value === 'low'").await?;
+    reload(&tab).await?;
+    assert_eq!(tab.eval("document.querySelector('#tier').value").await?, "low");
+    tab.eval("globalThis.asked = [], globalThis.take = fetch, globalThis.fetch = (url, init) => { asked.push(init?.body); return take(url, init); }, undefined").await?;
+    tab.eval("document.querySelector('#question').focus()").await?;
+    type_and_ask(&tab, "Cheaper?").await?;
+    answered(&tab, "deeper").await?;
+    tab.until("asked.some(body => body && JSON.parse(body).quality === 'low')").await
+}
+
+#[tokio::test]
+async fn no_page_fetches_more_than_a_hundred_kilobytes_when_it_is_opened_for_the_first_time() -> Result<()> {
+    let (scene, _key) = scene().await?;
+    let owner = scene.relay.customer(&scene.node.secret()?);
+    let channel = format!("/live/{}", scene.node.plugin());
+    owner.put(&format!("/api/plugin/channel/{}", scene.node.plugin()), &json!({})).await?.expect(200)?;
+    let browser = Browser::start().await?;
+    let tab = browser.open("about:blank").await?;
+    tab.fetch_anew().await?;
+    for (path, there) in [
+        ("/", "document.querySelector('#models').children.length > 0"),
+        ("/live", "document.querySelector('#providers').children.length > 0"),
+        (&channel, "document.querySelector('#channel') !== null"),
+        ("/models", "document.querySelector('main a') !== null"),
+        ("/account.html", "!document.querySelector('#enter [type=submit]').disabled"),
+        ("/operator.html", "!document.querySelector('#enter [type=submit]').disabled"),
+        ("/advertise.html", "!document.querySelector('#enter [type=submit]').disabled"),
+    ] {
+        tab.go(&format!("{}{path}", scene.relay.url("http"))).await?;
+        tab.until(there).await?;
+        let bytes = "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]\
+                     .reduce((sum, { transferSize }) => sum + transferSize, 0)";
+        let bytes = tab.eval(bytes).await?.as_u64().context("no number of bytes")?;
+        println!("{path}: {bytes} bytes of at most {FIRST_LOAD_MAX}");
+        ensure!(
+            (1_000..=FIRST_LOAD_MAX).contains(&bytes),
+            "{path}: {bytes} bytes where {FIRST_LOAD_MAX} may be"
+        );
+    }
+    Ok(())
 }
