@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rekursing_tests::{
     browser::{Tab, Window},
-    eventually,
+    built, eventually,
     owner::Owner,
     relay::Relay,
     scene::{ask, text},
@@ -304,6 +304,15 @@ async fn an_owner_takes_the_data_along_shows_the_log_and_deletes_everything() ->
     assert!(with["identity"]["plugin"].is_string() && with["identity"].get("secret").is_none(), "{with}");
     assert_eq!(without["config"]["servers"][0]["address"], script.url());
 
+    // The weights of a model in the browser lie elsewhere, and are deleted too.
+    let browser = owner.open("browser.html").await?;
+    browser.until("document.body.dataset.painted").await?;
+    browser.choose("#file", &built::model("tiny-chat.gguf")).await?;
+    browser.shows("#sum", "SHA-256").await?;
+    let weights = "navigator.storage.getDirectory().then(root => Array.fromAsync(root.keys())).then(names => names.join())";
+    assert_eq!(browser.eval(weights).await?, "weights");
+    browser.close().await?;
+
     options.click("#erase").await?;
     options.click("#sure button[value=erase]").await?;
     let gone = || async { Ok((relay.stats().await?["plugins"] == 0).then_some(())) };
@@ -315,8 +324,9 @@ async fn an_owner_takes_the_data_along_shows_the_log_and_deletes_everything() ->
             .eval("document.querySelector('#given').hidden && document.querySelector('#server').value")
             .await?;
         let keys_left = kept.eval("indexedDB.databases().then(all => all.length)").await?;
+        let weights_left = kept.eval(weights).await?;
         kept.close().await?;
-        Ok((keys == "" && state == "" && keys_left == 0).then_some(()))
+        Ok((keys == "" && state == "" && keys_left == 0 && weights_left == "").then_some(()))
     };
     eventually("nothing is kept", first_run).await?;
     let popup = owner.popup().await?;

@@ -223,8 +223,13 @@ async fn the_toolbar_says_how_things_stand_and_the_first_job_is_told_once() -> R
 
 #[tokio::test]
 async fn an_owner_is_told_of_what_only_he_can_mend_unless_he_has_switched_that_off() -> Result<()> {
-    let owner = Owner::undecided(Window::Headless).await?;
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::start().await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
     let popup = owner.popup().await?;
+    // From here on the agent itself has nothing new to say, and it is as if it had said nothing before.
+    popup.until("chrome.storage.local.get('told').then(({ told }) => told.worked === false || null)").await?;
+    popup.eval("chrome.storage.local.set({ told: { needs: '' } })").await?;
     let sign = |paid: &str, needs: &str| {
         json!({"type": "sign", "sign": {
             "badge": "!", "color": "#b3261e", "key": "state_not_connected", "reason": {"code": "version"},
@@ -268,12 +273,41 @@ async fn an_owner_is_told_of_what_only_he_can_mend_unless_he_has_switched_that_o
     assert_eq!(told().await?, "moved");
     popup.eval("chrome.notifications.clear('moved')").await?;
 
-    popup.eval("chrome.storage.local.set({ notices: { paid: false, needs: false } })").await?;
-    send(sign("3.5", "version")).await?;
-    assert_eq!(told().await?, "");
-    let kept = || async {
-        let told = popup.eval("chrome.storage.local.get('told').then(({ told }) => told.paid)").await?;
-        Ok((told == "3.5").then_some(()))
+    // Each kind is switched off by a click, and on again.
+    let switch = |wanted: bool| {
+        let popup = popup.clone();
+        async move {
+            for kind in ["first", "paid", "needs"] {
+                popup.click(&format!("#notices [name={kind}]")).await?;
+            }
+            let kept = format!(
+                "chrome.storage.local.get('notices').then(({{ notices }}) => \
+                 ['first', 'paid', 'needs'].every(kind => notices[kind] === {wanted}) || null)"
+            );
+            popup.until(&kept).await
+        }
     };
-    eventually("the worker keeps what it has told", kept).await
+    let unworked = |paid: &str| {
+        let mut sign = sign(paid, "");
+        sign["sign"]["worked"] = json!(false);
+        sign
+    };
+    popup.click("#notices summary").await?;
+    switch(false).await?;
+    send(unworked("2.5")).await?;
+    send(sign("3.5", "version")).await?;
+    let mut later = sign("3.5", "version");
+    later["sign"]["moved"] = json!(9);
+    send(later).await?;
+    assert_eq!(told().await?, "");
+    let kept = popup.eval("chrome.storage.local.get('told').then(({ told }) => told.paid)").await?;
+    assert_eq!(kept, "3.5", "what was not told is no news later");
+    let another = owner.popup().await?;
+    another.until("[...document.querySelectorAll('#notices input')].every(box => !box.checked)").await?;
+    another.close().await?;
+    switch(true).await?;
+    send(unworked("3.5")).await?;
+    send(sign("4.5", "version")).await?;
+    assert_eq!(told().await?, "first,needs,paid");
+    Ok(())
 }

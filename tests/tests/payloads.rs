@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail, ensure};
+use rekursing_extension_core::{agent::ServerView, bridge::server::Kind};
 use rekursing_tests::{
     browser::{Tab, Window},
     owner::Owner,
@@ -120,6 +121,46 @@ async fn a_thousand_payloads_in_what_the_agent_says_run_nothing() -> Result<()> 
         page.stays_calm().await?;
     }
     Ok(())
+}
+
+/// Chooses a model in the browser by each of these names, of which the agent says it in its own words and the model
+/// in its own too, and returns those that are not seen as they are.
+const NAMES: &str = "(async (state, weights, texts) => {
+    const [name, standing, speed] = ['#name', '#state', '#speed'].map(place => document.querySelector(place));
+    const missed = [];
+    for (const text of texts) {
+        const reason = { code: 'browser_slow', key: text, text };
+        const [browser, trial] = [{ ...state.browser, reason }, { ...state.trial, model: text, failed: { key: '', text } }];
+        await chrome.storage.local.set({ weights: { ...weights, name: text } });
+        while (name.textContent !== text) await new Promise(done => setTimeout(done));
+        tellState({ ...state, browser, trial });
+        if (standing.textContent !== text || speed.textContent !== text) missed.push(text);
+    }
+    return missed;
+})";
+
+#[tokio::test]
+async fn a_thousand_payloads_about_a_model_in_the_browser_run_nothing() -> Result<()> {
+    let owner = Owner::undecided(Window::Headless).await?;
+    let mut state = Recorded::ready().state;
+    state["browser"] = json!(ServerView { kind: Some(Kind::Browser), ..ServerView::default() });
+    state["trial"] = json!({
+        "model": "", "running": false, "tokensPerSecond": null, "firstTokenMs": null,
+        "failed": {"key": "", "text": ""},
+    });
+    is_a_state(&state)?;
+    let weights = json!({
+        "name": "a model", "bytes": 7, "at": 7, "on": true, "stamp": 1, "from": "https://models.example/a.gguf",
+    });
+    let recorded = Recorded { state, ..Recorded::ready() }.storing("weights", weights.clone());
+    let ready = "!document.querySelector('#running').hidden";
+    let calm = trapped(&owner, &recorded, "browser.html", ready).await?;
+    for texts in payloads().chunks(AT_ONCE) {
+        let missed =
+            calm.tab.eval(&format!("{NAMES}({}, {weights}, {})", recorded.state, json!(texts))).await?;
+        ensure!(missed == json!([]), "not seen as they are: {missed}");
+    }
+    calm.stays_calm().await
 }
 
 #[tokio::test]
