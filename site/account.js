@@ -7,6 +7,7 @@ import { showGpus } from './gpus.js';
 import { showGroups } from './groups.js';
 import { showKeys } from './keys.js';
 import { showMoney } from './money.js';
+import { showTeam } from './team.js';
 import { showUsage } from './usage.js';
 
 door('key', async () => {
@@ -18,5 +19,5 @@ door('key', async () => {
   showUsage(account, keys);
   showGroups(account.groups);
   showGpus(plugins);
-  await showEntries();
+  await Promise.all([showTeam(), showEntries()]);
 });

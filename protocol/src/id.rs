@@ -109,6 +109,10 @@ id!(
     GroupId, "grp_"
 );
 id!(
+    /// Owners who are counted together among the leaders.
+    TeamId, "team_"
+);
+id!(
     /// Money on its way out to an owner.
     PayoutId, "pay_"
 );

@@ -24,7 +24,7 @@ use crate::{
     fresh::Fresh,
     house::{House, Places},
     http::figures::{dollars, tokens_per_second},
-    store::{Channel, Leader, ServedInAll, Standard, Uptime, Watched},
+    store::{Channel, Leader, LeadingTeam, ServedInAll, Standard, Uptime, Watched},
     switches::{Feature, Switches},
 };
 
@@ -84,6 +84,17 @@ pub enum Over {
     All,
 }
 
+impl Over {
+    /// Returns the UTC day from which on it counts.
+    fn from(self, now: Moment) -> Day {
+        Day(match self {
+            Over::Day => now.day(),
+            Over::Week => now.day().saturating_sub(6),
+            Over::All => 0,
+        })
+    }
+}
+
 /// All channels, and who watches.
 #[derive(Debug)]
 pub struct Channels {
@@ -96,6 +107,7 @@ pub struct Channels {
     watching: DashMap<IpAddr, usize>,
     seen: Mutex<Option<(Moment, Arc<Value>)>>,
     leaders: Fresh<(Standard, Over), Vec<Leader>>,
+    teams: Fresh<(Standard, Over), Vec<LeadingTeam>>,
     /// What is told of one channel.
     pages: Fresh<PluginId, Value>,
     known: Mutex<Known>,
@@ -129,6 +141,7 @@ impl Channels {
             watching: DashMap::new(),
             seen: Mutex::default(),
             leaders: Fresh::new(LEADERS_FRESH, BOARDS),
+            teams: Fresh::new(LEADERS_FRESH, BOARDS),
             pages: Fresh::new(SEEN_FRESH, PAGES_MAX),
             known: Mutex::default(),
         }
@@ -149,6 +162,7 @@ impl Channels {
         self.pages.forget(channel.plugin);
         self.open.insert(channel.plugin, channel);
         self.leaders.clear();
+        self.regrouped();
     }
 
     /// Closes a channel.
@@ -156,6 +170,12 @@ impl Channels {
         self.open.remove(&plugin);
         self.pages.forget(plugin);
         self.leaders.clear();
+        self.regrouped();
+    }
+
+    /// Notes that teams have changed.
+    pub fn regrouped(&self) {
+        self.teams.clear();
     }
 
     /// Notes that somebody follows a channel, or does no more.
@@ -296,13 +316,24 @@ impl Channels {
     /// When the store cannot be read.
     pub async fn leaders(&self, house: &House, standard: Standard, over: Over) -> Result<Arc<Vec<Leader>>> {
         let now = house.desk.now();
-        let from = match over {
-            Over::Day => now.day(),
-            Over::Week => now.day().saturating_sub(6),
-            Over::All => 0,
-        };
-        let look = house.desk.store().leaders(standard, Day(from), RELIABLE_JOBS_MIN, LEADERS_MAX);
+        let look = house.desk.store().leaders(standard, over.from(now), RELIABLE_JOBS_MIN, LEADERS_MAX);
         self.leaders.of(now, (standard, over), look).await
+    }
+
+    /// Returns which teams lead, as of a minute ago at most.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn leading_teams(
+        &self,
+        house: &House,
+        standard: Standard,
+        over: Over,
+    ) -> Result<Arc<Vec<LeadingTeam>>> {
+        let now = house.desk.now();
+        let store = house.desk.store();
+        let look = store.leading_teams(standard, over.from(now), RELIABLE_JOBS_MIN, LEADERS_MAX);
+        self.teams.of(now, (standard, over), look).await
     }
 
     /// Returns how much of the time a model could be asked for: of the latest minutes, of a day and of 30 days,

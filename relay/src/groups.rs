@@ -1,8 +1,7 @@
-//! Codes by which one joins a group of friends. A code follows from a key of the relay's, the group and
+//! Codes by which one joins a group of friends, or a team. A code follows from a key of the relay's, the group and
 //! how often its code was changed: so it can be shown again, and none is stored but as its SHA-256.
 
 use hmac::{Hmac, Mac};
-use rekursing_protocol::GroupId;
 use sha2::Sha256;
 
 use crate::chance;
@@ -16,10 +15,10 @@ const CHARS: usize = 12;
 /// Characters that stand together.
 const TOGETHER: usize = 4;
 
-/// Makes the codes of groups.
+/// Makes codes of one kind.
 pub struct Codes {
     key: Hmac<Sha256>,
-    /// Changes of groups, one after the other, so that the store has them in the market's order.
+    /// Changes of those that they are of, one after the other, so that the store has them in the market's order.
     pub changing: tokio::sync::Mutex<()>,
 }
 
@@ -40,10 +39,10 @@ impl Codes {
         Codes { key, changing: tokio::sync::Mutex::default() }
     }
 
-    /// Returns the code of a group that was changed so often.
-    pub fn code(&self, group: GroupId, turn: u64) -> Code {
+    /// Returns the code of what has this id's bits and was changed so often.
+    pub fn code(&self, id: u128, turn: u64) -> Code {
         let mut mac = self.key.clone();
-        mac.update(&group.bits().to_be_bytes());
+        mac.update(&id.to_be_bytes());
         mac.update(&turn.to_be_bytes());
         let bytes = mac.finalize().into_bytes();
         let letter = |byte: &u8| char::from(ALPHABET[usize::from(byte & 31)]);
@@ -93,7 +92,7 @@ mod tests {
     #[test]
     fn a_code_is_the_same_until_it_is_changed_and_every_groups_is_another() {
         let codes = Codes::new([7; 32]);
-        let (one, other) = (GroupId::from_bits(1), GroupId::from_bits(2));
+        let (one, other) = (1, 2);
         let code = codes.code(one, 0);
         assert_eq!(code, codes.code(one, 0));
         for another in [codes.code(one, 1), codes.code(other, 0), Codes::new([8; 32]).code(one, 0)] {
@@ -103,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_code_is_read_however_it_is_typed() {
-        let code = Codes::new([7; 32]).code(GroupId::from_bits(1), 0);
+        let code = Codes::new([7; 32]).code(1, 0);
         let shown = code.shown();
         assert_eq!(shown.len(), 14);
         let typed = [

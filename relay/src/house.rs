@@ -12,7 +12,7 @@ use std::{
 use dashmap::DashMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rekursing_protocol::{AccountId, CampaignId, GroupId, JobId, Moment, PluginId, SessionId, Span};
+use rekursing_protocol::{AccountId, CampaignId, GroupId, JobId, Moment, PluginId, SessionId, Span, TeamId};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -71,6 +71,8 @@ pub struct House {
     pub receipts: receipt::Tokens,
     /// Codes by which one joins a group.
     pub codes: Codes,
+    /// Codes by which one joins a team.
+    pub team_codes: Codes,
     /// Which models the public list of served jobs names.
     pub crowds: Crowds,
     /// What owners show of themselves, and who watches.
@@ -125,6 +127,12 @@ impl House {
     pub fn group_id(&self) -> GroupId {
         let (ms, random) = chance::id(self.desk.now());
         GroupId::new(ms, random)
+    }
+
+    /// Makes an id for a team.
+    pub fn team_id(&self) -> TeamId {
+        let (ms, random) = chance::id(self.desk.now());
+        TeamId::new(ms, random)
     }
 
     /// Makes an id for a campaign.

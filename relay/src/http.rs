@@ -35,6 +35,7 @@ mod site;
 mod statements;
 mod status;
 mod switches;
+mod teams;
 mod top_ups;
 mod whole;
 

@@ -122,6 +122,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         market.restore_visit(clock.now(), visit);
     }
     let codes = Codes::new(unstarted.relay_key("groups", chance::bytes())?);
+    let team_codes = Codes::new(unstarted.relay_key("teams", chance::bytes())?);
     let visitors_key = unstarted.relay_key("visitors", chance::bytes())?;
     let passes_key = unstarted.relay_key("passes", chance::bytes())?;
     let receipts = receipt::Tokens::new(unstarted.relay_key("receipts", chance::bytes())?);
@@ -178,6 +179,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         seal,
         receipts,
         codes,
+        team_codes,
         sessions: Places::default(),
         draining: AtomicBool::new(false),
         metrics: handle,

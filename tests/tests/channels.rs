@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 on_both! {
     a_channel_is_shown_followed_and_closed_by_its_owner_and_outlives_kill_9,
+    a_team_leads_by_what_its_members_channels_serve_and_ends_with_its_last_member,
 }
 
 const LIVE: &str = "/api/live";
@@ -155,4 +156,68 @@ async fn as_many_watch_as_may_and_the_next_is_told_so() -> Result<()> {
         Ok((stream.status == 200).then_some(()))
     };
     eventually("there is room again", again).await
+}
+
+async fn a_team_leads_by_what_its_members_channels_serve_and_ends_with_its_last_member(
+    engine: Engine,
+) -> Result<()> {
+    const TEAM: &str = "/api/account/team";
+    let (mut scene, payer) = Scripted::keeping(engine, "1.00").await?;
+    let keys = [scene.relay.key("0").await?, scene.relay.key("0").await?];
+    let [member, other] = [&keys[0], &keys[1]].map(|key| scene.relay.customer(key));
+    assert_eq!(member.get(TEAM).await?.expect(200)?, json!({"team": null}));
+    let founded =
+        member.post(TEAM, &json!({"name": "Blue\u{202e} <b>river"})).await?.expect(201)?["team"].clone();
+    assert_eq!((&founded["name"], &founded["members"]), (&json!("Blue <b>river"), &json!(1)));
+    assert_eq!(member.post(TEAM, &json!({"name": "Red"})).await?.error_code()?, "in_team");
+    assert_eq!(other.post(TEAM, &json!({"name": "Blue <b>river"})).await?.error_code()?, "team_name_taken");
+    assert_eq!(other.post(TEAM, &json!({"name": "\u{200b}"})).await?.error_code()?, "bad_request");
+    assert_eq!(other.put(TEAM, &json!({"code": "0000-0000-0000"})).await?.error_code()?, "wrong_code");
+    let code = json!({"code": founded["code"]});
+    assert_eq!(other.put(TEAM, &code).await?.expect(200)?["team"]["members"], 2);
+    let limited = other.post("/api/account/keys", &json!({"budgetTotal": "0.1"})).await?.expect(201)?;
+    let limited = scene.relay.customer(limited["key"].as_str().context("a key")?);
+    assert_eq!(limited.get(TEAM).await?.error_code()?, "key_has_limits");
+
+    let id = scene.node.plugin().to_owned();
+    let owner = scene.relay.customer(&scene.node.secret()?);
+    payer.post("/api/llm/inference", &json!({"prompt": "go", "model": MODEL})).await?.expect(200)?;
+    let leaders = async |relay: &Relay, by: &str| {
+        let path = format!("/api/live/leaders?of=teams&by={by}&over=day");
+        Ok::<_, anyhow::Error>(relay.visitor().get(&path).await?.expect(200)?["leaders"].clone())
+    };
+    let own = format!("/api/plugin/channel/{id}");
+    owner.put(&own, &json!({"about": "", "showsEarnings": true})).await?.expect(200)?;
+    assert_eq!(leaders(&scene.relay, "tokens").await?, json!([]), "the computer is nobody's");
+    let pairing = member.post("/api/account/pairings", &json!({})).await?.expect(201)?;
+    owner.post(&format!("/api/plugin/pairing/{id}"), &json!({"code": pairing["code"]})).await?.expect(200)?;
+    // What leads is looked up once a minute, and anew when a channel changes.
+    owner.put(&own, &json!({"about": "", "showsEarnings": false})).await?.expect(200)?;
+    assert_eq!(leaders(&scene.relay, "earnings").await?, json!([]), "it does not show what it earns");
+    let first = leaders(&scene.relay, "tokens").await?[0].clone();
+    assert_eq!((&first["team"], &first["name"]), (&founded["id"], &json!("Blue <b>river")));
+    assert_eq!((&first["channels"], &first["jobs"]), (&json!(1), &json!(1)));
+    assert!(first["answerTokens"].as_u64().is_some_and(|tokens| tokens > 0), "{first}");
+
+    scene.relay.kill().await?;
+    scene.relay.restart().await?;
+    let live = scene.relay.visitor().get("/live?of=teams").await?;
+    assert!(String::from_utf8_lossy(&live.body).contains("Blue &lt;b&gt;river"), "{}", live.status);
+    assert_eq!(leaders(&scene.relay, "reliability").await?, json!([]), "of so few answers nothing is known");
+    let [member, other] = [&keys[0], &keys[1]].map(|key| scene.relay.customer(key));
+    assert_eq!(member.delete(TEAM).await?.status, 204);
+    assert_eq!(leaders(&scene.relay, "tokens").await?, json!([]), "its member has left");
+    assert_eq!(member.put(TEAM, &code).await?.expect(200)?["team"], founded_again(&founded));
+    for page in [&member, &other] {
+        assert_eq!(page.delete(TEAM).await?.status, 204);
+    }
+    assert_eq!(member.put(TEAM, &code).await?.error_code()?, "wrong_code");
+    Ok(())
+}
+
+/// The team with one member more than when it was founded.
+fn founded_again(founded: &Value) -> Value {
+    let mut again = founded.clone();
+    again["members"] = json!(2);
+    again
 }

@@ -172,6 +172,10 @@ async fn an_account_makes_and_revokes_a_key_and_reads_a_receipt_by_clicks() -> R
     tab.fill("#group-code", "WRNG-WRNG-WRNG").await?;
     tab.click("#join [type=submit]").await?;
     tab.until("document.querySelector('#groups-outcome').dataset.tone === 'bad'").await?;
+    tab.fill("#team-new", "Blue river").await?;
+    tab.click("#team-found [type=submit]").await?;
+    tab.shows("#team-outcome", "The team is founded.").await?;
+    tab.shows("#team-name", "Blue river, one account").await?;
     tab.fill("#top-up-amount", "20").await?;
     tab.click("#top-up [type=submit]").await?;
     tab.until("document.querySelector('#top-up-outcome').dataset.tone === 'bad'").await?;
@@ -204,6 +208,13 @@ async fn who_is_on_a_channel_and_the_models_can_be_read_by_everybody_and_move() 
     channel.click("#follow").await?;
     channel.shows("#outcome", "You follow this channel").await?;
     wrong.extend(axe::look(&channel, "channel", &WIDTHS).await?);
+    let teams = open(&browser, relay, "/live?of=teams").await?;
+    teams.shows("main", "Nobody yet.").await?;
+    assert_eq!(
+        teams.eval("document.querySelector('nav [aria-current][href*=\"of=teams\"]').textContent").await?,
+        "Teams"
+    );
+    wrong.extend(axe::look(&teams, "live-teams", &WIDTHS).await?);
     let models = open(&browser, relay, "/models").await?;
     models.shows("main", MODEL).await?;
     wrong.extend(axe::look(&models, "models", &WIDTHS).await?);

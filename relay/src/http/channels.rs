@@ -28,7 +28,7 @@ use super::{
 use crate::{
     channels::{Aired, Over, event},
     house::House,
-    store::{Channel, Standard},
+    store::{Channel, LeadingTeam, Standard},
     switches::Feature,
 };
 
@@ -219,11 +219,17 @@ async fn follower(
 /// Which leaderboard is asked for.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Board {
+    of: Option<String>,
     by: Option<String>,
     over: Option<String>,
 }
 
 impl Board {
+    /// Who is compared.
+    pub(super) fn of(&self) -> &str {
+        self.of.as_deref().unwrap_or("channels")
+    }
+
     /// By what leaders are compared.
     pub(super) fn by(&self) -> &str {
         self.by.as_deref().unwrap_or("tokens")
@@ -258,6 +264,11 @@ pub(super) async fn board(house: &House, board: &Board) -> Result<Value, Problem
         "all" => Over::All,
         _ => return Err(Problem::field("over", "leaders are over a day, a week or all")),
     };
+    match board.of() {
+        "channels" => {}
+        "teams" => return teams(house, standard, over).await,
+        _ => return Err(Problem::field("of", "leaders are of channels or teams")),
+    }
     let leaders = house.channels.leaders(house, standard, over).await.map_err(Problem::unread)?;
     let rows: Vec<Value> = leaders
         .iter()
@@ -267,17 +278,33 @@ pub(super) async fn board(house: &House, board: &Board) -> Result<Value, Problem
             let mut row = json!({
                 "pluginId": leader.plugin, "name": &*named(house, leader.plugin), "jobs": leader.jobs,
             });
-            match standard {
-                Standard::Tokens => row["answerTokens"] = json!(leader.value),
-                Standard::Reliability => row["successPermille"] = json!(leader.value),
-                Standard::Earnings => {
-                    row["earned"] = json!(Nanos::new(i64::try_from(leader.value).unwrap_or(i64::MAX)));
-                }
-            }
+            compare(&mut row, standard, leader.value);
             row
         })
         .collect();
     Ok(json!({"leaders": rows}))
+}
+
+/// Returns which teams lead.
+async fn teams(house: &House, standard: Standard, over: Over) -> Result<Value, Problem> {
+    let leaders = house.channels.leading_teams(house, standard, over).await.map_err(Problem::unread)?;
+    let row = |team: &LeadingTeam| {
+        let LeadingTeam { id, name, value, jobs, plugins } = team;
+        let mut row = json!({"team": id, "name": name, "channels": plugins, "jobs": jobs});
+        compare(&mut row, standard, *value);
+        row
+    };
+    let rows: Vec<Value> = leaders.iter().map(row).collect();
+    Ok(json!({"leaders": rows}))
+}
+
+/// Writes by what a leader is compared.
+fn compare(row: &mut Value, standard: Standard, value: u64) {
+    match standard {
+        Standard::Tokens => row["answerTokens"] = json!(value),
+        Standard::Reliability => row["successPermille"] = json!(value),
+        Standard::Earnings => row["earned"] = json!(Nanos::new(i64::try_from(value).unwrap_or(i64::MAX))),
+    }
 }
 
 /// `GET /api/plugin/channel/{pluginId}`

@@ -59,7 +59,7 @@ pub(super) async fn create(
     let _alone = house.codes.changing.lock().await;
     let group = house.group_id();
     house.desk.regroup(|groups, terms| groups.create(terms, group, plugin, price))?;
-    let code = house.codes.code(group, 0).digest();
+    let code = house.codes.code(group.bits(), 0).digest();
     kept(house.desk.store().put_group(house.desk.now(), group, plugin, price, code).await)?;
     Ok((StatusCode::CREATED, view(&house, plugin).await?))
 }
@@ -140,7 +140,7 @@ pub(super) async fn put_out(
 
 async fn give_another_code(house: &House, group: GroupId) -> Result<(), Problem> {
     let turn = house.desk.store().group_turn(group).await.map_err(Problem::unread)?.unwrap_or_default() + 1;
-    kept(house.desk.store().turn_group(group, turn, house.codes.code(group, turn).digest()).await)
+    kept(house.desk.store().turn_group(group, turn, house.codes.code(group.bits(), turn).digest()).await)
 }
 
 /// `POST /api/plugin/group/{pluginId}/join`
@@ -238,7 +238,7 @@ async fn view(house: &House, plugin: PluginId) -> Result<Json<Value>, Problem> {
     view["membersMax"] = json!(house.config.limits.group_members);
     if group.creator == plugin {
         let turn = house.desk.store().group_turn(id).await.map_err(Problem::unread)?;
-        view["code"] = json!(turn.map(|turn| house.codes.code(id, turn).shown()));
+        view["code"] = json!(turn.map(|turn| house.codes.code(id.bits(), turn).shown()));
         view["members"] = members(house, &group);
     }
     Ok(Json(json!({"group": view})))
@@ -279,12 +279,12 @@ async fn changing(
     Ok(plugin)
 }
 
-fn slowly(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<(), Problem> {
+pub(super) fn slowly(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<(), Problem> {
     if house.rates.group_try(caller::address(house, headers, peer)) {
         return Ok(());
     }
     Err(Problem::rate_limited(
-        "groups were changed or codes tried too often from this address; wait a minute",
+        "groups or teams were changed or codes tried too often from this address; wait a minute",
     ))
 }
 

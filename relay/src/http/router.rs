@@ -20,7 +20,7 @@ use super::mcp::Mcp;
 use super::{
     Problem, account, ads, agents, analytics, answers, caller, channels, door, downloads, entries, estimates,
     groups, mcp, models, once, openapi, operator, pairings, passes, payouts, plugins, premium, public,
-    receipts, shows, site, statements, status, switches, top_ups, whole,
+    receipts, shows, site, statements, status, switches, teams, top_ups, whole,
 };
 use crate::{
     house::House,
@@ -176,6 +176,10 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/account/plugins/{plugin}/key", delete(pairings::revoke))
         .route("/api/account/groups", post(groups::join_as_page))
         .route("/api/account/groups/{group}", delete(groups::leave_as_page))
+        .route("/api/account/team", get(teams::own))
+        .route("/api/account/team", post(teams::found))
+        .route("/api/account/team", put(teams::join))
+        .route("/api/account/team", delete(teams::leave))
         .route("/api/account/top-ups", post(top_ups::open))
         .route("/api/account/premium", put(premium::put))
         .route("/v1/models", get(models::openai))

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::switches::Feature;
 
-/// By what leaders are compared, and over which time: as the address has it, and as the page says it.
+/// Who leads, by what, and over which time: as the address has it, and as the page says it.
+const SIDES: [(&str, &str); 2] = [("channels", "Computers"), ("teams", "Teams")];
 const STANDARDS: [(&str, &str); 3] =
     [("tokens", "Tokens"), ("reliability", "Reliability"), ("earnings", "Earnings")];
 const SPANS: [(&str, &str); 3] = [("day", "Today"), ("week", "7 days"), ("all", "All time")];
@@ -32,7 +33,8 @@ pub(super) async fn live(
     let now = house.channels.now(&house);
     let shows_leaders = house.switches.is_on(Feature::Channels);
     let leaders = if shows_leaders { channels::board(&house, &board).await? } else { Value::Null };
-    let (by, over) = (board.by(), board.over());
+    let (of, by, over) = (board.of(), board.by(), board.over());
+    let address = |of: &str, by: &str, over: &str| format!("/live?of={of}&by={by}&over={over}#leaders-title");
     let body = html! {
         section.card aria-labelledby="now-title" {
             h2 #now-title { "Now" }
@@ -52,14 +54,19 @@ pub(super) async fn live(
         section.card aria-labelledby="leaders-title" {
             h2 #leaders-title { "Leaders" }
             @if shows_leaders {
+                nav aria-label="Who" {
+                    @for (name, title) in SIDES {
+                        a href=(address(name, by, over)) aria-current=[(name == of).then_some("true")] { (title) }
+                    }
+                }
                 nav aria-label="Compared by" {
                     @for (name, title) in STANDARDS {
-                        a href={ "/live?by=" (name) "&over=" (over) "#leaders-title" } aria-current=[(name == by).then_some("true")] { (title) }
+                        a href=(address(of, name, over)) aria-current=[(name == by).then_some("true")] { (title) }
                     }
                 }
                 nav aria-label="Over" {
                     @for (name, title) in SPANS {
-                        a href={ "/live?by=" (by) "&over=" (name) "#leaders-title" } aria-current=[(name == over).then_some("true")] { (title) }
+                        a href=(address(of, by, name)) aria-current=[(name == over).then_some("true")] { (title) }
                     }
                 }
                 (board_of(by, &leaders))
@@ -233,7 +240,9 @@ fn board_of(by: &str, leaders: &Value) -> Markup {
         } @else {
             ol.leaders {
                 @for row in rows { li {
-                    a href={ "/live/" (text(&row["pluginId"])) } { (named(row)) } " "
+                    @if row["team"].is_null() { a href={ "/live/" (text(&row["pluginId"])) } { (named(row)) } }
+                    @else { strong { (text(&row["name"])) } }
+                    " "
                     @if by != "earnings" { (bar(value(row), most)) " " }
                     span.note {
                         @match by {
@@ -241,6 +250,7 @@ fn board_of(by: &str, leaders: &Value) -> Markup {
                             "earnings" => { "$" (text(&row["earned"])) " with " (number(&row["jobs"])) " answers" },
                             _ => { (number(&row["answerTokens"])) " tokens in " (number(&row["jobs"])) " answers" },
                         }
+                        @if !row["channels"].is_null() { ", " (number(&row["channels"])) " with a channel" }
                     }
                 } }
             }

@@ -56,6 +56,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("pages.css", "text/css; charset=utf-8"),
     file!("prose.js", "text/javascript; charset=utf-8"),
     file!("statements.js", "text/javascript; charset=utf-8"),
+    file!("team.js", "text/javascript; charset=utf-8"),
     file!("times.js", "text/javascript; charset=utf-8"),
     file!("turn.js", "text/javascript; charset=utf-8"),
     file!("usage.js", "text/javascript; charset=utf-8"),

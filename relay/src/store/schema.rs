@@ -638,6 +638,21 @@ CREATE TABLE switched_off (
     at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- Teams of owners, each with SHA-256 of its code, and the accounts in them.
+CREATE TABLE team (
+    id      TEXT PRIMARY KEY,
+    name    TEXT NOT NULL UNIQUE,
+    code    BLOB NOT NULL UNIQUE,
+    founded INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE team_member (
+    account TEXT PRIMARY KEY,
+    team    TEXT NOT NULL,
+    since   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX team_member_team ON team_member (team);
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.
