@@ -346,7 +346,7 @@ fn payouts() -> Value {
         })
     };
     json!({
-        "pluginId": "plg_01KA5Z0Q7N3J5R8T2V6Y4H9GKM", "available": "3.1",
+        "pluginId": "plg_01KA5Z0Q7N3J5R8T2V6Y4H9GKM", "available": "3.1", "changeable": true,
         "method": {
             "method": "paypal", "destination": "ada@example.com", "threshold": "10", "schedule": "weekly",
             "nextAt": 1_763_942_400_000_u64, "heldUntil": null, "note": null, "cost": "0.25", "ready": true,

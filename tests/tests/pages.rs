@@ -396,6 +396,8 @@ fn earnings() -> Vec<Case> {
     let mut bare = ready().answers["payouts"][1].clone();
     bare["method"] = Value::Null;
     bare["payouts"] = json!([]);
+    let mut elsewhere = ready().answers["payouts"][1].clone();
+    elsewhere["changeable"] = json!(false);
     let asking = Recorded { answers: json!({}), ..ready() };
     let silent = json!({"error": {"code": "relay_unreachable", "message": "The relay cannot be reached."}});
     let full = full();
@@ -446,6 +448,11 @@ fn earnings() -> Vec<Case> {
                 "!document.querySelector('#empty').hidden",
                 "document.querySelector('#way').options.length === 3",
             ],
+        },
+        Case {
+            name: "by-account",
+            recorded: ready().answering("payouts", 200, &elsewhere),
+            steps: &[FULL, "document.querySelector('#ways').disabled"],
         },
         Case {
             name: "unreachable",

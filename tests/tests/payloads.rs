@@ -228,6 +228,8 @@ async fn a_thousand_payloads_in_a_group_and_an_account_run_nothing() -> Result<(
         json!({"group": {
             "id": texts[0], "price": {"input": texts[1], "output": texts[2]}, "plugins": texts[1],
             "accounts": texts[2], "own": true, "membersMax": 50, "code": texts[3],
+            "asked": {"input": texts[2], "output": texts[1]},
+            "members": [{"id": texts[0], "name": texts[1]}, {"id": texts[2], "name": texts[3]}],
         }})
     };
     let ready = Recorded::ready().answering("group", 200, &group(&payloads));
@@ -244,7 +246,7 @@ async fn a_thousand_payloads_in_a_group_and_an_account_run_nothing() -> Result<(
             let shown = format!("document.querySelector('{place}').textContent.includes({})", json!(text));
             calm.tab.until(&shown).await?;
         }
-        calm.tell(&state, &texts[..3]).await?;
+        calm.tell(&state, texts).await?;
         // A field is one line.
         calm.sees(&[texts[3].replace(['\r', '\n'], "")]).await?;
         let error = json!([500, {"error": {"code": texts[2], "message": texts[3]}}]);
