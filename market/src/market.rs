@@ -97,6 +97,8 @@ pub struct Market {
     /// What is asked for models of each class that somebody follows, and as of when.
     medians: HashMap<ShelfId, Price>,
     priced_at: Moment,
+    /// The families among which a model is chosen, and as of when.
+    widest: Option<(Moment, Vec<ShelfId>)>,
     tally: Tally,
 }
 
@@ -166,6 +168,7 @@ impl Market {
             wanted: Vec::new(),
             medians: HashMap::new(),
             priced_at: Moment(0),
+            widest: None,
             tally: Tally::default(),
         }
     }

@@ -80,6 +80,8 @@ pub(crate) struct Shelves {
     by_label: HashMap<Label, ShelfId>,
     shelves: Vec<(Option<Label>, Shelf)>,
     free: Vec<ShelfId>,
+    /// How many shelves are a family's.
+    families: usize,
 }
 
 impl Shelves {
@@ -123,6 +125,7 @@ impl Shelves {
         shelf.ceiling = None;
         if let Some(label) = label.take() {
             self.by_label.remove(&label);
+            self.families -= usize::from(matches!(label, Label::Family(_)));
             self.free.push(id);
         }
     }
@@ -133,6 +136,16 @@ impl Shelves {
             .iter()
             .filter(|(label, _)| matches!(label, Some(Label::Family(_))))
             .map(|(_, shelf)| shelf)
+    }
+
+    /// Returns how many families there are.
+    pub(crate) const fn family_count(&self) -> usize {
+        self.families
+    }
+
+    /// Tells whether a shelf is a family's.
+    pub(crate) fn is_family(&self, id: ShelfId) -> bool {
+        matches!(self.shelves[id as usize].0, Some(Label::Family(_)))
     }
 
     /// Returns the places of so many families at most: those of which most offers could take a job at once, then
@@ -167,6 +180,7 @@ impl Shelves {
             self.shelves.push((None, Shelf::default()));
             ShelfId::try_from(self.shelves.len() - 1).expect("three shelves per offer stay below 2³²")
         });
+        self.families += usize::from(matches!(label, Label::Family(_)));
         self.shelves[id as usize].0 = Some(label.clone());
         self.by_label.insert(label, id);
         id

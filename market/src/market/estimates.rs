@@ -26,6 +26,9 @@ const LOOKS_MAX: usize = 64;
 /// Most families among which a model is chosen. Names come from plugins, which can invent them.
 const FAMILIES_MAX: usize = 64;
 
+/// For how long it is known which those are, where there are more: every family is looked at for it.
+const WIDEST_FRESH: Span = Span::secs(10);
+
 impl Market {
     /// Estimates a request's answer, or tells why nobody would give it.
     pub fn estimate(&mut self, now: Moment, request: &Request) -> Result<Estimate, Refusal> {
@@ -42,7 +45,7 @@ impl Market {
     pub fn choose(&mut self, now: Moment, request: &Request, auto: &Auto) -> Result<Choice, Refusal> {
         self.wake(now);
         let shelves: Vec<ShelfId> = match &request.model {
-            Wish::Any => self.shelves.widest_families(FAMILIES_MAX),
+            Wish::Any => self.widest(now),
             named @ Wish::Named(_) => self.shelves.find(named, request.kind).into_iter().collect(),
         };
         let (Some(first), mut misses) = (shelves.first().copied(), Miss::Kind) else {
@@ -65,6 +68,24 @@ impl Market {
             return Err(misses.refusal(&self.need_of(now, request, first)));
         }
         auto::choose(auto, &estimates)
+    }
+
+    /// Returns the families among which a model is chosen. Where there are more, all of them were looked at a while
+    /// ago.
+    fn widest(&mut self, now: Moment) -> Vec<ShelfId> {
+        if self.shelves.family_count() > FAMILIES_MAX
+            && let Some((at, known)) = &self.widest
+            && now.since(*at) < WIDEST_FRESH
+        {
+            let there: Vec<ShelfId> =
+                known.iter().copied().filter(|id| self.shelves.is_family(*id)).collect();
+            if !there.is_empty() {
+                return there;
+            }
+        }
+        let widest = self.shelves.widest_families(FAMILIES_MAX);
+        self.widest = Some((now, widest.clone()));
+        widest
     }
 
     /// Estimates the answer of those on a shelf among whom a job would be drawn now; where all of them are

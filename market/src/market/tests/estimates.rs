@@ -152,4 +152,12 @@ fn names_that_one_owner_makes_up_do_not_crowd_out_a_model_that_several_serve() {
         choice.reasons[0], "128 combinations of model and tier could answer",
         "64 families in 2 tiers"
     );
+    // Which families those are is known for a while. One that is gone by then is none of them.
+    for number in 1..=2 {
+        market.leave(NOW, session(number));
+    }
+    market.join(NOW, session(7), plugin(7), inventory(vec![offer("made-up-later-70b")]));
+    let choice = market.choose(NOW, &any(), &auto("balanced")).unwrap();
+    assert!(choice.estimate.model.starts_with("made-up"), "{choice:?}");
+    market.check_invariants(NOW);
 }
