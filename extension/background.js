@@ -6,6 +6,7 @@
 //   config    the settings              written by options.js, and by the agent when a price is taken
 //   consent   {given, at}               written by popup.js and options.js
 //   paused    true or {until} while no jobs are taken, written by popup.js and the agent
+//   steering  false while phones may change nothing; written by options.js
 //   notices   {first, paid, needs}: false for a kind that is switched off; written by popup.js
 //   told      {worked, paid, moved, needs}: what the last notifications were about, written by this worker
 //   weights   the model in the browser: see weights.js; written by browser.js and copy.js
@@ -44,7 +45,7 @@ delete globalThis.WebSocketStream;
 const DOCUMENT = 'agent.html';
 // IDLE_AFTER of the agent.
 const IDLE_SECONDS = 60;
-const OWNERS_KEYS = ['config', 'consent', 'paused', 'weights'];
+const OWNERS_KEYS = ['config', 'consent', 'paused', 'steering', 'weights'];
 /** Where a click on a notification leads. */
 const PAGES = { first: 'earnings.html', paid: 'earnings.html', moved: 'earnings.html', needs: 'welcome.html' };
 

@@ -6,6 +6,7 @@ import * as account from './account.js';
 import * as archive from './archive.js';
 import * as days from './days.js';
 import * as group from './group.js';
+import * as phones from './phones.js';
 import * as prices from './prices.js';
 import * as servers from './servers.js';
 import { moment, write } from './figures.js';
@@ -70,6 +71,7 @@ function paint(state) {
   servers.paint(state);
   prices.paint(state);
   group.paint(state);
+  phones.paint(state);
   write($('standing'), state.closed ? sentence(state.closed.reason, 'why') : say('options_taking'));
   $('pauses').hidden = state.paused;
   $('resume').hidden = !state.paused;

@@ -2,7 +2,7 @@
 
 import { asked, date, draw, gpuName, isNothing, lastDays, make, seconds, thousands, usd, utcDay, write, writeUsd } from './figures.js';
 import { tell, watch } from './line.js';
-import { hintOf, remedy, remedyOf, serverPlace, standing, words } from './standing.js';
+import { hintOf, remedy, remedyOf, serverPlace, standing, steered, words } from './standing.js';
 import { list, say, sayMany, sentence } from './words.js';
 
 const $ = (id) => document.getElementById(id);
@@ -43,6 +43,8 @@ function paint(state) {
   $('notices').hidden = !state.consent;
   $('taking').checked = !state.paused;
   $('pauses').hidden = state.paused;
+  write($('steered'), steered(state));
+  $('steered').hidden = !state.steered;
   paintEarnings(state.earnings);
   paintOutlook(state.outlook ?? []);
   paintMachine(state);

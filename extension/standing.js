@@ -1,6 +1,7 @@
 // How things stand, in one line: for popup, welcome page and badge. What is said is a key of the
 // messages or a reason of the agent's, and becomes words only where there are messages.
 
+import { moment } from './figures.js';
 import { say, sayMany, sentence } from './words.js';
 
 const SERVERS = { lm_studio: 'LM Studio', lm_studio_v0: 'LM Studio', ollama: 'Ollama', llama_cpp: 'llama.cpp' };
@@ -178,4 +179,11 @@ export function remedy(act, tell, state, model) {
     },
   };
   return acts[act]();
+}
+
+const STEERED = { paused: 'steered_paused', resumed: 'steered_resumed', priced: 'steered_priced' };
+
+/** Says what was changed from a phone of late. */
+export function steered({ steered: change }) {
+  return change ? say(STEERED[change.what], moment(change.at)) : '';
 }

@@ -29,6 +29,7 @@ mod session;
 mod skew;
 mod sleep;
 mod state;
+mod steer;
 mod toll;
 mod trial;
 mod tries;
@@ -59,6 +60,7 @@ pub use state::{
     Basis, ClosedView, Connection, DoneView, EarningsView, Hint, JobView, MarketView, ModelView, Phase,
     Proposal, Reason, ServerView, State, TrialView, Why,
 };
+pub use steer::{Change, What};
 use trial::Trial;
 use update::Update;
 use wants::Wants;

@@ -14,6 +14,7 @@ pub mod gpu;
 #[cfg(all(feature = "native", not(target_arch = "wasm32")))]
 pub mod native;
 pub mod permission;
+pub mod qr;
 pub mod receipt;
 pub mod said;
 pub mod settings;

@@ -39,6 +39,7 @@ impl Stored {
                 consent: take("consent")["given"].as_bool().unwrap_or(false),
                 paused: serde_json::from_value(take("paused")).unwrap_or_default(),
                 browser: in_browser(&take("weights")),
+                steering: take("steering") != Value::Bool(false),
                 ..config.unwrap_or_default()
             },
             identity: serde_json::from_value(take("identity")).ok(),

@@ -34,6 +34,7 @@ use crate::{
     estimate::Estimate,
     fence::Fence,
     permission,
+    qr::Picture,
     receipt::Verdict,
     settings::{Form, Stored, kept, without_secrets},
 };
@@ -97,6 +98,12 @@ pub fn door(url: &str, extension: &str) -> String {
         Ok(door) => serde_json::json!({"rule": door.rule(extension), "origin": door.origin()}),
         Err(said) => serde_json::json!({"error": said}),
     })
+}
+
+/// Returns a text as a QR code for a path of SVG, as JSON: `{"size": …, "path": …}`, or `null` where it is too long.
+#[wasm_bindgen]
+pub fn qr(text: &str) -> String {
+    json(&Picture::of(text))
 }
 
 /// The SHA-256 of bytes that come piece by piece.
@@ -294,6 +301,7 @@ impl Inner {
                 let config = kept(&config).expect("settings always print");
                 chrome::keep("config", &config.to_string());
             }
+            Command::Rest(pause) => chrome::keep("paused", &json(&pause)),
             Command::Changed => {
                 self.open_fence();
                 pages::changed(self);

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{FailCode, Gpu, JobId, Moment, Nanos, Offer, PluginId, Serves, SessionId, Topics};
+use crate::{FailCode, Gpu, JobId, Moment, Nanos, Offer, PluginId, Price, Serves, SessionId, Topics};
 
 /// What the relay tells a plugin.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub enum ToPlugin {
     Settled(Settled),
     /// The relay goes away: leave at a random moment within the spread and come back.
     Drain(Drain),
+    /// The owner wishes something from a phone. It goes to plugins that have let a phone in, and to no others.
+    Steer(Steer),
 }
 
 /// What a plugin tells the relay.
@@ -57,6 +59,8 @@ pub enum ToRelay<'a> {
     /// The answer failed.
     #[serde(borrow)]
     Fail(Fail<'a>),
+    /// What became of the owner's wish.
+    Steered(Steered),
 }
 
 /// Who speaks and what the relay expects.
@@ -192,6 +196,44 @@ pub struct Drain {
     pub deadline_ms: u32,
     /// Milliseconds within which to leave, once idle.
     pub spread_ms: u32,
+}
+
+/// What the owner wishes from a phone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Steer {
+    /// The relay's number for it.
+    pub n: u64,
+    /// What is wished.
+    pub wish: Wish,
+}
+
+/// What an owner may wish from a phone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// No new jobs for so long, or jobs again.
+    Rest(Rest),
+    /// This price as the owner's own.
+    Price {
+        /// The offer's model.
+        model: String,
+        /// What is asked for it.
+        ask: Price,
+    },
+}
+
+/// How long an owner wants to pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rest {
+    /// Not at all: jobs come again.
+    None,
+    /// For an hour.
+    Hour,
+    /// Until the next local midnight.
+    Tomorrow,
+    /// Until the owner says so.
+    Said,
 }
 
 /// Who the plugin is.
@@ -382,6 +424,27 @@ pub struct Fail<'a> {
     /// The server's own words for the page when the page's request is at fault, at most 500 bytes; else empty.
     #[serde(default, borrow)]
     pub detail: Cow<'a, str>,
+}
+
+/// What became of a wish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Steered {
+    /// The relay's number for it.
+    pub n: u64,
+    /// Why it was not followed; left out when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Unwilling>,
+}
+
+/// Why a wish was not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unwilling {
+    /// The owner has switched steering from phones off.
+    Off,
+    /// No such model is offered.
+    Model,
 }
 
 /// Close codes of the link's WebSocket and what a plugin does about each.

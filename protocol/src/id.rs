@@ -113,6 +113,10 @@ id!(
     TeamId, "team_"
 );
 id!(
+    /// A phone that an owner has let in to see and steer one plugin.
+    PhoneId, "phn_"
+);
+id!(
     /// Money on its way out to an owner.
     PayoutId, "pay_"
 );

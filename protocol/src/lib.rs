@@ -25,7 +25,9 @@ pub use date::{Day, Hour, Month};
 pub use fail::FailCode;
 pub use frame::{ToPlugin, ToRelay};
 pub use gpu::Gpu;
-pub use id::{AccountId, CampaignId, GroupId, ImpressionId, JobId, PayoutId, PluginId, SessionId, TeamId};
+pub use id::{
+    AccountId, CampaignId, GroupId, ImpressionId, JobId, PayoutId, PhoneId, PluginId, SessionId, TeamId,
+};
 pub use key::KeyId;
 pub use money::{Nanos, Price, Pricing};
 pub use offer::{Offer, OfferKind, Serves};

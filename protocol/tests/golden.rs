@@ -145,10 +145,11 @@ fn the_calls_of_a_job_keep_their_names() {
     }
 }
 
-const KINDS_TO_PLUGIN: [&str; 8] = ["ack", "cancel", "credit", "drain", "hello", "ready", "settled", "start"];
+const KINDS_TO_PLUGIN: [&str; 9] =
+    ["ack", "cancel", "credit", "drain", "hello", "ready", "settled", "start", "steer"];
 
-const KINDS_TO_RELAY: [&str; 8] =
-    ["body", "chunk", "done", "fail", "heartbeat", "identify", "inventory", "text"];
+const KINDS_TO_RELAY: [&str; 9] =
+    ["body", "chunk", "done", "fail", "heartbeat", "identify", "inventory", "steered", "text"];
 
 /// Names the kind; a new variant does not build until it is named here, and the name wants its file.
 fn kind_to_plugin(frame: &ToPlugin) -> &'static str {
@@ -157,6 +158,7 @@ fn kind_to_plugin(frame: &ToPlugin) -> &'static str {
         ToPlugin::Cancel(_) => "cancel",
         ToPlugin::Credit(_) => "credit",
         ToPlugin::Drain(_) => "drain",
+        ToPlugin::Steer(_) => "steer",
         ToPlugin::Hello(_) => "hello",
         ToPlugin::Ready(_) => "ready",
         ToPlugin::Settled(_) => "settled",
@@ -171,6 +173,7 @@ fn kind_to_relay(frame: &ToRelay<'_>) -> &'static str {
         ToRelay::Chunk(_) => "chunk",
         ToRelay::Done(_) => "done",
         ToRelay::Fail(_) => "fail",
+        ToRelay::Steered(_) => "steered",
         ToRelay::Heartbeat(_) => "heartbeat",
         ToRelay::Identify(_) => "identify",
         ToRelay::Inventory(_) => "inventory",

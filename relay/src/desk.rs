@@ -29,7 +29,7 @@ use rekursing_market::{
 use rekursing_protocol::{
     FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
     earnings::Receipt,
-    frame::{Cancel, Drain, Settled, close},
+    frame::{Cancel, Drain, Settled, Steer, close},
     outlook::Outlook,
 };
 
@@ -348,6 +348,17 @@ impl Desk {
     /// Returns the live sessions.
     pub fn sessions(&self) -> Vec<SessionView> {
         self.shared.market.lock().sessions()
+    }
+
+    /// Returns the session of a plugin, if it has one whose socket is there.
+    pub fn session_of(&self, plugin: PluginId) -> Option<SessionView> {
+        self.shared.market.lock().session_of(plugin)
+    }
+
+    /// Tells a session what its owner wishes. Returns whether there is such a session.
+    pub fn steer(&self, session: SessionId, steer: Steer) -> bool {
+        let face = self.face(session);
+        face.map(|face| face.outbox.push(Order::Steer(Box::new(steer)))).is_some()
     }
 
     /// Returns who is at work on a streamed answer at this moment, and how fast each comes, in thousandths of a

@@ -12,7 +12,9 @@ use std::{
 use dashmap::DashMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rekursing_protocol::{AccountId, CampaignId, GroupId, JobId, Moment, PluginId, SessionId, Span, TeamId};
+use rekursing_protocol::{
+    AccountId, CampaignId, GroupId, JobId, Moment, PhoneId, PluginId, SessionId, Span, TeamId,
+};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -29,6 +31,7 @@ use crate::{
     memory::Memory,
     pairings::Pairings,
     payouts::Payouts,
+    phones::Phones,
     receipt::{self, Seal},
     replay::Replays,
     roll::Roll,
@@ -54,7 +57,9 @@ pub struct House {
     /// What plugins with a device key sign, and get for it.
     pub devices: Devices,
     /// Codes that pair plugins with accounts.
-    pub pairings: Pairings,
+    pub pairings: Pairings<AccountId, PluginId>,
+    /// Owners' phones.
+    pub phones: Phones,
     /// API keys in use.
     pub keys: Arc<Keys>,
     /// Answers for callers who ask again.
@@ -108,6 +113,12 @@ impl House {
     /// Makes an id for a job.
     pub fn job_id(&self) -> JobId {
         chance::job_id(self.desk.now())
+    }
+
+    /// Makes an id for a phone.
+    pub fn phone_id(&self) -> PhoneId {
+        let (ms, random) = chance::id(self.desk.now());
+        PhoneId::new(ms, random)
     }
 
     /// Makes an id for a plugin.
@@ -224,6 +235,7 @@ pub struct Rates {
     passes: DefaultKeyedRateLimiter<PluginId>,
     group_tries: DefaultKeyedRateLimiter<IpAddr>,
     outlooks: DefaultKeyedRateLimiter<PluginId>,
+    phones: DefaultKeyedRateLimiter<PhoneId>,
     payouts: DefaultKeyedRateLimiter<PluginId>,
     wrong_tokens: DefaultKeyedRateLimiter<IpAddr>,
     /// Until when no token is looked at from these addresses.
@@ -238,6 +250,9 @@ const CHALLENGES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).unwrap();
 
 /// How often a plugin may get a pass.
 const PASSES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(12).unwrap();
+
+/// How often a phone may look or wish: one that is looked at looks every ten seconds.
+const PHONE_CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
 
 /// How often a plugin may ask for its outlook.
 const OUTLOOKS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(12).unwrap();
@@ -258,6 +273,7 @@ impl Rates {
             passes: RateLimiter::keyed(Quota::per_minute(PASSES_PER_MINUTE)),
             group_tries: per_minute(config.limits.group_tries_per_minute),
             outlooks: RateLimiter::keyed(Quota::per_minute(OUTLOOKS_PER_MINUTE)),
+            phones: RateLimiter::keyed(Quota::per_minute(PHONE_CALLS_PER_MINUTE)),
             payouts: RateLimiter::keyed(Quota::per_minute(PAYOUT_CHANGES_PER_MINUTE)),
             wrong_tokens: per_minute(config.limits.wrong_tokens_per_minute),
             barred: DashMap::new(),
@@ -287,6 +303,11 @@ impl Rates {
     /// Counts a plugin's look at its outlook.
     pub fn outlook(&self, plugin: PluginId) -> bool {
         self.outlooks.check_key(&plugin).is_ok()
+    }
+
+    /// Counts a call of a phone's.
+    pub fn phone(&self, phone: PhoneId) -> bool {
+        self.phones.check_key(&phone).is_ok()
     }
 
     /// Counts a plugin's connection.
@@ -335,7 +356,7 @@ impl Rates {
     /// Forgets addresses and plugins that have been quiet.
     pub fn tidy(&self, now: Moment) {
         let Rates { registrations, connects, free_requests, keys, challenges, passes, .. } = self;
-        let Rates { outlooks, payouts, wrong_tokens, group_tries, barred, .. } = self;
+        let Rates { outlooks, payouts, phones, wrong_tokens, group_tries, barred, .. } = self;
         let Rates { estimates, agent_messages, .. } = self;
         for rate in [registrations, connects, free_requests, keys, challenges, wrong_tokens, group_tries] {
             rate.retain_recent();
@@ -345,6 +366,7 @@ impl Rates {
         for rate in [passes, outlooks, payouts] {
             rate.retain_recent();
         }
+        phones.retain_recent();
         barred.retain(|_, until| now < *until);
     }
 }

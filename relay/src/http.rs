@@ -22,6 +22,7 @@ mod operator;
 mod pairings;
 mod passes;
 mod payouts;
+mod phones;
 mod plugins;
 mod posted;
 mod premium;

@@ -33,6 +33,7 @@ pub mod memory;
 pub mod outbox;
 pub mod pairings;
 pub mod payouts;
+pub mod phones;
 #[cfg(test)]
 mod place;
 pub mod reader;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rekursing_protocol::frame::{Cancel, Credit, Drain, Settled};
+use rekursing_protocol::frame::{Cancel, Credit, Drain, Settled, Steer};
 
 use crate::stream::Stream;
 
@@ -24,6 +24,8 @@ pub enum Order {
     Settled(Box<Settled>),
     /// The relay goes away.
     Drain(Drain),
+    /// Its owner wishes something from a phone.
+    Steer(Box<Steer>),
     /// Close the session with this code.
     Close(u16),
 }

@@ -1,48 +1,59 @@
-//! Pairing codes: a page makes one, and an owner types it into the plugin that is to be the page's own.
+//! Pairing codes: a page makes one, and an owner types it into the plugin that is to be the page's own; or a plugin
+//! makes one, and its owner's phone reads it off the screen.
 //!
-//! They live for minutes and in memory alone: after a restart of the relay the page makes another. Of a code
-//! its hash is kept.
+//! They live for minutes and in memory alone: after a restart of the relay another is made. Of a code its hash is
+//! kept.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash, net::IpAddr};
 
 use parking_lot::Mutex;
 use rekursing_protocol::{AccountId, Moment, PluginId, Span};
 
 use crate::chance;
 
-/// Characters of a code: 40 bits.
-const CODE_CHARS: usize = 8;
-
 /// What a code is made of: no two look alike.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
-/// How long a code opens.
-const CODE_FOR: Span = Span::secs(600);
+/// Characters of a code that a person types: 40 bits.
+const TYPED_CHARS: usize = 8;
 
-/// Most codes that are open at once; each account has one.
+/// How long a code opens that a person types.
+const TYPED_FOR: Span = Span::secs(600);
+
+/// Characters of a code that a camera reads: 80 bits, because whoever guesses one has a hand in a plugin.
+const READ_CHARS: usize = 16;
+
+/// How long a code opens that a camera reads.
+const READ_FOR: Span = Span::secs(300);
+
+/// Most codes that are open at once; whoever makes them has one each.
 const CODES_MAX: usize = 10_000;
 
-/// Most wrong codes of one plugin within [`CODE_FOR`].
+/// Most wrong codes of one who tries them, for as long as a code opens.
 const TRIES_MAX: u32 = 5;
 
-/// Most wrong codes of all plugins together within a minute.
+/// Most wrong codes of all together within a minute, which also bounds how many are remembered.
 const TRIES_MAX_OF_ALL: u32 = 600;
 
-/// Open codes, and who has tried wrong ones.
-#[derive(Debug, Default)]
-pub struct Pairings(Mutex<Book>);
+/// Open codes of those who make them, and who has tried wrong ones.
+#[derive(Debug)]
+pub struct Pairings<Of, By> {
+    chars: usize,
+    lasts: Span,
+    book: Mutex<Book<Of, By>>,
+}
 
-#[derive(Debug, Default)]
-struct Book {
+#[derive(Debug)]
+struct Book<Of, By> {
     /// By the hash of the code.
-    open: HashMap<[u8; 32], Open>,
-    tries: HashMap<PluginId, Tries>,
+    open: HashMap<[u8; 32], Open<Of>>,
+    tries: HashMap<By, Tries>,
     tries_of_all: Tries,
 }
 
 #[derive(Debug)]
-struct Open {
-    account: AccountId,
+struct Open<Of> {
+    of: Of,
     until: Moment,
 }
 
@@ -62,37 +73,58 @@ pub enum Wrong {
     TooOften,
 }
 
-impl Pairings {
-    /// Makes a code for an account, in the place of its last one. Returns it with when it is over, or nothing
+impl Pairings<AccountId, PluginId> {
+    /// Codes of accounts, which owners type.
+    pub fn typed() -> Pairings<AccountId, PluginId> {
+        Pairings::new(TYPED_CHARS, TYPED_FOR)
+    }
+}
+
+impl Pairings<PluginId, IpAddr> {
+    /// Codes of plugins, which owners' phones read.
+    pub fn read() -> Pairings<PluginId, IpAddr> {
+        Pairings::new(READ_CHARS, READ_FOR)
+    }
+}
+
+impl<Of: Copy + PartialEq, By: Eq + Hash> Pairings<Of, By> {
+    fn new(chars: usize, lasts: Span) -> Pairings<Of, By> {
+        let book = Book { open: HashMap::new(), tries: HashMap::new(), tries_of_all: Tries::default() };
+        Pairings { chars, lasts, book: Mutex::new(book) }
+    }
+
+    /// Makes a code for somebody, in the place of his last one. Returns it with when it is over, or nothing
     /// when as many are open as may be.
-    pub fn open(&self, now: Moment, account: AccountId) -> Option<(String, Moment)> {
-        let mut book = self.0.lock();
-        book.open.retain(|_, open| now < open.until && open.account != account);
+    pub fn open(&self, now: Moment, of: Of) -> Option<(String, Moment)> {
+        let mut book = self.book.lock();
+        book.open.retain(|_, open| now < open.until && open.of != of);
         if book.open.len() >= CODES_MAX {
             return None;
         }
-        let drawn = chance::bytes::<CODE_CHARS>();
-        let code: String = drawn.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
-        let until = now + CODE_FOR;
-        book.open.insert(chance::digest(&code), Open { account, until });
+        let drawn = chance::bytes::<READ_CHARS>();
+        let chars = drawn.iter().take(self.chars);
+        let code: String = chars.map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+        let until = now + self.lasts;
+        book.open.insert(chance::digest(&code), Open { of, until });
         Some((code, until))
     }
 
     /// Uses a code up. Returns whose it is.
     ///
     /// # Errors
-    /// When it opens nothing, or the plugin or all together have tried too often.
-    pub fn redeem(&self, now: Moment, plugin: PluginId, code: &str) -> Result<AccountId, Wrong> {
-        let mut book = self.0.lock();
+    /// When it opens nothing, or whoever tries, or all together, have tried too often.
+    pub fn redeem(&self, now: Moment, by: By, code: &str) -> Result<Of, Wrong> {
+        let mut book = self.book.lock();
         let book = &mut *book;
         book.tries.retain(|_, tries| now < tries.until);
-        let tried = book.tries.get(&plugin).map_or(0, |tries| tries.count);
+        let tried = book.tries.get(&by).map_or(0, |tries| tries.count);
         if tried >= TRIES_MAX || book.tries_of_all.at(now) >= TRIES_MAX_OF_ALL {
             return Err(Wrong::TooOften);
         }
-        let found = book.open.remove(&chance::digest(&plain(code))).filter(|open| now < open.until);
-        found.map(|open| open.account).ok_or_else(|| {
-            let tries = book.tries.entry(plugin).or_insert(Tries { count: 0, until: now + CODE_FOR });
+        let written = plain(code, self.chars);
+        let found = book.open.remove(&chance::digest(&written)).filter(|open| now < open.until);
+        found.map(|open| open.of).ok_or_else(|| {
+            let tries = book.tries.entry(by).or_insert(Tries { count: 0, until: now + self.lasts });
             tries.count += 1;
             book.tries_of_all.count += 1;
             Wrong::Code
@@ -111,8 +143,8 @@ impl Tries {
 }
 
 /// Forgives what people write into a code: spaces, dashes, small letters.
-fn plain(code: &str) -> String {
-    let letters = code.chars().filter(|char| !char.is_whitespace() && *char != '-').take(CODE_CHARS + 1);
+fn plain(code: &str, chars: usize) -> String {
+    let letters = code.chars().filter(|char| !char.is_whitespace() && *char != '-').take(chars + 1);
     letters.map(|char| char.to_ascii_uppercase()).collect()
 }
 
@@ -128,9 +160,9 @@ mod tests {
 
     #[test]
     fn a_code_pairs_once_and_within_ten_minutes() {
-        let (pairings, account) = (Pairings::default(), AccountId::from_bits(1));
+        let (pairings, account) = (Pairings::typed(), AccountId::from_bits(1));
         let (code, until) = pairings.open(NOW, account).unwrap();
-        assert_eq!((code.len(), until), (8, NOW + CODE_FOR));
+        assert_eq!((code.len(), until), (8, NOW + TYPED_FOR));
         let written = format!(" {}-{} ", code[..4].to_ascii_lowercase(), &code[4..]);
         assert_eq!(pairings.redeem(NOW, plugin(1), &written), Ok(account));
         assert_eq!(pairings.redeem(NOW, plugin(1), &code), Err(Wrong::Code));
@@ -141,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_account_has_one_code_and_a_new_one_ends_the_last() {
-        let (pairings, account) = (Pairings::default(), AccountId::from_bits(1));
+        let (pairings, account) = (Pairings::typed(), AccountId::from_bits(1));
         let (first, _) = pairings.open(NOW, account).unwrap();
         let (second, _) = pairings.open(NOW, account).unwrap();
         let (others, _) = pairings.open(NOW, AccountId::from_bits(2)).unwrap();
@@ -152,26 +184,38 @@ mod tests {
 
     #[test]
     fn a_plugin_tries_five_times_and_then_not_even_the_right_code() {
-        let (pairings, account) = (Pairings::default(), AccountId::from_bits(1));
+        let (pairings, account) = (Pairings::typed(), AccountId::from_bits(1));
         let (code, _) = pairings.open(NOW, account).unwrap();
         for _ in 0..TRIES_MAX {
             assert_eq!(pairings.redeem(NOW, plugin(1), "AAAAAAAA"), Err(Wrong::Code));
         }
         assert_eq!(pairings.redeem(NOW, plugin(1), &code), Err(Wrong::TooOften));
         assert_eq!(pairings.redeem(NOW, plugin(2), &code), Ok(account), "others are not kept from it");
-        let later = NOW + CODE_FOR;
+        let later = NOW + TYPED_FOR;
         let (code, _) = pairings.open(later, account).unwrap();
         assert_eq!(pairings.redeem(later, plugin(1), &code), Ok(account));
     }
 
     #[test]
     fn all_plugins_together_try_only_so_often() {
-        let pairings = Pairings::default();
+        let pairings = Pairings::typed();
         for number in 0..u128::from(TRIES_MAX_OF_ALL) {
             assert_eq!(pairings.redeem(NOW, plugin(number), "AAAAAAAA"), Err(Wrong::Code));
         }
         assert_eq!(pairings.redeem(NOW, plugin(9_999), "AAAAAAAA"), Err(Wrong::TooOften));
         let later = NOW + Span::secs(60);
         assert_eq!(pairings.redeem(later, plugin(9_999), "AAAAAAAA"), Err(Wrong::Code));
+    }
+
+    #[test]
+    fn a_code_for_a_camera_is_twice_as_long_and_over_in_half_the_time() {
+        let (pairings, phone) = (Pairings::read(), IpAddr::from([127, 0, 0, 1]));
+        let (code, until) = pairings.open(NOW, plugin(1)).unwrap();
+        assert_eq!((code.len(), until), (16, NOW + READ_FOR));
+        assert_eq!(pairings.redeem(until, phone, &code), Err(Wrong::Code));
+        let (code, _) = pairings.open(NOW, plugin(1)).unwrap();
+        assert_eq!(pairings.redeem(NOW, phone, &code[..8]), Err(Wrong::Code));
+        assert_eq!(pairings.redeem(NOW, phone, &code), Ok(plugin(1)));
+        assert_eq!(pairings.redeem(NOW, phone, &code), Err(Wrong::Code));
     }
 }

@@ -38,6 +38,7 @@ use crate::{
     memory::Memory,
     pairings::Pairings,
     payouts::{self, Payouts, Rails, Rules},
+    phones::Phones,
     receipt::{self, Seal},
     replay::Replays,
     roll::Roll,
@@ -91,6 +92,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     let upstreams = unstarted.upstreams()?;
     let channels = unstarted.channels()?;
     let switches = Arc::new(Switches::of(unstarted.switched_off()?));
+    let phones = unstarted.phones()?;
     let seal = Seal::new(&unstarted.receipt_keys(receipt::key(clock.now()))?)?;
     let taken = unstarted.taken(clock.now())?;
     let begun = clock.now();
@@ -173,7 +175,8 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         payouts,
         plugins: roll,
         devices: Devices::new(passes_key),
-        pairings: Pairings::default(),
+        pairings: Pairings::typed(),
+        phones: Phones::new(phones),
         keys,
         upstreams: Upstreams::default(),
         seal,

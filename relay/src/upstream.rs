@@ -209,7 +209,7 @@ impl Session {
                     job.allow(credit.bytes);
                 }
             }
-            Order::Settled(_) | Order::Drain(_) => {}
+            Order::Settled(_) | Order::Drain(_) | Order::Steer(_) => {}
             Order::Close(_) => return true,
         }
         false

@@ -33,7 +33,10 @@ fn routes() -> BTreeSet<(String, String)> {
         let (method, _) = rest.split_once('(').expect("a handler is inside its method");
         let path =
             path.replace("{*model}", "{model}").replace("{plugin}", "{pluginId}").replace("{job}", "{jobId}");
-        let path = path.replace("{payout}", "{payoutId}").replace("{member}", "{memberId}");
+        let path = path
+            .replace("{payout}", "{payoutId}")
+            .replace("{member}", "{memberId}")
+            .replace("{phone}", "{phoneId}");
         (method.to_owned(), path)
     });
     routes.collect()

@@ -298,6 +298,8 @@ fn state() -> State {
         paused_until: None,
         closed: None,
         done: DoneView { hour_tokens: 1_234, day_tokens: 23_456, month_bytes: 345_678_901 },
+        steered: None,
+        steering: true,
         consent: true,
     }
 }

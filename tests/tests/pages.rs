@@ -207,7 +207,12 @@ fn popups() -> Vec<Case> {
         case("working", ready()),
         case("idle", ready().with("jobs", json!([])).with("outlook", outlook)),
         case("new", ready().with("jobs", json!([])).with("earnings", Value::Null)),
-        case("paused", ready().closed(&json!(Why::Paused.reason()), None)),
+        case(
+            "paused",
+            ready()
+                .closed(&json!(Why::Paused.reason()), None)
+                .with("steered", json!({"at": NOW, "what": "paused"})),
+        ),
         case("paused-until", ready().closed(&until(Why::Paused, "why_paused_until"), Some(later))),
         case("out-of-hours", ready().closed(&until(Why::OutOfHours, "why_out_of_hours_until"), Some(later))),
         case("in-use", ready().closed(&closed(Why::InUse, "why_in_use_for", vec![Blank::Count(10)]), None)),
@@ -498,6 +503,12 @@ fn pairing(account: Option<&str>) -> Value {
     json!({"account": account, "pairedAt": account.map(|_| NOW)})
 }
 
+/// The phones that an owner has let in.
+fn phones() -> Value {
+    let phone = |name: &str| json!({"phoneId": "phn_01KA60D4Q8S2V4X6Z8B2D4F6HJ", "name": name, "pairedAt": NOW, "seenAt": null});
+    json!({"phones": [phone("My phone"), phone("A phone with a name as long as a name may be, sixty letters")]})
+}
+
 fn options() -> Vec<Case> {
     let ready = Recorded::ready;
     let later = NOW + 3_600_000;
@@ -588,10 +599,29 @@ fn options() -> Vec<Case> {
         },
         Case {
             name: "outcomes",
-            recorded: ready().answering("group", 429, &full).answering("pairing", 429, &full),
+            recorded: ready()
+                .answering("group", 429, &full)
+                .answering("pairing", 429, &full)
+                .answering("phones", 429, &full),
             steps: &[
                 "(HTMLAnchorElement.prototype.click = () => {}, document.querySelector('#export').click(), true)",
-                "['data', 'group', 'account'].every(part => document.querySelector(`#${part}-outcome`).textContent !== '')",
+                "['data', 'group', 'account', 'phone'].every(part => document.querySelector(`#${part}-outcome`).textContent !== '')",
+            ],
+        },
+        Case {
+            name: "phones",
+            recorded: ready()
+                .with("steered", json!({"at": NOW, "what": "priced"}))
+                .answering("phones", 200, &phones())
+                .answering(
+                    "phone_code",
+                    201,
+                    &json!({"code": "K7QM4XWBT2V6YH9G", "expiresAt": 4_102_444_800_000_u64}),
+                ),
+            steps: &[
+                "document.querySelector('#phone-list button') !== null",
+                "(document.querySelector('#show-phone').click(), true)",
+                "document.querySelector('#qr path') !== null",
             ],
         },
         case("paused", ready().closed(&until, Some(later))),

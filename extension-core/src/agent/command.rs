@@ -3,6 +3,7 @@
 use rekursing_protocol::Span;
 
 use super::{Config, Identity, Memory};
+use crate::choices::Pause;
 
 /// Names one exchange of [`Ask`]; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,6 +124,8 @@ pub enum Command {
     Reload,
     /// Keep these settings in the place of the earlier ones; consent and pause stay as they are.
     Configure(Box<Config>),
+    /// Keep this pause in the place of the earlier one.
+    Rest(Pause),
     /// [`super::Agent::state`] has changed in more than speeds and times.
     Changed,
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use rekursing_protocol::{PluginId, Pricing, Serves, Topics};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::steer::Change;
 use crate::choices::{Allowance, Loading, Models, Pause, Power, Tally, When};
 
 /// The owner's settings. Every field has a default, so that a settings page may leave out any.
@@ -46,6 +47,9 @@ pub struct Config {
     pub power: Option<Power>,
     /// No new jobs now.
     pub paused: Pause,
+    /// Whether the owner's phones may change anything. Kept apart from the other settings.
+    #[serde(skip)]
+    pub steering: bool,
     /// The owner has said yes. Without it the agent sends nothing to anybody.
     pub consent: bool,
 }
@@ -69,6 +73,7 @@ impl Default for Config {
             browser: None,
             power: None,
             paused: Pause::Off,
+            steering: true,
             consent: false,
         }
     }
@@ -140,6 +145,9 @@ pub struct Memory {
     /// Who it was to relays that knew it no more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Identity>,
+    /// What was changed from a phone last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steered: Option<Change>,
 }
 
 /// Who the agent is to one relay. Without a secret it shows who it is by the device key that its shell keeps.

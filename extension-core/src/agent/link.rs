@@ -326,6 +326,7 @@ impl Agent {
                 self.link.ticket = None;
                 session.drain(&drain, &mut self.random, now);
             }
+            (ToPlugin::Steer(steer), Stage::Ready(_)) => self.steer(steer, now),
             // A frame out of its turn.
             (
                 ToPlugin::Hello(_)
@@ -335,7 +336,8 @@ impl Agent {
                 | ToPlugin::Cancel(_)
                 | ToPlugin::Credit(_)
                 | ToPlugin::Settled(_)
-                | ToPlugin::Drain(_),
+                | ToPlugin::Drain(_)
+                | ToPlugin::Steer(_),
                 _,
             ) => self.drop_link(close::BAD_FRAME, Why::BadFrames, now),
         }

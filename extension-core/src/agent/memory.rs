@@ -88,6 +88,7 @@ impl Agent {
             | Command::Reload
             | Command::Sign(_)
             | Command::Configure(_)
+            | Command::Rest(_)
             | Command::Changed => 0,
         });
         let bytes = bytes.sum();

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use rekursing_protocol::{Gpu, JobId, Moment, Nanos, OfferKind, PluginId, Price, Pricing, outlook::Range};
 use serde::{Deserialize, Serialize};
 
+use super::steer::Change;
 use crate::{
     bridge::server::Kind,
     said::{Blank, Said},
@@ -51,6 +52,10 @@ pub struct State {
     pub closed: Option<ClosedView>,
     /// Tokens that were done in the last sixty minutes and today.
     pub done: DoneView,
+    /// What was changed from a phone of late.
+    pub steered: Option<Change>,
+    /// Whether phones may change anything.
+    pub steering: bool,
     /// Whether the owner has said yes.
     pub consent: bool,
 }

@@ -13,6 +13,7 @@ mod prices;
 mod resume;
 mod server;
 mod servers;
+mod steer;
 mod tolls;
 mod trial;
 mod update;

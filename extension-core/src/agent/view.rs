@@ -52,6 +52,8 @@ impl Agent {
                 day_tokens: tally.day(zone, wall),
                 month_bytes: tally.month(zone, wall),
             },
+            steered: self.steered(wall),
+            steering: self.config.steering,
             consent: self.config.consent,
         }
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use rekursing_protocol::{AccountId, JobId, Moment, Month, PayoutId, PluginId, Span};
+use rekursing_protocol::{AccountId, JobId, Moment, Month, PayoutId, PhoneId, PluginId, Span};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -67,6 +67,7 @@ struct Want {
     input: Option<Text>,
     output: Option<Text>,
     code: Option<Text>,
+    phone: Option<PhoneId>,
     member: Option<GroupMember>,
 }
 
@@ -216,6 +217,7 @@ impl Want {
     fn request(self, plugin: PluginId) -> Option<Request> {
         let payouts = format!("/api/plugin/payouts/{plugin}");
         let pairing = format!("/api/plugin/pairing/{plugin}");
+        let phones = format!("/api/plugin/phones/{plugin}");
         Some(match self.what.as_str() {
             "earnings" => Request::get(format!("/api/plugin/earnings/{plugin}")),
             "receipt" => Request::get(format!("/api/jobs/{}/receipt", self.job?)),
@@ -245,6 +247,12 @@ impl Want {
                 Request { method: Method::Post, body: Some(body), once: self.once, ..Request::get(pairing) }
             }
             "unpair" => Request::delete(pairing),
+            "phones" => Request::get(phones),
+            "phone_code" => {
+                let path = format!("{phones}/code");
+                Request { method: Method::Post, body: Some(json!({})), ..Request::get(path) }
+            }
+            "forget_phone" => Request::delete(format!("{phones}/{}", self.phone?)),
             "cancel_payout" => Request::delete(format!("{payouts}/{}", self.payout?)),
             _ => return self.of_group(&format!("/api/plugin/group/{plugin}")),
         })

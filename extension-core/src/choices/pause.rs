@@ -1,5 +1,6 @@
 //! Pause: no new jobs, until a moment or until the owner says.
 
+pub use rekursing_protocol::frame::Rest;
 use rekursing_protocol::{Moment, Span};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
@@ -22,20 +23,6 @@ pub enum Pause {
     On,
     /// None until then.
     Until(Moment),
-}
-
-/// How long an owner wants to pause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rest {
-    /// Not at all: jobs come again.
-    None,
-    /// For an hour.
-    Hour,
-    /// Until the next local midnight.
-    Tomorrow,
-    /// Until the owner says so.
-    Said,
 }
 
 impl Pause {

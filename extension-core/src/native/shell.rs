@@ -253,8 +253,13 @@ impl Shell {
                 // No flag limits tokens or asks for the cost of power, so nothing is counted.
                 Command::Remember(_) => {}
                 Command::Changed => self.unseen = true,
-                // Pages want things and take prices, and none looks on here.
-                Command::Errand(_) | Command::Tell { .. } | Command::Reload | Command::Configure(_) => {}
+                // Pages want things and take prices, and none looks on here. What a phone wishes holds until the
+                // program ends.
+                Command::Errand(_)
+                | Command::Tell { .. }
+                | Command::Reload
+                | Command::Configure(_)
+                | Command::Rest(_) => {}
             }
         }
         if let Some(farewell) = farewell {

@@ -106,7 +106,18 @@ impl Market {
         let mut sessions: Vec<_> =
             self.sessions.iter().flatten().filter(|session| !session.is_suspended()).collect();
         sessions.sort_by_key(|session| session.arrival);
-        let view = |session: &crate::session::Session| SessionView {
+        sessions.into_iter().map(|session| self.session_view(session)).collect()
+    }
+
+    /// Returns the session of a plugin, if it has one whose socket is there.
+    pub fn session_of(&self, plugin: PluginId) -> Option<SessionView> {
+        let at = usize::try_from(*self.by_plugin.get(&plugin)?).ok()?;
+        let session = self.sessions.get(at)?.as_ref().filter(|session| !session.is_suspended())?;
+        Some(self.session_view(session))
+    }
+
+    fn session_view(&self, session: &crate::session::Session) -> SessionView {
+        SessionView {
             session: session.id,
             plugin: session.plugin,
             since: session.since,
@@ -127,8 +138,7 @@ impl Market {
                     millitokens_per_second: stock.speed.millitokens_per_second(),
                 })
                 .collect(),
-        };
-        sessions.into_iter().map(view).collect()
+        }
     }
 
     /// Takes what became of plugins' jobs since the last call, for strangers, by plugin.

@@ -305,14 +305,19 @@ fn kept(kept: anyhow::Result<()>) -> Result<(), Problem> {
 
 impl Asked {
     fn price(&self) -> Result<Price, Problem> {
-        let side = |field, amount: Nanos| {
-            let micros = amount.get().unsigned_abs() / 1_000;
-            let is_price = !amount.is_negative() && amount.get() % 1_000 == 0 && micros <= Price::MAX;
-            let wrong = "a price is from 0 to 10,000 USD per million tokens, with six decimals at most";
-            if is_price { Ok(micros) } else { Err(Problem::field(field, wrong)) }
-        };
-        Ok(Price::new(side("input", self.input)?, side("output", self.output)?))
+        price_of(self.input, self.output)
     }
+}
+
+/// Reads a price of USD per million tokens, prompt and answer.
+pub(super) fn price_of(input: Nanos, output: Nanos) -> Result<Price, Problem> {
+    let side = |field, amount: Nanos| {
+        let micros = amount.get().unsigned_abs() / 1_000;
+        let is_price = !amount.is_negative() && amount.get() % 1_000 == 0 && micros <= Price::MAX;
+        let wrong = "a price is from 0 to 10,000 USD per million tokens, with six decimals at most";
+        if is_price { Ok(micros) } else { Err(Problem::field(field, wrong)) }
+    };
+    Ok(Price::new(side("input", input)?, side("output", output)?))
 }
 
 impl From<GroupRefusal> for Problem {

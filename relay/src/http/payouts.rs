@@ -1,6 +1,6 @@
 //! The routes of payouts: an owner's own, and the operator's over all.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json,
@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_market::payout::{self, Schedule};
-use rekursing_protocol::{Nanos, PayoutId, name};
+use rekursing_protocol::{Nanos, PayoutId, PluginId, name};
 use rekursing_rails::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -106,11 +106,22 @@ pub(super) async fn ask(
 ) -> Result<Response, Problem> {
     let Path(plugin) = plugin?;
     let owner = changing(&house, &plugin, &headers, peer).await?.plugin;
-    let Order { amount, accept } = posted::read(&body)?;
+    order(&house, owner, "/api/plugin/payouts", &headers, &body).await
+}
+
+/// Tells what a payout costs, or makes it where that was accepted; `path` is what was called.
+pub(super) async fn order(
+    house: &Arc<House>,
+    owner: PluginId,
+    path: &'static str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    let Order { amount, accept } = posted::read(body)?;
     let wrong =
         || Problem::field("amount", "an amount is USD as a decimal text such as \"5.00\", or \"all\"");
     let amount = if amount == "all" { None } else { Some(amount.parse().map_err(|_| wrong())?) };
-    let named = once::named_by_owner(&headers, owner, "/api/plugin/payouts", &body)?;
+    let named = once::named_by_owner(headers, owner, path, body)?;
     let id = payouts::new_id(house.desk.now());
     let answered = async {
         Ok(match house.payouts.ask(id, owner, amount, accept, house.desk.now()).await? {
@@ -124,7 +135,7 @@ pub(super) async fn ask(
             }
         })
     };
-    once::once(&house, named, format!("payout_requested:{id}"), answered).await
+    once::once(house, named, format!("payout_requested:{id}"), answered).await
 }
 
 /// `GET /api/plugin/payouts/{pluginId}/method`

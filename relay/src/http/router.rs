@@ -19,8 +19,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::mcp::Mcp;
 use super::{
     Problem, account, ads, agents, analytics, answers, caller, channels, door, downloads, entries, estimates,
-    groups, mcp, models, once, openapi, operator, pairings, passes, payouts, plugins, premium, public,
-    receipts, shows, site, statements, status, switches, teams, top_ups, whole,
+    groups, mcp, models, once, openapi, operator, pairings, passes, payouts, phones, plugins, premium,
+    public, receipts, shows, site, statements, status, switches, teams, top_ups, whole,
 };
 use crate::{
     house::House,
@@ -125,6 +125,15 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/plugin/pairing/{plugin}", get(pairings::whose))
         .route("/api/plugin/pairing/{plugin}", post(pairings::join))
         .route("/api/plugin/pairing/{plugin}", delete(pairings::leave))
+        .route("/api/plugin/phones/{plugin}", get(phones::list))
+        .route("/api/plugin/phones/{plugin}/code", post(phones::open))
+        .route("/api/plugin/phones/{plugin}/{phone}", delete(phones::put_out))
+        .route("/api/phone", post(phones::pair))
+        .route("/api/phone", get(phones::see))
+        .route("/api/phone", delete(phones::leave))
+        .route("/api/phone/pause", post(phones::pause))
+        .route("/api/phone/price", post(phones::price))
+        .route("/api/phone/payout", post(phones::payout))
         .route("/api/plugin/earnings/{plugin}", get(plugins::earnings))
         .route("/api/plugin/statements/{plugin}/{month}", get(statements::of_owner))
         .route("/api/plugin/payouts/{plugin}", get(payouts::list))

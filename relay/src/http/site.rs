@@ -10,7 +10,7 @@ use super::Problem;
 
 /// What a page of ours may load and do.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 macro_rules! file {
     ($name:literal, $kind:literal) => {
@@ -54,6 +54,11 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("operator.html", "text/html; charset=utf-8"),
     file!("operator.js", "text/javascript; charset=utf-8"),
     file!("pages.css", "text/css; charset=utf-8"),
+    file!("phone-192.png", "image/png"),
+    file!("phone-512.png", "image/png"),
+    file!("phone.html", "text/html; charset=utf-8"),
+    file!("phone.js", "text/javascript; charset=utf-8"),
+    file!("phone.webmanifest", "application/manifest+json"),
     file!("prose.js", "text/javascript; charset=utf-8"),
     file!("statements.js", "text/javascript; charset=utf-8"),
     file!("team.js", "text/javascript; charset=utf-8"),

@@ -67,6 +67,7 @@ impl Frames {
             Order::Credit(credit) => ToPlugin::Credit(credit),
             Order::Settled(settled) => ToPlugin::Settled(*settled),
             Order::Drain(drain) => ToPlugin::Drain(drain),
+            Order::Steer(steer) => ToPlugin::Steer(*steer),
             Order::Close(_) => return None,
         };
         Some(serde_json::to_string(&frame).expect("a frame is plain data"))
@@ -93,6 +94,11 @@ impl Frames {
                 self.controlled()?;
                 identify::check(&inventory).map_err(bad)?;
                 self.house.desk.restock(self.session, inventory);
+                Ok(None)
+            }
+            ToRelay::Steered(steered) => {
+                self.controlled()?;
+                self.house.phones.steered(self.session, &steered);
                 Ok(None)
             }
             ToRelay::Identify(_) => Err(bad("a second `identify`")),

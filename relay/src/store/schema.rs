@@ -653,6 +653,16 @@ CREATE TABLE team_member (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX team_member_team ON team_member (team);
 ",
+    "
+-- Phones that may see and steer a plugin, by the SHA-256 of what they show.
+CREATE TABLE phone (
+    hash   BLOB PRIMARY KEY,
+    phone  TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    paired INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -206,6 +206,15 @@ impl Tab {
         Ok(nodes.iter().filter(is_nameless).map(role).collect())
     }
 
+    /// Returns why Chromium would not install the page as an app.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn installability(&self) -> Result<Value> {
+        let found = self.cdp.call_in(&self.session, "Page.getInstallabilityErrors", json!({})).await?;
+        Ok(found["installabilityErrors"].clone())
+    }
+
     /// Makes the page so wide and high.
     ///
     /// # Errors

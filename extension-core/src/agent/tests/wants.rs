@@ -54,6 +54,13 @@ fn pages_reach_these_routes_of_the_relay_and_no_others() {
             Method::Delete,
             format!("/api/plugin/payouts/{plugin}/{payout}"),
         ),
+        (json!({"what": "phones"}), Method::Get, format!("/api/plugin/phones/{plugin}")),
+        (json!({"what": "phone_code"}), Method::Post, format!("/api/plugin/phones/{plugin}/code")),
+        (
+            json!({"what": "forget_phone", "phone": "phn_01KA60B2M4N6P8R0S2T4V6W8XY"}),
+            Method::Delete,
+            format!("/api/plugin/phones/{plugin}/phn_01KA60B2M4N6P8R0S2T4V6W8XY"),
+        ),
         (json!({"what": "group"}), Method::Get, format!("/api/plugin/group/{plugin}")),
         (
             json!({"what": "create_group", "input": "0", "output": "0"}),

@@ -1,0 +1,220 @@
+//! Owners' phones: let in by a code that opens once, seeing and steering one plugin, and put out again.
+
+use anyhow::{Context, Result, ensure};
+use rekursing_tests::{
+    axe,
+    browser::Tab,
+    database::Engine,
+    eventually,
+    http::Page,
+    link::{Link, Plugin, offer},
+    on_both,
+    owner::Owner,
+    relay::{FREE, Relay},
+    scene::{ask, text},
+    script::{Dialect, MODEL, Script},
+};
+use serde_json::{Value, json};
+
+on_both! {
+    a_phone_is_let_in_by_a_code_once_sees_and_steers_its_plugin_and_is_put_out,
+}
+
+/// What a model costs that is priced by the phone.
+const PRICE: &str = r#"{"input": "0.05", "output": "0.2"}"#;
+
+async fn code(owner: &Page, plugin: &Plugin) -> Result<String> {
+    let made =
+        owner.post(&format!("/api/plugin/phones/{}/code", plugin.id), &json!({})).await?.expect(201)?;
+    Ok(made["code"].as_str().context("no code")?.to_owned())
+}
+
+/// Pairs a phone of this name, and returns it.
+async fn paired(relay: &Relay, code: &str, name: &str) -> Result<Page> {
+    let paired =
+        relay.visitor().post("/api/phone", &json!({"code": code, "name": name})).await?.expect(201)?;
+    Ok(Page::bearing(relay.address(), paired["token"].as_str().context("no token")?))
+}
+
+/// Has a phone wish something, and the plugin by hand say this of it. Returns the wish and the phone's answer.
+async fn wish(
+    phone: &Page,
+    link: &mut Link,
+    (path, body): (&str, Value),
+    refused: Value,
+) -> Result<(Value, u16, String)> {
+    let asked = phone.post(path, &body);
+    let told = async {
+        let steer = link.frame("steer").await?;
+        let mut steered = json!({"n": steer["n"]});
+        if !refused.is_null() {
+            steered["refused"] = refused;
+        }
+        link.send("steered", &steered).await?;
+        anyhow::Ok(steer["wish"].clone())
+    };
+    let (answer, wish) = tokio::try_join!(asked, told)?;
+    let code = if answer.status == 204 { String::new() } else { answer.error_code()? };
+    Ok((wish, answer.status, code))
+}
+
+async fn a_phone_is_let_in_by_a_code_once_sees_and_steers_its_plugin_and_is_put_out(
+    engine: Engine,
+) -> Result<()> {
+    let (mut relay, _) = Relay::keeping(engine, FREE, "1.00").await?;
+    let plugin = Plugin::register(&relay).await?;
+    let owner = Page::bearing(relay.address(), &plugin.secret);
+    let opened = code(&owner, &plugin).await?;
+    ensure!(opened.len() == 16, "{opened}");
+    let phone = paired(&relay, &opened, "Ada's\u{200b} phone").await?;
+    let again = relay.visitor().post("/api/phone", &json!({"code": opened, "name": ""})).await?;
+    assert_eq!(again.error_code()?, "wrong_pairing_code", "a code opens once");
+    let seen = phone.get("/api/phone").await?.expect(200)?;
+    assert_eq!(
+        (&seen["pluginId"], &seen["live"], &seen["models"]),
+        (&json!(plugin.id), &json!(false), &json!([]))
+    );
+    assert_eq!((&seen["earnings"]["total"], &seen["payout"]), (&json!("0"), &Value::Null));
+    let away = phone.post("/api/phone/pause", &json!({"rest": "hour"})).await?;
+    assert_eq!((away.status, away.error_code()?), (409, "not_connected".to_owned()));
+
+    let mut link = Link::ready(&relay, &plugin, &offer(MODEL, 1)).await?;
+    let pause = ("/api/phone/pause", json!({"rest": "tomorrow"}));
+    let (wished, status, _) = wish(&phone, &mut link, pause.clone(), Value::Null).await?;
+    assert_eq!((wished, status), (json!({"rest": "tomorrow"}), 204));
+    let price = json!({"model": MODEL, "input": "0.05", "output": "0.2"});
+    let (wished, status, _) = wish(&phone, &mut link, ("/api/phone/price", price), Value::Null).await?;
+    let ask = json!({"input": 50_000, "output": 200_000});
+    assert_eq!((wished, status), (json!({"price": {"model": MODEL, "ask": ask}}), 204));
+    let (_, status, refused) = wish(&phone, &mut link, pause.clone(), json!("off")).await?;
+    assert_eq!((status, refused.as_str()), (409, "steering_off"));
+    let (_, status, refused) = wish(&phone, &mut link, pause, json!("model")).await?;
+    assert_eq!((status, refused.as_str()), (404, "model_not_found"));
+    for (path, body) in [
+        ("/api/phone/pause", json!({"rest": "for ever"})),
+        ("/api/phone/price", json!({"model": MODEL, "input": "-1", "output": "0"})),
+        ("/api/phone/price", json!({"model": MODEL, "input": "0.0000001", "output": "0"})),
+    ] {
+        assert_eq!(phone.post(path, &body).await?.error_code()?, "bad_request", "{body}");
+    }
+    let seen = phone.get("/api/phone").await?.expect(200)?;
+    assert_eq!((&seen["live"], &seen["paused"], &seen["jobs"]), (&json!(true), &json!(false), &json!(0)));
+    assert_eq!(seen["models"], json!([{"id": MODEL, "price": {"input": "1", "output": "2"}}]));
+
+    // It has no more of its plugin than this.
+    let method = format!("/api/plugin/payouts/{}/method", plugin.id);
+    let elsewhere = json!({"method": "paypal", "destination": "thief@example.com"});
+    assert_eq!(phone.put(&method, &elsewhere).await?.error_code()?, "invalid_secret");
+    assert_eq!(
+        phone.get(&format!("/api/plugin/earnings/{}", plugin.id)).await?.error_code()?,
+        "invalid_secret"
+    );
+    let all = json!({"amount": "all"});
+    assert_eq!(phone.post("/api/phone/payout", &all).await?.error_code()?, "payout_method_missing");
+    owner.put(&method, &json!({"method": "paypal", "destination": "ada@example.com"})).await?.expect(200)?;
+    let seen = phone.get("/api/phone").await?.expect(200)?;
+    assert_eq!(
+        (&seen["payout"]["method"], &seen["payout"]["destination"]),
+        (&json!("paypal"), &json!("ada@example.com"))
+    );
+    ensure!(phone.post("/api/phone/payout", &all).await?.status >= 400, "there is nothing to pay out");
+
+    drop(link);
+    relay.kill().await?;
+    relay.restart().await?;
+    phone.get("/api/phone").await?.expect(200)?;
+    let phones = format!("/api/plugin/phones/{}", plugin.id);
+    let owner = Page::bearing(relay.address(), &plugin.secret);
+    for name in ["two", "three", "four", "five"] {
+        paired(&relay, &code(&owner, &plugin).await?, name).await?;
+    }
+    let more = owner.post(&format!("{phones}/code"), &json!({})).await?;
+    assert_eq!(more.error_code()?, "too_many_phones");
+    let listed = owner.get(&phones).await?.expect(200)?;
+    assert_eq!(
+        (&listed["phones"][0]["name"], &listed["phones"][4]["name"]),
+        (&json!("Ada's phone"), &json!("five"))
+    );
+    let first = listed["phones"][0]["phoneId"].as_str().context("no id")?;
+    let stranger = Plugin::register(&relay).await?;
+    let stranger = Page::bearing(relay.address(), &stranger.secret);
+    assert_eq!(stranger.delete(&format!("{phones}/{first}")).await?.error_code()?, "invalid_secret");
+    assert_eq!(owner.delete(&format!("{phones}/{first}")).await?.status, 204);
+    assert_eq!(owner.delete(&format!("{phones}/{first}")).await?.error_code()?, "phone_not_found");
+    assert_eq!(phone.get("/api/phone").await?.error_code()?, "invalid_phone");
+
+    let right = code(&owner, &plugin).await?;
+    for _ in 0..5 {
+        let wrong =
+            relay.visitor().post("/api/phone", &json!({"code": "AAAABBBBCCCCDDDD", "name": ""})).await?;
+        assert_eq!(wrong.error_code()?, "wrong_pairing_code");
+    }
+    let late = relay.visitor().post("/api/phone", &json!({"code": right, "name": ""})).await?;
+    assert_eq!(late.error_code()?, "rate_limited", "after five wrong ones no code is looked at");
+    Ok(())
+}
+
+/// Opens the phone's page by the code that the settings show, as a camera does, and pairs it.
+async fn pair(owner: &Owner, options: &Tab) -> Result<Tab> {
+    options.click("#show-phone").await?;
+    options.until("document.querySelector('#qr path')?.getBBox().width > 30").await?;
+    let address = options.until_some("document.querySelector('#phone-address').textContent || null").await?;
+    let phone = owner.browser().open(address.as_str().context("no address")?).await?;
+    phone.resize(360, 800).await?;
+    phone.shows("#pair", "Pair only with a code of your own computer").await?;
+    assert_eq!(phone.eval("location.hash").await?, "", "the code stays nowhere");
+    phone.click("#pair button").await?;
+    phone.shows("#standing", "Takes jobs").await?;
+    options.shows("#phone-outcome", "The phone is paired").await?;
+    Ok(phone)
+}
+
+#[tokio::test]
+async fn an_owner_pauses_and_prices_the_computer_from_a_phone_and_puts_the_phone_out() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let relay = Relay::with(FREE).await?;
+    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    let phone = pair(&owner, &options).await?;
+    phone.eval(&axe::source()?).await?;
+    assert_eq!(phone.installability().await?, json!([]));
+    let mut wrong = axe::look(&phone, "phone", &[360]).await?;
+
+    phone.click("[data-rest=said]").await?;
+    phone.shows("#jobs-outcome", "takes no new jobs").await?;
+    phone.shows("#standing", "Takes no new jobs").await?;
+    let refused = relay.visitor().post("/api/llm/inference", &ask("go")).await?;
+    assert_eq!(refused.error_code()?, "provider_paused");
+    owner.popup().await?.shows("#steered", "Paused from your phone").await?;
+    wrong.extend(axe::look(&phone, "phone-paused", &[360]).await?);
+    phone.click("[data-rest=none]").await?;
+    phone.shows("#standing", "Takes jobs").await?;
+    let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    assert_eq!(text(&stream.events().await?), "one two three");
+
+    let asked: Value = serde_json::from_str(PRICE)?;
+    phone.fill("#prices [name=input]", "0.05").await?;
+    phone.fill("#prices [name=output]", "0.2").await?;
+    phone.click("#prices button").await?;
+    phone.shows("#prices .outcome", "Saved on your computer").await?;
+    let live = relay.visitor().get("/api/live").await?.expect(200)?;
+    assert_eq!(live["providers"][0]["models"][0]["price"], asked);
+    let kept = "chrome.storage.local.get('config').then(({ config }) => Object.values(config.prices)[0])";
+    assert_eq!(options.eval(kept).await?, json!({"input": 50_000, "output": 200_000}));
+
+    options.click("#steering").await?;
+    let switched = || async {
+        phone.click("[data-rest=hour]").await?;
+        let said = phone.until_some("document.querySelector('#jobs-outcome').textContent || null").await?;
+        phone.eval("document.querySelector('[data-rest=none]').offsetParent && document.querySelector('[data-rest=none]').click()").await?;
+        Ok(said.as_str().is_some_and(|said| said.contains("switched off")).then_some(()))
+    };
+    eventually("the phone changes nothing any more", switched).await?;
+
+    options.click("#phone-list button").await?;
+    phone.shows("#outcome", "not paired any more").await?;
+    phone.shows("#unpaired", "Not paired yet").await?;
+    wrong.extend(axe::look(&phone, "phone-unpaired", &[360]).await?);
+    ensure!(wrong.is_empty(), "pictures in {}:\n{}", axe::pictures()?.display(), wrong.join("\n"));
+    relay.audit().await
+}
