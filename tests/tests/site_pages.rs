@@ -413,6 +413,7 @@ async fn no_page_fetches_more_than_a_hundred_kilobytes_when_it_is_opened_for_the
         ("/live", "document.querySelector('#providers').children.length > 0"),
         (&channel, "document.querySelector('#channel') !== null"),
         ("/models", "document.querySelector('main a') !== null"),
+        ("/phone.html", "!document.querySelector('#unpaired').hidden"),
         ("/account.html", "!document.querySelector('#enter [type=submit]').disabled"),
         ("/operator.html", "!document.querySelector('#enter [type=submit]').disabled"),
         ("/advertise.html", "!document.querySelector('#enter [type=submit]').disabled"),
