@@ -2,6 +2,7 @@
 
 import { call } from './holder.js';
 import { door } from './door.js';
+import { showDisputes } from './disputes.js';
 import { showEntries } from './entries.js';
 import { showGpus } from './gpus.js';
 import { showGroups } from './groups.js';
@@ -19,5 +20,5 @@ door('key', async () => {
   showUsage(account, keys);
   showGroups(account.groups);
   showGpus(plugins);
-  await Promise.all([showTeam(), showEntries()]);
+  await Promise.all([showTeam(), showDisputes(), showEntries()]);
 });

@@ -52,6 +52,18 @@ $('turns').addEventListener('again', ({ detail: turn }) => {
   send(turn.question, turn.provider?.id);
 });
 
+$('turns').addEventListener('thumb', async ({ detail: { turn, up } }) => {
+  const client = new GPUStreamingClient(location.origin, { key: $('key').value.trim() });
+  try {
+    await client.rate(turn.job, up, { token: turn.token });
+    turn.thumbed(up);
+    keepTurns();
+    $('news').textContent = 'Thank you, that is noted.';
+  } catch ({ message }) {
+    $('news').textContent = message;
+  }
+});
+
 $('anybody').addEventListener('click', () => {
   only = null;
   showOnly();
@@ -124,10 +136,14 @@ function showSpent() {
   $('spent').textContent = dollars(spentToday());
 }
 
-/** Keeps the conversation as it stands, and what its last answer cost. */
-function note(turn) {
+function keepTurns() {
   const answered = turns.filter(({ text }) => text !== '');
   if (answered.length > 0) keep(conversationId, answered.map((one) => one.kept()));
+}
+
+/** Keeps the conversation as it stands, and what its last answer cost. */
+function note(turn) {
+  keepTurns();
   if (turn.cost) spend(turn.cost);
   showConversations();
   showSpent();

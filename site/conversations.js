@@ -34,7 +34,7 @@ export function conversations() {
   return read();
 }
 
-/** Keeps a conversation in front of the others. A turn is `{question, text, model, receipt}`. */
+/** Keeps a conversation in front of the others. A turn is `{question, text, model, receipt, job, token, thumb}`. */
 export function keep(id, turns) {
   const others = read().filter((one) => one.id !== id);
   const title = turns[0].question.replaceAll(/\s+/g, ' ').slice(0, 60);

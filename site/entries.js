@@ -1,6 +1,7 @@
 // What moved the account's money, with the receipts of its jobs, and statements.
 
 import { GPUStreamingClient } from './client/index.js';
+import { offer } from './disputes.js';
 import { call } from './holder.js';
 import { statements } from './statements.js';
 import { facts, fill, make, moment, say, usd } from './write.js';
@@ -54,7 +55,8 @@ async function receipt(jobId) {
   $('receipt-title').focus();
   $('receipt-facts').replaceChildren();
   try {
-    const { charge, endedAt, settlement, givenBack } = await client.receipt(jobId);
+    const told = await client.receipt(jobId);
+    const { charge, endedAt, settlement, givenBack } = told;
     facts($('receipt-facts'), [
       ['Job', jobId],
       ['Ended', moment(endedAt)],
@@ -64,6 +66,7 @@ async function receipt(jobId) {
       ['Answered by', settlement?.provider ?? '–'],
       ['Tokens', settlement ? `${settlement.promptTokens} in, ${settlement.answerTokens} out` : '–'],
     ]);
+    offer(told);
     say($('receipt-check'), 'The relay’s signature is right.');
   } catch ({ message }) {
     say($('receipt-check'), message, 'bad');

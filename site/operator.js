@@ -15,7 +15,7 @@ let looking;
 door('operator', async () => {
   // What needs the token comes first, so that a wrong one is told as that.
   await business();
-  await Promise.all([now(), payouts(), campaigns(), switches(), log()]);
+  await Promise.all([now(), payouts(), disputes(), campaigns(), switches(), log()]);
   clearInterval(looking);
   looking = setInterval(() => document.hidden || now().catch(() => {}), LOOK_MS);
 });
@@ -54,6 +54,7 @@ const CASH = {
   escrow: 'Set aside for jobs that run',
   owners: 'Owners, to be paid out',
   ownersHeld: 'Owners, held back',
+  ownersDisputed: 'Owners, set aside for disputes',
   payoutsRequested: 'Payouts that were asked for',
   payoutsSent: 'Payouts that were sent',
   advertisers: 'Advertisers',
@@ -169,6 +170,59 @@ function payout({ payoutId, pluginId, method, destination, amount, arrives, stat
   });
   const back = () => call(`${path}/cancel`, { method: 'POST', body: { reason: part('text').value }, once });
   part('reason').addEventListener('submit', act(back, 'Given back to its owner.'));
+  return line;
+}
+
+const REASONS = {
+  wrong_model: 'Another model answered', nonsense: 'It makes no sense', truncated: 'It ends in the middle',
+  offensive: 'It insults', other: 'Something else',
+};
+
+/** Shows the disputes that are undecided, and those that were decided last. */
+async function disputes() {
+  const { disputes: all } = await call('/api/operator/disputes');
+  const open = all.filter(({ decidedAt }) => decidedAt === null);
+  $('no-disputes').hidden = open.length > 0;
+  $('disputes').replaceChildren(...open.map(dispute));
+  const decided = all.filter(({ decidedAt }) => decidedAt !== null);
+  $('decided-shown').hidden = decided.length === 0;
+  fill($('decided'), decided.map(({ decidedAt, state, reason, model, charge, told }) => [
+    moment(decidedAt), state, REASONS[reason], model, usd(charge), told,
+  ]));
+}
+
+function dispute(one) {
+  const { jobId, account, pluginId, model, charge, earned, setAside, reason, words, state, openedAt, hashes, prompt, answer } = one;
+  const line = $('dispute-row').content.firstElementChild.cloneNode(true);
+  const part = (name) => line.querySelector(`.${name}`);
+  part('what').textContent = `${REASONS[reason]}: ${usd(charge)}`;
+  part('state').textContent = state;
+  part('about').textContent = `${jobId} with ${model}. ${account} paid, ${pluginId} answered, ${moment(openedAt)}.`;
+  part('money').textContent = `Of the ${usd(earned)} that were earned ${usd(setAside)} are set aside.`;
+  part('words').textContent = words;
+  part('words').hidden = words === '';
+  facts(part('texts'), [
+    ['Question', prompt ?? hashes.prompt ?? 'not kept'],
+    ['Answer', answer ?? hashes.answer ?? 'not kept'],
+  ]);
+  part('attached').textContent = prompt === null && answer === null
+    ? 'Nothing is attached: these are hashes.' : 'What is attached is deleted once you decide.';
+  const path = `/api/operator/disputes/${jobId}`;
+  const take = (step, done) => async (event) => {
+    event.preventDefault();
+    try {
+      await call(`${path}/${step}`, { method: 'POST', body: { words: part('text').value }, once: unique() });
+      say($('disputes-outcome'), done);
+      await Promise.all([disputes(), business(), log()]);
+    } catch ({ message }) {
+      say($('disputes-outcome'), message, 'bad');
+    }
+  };
+  part('review').hidden = state !== 'opened';
+  part('decision').hidden = state === 'opened';
+  part('review').addEventListener('click', take('review', 'Noted that you look at it.'));
+  part('uphold').addEventListener('click', take('uphold', `${usd(charge)} were given back.`));
+  part('reject').addEventListener('click', take('reject', 'The charge stays.'));
   return line;
 }
 

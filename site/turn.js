@@ -28,9 +28,8 @@ export class Turn {
   }
 
   /** Shows an answer that was kept. */
-  recall({ text, model, receipt }) {
-    this.text = text;
-    this.model = model;
+  recall({ text, model, receipt, job, token, thumb }) {
+    Object.assign(this, { text, model, job, token, thumb });
     this.#end();
     if (receipt?.length > 0) this.#receipt(receipt);
     this.#tools();
@@ -38,12 +37,13 @@ export class Turn {
 
   /** Gives what is kept of the turn. */
   kept() {
-    const { question, text, model, receipt = [] } = this;
-    return { question, text, model, receipt };
+    const { question, text, model, receipt = [], job, token, thumb } = this;
+    return { question, text, model, receipt, job, token, thumb };
   }
 
   /** Takes one event of the answer. */
   take(event) {
+    this.token = event.receiptToken ?? this.token;
     if (event.type === 'start' || event.type === 'continued') this.#start(event);
     if (event.type === 'token') this.#add(event.text);
     if (event.type === 'chunk') event.choices?.forEach(({ delta }) => delta && this.#delta(delta));
@@ -172,7 +172,34 @@ export class Turn {
       this.element.dispatchEvent(new CustomEvent('again', { bubbles: true, detail: this }));
     });
     bar.append(copy, another);
-    this.answer.append(bar);
+    const under = element('div', 'under');
+    under.append(bar);
+    if (this.job) under.append(this.#thumbs());
+    this.answer.append(under);
+  }
+
+  /** Lets the reader say whether it was a good answer. */
+  #thumbs() {
+    const group = element('div', 'thumbs');
+    group.setAttribute('role', 'group');
+    group.setAttribute('aria-label', 'Was this a good answer?');
+    this.thumbs = [true, false].map((up) => {
+      const button = element('button', 'quiet', up ? 'Good answer' : 'Bad answer');
+      button.type = 'button';
+      button.addEventListener('click', () => {
+        this.element.dispatchEvent(new CustomEvent('thumb', { bubbles: true, detail: { turn: this, up } }));
+      });
+      return button;
+    });
+    this.thumbed(this.thumb);
+    group.append(...this.thumbs);
+    return group;
+  }
+
+  /** Shows and remembers what the reader has said of the answer; nothing where he has said nothing. */
+  thumbed(up) {
+    this.thumb = up;
+    this.thumbs?.forEach((button, at) => button.setAttribute('aria-pressed', String(up === (at === 0))));
   }
 
   #provider() {

@@ -125,6 +125,16 @@ impl HeldBack {
         self.0.retain(|_, held| *held > Nanos::ZERO);
     }
 
+    /// Takes a part of what is held back of an owner until a moment, and where that is less, of what is due first.
+    pub(crate) fn take_at(&mut self, release_at: Moment, owner: PluginId, amount: Nanos) {
+        let mut left = amount.get();
+        if let Some(held) = self.0.get_mut(&(release_at, owner)) {
+            let part = left.min(held.get());
+            (*held, left) = (Nanos::new(held.get() - part), left - part);
+        }
+        self.take(owner, Nanos::new(left));
+    }
+
     /// Takes the first that is due.
     pub(crate) fn take_due(&mut self, now: Moment) -> Option<(Moment, PluginId, Nanos)> {
         let first = self.0.first_entry()?;
@@ -194,6 +204,20 @@ mod tests {
         held.take(one, Nanos::new(6));
         assert_eq!(held.take_due(Moment(30)), Some((Moment(10), other, Nanos::new(5))));
         assert_eq!(held.take_due(Moment(30)), Some((Moment(20), one, Nanos::new(6))));
+        assert_eq!(held.take_due(Moment(30)), None);
+    }
+
+    #[test]
+    fn what_is_set_aside_of_one_day_leaves_what_is_due_on_others() {
+        let owner = PluginId::from_bits(1);
+        let mut held = HeldBack::default();
+        for (at, amount) in [(10, 5), (20, 7)] {
+            held.add(Moment(at), owner, Nanos::new(amount));
+        }
+        held.take_at(Moment(20), owner, Nanos::new(6));
+        held.take_at(Moment(30), owner, Nanos::new(2));
+        assert_eq!(held.take_due(Moment(30)), Some((Moment(10), owner, Nanos::new(3))));
+        assert_eq!(held.take_due(Moment(30)), Some((Moment(20), owner, Nanos::new(1))));
         assert_eq!(held.take_due(Moment(30)), None);
     }
 

@@ -16,6 +16,7 @@
 mod account;
 mod book;
 mod correction;
+mod dispute;
 mod entry;
 mod payments;
 mod quote;
@@ -26,6 +27,7 @@ mod transfer;
 pub use account::{Account, BadAccount};
 pub use book::{Book, BookRefusal, Imbalance};
 pub use correction::{CorrectionRefusal, correction_id};
+pub use dispute::SetAside;
 pub use entry::{Entry, EntryKind, Posting};
 pub use payments::{Borne, PaymentCost, Reclaimed, repaid_id, returned_id, uncovered_id};
 pub use quote::Quote;

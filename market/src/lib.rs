@@ -10,6 +10,7 @@ mod blame;
 mod breaker;
 mod continuation;
 mod demand;
+pub mod dispute;
 pub mod effect;
 #[cfg(test)]
 mod effort;
@@ -28,6 +29,7 @@ pub mod payout;
 pub mod premium;
 mod pricing;
 pub mod purse;
+pub mod quality;
 pub mod quantization;
 mod random;
 mod record;

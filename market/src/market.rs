@@ -6,6 +6,7 @@
 mod answering;
 mod asks;
 mod attendance;
+mod disputes;
 mod estimates;
 mod grouping;
 mod outlook;
@@ -14,7 +15,7 @@ mod premium;
 mod upkeep;
 mod views;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rekursing_protocol::{
     AccountId, GroupId, JobId, KeyId, Moment, Nanos, PluginId, Price, Pricing, SessionId, Span,
@@ -87,6 +88,8 @@ pub struct Market {
     volumes: Volumes,
     standings: Standings,
     held_back: HeldBack,
+    /// Jobs whose disputes are undecided.
+    disputed: HashSet<JobId>,
     premiums: Premiums,
     groups: Groups,
     demand: Demand,
@@ -111,6 +114,8 @@ pub struct History {
     pub patronage: Vec<Patronage>,
     /// What is held back of whom, and until when.
     pub held_back: Vec<(PluginId, Moment, Nanos)>,
+    /// Jobs whose disputes are undecided.
+    pub disputed: Vec<JobId>,
     /// Accounts whose premium lasts or has just ended.
     pub premiums: Vec<(AccountId, Premium)>,
     /// Groups of friends.
@@ -160,6 +165,7 @@ impl Market {
             volumes: Volumes::default(),
             standings: Standings::default(),
             held_back: HeldBack::default(),
+            disputed: HashSet::new(),
             premiums: Premiums::default(),
             groups: Groups::default(),
             demand: Demand::default(),
@@ -182,6 +188,7 @@ impl Market {
         for (owner, release_at, amount) in history.held_back {
             self.held_back.add(release_at, owner, amount);
         }
+        self.disputed.extend(history.disputed);
         for (account, premium) in history.premiums {
             self.premiums.put(account, premium);
         }
@@ -395,7 +402,23 @@ impl Market {
         charged: Option<&Charged>,
         reason: &str,
     ) -> Result<Nanos, CorrectionRefusal> {
+        if let EntryKind::Settle(settle) = &entry.kind
+            && self.disputed.contains(&settle.job)
+        {
+            return Err(CorrectionRefusal::Disputed);
+        }
         let made = self.book.correct(now, entry, reason)?;
+        Ok(self.corrected(now, entry, charged, made))
+    }
+
+    /// Takes over what took an entry back.
+    fn corrected(
+        &mut self,
+        now: Moment,
+        entry: &Entry,
+        charged: Option<&Charged>,
+        made: Vec<Entry>,
+    ) -> Nanos {
         let mut given = Nanos::ZERO;
         if let EntryKind::Settle(settle) = &entry.kind {
             self.forget_charge(now, entry.at, settle, &made);
@@ -406,7 +429,7 @@ impl Market {
         }
         made.into_iter().for_each(|entry| self.record(entry));
         self.end_premium_of(entry);
-        Ok(given)
+        given
     }
 
     /// Lets a charge that was given back count for nothing any more.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Day, JobId, Moment, Nanos, PluginId};
+use crate::{Day, JobId, Moment, Nanos, PluginId, dispute::State};
 
 /// What a plugin has earned, by the relay's ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub struct Earnings {
     pub available: Nanos,
     /// What is held back until trusted.
     pub held: Nanos,
+    /// What is set aside of it while a job is disputed.
+    #[serde(default)]
+    pub disputed: Nanos,
     /// When what is held back is due, soonest first; together they are what is held.
     #[serde(default)]
     pub releases: Vec<Release>,
@@ -57,6 +60,9 @@ pub struct RecentJob {
     /// What of the charge was given back to whoever paid it since: nothing, or all of it.
     #[serde(default)]
     pub given_back: Nanos,
+    /// Where its dispute stands, if whoever paid has opened one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispute: Option<State>,
 }
 
 /// A part of what is held back.

@@ -5,6 +5,7 @@
 
 pub mod date;
 pub mod device;
+pub mod dispute;
 pub mod earnings;
 pub mod fail;
 pub mod frame;

@@ -14,8 +14,20 @@ pub struct Outlook {
     pub models: Vec<ModelOutlook>,
     /// The models on offer anywhere that were asked for most today, most first.
     pub wanted: Vec<Wanted>,
+    /// What pages think of its answers; `None` where too few have said anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
     /// For how long requests and tokens were counted: since midnight UTC, or since the relay was started.
     pub counted_ms: u64,
+}
+
+/// What pages think of an owner's answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quality {
+    /// The figure, in thousandths: 1,000 where every answer of very many had a thumb up.
+    pub permille: u64,
+    /// How many have said something.
+    pub voices: u64,
 }
 
 /// Something that keeps jobs away.

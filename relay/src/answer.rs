@@ -212,26 +212,34 @@ fn count(choice: &Choice<'_>, form: Form, counter: &mut Counter) {
     if choice.index.is_some_and(|index| index > 0) {
         return;
     }
-    let mut push = |text: &Option<Cow<'_, str>>| {
+    fn push(counter: &mut Counter, text: &Option<Cow<'_, str>>) {
         if let Some(text) = text {
             counter.push(text);
         }
-    };
+    }
+    fn say(counter: &mut Counter, text: &Option<Cow<'_, str>>) {
+        if let Some(text) = text {
+            counter.say(text);
+        }
+    }
     let words = match (form.call, form.streamed) {
-        (Call::Completion, _) => return push(&choice.text),
+        (Call::Completion, _) => return say(counter, &choice.text),
         (Call::Chat | Call::Embedding, true) => &choice.delta,
         (Call::Chat | Call::Embedding, false) => &choice.message,
     };
     let Some(words) = words else { return };
     let is_said = |text: &Option<Cow<'_, str>>| text.as_ref().is_some_and(|text| !text.is_empty());
     // Servers have two names for a thought, and a page reads one of them.
-    push(if is_said(&words.reasoning_content) { &words.reasoning_content } else { &words.reasoning });
+    push(
+        counter,
+        if is_said(&words.reasoning_content) { &words.reasoning_content } else { &words.reasoning },
+    );
     // Who refuses says nothing else.
-    push(if is_said(&words.content) { &words.content } else { &words.refusal });
+    say(counter, if is_said(&words.content) { &words.content } else { &words.refusal });
     for call in words.tool_calls.iter().flatten().filter(|_| form.tools) {
         if let Some(function) = &call.function {
-            push(&function.name);
-            push(&function.arguments);
+            push(counter, &function.name);
+            push(counter, &function.arguments);
         }
     }
 }

@@ -20,6 +20,7 @@ use self::routing::{Suffix, Wishes};
 use crate::{
     gate,
     http::Problem,
+    print::Print,
     responses::{self, Echo},
     tokens::Tokenizer,
 };
@@ -69,6 +70,8 @@ pub struct Ask {
     pub echo: Option<Box<Echo>>,
     /// Whether the answer is to be free, whoever asks.
     pub is_free: bool,
+    /// The print of what is asked, as its page has written it; nothing of a free answer.
+    pub prompt_print: Option<[u8; 32]>,
     /// What leaves model and tier to the market, if the page does.
     pub auto: Option<Auto>,
     /// What it must be close to, by the page's own word.
@@ -154,7 +157,8 @@ impl Ask {
         if dialect == Dialect::Responses {
             let (chat, echo) = responses::chat(body)?;
             let ask = Ask::read(Dialect::Chat, &chat, job, payer).map_err(in_responses_words)?;
-            return Ok(Ask { echo: Some(echo), ..ask });
+            let prompt_print = input(body).and_then(|input| print(job, payer, input));
+            return Ok(Ask { echo: Some(echo), prompt_print, ..ask });
         }
         let own: Own<'_> = serde_json::from_str(body)
             .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))?;
@@ -205,6 +209,9 @@ impl Ask {
             left_by: Vec::new(),
         };
         let is_free = suffix == Some(Suffix::Free);
+        let asked =
+            [own.messages, own.prompt, own.input].into_iter().flatten().find(|raw| raw.get() != "null");
+        let prompt_print = asked.filter(|_| !is_free).and_then(|asked| print(job, payer, asked));
         let auto = auto::read(own.is_auto(), own.objective, own.deadline)?;
         Ok(Ask {
             include_usage,
@@ -214,6 +221,7 @@ impl Ask {
             tokenizer,
             echo: None,
             is_free,
+            prompt_print,
             auto,
             gate: own.objectives.filter(|raw| raw.get() != "null").map(gate::read).transpose()?,
             request,
@@ -301,6 +309,24 @@ impl Own<'_> {
             Dialect::Embedding => prompt::embedding(self.input, tokenizer),
         }
     }
+}
+
+/// Makes the print of what is asked, if an account pays for the answer.
+fn print(job: JobId, payer: Payer, asked: &RawValue) -> Option<[u8; 32]> {
+    let Payer::Page(_) = payer else { return None };
+    let mut print = Print::of(job);
+    print.push_json(asked.get());
+    Some(print.hash())
+}
+
+/// Returns what is asked in a response's body.
+fn input(body: &str) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        input: &'a RawValue,
+    }
+    serde_json::from_str::<Body<'_>>(body).ok().map(|body| body.input)
 }
 
 /// Names a field as whoever asks for a response has named it.

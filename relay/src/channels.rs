@@ -305,6 +305,7 @@ impl Channels {
                 "jobs": served.jobs,
                 "answerTokens": served.answer_tokens,
                 "successPermille": session.success_permille,
+                "quality": house.qualities.of(session.plugin),
             });
         }
         view
@@ -373,6 +374,7 @@ impl Channels {
         let served = store.served_in_all().await?.into_iter().collect();
         self.known.lock().served = served;
         if is_due {
+            house.qualities.look(store, now).await?;
             let uptimes = store.uptimes(now).await?;
             let uptimes = uptimes.into_iter().map(|uptime| (uptime.model.clone(), uptime)).collect();
             self.known.lock().uptimes = uptimes;

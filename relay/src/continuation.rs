@@ -130,6 +130,7 @@ impl Continuation {
             fields,
             prompt_tokens,
             tokenizer,
+            prompt_print: None,
             payer: first.payer,
             part: if is_last { work::Part::Last } else { work::Part::Later },
             room,

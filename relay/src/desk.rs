@@ -6,6 +6,7 @@
 //! never per token.
 
 mod attendance;
+mod disputes;
 mod friends;
 mod money;
 
@@ -27,7 +28,7 @@ use rekursing_market::{
     Payer, Refusal, Request, SessionView, Spender, Terms, Tier, Usage,
 };
 use rekursing_protocol::{
-    FailCode, Gpu, JobId, Moment, PluginId, SessionId, Span,
+    FailCode, Gpu, JobId, Moment, Nanos, PluginId, SessionId, Span,
     earnings::Receipt,
     frame::{Cancel, Drain, Settled, Steer, close},
     outlook::Outlook,
@@ -497,6 +498,11 @@ impl Desk {
         }
         if complete {
             self.shared.streams.remove(&job);
+        }
+        if let Some(stream) = &stream
+            && let (Payer::Page(_), true) = (stream.work.payer, receipt.charge > Nanos::ZERO)
+        {
+            self.shared.store.keep_prints(receipt.at, stream.prints());
         }
         let outbox = session.and_then(|session| self.face(session)).map(|face| face.outbox);
         self.shared.store.then(move || {

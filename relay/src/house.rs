@@ -25,6 +25,7 @@ use crate::{
     crowds::Crowds,
     desk::Desk,
     devices::Devices,
+    disputes::Disputes,
     downloads::Downloads,
     gate::Passed,
     groups::Codes,
@@ -32,6 +33,7 @@ use crate::{
     pairings::Pairings,
     payouts::Payouts,
     phones::Phones,
+    quality::Qualities,
     receipt::{self, Seal},
     replay::Replays,
     roll::Roll,
@@ -52,6 +54,8 @@ pub struct House {
     pub ads: Arc<Ads>,
     /// Owners' payouts.
     pub payouts: Arc<Payouts>,
+    /// Disputes of jobs.
+    pub disputes: Disputes,
     /// Registered plugins.
     pub plugins: Roll,
     /// What plugins with a device key sign, and get for it.
@@ -86,6 +90,8 @@ pub struct House {
     pub switches: Arc<Switches>,
     /// Extensions to install.
     pub downloads: Downloads,
+    /// What pages think of answers.
+    pub qualities: Qualities,
     /// Live sessions, counted.
     pub sessions: Places,
     /// Calls per address.

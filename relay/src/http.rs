@@ -7,6 +7,7 @@ mod analytics;
 pub mod answers;
 pub mod caller;
 mod channels;
+mod disputes;
 mod door;
 mod downloads;
 mod entries;
@@ -37,6 +38,7 @@ mod statements;
 mod status;
 mod switches;
 mod teams;
+mod thumbs;
 mod top_ups;
 mod whole;
 

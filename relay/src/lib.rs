@@ -19,6 +19,7 @@ pub mod delivery;
 pub mod desk;
 pub mod devices;
 pub mod discrepancy;
+pub mod disputes;
 pub mod downloads;
 pub mod estimate;
 pub mod example;
@@ -36,6 +37,8 @@ pub mod payouts;
 pub mod phones;
 #[cfg(test)]
 mod place;
+pub mod print;
+pub mod quality;
 pub mod reader;
 pub mod receipt;
 pub mod relay;

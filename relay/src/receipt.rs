@@ -238,6 +238,11 @@ pub fn owner(job: &Job) -> Option<PluginId> {
     settle(job).map(|settle| settle.owner)
 }
 
+/// Returns what was charged for the job, once it is settled.
+pub fn charge(job: &Job) -> Option<Nanos> {
+    settle(job).map(|settle| settle.charge)
+}
+
 /// Returns the key that paid for the job, once it is settled.
 pub fn payer_key(job: &Job) -> Option<KeyId> {
     settle(job).and_then(|settle| settle.api_key)

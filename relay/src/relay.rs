@@ -30,6 +30,7 @@ use crate::{
     crowds::Crowds,
     desk::Desk,
     devices::Devices,
+    disputes::Disputes,
     downloads::Downloads,
     gate::Passed,
     groups::Codes,
@@ -39,11 +40,12 @@ use crate::{
     pairings::Pairings,
     payouts::{self, Payouts, Rails, Rules},
     phones::Phones,
+    quality::Qualities,
     receipt::{self, Seal},
     replay::Replays,
     roll::Roll,
     server,
-    store::{Audit, Store},
+    store::{Audit, PRINTS_KEPT, Store},
     stream::Patience,
     switches::Switches,
     telemetry,
@@ -91,6 +93,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     let plugins = unstarted.plugins()?;
     let upstreams = unstarted.upstreams()?;
     let channels = unstarted.channels()?;
+    let qualities = Qualities::new(unstarted.qualities(clock.now())?);
     let switches = Arc::new(Switches::of(unstarted.switched_off()?));
     let phones = unstarted.phones()?;
     let seal = Seal::new(&unstarted.receipt_keys(receipt::key(clock.now()))?)?;
@@ -173,6 +176,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         switches,
         desk,
         payouts,
+        disputes: Disputes::default(),
         plugins: roll,
         devices: Devices::new(passes_key),
         pairings: Pairings::typed(),
@@ -183,6 +187,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
         receipts,
         codes,
         team_codes,
+        qualities,
         sessions: Places::default(),
         draining: AtomicBool::new(false),
         metrics: handle,
@@ -310,6 +315,8 @@ async fn upkeep(house: Arc<House>) {
         if ticks.is_multiple_of(2_400) {
             let before = house.desk.now() - house.desk.lag() - Span::millis(time.idempotency_ms);
             house.desk.store().forget_asked(before);
+            let before = house.desk.now() - house.desk.lag() - PRINTS_KEPT;
+            house.desk.store().forget_prints(before);
         }
     }
 }

@@ -11,6 +11,7 @@ mod campaigns;
 mod channels;
 mod daily;
 mod discrepancies;
+mod disputes;
 mod earnings;
 mod entries;
 mod grants;
@@ -25,6 +26,7 @@ mod payout_methods;
 mod payouts;
 mod phones;
 mod premiums;
+mod prints;
 mod queue;
 mod receipts;
 mod revenue;
@@ -35,6 +37,7 @@ mod sql;
 mod statements;
 mod switches;
 mod teams;
+mod thumbs;
 mod top_ups;
 mod usage;
 mod verified;
@@ -66,6 +69,7 @@ pub use asked::{Asked, KeptAnswer, Quota};
 pub use audit::{Audit, BadEnd, End, audit, audit_to_end};
 pub use campaigns::{AdCount, AdDay, Placed};
 pub use channels::{Channel, ChannelDay, Leader, ServedInAll, Standard};
+pub use disputes::{Dispute, Disputed};
 pub use entries::Correctable;
 pub use grants::{GRANT_MAX, grant_of};
 pub use identities::{Pairing, Plugin, Upstream};
@@ -75,6 +79,7 @@ pub use operator_log::{Act, Deed, LogLine, Note};
 pub use payout_methods::PayoutMethod;
 pub use payouts::{Ending, PayoutRow, Submitted};
 pub use phones::Phone;
+pub use prints::{KEPT as PRINTS_KEPT, Prints};
 use queue::Queue;
 pub use receipts::{Job, ReceiptKey};
 pub use revenue::{Cash, Revenue, RevenueDay, RevenueModel, Sources};
@@ -82,6 +87,7 @@ pub use served::{HOURS_MAX, ServedJob, Slice};
 pub use sql::{Location, Row, Sql, Value, must_exist};
 pub use statements::{Line, Sheet, Statement};
 pub use teams::{Joined, LeadingTeam, Team};
+pub use thumbs::Voice;
 pub use top_ups::{OpenTopUp, OpenedTopUp};
 pub use usage::{Days, Jobs, Used, UsedDay, UsedModel, Whose};
 pub use verified::Standing;
@@ -95,8 +101,12 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 enum Write {
     /// Ledger entries, and what the operator's log says of them, all of it in one transaction.
     Entries(Vec<Entry>, Vec<Note>),
+    /// A dispute as it is from now on and the entries of that, all of it in one transaction.
+    Disputed(Vec<Entry>, Box<Disputed>),
     /// What a visitor has had, in the same transaction as the entries.
     Visit(Visit),
+    /// The prints of a job, in the same transaction as the entries.
+    Prints(Moment, Prints),
     /// Which ads a visitor was given, in the same transaction as the entries.
     Shown(Shown),
     /// A change of identities, in the same transaction as its neighbours.
@@ -138,7 +148,9 @@ impl std::fmt::Debug for Write {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Write::Entries(..) => "Entries",
+            Write::Disputed(..) => "Disputed",
             Write::Visit(_) => "Visit",
+            Write::Prints(..) => "Prints",
             Write::Shown(_) => "Shown",
             Write::Change(_) => "Change",
             Write::Then(_) => "Then",

@@ -15,7 +15,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rekursing_market::{Assignment, Refusal, Tier, Usage};
+use rekursing_market::{Assignment, Payer, Refusal, Tier, Usage};
 use rekursing_protocol::{
     FailCode, JobId, Moment, PluginId, Span,
     earnings::Receipt,
@@ -26,6 +26,8 @@ use serde_json::value::RawValue;
 use crate::{
     answer::{self, Form, Read, Unread},
     outbox::Outbox,
+    print::Print,
+    store::Prints,
     tokens::{Counter, Tokenizer},
     work::{Part, Work},
 };
@@ -215,6 +217,9 @@ impl Stream {
         state.pieces.clear();
         state.untaken_since = None;
         let mut attempt = Attempt::new(assignment, outbox, self.window, now);
+        if let Payer::Page(_) = self.work.payer {
+            attempt.counter = attempt.counter.printing(Some(Print::of(self.job)));
+        }
         attempt.said = if self.may_go_on { Said::beside(&self.work.room) } else { None };
         if attempt.tokenizer == self.work.tokenizer {
             attempt.prompt_tokens = Some(self.work.prompt_tokens);
@@ -294,7 +299,7 @@ impl Stream {
         if !attempt.step(self, true, n, text.len(), now)? {
             return Ok(false);
         }
-        attempt.count(now, |counter| counter.push(text));
+        attempt.count(now, |counter| counter.say(text));
         attempt.say(text);
         let first = attempt.arrived(now);
         match state.pieces.back_mut() {
@@ -404,6 +409,13 @@ impl Stream {
             generation,
             stalled: attempt.stalled,
         }
+    }
+
+    /// Returns the prints of what was asked and answered, where any are kept.
+    pub fn prints(&self) -> Prints {
+        let state = self.state.lock();
+        let answer = state.attempt.as_ref().and_then(|attempt| attempt.counter.print());
+        Prints { job: self.job, prompt: self.work.prompt_print, answer }
     }
 
     /// Returns who is at work on the answer and how fast it comes, in thousandths of a token per second; nothing

@@ -22,6 +22,7 @@ use rekursing_protocol::Offer;
 use tiktoken::CoreBpe;
 
 use self::seen::Seen;
+use crate::print::Print;
 
 /// Bytes per token where no tokenizer is known.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -162,13 +163,34 @@ pub struct Counter {
     bytes: u64,
     words: u64,
     seen: Seen,
+    /// The print of what a reader is told, where one is kept.
+    print: Option<Print>,
 }
 
 impl Counter {
     /// Begins to count.
     pub fn new(tokenizer: Tokenizer) -> Counter {
         let (gathered, seen) = Default::default();
-        Counter { tokenizer, counted: 0, gathered, boundary: 0, bytes: 0, words: 0, seen }
+        Counter { tokenizer, counted: 0, gathered, boundary: 0, bytes: 0, words: 0, seen, print: None }
+    }
+
+    /// Keeps a print of what a reader is told, too.
+    #[must_use]
+    pub fn printing(self, print: Option<Print>) -> Counter {
+        Counter { print, ..self }
+    }
+
+    /// Takes the next piece of what a reader is told, like [`Counter::push`].
+    pub fn say(&mut self, piece: &str) {
+        self.push(piece);
+        if let Some(print) = &mut self.print {
+            print.push(piece);
+        }
+    }
+
+    /// Returns the hash of what a reader was told, where a print of it is kept.
+    pub fn print(&self) -> Option<[u8; 32]> {
+        self.print.as_ref().map(Print::hash)
     }
 
     /// Takes the next piece.

@@ -22,6 +22,8 @@ pub struct Work {
     pub prompt_tokens: u64,
     /// With what they were counted.
     pub tokenizer: Tokenizer,
+    /// The print of what the page has asked; nothing of what goes on with an answer.
+    pub prompt_print: Option<[u8; 32]>,
     /// Who pays, and alone may cancel.
     pub payer: Payer,
     /// Which part of the answer it is.

@@ -80,6 +80,7 @@ fn answer(house: &Arc<House>, number: u128, model: &str, claimed: u64) {
         fields,
         prompt_tokens: 5,
         tokenizer: Tokenizer::Rule,
+        prompt_print: None,
         payer,
         part: Part::First,
         room: Memory::of(1 << 20, 0)

@@ -21,6 +21,10 @@ export type RelayCode =
   | 'correction_uncovered'
   | 'cost_too_high'
   | 'device_keys_refused'
+  | 'dispute_not_found'
+  | 'dispute_open'
+  | 'dispute_state'
+  | 'disputed_before'
   | 'draining'
   | 'earnings_left'
   | 'entry_not_found'
@@ -61,6 +65,8 @@ export type RelayCode =
   | 'not_connected'
   | 'not_correctable'
   | 'not_creator'
+  | 'not_disputable'
+  | 'not_ended'
   | 'not_found'
   | 'not_in_group'
   | 'not_verified'
@@ -102,6 +108,7 @@ export type RelayCode =
   | 'too_large'
   | 'too_late'
   | 'too_many_campaigns'
+  | 'too_many_disputes'
   | 'too_many_groups'
   | 'too_many_keys'
   | 'too_many_payouts'
@@ -341,6 +348,8 @@ export interface Live {
       jobs: number;
       answerTokens: number;
       successPermille: number;
+      /** What thumbs say of its answers; null where too few have said anything. */
+      quality: null | { permille: number; voices: number };
     };
   }[];
 }
@@ -419,6 +428,12 @@ export class GPUStreamingClient {
    * of the latest hundred that it has asked for. Throws `bad_receipt` where the relay has not signed it so.
    */
   receipt(jobId: string, options?: { token?: string; signal?: AbortSignal }): Promise<Receipt>;
+
+  /**
+   * Says whether an answer was a good one; a later word takes the place of an earlier one. Of a free answer `token` is
+   * as with `receipt`.
+   */
+  rate(jobId: string, up: boolean, options?: { token?: string; signal?: AbortSignal }): Promise<void>;
 }
 
 /**

@@ -9,6 +9,7 @@ export { verify as verifyReceipt } from './receipt.js';
 export { RekursingError };
 
 const INFERENCE = '/api/llm/inference';
+const JOBS = '/api/jobs/';
 
 /** Most tokens of receipts that are remembered. */
 const TOKENS_MAX = 100;
@@ -118,9 +119,13 @@ export class GPUStreamingClient {
     }
   }
 
+  async rate(jobId, up, { token = this.#tokens.get(jobId), signal } = {}) {
+    await this.#relay.once(`${JOBS}${encodeURIComponent(jobId)}/thumb`, { method: 'PUT', body: JSON.stringify({ up }), token, signal });
+  }
+
   async receipt(jobId, { token = this.#tokens.get(jobId), signal } = {}) {
     const call = (path, token) => this.#relay.json(path, { token, signal });
-    const receipt = await call(`/api/jobs/${encodeURIComponent(jobId)}/receipt`, token);
+    const receipt = await call(`${JOBS}${encodeURIComponent(jobId)}/receipt`, token);
     const published = async () => (await call('/.well-known/rekursing-receipts')).keys.map(({ key }) => key);
     await verify(receipt, this.#receiptKeys ?? (await published()));
     if (receipt.jobId === jobId) return receipt;

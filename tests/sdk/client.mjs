@@ -56,6 +56,8 @@ export async function check({ library, relay, key, model }) {
 
   const receipt = await client.receipt(events[0].jobId);
   same([receipt.state, receipt.charge], ['settled', events.at(-1).cost], 'a receipt');
+  await client.rate(receipt.jobId, true);
+  await client.rate(receipt.jobId, false);
   const published = await (await fetch(new URL('/.well-known/rekursing-receipts', relay))).json();
   const keys = published.keys.map((published) => published.key);
   await verifyReceipt(receipt, keys);
@@ -83,6 +85,7 @@ export async function check({ library, relay, key, model }) {
   // A visitor's client remembers what opens his receipts, and another one does not know it.
   const visitor = new GPUStreamingClient(relay);
   const free = await visitor.requestInference('go', model);
+  await visitor.rate(free.jobId, true);
   same((await visitor.receipt(free.jobId)).paidBy, 'free', 'a free receipt');
   const stranger = new GPUStreamingClient(relay);
   same((await refused(() => stranger.receipt(free.jobId))).status, 401, 'a receipt of somebody else');

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use rekursing_protocol::{AccountId, PluginId};
 
 /// Whose money it is. Prints and reads as `page:acc_…`, `advertiser:acc_…`, `free`, `escrow`,
-/// `owner:plg_…`, `held:plg_…`, `payout:requested`, `payout:sent`, `platform`, `shortfall`, `outside`.
+/// `owner:plg_…`, `held:plg_…`, `disputed`, `payout:requested`, `payout:sent`, `platform`, `shortfall`, `outside`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Account {
     /// What a page can spend.
@@ -20,6 +20,8 @@ pub enum Account {
     Owner(PluginId),
     /// What a new owner has earned and gets later.
     Held(PluginId),
+    /// What owners have earned with jobs that are disputed, until that is decided. Whose it is, its entries' ids say.
+    Disputed,
     /// What owners have asked to be paid and nobody has sent yet.
     PayoutRequested,
     /// What is on its way to owners.
@@ -45,6 +47,7 @@ impl Account {
             | Account::Escrow
             | Account::Owner(_)
             | Account::Held(_)
+            | Account::Disputed
             | Account::PayoutRequested
             | Account::PayoutSent
             | Account::Platform => false,
@@ -61,6 +64,7 @@ impl Account {
             Account::Held(_) => Some("held"),
             Account::Free
             | Account::Escrow
+            | Account::Disputed
             | Account::PayoutRequested
             | Account::PayoutSent
             | Account::Platform
@@ -73,8 +77,8 @@ impl Account {
 /// Why a text is not an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "an account is page:acc_…, advertiser:acc_…, free, escrow, owner:plg_…, held:plg_…, payout:requested, \
-     payout:sent, platform, shortfall or outside"
+    "an account is page:acc_…, advertiser:acc_…, free, escrow, owner:plg_…, held:plg_…, disputed, \
+     payout:requested, payout:sent, platform, shortfall or outside"
 )]
 pub struct BadAccount;
 
@@ -87,6 +91,7 @@ impl fmt::Display for Account {
             Account::Escrow => f.write_str("escrow"),
             Account::Owner(id) => write!(f, "owner:{id}"),
             Account::Held(id) => write!(f, "held:{id}"),
+            Account::Disputed => f.write_str("disputed"),
             Account::PayoutRequested => f.write_str("payout:requested"),
             Account::PayoutSent => f.write_str("payout:sent"),
             Account::Platform => f.write_str("platform"),
@@ -103,6 +108,7 @@ impl FromStr for Account {
         match text {
             "free" => return Ok(Account::Free),
             "escrow" => return Ok(Account::Escrow),
+            "disputed" => return Ok(Account::Disputed),
             "payout:requested" => return Ok(Account::PayoutRequested),
             "payout:sent" => return Ok(Account::PayoutSent),
             "platform" => return Ok(Account::Platform),
@@ -134,6 +140,7 @@ mod tests {
             Account::Owner(PluginId::from_bits(8)),
             Account::Held(PluginId::from_bits(8)),
             Account::Advertiser(AccountId::from_bits(9)),
+            Account::Disputed,
             Account::PayoutRequested,
             Account::PayoutSent,
             Account::Platform,

@@ -2,7 +2,9 @@
 
 use rekursing_protocol::{Moment, Nanos};
 
-use super::{Account, Book, BookRefusal, Cause, Entry, EntryKind, Posting, Settle, Transfer, settle::less};
+use super::{
+    Account, Book, BookRefusal, Cause, Entry, EntryKind, Posting, SetAside, Settle, Transfer, settle::less,
+};
 
 /// Why an entry is not taken back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +43,9 @@ pub enum CorrectionRefusal {
         /// What the platform has.
         platform: Nanos,
     },
+    /// Whoever paid disputes it, and nobody has decided yet.
+    #[error("this charge is disputed; uphold or reject that")]
+    Disputed,
     /// The book's own reason, such as that it was done before.
     #[error(transparent)]
     Book(#[from] BookRefusal),
@@ -53,11 +58,11 @@ pub fn correction_id(entry: &str, n: usize) -> String {
 
 impl Entry {
     /// Returns what takes the entry back: its postings the other way around, for a settled job see
-    /// [`Book::give_back`].
-    fn reversed(&self, now: Moment, book: &Book) -> Result<Vec<Posting>, CorrectionRefusal> {
+    /// [`give_back`].
+    fn reversed(&self, now: Moment, has: Has<'_>) -> Result<Vec<Posting>, CorrectionRefusal> {
         let back: Vec<Posting> = match &self.kind {
             EntryKind::Hold { .. } | EntryKind::Void { .. } => return Err(CorrectionRefusal::NotCorrectable),
-            EntryKind::Settle(settle) => book.give_back(now, settle)?,
+            EntryKind::Settle(settle) => give_back(now, settle, has)?,
             EntryKind::Transfer(transfer) if transfer.cause.is_correctable() || is_loss(transfer) => {
                 let turn =
                     |Posting { debit, credit, amount }| Posting { debit: credit, credit: debit, amount };
@@ -78,6 +83,9 @@ fn is_loss(transfer: &Transfer) -> bool {
         && *to == Account::Outside
 }
 
+/// Tells what an account has.
+type Has<'a> = &'a dyn Fn(Account) -> Nanos;
+
 impl Book {
     /// Takes an entry back for a reason: all of it, or nothing where an account would go below zero.
     ///
@@ -88,16 +96,53 @@ impl Book {
         entry: &Entry,
         reason: &str,
     ) -> Result<Vec<Entry>, CorrectionRefusal> {
+        let back = self.way_back(now, entry, &|account| self.balance(account))?;
+        self.take_back(now, entry, reason, &back)
+    }
+
+    /// Takes the charge of a job back that was disputed, for a reason, out of what was set aside first: all of it,
+    /// or nothing. The first entries give that to its owner again.
+    pub fn uphold(
+        &mut self,
+        now: Moment,
+        charge: &Entry,
+        aside: SetAside,
+        reason: &str,
+    ) -> Result<Vec<Entry>, CorrectionRefusal> {
+        let EntryKind::Settle(settle) = &charge.kind else { return Err(CorrectionRefusal::NotCorrectable) };
+        let given = aside.goes_back(now, settle);
+        let has = |account| {
+            let more = given.iter().filter(|(to, _)| *to == account).map(|(_, amount)| amount.get());
+            Nanos::new(self.balance(account).get() + more.sum::<i64>())
+        };
+        let back = self.way_back(now, charge, &has)?;
+        let mut made = self.end_dispute(now, settle, aside)?;
+        made.extend(self.take_back(now, charge, reason, &back)?);
+        Ok(made)
+    }
+
+    /// Returns what takes an entry back, if that was not done before and every account has what it takes.
+    fn way_back(&self, now: Moment, entry: &Entry, has: Has<'_>) -> Result<Vec<Posting>, CorrectionRefusal> {
         if self.has_transfer(&correction_id(&entry.id, 0)) {
             return Err(BookRefusal::Exists.into());
         }
-        let back = entry.reversed(now, self)?;
+        let back = entry.reversed(now, has)?;
         for Posting { debit: account, amount: needs, .. } in &back {
-            let available = self.balance(*account);
+            let available = has(*account);
             if !account.may_be_negative() && available < *needs {
                 return Err(CorrectionRefusal::Insufficient { account: *account, needs: *needs, available });
             }
         }
+        Ok(back)
+    }
+
+    fn take_back(
+        &mut self,
+        now: Moment,
+        entry: &Entry,
+        reason: &str,
+        back: &[Posting],
+    ) -> Result<Vec<Entry>, CorrectionRefusal> {
         // From here on only money from outside can be refused, as too much, and an entry that comes from
         // outside has one posting.
         let made = back.iter().enumerate().map(|(n, Posting { debit, credit, amount })| {
@@ -107,40 +152,40 @@ impl Book {
         });
         Ok(made.collect::<Result<_, _>>()?)
     }
+}
 
-    /// Returns what gives a charge back, straight to its payer and not through escrow. The owner gives what
-    /// was earned, wherever it is now: what was held back may have been released since. What the owner does
-    /// not have any more, because it was paid out, is the platform's to give, beside its fee; what the platform does
-    /// not have of its fee is missing in [`Account::Shortfall`].
-    fn give_back(&self, now: Moment, settle: &Settle) -> Result<Vec<Posting>, CorrectionRefusal> {
-        let (owner, held) = (Account::Owner(settle.owner), Account::Held(settle.owner));
-        let [available, withheld] = [owner, held].map(|account| self.balance(account));
-        let is_held = settle.release_at > now;
-        let mut from_held = if is_held { settle.held_back.min(withheld) } else { Nanos::ZERO };
-        let from_owner = less(settle.earned(), from_held).min(available);
-        let missing = less(less(settle.earned(), from_held), from_owner);
-        // What is held back of other charges is there to cover this too.
-        let more = missing.min(less(withheld, from_held));
-        from_held = Nanos::new(from_held.get() + more.get());
-        let cover = less(missing, more);
-        let platform = self.balance(Account::Platform);
-        if platform < cover {
-            let has = less(settle.earned(), cover);
-            return Err(CorrectionRefusal::Uncovered { owner, needs: settle.earned(), has, platform });
-        }
-        // Its fee is the platform's to give also where that has gone since, for what nobody had.
-        let needs = settle.fee.checked_add(cover).ok_or(BookRefusal::Overflow)?;
-        let from_platform = needs.min(platform);
-        let missing = less(needs, from_platform);
-        let legs = [
-            (owner, from_owner),
-            (held, from_held),
-            (Account::Platform, from_platform),
-            (Account::Shortfall, missing),
-        ];
-        let legs = legs.into_iter().filter(|(_, amount)| *amount > Nanos::ZERO);
-        Ok(legs.map(|(debit, amount)| Posting { debit, credit: settle.payer, amount }).collect())
+/// Returns what gives a charge back, straight to its payer and not through escrow. The owner gives what
+/// was earned, wherever it is now: what was held back may have been released since. What the owner does
+/// not have any more, because it was paid out, is the platform's to give, beside its fee; what the platform does
+/// not have of its fee is missing in [`Account::Shortfall`].
+fn give_back(now: Moment, settle: &Settle, has: Has<'_>) -> Result<Vec<Posting>, CorrectionRefusal> {
+    let (owner, held) = (Account::Owner(settle.owner), Account::Held(settle.owner));
+    let [available, withheld] = [owner, held].map(has);
+    let is_held = settle.release_at > now;
+    let mut from_held = if is_held { settle.held_back.min(withheld) } else { Nanos::ZERO };
+    let from_owner = less(settle.earned(), from_held).min(available);
+    let missing = less(less(settle.earned(), from_held), from_owner);
+    // What is held back of other charges is there to cover this too.
+    let more = missing.min(less(withheld, from_held));
+    from_held = Nanos::new(from_held.get() + more.get());
+    let cover = less(missing, more);
+    let platform = has(Account::Platform);
+    if platform < cover {
+        let (needs, has) = (settle.earned(), less(settle.earned(), cover));
+        return Err(CorrectionRefusal::Uncovered { owner, needs, has, platform });
     }
+    // Its fee is the platform's to give also where that has gone since, for what nobody had.
+    let needs = settle.fee.checked_add(cover).ok_or(BookRefusal::Overflow)?;
+    let from_platform = needs.min(platform);
+    let missing = less(needs, from_platform);
+    let legs = [
+        (owner, from_owner),
+        (held, from_held),
+        (Account::Platform, from_platform),
+        (Account::Shortfall, missing),
+    ];
+    let legs = legs.into_iter().filter(|(_, amount)| *amount > Nanos::ZERO);
+    Ok(legs.map(|(debit, amount)| Posting { debit, credit: settle.payer, amount }).collect())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rekursing_protocol::{JobId, Moment, Nanos};
+use rekursing_protocol::{JobId, Moment, Nanos, PluginId};
 
 use super::{
     Account, Cause, Entry, EntryKind, Quote, Settle, Transfer,
@@ -16,6 +16,8 @@ pub struct Replay {
     holds: HashMap<JobId, Held>,
     /// Payouts under way, by what their entries' ids have in common.
     payouts: HashMap<String, Payout>,
+    /// What is set aside for disputes, by job.
+    disputes: HashMap<JobId, (PluginId, Nanos)>,
 }
 
 /// An open hold.
@@ -66,6 +68,9 @@ pub enum Flaw {
     /// Its payout is not where the entry takes it from, or of another amount.
     #[error("its payout is not where it is taken from, or of another amount")]
     Payout,
+    /// It names no job, or takes of a dispute what was not set aside for it, or gives it to somebody else.
+    #[error("it is not what was set aside for its dispute")]
+    Dispute,
     /// It takes what the account does not have.
     #[error("{0} does not have what it takes")]
     Negative(Account),
@@ -104,6 +109,7 @@ impl Replay {
                     return Err(Flaw::NotJoined);
                 }
                 self.pay_out(&entry.id, transfer)?;
+                self.dispute(&entry.id, transfer)?;
             }
         }
         self.post(entry)
@@ -165,6 +171,34 @@ impl Replay {
         match next {
             Some(next) => self.payouts.insert(payout.to_owned(), next),
             None => self.payouts.remove(payout),
+        };
+        Ok(())
+    }
+
+    /// Follows a dispute, so that what was set aside of an owner's goes back to that owner.
+    fn dispute(&mut self, id: &str, transfer: &Transfer) -> Result<(), Flaw> {
+        let Transfer { cause, from, to, amount, .. } = *transfer;
+        let (is_new, owner, place) = match (cause, from, to) {
+            (Cause::Dispute, Account::Owner(owner), _) => (true, owner, "owner"),
+            (Cause::Dispute, Account::Held(owner), _) => (true, owner, "held"),
+            (Cause::DisputeEnded, _, Account::Owner(owner)) => (false, owner, "owner"),
+            (Cause::DisputeEnded, _, Account::Held(owner)) => (false, owner, "held"),
+            _ => return Ok(()),
+        };
+        let mut parts = id.split(':').skip(1);
+        let job: JobId = parts.next().and_then(|job| job.parse().ok()).ok_or(Flaw::Dispute)?;
+        let (whose, before) = self.disputes.get(&job).copied().unwrap_or((owner, Nanos::ZERO));
+        if parts.next() != Some(place) || whose != owner {
+            return Err(Flaw::Dispute);
+        }
+        let after = if is_new {
+            before.checked_add(amount).ok_or(Flaw::Overflow)?
+        } else {
+            before.checked_sub(amount).filter(|left| !left.is_negative()).ok_or(Flaw::Dispute)?
+        };
+        match after {
+            Nanos::ZERO => self.disputes.remove(&job),
+            after => self.disputes.insert(job, (owner, after)),
         };
         Ok(())
     }
@@ -354,5 +388,43 @@ mod tests {
         assert_eq!(then(confirm("a", 11)), Err(Flaw::Payout));
         let whole = [&sent[..], &[cost("a", 1), confirm("a", 9), back("a", 9)]].concat();
         assert_eq!(run(&whole), Ok(1));
+    }
+
+    #[test]
+    fn what_is_set_aside_for_a_dispute_goes_back_to_the_owner_that_it_was_taken_from() {
+        let [one, other] = [PluginId::from_bits(2), PluginId::from_bits(3)];
+        let step = |id: String, cause, from, to, amount| {
+            let (amount, note) = (Nanos::new(amount), String::new());
+            let kind = EntryKind::Transfer(Transfer { cause, from, to, amount, note });
+            Entry { id, at: Moment(1), kind }
+        };
+        let owner = Account::Owner;
+        let open = |place: &str, from, amount| {
+            step(format!("dispute:{JOB}:{place}"), Cause::Dispute, from, Account::Disputed, amount)
+        };
+        let end = |place: &str, to, amount| {
+            step(format!("dispute_ended:{JOB}:{place}"), Cause::DisputeEnded, Account::Disputed, to, amount)
+        };
+        let run = |steps: &[Entry]| {
+            let mut replay = Replay::default();
+            for account in [owner(one), Account::Held(one), owner(other)] {
+                replay.balances.insert(account, Nanos::new(100));
+            }
+            steps.iter().try_for_each(|entry| replay.apply(entry)).map(|()| replay.disputes.len())
+        };
+        let opened = [open("owner", owner(one), 10), open("held", Account::Held(one), 5)];
+        assert_eq!(run(&opened), Ok(1));
+        let then = |step: Entry| run(&[&opened[..], &[step]].concat());
+        assert_eq!(then(end("owner", owner(one), 15)), Ok(0));
+        assert_eq!(then(end("held", Account::Held(one), 5)), Ok(1));
+        for wrong in [
+            end("owner", owner(one), 16),
+            end("owner", owner(other), 10),
+            end("held", owner(one), 10),
+            open("owner", owner(other), 1),
+            step("dispute:x:owner".to_owned(), Cause::Dispute, owner(one), Account::Disputed, 1),
+        ] {
+            assert_eq!(then(wrong.clone()), Err(Flaw::Dispute), "{wrong:?}");
+        }
     }
 }

@@ -36,6 +36,10 @@ pub enum Cause {
     Premium,
     /// A new owner's earnings are no longer held back.
     Release,
+    /// What was earned with a job that is disputed is set aside until that is decided.
+    Dispute,
+    /// It was decided.
+    DisputeEnded,
     /// An owner asked to be paid.
     PayoutRequested,
     /// A payout that was not sent went back to its owner.
@@ -67,13 +71,15 @@ pub struct BadCause;
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 17] = [
+    pub const ALL: [Cause; 19] = [
         Cause::Grant,
         Cause::TopUp,
         Cause::TopUpCost,
         Cause::Refund,
         Cause::Premium,
         Cause::Release,
+        Cause::Dispute,
+        Cause::DisputeEnded,
         Cause::PayoutRequested,
         Cause::PayoutCancelled,
         Cause::PayoutSent,
@@ -96,6 +102,8 @@ impl Cause {
             Cause::Refund => "refund",
             Cause::Premium => "premium",
             Cause::Release => "release",
+            Cause::Dispute => "dispute",
+            Cause::DisputeEnded => "dispute_ended",
             Cause::PayoutRequested => "payout_requested",
             Cause::PayoutCancelled => "payout_cancelled",
             Cause::PayoutSent => "payout_sent",
@@ -115,6 +123,8 @@ impl Cause {
         match self {
             Cause::Grant | Cause::TopUp | Cause::TopUpCost | Cause::Refund | Cause::Premium => true,
             Cause::Release
+            | Cause::Dispute
+            | Cause::DisputeEnded
             | Cause::PayoutRequested
             | Cause::PayoutCancelled
             | Cause::PayoutSent
@@ -132,8 +142,8 @@ impl Cause {
     /// Tells whether money may go this way for this cause.
     pub fn joins(self, from: Account, to: Account) -> bool {
         use Account::{
-            Advertiser, Escrow, Free, Held, Outside, Owner, Page, PayoutRequested, PayoutSent, Platform,
-            Shortfall,
+            Advertiser, Disputed, Escrow, Free, Held, Outside, Owner, Page, PayoutRequested, PayoutSent,
+            Platform, Shortfall,
         };
         match self {
             Cause::Grant => from == Outside && matches!(to, Page(_) | Advertiser(_) | Free | Shortfall),
@@ -141,6 +151,8 @@ impl Cause {
             Cause::TopUpCost | Cause::Refund => matches!(from, Page(_) | Advertiser(_)) && to == Outside,
             Cause::Premium => matches!(from, Page(_)) && to == Platform,
             Cause::Release => matches!((from, to), (Held(held), Owner(owner)) if held == owner),
+            Cause::Dispute => matches!(from, Owner(_) | Held(_)) && to == Disputed,
+            Cause::DisputeEnded => from == Disputed && matches!(to, Owner(_) | Held(_)),
             Cause::PayoutRequested => matches!(from, Owner(_)) && to == PayoutRequested,
             Cause::PayoutCancelled => from == PayoutRequested && matches!(to, Owner(_)),
             Cause::PayoutSent => from == PayoutRequested && to == PayoutSent,
@@ -153,8 +165,8 @@ impl Cause {
             Cause::Impression | Cause::Click => matches!(from, Advertiser(_)) && to == Free,
             Cause::Surplus => from == Free && to == Platform,
             Cause::Cover => matches!((from, to), (Platform, Shortfall) | (Shortfall, Platform)),
-            // What is set aside for jobs is theirs alone: a hold is resolved by its job.
-            Cause::Correction => from != to && from != Escrow && to != Escrow,
+            // What is set aside is for its jobs alone: a hold is resolved by its job, a dispute by its decision.
+            Cause::Correction => from != to && ![from, to].iter().any(|one| matches!(one, Escrow | Disputed)),
         }
     }
 }
@@ -204,6 +216,11 @@ mod tests {
             (Cause::Refund, owner, Account::Outside, false),
             (Cause::Release, held, owner, true),
             (Cause::Release, held, Account::Owner(other), false),
+            (Cause::Dispute, owner, Account::Disputed, true),
+            (Cause::Dispute, held, Account::Disputed, true),
+            (Cause::Dispute, page, Account::Disputed, false),
+            (Cause::DisputeEnded, Account::Disputed, owner, true),
+            (Cause::DisputeEnded, Account::Disputed, page, false),
             (Cause::PayoutRequested, owner, Account::PayoutRequested, true),
             (Cause::PayoutRequested, held, Account::PayoutRequested, false),
             (Cause::PayoutSent, Account::PayoutRequested, Account::PayoutSent, true),
@@ -224,6 +241,7 @@ mod tests {
             (Cause::Cover, Account::Free, Account::Shortfall, false),
             (Cause::Correction, owner, page, true),
             (Cause::Correction, Account::Escrow, page, false),
+            (Cause::Correction, Account::Disputed, page, false),
             (Cause::Correction, page, page, false),
         ] {
             assert_eq!(cause.joins(from, to), joins, "{cause}: {from} → {to}");

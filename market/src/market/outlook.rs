@@ -49,6 +49,7 @@ impl Market {
             obstacles: weighed.into_iter().map(|(_, obstacle)| obstacle).collect(),
             models: session.stocks.iter().map(|stock| self.model_outlook(now, at, stock)).collect(),
             wanted,
+            quality: None,
             counted_ms: self.demand.counted(now).0,
         }
     }

@@ -230,6 +230,7 @@ async fn a_paid_answer_has_no_ad_and_a_free_one_has_it_once(place: Place) {
             fields,
             prompt_tokens: 5,
             tokenizer: crate::tokens::Tokenizer::Rule,
+            prompt_print: None,
             payer,
             part: crate::work::Part::First,
             room: crate::memory::Memory::of(1 << 20, 0)

@@ -212,12 +212,24 @@ pub(super) async fn answer(
     room: Room,
     rated: Option<Value>,
 ) -> Result<Response, Problem> {
-    let Ask { include_usage, is_numbered, call, fields, tokenizer, echo, auto, mut request, .. } = ask;
+    let Ask {
+        include_usage,
+        is_numbered,
+        call,
+        fields,
+        tokenizer,
+        echo,
+        auto,
+        prompt_print,
+        mut request,
+        ..
+    } = ask;
     let (job, payer) = (request.job, request.payer);
     let asked = house.desk.now();
     let streamed = request.stream;
     let prompt_tokens = request.prompt_tokens;
-    let work = Work { call, streamed, fields, prompt_tokens, tokenizer, payer, part: Part::First, room };
+    let part = Part::First;
+    let work = Work { call, streamed, fields, prompt_tokens, tokenizer, prompt_print, payer, part, room };
     let stream = Stream::new(job, work, house.config.limits.credit_bytes);
     let ad = prepare(house, &mut request, &stream, country).await;
     let choice = auto.map(|auto| choose(house, &mut request, &auto)).transpose();

@@ -153,6 +153,7 @@ async fn page(house: &House, id: PluginId) -> Result<Value, Problem> {
         "opened": channel.opened,
         "followers": followers,
         "successPermille": (judged > 0).then(|| outcome.done * 1_000 / judged),
+        "quality": house.qualities.of(id),
         "live": house.channels.now_of(house, id),
         "days": days,
     }))

@@ -165,6 +165,11 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
         let message = "some of this payment has gone back already; what is left goes back by card";
         return Err(Problem::new(StatusCode::CONFLICT, "corrected_before", message));
     }
+    if let EntryKind::Settle(settle) = &entry.kind
+        && house.desk.is_disputed(settle.job)
+    {
+        return Err(refused(&CorrectionRefusal::Disputed));
+    }
     let debts = match &entry.kind {
         EntryKind::Settle(settle) => house.desk.store().debts(settle.payer).await.map_err(Problem::unread)?,
         EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_) => Vec::new(),
@@ -175,7 +180,7 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
     let _still = match &entry.kind {
         EntryKind::Settle(charge) => {
             let told = format!("{id} was taken back: {reason}");
-            Some(house.payouts.recall(charge, who, &told, house.desk.now()).await?)
+            Some(house.payouts.recall(charge, Nanos::ZERO, who, &told, house.desk.now()).await?)
         }
         EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_) => None,
     };
@@ -185,9 +190,10 @@ async fn take_back(house: &House, who: &str, id: String, reason: &str) -> Result
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }
 
-fn refused(refusal: &CorrectionRefusal) -> Problem {
+pub(super) fn refused(refusal: &CorrectionRefusal) -> Problem {
     let code = match refusal {
         CorrectionRefusal::NotCorrectable | CorrectionRefusal::Nothing => "not_correctable",
+        CorrectionRefusal::Disputed => "dispute_open",
         CorrectionRefusal::Insufficient { .. } | CorrectionRefusal::Uncovered { .. } => {
             "correction_uncovered"
         }

@@ -194,7 +194,7 @@ pub(super) async fn outlook(
     if !house.rates.outlook(id) {
         return Err(Problem::rate_limited("this plugin has looked too often; wait a minute"));
     }
-    Ok(Json(house.desk.outlook(id)))
+    Ok(Json(Outlook { quality: house.qualities.of(id), ..house.desk.outlook(id) }))
 }
 
 /// Checks that whoever calls has a pass or the secret of the plugin that the path names, or is the account

@@ -48,7 +48,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem>
         .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))
 }
 
-/// Longest body of a registration and of whatever is about ads.
+/// Longest body of a registration, of a dispute and of whatever is about ads.
 const REGISTRATION_BYTES_MAX: usize = 256 * 1024;
 
 impl FromRequest<Arc<House>> for Posted {
@@ -57,8 +57,9 @@ impl FromRequest<Arc<House>> for Posted {
     async fn from_request(request: Request, house: &Arc<House>) -> Result<Posted, Response> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
-        let is_small =
-            path.starts_with("/api/ads/") || (!path.starts_with("/v1/") && path.ends_with("/register"));
+        let is_small = path == "/api/account/disputes"
+            || path.starts_with("/api/ads/")
+            || (!path.starts_with("/v1/") && path.ends_with("/register"));
         let most = house.config.limits.request_bytes;
         let most = if is_small { most.min(REGISTRATION_BYTES_MAX) } else { most };
         let read = async {

@@ -44,8 +44,9 @@ pub(super) async fn keys(State(house): State<Arc<House>>) -> Json<PublicKeys> {
     Json(house.seal.public().clone())
 }
 
-/// Who wants to read a receipt.
-enum Reader {
+/// Who wants to read a receipt, or to say what the answer was like.
+pub(super) enum Reader {
+    /// Who may read all of them.
     Operator,
     /// Whoever has all of this account: it has paid, or its own plugin has served.
     Page(AccountId),
@@ -60,7 +61,7 @@ enum Reader {
 }
 
 impl Reader {
-    async fn of(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Reader, Problem> {
+    pub(super) async fn of(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Reader, Problem> {
         if caller::operator(house, headers).is_ok() {
             return Ok(Reader::Operator);
         }
@@ -89,6 +90,15 @@ impl Reader {
                 let managed = account::managed(house, &holder).await?;
                 Ok(Reader::Limited(purse, managed.into_iter().map(|key| key.id).collect()))
             }
+        }
+    }
+
+    /// Tells whether it is whoever got the answer.
+    pub(super) fn may_rate(&self, house: &House, id: JobId, job: &Job) -> bool {
+        match self {
+            Reader::Page(account) => receipt::is_of(job, Account::Page(*account)),
+            Reader::Limited(..) | Reader::Visitor(_) => self.may_read(house, id, job),
+            Reader::Operator | Reader::Secret(_) | Reader::Plugin(_) => false,
         }
     }
 

@@ -18,9 +18,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::mcp::Mcp;
 use super::{
-    Problem, account, ads, agents, analytics, answers, caller, channels, door, downloads, entries, estimates,
-    groups, mcp, models, once, openapi, operator, pairings, passes, payouts, phones, plugins, premium,
-    public, receipts, shows, site, statements, status, switches, teams, top_ups, whole,
+    Problem, account, ads, agents, analytics, answers, caller, channels, disputes, door, downloads, entries,
+    estimates, groups, mcp, models, once, openapi, operator, pairings, passes, payouts, phones, plugins,
+    premium, public, receipts, shows, site, statements, status, switches, teams, thumbs, top_ups, whole,
 };
 use crate::{
     house::House,
@@ -81,6 +81,8 @@ fn operators(house: &Arc<House>) -> Router<Arc<House>> {
         .route("/api/operator/switches/{feature}", put(switches::turn))
         .route("/api/operator/log", get(operator::log))
         .route("/api/operator/entries", get(entries::anybodys))
+        .route("/api/operator/disputes", get(disputes::list))
+        .route("/api/operator/disputes/{job}/{step}", post(disputes::step))
         .route("/api/operator/payouts", get(payouts::under_way))
         .route("/api/operator/payouts/{payout}/approve", post(payouts::approve))
         .route("/api/operator/payouts/{payout}/cancel", post(payouts::refuse))
@@ -140,6 +142,7 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/plugin/payouts/{plugin}", post(payouts::ask))
         .route("/api/plugin/payouts/{plugin}/method", get(payouts::method))
         .route("/api/plugin/payouts/{plugin}/method", put(payouts::set_method))
+        .route("/api/plugin/disputes/{plugin}", get(disputes::about))
         .route("/api/plugin/outlook/{plugin}", get(plugins::outlook))
         .route("/api/plugin/channel/{plugin}", get(channels::own))
         .route("/api/plugin/channel/{plugin}", put(channels::open))
@@ -171,10 +174,13 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/llm/inference/{job}", delete(answers::cancel))
         .route("/api/llm/estimate", post(estimates::estimate))
         .route("/api/llm/models", get(models::own))
+        .route("/api/jobs/{job}/thumb", put(thumbs::put))
         .route("/api/account/statements/{month}", get(account::statement))
         .route("/api/ads/statements/{month}", get(statements::of_advertiser))
         .route("/api/account", get(account::account))
         .route("/api/account/entries", get(entries::own))
+        .route("/api/account/disputes", post(disputes::open))
+        .route("/api/account/disputes", get(disputes::own))
         .route("/api/account/keys", post(account::create_key))
         .route("/api/account/keys", get(account::keys))
         .route("/api/account/keys/{prefix}", delete(account::revoke_key))

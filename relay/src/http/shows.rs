@@ -97,6 +97,7 @@ pub(super) async fn channel(state: Shared, plugin: Named) -> Result<Response, Pr
             dl.facts {
                 (fact("Followers", &number(&channel["followers"]), Some("followers")))
                 (fact("Answers that succeed, 30 days", &share(&channel["successPermille"]), None))
+                (fact("Thumbs up, 90 days", &share(&channel["quality"]["permille"]), None))
             }
             div.row {
                 button #follow type="button" hidden { "Follow" }

@@ -39,15 +39,16 @@ impl Payouts {
     }
 
     /// Makes sure that an owner does not keep what is to be given back of a charge by having asked to be paid: as
-    /// many of his payouts as that takes, the latest first, are taken back if they were not sent, each with a
-    /// line in the operator's log. Where even all of them do not make it possible to give the charge back, none
-    /// is. No payout moves until the answer is dropped.
+    /// many of his payouts as that takes beside what is set `aside` for a dispute of it, the latest first, are taken
+    /// back if they were not sent, each with a line in the operator's log. Where even all of them do not make it
+    /// possible to give the charge back, none is. No payout moves until the answer is dropped.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn recall(
         &self,
         charge: &Settle,
+        aside: Nanos,
         who: &str,
         reason: &str,
         now: Moment,
@@ -55,7 +56,8 @@ impl Payouts {
         let still = Standstill { _turn: self.turn.lock().await };
         let owner = charge.owner;
         let has = |account| self.desk.balance(account).get();
-        let mut missing = charge.earned().get() - has(Account::Owner(owner)) - has(Account::Held(owner));
+        let there = has(Account::Owner(owner)) + has(Account::Held(owner)) + aside.get();
+        let mut missing = charge.earned().get() - there;
         if missing <= 0 {
             return Ok(still);
         }

@@ -1,6 +1,7 @@
 //! The audit: the whole book read again, entry by entry, against every rule of the ledger, and what stands beside
 //! it against the entries.
 
+mod disputes;
 mod payouts;
 
 use std::{fmt, str::FromStr};
@@ -214,7 +215,7 @@ pub(super) fn look(sql: &mut Sql) -> Result<Audit> {
 fn read(sql: &mut Sql) -> Result<(Book, Option<String>)> {
     let mut book = Book::default();
     let mut wrong = book.replay(sql).context("could not read the ledger")?;
-    for (rule, query) in SUMS.into_iter().chain(payouts::PAYOUTS) {
+    for (rule, query) in SUMS.into_iter().chain(payouts::PAYOUTS).chain(disputes::DISPUTES) {
         if wrong.is_none() {
             wrong = sql.first(query, &[], |row| Ok(format!("{rule}: {}", row.text(0)?)))?;
         }

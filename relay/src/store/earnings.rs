@@ -8,7 +8,7 @@ use rekursing_protocol::{
     earnings::{DayEarnings, Earnings, ModelEarnings, RecentJob, Release},
 };
 
-use super::{Sql, Store, entries, receipts, sql::Row};
+use super::{Sql, Store, disputes, entries, receipts, sql::Row};
 
 /// Days that are told one by one.
 const DAYS: u64 = 90;
@@ -38,6 +38,7 @@ fn earnings(sql: &mut Sql, now: Moment, plugin: PluginId) -> Result<Earnings> {
         plugin_id: plugin,
         available: balance(sql, Account::Owner(plugin))?,
         held,
+        disputed: sql.number(DISPUTED, &[owner.as_str().into()]).map(Nanos::new)?,
         releases: releases(sql, &owner, held)?,
         in_payout: payouts.under_way,
         paid: payouts.paid,
@@ -140,7 +141,8 @@ fn recent(sql: &mut Sql, owner: &str) -> Result<Vec<RecentJob>> {
     let mut jobs = Vec::with_capacity(settles.len());
     for settle in &settles {
         let Some(receipt) = settle.receipt() else { continue };
-        jobs.push(RecentJob { receipt, given_back: receipts::given_back(sql, settle)? });
+        let dispute = disputes::find(sql, receipt.job_id)?.map(|dispute| dispute.state);
+        jobs.push(RecentJob { given_back: receipts::given_back(sql, settle)?, dispute, receipt });
     }
     Ok(jobs)
 }
@@ -151,6 +153,9 @@ pub(super) const SINCE: &str =
     "SELECT CAST(SUM(charge - fee) AS BIGINT) FROM net_earned WHERE owner = ?1 AND day >= ?2";
 
 pub(super) const BALANCE: &str = "SELECT CAST(SUM(credit - debit) AS BIGINT) FROM posted WHERE account = ?1";
+
+pub(super) const DISPUTED: &str =
+    "SELECT CAST(SUM(available + held_back) AS BIGINT) FROM dispute WHERE owner = ?1 AND decided IS NULL";
 
 pub(super) const RELEASES: &str =
     "SELECT release_at, amount FROM withheld WHERE owner = ?1 ORDER BY day DESC LIMIT ?2";

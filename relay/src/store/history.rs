@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use rekursing_market::{History, Patronage, ledger::Account};
-use rekursing_protocol::{Moment, Nanos, PluginId};
+use rekursing_protocol::{JobId, Moment, Nanos, PluginId};
 
 use super::{Sql, earnings, groups, premiums};
 
@@ -14,6 +14,7 @@ pub(super) fn read(sql: &mut Sql, now: Moment, trusted_charge_min: Nanos) -> Res
         volumes,
         patronage: patronage(sql, trusted_charge_min)?,
         held_back: held_back(sql)?,
+        disputed: disputed(sql)?,
         premiums: premiums::read(sql, now)?,
         groups: groups::read(sql)?,
     })
@@ -52,6 +53,11 @@ fn patronage(sql: &mut Sql, charge_min: Nanos) -> Result<Vec<Patronage>> {
     Ok(rows.into_iter().filter_map(of_page).collect())
 }
 
+/// Reads which jobs are disputed, and nobody has decided.
+fn disputed(sql: &mut Sql) -> Result<Vec<JobId>> {
+    sql.list("SELECT job FROM dispute WHERE decided IS NULL ORDER BY opened", &[], |row| row.parsed(0))
+}
+
 /// Reads what is held back, and until when: the balances by the ledger, however what was released or taken
 /// was called.
 fn held_back(sql: &mut Sql) -> Result<Vec<(PluginId, Moment, Nanos)>> {
@@ -75,7 +81,7 @@ mod tests {
         Tier,
         ledger::{Book, Quote, Settlement},
     };
-    use rekursing_protocol::{AccountId, JobId, Price, Span};
+    use rekursing_protocol::{AccountId, Price, Span};
 
     use super::*;
     use crate::store::{Location, Store};

@@ -46,6 +46,12 @@ pub enum Deed {
     PayoutSettled,
     /// Is told of money that went back to a card and that nobody has any more.
     Uncovered,
+    /// Looks at a dispute.
+    DisputeReviewed,
+    /// Gives the charge of a disputed job back.
+    DisputeUpheld,
+    /// Lets the charge of a disputed job stay.
+    DisputeRejected,
     /// Makes a campaign of ads for an account.
     CampaignCreated,
     /// Changes one, or pauses it.
@@ -71,6 +77,9 @@ impl Deed {
             Deed::PayoutCancelled => "payout_cancelled",
             Deed::PayoutSettled => "payout_settled",
             Deed::Uncovered => "uncovered",
+            Deed::DisputeReviewed => "dispute_reviewed",
+            Deed::DisputeUpheld => "dispute_upheld",
+            Deed::DisputeRejected => "dispute_rejected",
             Deed::CampaignCreated => "campaign_created",
             Deed::CampaignChanged => "campaign_changed",
             Deed::SwitchedOff => "switched_off",

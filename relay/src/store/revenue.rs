@@ -104,6 +104,8 @@ pub struct Cash {
     pub owners: Nanos,
     /// What is held back of owners' earnings.
     pub owners_held: Nanos,
+    /// What is set aside of owners' earnings for disputes.
+    pub owners_disputed: Nanos,
     /// What owners have asked for and nobody has sent.
     pub payouts_requested: Nanos,
     /// What is on its way to owners.
@@ -276,6 +278,7 @@ fn cash(sql: &mut Sql) -> Result<Cash> {
         escrow: balance(sql, Account::Escrow)?,
         owners,
         owners_held,
+        owners_disputed: balance(sql, Account::Disputed)?,
         payouts_requested: balance(sql, Account::PayoutRequested)?,
         payouts_sent: balance(sql, Account::PayoutSent)?,
         advertisers,

@@ -663,6 +663,55 @@ CREATE TABLE phone (
     paired INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- Disputes of jobs by whoever paid for them, one of a job. Prompt and answer are there where they were attached, until
+-- the dispute is decided.
+CREATE TABLE dispute (
+    job       TEXT PRIMARY KEY,
+    account   TEXT NOT NULL,
+    owner     TEXT NOT NULL,
+    model     TEXT NOT NULL,
+    charge    INTEGER NOT NULL,
+    reason    TEXT NOT NULL,
+    words     TEXT NOT NULL,
+    prompt    TEXT,
+    answer    TEXT,
+    -- What of the earning was set aside, of what was available and of what was held back.
+    available INTEGER NOT NULL CHECK (available >= 0),
+    held_back INTEGER NOT NULL CHECK (held_back >= 0),
+    state     TEXT NOT NULL,
+    -- What the operator has said last.
+    told      TEXT NOT NULL,
+    opened    INTEGER NOT NULL,
+    reviewed  INTEGER,
+    decided   INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dispute_account ON dispute (account, opened);
+CREATE INDEX dispute_owner ON dispute (owner, opened);
+CREATE INDEX dispute_open ON dispute (opened) WHERE decided IS NULL;
+CREATE INDEX dispute_decided ON dispute (decided) WHERE decided IS NOT NULL;
+
+-- Thumbs on answers, one of a job. A voice is an account's; that of all free answers is empty.
+CREATE TABLE thumb (
+    job      TEXT PRIMARY KEY,
+    owner    TEXT NOT NULL,
+    voice    TEXT NOT NULL,
+    verified INTEGER NOT NULL,
+    up       INTEGER NOT NULL,
+    at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX thumb_owner ON thumb (owner, at);
+
+-- SHA-256 of what was asked and answered in paid jobs, each with the job's id in front, for as long as a job can be
+-- disputed.
+CREATE TABLE print (
+    job    TEXT PRIMARY KEY,
+    prompt BLOB,
+    answer BLOB,
+    at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX print_at ON print (at);
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

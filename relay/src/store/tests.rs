@@ -17,6 +17,7 @@ mod asked;
 mod audits;
 mod channels;
 mod corrections;
+mod disputes;
 mod friends;
 mod keys;
 mod losses;

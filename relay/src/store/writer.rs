@@ -10,11 +10,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use rekursing_market::{Visit, ads::Shown, ledger::Entry};
+use rekursing_protocol::Moment;
 
 use super::{
-    Change, Note, OnForeign, Sql, Write,
+    Change, Disputed, Note, OnForeign, Prints, Sql, Write, disputes,
     entries::{self, Chain, Stored},
-    operator_log,
+    operator_log, prints,
     queue::Queue,
     shown, visits,
 };
@@ -192,6 +193,8 @@ struct Rows {
     entries: Vec<Entry>,
     /// What the operator's log says of the entries.
     notes: Vec<Note>,
+    disputes: Vec<Disputed>,
+    prints: Vec<(Moment, Prints)>,
     visits: Vec<Visit>,
     shown: Vec<Shown>,
     changes: Vec<Change>,
@@ -199,9 +202,15 @@ struct Rows {
 
 impl Rows {
     fn is_empty(&self) -> bool {
-        let Rows { entries, notes, visits, shown, changes } = self;
-        let is_empty = entries.is_empty() && notes.is_empty() && visits.is_empty();
-        is_empty && shown.is_empty() && changes.is_empty()
+        let Rows { entries, changes, .. } = self;
+        entries.is_empty() && changes.is_empty() && self.is_bare()
+    }
+
+    /// Tells whether nothing stands beside the entries.
+    fn is_bare(&self) -> bool {
+        let Rows { entries: _, notes, disputes, prints, visits, shown, changes: _ } = self;
+        let is_bare = notes.is_empty() && disputes.is_empty() && prints.is_empty();
+        is_bare && visits.is_empty() && shown.is_empty()
     }
 }
 
@@ -214,6 +223,11 @@ fn split(writes: Vec<Write>) -> (Rows, Vec<Rest>) {
                 rows.entries.extend(entries);
                 rows.notes.extend(notes);
             }
+            Write::Disputed(entries, disputed) => {
+                rows.entries.extend(entries);
+                rows.disputes.push(*disputed);
+            }
+            Write::Prints(at, prints) => rows.prints.push((at, prints)),
             Write::Visit(visit) => rows.visits.push(visit),
             Write::Shown(shown) => rows.shown.push(shown),
             Write::Change(change) => rows.changes.push(change),
@@ -259,16 +273,18 @@ pub(super) struct Inserted {
     pub(super) are_torn: bool,
 }
 
-/// Stores entries, what the operator's log says of them, visits and the ads given, all of them or none.
+/// Stores entries with everything that stands beside them, all of it or none.
 fn insert(sql: &mut Sql, rows: &Rows) -> Result<Inserted> {
-    let Rows { entries, notes, visits, shown, changes: _ } = rows;
-    if visits.is_empty() && shown.is_empty() && notes.is_empty() {
+    let Rows { entries, notes, disputes, prints, visits, shown, changes: _ } = rows;
+    if rows.is_bare() {
         return append(sql, entries);
     }
     sql.write(|sql| {
         visits::put(sql, visits)?;
         shown::put(sql, shown)?;
         operator_log::put(sql, notes)?;
+        disputes::put(sql, disputes)?;
+        prints::put(sql, prints)?;
         append(sql, entries)
     })
 }

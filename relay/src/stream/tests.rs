@@ -95,6 +95,7 @@ fn work(streamed: bool, fields: &str) -> Work {
         fields: fields.to_owned(),
         prompt_tokens: 7,
         tokenizer: Tokenizer::Rule,
+        prompt_print: None,
         payer: Payer::Free { visitor: 1 },
         part: Part::First,
         room: Memory::of(1 << 20, KIB).reading(std::net::Ipv4Addr::LOCALHOST.into()).unwrap().read(),

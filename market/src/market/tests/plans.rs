@@ -621,6 +621,7 @@ impl World {
             }
         }
         History {
+            disputed: Vec::new(),
             volumes: volumes.into_iter().collect(),
             patronage,
             held_back: self.held_back(),

@@ -91,7 +91,10 @@ async fn what_is_given_back_of_a_charge_is_found_in_payouts_that_are_not_sent(pl
     let (sent, requested, cancelled) = (State::Sent, State::Requested, State::Cancelled);
     let recall = async |case: &Case, earned: &str| {
         drop(
-            case.payouts.recall(&charge(earned), "http:127.0.0.1", "a stolen card", case.now).await.unwrap(),
+            case.payouts
+                .recall(&charge(earned), Nanos::ZERO, "http:127.0.0.1", "a stolen card", case.now)
+                .await
+                .unwrap(),
         );
     };
     assert_eq!(states(&case).await, [sent, requested, requested]);
@@ -114,7 +117,8 @@ async fn what_is_given_back_of_a_charge_is_found_in_payouts_that_are_not_sent(pl
 async fn payouts_stay_where_they_are_when_all_of_them_do_not_make_a_charge_good(place: Place) {
     let case = Case::new(place).await;
     let payout = case.ask("5").await;
-    let still = case.payouts.recall(&charge("20.01"), "http:127.0.0.1", "no", case.now).await.unwrap();
+    let still =
+        case.payouts.recall(&charge("20.01"), Nanos::ZERO, "http:127.0.0.1", "no", case.now).await.unwrap();
     assert_eq!(case.state(&payout).await, State::Requested);
     drop(still);
     assert_eq!(case.balances(), ["15", "5", "0", "0", "-20"]);

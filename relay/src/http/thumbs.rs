@@ -1,0 +1,66 @@
+//! Thumbs: whoever got an answer says whether it was a good one.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Path, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode},
+};
+use rekursing_protocol::{JobId, Nanos};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Problem, caller,
+    posted::{self, Posted},
+    receipts::Reader,
+};
+use crate::{house::House, receipt, store::Voice};
+
+/// A thumb.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Thumb {
+    up: bool,
+}
+
+/// `PUT /api/jobs/{jobId}/thumb`
+pub(super) async fn put(
+    State(house): State<Arc<House>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    Posted { body, .. }: Posted,
+) -> Result<Json<Value>, Problem> {
+    let Path(id) = id?;
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "job_not_found", "you have no such job");
+    let reader = Reader::of(&house, &headers, peer).await?;
+    let Thumb { up } = posted::read(&body)?;
+    let id: JobId = id.parse().map_err(|_| unknown())?;
+    let store = house.desk.store();
+    let job = store.job(id).await.map_err(Problem::unread)?;
+    let job = job.filter(|job| reader.may_rate(&house, id, job)).ok_or_else(unknown)?;
+    let Some((owner, charge)) = receipt::owner(&job).zip(receipt::charge(&job)) else {
+        let message = "an answer has its thumb once it has ended";
+        return Err(Problem::new(StatusCode::CONFLICT, "not_ended", message));
+    };
+    let voice = if let Reader::Visitor(_) = reader {
+        Some(Voice::Free)
+    } else if charge <= Nanos::ZERO {
+        // What friends do for each other at no price says nothing to others.
+        None
+    } else {
+        let holder = caller::holder(&house, &headers, peer).await?;
+        let account = holder.account;
+        Some(if holder.is_verified { Voice::Verified(account) } else { Voice::Unverified(account) })
+    };
+    if let Some(voice) = voice {
+        let quality = store.rate(house.desk.now(), id, owner, voice, up).await.map_err(|error| {
+            tracing::error!(error = format!("{error:#}"), "could not store a thumb");
+            Problem::store_down()
+        })?;
+        house.qualities.put(owner, quality);
+    }
+    Ok(Json(json!({"jobId": id, "up": up, "counts": voice.is_some()})))
+}

@@ -1,0 +1,85 @@
+// Disputes of answers: one is opened from a receipt, and its state is shown.
+
+import { unique } from './call.js';
+import { conversations } from './conversations.js';
+import { call } from './holder.js';
+import { make, moment, say, usd } from './write.js';
+
+const $ = (id) => document.getElementById(id);
+
+const REASONS = {
+  wrong_model: 'Another model answered', nonsense: 'It makes no sense', truncated: 'It ends in the middle',
+  offensive: 'It insults', other: 'Something else',
+};
+
+const STATES = {
+  opened: 'Nobody has looked at it yet', reviewed: 'The operator looks at it', upheld: 'The charge was given back',
+  rejected: 'The charge stays',
+};
+
+/** For how long after its end an answer can be disputed, in milliseconds. */
+const WITHIN_MS = 7 * 86_400_000;
+
+/** The jobs that are or were disputed. */
+let known = new Set();
+let about;
+
+$('dispute-reason').replaceChildren(...Object.entries(REASONS).map(([value, text]) => Object.assign(make('option', text), { value })));
+
+/** Shows what came of the account's disputes. */
+export async function showDisputes() {
+  const { disputes } = await call('/api/account/disputes');
+  known = new Set(disputes.map(({ jobId }) => jobId));
+  $('no-disputes').hidden = disputes.length > 0;
+  $('disputes').replaceChildren(...disputes.map(({ model, charge, reason, state, told, openedAt, decidedAt }) => {
+    const line = make('li', '', 'item');
+    const head = make('div', '', 'row head');
+    const tone = { upheld: 'good', rejected: 'bad' }[state];
+    const where = make('span', STATES[state], 'state');
+    if (tone) where.dataset.tone = tone;
+    head.append(make('h3', `${REASONS[reason]}: ${usd(charge)}`), where);
+    line.append(head, make('p', `${model}, ${moment(openedAt)}${decidedAt ? `, decided ${moment(decidedAt)}` : ''}`, 'note'));
+    if (told) line.append(make('p', `The operator: ${told}`));
+    return line;
+  }));
+}
+
+/** Lets the job of a receipt be disputed, if it can be. */
+export function offer({ jobId, paidBy, charge, givenBack, endedAt }) {
+  const isOver = Date.now() - endedAt >= WITHIN_MS;
+  const can = paidBy === 'account' && Number(charge) > 0 && Number(givenBack ?? 0) === 0 && !isOver && !known.has(jobId);
+  $('dispute').hidden = !can;
+  about = can ? { jobId, texts: kept(jobId), once: unique() } : null;
+  $('dispute-consent-shown').hidden = !about?.texts;
+  $('dispute').reset();
+  say($('dispute-outcome'), known.has(jobId) ? 'You have disputed this answer; see below.' : '');
+}
+
+/** Finds what was asked and answered, where it was in a chat that this browser has kept. */
+function kept(jobId) {
+  for (const { turns } of conversations()) {
+    const at = turns.findIndex(({ job }) => job === jobId);
+    if (at < 0) continue;
+    const before = turns.slice(0, at).flatMap(({ question, text }) => [
+      { role: 'user', content: question }, { role: 'assistant', content: text },
+    ]);
+    return { prompt: [...before, { role: 'user', content: turns[at].question }], answer: turns[at].text };
+  }
+  return null;
+}
+
+$('dispute').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const { jobId, texts, once } = about;
+  const body = { jobId, reason: $('dispute-reason').value, words: $('dispute-words').value.trim() };
+  if (texts && $('dispute-consent').checked) Object.assign(body, { consent: true, ...texts });
+  try {
+    await call('/api/account/disputes', { method: 'POST', body, once });
+    await showDisputes();
+    $('dispute').hidden = true;
+    say($('dispute-outcome'), 'It is open. What the answer earned is set aside until the operator has decided.');
+  } catch ({ message }) {
+    about.once = unique();
+    say($('dispute-outcome'), message, 'bad');
+  }
+});
