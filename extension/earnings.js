@@ -59,11 +59,12 @@ function notice(tone, text, again = false) {
 }
 
 function paint() {
-  const { available, held, inPayout, paid, total, releases, jobs } = loaded;
-  for (const [id, amount] of Object.entries({ available, held, 'in-payout': inPayout, paid, total })) {
+  const { available, held, disputed = '0', inPayout, paid, total, releases, jobs } = loaded;
+  for (const [id, amount] of Object.entries({ available, held, disputed, 'in-payout': inPayout, paid, total })) {
     $(id).dataset.usd = amount;
     writeUsd($(id), amount);
   }
+  $('disputed-shown').hidden = isNothing(disputed);
   const sentences = releases.map(({ at, amount }) => make('li', '', say('earnings_release', usd(amount), date(at))));
   $('releases').replaceChildren(...sentences);
   for (const id of ['chart', 'by-model', 'jobs']) $(id).hidden = jobs === 0;
@@ -144,10 +145,16 @@ function jobRow(job) {
   button.addEventListener('click', () => showReceipt(job.jobId));
   row.append(Object.assign(make('th', '', moment(job.at)), { scope: 'row' }));
   row.append(make('td', '', job.model), make('td', '', `${number(job.promptTokens)} + ${number(job.answerTokens)}`));
-  const earned = usd(job.earned);
-  row.append(make('td', '', isNothing(job.givenBack ?? '0') ? earned : say('earnings_given_back', earned)), make('td'));
+  row.append(make('td', '', earnedBy(job)), make('td'));
   row.lastChild.append(button);
   return row;
+}
+
+/** Says what a job earned, and whether that is disputed or has gone back. */
+function earnedBy({ earned, givenBack = '0', dispute }) {
+  if (!isNothing(givenBack)) return say('earnings_given_back', usd(earned));
+  const isOpen = dispute === 'opened' || dispute === 'reviewed';
+  return isOpen ? say('earnings_in_dispute', usd(earned)) : usd(earned);
 }
 
 async function showReceipt(job) {

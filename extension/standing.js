@@ -56,6 +56,7 @@ const REMEDIES = {
 const HINTS = {
   parked: ['do_look_at_server', 'retry'],
   untrusted: ['do_test_model', 'try'],
+  thumbs: ['do_choose_models', 'options'],
   no_demand: ['do_change_choices', 'options'],
   not_wanted: ['do_choose_models', 'options'],
   dear: ['do_market_price', 'price'],

@@ -173,6 +173,7 @@ fn hints() -> Value {
     let hints = [
         ("parked", "hint_parked", vec![]),
         ("untrusted", "hint_untrusted", vec![Blank::Number(82)]),
+        ("thumbs", "hint_thumbs", vec![Blank::Number(41)]),
         ("no_demand", "hint_no_demand", vec![]),
         ("not_wanted", "hint_not_wanted", vec![model(), model(), Blank::Count(1)]),
         ("dear", "hint_dear", vec![model(), Blank::Number(40)]),
@@ -405,10 +406,16 @@ fn earnings() -> Vec<Case> {
     elsewhere["changeable"] = json!(false);
     let asking = Recorded { answers: json!({}), ..ready() };
     let silent = json!({"error": {"code": "relay_unreachable", "message": "The relay cannot be reached."}});
+    let mut disputed = ready().answers["earnings"][1].clone();
+    (disputed["available"], disputed["disputed"]) = (json!("3.09967453"), json!("0.00032547"));
+    disputed["recent"][0]["dispute"] = json!("opened");
+    disputed["recent"][1]["dispute"] = json!("upheld");
+    disputed["recent"][1]["givenBack"] = json!("0.000339174");
     let full = full();
     let empty = || ready().answering("earnings", 200, &nothing).answering("payouts", 200, &bare);
     vec![
         Case { name: "full", recorded: ready(), steps: &[FULL] },
+        Case { name: "disputed", recorded: ready().answering("earnings", 200, &disputed), steps: &[FULL] },
         Case { name: "loading", recorded: asking, steps: &["!document.querySelector('#notice').hidden"] },
         Case {
             name: "quote",

@@ -2,7 +2,7 @@
 
 use rekursing_protocol::{
     Moment, Nanos, Span,
-    outlook::{ModelOutlook, Obstacle, Outlook, Wanted},
+    outlook::{ModelOutlook, Obstacle, Outlook, Quality, Wanted},
 };
 
 use super::{Agent, Answer, Hint, MarketView, inquiry::Inquiry};
@@ -12,6 +12,9 @@ const HOUR: Span = Span::secs(60 * 60);
 
 /// How long after the link is there it is asked for: the owner's first look finds it.
 pub(super) const AFTER_READY: Span = Span::secs(2);
+
+/// From how many of a thousand thumbs up on nothing is said of them: few owners have less, and they can help it.
+const CONTENT_PERMILLE: u64 = 700;
 
 /// What the relay has said.
 #[derive(Debug, Default)]
@@ -37,10 +40,12 @@ impl Agent {
 
     /// Returns why jobs do not come, the weightiest first. What the agent knows better itself is left out.
     pub(super) fn hints(&self) -> Vec<Hint> {
-        let obstacles =
+        let outlook =
             self.prospects.seen.as_ref().filter(|_| self.link.is_ready() && self.gate.closed().is_none());
-        let obstacles = obstacles.into_iter().flat_map(|outlook| &outlook.obstacles);
-        obstacles.filter_map(|it| hint(it).map(|hint| Hint { model: model(it).cloned(), ..hint })).collect()
+        let obstacles = outlook.into_iter().flat_map(|outlook| &outlook.obstacles);
+        let hints =
+            obstacles.filter_map(|it| hint(it).map(|hint| Hint { model: model(it).cloned(), ..hint }));
+        hints.chain(outlook.and_then(|outlook| thumbs(outlook.quality?))).collect()
     }
 }
 
@@ -63,6 +68,19 @@ fn hourly(outlook: &Outlook, model: &str) -> Option<Nanos> {
     let hours_ms = i128::from(outlook.counted_ms.max(HOUR.0));
     let share = all * i128::from(HOUR.0) / hours_ms / i128::from(known.others.saturating_add(1));
     i64::try_from(share).ok().map(Nanos::new)
+}
+
+/// Says that pages do not like the answers, where many have said so. It keeps no job away, and comes last.
+fn thumbs(Quality { permille, .. }: Quality) -> Option<Hint> {
+    if permille >= CONTENT_PERMILLE {
+        return None;
+    }
+    let percent = permille / 10;
+    let text = format!(
+        "Pages were content with only {percent} % of your answers of late. A larger model or a finer \
+         quantisation pleases them more."
+    );
+    Some(Hint::new("thumbs", Said::new("hint_thumbs", [Blank::Number(percent)], text)))
 }
 
 /// Says an obstacle in the owner's words, with what can be done about it.
@@ -228,6 +246,9 @@ mod tests {
             let Hint { key, values, text, .. } = hint(&obstacle).unwrap();
             Said { key, values, text }.reads_as_its_message();
         }
+        let Hint { key, values, text, .. } = thumbs(Quality { permille: 412, voices: 9 }).unwrap();
+        Said { key, values, text }.reads_as_its_message();
+        assert_eq!(thumbs(Quality { permille: 700, voices: 9 }), None);
         let friends = Obstacle::GroupOnly { accounts: Some(2) };
         for unsaid in [Obstacle::NotConnected, Obstacle::NoModel, Obstacle::Paused, friends] {
             assert_eq!(hint(&unsaid), None);

@@ -357,7 +357,7 @@ fn why_no_job_comes_is_asked_for_every_minute_and_said_in_the_owners_words() {
         "model": "tiny-chat", "ask": side(1_000_000), "others": 2, "market": market, "requests": 9,
         "promptTokens": 3_000_000, "answerTokens": 0,
     });
-    let outlook = json!({"models": [model], "wanted": [], "countedMs": 7_200_000, "obstacles": [
+    let outlook = json!({"models": [model], "wanted": [], "countedMs": 7_200_000, "quality": {"permille": 412, "voices": 9}, "obstacles": [
         {"code": "paused"},
         {"code": "dear", "model": "tiny-chat", "percent": 42, "median": {"input": 1, "output": 2}},
         {"code": "too_short", "model": "tiny-chat", "context": 512, "permille": 605},
@@ -368,7 +368,7 @@ fn why_no_job_comes_is_asked_for_every_minute_and_said_in_the_owners_words() {
     assert_eq!(world.on(Event::Answered { id: asked.id, answer }), [Command::Changed]);
     let hints = world.state().outlook;
     let codes: Vec<&str> = hints.iter().map(|hint| hint.code.as_str()).collect();
-    assert_eq!(codes, ["dear", "too_short", "not_wanted"], "that it is paused the owner knows");
+    assert_eq!(codes, ["dear", "too_short", "not_wanted", "thumbs"], "that it is paused the owner knows");
     let market = world.state().models[0].market.clone().unwrap();
     // Three dollars in two hours, for three who serve it.
     assert_eq!((market.others, market.requests, market.hourly), (2, 9, Some(Nanos::new(500_000_000))));
@@ -379,7 +379,7 @@ fn why_no_job_comes_is_asked_for_every_minute_and_said_in_the_owners_words() {
     let asked = of("outlook", &world.pass_acked(2_000)).pop().unwrap();
     let answer = Answer::Reply { status: 429, body: b"{}" };
     world.on(Event::Answered { id: asked.id, answer });
-    assert_eq!(world.state().outlook.len(), 3, "a relay that does not tell changes nothing");
+    assert_eq!(world.state().outlook.len(), 4, "a relay that does not tell changes nothing");
     world.on(Event::Configured(Config { paused: Pause::On, ..config() }));
     assert_eq!(world.state().outlook, []);
 }
