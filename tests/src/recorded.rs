@@ -289,7 +289,7 @@ fn state() -> State {
             held_until: Some(Moment(1_764_230_400_000)),
             paid: usd("8.5"),
             payouts_held_until: None,
-            jobs: 120,
+            jobs: 37_773,
         }),
         outlook: Vec::new(),
         trial: None,
@@ -304,17 +304,36 @@ fn state() -> State {
     }
 }
 
-/// What a relay says of an owner who has earned on most of the last ninety days up to today.
+/// What a relay says of an owner who has earned on most of the last ninety days up to today. Jobs and tokens of a day
+/// and of a model are as many as what they earned takes, so that all figures agree.
 fn earnings() -> Value {
     let today = NOW / 86_400_000;
     let day = |back: u64| rekursing_protocol::Day(today - back);
-    let days = (0..90).rev().filter(|back| back % 9 != 4).map(|back| {
-        let micros = 40_000 + (back * 7_919 % 400_000);
+    let jobs_of = |nanos: u64| nanos.div_ceil(325_470);
+    let row = |nanos: u64| {
         json!({
-            "day": day(back), "jobs": 1 + back % 5, "promptTokens": 100 * back + 31,
-            "answerTokens": 300 * back + 77, "earned": format!("0.{micros:06}"),
+            "jobs": jobs_of(nanos), "promptTokens": 1_005 * jobs_of(nanos), "answerTokens": 321 * jobs_of(nanos),
+            "earned": Nanos::new(i64::try_from(nanos).expect("a small amount")).to_string(),
         })
-    });
+    };
+    let with = |mut row: Value, name: &str, value: Value| {
+        row[name] = value;
+        row
+    };
+    let worked = |back: &u64| back % 9 != 4;
+    // The last week as the popup has it; the weeks before earned eleven dollars, with what is left on the oldest day.
+    let week = [182_340_015, 251_500_000, 250_000_000, 100_000_000, 0, 310_000_000, 200_000_000];
+    let usual = |back: u64| (56_000 + back * 7_919 % 180_000) * 1_000;
+    let oldest = 11_000_000_000 - (7..89).filter(worked).map(usual).sum::<u64>();
+    let earned = |back: u64| match back {
+        0..7 => week[usize::try_from(back).expect("a day of the week")],
+        89 => oldest,
+        _ => usual(back),
+    };
+    let days = (0..90).rev().filter(worked).map(|back| with(row(earned(back)), "day", json!(day(back))));
+    let month = (0..30).filter(worked).map(earned).sum::<u64>();
+    let total = (0..90).filter(worked).map(earned).sum::<u64>();
+    let model = |name: &str, nanos: u64| with(row(nanos), "model", json!(name));
     let recent = (0..12_u64).map(|back| {
         json!({
             "jobId": "job_01KJKRV5G0000000000000001A", "givenBack": "0", "at": 1_763_625_600_000 - back * 900_000,
@@ -323,7 +342,6 @@ fn earnings() -> Value {
             "releaseAt": 1_764_230_400_000_u64,
         })
     });
-    let model = |name: &str, earned: &str| json!({"model": name, "jobs": 60, "promptTokens": 61_200, "answerTokens": 19_031, "earned": earned});
     json!({
         "pluginId": "plg_01KA5Z0Q7N3J5R8T2V6Y4H9GKM", "available": "3.1", "held": "0.643920007",
         "releases": [
@@ -331,9 +349,12 @@ fn earnings() -> Value {
             {"at": 1_764_230_400_000_u64, "amount": "0.343920007"},
         ],
         "inPayout": "0.05", "paid": "8.5", "payoutCosts": "0.5", "payoutsHeldUntil": null, "today": "0.182340015",
-        "last7Days": "1.293840015", "last30Days": "6.1", "total": "12.293840015", "jobs": 120,
+        "last7Days": "1.293840015", "last30Days": row(month)["earned"], "total": row(total)["earned"], "jobs": jobs_of(total),
         "days": days.collect::<Vec<_>>(),
-        "models": [model("qwen2.5-7b-instruct", "8.1"), model("llama-3.1-8b-instruct", "4.193840015")],
+        "models": [
+            model("qwen2.5-7b-instruct", 8_100_000_000),
+            model("llama-3.1-8b-instruct", total - 8_100_000_000),
+        ],
         "recent": recent.collect::<Vec<_>>(),
     })
 }
