@@ -43,6 +43,8 @@ function paint(state) {
   paintConsent(state);
   paintTrouble(state);
   $('in-browser').hidden = !browser || state.models.length > 0;
+  // Whoever has no model yet has nothing to enlarge, unless a button has led here.
+  $('context').hidden = state.models.length === 0 && location.hash !== '#context';
   mark($('step-server'), state.models.length > 0);
   mark($('step-models'), state.models.length > 0);
   mark($('step-consent'), state.consent);
