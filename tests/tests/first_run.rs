@@ -386,7 +386,7 @@ async fn a_relay_that_knows_the_extension_no_more_gets_no_new_one_before_the_own
     let caller = welcomed(&relay).await?;
     assert_eq!(registrations(), 1);
     caller.close(close::UNAUTHORIZED).await?;
-    standing(&welcome, "The relay does not know this agent.", "Connect again").await?;
+    standing(&welcome, "The relay does not know this computer.", "Connect again").await?;
     welcome.click("#standing-button").await?;
     let options = opened(&owner, "options.html").await?;
     options.until("document.querySelector('#sure-renew').open").await?;
@@ -397,7 +397,7 @@ async fn a_relay_that_knows_the_extension_no_more_gets_no_new_one_before_the_own
     caller.close(close::UNAUTHORIZED).await?;
     options.close().await?;
 
-    standing(&welcome, "The relay does not know this agent.", "Connect again").await?;
+    standing(&welcome, "The relay does not know this computer.", "Connect again").await?;
     welcome.click("#standing-button").await?;
     let options = opened(&owner, "options.html").await?;
     options.until("document.querySelector('#sure-renew').open").await?;

@@ -221,7 +221,7 @@ impl Why {
         match self {
             Why::NoConsent => "Nothing is offered until you agree.",
             Why::Paused => "No new jobs are taken.",
-            Why::OutOfHours => "Your schedule has no hours. Set some in the options.",
+            Why::OutOfHours => "Your schedule has no hours. Set some in the settings.",
             Why::OnBattery => "Waiting until the computer is plugged in.",
             Why::InUse => "Waiting until the computer is idle.",
             Why::OwnUse => "Your model server works for you. Jobs come again a minute after.",
@@ -233,17 +233,21 @@ impl Why {
                 "The relay's address is not a ws://, wss://, http:// or https:// address."
             }
             Why::RelayUnreachable => "The relay cannot be reached. Trying again.",
-            Why::RelayRefused => "The relay refused to register this agent. Trying again.",
-            Why::RelayUnauthorized => "The relay does not know this agent. Connect again to register anew.",
+            Why::RelayRefused => "The relay refused to register this computer. Trying again.",
+            Why::RelayUnauthorized => {
+                "The relay does not know this computer. Connect again to register anew."
+            }
             Why::TooOld => "This version is too old for the relay. Update it.",
             Why::RelayOld => "The relay speaks an older version. Trying again.",
             Why::ClockWrong => "This computer's clock is wrong. Set it.",
             Why::KeyUnusable => "The key of this device cannot be used with the relay now. Trying again.",
-            Why::Replaced => "Another agent took over with the same identity. Connect again to take it back.",
-            Why::KeyRevoked => {
-                "Your account has revoked the key of this device. Delete everything in the options to begin anew."
+            Why::Replaced => {
+                "Another computer or browser took over as this one. Connect again to take it back."
             }
-            Why::BadFrames => "The relay did not understand this agent. Update, or connect again.",
+            Why::KeyRevoked => {
+                "Your account has revoked the key of this device. Delete everything in the settings to begin anew."
+            }
+            Why::BadFrames => "The relay did not understand this version. Update, or connect again.",
             Why::Overloaded => "The relay is full. Trying again.",
             Why::Draining => "The relay is being restarted. Trying again.",
             Why::HeartbeatLost => "The relay fell silent. Trying again.",
@@ -258,8 +262,8 @@ impl Why {
             Why::NotAServer => {
                 "Something answers at this address, but it is no model server. Check the port."
             }
-            Why::NoneChosen => "None of the loaded models is offered. Choose one in the options.",
-            Why::TokenWanted => "The model server wants an API token. Set it in the options.",
+            Why::NoneChosen => "None of the loaded models is offered. Choose one in the settings.",
+            Why::TokenWanted => "The model server wants an API token. Set it in the settings.",
             Why::NoModel => "The model server has no model loaded. Load one.",
             Why::OnlyCloud => "The model server has only models of a provider's cloud. Load one on your GPU.",
             Why::BrowserLoading => "The model in the browser is being loaded.",

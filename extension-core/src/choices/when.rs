@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(text(idle(1)), "Waiting until the computer is idle for 1 minute.");
         let mut week = Week([None; 7]);
         let rule = |week| When { hours: Some(week), ..When::default() };
-        assert_eq!(text(rule(week)), "Your schedule has no hours. Set some in the options.");
+        assert_eq!(text(rule(week)), "Your schedule has no hours. Set some in the settings.");
         for (day, sentence) in [
             (0, "Outside your schedule. Jobs come again at 22:00."),
             (1, "Outside your schedule. Jobs come again at 22:00 tomorrow."),
