@@ -82,9 +82,14 @@ impl Fence {
         }
         // Chrome opens a connection to wherever a `Link` of an answer says (`rel=preconnect`), or asks for its
         // name, without any rule or policy being asked; and so with others.
+        // Chrome opens a socket with the cookies that there are for its host, those of the relay's website too.
         let headers = STRIPPED.map(|header| json!({"header": header, "operation": "remove"}));
-        let stripped = json!({"type": "modifyHeaders", "responseHeaders": headers});
-        rules.add(3, stripped, None, &["xmlhttprequest"], &[]);
+        let stripped = json!({
+            "type": "modifyHeaders",
+            "requestHeaders": [{"header": "cookie", "operation": "remove"}],
+            "responseHeaders": headers,
+        });
+        rules.add(3, stripped, None, &["xmlhttprequest", "websocket"], &[]);
         for (server, kind) in self.chosen(found) {
             rules.add_paths(2, &server.http(), &paths(kind));
             // Ollama answers 403 to an `Origin` that it does not know, and only a `POST` carries one.
@@ -190,7 +195,9 @@ mod tests {
             let condition = &rule["condition"];
             assert_eq!(condition["initiatorDomains"], json!(["abc"]));
             let kinds = condition["resourceTypes"].as_array().unwrap().len();
-            assert_eq!(kinds, if rule["priority"] == 1 { KINDS.len() } else { 1 });
+            let is_for_all = condition["urlFilter"].is_null() && condition["regexFilter"].is_null();
+            let all = if rule["priority"] == 1 { KINDS.len() } else { 2 };
+            assert_eq!(kinds, if is_for_all { all } else { 1 });
             let methods = condition["requestMethods"].as_array().into_iter().flatten();
             let methods = methods.map(text).collect::<Vec<_>>().join("+");
             format!(

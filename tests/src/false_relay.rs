@@ -58,6 +58,8 @@ struct State {
     elsewhere: Mutex<Option<String>>,
     /// What was asked over HTTP, method and path.
     asked: Mutex<Vec<String>>,
+    /// The cookies that callers brought.
+    cookies: Mutex<Vec<String>>,
 }
 
 /// A plugin that has called and said who it is.
@@ -76,7 +78,14 @@ impl FalseRelay {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for the false relay")?;
         let address = listener.local_addr()?;
         let (version, ahead) = (AtomicU32::new(VERSION), AtomicI64::default());
-        let state = Arc::new(State { version, ahead, elsewhere: Mutex::default(), asked: Mutex::default() });
+        let state = State {
+            version,
+            ahead,
+            elsewhere: Mutex::default(),
+            asked: Mutex::default(),
+            cookies: Mutex::default(),
+        };
+        let state = Arc::new(state);
         let (sender, callers) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&state), sender));
@@ -106,6 +115,11 @@ impl FalseRelay {
     /// Returns what was asked over HTTP so far, each as its method and path.
     pub fn asked(&self) -> Vec<String> {
         lock(&self.state.asked).clone()
+    }
+
+    /// Returns the cookies by which callers were known so far. Every answer sets some.
+    pub fn cookies(&self) -> Vec<String> {
+        lock(&self.state.cookies).clone()
     }
 
     /// Waits for the next plugin that calls and says who it is. It is not welcomed yet.
@@ -229,10 +243,11 @@ async fn serve(socket: TcpStream, state: &State, callers: &mpsc::UnboundedSender
     let (mut input, mut output) = socket.into_split();
     let (head, _) = read_request(&mut input).await?;
     if let Some(key) = header(&head, "sec-websocket-key") {
+        lock(&state.cookies).extend(header(&head, "cookie").map(str::to_owned));
         let accept = derive_accept_key(key.as_bytes());
         let switch = format!(
             "HTTP/1.1 101 X\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {accept}\r\n\
-             sec-websocket-protocol: {SUBPROTOCOL}\r\n\r\n"
+             sec-websocket-protocol: {SUBPROTOCOL}\r\nset-cookie: known=again; max-age=86400; samesite=none; secure\r\n\r\n"
         );
         output.write_all(switch.as_bytes()).await?;
         let socket = WebSocketStream::from_raw_socket(input.reunite(output)?, Role::Server, None).await;
@@ -253,7 +268,7 @@ async fn serve(socket: TcpStream, state: &State, callers: &mpsc::UnboundedSender
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status} X\r\ndate: {date}\r\n{location}content-type: application/json\r\n\
-         content-length: {length}\r\nconnection: close\r\n\r\n"
+         set-cookie: seen=again; max-age=86400; samesite=none; secure\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     );
     output.write_all((head + &body).as_bytes()).await?;
     Ok(output.shutdown().await?)

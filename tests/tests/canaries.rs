@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 /// How many jobs there are at least.
 const MANY: usize = 300;
 
+/// What a page says for the agent to connect at once.
+const AGAIN: &str = "chrome.runtime.connect({ name: 'state' }).postMessage({ type: 'retry' })";
+
 /// Where a job may go at the model server, and what is asked about it.
 const KNOWN: [&str; 10] = [
     "POST /v1/chat/completions",
@@ -312,15 +315,23 @@ async fn three_hundred_hostile_jobs_make_the_extension_reach_nothing_else() -> R
     ] {
         assailant.caller.send_text(text).await?;
         while !matches!(assailant.caller.next().await?, Received::Closed(_)) {}
-        let again = "chrome.runtime.connect({ name: 'state' }).postMessage({ type: 'retry' })";
         popup.until("document.querySelector('#title').textContent !== 'Ready for jobs'").await?;
-        popup.eval(again).await?;
+        popup.eval(AGAIN).await?;
         assailant.caller = self::assailant(&relay, &script, &elsewhere).await?.caller;
     }
     assailant.works().await?;
     popup.until("document.querySelector('#title').textContent === 'Ready for jobs'").await?;
     canaries.are_alone().await?;
     only_jobs_came(&script)?;
+
+    // Whoever looks at the relay's website is given cookies, and the extension is not known by them.
+    owner.browser().open(&relay.url("http")).await?;
+    let Assailant { caller, .. } = assailant;
+    caller.close(1012).await?;
+    popup.until("document.querySelector('#title').textContent !== 'Ready for jobs'").await?;
+    popup.eval(AGAIN).await?;
+    self::assailant(&relay, &script, &elsewhere).await?.works().await?;
+    assert_eq!(relay.cookies(), Vec::<String>::new());
     assert_eq!(owner.browser().complaints(owner.extension()).await?, Vec::<String>::new());
 
     // They would have heard this Chromium, at each address.
