@@ -121,7 +121,8 @@ function code(label, text) {
   return box;
 }
 
-function inline(place, text) {
+/** Writes one line into `place`, with its code and bold marks. */
+export function inline(place, text) {
   if (text.length > INLINE_MAX) {
     place.append(text);
     return place;

@@ -1,7 +1,7 @@
 // One turn of the conversation: a question, its answer as it grows, and the receipt under it.
 
 import { RekursingAd } from './client/index.js';
-import { paint } from './prose.js';
+import { inline, paint } from './prose.js';
 
 /** Shows one turn and tells what there is to remember of it. */
 export class Turn {
@@ -67,7 +67,8 @@ export class Turn {
     const button = element('button', 'quiet', 'Ask again');
     button.type = 'button';
     button.addEventListener('click', again);
-    box.append(element('p', '', message), button);
+    // The relay names what a program would write as code.
+    box.append(inline(element('p'), message ?? ''), button);
     this.answer.append(box);
     if (Number(cost) > 0) this.#receipt([['Cost', this.#cost(cost)]]);
   }

@@ -313,6 +313,7 @@ async fn the_chat_can_be_read_by_everybody_in_every_state_and_used_by_the_keyboa
     tab.eval("document.querySelector('#question').focus()").await?;
     type_and_ask(&tab, "Do better").await?;
     tab.shows(".turn:last-child [role=alert]", "Ask again").await?;
+    tab.shows(".turn:last-child [role=alert] code", "ultra").await?;
     wrong.extend(axe::look_in(&tab, "chat-error", &WINDOWS).await?);
     let only = open(&browser, &scene.relay, &format!("/?provider={}", scene.node.plugin())).await?;
     look_again(&only).await?;
