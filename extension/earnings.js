@@ -81,8 +81,10 @@ async function paintNet() {
   const net = JSON.parse(estimate(stored, JSON.stringify(loaded)));
   $('net').hidden = !net || loaded.jobs === 0;
   if (!net) return;
-  const month = days().reduce((sum, { day }) => sum + Number(net.days[day] ?? 0), 0);
-  const parts = [say('earnings_net', usd(net.cost), usd(month.toFixed(2)), usd(net.net))];
+  // An estimate has no more digits than it is worth.
+  const about = (amount) => usd(Number(amount).toFixed(2));
+  const shown = days().reduce((sum, { day }) => sum + Number(net.days[day] ?? 0), 0);
+  const parts = [say('earnings_net', about(net.cost), about(shown), about(net.net))];
   if (net.unknown.length > 0) parts.push(say('earnings_net_unknown', list(net.unknown)));
   write($('net'), parts.join(' '));
 }
