@@ -348,7 +348,7 @@ fn earnings() -> Value {
             {"at": 1_764_057_600_000_u64, "amount": "0.3"},
             {"at": 1_764_230_400_000_u64, "amount": "0.343920007"},
         ],
-        "inPayout": "0.05", "paid": "8.5", "payoutCosts": "0.5", "payoutsHeldUntil": null, "today": "0.182340015",
+        "disputed": "0", "inPayout": "0.05", "paid": "8.5", "payoutCosts": "0.5", "payoutsHeldUntil": null, "today": "0.182340015",
         "last7Days": "1.293840015", "last30Days": row(month)["earned"], "total": row(total)["earned"], "jobs": jobs_of(total),
         "days": days.collect::<Vec<_>>(),
         "models": [

@@ -395,7 +395,7 @@ fn full() -> Value {
 fn earnings() -> Vec<Case> {
     let ready = Recorded::ready;
     let nothing = json!({
-        "pluginId": "plg_01KA5Z0Q7N3J5R8T2V6Y4H9GKM", "available": "0", "held": "0", "releases": [],
+        "pluginId": "plg_01KA5Z0Q7N3J5R8T2V6Y4H9GKM", "available": "0", "held": "0", "disputed": "0", "releases": [],
         "inPayout": "0", "paid": "0", "payoutCosts": "0", "today": "0", "last7Days": "0", "last30Days": "0",
         "total": "0", "jobs": 0, "days": [], "models": [], "recent": [],
     });
