@@ -61,9 +61,22 @@ async fn wish(
 async fn a_phone_is_let_in_by_a_code_once_sees_and_steers_its_plugin_and_is_put_out(
     engine: Engine,
 ) -> Result<()> {
-    let (mut relay, _) = Relay::keeping(engine, FREE, "1.00").await?;
+    let (mut relay, key) = Relay::keeping(engine, FREE, "1.00").await?;
     let plugin = Plugin::register(&relay).await?;
     let owner = Page::bearing(relay.address(), &plugin.secret);
+    let account = relay.customer(&key);
+    let pairing = account.post("/api/account/pairings", &json!({})).await?.expect(201)?;
+    let typed = json!({"code": pairing["code"]});
+    owner.post(&format!("/api/plugin/pairing/{}", plugin.id), &typed).await?.expect(200)?;
+    let phones = format!("/api/plugin/phones/{}", plugin.id);
+    account.get(&phones).await?.expect(200)?;
+    let outlasting = account.post(&format!("{phones}/code"), &json!({})).await?;
+    assert_eq!(
+        outlasting.error_code()?,
+        "invalid_secret",
+        "a phone of the account's would outlast the pairing"
+    );
+    assert_eq!(account.delete(&format!("/api/account/plugins/{}", plugin.id)).await?.status, 204);
     let opened = code(&owner, &plugin).await?;
     ensure!(opened.len() == 16, "{opened}");
     let phone = paired(&relay, &opened, "Ada's\u{200b} phone").await?;
@@ -123,7 +136,6 @@ async fn a_phone_is_let_in_by_a_code_once_sees_and_steers_its_plugin_and_is_put_
     relay.kill().await?;
     relay.restart().await?;
     phone.get("/api/phone").await?.expect(200)?;
-    let phones = format!("/api/plugin/phones/{}", plugin.id);
     let owner = Page::bearing(relay.address(), &plugin.secret);
     for name in ["two", "three", "four", "five"] {
         paired(&relay, &code(&owner, &plugin).await?, name).await?;

@@ -20,7 +20,7 @@ use super::{
     Problem, caller,
     figures::dollars,
     groups, payouts,
-    plugins::{self, NAME_MAX},
+    plugins::{self, NAME_MAX, Voice},
     posted::{self, Named, Peer, Posted, Shared},
 };
 use crate::{
@@ -43,7 +43,12 @@ pub(super) async fn open(
     Posted { .. }: Posted,
 ) -> Result<Response, Problem> {
     let Path(plugin) = plugin?;
-    let id = plugins::owner(&house, &plugin, &headers, peer).await?;
+    let Voice { plugin: id, account } = plugins::voice(&house, &plugin, &headers, peer).await?;
+    if account.is_some() {
+        let message =
+            "the plugin alone lets phones in: one that its account let in would outlast the pairing";
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_secret", message));
+    }
     if !house.rates.key(caller::address(&house, &headers, peer)) {
         return Err(Problem::rate_limited("too many codes were made from this address; wait a minute"));
     }
