@@ -118,7 +118,11 @@ pub(super) fn put(sql: &mut Sql, disputes: &[Disputed]) -> Result<()> {
             continue;
         }
         // Once it is decided, nobody needs to read any more what was attached.
-        let attached = |text: &Option<String>| text.as_deref().filter(|_| !row.state.is_decided()).into();
+        let attached = |text: &Option<String>| {
+            // PostgreSQL takes no text with a zero character, and whoever answers may have said one.
+            let text = text.as_deref().filter(|_| !row.state.is_decided());
+            Value::from(text.map(|text| text.replace('\0', "\u{fffd}")))
+        };
         let values: [Value; 16] = [
             row.job.to_string().into(),
             row.account.to_string().into(),

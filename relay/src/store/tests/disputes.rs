@@ -56,7 +56,7 @@ fn disputed(place: &Place) -> (Store, Book, Entry, Dispute) {
         reason: Reason::Nonsense,
         words: "x".to_owned(),
         prompt: Some("\"go\"".to_owned()),
-        answer: Some("on".to_owned()),
+        answer: Some("o\0n".to_owned()),
         aside,
         state: State::Opened,
         told: String::new(),
@@ -83,7 +83,8 @@ fn upheld(row: &Dispute) -> Disputed {
 
 fn a_dispute_is_stored_with_its_entries_and_once(place: &Place) {
     let (store, mut book, charge, row) = disputed(place);
-    assert_eq!(now(store.dispute(row.job)).unwrap().as_ref(), Some(&row));
+    let kept = Dispute { answer: Some("o\u{fffd}n".to_owned()), ..row.clone() };
+    assert_eq!(now(store.dispute(row.job)).unwrap(), Some(kept), "a zero character is kept as none");
     assert_eq!((row.aside.available.get(), row.aside.held_back.get()), (47_500, 47_500));
     let record = |at| now(store.dispute_record(row.account, at)).unwrap();
     assert_eq!(record(Moment(5)), Record { open: 1, decided: 0, rejected: 0 });
