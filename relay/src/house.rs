@@ -243,6 +243,7 @@ pub struct Rates {
     outlooks: DefaultKeyedRateLimiter<PluginId>,
     phones: DefaultKeyedRateLimiter<PhoneId>,
     payouts: DefaultKeyedRateLimiter<PluginId>,
+    voices: DefaultKeyedRateLimiter<IpAddr>,
     wrong_tokens: DefaultKeyedRateLimiter<IpAddr>,
     /// Until when no token is looked at from these addresses.
     barred: DashMap<IpAddr, Moment>,
@@ -263,6 +264,9 @@ const PHONE_CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// How often a plugin may ask for its outlook.
 const OUTLOOKS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(12).unwrap();
 
+/// How often an address may give a thumb or open a dispute.
+const VOICES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).unwrap();
+
 impl Rates {
     /// Sets up the limits of a config.
     pub fn new(config: &Config) -> Rates {
@@ -281,6 +285,7 @@ impl Rates {
             outlooks: RateLimiter::keyed(Quota::per_minute(OUTLOOKS_PER_MINUTE)),
             phones: RateLimiter::keyed(Quota::per_minute(PHONE_CALLS_PER_MINUTE)),
             payouts: RateLimiter::keyed(Quota::per_minute(PAYOUT_CHANGES_PER_MINUTE)),
+            voices: RateLimiter::keyed(Quota::per_minute(VOICES_PER_MINUTE)),
             wrong_tokens: per_minute(config.limits.wrong_tokens_per_minute),
             barred: DashMap::new(),
         }
@@ -294,6 +299,11 @@ impl Rates {
     /// Counts a change of a plugin's payouts.
     pub fn payout(&self, plugin: PluginId) -> bool {
         self.payouts.check_key(&plugin).is_ok()
+    }
+
+    /// Counts a thumb that is given, or a dispute that is opened.
+    pub fn voice(&self, address: IpAddr) -> bool {
+        self.voices.check_key(&address).is_ok()
     }
 
     /// Counts a nonce that is asked for.
@@ -363,11 +373,12 @@ impl Rates {
     pub fn tidy(&self, now: Moment) {
         let Rates { registrations, connects, free_requests, keys, challenges, passes, .. } = self;
         let Rates { outlooks, payouts, phones, wrong_tokens, group_tries, barred, .. } = self;
-        let Rates { estimates, agent_messages, .. } = self;
+        let Rates { estimates, agent_messages, voices, .. } = self;
         for rate in [registrations, connects, free_requests, keys, challenges, wrong_tokens, group_tries] {
             rate.retain_recent();
         }
         agent_messages.retain_recent();
+        voices.retain_recent();
         estimates.retain_recent();
         for rate in [passes, outlooks, payouts] {
             rate.retain_recent();

@@ -265,6 +265,10 @@ async fn what_is_attached_is_what_was_said_and_is_gone_once_it_is_decided() -> R
     let prompt = json!("Count to ten.");
     // A streamed answer, a whole one, one in OpenAI's words, and one of the newest of them.
     let streamed = json!({"messages": messages, "model": MODEL, "stream": true});
+    let thumb = format!("/api/jobs/{unknown}/thumb");
+    // From one address only so much is said within a minute.
+    while case.page.put(&thumb, &json!({"up": true})).await?.error_code()? != "rate_limited" {}
+    while case.page.post(OWN, &sixth).await?.error_code()? != "rate_limited" {}
     let mut stream = case.page.stream("/api/llm/inference", &streamed).await?;
     let mut text = String::new();
     let mut job = Value::Null;

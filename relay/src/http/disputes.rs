@@ -68,6 +68,9 @@ pub(super) async fn open(
     posted: Posted,
 ) -> Result<Response, Problem> {
     let holder = caller::account(&house, &headers, peer).await?;
+    if !house.rates.voice(caller::address(&house, &headers, peer)) {
+        return Err(Problem::rate_limited("too many disputes from this address; wait a minute"));
+    }
     let account = holder.account;
     let caller = Caller { payer: Payer::Page(account), holder: Some(holder) };
     let Opening { job_id, reason, words, consent, prompt, answer } = posted::read(&posted.body)?;

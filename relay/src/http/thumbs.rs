@@ -34,6 +34,9 @@ pub(super) async fn put(
     Posted { body, .. }: Posted,
 ) -> Result<Json<Value>, Problem> {
     let Path(id) = id?;
+    if !house.rates.voice(caller::address(&house, &headers, peer)) {
+        return Err(Problem::rate_limited("too many thumbs from this address; wait a minute"));
+    }
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "job_not_found", "you have no such job");
     let reader = Reader::of(&house, &headers, peer).await?;
     let Thumb { up } = posted::read(&body)?;

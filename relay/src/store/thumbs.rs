@@ -32,11 +32,9 @@ impl Store {
         voice: Voice,
         is_up: bool,
     ) -> Result<Option<Quality>> {
-        self.make(move |sql| {
-            put(sql, now, job, owner, voice, is_up)?;
-            Ok(read(sql, now, Some(owner))?.remove(&owner))
-        })
-        .await
+        self.make(move |sql| put(sql, now, job, owner, voice, is_up)).await?;
+        // Money waits for whoever writes, so it is not there that all voices are summed.
+        self.quality(now, owner).await
     }
 
     /// Reads what is said of an owner.
