@@ -153,6 +153,21 @@ async fn an_upheld_dispute_gives_the_charge_back_and_tells_both_sides_also_acros
     }
     let receipt = case.page.get(&format!("/api/jobs/{job}/receipt")).await?.expect(200)?;
     assert_eq!(receipt["givenBack"], answer["cost"]);
+
+    // What is set aside comes back, perhaps, so its account does not let a plugin go that nobody else reaches.
+    let ask = json!({"prompt": "go", "model": MODEL});
+    let job = eventually("the node is back", || async {
+        let answer = case.page.post("/api/llm/inference", &ask).await?;
+        Ok((answer.status == 200).then_some(answer.json()?["jobId"].clone()))
+    })
+    .await?;
+    case.page.post(OWN, &json!({"jobId": job, "reason": "other"})).await?.expect(201)?;
+    let own = format!("/api/account/plugins/{}", case.scene.node.plugin());
+    let code = case.page.post("/api/account/pairings", &json!({})).await?.expect(201)?["code"].clone();
+    let pairing = format!("/api/plugin/pairing/{}", case.scene.node.plugin());
+    case.owner.post(&pairing, &json!({"code": code})).await?.expect(200)?;
+    assert_eq!(case.page.delete(&format!("{own}/key")).await?.status, 204);
+    assert_eq!(case.page.delete(&own).await?.error_code()?, "earnings_left");
     Ok(())
 }
 
@@ -255,6 +270,10 @@ async fn only_whoever_paid_disputes_and_not_without_end() -> Result<()> {
         case.step(job, "reject", "It is right.").await?.expect(200)?;
     }
     assert_eq!(case.page.post(OWN, &sixth).await?.error_code()?, "too_many_disputes");
+    let thumb = format!("/api/jobs/{unknown}/thumb");
+    // From one address only so much is said within a minute.
+    while case.page.put(&thumb, &json!({"up": true})).await?.error_code()? != "rate_limited" {}
+    while case.page.post(OWN, &sixth).await?.error_code()? != "rate_limited" {}
     case.scene.relay.audit().await
 }
 
@@ -265,10 +284,6 @@ async fn what_is_attached_is_what_was_said_and_is_gone_once_it_is_decided() -> R
     let prompt = json!("Count to ten.");
     // A streamed answer, a whole one, one in OpenAI's words, and one of the newest of them.
     let streamed = json!({"messages": messages, "model": MODEL, "stream": true});
-    let thumb = format!("/api/jobs/{unknown}/thumb");
-    // From one address only so much is said within a minute.
-    while case.page.put(&thumb, &json!({"up": true})).await?.error_code()? != "rate_limited" {}
-    while case.page.post(OWN, &sixth).await?.error_code()? != "rate_limited" {}
     let mut stream = case.page.stream("/api/llm/inference", &streamed).await?;
     let mut text = String::new();
     let mut job = Value::Null;

@@ -123,8 +123,9 @@ pub(super) async fn let_go(
     let id = own(&house, plugin, &headers, peer).await?;
     let is_revoked = house.plugins.find(id).is_some_and(|known| known.revoked.is_some());
     let left = [Account::Owner(id), Account::Held(id)].map(|account| house.desk.balance(account));
-    if is_revoked && left.iter().any(|left| *left > Nanos::ZERO) {
-        let message = "the plugin's key is revoked, so nobody else would reach what it has earned; have that paid out first";
+    let is_left = left.iter().any(|left| *left > Nanos::ZERO);
+    if is_revoked && (is_left || comes_back(&house, id).await?) {
+        let message = "the plugin's key is revoked, so nobody else would reach what it has earned; have that paid out first, and wait for what is disputed or on its way";
         return Err(Problem::new(StatusCode::CONFLICT, "earnings_left", message));
     }
     unpair(&house, id).await?;
@@ -228,6 +229,14 @@ pub(super) async fn leave(
     }
     unpair(&house, id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Tells whether something may still come back to a plugin: what is set aside for disputes, or on its way out.
+async fn comes_back(house: &House, id: PluginId) -> Result<bool, Problem> {
+    let store = house.desk.store();
+    let earnings = store.earnings(house.desk.now(), id).await.map_err(Problem::unread)?;
+    let payouts = store.payouts_under_way_of(id).await.map_err(Problem::unread)?;
+    Ok(earnings.disputed > Nanos::ZERO || payouts > 0)
 }
 
 /// Makes a plugin nobody's own, and lets everybody know.
