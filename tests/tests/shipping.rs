@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use rekursing_tests::{
     browser::{Browser, Tab},
     built, eventually,
-    eventually::PATIENCE,
+    eventually::{PATIENCE, within},
     http::raw,
     owner::Owner,
     relay::{FREE, Relay},
@@ -309,7 +309,9 @@ async fn an_update_from_the_relay_waits_for_the_running_job_and_loses_nothing() 
     let mut works = Works::open()?;
     let downloads = works.downloads();
     let script = Script::start(Dialect::LmStudio(2)).await?;
-    let relay = Relay::with(&format!("downloads = {}\n{FREE}", json!(downloads))).await?;
+    // Chrome unpacks an update when nothing else is to be done, and the job waits for that between two tokens.
+    let patient = "time.idle_ms = 300000";
+    let relay = Relay::with(&format!("downloads = {}\n{patient}\n{FREE}", json!(downloads))).await?;
     works.pack("0.1.1", &relay.url("http"), &downloads).await?;
     let profile = tempfile::tempdir()?;
     works.offer(profile.path(), &works.crx("0.1.1"), "0.1.1")?;
@@ -334,7 +336,9 @@ async fn an_update_from_the_relay_waits_for_the_running_job_and_loses_nothing() 
     // What Chrome does by itself every few hours.
     let check = popup.eval("chrome.runtime.requestUpdateCheck()").await?;
     assert_eq!((&check["status"], &check["version"]), (&json!("update_available"), &json!("0.1.2")));
-    popup.until("document.querySelector('#status').innerText.includes('A newer version starts')").await?;
+    let newer = "document.querySelector('#status').innerText.includes('A newer version starts')";
+    let told = || async { Ok((popup.eval(newer).await? == true).then_some(())) };
+    within(4 * PATIENCE, "the update waits", told).await?;
     assert_eq!(versions(&chrome).await?[&works.id], "0.1.1");
     let refused = relay.visitor().post("/api/llm/inference", &ask("go")).await?;
     assert_eq!(refused.error_code()?, "provider_paused");

@@ -10,7 +10,7 @@ use rekursing_tests::{
     node::Node,
     relay::{FREE, Relay},
     scene::Scripted,
-    script::{Dialect, MODEL, Reply, Script, Step},
+    script::{Dialect, Gate, MODEL, Reply, Script, Step},
 };
 use serde_json::json;
 
@@ -271,11 +271,17 @@ async fn the_chat_can_be_read_by_everybody_in_every_state_and_used_by_the_keyboa
     // The first stop of the keyboard leads over everything else to the question.
     tab.press("Tab").await?;
     tab.press("Enter").await?;
-    scene.script.next(Reply::text(&[
+    // The end comes once there was time to choose the ad.
+    let gate = Gate::default();
+    let told = [
         "## Buying a laptop\n\nLook for **spare parts**:\n\n1. a battery\n2. `RAM`\n\n",
         "```rust\nfn main() {}\n```\n\n| part | years |\n|---|---|\n| battery | 3 |\n",
-    ]));
+    ];
+    scene.script.next(Reply::gated(&told, &gate));
+    gate.open(1);
     type_and_ask(&tab, "Which laptop should I buy?").await?;
+    tab.shows(".turn:last-child .prose", "spare parts").await?;
+    gate.open(1);
     answered(&tab, "spare parts").await?;
     tab.until("document.querySelector('rekursing-ad') !== null").await?;
     wrong.extend(axe::look_in(&tab, "chat-answer", &WINDOWS).await?);

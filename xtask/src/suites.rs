@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::{clock, extension, say, test};
 
 /// How many programs run at once, each with as many tests at once as there are cores.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 2;
 
 /// A program of tests.
 #[derive(Debug)]
