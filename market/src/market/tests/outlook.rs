@@ -98,6 +98,21 @@ fn a_context_that_most_requests_do_not_fit_is_told() {
 }
 
 #[test]
+fn the_weightiest_is_told_first_though_it_is_found_last() {
+    let mut market = market(terms());
+    let dear = Offer { price: Some(Price::new(140_000, 280_000).into()), ..offer(MODEL) };
+    market.join(NOW, session(1), plugin(1), inventory(vec![dear]));
+    let cheap = Offer { context: 32_768, ..offer(MODEL) };
+    market.join(NOW, session(2), plugin(2), inventory(vec![cheap]));
+    for number in 0..4 {
+        let prompt_tokens = if number == 0 { 10 } else { 5_000 };
+        let _ = market.submit(NOW, Request { prompt_tokens, ..request(number) });
+    }
+    // 40 % above the median weighs 500, and three of four requests that are too long weigh 750.
+    assert_eq!(codes(&market.outlook(NOW, plugin(1))), ["too short", "dear", "new"]);
+}
+
+#[test]
 fn what_was_paid_is_told_by_model() {
     let mut market = with_sessions(1);
     let assignment = assigned(&mut market, request(1));
