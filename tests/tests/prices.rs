@@ -106,6 +106,30 @@ async fn the_settings_say_what_others_ask_and_what_an_hour_of_todays_demand_woul
 }
 
 #[tokio::test]
+async fn who_is_too_dear_takes_the_markets_price_by_the_button_in_the_popup() -> Result<()> {
+    let script = Script::start(Dialect::LmStudio(2)).await?;
+    let (relay, key) = Relay::funded(FREE, "20.00").await?;
+    let _other = other(&relay, "0.20", "0.40").await?;
+    pay(&relay.customer(&key)).await?;
+    let owner = Owner::undecided(Window::Headless).await?;
+    owner.set(&relay.url("http"), &script.url()).await?;
+    let options = owner.options().await?;
+    choose(&options, "", "fixed").await?;
+    price(&options, "", "2.00", "4.00").await?;
+    save(&options).await?;
+    options.close().await?;
+    let popup = owner.agree().await?;
+    dearest(&relay, "4").await?;
+    popup.shows("#outlook", "is 900 % above what most others ask.").await?;
+    let button = "[...document.querySelectorAll('#outlook button')]\
+                  .find(button => button.textContent === 'Set the market’s price')";
+    popup.until(&format!("{button} !== undefined")).await?;
+    popup.eval(&format!("{button}.click()")).await?;
+    dearest(&relay, "0.4").await?;
+    popup.shows("#models", "$0.20 / $0.40 per 1M").await
+}
+
+#[tokio::test]
 async fn who_follows_the_market_asks_no_less_than_the_floor_and_with_the_box_no_less_than_the_power()
 -> Result<()> {
     let script = Script::start(Dialect::LmStudio(2)).await?;
