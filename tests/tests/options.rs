@@ -46,6 +46,12 @@ async fn offer(relay: &Relay) -> Result<Option<Value>> {
     Ok(list.iter().find(|model| model["model"] == MODEL || model["id"] == MODEL).cloned())
 }
 
+/// Waits until so many slots are free.
+async fn free(relay: &Relay, slots: u64) -> Result<()> {
+    let look = || async { Ok(offer(relay).await?.filter(|model| model["slotsFree"] == slots).map(|_| ())) };
+    eventually(&format!("{slots} slots are free"), look).await
+}
+
 #[tokio::test]
 async fn a_pause_and_an_idle_rule_keep_jobs_away_until_they_end() -> Result<()> {
     let script = Script::start(Dialect::LmStudio(2)).await?;
@@ -66,11 +72,13 @@ async fn a_pause_and_an_idle_rule_keep_jobs_away_until_they_end() -> Result<()> 
 
     tick(&options, "#idle", true).await?;
     options.fill("#idle-minutes", "1").await?;
+    // As Chrome tells the worker, which sleeps by now if nobody has woken it.
+    options.eval("chrome.runtime.sendMessage({type: 'wake'})").await?;
+    let worker = owner.worker().await?;
     let input = |state: &str| {
-        let tell =
-            format!("chrome.runtime.sendMessage({{type: 'input', state: '{state}'}}).catch(() => {{}})");
-        let options = options.clone();
-        async move { options.eval(&tell).await.map(|_| ()) }
+        let tell = format!("chrome.idle.onStateChanged.dispatch('{state}')");
+        let worker = worker.clone();
+        async move { worker.eval(&tell).await.map(|_| ()) }
     };
     input("active").await?;
     save(&options).await?;
@@ -176,8 +184,19 @@ async fn limits_prices_and_models_are_offered_as_they_are_set() -> Result<()> {
     standing(&options, "Today's limit of tokens (1) is reached.").await?;
     refused(&relay, "provider_paused").await?;
     options.fill("#day", "").await?;
+    options.fill("#hour", "1").await?;
+    save(&options).await?;
+    standing(&options, "The limit of tokens per hour (1) is reached.").await?;
+    refused(&relay, "provider_paused").await?;
+    options.fill("#hour", "").await?;
     save(&options).await?;
     answered(&relay).await?;
+
+    // The server has two slots.
+    free(&relay, 2).await?;
+    options.fill("#slots", "1").await?;
+    save(&options).await?;
+    free(&relay, 1).await?;
 
     tick(&options, &format!("[data-model=\"{MODEL}\"] .offered input"), false).await?;
     save(&options).await?;
