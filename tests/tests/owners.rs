@@ -4,11 +4,12 @@ use anyhow::{Context, Result};
 use rekursing_tests::{
     browser::Window,
     eventually,
+    false_relay::FalseRelay,
     http::Page,
     owner::Owner,
     relay::{FREE, Relay},
     scene::{ask, text},
-    script::{Dialect, MODEL, Reply, Script, Step},
+    script::{Dialect, Gate, MODEL, Reply, Script, Step},
 };
 use serde_json::{Value, json};
 
@@ -176,27 +177,38 @@ async fn a_payout_is_made_once_its_cost_is_accepted_and_can_be_taken_back() -> R
 #[tokio::test]
 async fn the_toolbar_says_how_things_stand_and_the_first_job_is_told_once() -> Result<()> {
     let script = Script::start(Dialect::LmStudio(2)).await?;
-    let relay = Relay::start().await?;
-    let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
-    let popup = owner.popup().await?;
-    let badge = |text: &str, title: &str| {
+    let (relay, silent) = tokio::try_join!(Relay::start(), FalseRelay::start())?;
+    let owner = Owner::undecided(Window::Headless).await?;
+    owner.set(&silent.url("http"), &script.url()).await?;
+    let popup = owner.agree().await?;
+    let badge = |text: &str, color: &str, title: &str| {
         format!(
-            "Promise.all([chrome.action.getBadgeText({{}}), chrome.action.getTitle({{}})]).then(([text, title]) => \
-             (text === '{text}' && title.startsWith('Rekursing: {title}')) || null)"
+            "Promise.all([chrome.action.getBadgeText({{}}), chrome.action.getBadgeBackgroundColor({{}}), \
+             chrome.action.getTitle({{}})]).then(([text, color, title]) => (text === '{text}' && \
+             color.join() === '{color},255' && title.startsWith('Rekursing: {title}')) || null)"
         )
     };
-    popup.until_some(&badge("on", "Ready for jobs")).await?;
+    let (green, blue, grey, amber) = ("21,128,61", "29,95,191", "85,98,90", "138,90,0");
+    let _caller = silent.caller().await?;
+    popup.until_some(&badge("…", blue, "Connecting to the relay")).await?;
+    owner.set(&relay.url("http"), &script.url()).await?;
+    popup.until_some(&badge("on", green, "Ready for jobs")).await?;
     let told = "chrome.notifications.getAll().then(all => Object.keys(all).sort().join())";
     popup.until("chrome.storage.local.get('told').then(({ told }) => told.worked === false || null)").await?;
     assert_eq!(popup.eval(told).await?, "");
+    let gate = Gate::default();
+    gate.open(1);
+    script.next(Reply::gated(&["one", " two"], &gate));
     let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
+    popup.until_some(&badge("1", green, "Working on 1 job")).await?;
+    gate.open(1);
     stream.events().await?;
     popup.until_some(&format!("{told}.then(ids => ids === 'first' || null)")).await?;
 
     popup.click("#pause-on").await?;
-    popup.until_some(&badge("II", "Paused")).await?;
+    popup.until_some(&badge("II", grey, "Paused")).await?;
     popup.click("#taking").await?;
-    popup.until_some(&badge("on", "Ready")).await?;
+    popup.until_some(&badge("on", green, "Ready")).await?;
     popup.click("#pause-hour").await?;
     let until = popup
         .until_some("chrome.storage.local.get('paused').then(({ paused }) => paused.until ?? null)")
@@ -211,7 +223,7 @@ async fn the_toolbar_says_how_things_stand_and_the_first_job_is_told_once() -> R
                        return at.getHours() + at.getMinutes() === 0 && at - Date.now() <= 90_000_000 || null; })";
     popup.until_some(is_midnight).await?;
     drop(script);
-    popup.until_some(&badge("!", "No models to offer")).await?;
+    popup.until_some(&badge("!", amber, "No models to offer")).await?;
 
     // A click on a notification leads to the page that it is about.
     let worker = owner.worker().await?;
