@@ -2,6 +2,7 @@
 //! updated from one version to the next.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -82,6 +83,43 @@ impl Works {
         let external = json!({"external_crx": crx, "external_version": version});
         Ok(fs::write(folder.join(format!("{}.json", self.id)), external.to_string())?)
     }
+}
+
+/// Returns the names of the pictures in a folder, and fails where one has not the size that the store wants.
+fn pictures(folder: &Path) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "png") {
+            let bytes = fs::read(&path)?;
+            // A PNG begins with its signature and the head of its first part, then come width and height.
+            let size = bytes.get(16..24).context("no PNG")?;
+            ensure!(size == [1280_u32.to_be_bytes(), 800_u32.to_be_bytes()].concat(), "{}", path.display());
+            names.extend(path.file_name().and_then(|name| name.to_str()).map(str::to_owned));
+        }
+    }
+    Ok(names)
+}
+
+#[test]
+fn the_store_gets_its_texts_and_its_pictures_in_both_languages() -> Result<()> {
+    let store = built::root().join("extension/store");
+    for (file, parts) in [
+        ("privacy.md", ["# Privacy policy", "## What stays in your browser"]),
+        ("permissions.md", ["# Why each permission is asked for", "| permission | justification |"]),
+        ("description.md", ["## Summary", "## Description"]),
+        ("description.de.md", ["## Summary", "## Description"]),
+    ] {
+        let text = fs::read_to_string(store.join(file)).context(file)?;
+        ensure!(parts.iter().all(|part| text.lines().any(|line| line == *part)), "{file} lacks a part");
+        let summary = text.split("## Summary").nth(1).and_then(|rest| rest.split("\n##").next());
+        // The store takes no longer one.
+        ensure!(summary.is_none_or(|text| (1..=132).contains(&text.trim().chars().count())), "{file}");
+    }
+    let english = pictures(&store)?;
+    ensure!((1..=5).contains(&english.len()), "the store takes one to five pictures: {english:?}");
+    assert_eq!(english, pictures(&store.join("de"))?);
+    Ok(())
 }
 
 /// What an update must not lose: what is kept in storage and as files, and that there is a device key.
