@@ -9,6 +9,13 @@ import { say, sentence } from './words.js';
 /** How often the agent is asked to go on looking, in milliseconds; it stops by itself after a minute. */
 const LOOK_EVERY = 30_000;
 
+/** What the settings are for where something is amiss with the server, by its code. */
+const SETTINGS = {
+  server_silent: 'do_change_address',
+  no_model: 'do_load_model',
+  only_cloud: 'do_load_own',
+};
+
 const $ = (id) => document.getElementById(id);
 
 let looking;
@@ -76,7 +83,7 @@ function paintTrouble({ server }) {
   $('allow').hidden = none || act !== 'allow';
   if (none) return;
   if (act === 'allow') write($('allow'), label);
-  write($('options'), act === 'options' ? label : say('welcome_set_address'));
+  write($('options'), act === 'options' ? label : say(SETTINGS[code] ?? 'welcome_set_address'));
   write($('trouble-text'), sentence(server.reason, 'why'));
   explain($('trouble-how'), code);
 }
