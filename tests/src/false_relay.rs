@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU32, Ordering},
+        atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -50,6 +50,8 @@ pub struct FalseRelay {
 
 #[derive(Debug)]
 struct State {
+    /// How many connections were made to it.
+    connections: AtomicUsize,
     /// The link's version, as it greets.
     version: AtomicU32,
     /// How far its clock is ahead of the true one, in seconds.
@@ -79,6 +81,7 @@ impl FalseRelay {
         let address = listener.local_addr()?;
         let (version, ahead) = (AtomicU32::new(VERSION), AtomicI64::default());
         let state = State {
+            connections: AtomicUsize::default(),
             version,
             ahead,
             elsewhere: Mutex::default(),
@@ -110,6 +113,11 @@ impl FalseRelay {
     /// Sends whoever asks over HTTP there from here on, by a redirect; a registration is answered as before.
     pub fn send_to(&self, url: String) {
         *lock(&self.state.elsewhere) = Some(url);
+    }
+
+    /// Returns how many connections were made to it so far, of whatever kind.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::Relaxed)
     }
 
     /// Returns what was asked over HTTP so far, each as its method and path.
@@ -228,6 +236,7 @@ impl Caller {
 async fn accept(listener: TcpListener, state: Arc<State>, callers: mpsc::UnboundedSender<Caller>) {
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
+        state.connections.fetch_add(1, Ordering::Relaxed);
         let (state, callers) = (Arc::clone(&state), callers.clone());
         connections.spawn(async move {
             // A broken connection is an ordinary event; the test waits for what it wants to see.

@@ -38,6 +38,11 @@ async fn changing(owner: &Owner) -> Result<Tab> {
     Ok(options)
 }
 
+/// Takes away what keeps the extension's origin from the model server.
+const WITHOUT_THE_RULE: &str = "chrome.declarativeNetRequest.getDynamicRules().then((rules) => \
+    chrome.declarativeNetRequest.updateDynamicRules({ removeRuleIds: rules.filter(({ action }) => \
+        action.requestHeaders?.some(({ header }) => header === 'origin')).map(({ id }) => id) }))";
+
 /// Goes to the welcome page that installing has opened, of an owner with this relay and server.
 async fn installed(owner: &Owner, relay: &str, server: &str) -> Result<Tab> {
     let welcome = opened(owner, "welcome.html").await.context("installing opens no welcome page")?;
@@ -119,6 +124,7 @@ async fn no_server_is_found_until_one_is_started() -> Result<()> {
     welcome.click("#agree").await?;
     let popup = owner.popup().await?;
     popup.shows("#remedy", "No model server was found.").await?;
+    popup.shows("#remedy-button", "Start a model server").await?;
     welcome.close().await?;
     popup.click("#remedy-button").await?;
     let welcome = opened(&owner, "welcome.html#steps").await?;
@@ -139,6 +145,7 @@ async fn a_silent_server_gets_another_address() -> Result<()> {
     let welcome = installed(&owner, &relay.url("http"), &line.url("http")).await?;
     welcome.click("#look").await?;
     trouble(&welcome, "Nothing answers at the model server's address.", "Start the server.").await?;
+    welcome.shows("#options", "Change the address").await?;
     welcome.click("#options").await?;
     let options = changing(&owner).await?;
     options.fill("#server", &script.url()).await?;
@@ -266,7 +273,22 @@ async fn a_refused_origin_is_let_through_by_a_button() -> Result<()> {
     script.set_refusing(false);
     welcome.click("#allow").await?;
     welcome.shows("#server", "Ollama").await?;
-    start(&welcome, &relay).await
+    welcome.click("#try").await?;
+    welcome.shows("#tried", "tokens per second").await?;
+    start(&welcome, &relay).await?;
+    let jobs = script.jobs();
+    assert_eq!(jobs.len(), 2);
+    for job in &jobs {
+        assert_eq!(header(&job.head, "origin"), None, "{}", job.path);
+    }
+
+    // Without the rule Chrome names the extension, and the server turns it away by itself.
+    let worker = owner.worker().await?;
+    worker.eval(WITHOUT_THE_RULE).await?;
+    welcome.click("#try").await?;
+    welcome.shows("#trouble-text", "refuses what comes from a browser extension").await?;
+    assert_eq!(script.jobs().len(), 2);
+    Ok(())
 }
 
 #[tokio::test]
@@ -278,6 +300,7 @@ async fn a_server_without_a_model_gets_one() -> Result<()> {
     let welcome = installed(&owner, &relay.url("http"), &script.url()).await?;
     welcome.click("#look").await?;
     trouble(&welcome, "The model server has no model loaded.", "choose one under Developer").await?;
+    welcome.shows("#options", "Load a model").await?;
     script.set_loaded(true);
     welcome.click("#look").await?;
     welcome.shows("#models", MODEL).await?;
@@ -294,6 +317,7 @@ async fn models_of_a_cloud_are_not_offered_and_one_of_ones_own_is() -> Result<()
     welcome.click("#look").await?;
     trouble(&welcome, "only models of a provider's cloud", "with the name of a model that it downloads")
         .await?;
+    welcome.shows("#options", "Load a model on my GPU").await?;
     drop(script);
     let start_again = || async { Ok(Script::on(&address, Dialect::Ollama).await.ok()) };
     let script = eventually("its port is free again", start_again).await?;
@@ -331,8 +355,11 @@ async fn a_relay_that_is_away_is_tried_again() -> Result<()> {
 async fn before_a_false_relay(relay: &FalseRelay, script: &Script) -> Result<(Owner, Tab)> {
     let owner = Owner::undecided(Window::Headless).await?;
     let welcome = installed(&owner, &relay.url("http"), &script.url()).await?;
+    assert_eq!(script.paths(), Vec::<String>::new(), "nobody has asked to look for a server");
     welcome.click("#look").await?;
     welcome.shows("#models", MODEL).await?;
+    let reached = (relay.connections(), relay.asked());
+    assert_eq!(reached, (0, Vec::new()), "nothing connects before the owner has said yes");
     welcome.click("#agree").await?;
     Ok((owner, welcome))
 }
