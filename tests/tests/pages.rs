@@ -516,6 +516,43 @@ fn phones() -> Value {
     json!({"phones": [phone("My phone"), phone("A phone with a name as long as a name may be, sixty letters")]})
 }
 
+/// What can keep a server from being used whose address is set.
+const UNUSED: [Why; 9] = [
+    Why::Looking,
+    Why::ServerSilent,
+    Why::NotAServer,
+    Why::NotAllowed,
+    Why::OriginRefused,
+    Why::TokenWanted,
+    Why::NoModel,
+    Why::OnlyCloud,
+    Why::NoneChosen,
+];
+
+/// A server for each of these, one that loads models when a job asks, and one that nobody has looked at.
+fn health() -> Case {
+    let address = |at: usize| format!("http://127.0.0.1:{}", 1_234 + at);
+    let unused = UNUSED.iter().enumerate().map(|(at, why)| ServerView {
+        address: Some(address(at)),
+        reason: Some(why.reason()),
+        ..ServerView::default()
+    });
+    let asleep = ServerView {
+        kind: Some(Kind::LmStudio),
+        address: Some(address(UNUSED.len())),
+        ..ServerView::default()
+    };
+    let servers: Vec<ServerView> = unused.chain([asleep]).collect();
+    let addresses: Vec<String> = (0..UNUSED.len() + 2).map(address).collect();
+    let recorded = Recorded::ready().storing("config", json!({"servers": addresses}));
+    case("health", recorded.with("servers", json!(servers)))
+}
+
+/// A code that lets a phone in.
+fn phone_code() -> Value {
+    json!({"code": "K7QM4XWBT2V6YH9G", "expiresAt": 4_102_444_800_000_u64})
+}
+
 fn options() -> Vec<Case> {
     let ready = Recorded::ready;
     let later = NOW + 3_600_000;
@@ -620,11 +657,7 @@ fn options() -> Vec<Case> {
             recorded: ready()
                 .with("steered", json!({"at": NOW, "what": "priced"}))
                 .answering("phones", 200, &phones())
-                .answering(
-                    "phone_code",
-                    201,
-                    &json!({"code": "K7QM4XWBT2V6YH9G", "expiresAt": 4_102_444_800_000_u64}),
-                ),
+                .answering("phone_code", 201, &phone_code()),
             steps: &[
                 "document.querySelector('#phone-list button') !== null",
                 "(document.querySelector('#show-phone').click(), true)",
@@ -633,6 +666,7 @@ fn options() -> Vec<Case> {
         },
         case("paused", ready().closed(&until, Some(later))),
         case("no-server", ready().without_server(Why::NoServer)),
+        health(),
         case("everything", whole()),
         case("memory", ready().storing("config", addresses).with("servers", places())),
         Case {
@@ -770,6 +804,8 @@ async fn says_every_reason(language: &str) -> Result<()> {
     let owner = Owner::speaking(language, Window::Headless).await?;
     let tab = Recorded::ready().show(owner.browser(), owner.extension(), "popup.html").await?;
     fit(&tab, 380).await?;
+    let options = Recorded::ready().show(owner.browser(), owner.extension(), "options.html").await?;
+    fit(&options, 360).await?;
     let path = built::root().join(format!("extension/_locales/{language}/messages.json"));
     let messages: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
     let mut wrong = Vec::new();
@@ -792,7 +828,19 @@ async fn says_every_reason(language: &str) -> Result<()> {
                 wrong.push(format!("{code}: {title} {said}"));
             }
         }
-        wrong.extend(too_wide(&tab).await?.into_iter().map(|fault| format!("{code}: {fault}")));
+        for (recorded, place) in [
+            (ready().closed(&json!(why.reason()), None), "#standing"),
+            (ready().without_server(why), "#servers .health"),
+        ] {
+            options.eval(&format!("tellState({})", recorded.state)).await?;
+            let said = options.eval(&format!("document.querySelector('{place}').textContent")).await?;
+            if said != *message {
+                wrong.push(format!("{code}: {place} says {said}"));
+            }
+        }
+        for tab in [&tab, &options] {
+            wrong.extend(too_wide(tab).await?.into_iter().map(|fault| format!("{code}: {fault}")));
+        }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
@@ -872,7 +920,11 @@ fn the_recorded_answers_are_such_as_the_relay_describes() -> Result<()> {
     let api: Value =
         serde_json::from_str(&std::fs::read_to_string(built::root().join("relay/openapi.json"))?)?;
     let paired = pairing(Some("acc_01KA60C3P7R9T1V3X5Z7B9D1FH"));
-    let answers = Recorded::ready().answering("pairing", 200, &paired).answers;
+    let answers = Recorded::ready()
+        .answering("pairing", 200, &paired)
+        .answering("phones", 200, &phones())
+        .answering("phone_code", 201, &phone_code())
+        .answers;
     let mut found = Vec::new();
     for (what, path, method) in [
         ("earnings", "/api/plugin/earnings/{pluginId}", "get"),
@@ -882,8 +934,12 @@ fn the_recorded_answers_are_such_as_the_relay_describes() -> Result<()> {
         ("keys", "/.well-known/rekursing-receipts", "get"),
         ("group", GROUP, "get"),
         ("pairing", "/api/plugin/pairing/{pluginId}", "get"),
+        ("phones", "/api/plugin/phones/{pluginId}", "get"),
+        ("phone_code", "/api/plugin/phones/{pluginId}/code", "post"),
     ] {
-        let schema = &api["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"];
+        let status = answers[what][0].to_string();
+        let schema =
+            &api["paths"][path][method]["responses"][status]["content"]["application/json"]["schema"];
         ensure!(schema.is_object(), "the relay does not describe {method} {path}");
         odd(schema, &answers[what][1], &api, what, &mut found);
         for group in [group(true), group(false), cheaper()].iter().filter(|_| path == GROUP) {
