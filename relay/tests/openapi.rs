@@ -90,6 +90,26 @@ fn every_route_is_described_and_no_other() {
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
 }
 
+/// Tells whether a row of a table names this path: as a whole, or as `…` with its end behind another path.
+fn names(row: &str, path: &str) -> bool {
+    let words: Vec<&str> = row.split(['`', ' ', ',', '(', ')', '[', ']']).collect();
+    let ends = || words.iter().filter_map(|word| word.strip_prefix('…')).any(|end| path.ends_with(end));
+    let begins = || words.iter().any(|word| word.starts_with("/api/") && path.starts_with(word));
+    words.contains(&path) || (begins() && ends())
+}
+
+#[test]
+fn every_route_stands_in_the_table_of_the_words() {
+    let (table, _) = IN_WORDS.split_once("\n## ").unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).collect();
+    for (_, path) in routes() {
+        // Of the site's files the table names those that are pages.
+        if !["/{file}", "/client/{file}"].contains(&path.as_str()) {
+            assert!(rows.iter().any(|row| names(row, &path)), "{path}");
+        }
+    }
+}
+
 #[test]
 fn every_reference_leads_somewhere_and_every_schema_is_referred_to() {
     let document = document();
