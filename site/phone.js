@@ -1,11 +1,14 @@
-// The owner's phone: it is paired by the code in the address, and sees and steers one computer.
+// The owner's phone: it is paired by the code in the address, and sees and steers one computer at a time.
 
 import { unique } from './call.js';
 import { Relay, parse } from './client/relay.js';
 import { facts, moment, say, usd } from './write.js';
 
-/** Under which name the browser keeps what the relay knows this phone by. */
-const KEPT = 'phone';
+/** Under which name the browser keeps the computers as `{pluginId, token, name}`; by the token the relay knows this phone. */
+const KEPT = 'phones';
+
+/** Under which name it keeps which of them is shown. */
+const SHOWN = 'phone-shown';
 
 /** How often it is looked, in milliseconds, while somebody looks on. */
 const LOOK_EVERY = 10_000;
@@ -14,7 +17,8 @@ const WAYS = { paypal: 'PayPal', stripe: 'Stripe', usdc: 'USDC' };
 
 const $ = (id) => document.getElementById(id);
 
-let token = localStorage.getItem(KEPT);
+/** The computer that is shown, of those that are kept. */
+let shown = kept(localStorage.getItem(SHOWN));
 /** What the payout costs that was shown, once it was. */
 let accepted;
 /** Forgetting asks twice. */
@@ -27,21 +31,75 @@ if (code) history.replaceState(null, '', location.pathname);
 $('pair').addEventListener('submit', pair);
 $('payout-ask').addEventListener('click', payOut);
 $('forget').addEventListener('click', forget);
+$('computer').addEventListener('change', () => choose($('computer').value));
 for (const button of document.querySelectorAll('[data-rest]')) {
   button.addEventListener('click', () => rest(button.dataset.rest));
 }
 document.addEventListener('visibilitychange', look);
 setInterval(look, LOOK_EVERY);
+// The camera opens another tab, which pairs and forgets too.
+addEventListener('storage', ({ key }) => {
+  if (key !== KEPT) return;
+  if (all().some(({ token }) => token === shown?.token)) list();
+  else choose(shown?.pluginId);
+});
 show();
 look();
 
-function show() {
-  $('pair').hidden = !code;
-  $('unpaired').hidden = Boolean(code) || Boolean(token);
-  $('inside').hidden = true;
+function all() {
+  try {
+    const list = JSON.parse(localStorage.getItem(KEPT) ?? '[]');
+    return Array.isArray(list) ? list : [];
+  } catch {
+    return [];
+  }
 }
 
-async function call(path, { method = 'GET', body, once } = {}) {
+/** Gives a computer that is kept: this one, or else the first. */
+function kept(pluginId) {
+  return all().find((one) => one.pluginId === pluginId) ?? all()[0];
+}
+
+function keep(list) {
+  localStorage.setItem(KEPT, JSON.stringify(list));
+}
+
+/** Shows this computer, or else the first that there is. */
+async function choose(pluginId) {
+  shown = kept(pluginId);
+  localStorage.setItem(SHOWN, shown?.pluginId ?? '');
+  // What was said, asked and written was about another one.
+  accepted = undefined;
+  sure = false;
+  $('payout-ask').textContent = 'Pay out all of it';
+  $('forget').textContent = 'Forget this phone';
+  $('prices').replaceChildren();
+  for (const place of document.querySelectorAll('[role="status"]')) say(place, '');
+  show();
+  await look();
+}
+
+function show() {
+  $('pair').hidden = !code;
+  $('unpaired').hidden = Boolean(code) || Boolean(shown);
+  $('inside').hidden = true;
+  $('live').hidden = true;
+  $('title').textContent = shown?.name || 'My GPU';
+  list();
+}
+
+/** Lists the computers to choose from, where there are several; those of one name by numbers. */
+function list() {
+  const names = all().map(({ name }) => name || 'My GPU');
+  $('computers').hidden = names.length < 2;
+  $('computer').replaceChildren(...all().map(({ pluginId }, at) => {
+    const same = names.slice(0, at).filter((name) => name === names[at]).length;
+    return new Option(same > 0 ? `${names[at]} (${same + 1})` : names[at], pluginId);
+  }));
+  $('computer').value = shown?.pluginId ?? '';
+}
+
+async function call(path, { method = 'GET', body, once, token = shown?.token } = {}) {
   const headers = once && { 'idempotency-key': once };
   const response = await new Relay(location.origin, token).once(path, { method, headers, body: body && JSON.stringify(body) });
   const text = await response.text();
@@ -51,31 +109,37 @@ async function call(path, { method = 'GET', body, once } = {}) {
 async function pair(event) {
   event.preventDefault();
   try {
-    ({ token } = await call('/api/phone', { method: 'POST', body: { code, name: $('name').value } }));
-    localStorage.setItem(KEPT, token);
+    const body = { code, name: $('name').value };
+    const { pluginId, token } = await call('/api/phone', { method: 'POST', body, token: null });
+    const [before, others] = [true, false].map((is) => all().filter((one) => (one.pluginId === pluginId) === is));
+    keep([...others, { pluginId, token, name: '' }]);
     code = '';
-    say($('outcome'), '');
-    show();
-    await look();
+    // The relay need not know this phone twice.
+    for (const one of before) call('/api/phone', { method: 'DELETE', token: one.token }).catch(() => {});
+    await choose(pluginId);
   } catch ({ message }) {
     say($('outcome'), message, 'bad');
   }
 }
 
 async function look() {
-  if (!token || document.hidden) return;
+  const asked = shown;
+  if (!asked || document.hidden) return;
   try {
-    paint(await call('/api/phone'));
+    const seen = await call('/api/phone');
+    if (asked !== shown) return;
+    paint(seen);
     say($('outcome'), '');
   } catch ({ code: reason, message }) {
-    if (reason === 'invalid_phone') lose();
+    if (reason === 'invalid_phone') await lose(asked);
+    else if (asked !== shown) return;
     say($('outcome'), message, 'bad');
   }
 }
 
 function paint({ name, gpu, live, paused, jobs, models, earnings, payout }) {
   $('inside').hidden = false;
-  $('title').textContent = name || gpu || 'My GPU';
+  entitle(name || gpu || 'My GPU');
   $('live').hidden = false;
   $('live').textContent = live ? 'Live' : 'Not connected';
   $('live').dataset.live = live;
@@ -94,6 +158,15 @@ function paint({ name, gpu, live, paused, jobs, models, earnings, payout }) {
   $('payout-terms').textContent = terms(payout);
   $('no-models').hidden = models.length > 0;
   paintPrices(models);
+}
+
+/** Keeps how the computer that is shown is called at present. */
+function entitle(name) {
+  $('title').textContent = name;
+  if (name === shown.name) return;
+  shown.name = name;
+  keep(all().map((one) => (one.token === shown.token ? shown : one)));
+  list();
 }
 
 function terms(payout) {
@@ -141,26 +214,30 @@ function rest(wish) {
 async function payOut() {
   const body = { amount: 'all', ...(accepted && { accept: accepted.cost }) };
   const outcome = $('payout-outcome');
+  const asked = shown;
   try {
     const { quote, payout } = await call('/api/phone/payout', { method: 'POST', body, once: accepted?.once ?? unique() });
+    if (asked !== shown) return;
     accepted = quote && { cost: quote.cost, once: unique() };
     $('payout-ask').textContent = quote ? `Pay out ${usd(quote.amount)}` : 'Pay out all of it';
     if (quote) say(outcome, `It costs ${usd(quote.cost)}, so ${usd(quote.arrives)} arrives.`);
     if (payout) say(outcome, `${usd(payout.amount)} is on its way.`);
     await look();
   } catch ({ message }) {
-    say(outcome, message, 'bad');
+    if (asked === shown) say(outcome, message, 'bad');
   }
 }
 
 async function act(outcome, done, work) {
-  say(outcome, '');
+  const asked = shown;
+  const tell = (text, tone) => asked === shown && say(outcome, text, tone);
+  tell('');
   try {
     await work();
     await look();
-    say(outcome, done);
+    tell(done);
   } catch ({ message }) {
-    say(outcome, message, 'bad');
+    tell(message, 'bad');
   }
 }
 
@@ -170,13 +247,14 @@ async function forget() {
     $('forget').textContent = 'Forget it all the same';
     return;
   }
+  const forgotten = shown;
   await call('/api/phone', { method: 'DELETE' }).catch(() => {});
-  lose();
+  await lose(forgotten);
 }
 
-function lose() {
-  token = null;
-  localStorage.removeItem(KEPT);
-  $('live').hidden = true;
-  show();
+/** Keeps this computer no longer, and shows another where there is one. */
+async function lose({ token }) {
+  keep(all().filter((one) => one.token !== token));
+  if (shown?.token === token) await choose();
+  else list();
 }

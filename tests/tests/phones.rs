@@ -3,16 +3,17 @@
 use anyhow::{Context, Result, ensure};
 use rekursing_tests::{
     axe,
-    browser::Tab,
+    browser::{Browser, Tab},
     database::Engine,
     eventually,
     http::Page,
     link::{Link, Plugin, offer},
+    node::Node,
     on_both,
     owner::Owner,
     relay::{FREE, Relay},
     scene::{ask, text},
-    script::{Dialect, MODEL, Script},
+    script::{Dialect, MODEL, Reply, Script},
 };
 use serde_json::{Value, json};
 
@@ -23,9 +24,8 @@ on_both! {
 /// What a model costs that is priced by the phone.
 const PRICE: &str = r#"{"input": "0.05", "output": "0.2"}"#;
 
-async fn code(owner: &Page, plugin: &Plugin) -> Result<String> {
-    let made =
-        owner.post(&format!("/api/plugin/phones/{}/code", plugin.id), &json!({})).await?.expect(201)?;
+async fn code(owner: &Page, plugin: &str) -> Result<String> {
+    let made = owner.post(&format!("/api/plugin/phones/{plugin}/code"), &json!({})).await?.expect(201)?;
     Ok(made["code"].as_str().context("no code")?.to_owned())
 }
 
@@ -77,7 +77,7 @@ async fn a_phone_is_let_in_by_a_code_once_sees_and_steers_its_plugin_and_is_put_
         "a phone of the account's would outlast the pairing"
     );
     assert_eq!(account.delete(&format!("/api/account/plugins/{}", plugin.id)).await?.status, 204);
-    let opened = code(&owner, &plugin).await?;
+    let opened = code(&owner, &plugin.id).await?;
     ensure!(opened.len() == 16, "{opened}");
     let phone = paired(&relay, &opened, "Ada's\u{200b} phone").await?;
     let again = relay.visitor().post("/api/phone", &json!({"code": opened, "name": ""})).await?;
@@ -138,7 +138,7 @@ async fn a_phone_is_let_in_by_a_code_once_sees_and_steers_its_plugin_and_is_put_
     phone.get("/api/phone").await?.expect(200)?;
     let owner = Page::bearing(relay.address(), &plugin.secret);
     for name in ["two", "three", "four", "five"] {
-        paired(&relay, &code(&owner, &plugin).await?, name).await?;
+        paired(&relay, &code(&owner, &plugin.id).await?, name).await?;
     }
     let more = owner.post(&format!("{phones}/code"), &json!({})).await?;
     assert_eq!(more.error_code()?, "too_many_phones");
@@ -155,7 +155,7 @@ async fn a_phone_is_let_in_by_a_code_once_sees_and_steers_its_plugin_and_is_put_
     assert_eq!(owner.delete(&format!("{phones}/{first}")).await?.error_code()?, "phone_not_found");
     assert_eq!(phone.get("/api/phone").await?.error_code()?, "invalid_phone");
 
-    let right = code(&owner, &plugin).await?;
+    let right = code(&owner, &plugin.id).await?;
     for _ in 0..5 {
         let wrong =
             relay.visitor().post("/api/phone", &json!({"code": "AAAABBBBCCCCDDDD", "name": ""})).await?;
@@ -182,6 +182,75 @@ async fn pair(owner: &Owner, options: &Tab) -> Result<Tab> {
 }
 
 #[tokio::test]
+async fn a_payout_is_asked_for_by_the_phone_once_its_cost_was_shown() -> Result<()> {
+    let (relay, key) = Relay::funded("[money]\nholdback_permille = 0\n", "30.00").await?;
+    let script = Script::start(Dialect::LlamaCpp(4)).await?;
+    // At the highest price there is, 600 tokens are 6 USD: enough for a payout.
+    script.always(Reply::text(&[" word"; 600]));
+    let dear = ["--price-input", "0", "--price-output", "10000"];
+    let node = Node::with(&relay, &script.url(), &dear).await?;
+    let owner = Page::bearing(relay.address(), &node.secret()?);
+    let payouts = format!("/api/plugin/payouts/{}", node.plugin());
+    let method = json!({"method": "paypal", "destination": "ada@example.com"});
+    owner.put(&format!("{payouts}/method"), &method).await?.expect(200)?;
+    let question = json!({"prompt": "go", "model": MODEL, "maxPrice": "10000", "max_tokens": 1_000});
+    relay.customer(&key).post("/api/llm/inference", &question).await?.expect(200)?;
+    let opened = code(&owner, node.plugin()).await?;
+    let browser = Browser::start().await?;
+    let phone = browser.open(&format!("{}/phone.html#{opened}", relay.url("http"))).await?;
+    phone.click("#pair button").await?;
+    phone.shows("#payout-terms", "PayPal to ada@example.com").await?;
+    phone.click("#payout-ask").await?;
+    phone.shows("#payout-outcome", "It costs $0.25").await?;
+    assert_eq!(owner.get(&payouts).await?.expect(200)?["payouts"], json!([]), "a question moves nothing");
+    phone.click("#payout-ask").await?;
+    phone.shows("#payout-outcome", "is on its way").await?;
+    let view = owner.get(&payouts).await?.expect(200)?;
+    assert_eq!(view["payouts"][0]["state"], "requested", "no rail is there to take it");
+    assert_eq!(view["payouts"][0]["destination"], "ada@example.com");
+    relay.audit().await
+}
+
+/// How many computers a phone's page lets its owner choose from.
+const COMPUTERS: &str = "document.querySelector('#computers').checkVisibility() ? document.querySelector('#computer').options.length : 1";
+
+/// Pairs another computer in another tab of the phone, as its camera does, and forgets it. Returns what axe says.
+async fn second_computer(relay: &Relay, owner: &Owner, phone: &Tab) -> Result<Vec<String>> {
+    let first = phone.until_some("JSON.parse(localStorage.getItem('phones'))[0].pluginId").await?;
+    let other = Plugin::register(relay).await?;
+    let opened = code(&Page::bearing(relay.address(), &other.secret), &other.id).await?;
+    let address = phone.eval("location.href").await?;
+    let address = format!("{}#{opened}", address.as_str().context("no address")?);
+    let tab = owner.browser().open(&address).await?;
+    tab.shows("#standing", "Takes jobs").await?;
+    tab.click("#pair button").await?;
+    tab.shows("#standing", "Not connected").await?;
+    tab.until(&format!("({COMPUTERS}) === 2")).await?;
+    phone.until(&format!("({COMPUTERS}) === 2")).await?;
+    phone.shows("#standing", "Takes jobs").await?;
+    tab.eval(&axe::source()?).await?;
+    let wrong = axe::look(&tab, "phone-two", &[360]).await?;
+
+    let choose = |plugin: &str| {
+        format!(
+            "(list => {{ list.value = '{plugin}'; list.dispatchEvent(new Event('change')); }})(document.querySelector('#computer'))"
+        )
+    };
+    tab.eval(&choose(first.as_str().context("no plugin")?)).await?;
+    tab.shows("#standing", "Takes jobs").await?;
+    tab.eval(&choose(&other.id)).await?;
+    tab.shows("#standing", "Not connected").await?;
+    tab.click("#forget").await?;
+    tab.click("#forget").await?;
+    tab.shows("#standing", "Takes jobs").await?;
+    for tab in [&tab, phone] {
+        tab.until(&format!("({COMPUTERS}) === 1")).await?;
+    }
+    tab.close().await?;
+    Ok(wrong)
+}
+
+#[tokio::test]
 async fn an_owner_pauses_and_prices_the_computer_from_a_phone_and_puts_the_phone_out() -> Result<()> {
     let script = Script::start(Dialect::LmStudio(2)).await?;
     let relay = Relay::with(FREE).await?;
@@ -191,6 +260,7 @@ async fn an_owner_pauses_and_prices_the_computer_from_a_phone_and_puts_the_phone
     phone.eval(&axe::source()?).await?;
     assert_eq!(phone.installability().await?, json!([]));
     let mut wrong = axe::look(&phone, "phone", &[360]).await?;
+    wrong.extend(second_computer(&relay, &owner, &phone).await?);
 
     phone.click("[data-rest=said]").await?;
     phone.shows("#jobs-outcome", "takes no new jobs").await?;
