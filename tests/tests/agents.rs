@@ -3,13 +3,13 @@
 use anyhow::{Context, Result, ensure};
 use rekursing_tests::{
     database::Engine,
-    eventually::PATIENCE,
+    eventually::{PATIENCE, eventually},
     mcp::{self, Agent},
     model_server::MODEL as TINY,
     node::Node,
     relay::{FREE, Relay},
     scene::{Real, Scripted},
-    script::{Dialect, MODEL, Reply, Script, Step},
+    script::{Dialect, Gate, MODEL, Reply, Script, Step},
 };
 use serde_json::{Value, json};
 
@@ -79,6 +79,36 @@ async fn an_answer_is_told_as_it_comes_to_whoever_gives_a_token() -> Result<()> 
     ensure!(told.starts_with("1, 2, 3") || told.starts_with("1 2 3"), "{told:?}");
     assert_eq!(answer["result"]["structuredContent"]["text"], told);
     Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_without_a_key_is_told_the_ad_as_a_text_of_its_own() -> Result<()> {
+    let (relay, key) = Relay::advertised(Engine::Sqlite, FREE, "1.00", "1.00").await?;
+    let (scene, advertiser) = Scripted::around(relay, &key).await?;
+    let terms = json!({
+        "title": "Laptops", "text": "They last.", "link": "https://shop.example.com",
+        "bidPerThousand": "2", "budget": "1", "ends": 9_000_000_000_000_u64,
+    });
+    let made = advertiser.post("/api/ads/campaigns", &terms).await?.expect(201)?;
+    let campaign = format!("/api/ads/campaigns/{}", made["id"].as_str().context("no id")?);
+    let gate = Gate::default();
+    scene.script.always(Reply::gated(&["one", " two"], &gate));
+    let agent = Agent::open(&scene.relay, None).await?;
+    let question = json!({"prompt": "Which laptop should I buy?", "model": MODEL});
+    let chosen = async {
+        eventually("an ad is chosen", || async {
+            Ok((advertiser.get(&campaign).await?.expect(200)?["reserved"] != "0").then_some(()))
+        })
+        .await?;
+        gate.open(2);
+        anyhow::Ok(())
+    };
+    let (answer, ()) = tokio::try_join!(agent.call("ask", &question), chosen)?;
+    assert_eq!(answer["content"][0]["text"], "one two");
+    let ad = answer["content"][1]["text"].as_str().context("a text of the ad")?;
+    ensure!(ad.starts_with("Sponsored:") && ad.contains("They last."), "{ad}");
+    assert_eq!(answer["structuredContent"]["ad"]["title"], "Laptops");
+    scene.relay.audit().await
 }
 
 #[tokio::test]

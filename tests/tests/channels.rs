@@ -60,13 +60,29 @@ async fn whoever_watches_sees_who_comes_works_and_goes_and_work_only_of_open_cha
         }
     };
     at_work.await?;
-    gate.open(2);
-    assert_eq!(text(&answer.events().await?), "twothree");
+    // How fast it comes is told while it does, and no longer.
+    gate.open(1);
+    hear(&mut answer, "two").await?;
+    pace(&mut live, |pace| pace > 0.0).await?;
+    gate.open(1);
+    assert_eq!(text(&answer.events().await?), "three");
+    pace(&mut live, |pace| pace == 0.0).await?;
     drop(scene.node);
     loop {
         let event = live.next().await?.context("the stream ended")?;
         let news: Value = serde_json::from_str(&event.data)?;
         if news["gone"].as_array().is_some_and(|gone| gone.iter().any(|gone| *gone == *id)) {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits until whoever watches is told that the first provider's answers come so fast.
+async fn pace(live: &mut rekursing_tests::http::Stream, is: impl Fn(f64) -> bool) -> Result<()> {
+    loop {
+        let event = live.next().await?.context("the stream ended")?;
+        let news: Value = serde_json::from_str(&event.data)?;
+        if news["providers"][0]["channel"]["tokensPerSecondNow"].as_f64().is_some_and(&is) {
             return Ok(());
         }
     }
@@ -102,8 +118,10 @@ async fn a_channel_is_shown_followed_and_closed_by_its_owner_and_outlives_kill_9
     assert_eq!(channel["days"][0]["jobs"], 1);
     assert!(channel["days"][0]["earned"].is_string());
     assert_eq!(page.get("/api/live/followed").await?.expect(200)?["followed"], json!([id]));
-    for (by, figure) in [("tokens", "answerTokens"), ("earnings", "earned")] {
-        let board = format!("/api/live/leaders?by={by}&over=day");
+    let boards =
+        ["day", "week", "all"].map(|over| [("tokens", "answerTokens", over), ("earnings", "earned", over)]);
+    for (by, figure, over) in boards.concat() {
+        let board = format!("/api/live/leaders?by={by}&over={over}");
         let leaders = visitor.get(&board).await?.expect(200)?;
         assert_eq!(leaders["leaders"][0]["pluginId"], id.as_str(), "{leaders}");
         assert!(!leaders["leaders"][0][figure].is_null());

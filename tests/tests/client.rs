@@ -9,9 +9,11 @@ use rekursing_tests::{
     browser::{Browser, Tab},
     built, caller, count,
     cuts::Cuts,
+    database::Engine,
+    eventually,
     relay::{FREE, Relay},
     scene::Scripted,
-    script::{Dialect, MODEL, Reply, Step},
+    script::{Dialect, Gate, MODEL, Reply, Step},
     site::{self, Site},
     within,
 };
@@ -78,6 +80,40 @@ async fn in_node_it_does_what_it_says() -> Result<()> {
     node.arg(sdk("client.mjs")).arg(library().join("index.js"));
     succeed(node.args([&scene.relay.url("http"), &key, MODEL])).await?;
     looks_right(&scene).await
+}
+
+#[tokio::test]
+async fn a_visitors_answer_has_the_ad_beside_it() -> Result<()> {
+    const ASK: &str = "const [library, url, model] = process.argv.slice(1);
+        const { GPUStreamingClient } = await import(library);
+        const { ad, result } = await new GPUStreamingClient(url).requestInference('Which laptop should I buy?', model);
+        const link = new URL(ad.link);
+        const is = ad.title === 'Laptops' && link.origin === url && link.pathname.startsWith('/ad/click/');
+        console.log(is && result === 'one two' ? 'ok' : JSON.stringify({ ad, result }));";
+    let (relay, key) = Relay::advertised(Engine::Sqlite, FREE, "5.00", "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(8)).await?;
+    let page = scene.relay.customer(&key);
+    let terms = json!({
+        "title": "Laptops", "text": "They last.", "link": "https://shop.example.com",
+        "bidPerThousand": "2", "budget": "1", "ends": 9_000_000_000_000_u64,
+    });
+    let made = page.post("/api/ads/campaigns", &terms).await?.expect(201)?;
+    let campaign = format!("/api/ads/campaigns/{}", made["id"].as_str().context("no id")?);
+    let gate = Gate::default();
+    scene.script.always(Reply::gated(&["one", " two"], &gate));
+    let mut node = Command::new("node");
+    node.args(["--input-type=module", "-e", ASK]).arg(library().join("index.js"));
+    node.args([&scene.relay.url("http"), MODEL]);
+    let chosen = async {
+        eventually("an ad is chosen", || async {
+            Ok((page.get(&campaign).await?.expect(200)?["reserved"] != "0").then_some(()))
+        })
+        .await?;
+        gate.open(2);
+        anyhow::Ok(())
+    };
+    tokio::try_join!(succeed(&mut node), chosen)?;
+    scene.relay.audit().await
 }
 
 /// A page of another origin, which has the programs of `client.mjs`.

@@ -179,6 +179,13 @@ async fn a_rejected_dispute_leaves_everything_as_it_was_and_is_no_ones_to_open_a
     let (before, balance) = (case.earnings().await?, case.balance().await?);
     let complaint = json!({"jobId": job, "reason": "other"});
     case.page.post(OWN, &complaint).await?.expect(201)?;
+    let told = case.operator.get(ALL).await?.expect(200)?["disputes"][0].clone();
+    for text in ["prompt", "answer"] {
+        let hash = told["hashes"][text].as_str().context("a hash")?;
+        assert!(
+            told[text].is_null() && hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit())
+        );
+    }
     case.step(&job, "review", "").await?.expect(200)?;
     case.kill().await?;
     case.step(&job, "reject", "It is what was asked for.").await?.expect(200)?;

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use rekursing_tests::{
     database::Engine,
+    eventually,
     http::Page,
     node::Node,
     relay::{FREE, Relay},
@@ -40,10 +41,34 @@ async fn a_page_picks_its_providers_by_the_ids_that_answers_have() -> Result<()>
     let strangers = json!({"data_collection": "deny"});
     let refused = page.post("/v1/chat/completions", &chat(MODEL, &strangers)).await?;
     assert_eq!((refused.status, refused.error_code()?.as_str()), (403, "collection_denied"));
-    for suffix in [":floor", ":nitro"] {
-        who(&page, &format!("{MODEL}{suffix}"), json!({})).await?;
-    }
     scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn the_shortcuts_ask_whoever_is_cheapest_and_whoever_has_shown_to_be_fastest() -> Result<()> {
+    let (relay, key) = Relay::keeping(Engine::Sqlite, FREE, "1.00").await?;
+    let page = relay.customer(&key);
+    let script = Script::start(Dialect::LlamaCpp(8)).await?;
+    script.always(Reply::text(&[" word"; 40]));
+    let at = async |price: &str| {
+        Node::with(&relay, &script.url(), &["--slots", "4", "--price-input", price, "--price-output", price])
+            .await
+    };
+    let (cheap, fast) = (at("0.20").await?, at("0.40").await?);
+    // Of the other one nothing is known, and it is not thought to be this fast.
+    let only = json!({"prompt": "go", "model": MODEL, "stream": true, "provider": {"only": [fast.plugin()]}});
+    page.stream("/api/llm/inference", &only).await?.events().await?;
+    eventually("its speed is known", || async {
+        let models = page.get("/api/llm/models").await?.expect(200)?;
+        Ok(models["models"][0]["tokensPerSecond"].is_number().then_some(()))
+    })
+    .await?;
+    for (suffix, asked) in [(":nitro", &fast), (":floor", &cheap)] {
+        for _ in 0..5 {
+            assert_eq!(who(&page, &format!("{MODEL}{suffix}"), json!({})).await?, asked.plugin(), "{suffix}");
+        }
+    }
+    relay.audit().await
 }
 
 #[tokio::test]
