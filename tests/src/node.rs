@@ -44,13 +44,25 @@ impl Node {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn at(relay: &str, server: &str, arguments: &[&str]) -> Result<Node> {
-        let folder = tempfile::tempdir().context("no folder for the agent's state")?;
+        Node::of(tempfile::tempdir().context("no folder for the agent's state")?, relay, server, arguments)
+            .await
+    }
+
+    async fn of(folder: TempDir, relay: &str, server: &str, arguments: &[&str]) -> Result<Node> {
         let mut command = Command::new(built::node()?);
         command.args(["--relay", relay, "--server", server, "--state"]);
         command.arg(folder.path().join("node.json")).args(arguments);
         let mut process = Process::start("node", command, Echo::Aloud)?;
         let plugin = process.line("READY ").await?;
         Ok(Node { process, plugin, folder })
+    }
+
+    /// Starts an agent that was killed again, as the plugin that it was.
+    ///
+    /// # Errors
+    /// Fails when it does not come up.
+    pub async fn again(self, relay: &Relay, server: &str) -> Result<Node> {
+        Node::of(self.folder, &relay.url("ws"), server, &[]).await
     }
 
     /// Returns the plugin's id.

@@ -106,6 +106,75 @@ async fn the_operator_sees_the_business_gives_credit_and_pauses_a_campaign() -> 
 }
 
 #[tokio::test]
+async fn the_operator_lets_one_payout_go_gives_one_back_and_sees_what_was_taken_and_refused() -> Result<()> {
+    let config = format!("{SHA256}[money]\nholdback_permille = 0\n[payouts]\napproval = true\n");
+    let (relay, key) = Relay::funded(&config, "30.00").await?;
+    let script = Script::start(Dialect::LlamaCpp(4)).await?;
+    // At the highest price there is, 600 tokens are 6 USD.
+    script.always(Reply::text(&[" word"; 600]));
+    let dear = ["--price-input", "0", "--price-output", "10000"];
+    let node = Node::with(&relay, &script.url(), &dear).await?;
+    let (page, owner, operator) =
+        (relay.customer(&key), relay.customer(&node.secret()?), relay.customer(TOKEN));
+    let payouts = format!("/api/plugin/payouts/{}", node.plugin());
+    let method = json!({"method": "paypal", "destination": "ada@example.com"});
+    owner.put(&format!("{payouts}/method"), &method).await?.expect(200)?;
+    let question = json!({"prompt": "go", "model": MODEL, "maxPrice": "10000", "max_tokens": 1_000});
+    for _ in 0..3 {
+        page.post("/api/llm/inference", &question).await?.expect(200)?;
+    }
+    for _ in 0..2 {
+        owner.post(&payouts, &json!({"amount": "5.50", "accept": "0.25"})).await?.expect(201)?;
+    }
+    script.whenever("break", Reply::json(500, &json!({"error": "out of memory"})));
+    let broken = json!({"prompt": "break", "model": MODEL, "maxPrice": "10000", "max_tokens": 1_000});
+    ensure!(page.post("/api/llm/inference", &broken).await?.status >= 500, "it breaks");
+
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &relay, "/operator.html").await?;
+    sign_in(&tab, TOKEN).await?;
+    tab.until("document.querySelector('#errors').children.length === 1").await?;
+    let times = "document.querySelector('#errors td:last-child').textContent";
+    assert_eq!(
+        tab.eval(times).await?,
+        "1",
+        "{}",
+        tab.eval("document.querySelector('#errors').innerText").await?
+    );
+    let sums = operator.get("/api/analytics/revenue").await?.expect(200)?;
+    let revenue: f64 = sums["revenue"].as_str().context("an amount")?.parse()?;
+    ensure!(revenue > 0.0, "{sums}");
+    for (term, value) in [("Revenue", format!("${revenue:.2}")), ("Jobs", "3".to_owned())] {
+        let fact = format!(
+            "[...document.querySelectorAll('#sums div')].find(one => one.firstChild.textContent === '{term}').lastChild.textContent"
+        );
+        assert_eq!(tab.eval(&fact).await?, json!(value), "{term}");
+    }
+
+    let many = |many: usize| format!("document.querySelectorAll('#payouts > li').length === {many}");
+    tab.until(&many(2)).await?;
+    let wrong = axe::look(&tab, "operator-payouts", &WIDTHS[..1]).await?;
+    tab.click("#payouts .approve").await?;
+    tab.shows("#payouts-outcome", "Approved.").await?;
+    let waits = "#payouts li:has(.approve:not([hidden]))";
+    tab.until("document.querySelectorAll('#payouts .approve[hidden]').length === 1").await?;
+    tab.click(&format!("{waits} .refuse")).await?;
+    tab.fill(&format!("{waits} .text"), "Write to us first.").await?;
+    tab.click(&format!("{waits} .reason [type=submit]")).await?;
+    tab.shows("#payouts-outcome", "Given back to its owner.").await?;
+    tab.until(&many(1)).await?;
+    tab.shows("#log", "payout approved").await?;
+    let view = owner.get(&payouts).await?.expect(200)?;
+    let mut states: Vec<_> =
+        (0..2).map(|at| (&view["payouts"][at]["state"], &view["payouts"][at]["reason"])).collect();
+    states.sort_by_key(|(state, _)| state.to_string());
+    assert_eq!(states[0], (&json!("cancelled"), &json!("Write to us first.")));
+    assert_eq!(states[1].0, "requested", "no rail is there to take it");
+    well(&wrong)?;
+    relay.audit().await
+}
+
+#[tokio::test]
 async fn an_advertiser_sees_the_ad_before_it_runs_and_what_it_brought() -> Result<()> {
     let (scene, key) = scene().await?;
     let browser = Browser::start().await?;
@@ -148,9 +217,24 @@ async fn an_advertiser_sees_the_ad_before_it_runs_and_what_it_brought() -> Resul
 #[tokio::test]
 async fn an_account_makes_and_revokes_a_key_and_reads_a_receipt_by_clicks() -> Result<()> {
     let (scene, key) = scene().await?;
+    let shop = json!({"name": "Shop"});
+    let shop = scene.relay.customer(&key).post("/api/account/keys", &shop).await?.expect(201)?;
+    let shop = scene.relay.customer(shop["key"].as_str().context("a key")?);
+    shop.post("/api/llm/inference", &json!({"prompt": "go", "model": MODEL})).await?.expect(200)?;
     let browser = Browser::start().await?;
     let tab = open(&browser, &scene.relay, "/account.html").await?;
     sign_in(&tab, &key).await?;
+    // Two were answered with all keys, and one with this one.
+    let answers = "document.querySelector('#usage tr td:nth-child(3)')?.textContent";
+    tab.until(&format!("{answers} === '2'")).await?;
+    tab.eval("(list => { list.value = [...list.options].find(key => key.text === 'Shop').value; list.dispatchEvent(new Event('change')); })(document.querySelector('#usage-of'))")
+        .await?;
+    assert_eq!(tab.eval(answers).await?, "1");
+    tab.eval("(make => { URL.createObjectURL = (blob) => { blob.text().then((text) => { globalThis.saved = text; }); return make.call(URL, blob); }; })(URL.createObjectURL)")
+        .await?;
+    tab.click("#statement [type=submit]").await?;
+    tab.shows("#statement-outcome", "The statement was saved.").await?;
+    tab.until("globalThis.saved?.trim().split('\\n').length > 2").await?;
     tab.click("#new summary").await?;
     tab.fill("[name=name]", "For a bot").await?;
     tab.fill("[name=budgetPerDay]", "0.50").await?;
@@ -185,7 +269,7 @@ async fn an_account_makes_and_revokes_a_key_and_reads_a_receipt_by_clicks() -> R
 #[tokio::test]
 async fn who_is_on_a_channel_and_the_models_can_be_read_by_everybody_and_move() -> Result<()> {
     let (scene, key) = scene().await?;
-    let Scripted { relay, node, script: _script } = scene;
+    let Scripted { relay, mut node, script } = scene;
     let relay = &relay;
     let id = node.plugin().to_owned();
     let owner = relay.customer(&node.secret()?);
@@ -207,6 +291,16 @@ async fn who_is_on_a_channel_and_the_models_can_be_read_by_everybody_and_move() 
     channel.shows("#channel", "On most evenings.").await?;
     channel.click("#follow").await?;
     channel.shows("#outcome", "You follow this channel").await?;
+    channel
+        .eval(
+            "globalThis.told = [], globalThis.Notification = class extends EventTarget { \
+               static permission = 'granted'; static requestPermission = async () => 'granted'; \
+               constructor(title) { super(); told.push(title); } }, undefined",
+        )
+        .await?;
+    channel.click("#notify").await?;
+    channel.shows("#outcome", "You are told").await?;
+    channel.shows("#notify", "Tell me no more").await?;
     wrong.extend(axe::look(&channel, "channel", &WIDTHS).await?);
     let teams = open(&browser, relay, "/live?of=teams").await?;
     teams.shows("main", "Nobody yet.").await?;
@@ -222,11 +316,15 @@ async fn who_is_on_a_channel_and_the_models_can_be_read_by_everybody_and_move() 
     let chat = open(&browser, relay, asked.as_str().context("an address")?).await?;
     chat.until(&format!("document.querySelector('#models :checked')?.value === '{MODEL}'")).await?;
 
-    drop(node);
+    node.process().kill().await?;
     live.until("document.querySelector('#providers').children.length === 0").await?;
     live.shows("#no-providers", "Nobody is on").await?;
     channel.shows("#state", "Off").await?;
     wrong.extend(axe::look(&live, "live-empty", &WIDTHS).await?);
+    assert_eq!(channel.eval("told").await?, json!([]), "it was on already");
+    let _node = node.again(relay, &script.url()).await?;
+    channel.shows("#state", "On").await?;
+    channel.until("told.length === 1 && told[0].endsWith(' is on')").await?;
     well(&wrong)
 }
 
@@ -343,11 +441,14 @@ async fn conversations(tab: &Tab, titles: &[&str]) -> Result<()> {
 #[tokio::test]
 async fn conversations_are_kept_and_deleted_another_provider_is_asked_and_the_quality_is_chosen() -> Result<()>
 {
-    let scene = Scripted::start().await?;
+    let (relay, key) = Relay::funded(FREE, "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let page = scene.relay.customer(&key);
     let browser = Browser::start().await?;
     let tab = open(&browser, &scene.relay, "/").await?;
     tab.resize(1_200, 1_000).await?;
     look_again(&tab).await?;
+    tab.fill("#key", &key).await?;
     tab.eval("document.querySelector('#question').focus()").await?;
     type_and_ask(&tab, "What is a river?").await?;
     answered(&tab, "one two three").await?;
@@ -355,12 +456,15 @@ async fn conversations_are_kept_and_deleted_another_provider_is_asked_and_the_qu
 
     let second = Script::start(Dialect::LlamaCpp(4)).await?;
     second.always(Reply::text(&["somebody else"]));
-    let _second = Node::start(&scene.relay, &second.url()).await?;
+    let other = Node::start(&scene.relay, &second.url()).await?;
     tab.click(".tools button:last-child").await?;
     answered(&tab, "somebody else").await?;
     assert_eq!(tab.eval("document.querySelectorAll('.turn').length").await?, 1);
-    // It is the same conversation, and the receipt is the new one's.
+    // It is the same conversation, and the receipt is the new one's. Both were paid for.
     conversations(&tab, &["What is a river?"]).await?;
+    let spent = page.get("/api/account").await?.expect(200)?["spent"].clone();
+    let spent = format!("${}", spent.as_str().context("an amount")?);
+    tab.until(&format!("document.querySelector('#spent').textContent === {}", json!(spent))).await?;
 
     tab.click("#fresh").await?;
     type_and_ask(&tab, "And a lake?").await?;
@@ -403,7 +507,50 @@ async fn conversations_are_kept_and_deleted_another_provider_is_asked_and_the_qu
     tab.eval("document.querySelector('#question').focus()").await?;
     type_and_ask(&tab, "Cheaper?").await?;
     answered(&tab, "deeper").await?;
-    tab.until("asked.some(body => body && JSON.parse(body).quality === 'low')").await
+    tab.until("asked.some(body => body && JSON.parse(body).quality === 'low')").await?;
+    asks_this_one(&browser, &scene, (&second, &other)).await?;
+    asks_the_model_that_is_chosen(&tab, &scene.relay).await
+}
+
+/// Follows the link of each of two providers: he is asked, and the other one is not.
+async fn asks_this_one(browser: &Browser, scene: &Scripted, (second, other): (&Script, &Node)) -> Result<()> {
+    let asked = || [scene.script.jobs().len(), second.jobs().len()];
+    for (plugin, at) in [(scene.node.plugin(), 0), (other.plugin(), 1)] {
+        let only = open(browser, &scene.relay, &format!("/?provider={plugin}")).await?;
+        look_again(&only).await?;
+        let mut expected = asked();
+        for _ in 0..2 {
+            expected[at] += 1;
+            only.eval("document.querySelector('#question').focus()").await?;
+            type_and_ask(&only, "You alone?").await?;
+            only.until("document.querySelector('#news').textContent === 'The answer is complete.'").await?;
+            assert_eq!(asked(), expected);
+        }
+        only.close().await?;
+    }
+    Ok(())
+}
+
+/// Chooses another model in the list, which shows its price and, once it is known, its speed.
+async fn asks_the_model_that_is_chosen(tab: &Tab, relay: &Relay) -> Result<()> {
+    let third = Script::start(Dialect::Plain).await?;
+    third.set_names(&["other-3b".to_owned()]);
+    third.always(Reply::text(&[" word"; 40]));
+    let price = ["--price-input", "0.05", "--price-output", "0.2"];
+    let _third = Node::with(relay, &third.url(), &price).await?;
+    let row = "#models label:has([value='other-3b'])";
+    look_again(tab).await?;
+    tab.until(&format!("document.querySelector({}) !== null", json!(row))).await?;
+    tab.shows(row, "$0.05 in, $0.20 out").await?;
+    tab.click(&format!("{row} input")).await?;
+    tab.until("document.querySelector('#chosen').textContent === 'other-3b'").await?;
+    tab.eval("document.querySelector('#question').focus()").await?;
+    type_and_ask(tab, "And who are you?").await?;
+    answered(tab, "word word").await?;
+    tab.until("JSON.parse(asked.findLast(body => body)).model === 'other-3b'").await?;
+    assert_eq!(third.job(0).await?.body["model"], "other-3b");
+    look_again(tab).await?;
+    tab.shows(row, "tokens/s").await
 }
 
 #[tokio::test]
