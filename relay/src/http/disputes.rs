@@ -1,8 +1,6 @@
 //! The routes of disputes: whoever paid opens and sees his own, whoever answered sees those about him, and the
 //! operator decides.
 
-use std::{net::SocketAddr, sync::Arc};
-
 use axum::{
     Json,
     extract::{ConnectInfo, Path, State, rejection::PathRejection},
@@ -22,7 +20,7 @@ use super::{
     Problem,
     caller::{self, Caller},
     once, operator, plugins,
-    posted::{self, Posted},
+    posted::{self, Named, Peer, Posted, Shared},
 };
 use crate::{
     chance,
@@ -37,12 +35,6 @@ const WORDS_MAX: usize = 500;
 
 /// Most disputes of one account or plugin, and of each kind the operator's, that are told at once.
 const TOLD_MAX: u64 = 100;
-
-type Shared = State<Arc<House>>;
-type Peer = ConnectInfo<SocketAddr>;
-
-/// The name in a path.
-type Named = Result<Path<String>, PathRejection>;
 
 /// A dispute to be opened.
 #[derive(Deserialize)]

@@ -99,10 +99,7 @@ pub(super) async fn grant(
     let act = Act::grant(&who(&house, &headers, peer), to, amount, &note);
     let entry = Entry { id: id.clone(), at: house.desk.now(), kind: grant_of(to, amount, note) };
     let given = async {
-        house.desk.store().grant(entry.clone(), act).await.map_err(|error| {
-            tracing::error!(%error, "could not store a grant");
-            Problem::store_down()
-        })?;
+        house.desk.store().grant(entry.clone(), act).await.map_err(Problem::unstored("a grant"))?;
         house.desk.granted(&entry);
         let view = json!({"entry": entry.id, "account": to.to_string(), "amount": amount,
             "balance": house.desk.balance(to)});

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_market::{Account, Payer, payout::CHANGE_WAIT};
-use rekursing_protocol::{Nanos, PluginId, name};
+use rekursing_protocol::{Moment, Nanos, PluginId, name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -48,11 +48,7 @@ pub(super) async fn open(
     let shared = Arc::clone(&house);
     let made = async move {
         let house = shared;
-        let (code, until) = house.pairings.open(house.desk.now(), account).ok_or_else(|| Problem {
-            retry_after: Some(60),
-            ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many pairing codes are open")
-        })?;
-        Ok((StatusCode::CREATED, Json(json!({"code": code, "expiresAt": until}))).into_response())
+        opened(house.pairings.open(house.desk.now(), account))
     };
     // A code is in memory alone.
     once::unstored(house, named, account.to_string(), made).await
@@ -187,16 +183,8 @@ pub(super) async fn join(
             return Err(Problem::new(StatusCode::CONFLICT, "already_paired", message));
         }
         let now = house.desk.now();
-        let account = house.pairings.redeem(now, id, &code).map_err(|wrong| match wrong {
-            Wrong::Code => {
-                let message = "there is no such pairing code, or it is over";
-                Problem::new(StatusCode::NOT_FOUND, "wrong_pairing_code", message)
-            }
-            Wrong::TooOften => Problem {
-                retry_after: Some(600),
-                ..Problem::rate_limited("too many wrong pairing codes; wait ten minutes")
-            },
-        })?;
+        let redeemed = house.pairings.redeem(now, id, &code);
+        let account = redeemed.map_err(|wrong| refuse(wrong, 600, "ten minutes"))?;
         let others = house.desk.store().account_plugins(account).await.map_err(Problem::unread)?;
         if others.len() >= PLUGINS_MAX {
             let message = format!("the account has {PLUGINS_MAX} plugins, which is as many as it may have");
@@ -273,6 +261,29 @@ fn view(pairing: Option<Pairing>) -> Value {
         "account": pairing.map(|pairing| pairing.account),
         "pairedAt": pairing.map(|pairing| pairing.at),
     })
+}
+
+/// Tells of a code that was made and until when it is good, or that there are too many.
+pub(super) fn opened(made: Option<(String, Moment)>) -> Result<Response, Problem> {
+    let (code, until) = made.ok_or_else(|| Problem {
+        retry_after: Some(60),
+        ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many pairing codes are open")
+    })?;
+    Ok((StatusCode::CREATED, Json(json!({"code": code, "expiresAt": until}))).into_response())
+}
+
+/// Says why a code opens nothing, and after how many seconds, in words too, one is looked at again.
+pub(super) fn refuse(wrong: Wrong, seconds: u64, words: &str) -> Problem {
+    match wrong {
+        Wrong::Code => {
+            let message = "there is no such pairing code, or it is over";
+            Problem::new(StatusCode::NOT_FOUND, "wrong_pairing_code", message)
+        }
+        Wrong::TooOften => Problem {
+            retry_after: Some(seconds),
+            ..Problem::rate_limited(&format!("too many wrong pairing codes; wait {words}"))
+        },
+    }
 }
 
 fn unstored() -> impl FnOnce(anyhow::Error) -> Problem {

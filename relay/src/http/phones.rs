@@ -19,14 +19,13 @@ use serde_json::{Value, json};
 use super::{
     Problem, caller,
     figures::dollars,
-    groups, payouts,
+    groups, pairings, payouts,
     plugins::{self, NAME_MAX, Voice},
     posted::{self, Named, Peer, Posted, Shared},
 };
 use crate::{
     chance,
     house::House,
-    pairings::Wrong,
     phones::{PHONES_MAX, Seen, TOKEN_PREFIX},
     store::Phone,
 };
@@ -53,11 +52,7 @@ pub(super) async fn open(
         return Err(Problem::rate_limited("too many codes were made from this address; wait a minute"));
     }
     is_room(&house, id)?;
-    let (code, until) = house.phones.codes.open(house.desk.now(), id).ok_or_else(|| Problem {
-        retry_after: Some(60),
-        ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many pairing codes are open")
-    })?;
-    Ok((StatusCode::CREATED, Json(json!({"code": code, "expiresAt": until}))).into_response())
+    pairings::opened(house.phones.codes.open(house.desk.now(), id))
 }
 
 /// `GET /api/plugin/phones/{pluginId}`
@@ -110,16 +105,8 @@ pub(super) async fn pair(
     }
     let now = house.desk.now();
     let address = caller::address(&house, &headers, peer);
-    let plugin = house.phones.codes.redeem(now, address, &code).map_err(|wrong| match wrong {
-        Wrong::Code => {
-            let message = "there is no such pairing code, or it is over";
-            Problem::new(StatusCode::NOT_FOUND, "wrong_pairing_code", message)
-        }
-        Wrong::TooOften => Problem {
-            retry_after: Some(300),
-            ..Problem::rate_limited("too many wrong pairing codes; wait five minutes")
-        },
-    })?;
+    let redeemed = house.phones.codes.redeem(now, address, &code);
+    let plugin = redeemed.map_err(|wrong| pairings::refuse(wrong, 300, "five minutes"))?;
     is_room(&house, plugin)?;
     let token = chance::secret(TOKEN_PREFIX);
     let phone = Phone {
@@ -129,7 +116,7 @@ pub(super) async fn pair(
         name: name::plain(&name, NAME_MAX),
         paired: now,
     };
-    house.desk.store().put_phone(phone.clone()).await.map_err(unstored)?;
+    house.desk.store().put_phone(phone.clone()).await.map_err(Problem::unstored("a phone"))?;
     let view = json!({"phoneId": phone.id, "pluginId": plugin, "token": token});
     house.phones.enter(phone);
     Ok((StatusCode::CREATED, Json(view)).into_response())
@@ -285,12 +272,7 @@ fn is_room(house: &House, plugin: PluginId) -> Result<(), Problem> {
 }
 
 async fn forget(house: &House, phone: &Phone) -> Result<StatusCode, Problem> {
-    house.desk.store().remove_phone(phone.hash).await.map_err(unstored)?;
+    house.desk.store().remove_phone(phone.hash).await.map_err(Problem::unstored("a phone"))?;
     house.phones.leave(phone);
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn unstored(error: anyhow::Error) -> Problem {
-    tracing::error!(error = format!("{error:#}"), "could not store a phone");
-    Problem::store_down()
 }

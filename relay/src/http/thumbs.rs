@@ -1,10 +1,8 @@
 //! Thumbs: whoever got an answer says whether it was a good one.
 
-use std::{net::SocketAddr, sync::Arc};
-
 use axum::{
     Json,
-    extract::{ConnectInfo, Path, State, rejection::PathRejection},
+    extract::{ConnectInfo, Path, State},
     http::{HeaderMap, StatusCode},
 };
 use rekursing_protocol::{JobId, Nanos};
@@ -13,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::{
     Problem, caller,
-    posted::{self, Posted},
+    posted::{self, Named, Peer, Posted, Shared},
     receipts::Reader,
 };
-use crate::{house::House, receipt, store::Voice};
+use crate::{receipt, store::Voice};
 
 /// A thumb.
 #[derive(Debug, Deserialize)]
@@ -27,9 +25,9 @@ struct Thumb {
 
 /// `PUT /api/jobs/{jobId}/thumb`
 pub(super) async fn put(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    id: Result<Path<String>, PathRejection>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    id: Named,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<Json<Value>, Problem> {
@@ -59,10 +57,8 @@ pub(super) async fn put(
         Some(if holder.is_verified { Voice::Verified(account) } else { Voice::Unverified(account) })
     };
     if let Some(voice) = voice {
-        let quality = store.rate(house.desk.now(), id, owner, voice, up).await.map_err(|error| {
-            tracing::error!(error = format!("{error:#}"), "could not store a thumb");
-            Problem::store_down()
-        })?;
+        let rated = store.rate(house.desk.now(), id, owner, voice, up).await;
+        let quality = rated.map_err(Problem::unstored("a thumb"))?;
         house.qualities.put(owner, quality);
     }
     Ok(Json(json!({"jobId": id, "up": up, "counts": voice.is_some()})))

@@ -85,10 +85,7 @@ async fn opened(
         "session": page.id, "url": page.url, "for": purpose, "amount": amount, "cost": cost, "credit": credit,
     });
     let opened = OpenedTopUp { session: page.id, to, amount, cost, made };
-    house.desk.store().opened(house.desk.now(), opened).await.map_err(|error| {
-        tracing::error!(%error, "could not store a top-up");
-        Problem::store_down()
-    })?;
+    house.desk.store().opened(house.desk.now(), opened).await.map_err(Problem::unstored("a top-up"))?;
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }
 
