@@ -1,31 +1,30 @@
-// <rekursing-ad>: the ad beside a free answer, labelled, and confirmed once it was really seen.
+// The ad beside a free answer.
 
-/** How long, and how much of it, an ad must be visible to count as seen. */
+import { Relay } from './relay.js';
+
 const SEEN_MS = 1_000;
 const SEEN_SHARE = 0.5;
 
 const STYLE = `
-:host { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .125rem .75rem; align-items: baseline; padding: .625rem .875rem; border: 1px solid; border-radius: .5rem; font-size: .875rem; }
+:host { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0 .75rem; align-items: baseline; padding: .75rem; border: 1px solid; border-radius: .5rem; font-size: .875rem; overflow-wrap: anywhere; }
 :host([hidden]) { display: none; }
-:host > *, p { margin: 0; }
-p, [part=site], details { grid-column: 2; overflow-wrap: anywhere; }
-[part=label], [part=site], details { font-size: .75rem; }
+* { margin: 0; }
+span ~ * { grid-column: 2; }
+span, details { font-size: .75rem; }
 a { color: inherit; }
 summary { cursor: pointer; }`;
 
 const Base = globalThis.HTMLElement ?? class {};
 
-/** Shows the ad that it is given as `ad`. Without one, or with one that cannot be shown, it is hidden. */
 export class RekursingAd extends Base {
   #ad = null;
-  #root;
+  #root = this.attachShadow({ mode: 'open' });
   #observer;
   #timer;
   #look = () => this.#watch();
 
   constructor() {
     super();
-    this.#root = this.attachShadow({ mode: 'open' });
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(STYLE);
     this.#root.adoptedStyleSheets = [sheet];
@@ -36,7 +35,7 @@ export class RekursingAd extends Base {
   }
 
   set ad(ad) {
-    const shown = ad && /^https?:$/.test(URL.canParse(ad.link) && new URL(ad.link).protocol);
+    const shown = URL.canParse(ad?.link) && /^https?:/.test(new URL(ad.link));
     this.#ad = shown ? ad : null;
     this.hidden = !shown;
     this.#root.replaceChildren(...(shown ? parts(ad) : []));
@@ -57,13 +56,12 @@ export class RekursingAd extends Base {
     this.#watch();
   }
 
-  /** Looks anew whether the ad is visible. It must stay so for a second without a break. */
+  // Begins anew: an ad must be visible without a break.
   #watch() {
     clearTimeout(this.#timer);
     this.#observer?.disconnect();
     const { impressionToken, link } = this.#ad ?? {};
     if (!impressionToken || !this.isConnected || document.hidden) return;
-    // An observer tells at once what it sees when it begins to look.
     this.#observer = new IntersectionObserver(
       (entries) => {
         clearTimeout(this.#timer);
@@ -71,7 +69,7 @@ export class RekursingAd extends Base {
         this.#timer = setTimeout(() => {
           this.#ad = { ...this.#ad, impressionToken: undefined };
           this.#observer.disconnect();
-          confirm(new URL('/api/ads/impressions', link), impressionToken);
+          confirm(link, impressionToken);
         }, SEEN_MS);
       },
       { threshold: SEEN_SHARE },
@@ -80,20 +78,13 @@ export class RekursingAd extends Base {
   }
 }
 
-/** Tells the relay that an ad was seen. One that cannot be told is not counted, and nobody needs to know. */
-async function confirm(url, token) {
-  const headers = { 'content-type': 'application/json' };
-  const call = { method: 'POST', headers, body: JSON.stringify({ token }), keepalive: true };
-  for (let tries = 0; tries < 3; tries += 1) {
-    const response = await fetch(url, call).catch(() => null);
-    const early = response?.status === 409 && Number(response.headers.get('retry-after'));
-    if (!early) return;
-    await new Promise((resolve) => setTimeout(resolve, early * 1_000));
-  }
+// Nobody needs to know of an ad that cannot be confirmed.
+function confirm(link, token) {
+  const call = { method: 'POST', body: JSON.stringify({ token }), keepalive: true };
+  new Relay(link).json('/api/ads/impressions', call).catch(() => {});
 }
 
 function parts({ label, title, text, link, site, why }) {
-  // A click is counted by the relay, which leads on to the advertiser.
   const anchor = make('a', 'link', title);
   Object.assign(anchor, { href: link, rel: 'sponsored noopener noreferrer', target: '_blank' });
   const line = make('p', 'text');

@@ -1,14 +1,12 @@
-// Reads server-sent events from a response.
+// Reads server-sent events, however the bytes are cut.
 
-import { RekursingError, cut } from './relay.js';
+import { RekursingError, cut, malformed } from './relay.js';
 
-/** Most characters of one event. */
 const EVENT_MAX = 1 << 24;
 
-/** The relay says something every 15 seconds. A connection on which it does not is broken, whoever knows of it. */
+// The relay says something every 15 seconds.
 const SILENCE_MS = 45_000;
 
-/** Yields `{ id, name, data }` for each whole event, however the bytes are cut, until the body ends or breaks. */
 export async function* events(body, signal) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
@@ -22,7 +20,7 @@ export async function* events(body, signal) {
       const { value, done } = await reader.read();
       if (done) break;
       rest += decoder.decode(value, { stream: true });
-      // A carriage return at the very end may be the first half of a line break.
+      // A carriage return at the end may be half a line break.
       const lines = rest.split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
       for (const line of lines) {
@@ -36,7 +34,7 @@ export async function* events(body, signal) {
         if (field === 'event') event.name = content;
         if (field === 'data') event.data.push(content);
       }
-      if (rest.length > EVENT_MAX) throw new RekursingError('malformed', 'The relay sent an event without end.');
+      if (rest.length > EVENT_MAX) throw malformed();
     }
   } catch (cause) {
     if (cause instanceof RekursingError) throw cause;

@@ -131,7 +131,7 @@ export type RelayCode =
  */
 export type OwnCode = 'unreachable' | 'cut' | 'malformed' | 'bad_receipt' | 'unverifiable';
 
-/** What was not answered, or not to its end. */
+/** What was not answered, or not to its end: a stable code, and a sentence for the reader as `message`. */
 export class RekursingError extends Error {
   name: 'RekursingError';
   /** Stable, for programs; `http_502` and the like where a proxy answered in the relay's place. */
@@ -405,8 +405,8 @@ export class GPUStreamingClient {
   requestInference(prompt: string | Message[], model?: string, options?: Options): Promise<Answer>;
 
   /**
-   * Asks, and yields the answer as it comes. When the connection breaks it goes on where it was, without a lost
-   * or doubled token. Leaving the loop, like the signal, cancels the job. Throws a `RekursingError` where there is
+   * Asks, and yields the answer as it comes. When the connection breaks, or says nothing for 45 seconds, it goes on
+   * where it was, without a lost or doubled token. Leaving the loop, like the signal, cancels the job. Throws a `RekursingError` where there is
    * no answer, or not to its end, or the signal's reason.
    */
   stream(messages: string | Message[], options?: Options): AsyncGenerator<StreamEvent, void, undefined>;
@@ -438,13 +438,15 @@ export class GPUStreamingClient {
 
 /**
  * Returns if one of these public keys, in hex digits, has signed all that is in the receipt. Throws a
- * `RekursingError` with the code `bad_receipt` if not.
+ * `RekursingError` with the code `bad_receipt` if not, or if something was added that is not signed.
  */
 export function verifyReceipt(receipt: Receipt, keys: string[]): Promise<void>;
 
 /**
  * `<rekursing-ad>`: shows the ad that it is given as `ad`, with its label and the reason, and tells the relay once
- * it was visible for a second. Without an ad it is hidden. Where there is no document, it cannot be made.
+ * half of it was visible for a second without a break. That is tried within the usual patience, and nobody hears of
+ * it if it fails. Without an ad, or with one whose link leads to no page, it is hidden. Where there is no document,
+ * it cannot be made.
  */
 export class RekursingAd extends HTMLElement {
   get ad(): Ad | null;

@@ -1,8 +1,8 @@
-// Asks a Rekursing relay for answers, whole or as they are made.
+// Asks a relay for answers. index.d.ts says what this does.
 
 import { events } from './events.js';
-import { verify } from './receipt.js';
-import { Relay, RekursingError, cut, hex, parse } from './relay.js';
+import { bad, verify } from './receipt.js';
+import { RekursingError, Relay, cut, hex, parse } from './relay.js';
 
 export { RekursingAd } from './ad.js';
 export { verify as verifyReceipt } from './receipt.js';
@@ -11,24 +11,22 @@ export { RekursingError };
 const INFERENCE = '/api/llm/inference';
 const JOBS = '/api/jobs/';
 
-/** Most tokens of receipts that are remembered. */
 const TOKENS_MAX = 100;
 
 export class GPUStreamingClient {
   #relay;
   #receiptKeys;
   #user;
-  /** By the job, what opens the receipts of free answers. */
-  #tokens = new Map();
+  #receiptTokens = new Map();
 
-  constructor(url, { key, patience = 20_000, receiptKeys } = {}) {
+  constructor(url, { key, patience, receiptKeys } = {}) {
     this.#relay = new Relay(url, key, patience);
     this.#receiptKeys = receiptKeys;
   }
 
   setUserId(id) {
     this.#user = id;
-    this.#tokens.clear();
+    this.#receiptTokens.clear();
   }
 
   async requestInference(prompt, model, options) {
@@ -49,7 +47,7 @@ export class GPUStreamingClient {
     const asked = typeof messages === 'string' ? { prompt: messages } : { messages };
     const body = JSON.stringify({ ...wishes, ...asked, user: this.#user, stream: true });
     const patience = this.#relay.patience();
-    // By its name the answer goes on when the connection breaks, and is had from where that was.
+    // By its name the answer goes on when the connection breaks.
     let name = random();
     let last = '0';
     let job;
@@ -71,7 +69,7 @@ export class GPUStreamingClient {
           throw cut();
         } catch (error) {
           if (over) throw error;
-          // It broke off before anything was heard of it, so it may as well be asked anew.
+          // Nothing of it was heard.
           if (error.code === 'idempotency_answer_gone' && last === '0') {
             name = random();
             error.retryAfter = 0;
@@ -119,42 +117,39 @@ export class GPUStreamingClient {
     }
   }
 
-  async rate(jobId, up, { token = this.#tokens.get(jobId), signal } = {}) {
+  async rate(jobId, up, { token = this.#receiptTokens.get(jobId), signal } = {}) {
     await this.#relay.once(`${JOBS}${encodeURIComponent(jobId)}/thumb`, { method: 'PUT', body: JSON.stringify({ up }), token, signal });
   }
 
-  async receipt(jobId, { token = this.#tokens.get(jobId), signal } = {}) {
-    const call = (path, token) => this.#relay.json(path, { token, signal });
-    const receipt = await call(`${JOBS}${encodeURIComponent(jobId)}/receipt`, token);
-    const published = async () => (await call('/.well-known/rekursing-receipts')).keys.map(({ key }) => key);
-    await verify(receipt, this.#receiptKeys ?? (await published()));
-    if (receipt.jobId === jobId) return receipt;
-    throw new RekursingError('bad_receipt', 'The receipt is of another job.');
+  async receipt(jobId, { token = this.#receiptTokens.get(jobId), signal } = {}) {
+    const receipt = await this.#relay.json(`${JOBS}${encodeURIComponent(jobId)}/receipt`, { token, signal });
+    const published = async () => (await this.#relay.json('/.well-known/rekursing-receipts', { signal })).keys;
+    await verify(receipt, this.#receiptKeys ?? (await published()).map(({ key }) => key));
+    if (receipt.jobId !== jobId) throw bad();
+    return receipt;
   }
 
-  /** Makes of an event what its reader gets, or throws what the relay says is wrong. */
   #take({ name, data }) {
     const facts = parse(data);
     this.#remember(facts);
     if (name === 'error') throw new RekursingError(facts.code, facts.message, facts);
     if (name !== 'ad') return { ...facts, type: name };
-    // A link of the relay's own, which counts the click, and no other.
+    // The relay counts clicks: no other link is an ad's.
     const link = URL.canParse(facts.link, this.#relay.url) && new URL(facts.link, this.#relay.url);
     return link && link.origin === this.#relay.url.origin && { type: name, ad: { ...facts, link: link.href } };
   }
 
   #remember({ jobId, receiptToken, jobs = [jobId], receiptTokens = [receiptToken] }) {
-    jobs.forEach((job, at) => receiptTokens[at] && this.#tokens.set(job, receiptTokens[at]));
-    for (const job of this.#tokens.keys()) {
-      if (this.#tokens.size > TOKENS_MAX) this.#tokens.delete(job);
+    jobs.forEach((job, at) => receiptTokens[at] && this.#receiptTokens.set(job, receiptTokens[at]));
+    for (const job of this.#receiptTokens.keys()) {
+      if (this.#receiptTokens.size > TOKENS_MAX) this.#receiptTokens.delete(job);
     }
   }
 }
 
-/** A name that nobody else has; `randomUUID` is there over HTTPS alone. */
+// randomUUID is there over HTTPS alone.
 const random = () => hex(crypto.getRandomValues(new Uint8Array(16)));
 
-/** Adds a piece to the call of a tool that it belongs to. */
 function grow(calls, piece) {
   const { name = '', arguments: text = '' } = piece?.function ?? {};
   const call = calls.get(piece?.index) ?? { id: piece?.id, type: 'function', function: { name, arguments: '' } };

@@ -1,4 +1,4 @@
-// Checks the relay's signature on a receipt. The text that is signed is described in docs/ledger.md.
+// Checks a receipt's signature. docs/ledger.md has the text that is signed.
 
 import { RekursingError, hex } from './relay.js';
 
@@ -6,7 +6,6 @@ const JOB = 'jobId state paidBy hold.at hold.amount hold.price hold.promptTokens
 const SETTLEMENT =
   'model provider lease tierAsked tier ask price promptTokens answerTokens discount fee earned heldBack releaseAt ad rates';
 
-/** What values that have parts are made of. */
 const PRICE = ['input', 'output'];
 const PARTS = {
   price: PRICE,
@@ -15,16 +14,12 @@ const PARTS = {
   rates: ['tier', 'fee', 'discount', 'holdback'],
 };
 
-/** Lines that are left out where a receipt, being older, does not have them. */
+// Older receipts have no such lines.
 const OPTIONAL = ['givenBack', 'rates'];
 
-/**
- * Returns if one of these public keys, in hex digits, has signed all that is in the receipt.
- * Throws a RekursingError with the code `bad_receipt` if not.
- */
 export async function verify(receipt, keys) {
   if (!globalThis.crypto?.subtle) {
-    throw new RekursingError('unverifiable', 'Signatures cannot be checked here: that takes a page over HTTPS.');
+    throw new RekursingError('unverifiable', 'Signatures can be checked over HTTPS alone.');
   }
   const { signature, ...signed } = receipt ?? {};
   const bytes = new TextEncoder().encode(text(signed));
@@ -38,7 +33,6 @@ export async function verify(receipt, keys) {
   throw bad();
 }
 
-/** Writes the text that is signed. */
 function text(receipt) {
   let used = 0;
   const leaf = (value) => {
@@ -58,7 +52,7 @@ function text(receipt) {
     ...JOB.split(' ').map((path) => line(receipt, path)),
     ...SETTLEMENT.split(' ').map((path) => line(receipt.settlement, path)),
   ];
-  // What is not signed may have been added by anybody.
+  // Something is there that is not signed.
   if (used !== leaves(receipt)) throw bad();
   return `rekursing-receipt-v${receipt.givenBack === undefined ? 1 : 2}\n${lines.join('')}`;
 }
@@ -68,8 +62,8 @@ function leaves(value) {
   return typeof value === 'object' ? Object.values(value).reduce((sum, inner) => sum + leaves(inner), 0) : 1;
 }
 
-function bad() {
-  return new RekursingError('bad_receipt', 'The receipt is not as the relay has signed it.');
+export function bad() {
+  return new RekursingError('bad_receipt', 'This is not the receipt that the relay has signed.');
 }
 
 function unhex(text) {

@@ -1,29 +1,28 @@
-// Calls the relay, and calls again while that may help.
+// Calls the relay, again while that may help.
 
-/** What was not answered, or not to its end: a stable code and a sentence for the reader. */
 export class RekursingError extends Error {
   constructor(code, message, { cause, ...facts } = {}) {
-    const text = message.trim();
-    super(text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.'), { cause });
+    const text = message.trim().replace(/[^.!?]$/, '$&.');
+    super(text.charAt(0).toUpperCase() + text.slice(1), { cause });
     Object.assign(this, { name: 'RekursingError', code, ...facts });
   }
 }
 
-export const cut = (cause) =>
-  new RekursingError('cut', 'The connection broke before the answer was complete.', { cause });
+export const cut = (cause) => new RekursingError('cut', 'The connection broke.', { cause });
 
-/** Reads JSON of the relay's. */
+export const malformed = (cause) =>
+  new RekursingError('malformed', 'The relay sent something that cannot be read.', { cause });
+
 export function parse(text) {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new RekursingError('malformed', 'The relay sent something that is no JSON.', { cause });
+    throw malformed(cause);
   }
 }
 
 export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 
-/** How long a call is made again without getting anywhere, in milliseconds. */
 class Patience {
   #ms;
   #until;
@@ -34,13 +33,13 @@ class Patience {
     this.renew();
   }
 
-  /** Begins anew: the call got somewhere. */
+  // The call got somewhere.
   renew() {
     this.#until = performance.now() + this.#ms;
     this.#pause = 0;
   }
 
-  /** Waits until the call may be made again, or throws why it failed where that helps nothing or is too late. */
+  // Throws the error where waiting does not help.
   async wait(error, signal) {
     const { code, retryAfter } = error;
     const broke = code === 'cut' || code === 'unreachable';
@@ -56,11 +55,10 @@ class Patience {
   }
 }
 
-/** The relay at this address, which is called with this key or with none. */
 export class Relay {
   #patience;
 
-  constructor(url, key, patience) {
+  constructor(url, key, patience = 20_000) {
     this.url = new URL(url);
     this.key = key;
     this.#patience = patience;
@@ -70,7 +68,6 @@ export class Relay {
     return new Patience(this.#patience);
   }
 
-  /** Calls once. Gives the response, or throws what the relay says is wrong. */
   async once(path, { token = this.key, headers, signal, ...init } = {}) {
     const all = { ...headers };
     if (init.body) all['content-type'] = 'application/json';
@@ -84,10 +81,10 @@ export class Relay {
     }
     if (response.ok) return response;
     const { status } = response;
-    const { error = {} } = (await response.json().catch(() => null)) ?? {};
+    const error = (await response.json().catch(() => null))?.error ?? {};
     const seconds = Number(response.headers.get('retry-after') ?? NaN);
-    // Other refusals stay what they are, however long one waits.
-    const passes = [429, 503].includes(status) || error.code === 'idempotency_running';
+    // Waiting changes no other refusal.
+    const passes = [429, 503].includes(status) || ['ad_too_soon', 'idempotency_running'].includes(error.code);
     throw new RekursingError(error.code ?? `http_${status}`, error.message ?? `The relay answered ${status}.`, {
       status,
       field: error.field,
@@ -96,7 +93,6 @@ export class Relay {
     });
   }
 
-  /** Calls until there is an answer, and reads it. */
   async json(path, init) {
     for (const patience = this.patience(); ; ) {
       try {
