@@ -19,6 +19,7 @@ pub mod false_relay;
 pub mod files;
 pub mod http;
 pub mod keyboard;
+pub mod library;
 pub mod line;
 pub mod link;
 pub mod mcp;

@@ -1,18 +1,18 @@
 //! The client library of pages: in Chromium, in a worker and in Node, over lines that break, with its receipts
 //! and its ads.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rekursing_tests::{
     browser::{Browser, Tab},
-    built, caller, count,
-    cuts::Cuts,
     database::Engine,
     eventually,
+    library::{self, TOLD, breaking, cuts, looks_right, scene, succeed},
+    program,
     relay::{FREE, Relay},
     scene::Scripted,
-    script::{Dialect, Gate, MODEL, Reply, Step},
+    script::{Dialect, Gate, MODEL, Reply},
     site::{self, Site},
     within,
 };
@@ -22,60 +22,9 @@ use tokio::process::Command;
 /// Until a page has done everything.
 const ALL: Duration = Duration::from_secs(120);
 
-fn library() -> PathBuf {
-    built::root().join("site/client")
-}
-
-fn sdk(name: &str) -> PathBuf {
-    built::root().join("tests/sdk").join(name)
-}
-
-async fn succeed(command: &mut Command) -> Result<()> {
-    let output = command.kill_on_drop(true).output().await?;
-    if !output.status.success() || output.stdout != b"ok\n" {
-        bail!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
-}
-
-/// A scene whose relay may be called from this origin, with a key.
-async fn scene(origin: &str) -> Result<(Scripted, String)> {
-    let (relay, key) = Relay::funded(&format!("origins = [{origin:?}]\n{FREE}"), "5.00").await?;
-    Ok((Scripted::before(relay, Dialect::LlamaCpp(8)).await?, key))
-}
-
-/// Holds the answers that `client.mjs` stops, and calls its tool.
-fn hold(scene: &Scripted) {
-    scene.script.whenever("hold behind a word", Reply::steps(vec![Step::token("one"), Step::Hold]));
-    scene.script.whenever("hold", Reply::steps(vec![Step::Hold]));
-    scene.script.whenever("the weather", caller::streamed());
-}
-
-/// What was stopped is left at the model server, and what was not is answered to its end.
-async fn looks_right(scene: &Scripted) -> Result<()> {
-    let jobs = scene.script.jobs();
-    // The one that is stopped before its first word may never have come.
-    let (held, answered): (Vec<_>, Vec<_>) =
-        jobs.iter().partition(|job| job.body.to_string().contains("hold"));
-    ensure!((3..=4).contains(&held.len()), "{held:?}");
-    for job in held {
-        job.left(Duration::from_secs(5)).await?;
-    }
-    ensure!(answered.len() >= 3, "{answered:?}");
-    ensure!(answered.iter().all(|job| !job.was_left()), "an answer was not read to its end");
-    ensure!(jobs.iter().all(|job| !job.body.to_string().contains("ada")), "the owner learns who asks");
-    scene.relay.resolved().await?;
-    scene.relay.audit().await
-}
-
 #[tokio::test]
 async fn in_node_it_does_what_it_says() -> Result<()> {
-    let (scene, key) = scene("https://example.com").await?;
-    hold(&scene);
-    let mut node = Command::new("node");
-    node.arg(sdk("client.mjs")).arg(library().join("index.js"));
-    succeed(node.args([&scene.relay.url("http"), &key, MODEL])).await?;
-    looks_right(&scene).await
+    library::does_what_it_says(Command::new("node")).await
 }
 
 #[tokio::test]
@@ -98,7 +47,7 @@ async fn a_visitors_answer_has_the_ad_beside_it() -> Result<()> {
     let gate = Gate::default();
     scene.script.always(Reply::gated(&["one", " two"], &gate));
     let mut node = Command::new("node");
-    node.args(["--input-type=module", "-e", ASK]).arg(library().join("index.js"));
+    node.args(["--input-type=module", "-e", ASK]).arg(library::index());
     node.args([&scene.relay.url("http"), MODEL]);
     let chosen = async {
         eventually("an ad is chosen", || async {
@@ -119,13 +68,28 @@ async fn page(site: &Site) -> Result<(Browser, Tab)> {
         "text/html",
         "<!doctype html><html lang=en><title>A page</title><body><main><h1>A page</h1></main>",
     );
-    for name in ["client.mjs", "client-worker.mjs"] {
-        site.put(&format!("/{name}"), "text/javascript", fs::read_to_string(sdk(name))?);
+    for name in ["client.mjs", "client-cut.mjs", "client-worker.mjs"] {
+        site.put(&format!("/{name}"), "text/javascript", fs::read_to_string(program::path(name))?);
     }
     let browser = Browser::start().await?;
     let tab = browser.open(site.url()).await?;
     tab.until("document.querySelector('main') !== null").await?;
     Ok((browser, tab))
+}
+
+/// Waits until a promise of the page comes to `ok`: longer than one call of the browser may take on a loaded machine.
+async fn go_well(tab: &Tab, promise: &str) -> Result<()> {
+    let call = format!(
+        "globalThis.outcome = null, void {promise}.then((told) => outcome = told, (error) => outcome = `${{error.stack}}`)",
+    );
+    tab.eval(&call).await?;
+    let told = within(ALL, "the page is through", || async {
+        let told = tab.eval("outcome").await?;
+        Ok((!told.is_null()).then_some(told))
+    })
+    .await?;
+    ensure!(told == "ok", "{promise}: {told}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -142,60 +106,33 @@ async fn in_a_page_of_another_origin_and_in_a_worker_it_does_the_same() -> Resul
         })",
     ] {
         let (scene, key) = scene(site.url()).await?;
-        hold(&scene);
         let relay = scene.relay.url("http");
         let asked = json!({"library": format!("{relay}/client/index.js"), "relay": relay, "key": key, "model": MODEL});
-        // More than one call of the browser may take on a loaded machine.
-        let call = format!(
-            "globalThis.outcome = null, void {}.then((told) => outcome = told, (error) => outcome = `${{error.stack}}`)",
-            way.replace("ASKED", &asked.to_string())
-        );
-        tab.eval(&call).await?;
-        let told = within(ALL, "the page is through", || async {
-            let told = tab.eval("outcome").await?;
-            Ok((!told.is_null()).then_some(told))
-        });
-        assert_eq!(told.await?, "ok", "{way}");
+        go_well(&tab, &way.replace("ASKED", &asked.to_string())).await?;
         looks_right(&scene).await?;
     }
     Ok(())
 }
 
-/// An answer with everything by which bytes could be told apart wrongly.
-const TOLD: [&str; 12] = [
-    "Grüße, ",
-    "日本",
-    "語 ",
-    "🦀\u{200d}",
-    "\r\n",
-    "\n\n",
-    "data: x\n",
-    "id: 3\n",
-    "\u{feff}",
-    "event: done",
-    " ",
-    "end",
-];
-
 #[tokio::test]
 async fn a_page_that_is_cut_at_random_bytes_hears_every_byte_once() -> Result<()> {
-    let cuts = usize::try_from(count("REKURSING_CUTS", 40)?)?;
-    let free =
-        "[free]\nbudget = \"1000\"\njobs_per_day = 1000000\n[limits]\nfree_requests_per_minute = 1000000\n";
-    let (relay, key) = Relay::funded(free, "5.00").await?;
-    let scene = Scripted::before(relay, Dialect::LlamaCpp(8)).await?;
-    scene.script.always(Reply::text(&TOLD));
-    // So many bytes that an answer is cut in its head, anywhere within, or not at all.
-    let line = Cuts::to(scene.relay.address(), 4_000, 7).await?;
-    // Visitors and accounts in turn.
-    let keys: [&[&str]; 2] = [&[], &[&key]];
-    for key in keys.iter().cycle() {
-        if line.made() >= cuts {
+    library::hears_every_byte_once(|| Command::new("node")).await
+}
+
+#[tokio::test]
+async fn a_page_that_is_cut_at_random_bytes_hears_them_in_chromium_too() -> Result<()> {
+    let site = Site::start().await?;
+    let (_browser, tab) = page(&site).await?;
+    let (scene, key, line) = breaking(site.url()).await?;
+    let served = format!("{}/client/index.js", scene.relay.url("http"));
+    for key in [None, Some(&key)].iter().cycle() {
+        if line.made() >= cuts()? {
             break;
         }
-        let mut node = Command::new("node");
-        node.arg(sdk("client-cut.mjs")).arg(library().join("index.js"));
-        succeed(node.args([&line.url(), MODEL, &TOLD.concat(), "10"]).args(*key)).await?;
+        let asked = json!({
+            "library": served, "relay": line.url(), "model": MODEL, "text": TOLD.concat(), "times": 10, "key": key,
+        });
+        go_well(&tab, &format!("import('/client-cut.mjs').then(({{ check }}) => check({asked}))")).await?;
     }
     scene.relay.resolved().await?;
     scene.relay.audit().await
@@ -224,7 +161,7 @@ async fn it_waits_as_long_as_it_is_told_within_its_patience() -> Result<()> {
         site.next(reply);
     }
     let mut node = Command::new("node");
-    succeed(node.arg(sdk("client-waits.mjs")).arg(library().join("index.js")).arg(site.url())).await
+    succeed(node.arg(program::path("client-waits.mjs")).arg(library::index()).arg(site.url())).await
 }
 
 /// Shows an ad below what can be seen, and counts the timers of a second and the calls.
