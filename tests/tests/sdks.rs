@@ -1,11 +1,18 @@
 //! The official OpenAI SDKs speak to the relay without any adapter.
 
-use anyhow::Result;
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
 use rekursing_tests::{
+    browser::Browser,
     built, caller,
     program::{self, asks},
-    script::Reply,
+    relay::{FREE, Relay},
+    scene::Scripted,
+    script::{Dialect, MODEL, Reply},
+    site::Site,
 };
+use serde_json::json;
 use tokio::process::Command;
 
 /// The tool is called whole, then streamed: for chats, and for responses.
@@ -25,4 +32,51 @@ async fn the_sdk_for_node_works() -> Result<()> {
     let mut node = Command::new("node");
     node.arg(program::path("sdk.mjs")).arg(built::node_modules()?);
     asks(node, calls()).await.map(drop)
+}
+
+/// Puts the modules of a package on a site, under its name.
+fn publish(site: &Site, package: &Path, folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            publish(site, package, &path)?;
+        } else if path.extension().is_some_and(|extension| extension == "mjs") {
+            let name = path.strip_prefix(package)?.to_str().context("a name that is no text")?;
+            site.put(&format!("/openai/{name}"), "text/javascript", fs::read_to_string(&path)?);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn in_a_page_of_another_origin_the_sdk_for_node_works() -> Result<()> {
+    const ASK: &str = "globalThis.outcome = null, void (async () => {
+        const { default: OpenAI } = await import('/openai/index.mjs');
+        const client = new OpenAI({ ...ASKED, dangerouslyAllowBrowser: true, maxRetries: 0 });
+        const messages = [{ role: 'user', content: 'go' }];
+        const whole = await client.chat.completions.create({ model: MODEL, messages });
+        let streamed = '';
+        for await (const chunk of await client.chat.completions.create({ model: MODEL, messages, stream: true })) {
+            streamed += chunk.choices[0]?.delta.content ?? '';
+        }
+        const { output_text } = await client.responses.create({ model: MODEL, input: 'go' });
+        const refused = await client.models.retrieve('no-such').catch(({ status, code }) => `${status} ${code}`);
+        return [whole.choices[0].message.content, streamed, output_text, refused];
+    })().then((told) => outcome = told, (error) => outcome = `${error.stack}`)";
+    let package = built::node_modules()?.join("openai");
+    let site = Site::start().await?;
+    site.put("/", "text/html", "<!doctype html><html lang=en><title>A page</title><main>A page</main>");
+    publish(&site, &package, &package)?;
+    let (relay, key) = Relay::funded(&format!("origins = [{:?}]\n{FREE}", site.url()), "5.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    scene.script.always(Reply::text(&["one", " two"]));
+    let browser = Browser::start().await?;
+    let tab = browser.open(site.url()).await?;
+    tab.until("document.querySelector('main') !== null").await?;
+    let asked = json!({"baseURL": format!("{}/v1", scene.relay.url("http")), "apiKey": key});
+    let ask = ASK.replace("ASKED", &asked.to_string()).replace("MODEL", &json!(MODEL).to_string());
+    tab.eval(&ask).await?;
+    let told = tab.until_some("outcome").await?;
+    assert_eq!(told, json!(["one two", "one two", "one two", "404 model_not_found"]));
+    Ok(())
 }

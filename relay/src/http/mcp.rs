@@ -40,9 +40,6 @@ const SESSION_IDLE: Duration = Duration::from_secs(15 * 60);
 /// The header that names a session.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
-/// The header that names the protocol's version.
-pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-
 /// The server of tools.
 pub(super) struct Mcp {
     house: Arc<House>,

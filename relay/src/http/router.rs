@@ -6,7 +6,7 @@ use axum::{
     Router,
     http::{
         HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
-        header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
+        header::{ORIGIN, RETRY_AFTER},
     },
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -14,18 +14,15 @@ use axum::{
 };
 use hyper::body::Incoming;
 use tower::Service;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::mcp::Mcp;
 use super::{
     Problem, account, ads, agents, analytics, answers, caller, channels, disputes, door, downloads, entries,
-    estimates, groups, mcp, models, once, openapi, operator, pairings, passes, payouts, phones, plugins,
-    premium, public, receipts, shows, site, statements, status, switches, teams, thumbs, top_ups, whole,
+    estimates, groups, mcp, models, openapi, operator, pairings, passes, payouts, phones, plugins, premium,
+    public, receipts, shows, site, statements, status, switches, teams, thumbs, top_ups, whole,
 };
-use crate::{
-    house::House,
-    replay::{LAST_EVENT, REPLAYED},
-};
+use crate::{house::House, replay::REPLAYED};
 
 /// The routes, twice: most programs are no browsers and need no word about origins.
 #[derive(Debug, Clone)]
@@ -273,7 +270,8 @@ fn cors(house: &Arc<House>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, once::KEY, LAST_EVENT, mcp::SESSION, mcp::VERSION])
+        // SDKs send headers of their own. None of a request's headers has a right that its origin has not.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([
             RETRY_AFTER,
             REPLAYED,
