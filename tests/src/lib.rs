@@ -17,6 +17,7 @@ pub mod effort;
 pub mod eventually;
 pub mod false_relay;
 pub mod files;
+pub mod guide;
 pub mod http;
 pub mod keyboard;
 pub mod library;

@@ -96,7 +96,15 @@ impl Real {
     /// # Errors
     /// Fails when one does not come up.
     pub async fn funded(balance: &str) -> Result<(Real, String)> {
-        let (server, funded) = tokio::try_join!(ModelServer::start(), Relay::funded(FREE, balance))?;
+        Real::with(FREE, balance).await
+    }
+
+    /// Does the same with this config of the relay.
+    ///
+    /// # Errors
+    /// Fails when one does not come up.
+    pub async fn with(config: &str, balance: &str) -> Result<(Real, String)> {
+        let (server, funded) = tokio::try_join!(ModelServer::start(), Relay::funded(config, balance))?;
         let (relay, key) = funded;
         let node = Node::start(&relay, server.url()).await?;
         Ok((Real { relay, node, server }, key))

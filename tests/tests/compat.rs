@@ -2,14 +2,19 @@
 //!
 //! Their packages are heavy: `cargo xtask compat` fetches them and runs these tests.
 
-use anyhow::{Result, ensure};
+use std::os::unix::fs::symlink;
+
+use anyhow::{Context, Result, bail, ensure};
 use rekursing_tests::{
     built, caller,
+    eventually::PATIENCE,
+    guide,
     program::{self, asks},
+    scene::Real,
     script::Reply,
 };
 use serde_json::json;
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
 fn python(name: &str) -> Result<Command> {
     let mut command = Command::new(built::compat_python()?);
@@ -68,6 +73,34 @@ async fn the_typescript_sdk_of_mcp_works() -> Result<()> {
     let mut command = Command::new("node");
     command.arg(program::path("compat-mcp.mjs")).arg(built::compat_node_modules()?);
     asks(command, Vec::new()).await.map(drop)
+}
+
+#[tokio::test]
+#[ignore = "needs heavy packages: run `cargo xtask compat`"]
+async fn the_programs_of_the_guide_for_agents_run_as_they_stand() -> Result<()> {
+    let (scene, key) = Real::funded("5.00").await?;
+    let folder = tempfile::tempdir()?;
+    symlink(built::compat_node_modules()?, folder.path().join("node_modules"))?;
+    let programs = guide::programs("docs/agents.md", None)?;
+    let heavy: Vec<_> = programs.iter().filter(|program| program.is_heavy()).collect();
+    ensure!(heavy.len() == 2, "one of each SDK where there are {heavy:?}");
+    for program in heavy {
+        let code = program.with(&scene.relay.url("http"), &key)?;
+        let (mut command, name, said) = match program.language.as_str() {
+            "python" => (Command::new(built::compat_python()?), "it.py", "combinations of model and tier"),
+            "js" => (Command::new("node"), "it.mjs", " 0.0"),
+            other => bail!("who runs {other}?"),
+        };
+        let file = folder.path().join(name);
+        std::fs::write(&file, &code)?;
+        let output = timeout(PATIENCE, command.arg(file).kill_on_drop(true).output()).await;
+        let output = output.with_context(|| format!("this does not end:\n{code}"))??;
+        let written = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success() && written.contains(said), "this said {output:?}:\n{code}");
+    }
+    let paid = scene.relay.resolved().await?.settlements()?;
+    ensure!(paid.len() == 2, "each asked once: {paid:?}");
+    scene.relay.audit().await
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! The outfit: what the project needs on a machine beside the compiler, found or set up once.
 //!
 //! Everything of ours lies in `.rekursing/` in the repository, which git ignores; removing the folder
-//! is safe. Only Chromium, iproute2, PostgreSQL and Node are installed in the system, and only by root on
+//! is safe. Only Chromium, curl, iproute2, PostgreSQL and Node are installed in the system, and only by root on
 //! Debian.
 
 mod anvil;
 mod chromium;
 mod compat;
+mod curl;
 mod network;
 mod node;
 mod postgres;
@@ -26,6 +27,7 @@ use crate::{extension, say};
 pub(crate) use anvil::anvil;
 pub(crate) use chromium::chromium;
 pub(crate) use compat::compat;
+pub(crate) use curl::curl;
 pub(crate) use network::network;
 pub(crate) use node::node;
 pub(crate) use postgres::postgres;
@@ -36,6 +38,7 @@ pub(crate) use wllama::wllama;
 pub(crate) fn all() -> Result<()> {
     extension::have_target()?;
     chromium()?;
+    curl()?;
     network()?;
     postgres()?;
     python()?;
