@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rekursing_tests::{
     built, caller,
     eventually::PATIENCE,
-    guide,
+    guide, library,
     program::{self, asks},
     scene::Real,
     script::Reply,
@@ -73,6 +73,26 @@ async fn the_typescript_sdk_of_mcp_works() -> Result<()> {
     let mut command = Command::new("node");
     command.arg(program::path("compat-mcp.mjs")).arg(built::compat_node_modules()?);
     asks(command, Vec::new()).await.map(drop)
+}
+
+/// May call this computer, read, and nothing else.
+fn deno() -> Result<Command> {
+    let mut command = Command::new(built::compat_node_modules()?.join(".bin/deno"));
+    command.args(["run", "--no-config", "--no-prompt", "--allow-net=127.0.0.1", "--allow-read"]);
+    Ok(command)
+}
+
+#[tokio::test]
+#[ignore = "needs heavy packages: run `cargo xtask compat`"]
+async fn the_client_library_does_in_deno_what_it_says() -> Result<()> {
+    library::does_what_it_says(deno()?).await
+}
+
+#[tokio::test]
+#[ignore = "needs heavy packages: run `cargo xtask compat`"]
+async fn deno_that_is_cut_at_random_bytes_hears_every_byte_once() -> Result<()> {
+    deno()?;
+    library::hears_every_byte_once(|| deno().expect("it was there before")).await
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ enum Chore {
         #[arg(long)]
         write: bool,
     },
-    /// Asks a relay through the libraries and programs that speak OpenAI's format, which take 650 MB.
+    /// Asks a relay through the libraries and programs that speak OpenAI's format, which take 850 MB.
     Compat,
     /// Finds or sets up what the tests need beside the compiler.
     Setup,

@@ -23,8 +23,13 @@ const PYTHON: [&str; 8] = [
 ];
 
 /// What is fetched for Node.
-const NODE: [&str; 4] =
-    ["ai@6.0.326", "@ai-sdk/openai-compatible@2.0.92", "@modelcontextprotocol/sdk@1.32.2", "zod@4.6.7"];
+const NODE: [&str; 5] = [
+    "ai@6.0.326",
+    "@ai-sdk/openai-compatible@2.0.92",
+    "@modelcontextprotocol/sdk@1.32.2",
+    "deno@2.9.6",
+    "zod@4.6.7",
+];
 
 /// Sets up both, each in a folder of its own, so that they share no version with the other tests.
 pub(crate) fn compat() -> Result<()> {
