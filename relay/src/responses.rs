@@ -4,6 +4,7 @@
 //! The relay keeps no answers, so a request has the whole conversation in its `input`.
 
 mod answer;
+mod distinct;
 mod request;
 
 pub use answer::Answer;

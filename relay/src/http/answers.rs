@@ -379,7 +379,7 @@ async fn whole(
     let write = move || match (items, dialect) {
         (Some(items), _) => {
             let (_, message) = answer::said(&finish.body);
-            Ok(items.whole(message, &finish.reason, &report).to_string())
+            Ok(items.whole(message, &finish.reason, &report)?.to_string())
         }
         (None, Dialect::Inference) => Ok(own(&finish, &report)),
         (None, _) => openai(dialect, &finish, &report),

@@ -121,9 +121,10 @@ impl Problem {
         Problem { field: Some("input"), ..Problem::new(StatusCode::BAD_REQUEST, "answer_too_large", message) }
     }
 
-    /// A response that has more text than is kept for its end.
+    /// A response that has more than is kept for its end.
     pub fn response_too_long() -> Problem {
-        let message = "the answer has more text than a response may; a chat has no such limit";
+        let message =
+            "the answer has more text or calls more tools than a response may; a chat has no such limit";
         Problem { charged: true, ..Problem::new(StatusCode::BAD_REQUEST, "answer_too_large", message) }
     }
 

@@ -1,10 +1,18 @@
 //! An answer of `/v1/responses`: its items as they grow, and the events that tell of it.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Echo;
 use crate::{ask::Dialect, http::Problem, report::Report};
+
+/// Most calls in one answer. A model that calls more tools at once has lost its way.
+const CALLS_MAX: usize = 128;
+
+/// What an item takes beside its texts, in bytes.
+const ITEM_BYTES: usize = 256;
 
 /// An answer in the making.
 #[derive(Debug)]
@@ -13,7 +21,11 @@ pub struct Answer {
     /// What the ids of its items have in common: the job's, without its prefix.
     digits: String,
     items: Vec<Item>,
-    /// Bytes of all texts, and the most that there may be.
+    /// The thought or the message that still grows: there is one at most.
+    growing: Option<usize>,
+    /// Where calls stand, by the number by which the model server tells them apart.
+    calls: HashMap<u64, usize>,
+    /// Bytes of all items, and the most that there may be.
     bytes: usize,
     bytes_max: usize,
     /// Events so far.
@@ -33,12 +45,7 @@ struct Item {
 enum Kind {
     Reasoning,
     Message,
-    Call {
-        /// The number by which the model server tells calls apart.
-        number: u64,
-        id: String,
-        name: String,
-    },
+    Call { number: u64, id: String, name: String },
 }
 
 /// What a chat's message, or a piece of one, says.
@@ -81,9 +88,18 @@ enum Outcome<'a> {
 }
 
 impl Answer {
-    /// Begins the answer that a report is about, whose texts have so many bytes at most.
+    /// Begins the answer that a report is about, whose items have so many bytes at most.
     pub fn new(echo: Box<Echo>, bytes_max: usize, report: &Report) -> Answer {
-        Answer { echo, digits: report.digits(), items: Vec::new(), bytes: 0, bytes_max, told: 0 }
+        Answer {
+            echo,
+            digits: report.digits(),
+            items: Vec::new(),
+            growing: None,
+            calls: HashMap::new(),
+            bytes: 0,
+            bytes_max,
+            told: 0,
+        }
     }
 
     /// Tells whether it has grown past what is kept, so that it cannot end well.
@@ -142,13 +158,19 @@ impl Answer {
     }
 
     /// Returns a whole answer: this message of a chat, which ended for this reason.
-    pub fn whole(mut self, message: Value, reason: &str, report: &Report) -> Value {
+    ///
+    /// # Errors
+    /// When there is more of it than is kept.
+    pub fn whole(mut self, message: Value, reason: &str, report: &Report) -> Result<Value, Problem> {
         let said: Said = serde_json::from_value(message).unwrap_or_default();
         self.say(said, &mut Vec::new());
+        if self.is_too_long() {
+            return Err(Problem::response_too_long());
+        }
         for item in &mut self.items {
             item.is_done = true;
         }
-        self.ended(report, &Outcome::Done { reason })
+        Ok(self.ended(report, &Outcome::Done { reason }))
     }
 
     fn say(&mut self, said: Said, events: &mut Vec<Value>) {
@@ -174,11 +196,13 @@ impl Answer {
 
     /// Adds a text to the item that it belongs to, which is opened where it is not there.
     fn grow(&mut self, kind: Kind, text: &str, events: &mut Vec<Value>) {
-        self.bytes = self.bytes.saturating_add(text.len());
+        let known = self.known(&kind);
+        let opened = if known.is_none() { self.opened_bytes(&kind) } else { 0 };
+        self.bytes = self.bytes.saturating_add(text.len()).saturating_add(opened);
         if self.is_too_long() {
             return;
         }
-        let at = match self.items.iter().rposition(|item| !item.is_done && item.kind.is(&kind)) {
+        let at = match known {
             Some(at) => at,
             None => self.open(kind, events),
         };
@@ -202,14 +226,33 @@ impl Answer {
         });
     }
 
+    /// Returns where the item stands of which this is another part.
+    fn known(&self, kind: &Kind) -> Option<usize> {
+        match kind {
+            Kind::Call { number, .. } => self.calls.get(number).copied(),
+            Kind::Reasoning | Kind::Message => self.growing.filter(|at| self.items[*at].kind.is(kind)),
+        }
+    }
+
+    /// Returns what an item of this kind takes before it says anything, in bytes.
+    fn opened_bytes(&self, kind: &Kind) -> usize {
+        match kind {
+            Kind::Reasoning | Kind::Message => ITEM_BYTES,
+            Kind::Call { .. } if self.calls.len() >= CALLS_MAX => usize::MAX,
+            Kind::Call { id, name, .. } => ITEM_BYTES.saturating_add(id.len()).saturating_add(name.len()),
+        }
+    }
+
     fn open(&mut self, kind: Kind, events: &mut Vec<Value>) -> usize {
         // Texts follow each other; calls may grow side by side.
-        for at in 0..self.items.len() {
-            if !matches!(self.items[at].kind, Kind::Call { .. }) {
-                self.close(at, events);
-            }
+        if let Some(at) = self.growing.take() {
+            self.close(at, events);
         }
         let at = self.items.len();
+        match kind {
+            Kind::Call { number, .. } => drop(self.calls.insert(number, at)),
+            Kind::Reasoning | Kind::Message => self.growing = Some(at),
+        }
         let id = format!("{}_{}_{at}", kind.prefix(), self.digits);
         self.items.push(Item { id, kind, text: String::new(), is_done: false });
         let mut item = self.item(at);
@@ -331,13 +374,9 @@ impl Kind {
         }
     }
 
-    /// Tells whether both are the same item's.
+    /// Tells whether both are of one kind.
     fn is(&self, other: &Kind) -> bool {
-        match (self, other) {
-            (Kind::Reasoning, Kind::Reasoning) | (Kind::Message, Kind::Message) => true,
-            (Kind::Call { number: one, .. }, Kind::Call { number: other, .. }) => one == other,
-            _ => false,
-        }
+        std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 }
 

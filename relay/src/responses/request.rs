@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Echo;
+use super::{Echo, distinct::Distinct};
 use crate::http::Problem;
 
 /// Fields that a chat has under the same name.
@@ -45,8 +45,11 @@ const IMPOSSIBLE: [(&str, &str); 4] = [
 /// # Errors
 /// A sentence for whoever asks for what a chat cannot say.
 pub fn chat(body: &str) -> Result<(String, Box<Echo>), Problem> {
-    let mut asked: Map<String, Value> = serde_json::from_str(body)
+    let Distinct(asked) = serde_json::from_str(body)
         .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))?;
+    let Value::Object(mut asked) = asked else {
+        return Err(Problem::bad_request("the body must be a JSON object"));
+    };
     asked.retain(|_, value| !value.is_null());
     for (field, sentence) in IMPOSSIBLE {
         if asked.get(field).is_some_and(|value| *value != false) {
@@ -341,6 +344,8 @@ mod tests {
             let problem = chat(&body.to_string()).expect_err(field);
             assert_eq!(problem.field, Some(field), "{body}: {problem:?}");
         }
+        let twice = chat(r#"{"input":"x","model":"a","mod\u0065l":"b"}"#).unwrap_err();
+        assert_eq!(twice.code, "bad_request");
         assert!(chat(r#"{"input":"x","background":false,"previous_response_id":null}"#).is_ok());
     }
 

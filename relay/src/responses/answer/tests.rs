@@ -2,11 +2,14 @@ use rekursing_protocol::{JobId, Moment};
 
 use super::*;
 
+/// Most bytes of an answer here.
+const BYTES_MAX: usize = 64 * 1024;
+
 fn answer() -> (Answer, Report) {
     let (_, echo) = crate::responses::chat(r#"{"input":"x","temperature":0.5}"#).unwrap();
     let mut report = Report::new(JobId::from_bits(1), Moment(1_700_000_000_000), true);
     report.named("tiny", "standard", Value::Null);
-    (Answer::new(echo, 1_000, &report), report)
+    (Answer::new(echo, BYTES_MAX, &report), report)
 }
 
 /// Returns the events' names, and checks that they are numbered one by one.
@@ -122,7 +125,7 @@ fn a_whole_message_is_the_same_items() {
     let message = json!({"role": "assistant", "content": "Hello", "reasoning_content": "Hm.", "tool_calls": [
         {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}},
         {"id": "c2", "type": "function", "function": {"name": "time", "arguments": "{}"}}]});
-    let response = answer.whole(message, "tool_calls", &report);
+    let response = answer.whole(message, "tool_calls", &report).unwrap();
     let output = response["output"].as_array().unwrap();
     assert_eq!(output.len(), 4);
     assert!(output.iter().all(|item| item["status"] == "completed"), "{response}");
@@ -132,8 +135,42 @@ fn a_whole_message_is_the_same_items() {
 #[test]
 fn no_more_text_is_kept_than_a_response_may_have() {
     let (mut answer, _) = answer();
-    assert_eq!(answer.text(&"x".repeat(1_000)).len(), 3);
+    assert_eq!(answer.text(&"x".repeat(BYTES_MAX - ITEM_BYTES)).len(), 3);
     assert!(!answer.is_too_long());
     assert!(answer.text("x").is_empty());
     assert!(answer.is_too_long());
+}
+
+/// The calls of these numbers, as a chunk's choices or as a whole message say them.
+fn calls(numbers: impl Iterator<Item = usize>, name: &str) -> Value {
+    let call = |number| json!({"index": number, "id": "c", "function": {"name": name, "arguments": "x"}});
+    json!({"tool_calls": numbers.map(call).collect::<Vec<_>>()})
+}
+
+#[test]
+fn an_answer_has_so_many_calls_and_each_takes_room_also_where_it_says_nothing() {
+    let choices =
+        |numbers: std::ops::Range<usize>, name: &str| json!([{"delta": calls(numbers, name)}]).to_string();
+    let (mut answer, report) = answer();
+    let said = answer.choices(&choices(0..CALLS_MAX, "f"));
+    assert_eq!(said.len(), 2 * CALLS_MAX);
+    assert_eq!(answer.choices(&choices(0..CALLS_MAX, "f")).len(), CALLS_MAX, "each goes on by its number");
+    assert!(!answer.is_too_long());
+    assert!(answer.choices(&choices(CALLS_MAX..CALLS_MAX + 1, "f")).is_empty());
+    assert!(answer.is_too_long());
+    assert_eq!(answer.items.len(), CALLS_MAX);
+
+    let (mut answer, _) = self::answer();
+    answer.choices(&choices(0..1, &"f".repeat(BYTES_MAX)));
+    assert!(answer.is_too_long() && answer.items.is_empty(), "a name is kept too");
+
+    let (mut answer, _) = self::answer();
+    for _ in 0..BYTES_MAX / ITEM_BYTES {
+        answer.choices(r#"[{"delta":{"content":"x","reasoning":"x"}}]"#);
+    }
+    assert!(answer.is_too_long() && answer.items.len() <= BYTES_MAX / ITEM_BYTES, "and so is an item");
+
+    let (answer, _) = self::answer();
+    let refused = answer.whole(calls(0..CALLS_MAX + 1, "f"), "tool_calls", &report).unwrap_err();
+    assert_eq!((refused.code, refused.charged), ("answer_too_large", true));
 }
