@@ -193,9 +193,9 @@ fn read_whole(body: &str, form: Form, counter: &mut Counter) -> Option<(Whole, O
 
 /// Returns a whole answer with this choice and no other.
 fn with_choices(body: &str, choice: Option<&RawValue>) -> Result<String, serde_json::Error> {
-    let mut fields: BTreeMap<&str, &RawValue> = serde_json::from_str(body)?;
+    let mut fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(body)?;
     let choices = serde_json::value::to_raw_value(&Vec::from_iter(choice))?;
-    fields.insert("choices", &choices);
+    fields.insert("choices".into(), &choices);
     serde_json::to_string(&fields)
 }
 
@@ -332,6 +332,9 @@ mod tests {
             assert_eq!(read.body, format!(r#"{{"choices":[{yes}],"id":"x","usage":null}}"#));
             assert_eq!((said(&read.body).0.as_str(), read.whole.reason.as_str()), ("Yes.", "stop"));
         }
+        // A name may be written with escapes, and is the same.
+        let written = r#"{"\u0069d":"x","choices":[{"index":1},{"index":0}]}"#;
+        assert_eq!(read(written, WHOLE).unwrap().body, r#"{"choices":[{"index":0}],"id":"x"}"#);
         let hidden = read(r#"{"choices":[{"index":1,"message":{"content":"word"}}]}"#, WHOLE).unwrap();
         assert_eq!((hidden.counter.bytes(), hidden.body.as_str()), (0, r#"{"choices":[]}"#));
     }

@@ -11,18 +11,21 @@ mod routing;
 use std::borrow::Cow;
 
 use rekursing_extension_core::bridge::request;
-use rekursing_market::{Auto, Gate, Payer, Request, Tier, Wish};
+use rekursing_market::{Auto, Gate, Payer, Refusal, Request, Tier, Wish};
 use rekursing_protocol::{JobId, Nanos, OfferKind, Price, frame::Call, offer::MODEL_NAME_BYTES_MAX};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use self::routing::{Suffix, Wishes};
+use self::{
+    prompt::Counting,
+    routing::{Suffix, Wishes},
+};
 use crate::{
     gate,
     http::Problem,
     print::Print,
     responses::{self, Echo},
-    tokens::Tokenizer,
+    tokens::{TOKEN_BYTES_MAX, Tokenizer},
 };
 
 /// Which route's words a page speaks.
@@ -148,6 +151,18 @@ const ANSWER_TOKENS_MAX: i64 = 10_000_000;
 impl Ask {
     /// Reads a page's body, which asks for this job at this payer's cost.
     pub fn read(dialect: Dialect, body: &str, job: JobId, payer: Payer) -> Result<Ask, Problem> {
+        Ask::read_within(dialect, body, job, payer, u64::MAX)
+    }
+
+    /// The same of a prompt that has so many tokens at most. One whose text is longer than so many tokens can
+    /// be is refused before it is counted, which takes long.
+    pub fn read_within(
+        dialect: Dialect,
+        body: &str,
+        job: JobId,
+        payer: Payer,
+        prompt_tokens_max: u64,
+    ) -> Result<Ask, Problem> {
         if request::is_too_deep(body) {
             return Err(Problem::bad_request("the request is nested too deeply"));
         }
@@ -156,7 +171,8 @@ impl Ask {
         }
         if dialect == Dialect::Responses {
             let (chat, echo) = responses::chat(body)?;
-            let ask = Ask::read(Dialect::Chat, &chat, job, payer).map_err(in_responses_words)?;
+            let ask = Ask::read_within(Dialect::Chat, &chat, job, payer, prompt_tokens_max);
+            let ask = ask.map_err(in_responses_words)?;
             let prompt_print = input(body).and_then(|input| print(job, payer, input));
             return Ok(Ask { echo: Some(echo), prompt_print, ..ask });
         }
@@ -172,7 +188,12 @@ impl Ask {
             Wish::Named(model) => Tokenizer::of(model),
             Wish::Any => Tokenizer::Rule,
         };
-        let mut prompt = own.prompt(dialect, tokenizer)?;
+        let bytes_max = prompt_tokens_max.saturating_mul(TOKEN_BYTES_MAX);
+        let mut prompt = own.prompt(dialect, Counting { tokenizer, bytes_max })?;
+        if prompt.bytes > bytes_max {
+            let needs = prompt.bytes.div_ceil(TOKEN_BYTES_MAX);
+            return Err(Refusal::ContextTooLong { needs, largest: prompt_tokens_max }.into());
+        }
         let call = match dialect {
             Dialect::Inference | Dialect::Chat | Dialect::Responses => Call::Chat,
             Dialect::Completion => Call::Completion,
@@ -296,17 +317,17 @@ impl Own<'_> {
         Ok(names)
     }
 
-    fn prompt(&self, dialect: Dialect, tokenizer: Tokenizer) -> Result<prompt::Prompt, Problem> {
+    fn prompt(&self, dialect: Dialect, counting: Counting) -> Result<prompt::Prompt, Problem> {
         let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| raw.get() != "null");
         match dialect {
             Dialect::Inference => match (given(self.prompt), given(self.messages)) {
                 (true, true) => Err(Problem::field("prompt", "give prompt or messages, not both")),
-                (true, false) => prompt::single(self.prompt, self.tools, tokenizer),
-                (false, _) => prompt::chat(self.messages, self.tools, tokenizer),
+                (true, false) => prompt::single(self.prompt, self.tools, counting),
+                (false, _) => prompt::chat(self.messages, self.tools, counting),
             },
-            Dialect::Chat | Dialect::Responses => prompt::chat(self.messages, self.tools, tokenizer),
-            Dialect::Completion => prompt::completion(self.prompt, tokenizer),
-            Dialect::Embedding => prompt::embedding(self.input, tokenizer),
+            Dialect::Chat | Dialect::Responses => prompt::chat(self.messages, self.tools, counting),
+            Dialect::Completion => prompt::completion(self.prompt, counting),
+            Dialect::Embedding => prompt::embedding(self.input, counting),
         }
     }
 }

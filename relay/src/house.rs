@@ -99,7 +99,7 @@ pub struct House {
     /// Memory for requests that are read, wait or run, and for what is kept of their answers.
     pub memory: Memory,
     /// Turns at reading long prompts and answers.
-    pub long_reads: Semaphore,
+    pub long_reads: Arc<Semaphore>,
     /// Whether the relay is about to stop.
     pub draining: AtomicBool,
     /// Where metrics are read from.
@@ -134,9 +134,17 @@ impl House {
     }
 
     /// Reads something long beside the streams. `None` when reading it panics.
+    ///
+    /// What has begun goes on when nobody waits for it any more: until it has ended it has its turn, and what it
+    /// reads must have its room, so that room is to be moved into `read`.
     pub async fn aside<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         // Two at once are enough to keep the processors busy; the others wait their turn.
-        let _turn = self.long_reads.acquire().await;
+        let turn = Arc::clone(&self.long_reads).acquire_owned().await;
+        let read = move || {
+            let read = read();
+            drop(turn);
+            read
+        };
         tokio::task::spawn_blocking(read).await.ok()
     }
 
@@ -412,3 +420,27 @@ mod tests {
         assert!(is_known(&keys));
     }
 }
+    use std::sync::mpsc;
+
+    use crate::relay;
+
+    #[tokio::test]
+    async fn what_is_read_beside_the_streams_has_its_turn_until_its_end_also_when_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::parse(&format!("data_dir = {:?}", folder.path())).unwrap();
+        let house = relay::open(config).unwrap();
+        let (begun, begins) = mpsc::channel();
+        let (go, goes) = mpsc::channel::<()>();
+        let mut read = Box::pin(house.aside(move || {
+            begun.send(()).unwrap();
+            goes.recv().unwrap();
+        }));
+        assert!(futures_util::poll!(&mut read).is_pending());
+        begins.recv().unwrap();
+        drop(read);
+        assert_eq!(house.long_reads.available_permits(), 1);
+        go.send(()).unwrap();
+        let both = house.long_reads.acquire_many(2).await.unwrap();
+        assert_eq!(both.num_permits(), 2);
+        house.desk.store().stop();
+    }

@@ -74,7 +74,7 @@ impl Reader {
     }
 
     /// Returns the stream.
-    pub fn stream(&self) -> &Stream {
+    pub fn stream(&self) -> &Arc<Stream> {
         &self.stream
     }
 

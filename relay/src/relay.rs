@@ -164,7 +164,7 @@ pub fn open_with(config: Config, rails: Rails) -> Result<Arc<House>> {
     let house = Arc::new(House {
         rates: Rates::new(&config),
         memory: Memory::of(config.limits.requests_bytes, config.limits.request_bytes),
-        long_reads: Semaphore::new(2),
+        long_reads: Arc::new(Semaphore::new(2)),
         top_ups,
         crowds: Crowds::new(config.public_providers_min),
         channels: Channels::new(channels, Arc::clone(&switches)),

@@ -33,6 +33,9 @@ pub const TOKENS_PER_MESSAGE: u64 = 4;
 /// Tokens that an image counts for.
 pub const TOKENS_PER_IMAGE: u64 = 1_000;
 
+/// Longest token of any vocabulary here, in bytes: so many spaces.
+pub const TOKEN_BYTES_MAX: u64 = 128;
+
 /// Text is cut at word boundaries and counted once this many bytes have gathered.
 const GATHERED_BYTES: usize = 512;
 
@@ -123,18 +126,20 @@ fn of_architecture(architecture: &str) -> Option<&'static str> {
     ARCHITECTURES.iter().find(|(start, _)| name.starts_with(start)).map(|(_, encoding)| *encoding)
 }
 
+/// What models' names begin with whose encoding is known.
+const FAMILIES: &[(&[&str], &str)] = &[
+    (&["deepseek-r1-distill-llama"], "llama3"),
+    (&["deepseek-r1-distill-qwen"], "qwen2"),
+    (&["gpt-oss", "gpt-4o", "gpt-4.1", "o1-", "o3-", "o4-"], "o200k_base"),
+    (&["gpt-4", "gpt-3.5"], "cl100k_base"),
+    (&["llama-3", "llama3", "llama-4", "hermes-3", "nemotron"], "llama3"),
+    (&["qwen2", "qwen-2", "qwen3", "qwen-3", "qwq", "qvq"], "qwen2"),
+    (&["deepseek"], "deepseek_v3"),
+    (&["mistral", "mixtral", "ministral", "codestral", "devstral", "magistral"], "mistral_v3"),
+];
+
 /// The name of the encoding that a model's name calls for.
 fn family(model: &str) -> Option<&'static str> {
-    const FAMILIES: &[(&[&str], &str)] = &[
-        (&["deepseek-r1-distill-llama"], "llama3"),
-        (&["deepseek-r1-distill-qwen"], "qwen2"),
-        (&["gpt-oss", "gpt-4o", "gpt-4.1", "o1-", "o3-", "o4-"], "o200k_base"),
-        (&["gpt-4", "gpt-3.5"], "cl100k_base"),
-        (&["llama-3", "llama3", "llama-4", "hermes-3", "nemotron"], "llama3"),
-        (&["qwen2", "qwen-2", "qwen3", "qwen-3", "qwq", "qvq"], "qwen2"),
-        (&["deepseek"], "deepseek_v3"),
-        (&["mistral", "mixtral", "ministral", "codestral", "devstral", "magistral"], "mistral_v3"),
-    ];
     let name = model.to_ascii_lowercase().replace('_', "-");
     let name = name.rsplit('/').next().unwrap_or(&name);
     FAMILIES
@@ -298,6 +303,16 @@ mod tests {
         assert_eq!(Tokenizer::of("tiny-chat").count(""), 0);
         assert_eq!(Tokenizer::of("tiny-chat").count("a"), 1);
         assert_eq!(Tokenizer::of("tiny-chat").count("four bytes…"), 4);
+    }
+
+    #[test]
+    fn no_vocabulary_has_a_token_of_more_bytes_than_are_said_of_the_longest() {
+        for encoding in FAMILIES.iter().map(|(_, encoding)| encoding) {
+            let vocabulary = tiktoken::get_encoding(encoding).unwrap();
+            let sizes = (0..u32::try_from(vocabulary.vocab_size()).unwrap())
+                .map(|token| vocabulary.decode(&[token]).len() as u64);
+            assert!(sizes.max().unwrap() <= TOKEN_BYTES_MAX, "{encoding}");
+        }
     }
 
     #[test]

@@ -12,6 +12,15 @@ use crate::{
     tokens::{TOKENS_PER_IMAGE, TOKENS_PER_MESSAGE, Tokenizer},
 };
 
+/// How a prompt's texts are counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counting {
+    /// With what.
+    pub(super) tokenizer: Tokenizer,
+    /// Most bytes of text that are counted: what has more is refused whatever its tokens are.
+    pub(super) bytes_max: u64,
+}
+
 /// What there is to know of a prompt.
 #[derive(Debug, Default)]
 pub(super) struct Prompt {
@@ -19,6 +28,8 @@ pub(super) struct Prompt {
     pub(super) tokens: u64,
     /// The most tokens that it may turn out to have once its model is known.
     pub(super) tokens_max: u64,
+    /// Bytes of its texts, those that were not counted among them.
+    pub(super) bytes: u64,
     /// Bytes of the request that are in the count, as they are written.
     pub(super) read_bytes: u64,
     /// Its images.
@@ -56,7 +67,7 @@ const MESSAGES_MAX: usize = 4_096;
 pub(super) fn chat(
     messages: Option<&RawValue>,
     tools: Option<&RawValue>,
-    tokenizer: Tokenizer,
+    counting: Counting,
 ) -> Result<Prompt, Problem> {
     let wrong = || Problem::field("messages", "messages is a list of objects with a role and a content");
     let raw = messages.ok_or_else(|| Problem::field("messages", "messages is missing"))?;
@@ -65,19 +76,19 @@ pub(super) fn chat(
         return Err(Problem::field("messages", "messages holds 1 to 4096 messages"));
     }
     let mut prompt = Prompt::default();
-    prompt.tools(tools, tokenizer);
+    prompt.tools(tools, counting);
     for message in &messages {
         if !matches!(&*message.role, "system" | "developer" | "user" | "assistant" | "tool" | "function") {
             return Err(Problem::field("messages", "a role is system, developer, user, assistant or tool"));
         }
         prompt.add(TOKENS_PER_MESSAGE);
         if let Some(calls) = message.tool_calls {
-            prompt.text(calls.get(), tokenizer);
+            prompt.text(calls.get(), counting);
         }
         let written = [message.tool_calls, message.content].into_iter().flatten();
         prompt.read_bytes += FRAME_BYTES + written.map(|raw| raw.get().len() as u64).sum::<u64>();
         if let Some(content) = message.content {
-            prompt.content(content.get(), tokenizer).ok_or_else(wrong)?;
+            prompt.content(content.get(), counting).ok_or_else(wrong)?;
         }
     }
     Ok(prompt)
@@ -87,7 +98,7 @@ pub(super) fn chat(
 pub(super) fn single(
     raw: Option<&RawValue>,
     tools: Option<&RawValue>,
-    tokenizer: Tokenizer,
+    counting: Counting,
 ) -> Result<Prompt, Problem> {
     let raw = raw.map_or("null", RawValue::get);
     let text: Cow<'_, str> = text(raw).ok_or_else(|| Problem::field("prompt", "prompt is a text"))?;
@@ -96,14 +107,14 @@ pub(super) fn single(
     }
     let mut prompt = Prompt { read_bytes: raw.len() as u64, ..Prompt::default() };
     prompt.add(TOKENS_PER_MESSAGE);
-    prompt.text(&text, tokenizer);
-    prompt.tools(tools, tokenizer);
+    prompt.text(&text, counting);
+    prompt.tools(tools, counting);
     prompt.messages = Some(format!("[{{\"role\":\"user\",\"content\":{raw}}}]"));
     Ok(prompt)
 }
 
 /// The prompt of a completion: one text, or a list of one.
-pub(super) fn completion(raw: Option<&RawValue>, tokenizer: Tokenizer) -> Result<Prompt, Problem> {
+pub(super) fn completion(raw: Option<&RawValue>, counting: Counting) -> Result<Prompt, Problem> {
     let wrong = || Problem::field("prompt", "prompt is one text");
     let raw = raw.ok_or_else(|| Problem::field("prompt", "prompt is missing"))?.get();
     let text = match text(raw) {
@@ -113,11 +124,11 @@ pub(super) fn completion(raw: Option<&RawValue>, tokenizer: Tokenizer) -> Result
             only
         }
     };
-    Ok(Prompt::of(raw, &[text], tokenizer))
+    Ok(Prompt::of(raw, &[text], counting))
 }
 
 /// The input of embeddings: a text, or a list of texts.
-pub(super) fn embedding(raw: Option<&RawValue>, tokenizer: Tokenizer) -> Result<Prompt, Problem> {
+pub(super) fn embedding(raw: Option<&RawValue>, counting: Counting) -> Result<Prompt, Problem> {
     let raw = raw.ok_or_else(|| Problem::field("input", "input is missing"))?.get();
     let texts: Vec<Cow<'_, str>> = match text(raw) {
         Some(text) => vec![text],
@@ -127,7 +138,7 @@ pub(super) fn embedding(raw: Option<&RawValue>, tokenizer: Tokenizer) -> Result<
     if texts.is_empty() || texts.len() > INPUTS_MAX {
         return Err(Problem::field("input", "input holds 1 to 2048 texts"));
     }
-    Ok(Prompt::of(raw, &texts, tokenizer))
+    Ok(Prompt::of(raw, &texts, counting))
 }
 
 /// Bytes for which a token is counted where a request holds more than its counted texts: a template may
@@ -150,10 +161,11 @@ pub(crate) fn recount(call: Call, fields: &str, tokenizer: Tokenizer) -> Option<
     }
     let json = format!("{{{fields}}}");
     let own: Fields<'_> = serde_json::from_str(&json).ok()?;
+    let counting = Counting { tokenizer, bytes_max: u64::MAX };
     let prompt = match call {
-        Call::Chat => chat(own.messages, own.tools, tokenizer),
-        Call::Completion => completion(own.prompt, tokenizer),
-        Call::Embedding => embedding(own.input, tokenizer),
+        Call::Chat => chat(own.messages, own.tools, counting),
+        Call::Completion => completion(own.prompt, counting),
+        Call::Embedding => embedding(own.input, counting),
     };
     let mut prompt = prompt.ok()?;
     prompt.beside(fields);
@@ -185,19 +197,23 @@ const REQUEST_BYTES: u64 = 1_024;
 
 impl Prompt {
     /// Counts texts, each of which is at least one token.
-    fn of(raw: &str, texts: &[Cow<'_, str>], tokenizer: Tokenizer) -> Prompt {
+    fn of(raw: &str, texts: &[Cow<'_, str>], counting: Counting) -> Prompt {
         let mut prompt = Prompt { read_bytes: raw.len() as u64, ..Prompt::default() };
         for text in texts {
             if text.is_empty() {
                 prompt.add(1);
             } else {
-                prompt.text(text, tokenizer);
+                prompt.text(text, counting);
             }
         }
         prompt
     }
 
-    fn text(&mut self, text: &str, tokenizer: Tokenizer) {
+    fn text(&mut self, text: &str, Counting { tokenizer, bytes_max }: Counting) {
+        self.bytes = self.bytes.saturating_add(text.len() as u64);
+        if self.bytes > bytes_max {
+            return;
+        }
         let tokens = tokenizer.count(text);
         self.tokens += tokens;
         // Where the model is not known yet it may have any vocabulary. They are made of bytes, and none
@@ -205,11 +221,11 @@ impl Prompt {
         self.tokens_max += if tokenizer == Tokenizer::Rule { text.len() as u64 } else { tokens };
     }
 
-    fn tools(&mut self, tools: Option<&RawValue>, tokenizer: Tokenizer) {
+    fn tools(&mut self, tools: Option<&RawValue>, counting: Counting) {
         if let Some(tools) = tools {
             self.read_bytes += tools.get().len() as u64;
             if tools.get() != "null" {
-                self.text(tools.get(), tokenizer);
+                self.text(tools.get(), counting);
             }
         }
     }
@@ -227,17 +243,17 @@ impl Prompt {
     }
 
     /// Counts a message's content: a text, nothing, or a list of parts. `None` when it is neither.
-    fn content(&mut self, raw: &str, tokenizer: Tokenizer) -> Option<()> {
+    fn content(&mut self, raw: &str, counting: Counting) -> Option<()> {
         if raw == "null" {
             return Some(());
         }
         if let Some(text) = text(raw) {
-            self.text(&text, tokenizer);
+            self.text(&text, counting);
             return Some(());
         }
         for part in serde_json::from_str::<Vec<Part<'_>>>(raw).ok()? {
             if let Some(text) = part.text {
-                self.text(&text, tokenizer);
+                self.text(&text, counting);
             }
             if matches!(&*part.kind, "image_url" | "input_image" | "image") {
                 self.images += 1;

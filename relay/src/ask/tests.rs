@@ -23,6 +23,35 @@ fn a_prompt_is_a_chat_of_one_message() {
 }
 
 #[test]
+fn a_text_that_is_longer_than_so_many_tokens_can_be_is_refused_before_it_is_counted() {
+    let most = 5;
+    let read = |dialect, body: &str| {
+        Ask::read_within(dialect, body, JobId::from_bits(1), Payer::Free { visitor: 1 }, most)
+    };
+    let longest = " ".repeat(usize::try_from(most * TOKEN_BYTES_MAX).unwrap());
+    let image = "A".repeat(10 * longest.len());
+    for more in [false, true] {
+        let text = format!("{longest}{}", if more { " " } else { "" });
+        for (dialect, body) in [
+            (Dialect::Inference, format!(r#"{{"model":"qwen2.5-7b","prompt":"{text}"}}"#)),
+            (Dialect::Completion, format!(r#"{{"prompt":["{text}"]}}"#)),
+            (Dialect::Embedding, format!(r#"{{"input":["{}","{}"]}}"#, &text[..9], &text[9..])),
+            (Dialect::Responses, format!(r#"{{"input":"{text}"}}"#)),
+            (
+                Dialect::Chat,
+                format!(
+                    r#"{{"messages":[{{"role":"user","content":[{{"type":"text","text":"{text}"}},
+                        {{"type":"image_url","image_url":{{"url":"data:image/png;base64,{image}"}}}}]}}]}}"#
+                ),
+            ),
+        ] {
+            let refused = read(dialect, &body).err().map(|problem| problem.code);
+            assert_eq!(refused, more.then_some("context_too_long"), "{dialect:?}");
+        }
+    }
+}
+
+#[test]
 fn nothing_that_the_agent_does_not_know_goes_on() {
     let ask = read(
         Dialect::Chat,

@@ -1,6 +1,6 @@
 //! Answers: the four routes on which pages ask, and the one on which they change their mind.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -129,7 +129,7 @@ async fn ask(
     let caller = caller::caller(&house, &headers, peer).await?;
     let job = house.job_id();
     let named = once::named(&headers, &caller, dialect.route(), &body)?;
-    let mut ask = read(&house, dialect, body, job, caller.payer).await?;
+    let (mut ask, room) = read(&house, dialect, body, room, job, caller.payer).await?;
     ask.is_numbered = named.is_some() && ask.request.stream && dialect == Dialect::Inference;
     let last = if ask.is_numbered { LastEvent::read(&headers)? } else { None };
     let named = named.map(|named| named.behind(last));
@@ -308,17 +308,22 @@ async fn topics(house: &House, stream: &Arc<Stream>) -> Option<Topics> {
 }
 
 /// Reads a request. To count a long prompt takes long enough to keep other streams waiting, so that is
-/// done beside them.
+/// done beside them. It has its room for as long as it is read, also when nobody waits for that any more.
 pub(super) async fn read(
     house: &House,
     dialect: Dialect,
     body: Bytes,
+    room: Room,
     job: JobId,
     payer: Payer,
-) -> Result<Ask, Problem> {
+) -> Result<(Ask, Room), Problem> {
     let short = body.len() <= READ_AT_ONCE_BYTES;
+    let prompt_tokens_max = match payer {
+        Payer::Free { .. } => house.desk.terms().free_prompt_tokens_max,
+        Payer::Page(_) => u64::MAX,
+    };
     let read = move || match std::str::from_utf8(&body) {
-        Ok(text) => Ask::read(dialect, text, job, payer),
+        Ok(text) => Ask::read_within(dialect, text, job, payer, prompt_tokens_max).map(|asked| (asked, room)),
         Err(_) => Err(Problem::bad_request("the body must be JSON in UTF-8")),
     };
     if short {
@@ -376,13 +381,18 @@ async fn whole(
         report.sponsored(ad);
     }
     let short = finish.body.len() <= READ_AT_ONCE_BYTES;
-    let write = move || match (items, dialect) {
-        (Some(items), _) => {
-            let (_, message) = answer::said(&finish.body);
-            Ok(items.whole(message, &finish.reason, &report)?.to_string())
+    let stream = Arc::clone(reader.stream());
+    let write = move || {
+        // Its room is given back with the stream.
+        let _stream = stream;
+        match (items, dialect) {
+            (Some(items), _) => {
+                let (_, message) = answer::said(&finish.body);
+                Ok(items.whole(message, &finish.reason, &report)?.to_string())
+            }
+            (None, Dialect::Inference) => Ok(own(&finish, &report)),
+            (None, _) => openai(dialect, &finish, &report),
         }
-        (None, Dialect::Inference) => Ok(own(&finish, &report)),
-        (None, _) => openai(dialect, &finish, &report),
     };
     let json = if short { write() } else { house.aside(write).await.unwrap_or(Err(Problem::internal())) }?;
     let mut response = ([(header::CONTENT_TYPE, "application/json")], json).into_response();
@@ -397,7 +407,8 @@ fn own(finish: &Finish, report: &Report) -> String {
 
 /// The server's own JSON, with the job's id, the model's public name and the relay's count.
 fn openai(dialect: Dialect, finish: &Finish, report: &Report) -> Result<String, Problem> {
-    let mut fields: BTreeMap<&str, &RawValue> = serde_json::from_str(&finish.body).map_err(|_| {
+    // A name may be written with escapes.
+    let mut fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(&finish.body).map_err(|_| {
         tracing::warn!("an answer that was counted does not parse as an object");
         Problem::internal()
     })?;
@@ -410,12 +421,12 @@ fn openai(dialect: Dialect, finish: &Finish, report: &Report) -> Result<String, 
     let (usage, extension) = (raw(usage)?, raw(report.extension())?);
     let created = raw(report.created().into())?;
     if dialect != Dialect::Embedding {
-        fields.insert("id", &id);
-        fields.insert("created", &created);
+        fields.insert("id".into(), &id);
+        fields.insert("created".into(), &created);
     }
-    fields.insert("model", &model);
-    fields.insert("usage", &usage);
-    fields.insert("rekursing", &extension);
+    fields.insert("model".into(), &model);
+    fields.insert("usage".into(), &usage);
+    fields.insert("rekursing".into(), &extension);
     serde_json::to_string(&fields).map_err(|_| Problem::internal())
 }
 

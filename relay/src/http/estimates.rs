@@ -25,7 +25,7 @@ pub(super) async fn estimate(
     State(house): State<Arc<House>>,
     peer: ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    Posted { body, room: _room }: Posted,
+    Posted { body, room }: Posted,
 ) -> Result<Json<Value>, Problem> {
     let caller = caller::caller(&house, &headers, peer.0).await?;
     if let Payer::Page(account) = caller.payer
@@ -34,12 +34,17 @@ pub(super) async fn estimate(
         return Err(Problem::rate_limited("too many estimates for this account; wait a minute"));
     }
     let job = house.job_id();
-    let mut ask = answers::read(&house, Dialect::Inference, body, job, caller.payer).await?;
+    let (mut ask, room) = answers::read(&house, Dialect::Inference, body, room, job, caller.payer).await?;
     answers::pays(&house, &mut ask, caller, &headers, peer.0)?;
     let Ask { auto, fields, mut request, .. } = ask;
     let payer = request.payer;
     if house.desk.is_choosy() {
-        request.topics = house.aside(move || conversation::topics(&fields)).await;
+        let topics = move || {
+            let topics = conversation::topics(&fields);
+            drop(room);
+            topics
+        };
+        request.topics = house.aside(topics).await;
     }
     if let Payer::Free { .. } = payer {
         // What its ad will bring is known only once it is chosen, which is for answers alone.

@@ -1,8 +1,8 @@
 use std::{future::poll_fn, path::Path};
 
 use http_body_util::BodyExt;
-use rekursing_market::Account;
-use rekursing_protocol::{Nanos, PluginId, SessionId, frame::Inventory};
+use rekursing_market::{Account, Tier};
+use rekursing_protocol::{Moment, Nanos, PluginId, SessionId, Span, earnings::Receipt, frame::Inventory};
 
 use super::*;
 use crate::{
@@ -115,4 +115,45 @@ async fn an_answer_that_only_its_ad_could_pay_for_is_refused_when_the_ad_is_not_
     drop(blocked);
     assert_eq!(house.desk.streams(), 0);
     house.desk.store().stop();
+}
+
+#[tokio::test]
+async fn a_visitors_prompt_is_not_counted_where_its_text_is_too_long_to_be_a_free_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = house(folder.path(), "prompt_tokens = 10\n").await;
+    let asked = async |payer, bytes: usize| {
+        let body = format!(r#"{{"prompt":"{}","model":"qwen2.5-7b"}}"#, "word ".repeat(bytes / 5));
+        let room = house.memory.reading(std::net::Ipv4Addr::LOCALHOST.into()).unwrap().read();
+        let read = read(&house, Dialect::Inference, body.into(), room, house.job_id(), payer).await;
+        read.map(|(ask, _)| ask.request.prompt_tokens).map_err(|problem| problem.code)
+    };
+    for bytes in [2_000, 2 * READ_AT_ONCE_BYTES] {
+        assert_eq!(asked(Payer::Free { visitor: 7 }, bytes).await, Err("context_too_long"));
+        assert!(asked(Payer::Page(ads::ACCOUNT), bytes).await.unwrap() > 10);
+    }
+    assert!(asked(Payer::Free { visitor: 7 }, 100).await.unwrap() > 10, "how many it has is told");
+    house.desk.store().stop();
+}
+
+#[test]
+fn an_answer_whose_names_are_written_with_escapes_is_told_like_any_other() {
+    let body = r#"{"\u0069d":"x","m\u006fdel":"theirs","\u0078":1,"choices":[]}"#.to_owned();
+    let receipt = Receipt {
+        job_id: JobId::from_bits(1),
+        at: Moment(1),
+        model: "tiny".to_owned(),
+        prompt_tokens: 1,
+        answer_tokens: 1,
+        charge: Nanos::ZERO,
+        fee: Nanos::ZERO,
+        earned: Nanos::ZERO,
+        held_back: Nanos::ZERO,
+        release_at: None,
+    };
+    let (reason, first_token, generation) = ("stop".to_owned(), Span::ZERO, Span::ZERO);
+    let finish = Finish { receipt, tier: Tier::Standard, reason, body, first_token, generation };
+    let report = Report::new(JobId::from_bits(1), Moment(0), false);
+    let told: Value = serde_json::from_str(&openai(Dialect::Chat, &finish, &report).unwrap()).unwrap();
+    assert_eq!((&told["x"], &told["id"]), (&json!(1), &json!(report.id(Dialect::Chat))));
+    assert_eq!(told["model"], json!(report.model()));
 }
