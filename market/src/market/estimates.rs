@@ -20,8 +20,12 @@ use crate::{
 };
 
 /// Most offers of a shelf that are looked at for an estimate, so that one costs no more than so many matches
-/// however many offers there are.
+/// however many offers there are: as many again where nobody is free.
 const LOOKS_MAX: usize = 64;
+
+/// Most offers that are looked at for a choice, those of all families in all tiers together: the more there are to
+/// choose from, the fewer of each.
+const CHOICE_LOOKS_MAX: usize = 4_096;
 
 /// Most families among which a model is chosen. Names come from plugins, which can invent them.
 const FAMILIES_MAX: usize = 64;
@@ -37,7 +41,7 @@ impl Market {
         let shelf = shelf.ok_or_else(|| matching::nothing_answers(&request.model))?;
         self.look_at_asks(now, shelf);
         let need = self.need_of(now, request, shelf);
-        self.estimate_on(now, &need, shelf).map_err(|miss| miss.refusal(&need))
+        self.estimate_on(now, &need, shelf, LOOKS_MAX).map_err(|miss| miss.refusal(&need))
     }
 
     /// Chooses model and tier for a request that leaves them to the market; of one that names its model, the
@@ -54,11 +58,12 @@ impl Market {
         for shelf in &shelves {
             self.look_at_asks(now, *shelf);
         }
+        let looks_max = (CHOICE_LOOKS_MAX / (shelves.len() * Tier::ALL.len())).clamp(1, LOOKS_MAX);
         let mut estimates = Vec::new();
         for tier in Tier::ALL {
             let request = Request { tier, ..request.clone() };
             for shelf in &shelves {
-                match self.estimate_on(now, &self.need_of(now, &request, *shelf), *shelf) {
+                match self.estimate_on(now, &self.need_of(now, &request, *shelf), *shelf, looks_max) {
                     Ok(estimate) => estimates.push(estimate),
                     Err(miss) => misses = misses.or(miss),
                 }
@@ -89,11 +94,17 @@ impl Market {
     }
 
     /// Estimates the answer of those on a shelf among whom a job would be drawn now; where all of them are
-    /// busy, of those for whom it would wait.
-    fn estimate_on(&self, now: Moment, need: &Need<'_>, shelf: ShelfId) -> Result<Estimate, Miss> {
-        let open = self.asked_first(now, need, shelf);
+    /// busy, of those for whom it would wait. So many are looked at at most.
+    fn estimate_on(
+        &self,
+        now: Moment,
+        need: &Need<'_>,
+        shelf: ShelfId,
+        looks_max: usize,
+    ) -> Result<Estimate, Miss> {
+        let open = self.asked_first(now, need, shelf, looks_max);
         let is_open = !open.is_empty();
-        let offers = if is_open { open } else { self.waited_for(now, need, shelf)? };
+        let offers = if is_open { open } else { self.waited_for(now, need, shelf, looks_max)? };
         let stock = |at: StockRef| {
             let session = self.session(at.session);
             (session, &session.stocks[usize::from(at.stock)])
@@ -141,18 +152,31 @@ impl Market {
         })
     }
 
-    fn asked_first(&self, now: Moment, need: &Need<'_>, shelf: ShelfId) -> Vec<(StockRef, Fit)> {
+    fn asked_first(
+        &self,
+        now: Moment,
+        need: &Need<'_>,
+        shelf: ShelfId,
+        looks_max: usize,
+    ) -> Vec<(StockRef, Fit)> {
         let routing = need.request.routing.as_deref();
-        if let Some((place, fit)) = routing.and_then(|routing| self.favourite(now, need, shelf, routing)) {
+        let favourite = routing.and_then(|routing| self.favourite(now, need, shelf, routing, looks_max));
+        if let Some((place, fit)) = favourite {
             return vec![(place.at, fit)];
         }
-        let best = self.drawn_from(now, need, shelf, LOOKS_MAX);
+        let best = self.drawn_from(now, need, shelf, looks_max);
         best.into_iter().map(|(place, fit)| (place.at, fit)).collect()
     }
 
-    fn waited_for(&self, now: Moment, need: &Need<'_>, shelf: ShelfId) -> Result<Vec<(StockRef, Fit)>, Miss> {
+    fn waited_for(
+        &self,
+        now: Moment,
+        need: &Need<'_>,
+        shelf: ShelfId,
+        looks_max: usize,
+    ) -> Result<Vec<(StockRef, Fit)>, Miss> {
         let (mut offers, mut misses) = (Vec::new(), Miss::Kind);
-        for at in self.shelves.at(shelf).members.iter().take(LOOKS_MAX) {
+        for at in self.shelves.at(shelf).members.iter().take(looks_max) {
             match self.fits(now, need, *at) {
                 Ok(fit) => offers.push((*at, fit)),
                 Err(miss) => misses = misses.or(miss),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rekursing_protocol::Moment;
+use rekursing_protocol::{Moment, PluginId};
 
 use super::Market;
 use crate::{
@@ -67,20 +67,22 @@ impl Market {
     /// Returns the open offers on a shelf of plugins in the payer's groups, best first.
     fn fellows(&self, need: &Need<'_>, shelf: ShelfId) -> BTreeSet<Place> {
         let groups = need.groups.iter().filter_map(|group| self.groups.get(*group));
-        let sessions =
-            groups.flat_map(|group| group.plugins.keys()).filter_map(|plugin| self.by_plugin.get(plugin));
-        let mut places = BTreeSet::new();
-        for at in sessions {
-            let session = self.session(*at);
-            for (number, stock) in session.stocks.iter().enumerate() {
-                if let Some(rank) = stock.open.filter(|_| stock.shelves.contains(&Some(shelf))) {
-                    let stock = u16::try_from(number).expect("offers of a session are limited");
-                    let at = StockRef { session: *at, stock };
-                    places.insert(Place { rank, arrival: session.arrival, at });
-                }
-            }
-        }
-        places
+        groups
+            .flat_map(|group| group.plugins.keys())
+            .flat_map(|plugin| self.open_of(*plugin, shelf))
+            .collect()
+    }
+
+    /// Returns a plugin's open offers on a shelf.
+    pub(super) fn open_of(&self, plugin: PluginId, shelf: ShelfId) -> impl Iterator<Item = Place> {
+        let session = self.by_plugin.get(&plugin).map(|at| (*at, self.session(*at)));
+        session.into_iter().flat_map(move |(at, session)| {
+            session.stocks.iter().enumerate().filter_map(move |(number, stock)| {
+                let rank = stock.open.filter(|_| stock.shelves.contains(&Some(shelf)))?;
+                let stock = u16::try_from(number).expect("offers of a session are limited");
+                Some(Place { rank, arrival: session.arrival, at: StockRef { session: at, stock } })
+            })
+        })
     }
 
     /// Tells whether friends are asked more than their group's price.

@@ -130,7 +130,7 @@ impl Market {
         self.look_at_asks(now, shelf);
         let need = self.need(now, job, shelf);
         let routing = request.routing.as_deref();
-        let mut chosen = routing.and_then(|routing| self.favourite(now, &need, shelf, routing));
+        let mut chosen = routing.and_then(|routing| self.favourite(now, &need, shelf, routing, usize::MAX));
         if chosen.is_none() {
             let best = self.drawn_from(now, &need, shelf, usize::MAX);
             chosen = self.draw(best);
@@ -157,20 +157,24 @@ impl Market {
     }
 
     /// Returns the open offer that the page itself would choose: the first of its order that fits, or else what
-    /// comes first by its sort. `None` where it has no wish, or where nobody whom it has named is open.
+    /// comes first by its sort. `None` where it has no wish, or where nobody whom it has named is open. By its sort
+    /// so many are compared at most, the best by the market's own measure.
     pub(super) fn favourite(
         &self,
         now: Moment,
         need: &Need<'_>,
         shelf: ShelfId,
         routing: &Routing,
+        looks_max: usize,
     ) -> Option<(Place, Fit)> {
         if !routing.is_particular() {
             return None;
         }
-        let open = self.shelves.at(shelf).open.iter();
+        let named = routing.order.iter().flat_map(|plugin| self.open_of(*plugin, shelf));
+        let compared = if routing.sort.is_some() { looks_max } else { 0 };
+        let open = named.chain(self.shelves.at(shelf).open.iter().copied().take(compared));
         let heard = open.filter(|place| !self.session(place.at.session).is_silent(&self.terms, now));
-        let fitting = heard.filter_map(|place| Some((*place, self.fits(now, need, place.at).ok()?)));
+        let fitting = heard.filter_map(|place| Some((place, self.fits(now, need, place.at).ok()?)));
         let ranked = fitting.filter_map(|(place, fit)| {
             let session = self.session(place.at.session);
             let order = routing.place(session.plugin);
@@ -183,7 +187,7 @@ impl Market {
             });
             (order < routing.order.len() || sort.is_some()).then_some(((order, sort), place, fit))
         });
-        ranked.min_by_key(|(rank, ..)| *rank).map(|(_, place, fit)| (place, fit))
+        ranked.min_by_key(|(rank, place, _)| (*rank, *place)).map(|(_, place, fit)| (place, fit))
     }
 
     /// Returns the best of these open offers that fit, best first: all loaded or all not, and none that scores

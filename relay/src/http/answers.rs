@@ -16,7 +16,7 @@ use super::{
     Problem,
     agents::{self, Rater},
     caller::{self, Caller},
-    events,
+    estimates, events,
     once::{self, Fruitless},
     posted::{Named, Peer, Posted, Shared},
     provider,
@@ -130,6 +130,9 @@ async fn ask(
     let job = house.job_id();
     let named = once::named(&headers, &caller, dialect.route(), &body)?;
     let (mut ask, room) = read(&house, dialect, body, room, job, caller.payer).await?;
+    if ask.auto.is_some() {
+        estimates::rated(&house, caller.payer)?;
+    }
     ask.is_numbered = named.is_some() && ask.request.stream && dialect == Dialect::Inference;
     let last = if ask.is_numbered { LastEvent::read(&headers)? } else { None };
     let named = named.map(|named| named.behind(last));

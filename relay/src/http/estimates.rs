@@ -28,11 +28,7 @@ pub(super) async fn estimate(
     Posted { body, room }: Posted,
 ) -> Result<Json<Value>, Problem> {
     let caller = caller::caller(&house, &headers, peer.0).await?;
-    if let Payer::Page(account) = caller.payer
-        && !house.rates.estimate(account)
-    {
-        return Err(Problem::rate_limited("too many estimates for this account; wait a minute"));
-    }
+    rated(&house, caller.payer)?;
     let job = house.job_id();
     let (mut ask, room) = answers::read(&house, Dialect::Inference, body, room, job, caller.payer).await?;
     answers::pays(&house, &mut ask, caller, &headers, peer.0)?;
@@ -59,4 +55,14 @@ pub(super) async fn estimate(
         }),
     };
     estimated.map(Json).map_err(|refusal| answers::refuse(Denial::Refused(refusal), payer))
+}
+
+/// Counts an estimate, or a choice of model and tier, which is made of many.
+pub(super) fn rated(house: &House, payer: Payer) -> Result<(), Problem> {
+    if let Payer::Page(account) = payer
+        && !house.rates.estimate(account)
+    {
+        return Err(Problem::rate_limited("too many estimates for this account; wait a minute"));
+    }
+    Ok(())
 }

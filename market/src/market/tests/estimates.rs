@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rekursing_protocol::{KeyId, Nanos, Offer, Price, Span, offer::OFFERS_MAX};
 
 use super::fixture::*;
-use crate::{Auto, Limits, Market, Objective, Refusal, Request, Spender, Tier, Wish};
+use crate::{Auto, Limits, Market, Objective, Refusal, Request, Routing, Sort, Spender, Tier, Wish};
 
 /// A market in which three owners offer a model each, at these prices for a million answer tokens.
 fn of_models(models: [(&str, u64); 3]) -> Market {
@@ -133,6 +133,42 @@ fn a_deadline_leaves_out_who_was_measured_to_be_slow() {
         market.choose(NOW, &any(), &within(1_000)),
         Err(Refusal::TooLate { soonest: Some(Span(2_200)) })
     );
+}
+
+#[test]
+fn the_more_families_there_are_to_choose_from_the_fewer_offers_of_each_are_looked_at() {
+    let mut market = market(terms());
+    // Each does one job at a time and has one, so that all of whom a job would wait for are looked at.
+    for number in 1..=20 {
+        let offers = (0..OFFERS_MAX).map(|at| offer(&format!("model-{at}-3b"))).collect();
+        market.join(NOW, session(number), plugin(number), inventory(offers));
+        assigned(&mut market, Request { model: Wish::Any, ..request(number) });
+    }
+    let looked = |market: &mut Market, model| {
+        let request = Request { model, ..request(100) };
+        market.choose(NOW, &request, &auto("cost")).unwrap().estimate.offers
+    };
+    assert_eq!(looked(&mut market, Wish::Named("model-7-3b".to_owned())), 20);
+    assert_eq!(looked(&mut market, Wish::Any), 4_096 / (OFFERS_MAX * Tier::ALL.len()));
+}
+
+#[test]
+fn who_is_named_is_found_however_many_are_better() {
+    let mut market = market(terms());
+    for number in 1..=100 {
+        let price = Price::new(number * 1_000, number * 2_000);
+        let offer = Offer { price: Some(price.into()), ..offer(MODEL) };
+        market.join(NOW, session(number), plugin(number), inventory(vec![offer]));
+    }
+    let asks = |market: &mut Market, routing| {
+        let request = Request { routing: Some(Box::new(routing)), ..request(1) };
+        market.estimate(NOW, &request).unwrap().cost
+    };
+    let order = |number| Routing { order: vec![plugin(number)], ..Routing::default() };
+    let costs = [1, 50, 100].map(|number| asks(&mut market, order(number)));
+    assert!(costs.is_sorted() && costs[0] < costs[1] && costs[1] < costs[2], "{costs:?}");
+    let sorted = Routing { sort: Some(Sort::Price), ..order(100) };
+    assert_eq!(asks(&mut market, sorted), costs[2], "the order comes before the sort");
 }
 
 #[test]
