@@ -5,8 +5,9 @@
 //! Wong and Yang 1975, with the smoothed idf that is usual today).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashSet},
     str::FromStr,
+    sync::LazyLock,
 };
 
 /// Letters of a word that count: a cut makes `optimise` and `optimisation` one. Cutting at a fixed length does
@@ -127,12 +128,14 @@ pub fn cosine(one: &[f64], other: &[f64]) -> Option<f64> {
 /// How often a stem occurs, and the first word that had it.
 type Counts = BTreeMap<String, (u32, String)>;
 
+/// The words of [`COMMON`].
+static COMMON_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| COMMON.split_whitespace().collect());
+
 fn counted(text: &str) -> Counts {
-    let common: BTreeSet<&str> = COMMON.split_whitespace().collect();
     let mut counts = Counts::new();
     for word in text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
         let word = word.to_lowercase();
-        if common.contains(word.as_str()) {
+        if COMMON_WORDS.contains(word.as_str()) {
             continue;
         }
         let stem = word.chars().take(STEM_LETTERS).collect();

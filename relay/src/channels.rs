@@ -160,9 +160,13 @@ impl Channels {
     /// Opens a channel, or changes it.
     pub fn put(&self, channel: Channel) {
         self.pages.forget(channel.plugin);
-        self.open.insert(channel.plugin, channel);
-        self.leaders.clear();
-        self.regrouped();
+        let shows_earnings = channel.shows_earnings;
+        let before = self.open.insert(channel.plugin, channel);
+        // Another text moves nobody among the leaders.
+        if before.is_none_or(|before| before.shows_earnings != shows_earnings) {
+            self.leaders.clear();
+            self.regrouped();
+        }
     }
 
     /// Closes a channel.

@@ -243,6 +243,10 @@ pub struct Rates {
     connects: DefaultKeyedRateLimiter<IpAddr>,
     free_requests: DefaultKeyedRateLimiter<IpAddr>,
     estimates: DefaultKeyedRateLimiter<AccountId>,
+    ratings: DefaultKeyedRateLimiter<AccountId>,
+    account_calls: DefaultKeyedRateLimiter<AccountId>,
+    owner_calls: DefaultKeyedRateLimiter<PluginId>,
+    channels: DefaultKeyedRateLimiter<PluginId>,
     agent_messages: DefaultKeyedRateLimiter<IpAddr>,
     keys: DefaultKeyedRateLimiter<IpAddr>,
     challenges: DefaultKeyedRateLimiter<IpAddr>,
@@ -275,6 +279,16 @@ const OUTLOOKS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(12).unwrap();
 /// How often an address may give a thumb or open a dispute.
 const VOICES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).unwrap();
 
+/// How often an account may have a task rated by its objectives.
+const RATINGS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(300).unwrap();
+
+/// How often an account may ask about itself, and a plugin about its own: a page that is looked at asks a few times
+/// in ten seconds.
+const OWN_CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(600).unwrap();
+
+/// How often a plugin may change its channel.
+const CHANNEL_CHANGES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
+
 impl Rates {
     /// Sets up the limits of a config.
     pub fn new(config: &Config) -> Rates {
@@ -285,6 +299,10 @@ impl Rates {
             connects: per_minute(config.limits.connects_per_minute),
             free_requests: per_minute(config.limits.free_requests_per_minute),
             estimates: RateLimiter::keyed(quota(config.limits.estimates_per_minute)),
+            ratings: RateLimiter::keyed(Quota::per_minute(RATINGS_PER_MINUTE)),
+            account_calls: RateLimiter::keyed(Quota::per_minute(OWN_CALLS_PER_MINUTE)),
+            owner_calls: RateLimiter::keyed(Quota::per_minute(OWN_CALLS_PER_MINUTE)),
+            channels: RateLimiter::keyed(Quota::per_minute(CHANNEL_CHANGES_PER_MINUTE)),
             agent_messages: per_minute(config.limits.mcp_messages_per_minute),
             keys: per_minute(config.limits.keys_per_minute),
             challenges: RateLimiter::keyed(Quota::per_minute(CHALLENGES_PER_MINUTE)),
@@ -349,6 +367,26 @@ impl Rates {
         self.estimates.check_key(&account).is_ok()
     }
 
+    /// Counts a task that an account has rated.
+    pub fn rating(&self, account: AccountId) -> bool {
+        self.ratings.check_key(&account).is_ok()
+    }
+
+    /// Counts a call about an account.
+    pub fn account_call(&self, account: AccountId) -> bool {
+        self.account_calls.check_key(&account).is_ok()
+    }
+
+    /// Counts a call about a plugin.
+    pub fn owner_call(&self, plugin: PluginId) -> bool {
+        self.owner_calls.check_key(&plugin).is_ok()
+    }
+
+    /// Counts a change of a plugin's channel.
+    pub fn channel(&self, plugin: PluginId) -> bool {
+        self.channels.check_key(&plugin).is_ok()
+    }
+
     /// Counts a message of an agent's.
     pub fn agent_message(&self, address: IpAddr) -> bool {
         self.agent_messages.check_key(&address).is_ok()
@@ -381,14 +419,17 @@ impl Rates {
     pub fn tidy(&self, now: Moment) {
         let Rates { registrations, connects, free_requests, keys, challenges, passes, .. } = self;
         let Rates { outlooks, payouts, phones, wrong_tokens, group_tries, barred, .. } = self;
-        let Rates { estimates, agent_messages, voices, .. } = self;
+        let Rates { estimates, ratings, account_calls, owner_calls, channels, .. } = self;
+        let Rates { agent_messages, voices, .. } = self;
         for rate in [registrations, connects, free_requests, keys, challenges, wrong_tokens, group_tries] {
             rate.retain_recent();
         }
         agent_messages.retain_recent();
         voices.retain_recent();
-        estimates.retain_recent();
-        for rate in [passes, outlooks, payouts] {
+        for rate in [estimates, ratings, account_calls] {
+            rate.retain_recent();
+        }
+        for rate in [passes, outlooks, payouts, owner_calls, channels] {
             rate.retain_recent();
         }
         phones.retain_recent();
@@ -399,29 +440,11 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use rekursing_market::{Limits, Spender};
+    use std::sync::mpsc;
+
     use rekursing_protocol::KeyId;
 
     use super::*;
-
-    #[test]
-    fn a_key_that_is_revoked_while_it_is_looked_up_is_not_kept() {
-        let (keys, account) = (Keys::default(), AccountId::from_bits(1));
-        let spender = Spender { key: KeyId::from_bits(1), limits: Limits::default(), maker: None };
-        let holder = Holder { account, spender: Arc::new(spender), is_verified: false };
-        let is_known = |keys: &Keys| keys.holder(&[1; 32]).is_some();
-        let looked = keys.age();
-        keys.keep([1; 32], holder.clone(), looked);
-        assert!(is_known(&keys));
-        keys.forget();
-        assert!(!is_known(&keys));
-        keys.keep([1; 32], holder.clone(), looked);
-        assert!(!is_known(&keys), "the look was before the revocation");
-        keys.keep([1; 32], holder, keys.age());
-        assert!(is_known(&keys));
-    }
-}
-    use std::sync::mpsc;
-
     use crate::relay;
 
     #[tokio::test]
@@ -444,3 +467,21 @@ mod tests {
         assert_eq!(both.num_permits(), 2);
         house.desk.store().stop();
     }
+
+    #[test]
+    fn a_key_that_is_revoked_while_it_is_looked_up_is_not_kept() {
+        let (keys, account) = (Keys::default(), AccountId::from_bits(1));
+        let spender = Spender { key: KeyId::from_bits(1), limits: Limits::default(), maker: None };
+        let holder = Holder { account, spender: Arc::new(spender), is_verified: false };
+        let is_known = |keys: &Keys| keys.holder(&[1; 32]).is_some();
+        let looked = keys.age();
+        keys.keep([1; 32], holder.clone(), looked);
+        assert!(is_known(&keys));
+        keys.forget();
+        assert!(!is_known(&keys));
+        keys.keep([1; 32], holder.clone(), looked);
+        assert!(!is_known(&keys), "the look was before the revocation");
+        keys.keep([1; 32], holder, keys.age());
+        assert!(is_known(&keys));
+    }
+}

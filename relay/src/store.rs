@@ -62,7 +62,7 @@ use rekursing_market::{
     ledger::{Account, Entry},
 };
 use rekursing_protocol::{JobId, Moment, Nanos};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 pub use account_entries::AccountEntry;
 pub use asked::{Asked, KeptAnswer, Quota};
@@ -141,6 +141,8 @@ struct Shared {
     wrong: AtomicBool,
     /// Gone once the store has stopped: a connection to PostgreSQL cannot end on a thread that serves sockets.
     reader: Mutex<Option<Sql>>,
+    /// The turn to read with it.
+    turns: Arc<Semaphore>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -229,13 +231,16 @@ impl Store {
         self.shared.wrong.load(Ordering::Relaxed)
     }
 
-    /// Reads, off the threads that serve sockets.
+    /// Reads, off the threads that serve sockets. One reads at a time, and whoever waits for that takes no thread.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Sql) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let shared = Arc::clone(&self.shared);
+        let turn = Arc::clone(&shared.turns).acquire_owned().await.context("the store has ended")?;
         let done = tokio::task::spawn_blocking(move || {
+            // It goes on also when nobody waits for it any more.
+            let _turn = turn;
             let mut reader = shared.reader.lock();
             let sql = reader.as_mut().context("the store has ended")?;
             sql.mend()?;
@@ -361,7 +366,8 @@ impl Unstarted {
         let writer = Mutex::new(Some(thread));
         let reader = Mutex::new(Some(reader));
         let (location, wrong) = (self.location, AtomicBool::new(false));
-        Ok(Store { shared: Arc::new(Shared { location, queue, healthy, wrong, reader, writer }) })
+        let turns = Arc::new(Semaphore::new(1));
+        Ok(Store { shared: Arc::new(Shared { location, queue, healthy, wrong, reader, turns, writer }) })
     }
 }
 

@@ -14,7 +14,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use rekursing_market::Payer;
+use rekursing_market::{Payer, relevance::Method};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -93,7 +93,7 @@ pub(super) async fn one(
     project: Named,
 ) -> Result<Json<Value>, Problem> {
     let Holder { account, spender, .. } = caller::holder(&house, &headers, peer).await?;
-    let Path(project) = project?;
+    let project = named(project)?;
     let found = house.desk.store().objectives(account, project).await.map_err(Problem::unread)?;
     let known = found.filter(|found| spender.knows(&found.project));
     known.map(|found| Json(view(&found))).ok_or_else(unknown)
@@ -108,7 +108,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let account = caller::account(&house, &headers, peer).await?.account;
-    let Path(project) = project?;
+    let project = named(project)?;
     let removed = house.desk.store().remove_objectives(account, project).await.map_err(unstored())?;
     if removed { Ok(StatusCode::NO_CONTENT) } else { Err(unknown()) }
 }
@@ -133,6 +133,9 @@ pub(super) async fn rate(
 ) -> Result<Response, Problem> {
     house.switches.check(Feature::Agents)?;
     let holder = caller::holder(&house, &headers, peer).await?;
+    if !house.rates.rating(holder.account) {
+        return Err(Problem::rate_limited("too many tasks to be rated for this account; wait a minute"));
+    }
     let caller = Caller { payer: Payer::Page(holder.account), holder: Some(holder) };
     let Asked { project, task, method, embeddings } = posted::read(&posted.body)?;
     let project = gate::project(&project)?;
@@ -141,6 +144,7 @@ pub(super) async fn rate(
         return Err(Problem::field("task", "task is a text of 1 to 8000 characters"));
     }
     let named = once::named(&headers, &caller, "/api/agents/rate", &posted.body)?;
+    let named = if method == Method::Lexical { named.map(once::Named::unnoted) } else { named };
     let job = house.job_id();
     let rater = Rater { house: Arc::clone(&house), caller, headers, peer, embeddings };
     let rated = async move {
@@ -152,6 +156,12 @@ pub(super) async fn rate(
 
 fn view(objectives: &Objectives) -> Value {
     json!({"project": objectives.project, "objectives": objectives.objectives, "at": objectives.at})
+}
+
+/// Reads the project that a path names. Under what is no name there is none.
+fn named(project: Named) -> Result<String, Problem> {
+    let Path(project) = project?;
+    gate::project(&project).map_err(|_| unknown())
 }
 
 fn unknown() -> Problem {

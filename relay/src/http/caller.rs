@@ -69,11 +69,15 @@ pub async fn caller(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Res
 
 /// Finds out whose key was shown, on routes that are an account's own.
 pub async fn holder(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Holder, Problem> {
-    let holder = shown(house, headers, peer).await?;
-    holder.ok_or_else(|| {
+    let holder = shown(house, headers, peer).await?.ok_or_else(|| {
         let message = "this route needs an API key, as `Authorization: Bearer rk_…`";
         Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
-    })
+    })?;
+    // Nearly all of them look into the store.
+    if house.rates.account_call(holder.account) {
+        return Ok(holder);
+    }
+    Err(Problem::rate_limited("too many calls about this account; wait a minute"))
 }
 
 /// Finds out whose account is asked about, on routes that are about all of it: a key that was given away

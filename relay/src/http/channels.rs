@@ -341,6 +341,7 @@ pub(super) async fn open(
     let Path(plugin) = plugin?;
     let id = plugins::owner(&house, &plugin, &headers, peer).await?;
     house.switches.check(Feature::Channels)?;
+    rated(&house, id)?;
     let Shown { about, shows_earnings } = posted::read(&body)?;
     if about.chars().count() > ABOUT_MAX {
         return Err(Problem::field("about", "an owner's text has at most 500 characters"));
@@ -364,9 +365,17 @@ pub(super) async fn close(
     caller::origin(&house, &headers)?;
     let Path(plugin) = plugin?;
     let id = plugins::owner(&house, &plugin, &headers, peer).await?;
+    rated(&house, id)?;
     house.desk.store().close_channel(id).await.map_err(unstored())?;
     house.channels.close(id);
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn rated(house: &House, plugin: PluginId) -> Result<(), Problem> {
+    if house.rates.channel(plugin) {
+        return Ok(());
+    }
+    Err(Problem::rate_limited("this plugin has changed its channel too often; wait a minute"))
 }
 
 fn view(channel: &Channel) -> Value {

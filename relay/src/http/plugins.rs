@@ -244,6 +244,10 @@ pub(super) async fn voice(
     match known.revoked {
         _ if !has_pass && !known.has_secret(given) => Err(refused()),
         Some(_) => Err(revoked()),
+        // Nearly all of what an owner asks is looked up in the store.
+        None if !house.rates.owner_call(plugin) => {
+            Err(Problem::rate_limited("too many calls about this plugin; wait a minute"))
+        }
         None => Ok(own),
     }
 }

@@ -137,7 +137,11 @@ impl Rater {
                 Err(problem) => return Err(problem),
             }
         }
-        let shared = relevance::lexical(task, &objectives);
+        // To compare words takes long enough to keep streams waiting.
+        let task = task.to_owned();
+        let compare = move || (relevance::lexical(&task, &objectives), objectives);
+        let compared = self.house.aside(compare).await;
+        let (shared, objectives) = compared.ok_or_else(Problem::internal)?;
         let reason = |(objective, Shared { score, mut words }): (String, Shared)| {
             words.truncate(WORDS_MAX);
             Reason { objective, score, words: Some(words) }
