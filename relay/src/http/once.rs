@@ -63,6 +63,11 @@ impl Named {
         Named { last, ..self }
     }
 
+    /// Has the store note nothing of a call by which no money moves: made again, it does no harm.
+    pub(super) fn unnoted(self) -> Named {
+        Named { whose: None, ..self }
+    }
+
     /// Returns a text that the same call always has, and no other.
     pub(super) fn fingerprint(&self) -> String {
         chance::hex(&Sha256::digest([self.call.id, self.call.body].concat())[..16])
@@ -237,6 +242,11 @@ enum Trace {
     Changed(String),
 }
 
+/// Tells whether something has failed at our side, so that nobody knows what came of the call.
+fn is_ours(problem: &Problem) -> bool {
+    matches!(problem.code, "internal" | "store_unavailable" | "book_wrong")
+}
+
 async fn run(
     house: &Arc<House>,
     named: Option<Named>,
@@ -246,8 +256,8 @@ async fn run(
 ) -> Result<Response, Problem> {
     let Some(Named { call, whose, last }) = named else { return work.await };
     let now = house.desk.now();
-    let ticket = match house.replays.claim(now, call) {
-        Claim::Mine(number) => Ticket { house: Arc::clone(house), call, number, grown: 0, outcome: None },
+    let mut ticket = match house.replays.claim(now, call) {
+        Claim::Mine(number) => Ticket::of(house, call, number),
         Claim::Running(recorded) => {
             let again = recorded.upgrade().zip(last).and_then(|(recorded, last)| recorded.again(last));
             return again.ok_or_else(running);
@@ -265,7 +275,11 @@ async fn run(
             Trace::Changed(_) => house.desk.store().asked(call).await,
         };
         match asked.map_err(unnoted)? {
-            Asked::Fresh => {}
+            Asked::Fresh => {
+                if let Trace::Made(made) = &trace {
+                    ticket.asked = Some(made.clone());
+                }
+            }
             Asked::Done { answer: Some(answer), .. } => return again(answer),
             Asked::Done { made, answer: None } => return Err(gone(Some(made))),
             Asked::Other => return Err(reused()),
@@ -297,6 +311,8 @@ async fn run(
         Err(problem) => {
             if problem.charged {
                 ticket.keep(Outcome::Problem(problem.clone()));
+            } else if is_ours(&problem) {
+                ticket.asked = None;
             }
             Err(problem)
         }
@@ -379,9 +395,16 @@ struct Ticket {
     /// Bytes for which room was made.
     grown: usize,
     outcome: Option<Outcome>,
+    /// What the store was told that the call will make. It forgets that where nothing comes of the call: else every
+    /// name that somebody makes up would leave a row.
+    asked: Option<String>,
 }
 
 impl Ticket {
+    fn of(house: &Arc<House>, call: Call, number: u64) -> Ticket {
+        Ticket { house: Arc::clone(house), call, number, grown: 0, outcome: None, asked: None }
+    }
+
     fn keep(mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }
@@ -390,6 +413,9 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let (now, outcome) = (self.house.desk.now(), self.outcome.take());
+        if let Some(made) = self.asked.take().filter(|_| outcome.is_none()) {
+            self.house.desk.store().unask(self.call, made);
+        }
         self.house.replays.end(now, self.call, self.number, self.grown, outcome);
     }
 }

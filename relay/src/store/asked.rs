@@ -2,10 +2,12 @@
 //! to make or has changed. What was asked is not kept; of what was answered, what is small and no secret.
 //! Each account has room of its own for that, so that nobody pushes out what another may ask for again.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use rekursing_protocol::Moment;
 
-use super::{Sql, Store};
+use super::{Sql, Store, Write};
 use crate::replay::Call;
 
 /// What is known of a call.
@@ -60,6 +62,23 @@ impl Store {
         // What the call before has come to may still wait to be stored.
         self.flushed().await;
         self.make(move |sql| repeat(sql, now, call, &made)).await
+    }
+
+    /// Forgets a call that has come to nothing, unless something came of it all the same. Nobody waits for it.
+    pub fn unask(&self, call: Call, made: String) {
+        let store = Arc::downgrade(&self.shared);
+        // Of what comes together changes are made first, and this one is to see every entry before it.
+        let then = move || {
+            let Some(shared) = store.upgrade() else { return };
+            Store { shared }.soon("forget a call", move |sql| {
+                if !exists(sql, &made)? {
+                    let row = [call.id.as_slice().into(), made.as_str().into()];
+                    sql.execute("DELETE FROM asked WHERE id = ?1 AND made = ?2", &row)?;
+                }
+                Ok(())
+            });
+        };
+        self.shared.queue.push(Write::Then(Box::new(then)), false);
     }
 
     /// Tells whether a call was made that changes something, see [`Store::did`].

@@ -2,7 +2,7 @@
 
 use rekursing_protocol::Moment;
 
-use super::{now, start};
+use super::{PAGE, grant, now, start};
 use crate::{
     place::{Place, on_both},
     replay::Call,
@@ -13,6 +13,7 @@ on_both! {
     who_has_too_many_answers_kept_loses_his_own_oldest_and_nobody_elses,
     past_the_most_of_all_an_account_makes_room_with_its_own,
     answers_are_kept_in_the_order_in_which_they_come_within_a_moment_too,
+    a_call_that_came_to_nothing_leaves_no_row_and_one_that_came_to_something_stays,
 }
 
 fn call(number: u8) -> Call {
@@ -82,5 +83,23 @@ fn answers_are_kept_in_the_order_in_which_they_come_within_a_moment_too(place: &
     // A call that took long is noted under the moment at which it began.
     keep(&store, 0, 1, quota("acc_one", 1, 100));
     assert_eq!(kept(&store, [1, 7, 8, 9]), [1]);
+    store.stop();
+}
+
+fn a_call_that_came_to_nothing_leaves_no_row_and_one_that_came_to_something_stays(place: &Place) {
+    let store = start(place);
+    let (nothing, something) = ("job_1".to_owned(), "grant:1".to_owned());
+    assert_eq!(now(store.ask(Moment(1), call(1), nothing.clone())).unwrap(), Asked::Fresh);
+    assert_eq!(now(store.ask(Moment(1), call(2), something.clone())).unwrap(), Asked::Fresh);
+    // It is on its way to the store when the call is taken for one that came to nothing.
+    store.append(vec![grant(&something, PAGE, 1)]);
+    store.unask(call(1), nothing);
+    store.unask(call(1), "job_2".to_owned());
+    store.unask(call(2), something.clone());
+    now(store.flushed());
+    now(store.flushed());
+    assert_eq!(now(store.asked(call(1))).unwrap(), Asked::Fresh);
+    let again = now(store.ask(Moment(2), call(2), "grant:2".to_owned())).unwrap();
+    assert_eq!(again, Asked::Done { made: something, answer: None });
     store.stop();
 }
