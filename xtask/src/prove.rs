@@ -75,7 +75,7 @@ const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "cuts",
-        what: "cuts of a page's connection at random bytes, after each of which it goes on",
+        what: "cuts of a page's connection at random bytes, after each of which it goes on, in Node and in Chromium",
         count: 1_000,
         variable: "REKURSING_CUTS",
         target: "client",
