@@ -15,7 +15,7 @@ let conversationId = unique();
 /** Who alone is to be asked, where the page was opened for him. */
 let only = new URLSearchParams(location.search).get('provider');
 
-const list = picker({ place: $('models'), note: $('models-note'), changed: show });
+const list = picker({ place: $('models'), note: $('models-note'), tier: $('tier'), terms: $('tier-terms'), changed: show });
 
 $('composer').addEventListener('submit', (event) => {
   event.preventDefault();
@@ -74,8 +74,6 @@ $('forget-all').addEventListener('click', () => {
   showConversations();
 });
 
-$('tier').value = sessionStorage.getItem('tier') ?? 'standard';
-$('tier').addEventListener('change', () => sessionStorage.setItem('tier', $('tier').value));
 showOnly();
 showConversations();
 showSpent();

@@ -1,19 +1,23 @@
 // The list of models to choose from. It looks again by itself, so that it shows who is there now.
 
-import { GPUStreamingClient } from './client/index.js';
+import { Relay } from './client/relay.js';
 
 /** Asks once at a time: whoever looks again by itself need not try again. */
-const client = new GPUStreamingClient(location.origin, { patience: 0 });
+const relay = new Relay(location.origin, '', 0);
 
 const REFRESH_MS = 10_000;
 
+const TIERS = { low: 'Low', standard: 'Standard', high: 'High', ultra: 'Ultra' };
+
 /**
- * Fills `place` with a radio button per model and keeps it fresh.
+ * Fills `place` with a radio button per model and keeps it fresh, with the prices and speeds of the tier that is chosen
+ * in `tier`; `terms` says what the chosen model costs in it, and how fast it is.
  * `changed` hears `{ chosen, count, reachable, browser }` whenever one of them changes; `browser` says that the chosen
  * model runs in browsers alone.
  */
-export function picker({ place, note, changed }) {
+export function picker({ place, note, tier, terms, changed }) {
   let shown = '';
+  let times = {};
   let told = '';
   let models = [];
   let chosen = new URLSearchParams(location.search).get('model') ?? sessionStorage.getItem('model') ?? '';
@@ -25,29 +29,44 @@ export function picker({ place, note, changed }) {
     told = text;
   };
 
-  const show = (list) => {
-    models = list;
-    const text = JSON.stringify(list);
+  const showTerms = () => {
+    const model = models.find(({ id }) => id === chosen);
+    terms.textContent = model ? spoken(model, tier.value) : '';
+  };
+
+  const show = () => {
+    const text = JSON.stringify([models, times, tier.value]);
     if (text === shown) return;
     shown = text;
-    if (!list.some(({ id }) => id === chosen)) chosen = list[0]?.id ?? '';
+    if (!models.some(({ id }) => id === chosen)) chosen = models[0]?.id ?? '';
     const focused = place.contains(document.activeElement);
-    place.replaceChildren(...list.map((model) => row(model, model.id === chosen)));
+    place.replaceChildren(...models.map((model) => row(model, model.id === chosen, tier.value)));
     if (focused) place.querySelector(':checked')?.focus();
+    for (const option of tier.options) option.textContent = named(option.value, times[option.value]?.pricePermille);
+    showTerms();
   };
 
   place.addEventListener('change', (event) => {
     chosen = event.target.value;
     sessionStorage.setItem('model', chosen);
+    showTerms();
     tell(place.children.length, true);
+  });
+
+  tier.value = sessionStorage.getItem('tier') ?? 'standard';
+  tier.addEventListener('change', () => {
+    sessionStorage.setItem('tier', tier.value);
+    show();
   });
 
   const refresh = async () => {
     try {
-      const list = (await client.models()).filter(({ kind }) => kind !== 'embedding');
-      show(list);
-      note.textContent = list.length > 0 ? '' : 'No GPU is connected right now.';
-      tell(list.length, true);
+      const answer = await relay.json('/api/llm/models');
+      models = answer.models.filter(({ kind }) => kind !== 'embedding');
+      times = answer.tiers;
+      show();
+      note.textContent = models.length > 0 ? '' : 'No GPU is connected right now.';
+      tell(models.length, true);
     } catch {
       note.textContent = 'The relay does not answer. This page keeps trying.';
       tell(0, false);
@@ -63,7 +82,27 @@ export function picker({ place, note, changed }) {
   return { refresh };
 }
 
-function row(model, checked) {
+/** Writes a tier with how many times the owner's price it costs. */
+function named(tier, permille = 1_000) {
+  return permille === 1_000 ? TIERS[tier] : `${TIERS[tier]}, ${permille / 1_000} times the price`;
+}
+
+/** Returns what of a model is to be had in a tier. What runs in browsers alone is to be had in the lowest. */
+const offered = ({ tiers, browser }, tier) => tiers[browser ? 'low' : tier];
+
+/** Says what a model costs in a tier and how fast it is. */
+function spoken(model, tier) {
+  const offer = offered(model, tier);
+  if (!offer) return `Nobody has shown yet that ${model.id} is quick and reliable enough for this.`;
+  const facts = [priced(offer), speed(offer)].filter(Boolean).join(' · ');
+  return `${model.id}${model.browser ? ', in a browser and so low' : ''}: ${facts}`;
+}
+
+const priced = ({ price }) => `$${range(price.input)} in, $${range(price.output)} out`;
+
+const speed = ({ tokensPerSecond }) => tokensPerSecond > 0 && `${Math.round(tokensPerSecond)} tokens/s`;
+
+function row(model, checked, tier) {
   const label = element('label', 'model');
   const radio = element('input');
   radio.type = 'radio';
@@ -71,18 +110,18 @@ function row(model, checked) {
   radio.value = model.id;
   radio.checked = checked;
   label.append(radio, element('span', 'model-id', model.id));
-  label.append(...facts(model).map((text) => element('span', 'fact', text)));
+  label.append(...facts(model, tier).map((text) => element('span', 'fact', text)));
   return label;
 }
 
 /** Returns the lines under a model's name: price, who serves it, what it can hold. */
-function facts({ price, providers, tokensPerSecond, context, quantizations, browser }) {
+function facts(model, tier) {
+  const { context, quantizations, browser } = model;
+  const offer = offered(model, tier);
+  const many = offer?.providers === 1 ? 'provider' : 'providers';
   const lines = [
-    [price && `$${range(price.input)} in, $${range(price.output)} out`],
-    [
-      `${providers} ${providers === 1 ? 'provider' : 'providers'}`,
-      tokensPerSecond > 0 && `${Math.round(tokensPerSecond)} tokens/s`,
-    ],
+    [offer ? priced(offer) : 'Nobody in this quality'],
+    offer ? [`${offer.providers} ${many}`, speed(offer)] : [],
     [
       context > 0 && `${context >= 1024 ? `${Math.floor(context / 1024)}k` : context} context`,
       quantizations?.join(', '),

@@ -66,5 +66,5 @@ pub use routing::{Routing, Sort};
 pub use steps::Steps;
 pub use terms::Terms;
 pub use tier::Tier;
-pub use view::{Counts, ModelView, OfferView, SessionView};
+pub use view::{Counts, ModelView, OfferView, SessionView, TierView};
 pub use visitors::Visit;

@@ -215,7 +215,7 @@ fn is_within(price: Price, most: Price) -> bool {
 
 /// Tells whether an offer is of a tier: it has shown what the tier asks for, and runs in no browser if the tier is
 /// not the lowest.
-fn reaches(terms: &Terms, now: Moment, session: &Session, stock: &Stock, tier: Tier) -> bool {
+pub(crate) fn reaches(terms: &Terms, now: Moment, session: &Session, stock: &Stock, tier: Tier) -> bool {
     let floor = &terms.tiers.of(tier).floor;
     (tier == Tier::Low || !stock.offer.browser)
         && stock.speed.answers() >= floor.answers_min

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rekursing_protocol::{Moment, Offer, OfferKind, PluginId, Price, Serves, SessionId};
 
-use crate::pace::Pace;
+use crate::{pace::Pace, tier::Tier};
 
 /// One model and what is to be had of it at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,23 @@ pub struct ModelView {
     pub slots_free: usize,
     /// How fast its answers were in the last half hour; nothing where none was measured.
     pub pace: Option<Pace>,
+    /// The tiers in which it is to be had, lowest first.
+    pub tiers: Vec<TierView>,
+}
+
+/// What of a model is to be had in one tier at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TierView {
+    /// The tier.
+    pub tier: Tier,
+    /// Plugins that have shown what it asks for.
+    pub providers: usize,
+    /// Lowest price on each side.
+    pub price_min: Price,
+    /// Highest price on each side.
+    pub price_max: Price,
+    /// Highest measured speed of those plugins, in thousandths of a token per second; 0 when none was measured.
+    pub millitokens_per_second: u64,
 }
 
 /// One session and how it fares.

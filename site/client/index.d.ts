@@ -316,6 +316,12 @@ export interface Model {
   };
   /** In how many thousandths of the minutes it could be asked for. */
   uptime: { fiveMinutes: number | null; day: number | null; thirtyDays: number | null };
+  /** What of it is to be had in each tier; null where nobody has shown what the tier asks for. */
+  tiers: Record<'low' | 'standard' | 'high' | 'ultra', null | {
+    providers: number;
+    price: { input: Span; output: Span };
+    tokensPerSecond: number | null;
+  }>;
 }
 
 /** Who is on. */

@@ -541,7 +541,8 @@ async fn asks_the_model_that_is_chosen(tab: &Tab, relay: &Relay) -> Result<()> {
     let row = "#models label:has([value='other-3b'])";
     look_again(tab).await?;
     tab.until(&format!("document.querySelector({}) !== null", json!(row))).await?;
-    tab.shows(row, "$0.05 in, $0.20 out").await?;
+    // The lowest tier is chosen, at 0.8 times the price.
+    tab.shows(row, "$0.04 in, $0.16 out").await?;
     tab.click(&format!("{row} input")).await?;
     tab.until("document.querySelector('#chosen').textContent === 'other-3b'").await?;
     tab.eval("document.querySelector('#question').focus()").await?;

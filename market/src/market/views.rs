@@ -5,11 +5,12 @@ use rekursing_protocol::{GroupId, JobId, KeyId, Moment, PluginId, Price};
 use super::Market;
 use crate::{
     job::State,
-    model_name,
+    matching, model_name,
     outcome::Outcome,
     purse::Taken,
     shelf::{Shelf, StockRef},
-    view::{Counts, ModelView, OfferView, SessionView},
+    tier::Tier,
+    view::{Counts, ModelView, OfferView, SessionView, TierView},
 };
 
 impl Market {
@@ -36,6 +37,7 @@ impl Market {
     fn model(&self, now: Moment, shelf: &Shelf) -> Option<ModelView> {
         let mut view: Option<ModelView> = None;
         let mut latest = None;
+        let mut tiers = Tier::ALL.map(|tier| (tier, None, None));
         for StockRef { session: at, stock } in &shelf.members {
             let session = self.session(*at);
             if session.is_paused || !session.is_public() || session.is_silent(&self.terms, now) {
@@ -58,6 +60,7 @@ impl Market {
                 browser: true,
                 slots_free: 0,
                 pace: self.paces.of(now, &offer.model),
+                tiers: Vec::new(),
             });
             // Offers of one session stand side by side.
             view.providers += usize::from(latest.replace(*at) != Some(*at));
@@ -78,6 +81,16 @@ impl Market {
             {
                 view.quantizations.insert(place, offer.quantization.clone());
             }
+            for (tier, latest, view) in &mut tiers {
+                if matching::reaches(&self.terms, now, session, stock, *tier) {
+                    let price = price.scaled(self.terms.tiers.of(*tier).price_permille);
+                    let is_another = latest.replace(*at) != Some(*at);
+                    count(view, *tier, price, stock.speed.millitokens_per_second(), usize::from(is_another));
+                }
+            }
+        }
+        if let Some(view) = &mut view {
+            view.tiers = tiers.into_iter().filter_map(|(_, _, view)| view).collect();
         }
         view
     }
@@ -185,6 +198,23 @@ impl Market {
         }
         counts
     }
+}
+
+/// Adds an offer to what is to be had in a tier.
+fn count(
+    view: &mut Option<TierView>,
+    tier: Tier,
+    price: Price,
+    millitokens_per_second: u64,
+    providers: usize,
+) {
+    let (price_min, price_max) = (price, price);
+    let view =
+        view.get_or_insert(TierView { tier, providers: 0, price_min, price_max, millitokens_per_second: 0 });
+    view.providers += providers;
+    view.price_min = sides(view.price_min, price, u64::min);
+    view.price_max = sides(view.price_max, price, u64::max);
+    view.millitokens_per_second = view.millitokens_per_second.max(millitokens_per_second);
 }
 
 fn sides(one: Price, other: Price, choose: fn(u64, u64) -> u64) -> Price {

@@ -7,9 +7,9 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     response::Response,
 };
-use rekursing_market::ModelView;
-use rekursing_protocol::OfferKind;
-use serde_json::{Value, json};
+use rekursing_market::{ModelView, Tier};
+use rekursing_protocol::{OfferKind, Price};
+use serde_json::{Map, Value, json};
 
 use super::{
     Problem,
@@ -19,7 +19,10 @@ use crate::house::House;
 
 /// `GET /api/llm/models`
 pub(super) async fn own(State(house): State<Arc<House>>) -> Json<Value> {
-    Json(json!({"models": views(&house)}))
+    let tiers = &house.desk.terms().tiers;
+    let tier = |tier: Tier| (tier.name().to_owned(), json!({"pricePermille": tiers.of(tier).price_permille}));
+    let tiers: Map<String, Value> = Tier::ALL.into_iter().map(tier).collect();
+    Json(json!({"models": views(&house), "tiers": tiers}))
 }
 
 /// Returns what can be asked for.
@@ -48,15 +51,21 @@ pub(super) async fn openai_one(
 }
 
 fn view(model: &ModelView, house: &House) -> Value {
-    let side = |low: u64, high: u64| json!({"min": dollars(low), "max": dollars(high)});
+    // What nobody has shown is null.
+    let mut tiers: Map<String, Value> =
+        Tier::ALL.into_iter().map(|tier| (tier.name().to_owned(), Value::Null)).collect();
+    for view in &model.tiers {
+        tiers[view.tier.name()] = json!({
+            "providers": view.providers,
+            "price": range(view.price_min, view.price_max),
+            "tokensPerSecond": tokens_per_second(view.millitokens_per_second),
+        });
+    }
     json!({
         "id": model.id,
         "kind": match model.kind { OfferKind::Text => "text", OfferKind::Embedding => "embedding" },
         "providers": model.providers,
-        "price": {
-            "input": side(model.price_min.input, model.price_max.input),
-            "output": side(model.price_min.output, model.price_max.output),
-        },
+        "price": range(model.price_min, model.price_max),
         "tokensPerSecond": tokens_per_second(model.millitokens_per_second),
         "context": model.context,
         "quantizations": model.quantizations,
@@ -73,7 +82,13 @@ fn view(model: &ModelView, house: &House) -> Value {
             },
         })),
         "uptime": house.channels.uptime(&model.id),
+        "tiers": tiers,
     })
+}
+
+fn range(min: Price, max: Price) -> Value {
+    let side = |low: u64, high: u64| json!({"min": dollars(low), "max": dollars(high)});
+    json!({"input": side(min.input, max.input), "output": side(min.output, max.output)})
 }
 
 fn row(model: &ModelView, house: &House) -> Value {

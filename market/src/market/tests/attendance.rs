@@ -6,6 +6,7 @@ use super::fixture::*;
 use crate::{
     CloseReason, Effect, Refusal, Request, Terms, Wish,
     session::{Session, Stock},
+    tier::Tier,
 };
 
 #[test]
@@ -147,6 +148,17 @@ fn a_list_shows_each_model_once_with_what_is_to_be_had() {
     assert_eq!(view.price_min, rekursing_protocol::Price::new(50_000, 200_000));
     assert_eq!(view.price_max, rekursing_protocol::Price::new(100_000, 300_000));
     assert!(view.vision);
+    // Nobody has shown yet what the higher tiers ask for.
+    let tiers: Vec<_> =
+        view.tiers.iter().map(|tier| (tier.tier, tier.providers, tier.price_min, tier.price_max)).collect();
+    let price = rekursing_protocol::Price::new;
+    assert_eq!(
+        tiers,
+        [
+            (Tier::Low, 3, price(40_000, 160_000), price(80_000, 240_000)),
+            (Tier::Standard, 3, price(50_000, 200_000), price(100_000, 300_000)),
+        ]
+    );
     assert_eq!(market.models(NOW + Span::secs(60)), []);
     let wish = Request { model: Wish::Named(view.id.clone()), ..request(1) };
     assigned(&mut market, wish);
