@@ -44,6 +44,8 @@ export function blocks(text) {
     block.lines.push(line);
   };
   let fence = null;
+  /** The marks of the headings that the next one may stand under. */
+  const above = [];
   for (const line of text.split('\n')) {
     const mark = line.match(FENCE);
     if (fence) {
@@ -61,7 +63,10 @@ export function blocks(text) {
       close();
     } else if (HEADING.test(line)) {
       close();
-      add('heading', line.match(HEADING)[2]);
+      const [, { length: marks }, title] = line.match(HEADING);
+      while (above.at(-1) >= marks) above.pop();
+      above.push(marks);
+      add('heading', title, above.length);
       close();
     } else if (ITEM.test(line)) {
       add(line.match(ITEM)[1] ? 'steps' : 'points', line);
@@ -79,7 +84,8 @@ export function blocks(text) {
 
 function draw({ kind, label, lines }) {
   if (kind === 'code') return code(label, lines.join('\n'));
-  if (kind === 'heading') return inline(element('p', 'subhead'), lines[0]);
+  // The page's own headings are above them, and none of theirs is left out on the way down.
+  if (kind === 'heading') return inline(element(`h${Math.min(label + 2, 6)}`), lines[0]);
   if (kind === 'rows' && RULE.test(lines[1] ?? '')) return table(lines);
   if (kind === 'text' || kind === 'rows') return inline(element('p'), lines.join('\n'));
   const list = element(kind === 'steps' ? 'ol' : 'ul');
@@ -100,6 +106,7 @@ function row(kind, line) {
   const made = element('tr');
   const cells = line.trim().replace(/^\||\|$/g, '').split('|');
   made.append(...cells.map((cell) => inline(element(kind), cell.trim())));
+  if (kind === 'th') for (const cell of made.cells) cell.scope = 'col';
   return made;
 }
 

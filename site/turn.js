@@ -17,7 +17,7 @@ export class Turn {
     this.free = free;
     this.text = '';
     this.element = element('article', 'turn');
-    this.asked = element('p', 'asked', question);
+    this.asked = element('h2', 'asked', question);
     this.answer = element('div', 'answer');
     this.answer.setAttribute('aria-busy', 'true');
     this.status = element('p', 'status', 'Waiting for an answer');

@@ -299,10 +299,16 @@ async fn the_chat_page_draws_what_models_write_and_none_of_their_markup() -> Res
         ("<img src=x onerror=alert(1)>", "<p>&lt;img src=x onerror=alert(1)&gt;</p>"),
         (
             "| a | **b** |\n|---|:-:|\n| <i> | 2 |",
-            "<div class=\"table\" tabindex=\"0\"><table><tr><th>a</th><th><strong>b</strong></th></tr>\
+            "<div class=\"table\" tabindex=\"0\"><table><tr><th scope=\"col\">a</th><th scope=\"col\"><strong>b</strong></th></tr>\
              <tr><td>&lt;i&gt;</td><td>2</td></tr></table></div>",
         ),
         ("| half a table", "<p>| half a table</p>"),
+        // The page's own headings are above all of these, and no step down is left out.
+        (
+            "## a\n#### `b`\n### c\n# d\n## <i>",
+            "<h3>a</h3><h4><code>b</code></h4><h4>c</h4><h3>d</h3><h4>&lt;i&gt;</h4>",
+        ),
+        ("# a\n## b\n### c\n#### d\n##### e", "<h3>a</h3><h4>b</h4><h5>c</h5><h6>d</h6><h6>e</h6>"),
     ] {
         let paint = format!(
             "import('/prose.js').then(({{ paint }}) => {{ const place = document.createElement('div'); \
