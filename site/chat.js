@@ -1,17 +1,17 @@
 // The chat page: takes a question, keeps the conversation, and lets the other modules show it.
 
 import { unique } from './call.js';
+import { charge } from './charges.js';
 import { GPUStreamingClient, RekursingError } from './client/index.js';
-import { conversations, dollars, forget, keep, spend, spentToday } from './conversations.js';
+import { conversations, dollars, forget, keep, settle, spend, spentToday } from './conversations.js';
 import { picker } from './models.js';
 import { Turn } from './turn.js';
 
 const $ = (id) => document.getElementById(id);
-const turns = [];
+/** The conversation that is shown. */
+let talk = { id: unique(), turns: [] };
 let market = { chosen: '', count: 0, reachable: true };
 let running = null;
-/** The conversation as it is kept. */
-let conversationId = unique();
 /** Who alone is to be asked, where the page was opened for him. */
 let only = new URLSearchParams(location.search).get('provider');
 
@@ -47,9 +47,8 @@ $('fresh').addEventListener('click', () => {
 
 $('turns').addEventListener('again', ({ detail: turn }) => {
   if (running) return;
-  turns.splice(turns.indexOf(turn), 1);
-  turn.element.remove();
-  send(turn.question, turn.provider?.id);
+  if (market.count > 0) send(turn.question, { instead: turn, routing: { ignore: [turn.provider?.id ?? []].flat() } });
+  else stays(turn, 'No GPU is connected right now.');
 });
 
 $('turns').addEventListener('thumb', async ({ detail: { turn, up } }) => {
@@ -57,7 +56,7 @@ $('turns').addEventListener('thumb', async ({ detail: { turn, up } }) => {
   try {
     await client.rate(turn.job, up, { token: turn.token });
     turn.thumbed(up);
-    keepTurns();
+    keepTurns(talk);
     $('news').textContent = 'Thank you, that is noted.';
   } catch ({ message }) {
     $('news').textContent = message;
@@ -82,10 +81,10 @@ showSpent();
 function clear() {
   only = null;
   showOnly();
+  if (running) keepTurns(talk);
   halt();
   running = null;
-  conversationId = unique();
-  turns.length = 0;
+  talk = { id: unique(), turns: [] };
   $('turns').replaceChildren();
   $('welcome').hidden = false;
   controls();
@@ -94,12 +93,13 @@ function clear() {
 /** Shows a conversation that was kept. */
 function recall({ id, turns: kept }) {
   clear();
-  conversationId = id;
+  talk = { id, turns: [] };
   for (const { question, ...answer } of kept) {
     const turn = new Turn(question, { free: false });
     turn.recall(answer);
-    turns.push(turn);
+    talk.turns.push(turn);
     $('turns').append(turn.element);
+    if (turn.owed) bill(talk, turn, $('key').value.trim());
   }
   $('welcome').hidden = true;
   open(false);
@@ -134,21 +134,47 @@ function showSpent() {
   $('spent').textContent = dollars(spentToday());
 }
 
-function keepTurns() {
+/** Keeps a conversation as it stands. */
+function keepTurns({ id, turns }) {
   const answered = turns.filter(({ text }) => text !== '');
-  if (answered.length > 0) keep(conversationId, answered.map((one) => one.kept()));
+  if (answered.length > 0) keep(id, answered.map((one) => one.kept()));
 }
 
-/** Keeps the conversation as it stands, and what its last answer cost. */
-function note(turn) {
-  keepTurns();
-  if (turn.cost) spend(turn.cost);
+/** Keeps the conversation of an answer that has ended, and what the answer cost. */
+function note(of, turn, key) {
+  // Whoever has begun another one may have deleted this one.
+  if (of === talk || conversations().some(({ id }) => id === of.id)) keepTurns(of);
+  if (turn.owed) bill(of, turn, key);
+  else if (turn.cost) spend(turn.job, turn.cost);
   showConversations();
   showSpent();
 }
 
+/** Finds out what an answer cost whose end this page has not seen. */
+async function bill(of, turn, key) {
+  const charged = await charge(turn.jobs, key);
+  if (!charged || !turn.owed) return;
+  turn.charged(charged);
+  spend(turn.job, charged.cost, charged.endedAt);
+  note(of, turn, key);
+}
+
+/** Does the same for those answers that were left in the middle with the page. */
+async function billKept() {
+  const key = $('key').value;
+  const owed = conversations().flatMap(({ id, turns }) => turns.filter((turn) => turn.owed).map((turn) => ({ id, ...turn })));
+  for (const { id, job, jobs } of key ? owed : []) {
+    const charged = await charge(jobs, key);
+    if (!charged) continue;
+    settle(id, job, charged.cost);
+    spend(job, charged.cost, charged.endedAt);
+    showSpent();
+  }
+}
+
 $('key').value = sessionStorage.getItem('key') ?? '';
 $('key').addEventListener('input', () => sessionStorage.setItem('key', $('key').value.trim()));
+billKept();
 
 $('panel-toggle').addEventListener('click', () => open($('panel-toggle').ariaExpanded !== 'true'));
 $('models').addEventListener('click', (event) => event.target.matches('input') || open(false));
@@ -171,39 +197,77 @@ $('talk').addEventListener('scroll', () => ($('to-end').hidden = nearEnd()), { p
 $('turns').addEventListener('grown', () => follow());
 // A phone that is turned, or whose keyboard opens, keeps the newest line in sight.
 addEventListener('resize', () => follow());
-// Whoever leaves the page wants no more of the answer.
-addEventListener('pagehide', () => halt());
+// Whoever leaves the page wants no more of the answer, and finds what he has heard of it when he comes back.
+addEventListener('pagehide', () => {
+  if (running) keepTurns(talk);
+  halt();
+});
 $('to-end').addEventListener('click', () => toEnd());
 
-/** Asks one question and shows its answer to its end, whatever the end is. */
-async function send(question, ignored) {
+/**
+ * Asks one question and shows its answer to its end, whatever the end is. `instead` is the answer that this one is to
+ * replace, which stays until there is a word of it, and `routing` says who is asked.
+ */
+async function send(question, { instead, routing = only ? { only: [only] } : undefined } = {}) {
   if (question === '' || running || market.count === 0) return;
   const stop = new AbortController();
   const key = $('key').value.trim();
   const turn = new Turn(question, { free: key === '' });
   const client = new GPUStreamingClient(location.origin, { key });
+  const of = talk;
+  const at = instead ? of.turns.indexOf(instead) : of.turns.length;
+  const messages = conversation(of.turns.slice(0, at), question);
   running = { stop, turn, client };
-  turns.push(turn);
   $('welcome').hidden = true;
-  $('turns').append(turn.element);
-  fill('');
+  if (instead) instead.element.after(turn.element);
+  else $('turns').append(turn.element);
+  let stands = instead;
+  const take = () => {
+    of.turns.splice(at, stands ? 1 : 0, turn);
+    const held = stands?.element.contains(document.activeElement);
+    stands?.element.remove();
+    stands = null;
+    if (held) $('question').focus();
+    if (!routing?.ignore) return;
+    // From here on it is not one alone who is asked.
+    only = null;
+    showOnly();
+  };
+  // Nothing is lost with an answer of which nothing was heard.
+  if (!instead?.text) take();
+  if (instead) instead.stays('');
+  else fill('');
+  controls();
   open(false);
-  toEnd();
+  if (!instead) toEnd();
   $('news').textContent = 'The question was sent.';
+  let why = 'The other provider did not say a word.';
   try {
-    const provider = only ? { only: [only] } : ignored && { ignore: [ignored] };
     // What runs in a browser is to be had in the lowest tier alone.
     const quality = market.browser ? 'low' : $('tier').value;
-    const wishes = { model: market.chosen, quality, provider, signal: stop.signal };
-    for await (const event of client.stream(conversation(turn), wishes)) turn.take(event);
+    const wishes = { model: market.chosen, quality, provider: routing, signal: stop.signal };
+    for await (const event of client.stream(messages, wishes)) {
+      turn.take(event);
+      if (stands && turn.text) take();
+    }
     $('news').textContent = 'The answer is complete.';
-    note(turn);
   } catch (error) {
-    ended(turn, error, stop.signal.aborted);
+    why = ended(turn, error, stop.signal.aborted);
   }
+  if (stands) {
+    turn.element.remove();
+    stays(stands, why);
+  }
+  note(of, turn, key);
   if (running?.stop === stop) running = null;
   controls();
   follow();
+}
+
+/** Says why an answer stays where another one was asked for. */
+function stays(turn, why) {
+  turn.stays(`${why} The answer from before stays.`);
+  $('news').textContent = `${why} The answer from before stays.`;
 }
 
 /** Stops the answer under way: by its job where that is known, so that its cost is told; else by leaving. */
@@ -215,28 +279,29 @@ function halt() {
   client.cancel(turn.job).catch(() => stop.abort());
 }
 
+/** Ends an answer that did not come to its end, and tells why. */
 function ended(turn, error, wished) {
-  if (error.code === 'cancelled') return turn.stop(error);
-  if (wished) return turn.stop();
+  const isStopped = error.code === 'cancelled';
+  if (isStopped || wished) {
+    turn.stop(isStopped ? error : {});
+    return 'You stopped it before the other answer began.';
+  }
   const known = error instanceof RekursingError;
   if (!known) console.error(error);
   list.refresh();
-  return turn.fail(known ? error : { message: 'This page made a mistake.' }, () => {
-    turns.splice(turns.indexOf(turn), 1);
-    turn.element.remove();
-    send(turn.question);
-  });
+  const failure = known ? error : { message: 'This page made a mistake.' };
+  turn.fail(failure, () => send(turn.question, { instead: turn }));
+  return failure.message;
 }
 
-/** Returns the messages up to this turn; a question that got no answer is left out. */
-function conversation(turn) {
-  const past = turns.filter((other) => other !== turn && other.text !== '');
+/** Returns the messages of some turns and a question; a question that got no answer is left out. */
+function conversation(past, question) {
   return [
-    ...past.flatMap(({ question, text }) => [
-      { role: 'user', content: question },
-      { role: 'assistant', content: text },
+    ...past.filter(({ text }) => text !== '').flatMap((turn) => [
+      { role: 'user', content: turn.question },
+      { role: 'assistant', content: turn.text },
     ]),
-    { role: 'user', content: turn.question },
+    { role: 'user', content: question },
   ];
 }
 
@@ -268,7 +333,7 @@ function controls() {
   $('go-text').textContent = running ? 'Stop' : 'Ask';
   $('go').classList.toggle('stop', running !== null);
   $('go').disabled = !running && (market.count === 0 || $('question').value.trim() === '');
-  $('fresh').disabled = turns.length === 0;
+  $('fresh').disabled = talk.turns.length === 0;
 }
 
 function fill(text) {

@@ -34,11 +34,25 @@ export function conversations() {
   return read();
 }
 
-/** Keeps a conversation in front of the others. A turn is `{question, text, model, receipt, job, token, thumb}`. */
+/**
+ * Keeps a conversation in front of the others. A turn is
+ * `{question, text, model, provider, receipt, remark, job, jobs, token, thumb, owed}`; `remark` says of an answer that
+ * it did not come to its end, `owed` that what it cost is not known yet.
+ */
 export function keep(id, turns) {
   const others = read().filter((one) => one.id !== id);
   const title = turns[0].question.replaceAll(/\s+/g, ' ').slice(0, 60);
   write([{ id, at: Date.now(), title, turns }, ...others]);
+}
+
+/** Notes what a kept answer cost of which that was not known. */
+export function settle(id, job, cost) {
+  const list = read();
+  const turn = list.find((one) => one.id === id)?.turns.find((one) => one.job === job);
+  if (!turn?.owed) return;
+  turn.owed = false;
+  if (Number(cost) > 0) turn.receipt = [...(turn.receipt ?? []), ['Cost', `$${cost}`]];
+  write(list);
 }
 
 /** Forgets a conversation. */
@@ -47,24 +61,35 @@ export function forget(id) {
 }
 
 const SPENT = 'spent';
-const today = () => new Date().toISOString().slice(0, 10);
+const dayOf = (moment) => new Date(moment).toISOString().slice(0, 10);
+const today = () => dayOf(Date.now());
 
-/** Gives what was spent today in this browser, in nano-dollars. */
-export function spentToday() {
+/** What is known of today: `{nanos, jobs}`, with the jobs that are in it. */
+function spending() {
   try {
-    const { day, nanos } = JSON.parse(localStorage.getItem(SPENT) ?? '{}');
-    return day === today() ? BigInt(nanos) : 0n;
+    const { day, nanos, jobs = [] } = JSON.parse(localStorage.getItem(SPENT) ?? '{}');
+    if (day === today()) return { nanos: BigInt(nanos), jobs: new Set(jobs) };
   } catch {
-    return 0n;
+    // What cannot be read begins anew.
   }
+  return { nanos: 0n, jobs: new Set() };
 }
 
-/** Adds what an answer cost, a decimal text in dollars. */
-export function spend(dollars) {
+/** Gives what was spent today in this browser, in nano-dollars. */
+export const spentToday = () => spending().nanos;
+
+/** Adds what the answer of a job cost, a decimal text in dollars, if it ended today. A job counts once. */
+export function spend(job, dollars, endedAt = Date.now()) {
+  const { nanos: before, jobs } = spending();
+  if (dayOf(endedAt) !== today() || nanos(dollars) === 0n || jobs.has(job)) return;
+  const now = { day: today(), nanos: String(before + nanos(dollars)), jobs: [...jobs, job] };
+  localStorage.setItem(SPENT, JSON.stringify(now));
+}
+
+/** Reads a decimal text in dollars as nano-dollars; what is none counts nothing. */
+export function nanos(dollars) {
   const [, whole, parts = ''] = /^(\d+)\.?(\d{0,9})$/.exec(dollars) ?? [];
-  if (whole === undefined) return;
-  const nanos = spentToday() + BigInt(whole + parts.padEnd(9, '0'));
-  localStorage.setItem(SPENT, JSON.stringify({ day: today(), nanos: String(nanos) }));
+  return whole === undefined ? 0n : BigInt(whole + parts.padEnd(9, '0'));
 }
 
 /** Writes nano-dollars as dollars. */

@@ -3,11 +3,14 @@
 import { RekursingAd } from './client/index.js';
 import { inline, paint } from './prose.js';
 
+const STOPPED = 'The answer stops here because you stopped it.';
+
 /** Shows one turn and tells what there is to remember of it. */
 export class Turn {
   #reasoning = '';
   #calls = [];
   #painting = 0;
+  #isOver = false;
   #started = performance.now();
   #ticking = 0;
 
@@ -16,6 +19,8 @@ export class Turn {
     this.question = question;
     this.free = free;
     this.text = '';
+    /** The jobs of the answer: one for each who has made a part of it. */
+    this.jobs = [];
     this.element = element('article', 'turn');
     this.asked = element('h2', 'asked', question);
     this.answer = element('div', 'answer');
@@ -28,22 +33,26 @@ export class Turn {
   }
 
   /** Shows an answer that was kept. */
-  recall({ text, model, receipt, job, token, thumb }) {
-    Object.assign(this, { text, model, job, token, thumb });
+  recall({ text, model, provider, receipt, remark, job, jobs = job ? [job] : [], token, thumb, owed }) {
+    Object.assign(this, { text, model, provider, job, jobs, token, thumb, owed });
     this.#end();
+    if (remark) this.#remark(remark);
     if (receipt?.length > 0) this.#receipt(receipt);
     this.#tools();
   }
 
-  /** Gives what is kept of the turn. */
+  /** Gives what is kept of the turn. One that is kept in the middle of its answer is one that was stopped there. */
   kept() {
-    const { question, text, model, receipt = [], job, token, thumb } = this;
-    return { question, text, model, receipt, job, token, thumb };
+    const { question, text, model, receipt = [], job, jobs, token, thumb } = this;
+    const provider = this.provider && { id: this.provider.id };
+    const [remark, owed] = this.#isOver ? [this.remark, this.owed] : [STOPPED, !this.free];
+    return { question, text, model, provider, receipt, remark, job, jobs, token, thumb, owed };
   }
 
   /** Takes one event of the answer. */
   take(event) {
     this.token = event.receiptToken ?? this.token;
+    if (event.jobId) this.jobs = event.jobs ?? [event.jobId];
     if (event.type === 'start' || event.type === 'continued') this.#start(event);
     if (event.type === 'token') this.#add(event.text);
     if (event.type === 'chunk') event.choices?.forEach(({ delta }) => delta && this.#delta(delta));
@@ -52,25 +61,53 @@ export class Turn {
   }
 
   /** Ends the turn before its answer's end, by the reader's wish; with what was charged, if it is known. */
-  stop({ usage, cost } = {}) {
+  stop(charged = {}) {
     this.#end();
-    const where = this.text ? 'The answer stops here because you stopped it.' : 'You stopped it before the answer began.';
-    this.answer.append(element('p', 'remark', where));
-    if (Number(cost) > 0) this.#receipt([...this.#provider(), this.#tokens(usage), ['Cost', this.#cost(cost)]]);
+    this.#remark(this.text ? STOPPED : 'You stopped it before the answer began.');
+    this.#broken(charged);
   }
 
-  /** Ends the turn with what went wrong, what it cost, and a button to ask again. */
-  fail({ message, cost }, again) {
+  /** Ends the turn with what went wrong, what was charged, if it is known, and a button to ask again. */
+  fail({ message = '', ...charged }, again) {
     this.#end();
+    if (this.text) this.remark = `The answer breaks off here. ${message}`;
     const box = element('div', 'failure');
     box.setAttribute('role', 'alert');
     const button = element('button', 'quiet', 'Ask again');
     button.type = 'button';
     button.addEventListener('click', again);
     // The relay names what a program would write as code.
-    box.append(inline(element('p'), message ?? ''), button);
+    box.append(inline(element('p'), message), button);
     this.answer.append(box);
-    if (Number(cost) > 0) this.#receipt([['Cost', this.#cost(cost)]]);
+    this.#broken(charged);
+  }
+
+  /** Shows what an answer cost that did not come to its end. */
+  charged({ cost, usage }) {
+    this.owed = false;
+    this.cost = this.free ? '0' : cost;
+    if (Number(cost) > 0) this.#receipt([...this.#provider(), this.#tokens(usage), ['Cost', this.#cost(cost)]]);
+  }
+
+  /** Says why this answer stays where another one was asked for; with nothing to say, that is taken back. */
+  stays(why) {
+    this.why?.remove();
+    this.why = why ? this.answer.appendChild(inline(element('p', 'remark'), why)) : null;
+  }
+
+  /** Ends an answer that did not come to its end. What was heard of it can be used as any other. */
+  #broken({ jobId, jobs = [jobId], usage, cost }) {
+    if (jobId) this.jobs = jobs;
+    this.job ??= jobId;
+    // Who pays nothing owes nothing, and a question that nobody took on costs nothing.
+    this.owed = cost === undefined && this.jobs.length > 0 && !this.free;
+    if (!this.owed) this.charged({ cost: cost ?? '0', usage });
+    if (this.text) this.#tools();
+  }
+
+  #remark(text) {
+    this.remark = text;
+    this.answer.append(inline(element('p', 'remark'), text));
   }
 
   #start({ provider, model, jobId }) {
@@ -139,7 +176,7 @@ export class Turn {
     this.#end();
     const { usage = {}, cost, tokensPerSecond, firstTokenMs, finishReason } = done;
     if (finishReason === 'length') {
-      this.answer.append(element('p', 'remark', 'The answer stops here because it reached its longest allowed length.'));
+      this.#remark('The answer stops here because it reached its longest allowed length.');
     }
     this.#receipt([
       ...this.#provider(),
@@ -228,7 +265,9 @@ export class Turn {
       row.append(element('dd', '', value));
       list.append(row);
     }
-    this.answer.append(list);
+    const under = this.answer.querySelector(':scope > .under');
+    this.answer.querySelector(':scope > .receipt')?.remove();
+    this.answer.insertBefore(list, under);
   }
 
   #tick() {
@@ -236,6 +275,7 @@ export class Turn {
   }
 
   #end() {
+    this.#isOver = true;
     clearInterval(this.#ticking);
     cancelAnimationFrame(this.#painting);
     this.#paint();

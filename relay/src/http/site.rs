@@ -27,6 +27,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("call.js", "text/javascript; charset=utf-8"),
     file!("campaigns.js", "text/javascript; charset=utf-8"),
     file!("channel.js", "text/javascript; charset=utf-8"),
+    file!("charges.js", "text/javascript; charset=utf-8"),
     file!("chat.css", "text/css; charset=utf-8"),
     file!("chat.js", "text/javascript; charset=utf-8"),
     file!("client/README.md", "text/markdown; charset=utf-8"),
