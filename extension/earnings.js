@@ -1,6 +1,7 @@
 // Shows what the relay's ledger says was earned: balances, days, models and jobs with their receipts.
 
 import init, { estimate, verdict } from './pkg/agent.js';
+import { showDisputes } from './disputes.js';
 import { date, draw, fault, isNothing, lastDays, make, micros, moment, usd, utcDay, write, writeUsd } from './figures.js';
 import { wantJson, watch } from './line.js';
 import { showPayouts } from './payouts.js';
@@ -47,7 +48,7 @@ async function load() {
   $('all').hidden = false;
   paint();
   await paintNet();
-  await showPayouts(load);
+  await Promise.all([showDisputes(), showPayouts(load)]);
 }
 
 function notice(tone, text, again = false) {

@@ -1,4 +1,4 @@
-// Disputes of answers: one is opened from a receipt, and its state is shown.
+// Disputes of answers: one is opened from a receipt, and its state is shown to whoever paid and to whoever answered.
 
 import { unique } from './call.js';
 import { conversations } from './conversations.js';
@@ -17,12 +17,21 @@ const STATES = {
   rejected: 'The charge stays',
 };
 
+/** The same to the one whose answer it was. */
+const OWNERS_STATES = {
+  opened: (aside) => `Nobody has looked at it yet. ${aside} is set aside.`,
+  reviewed: (aside) => `The operator looks at it. ${aside} is set aside.`,
+  upheld: (aside) => `Decided against you. ${aside} has gone back.`,
+  rejected: (aside) => `Decided for you. ${aside} is yours again.`,
+};
+
 /** For how long after its end an answer can be disputed, in milliseconds. */
 const WITHIN_MS = 7 * 86_400_000;
 
 /** The jobs that are or were disputed. */
 let known = new Set();
-let about;
+/** The job that can be disputed. */
+let offered;
 
 $('dispute-reason').replaceChildren(...Object.entries(REASONS).map(([value, text]) => Object.assign(make('option', text), { value })));
 
@@ -31,17 +40,30 @@ export async function showDisputes() {
   const { disputes } = await call('/api/account/disputes');
   known = new Set(disputes.map(({ jobId }) => jobId));
   $('no-disputes').hidden = disputes.length > 0;
-  $('disputes').replaceChildren(...disputes.map(({ model, charge, reason, state, told, openedAt, decidedAt }) => {
-    const line = make('li', '', 'item');
-    const head = make('div', '', 'row head');
-    const tone = { upheld: 'good', rejected: 'bad' }[state];
-    const where = make('span', STATES[state], 'state');
-    if (tone) where.dataset.tone = tone;
-    head.append(make('h3', `${REASONS[reason]}: ${usd(charge)}`), where);
-    line.append(head, make('p', `${model}, ${moment(openedAt)}${decidedAt ? `, decided ${moment(decidedAt)}` : ''}`, 'note'));
-    if (told) line.append(make('p', `The operator: ${told}`));
-    return line;
+  $('disputes').replaceChildren(...disputes.map((one) => {
+    const tone = { upheld: 'good', rejected: 'bad' }[one.state];
+    return row(one, make('h3', `${REASONS[one.reason]}: ${usd(one.charge)}`), STATES[one.state], tone);
   }));
+}
+
+/** Gives those about a plugin's answers as lines of a list, those too that came to nothing. */
+export async function about(pluginId) {
+  const { disputes } = await call(`/api/plugin/disputes/${pluginId}`);
+  return disputes.map((one) => {
+    const tone = { upheld: 'bad', rejected: 'good' }[one.state];
+    return row(one, make('h5', REASONS[one.reason]), OWNERS_STATES[one.state]?.(usd(one.setAside)), tone);
+  });
+}
+
+function row({ model, told, openedAt, decidedAt }, title, state, tone) {
+  const line = make('li', '', 'item');
+  const head = make('div', '', 'row head');
+  const where = make('span', state, 'state');
+  if (tone) where.dataset.tone = tone;
+  head.append(title, where);
+  line.append(head, make('p', `${model}, ${moment(openedAt)}${decidedAt ? `, decided ${moment(decidedAt)}` : ''}`, 'note'));
+  if (told) line.append(make('p', `The operator: ${told}`));
+  return line;
 }
 
 /** Lets the job of a receipt be disputed, if it can be. */
@@ -49,8 +71,8 @@ export function offer({ jobId, paidBy, charge, givenBack, endedAt }) {
   const isOver = Date.now() - endedAt >= WITHIN_MS;
   const can = paidBy === 'account' && Number(charge) > 0 && Number(givenBack ?? 0) === 0 && !isOver && !known.has(jobId);
   $('dispute').hidden = !can;
-  about = can ? { jobId, texts: kept(jobId), once: unique() } : null;
-  $('dispute-consent-shown').hidden = !about?.texts;
+  offered = can ? { jobId, texts: kept(jobId), once: unique() } : null;
+  $('dispute-consent-shown').hidden = !offered?.texts;
   $('dispute').reset();
   say($('dispute-outcome'), known.has(jobId) ? 'You have disputed this answer; see below.' : '');
 }
@@ -70,7 +92,7 @@ function kept(jobId) {
 
 $('dispute').addEventListener('submit', async (event) => {
   event.preventDefault();
-  const { jobId, texts, once } = about;
+  const { jobId, texts, once } = offered;
   const body = { jobId, reason: $('dispute-reason').value, words: $('dispute-words').value.trim() };
   if (texts && $('dispute-consent').checked) Object.assign(body, { consent: true, ...texts });
   try {
@@ -79,7 +101,7 @@ $('dispute').addEventListener('submit', async (event) => {
     $('dispute').hidden = true;
     say($('dispute-outcome'), 'It is open. What the answer earned is set aside until the operator has decided.');
   } catch ({ message }) {
-    about.once = unique();
+    offered.once = unique();
     say($('dispute-outcome'), message, 'bad');
   }
 });

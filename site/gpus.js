@@ -1,6 +1,7 @@
 // The account's GPUs: codes to pair them, their names, and what they have earned paid out.
 
 import { unique } from './call.js';
+import { about } from './disputes.js';
 import { call } from './holder.js';
 import { make, say, usd } from './write.js';
 
@@ -107,7 +108,18 @@ function row(plugin) {
   );
   payouts(pluginId, part, act);
   channel(pluginId, part, act);
+  disputes(pluginId, part);
   return line;
+}
+
+/** Shows what was said of a plugin's answers, if anything was. */
+async function disputes(pluginId, part) {
+  const lines = await about(pluginId).catch(({ message }) => {
+    say(part('outcome'), message, 'bad');
+    return [];
+  });
+  part('disputes').replaceChildren(...lines);
+  part('disputed').hidden = lines.length === 0;
 }
 
 /** Sets up how a plugin's earnings are paid out: the way, the cost, and then the payout. */

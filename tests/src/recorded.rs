@@ -51,6 +51,7 @@ impl Recorded {
     pub fn ready() -> Recorded {
         let answers = json!({
             "earnings": [200, earnings()], "group": [200, {"group": null}], "payouts": [200, payouts()],
+            "disputes": [200, {"disputes": []}],
             "payout": [200, {"quote": {
                 "method": "paypal", "destination": "ada@example.com", "amount": "3.1", "cost": "0.25",
                 "arrives": "2.85", "heldUntil": null, "ready": true,

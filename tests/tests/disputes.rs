@@ -505,6 +505,30 @@ async fn an_answer_gets_its_thumb_is_disputed_and_given_back_by_clicks() -> Resu
     page.shows("#balance", "$1.00").await?;
     there(&page).await?;
     wrong.extend(axe::look(&page, "account-disputes", &WIDTHS).await?);
+
+    // Whoever has answered reads it beside his GPU, and so what came to nothing.
+    let [customer, owner, operator] =
+        [key, scene.node.secret()?, TOKEN.to_owned()].map(|token| relay.customer(&token));
+    let ask = json!({"prompt": "go", "model": MODEL});
+    let answer = customer.post("/api/llm/inference", &ask).await?.expect(200)?;
+    customer.post(OWN, &json!({"jobId": answer["jobId"], "reason": "offensive"})).await?.expect(201)?;
+    let job = answer["jobId"].as_str().context("a job")?;
+    for (step, words) in [("review", ""), ("reject", "It counts, and that is all.")] {
+        operator.post(&format!("{ALL}/{job}/{step}"), &json!({"words": words})).await?.expect(200)?;
+    }
+    let code = customer.post("/api/account/pairings", &json!({})).await?.expect(201)?["code"].clone();
+    let pairing = format!("/api/plugin/pairing/{}", scene.node.plugin());
+    owner.post(&pairing, &json!({"code": code})).await?.expect(200)?;
+    go(&page, "location.reload()").await?;
+    page.shows(".gpu .disputed", "It insults").await?;
+    page.shows(".gpu .disputed", "Decided for you.").await?;
+    page.shows(".gpu .disputed", "The operator: It counts, and that is all.").await?;
+    page.shows(".gpu .disputed", "Decided against you.").await?;
+    page.shows(".gpu .disputed", "The operator: It stops at three.").await?;
+    let told = page.eval("document.querySelector('.gpu').innerText.includes('It counts to three.')").await?;
+    assert_eq!(told, false, "an owner is not told what a page says in its own words");
+    there(&page).await?;
+    wrong.extend(axe::look(&page, "account-gpu-disputes", &WIDTHS).await?);
     ensure!(wrong.is_empty(), "pictures in {}:\n{}", axe::pictures()?.display(), wrong.join("\n"));
     relay.audit().await
 }

@@ -387,6 +387,27 @@ fn browsers() -> Vec<Case> {
     ]
 }
 
+/// A dispute in each state, with a reason each.
+fn disputes() -> Value {
+    let told = "The answer is what the model says at this temperature, and it was asked for no other.";
+    let states = [
+        ("nonsense", "opened", ""),
+        ("wrong_model", "reviewed", ""),
+        ("truncated", "upheld", told),
+        ("offensive", "rejected", told),
+    ];
+    let dispute = |(at, (reason, state, told)): (u64, (&str, &str, &str))| {
+        let opened = NOW - (at + 1) * 3_600_000;
+        json!({
+            "jobId": "job_01KA60A1B2C3D4E5F6G7H8J9KM", "model": "qwen2.5-7b-instruct", "charge": "0.000339174",
+            "reason": reason, "state": state, "told": told, "openedAt": opened,
+            "reviewedAt": (state != "opened").then_some(opened + 60_000),
+            "decidedAt": (!told.is_empty()).then_some(opened + 120_000), "setAside": "0.00032547",
+        })
+    };
+    json!({"disputes": (0..).zip(states).map(dispute).collect::<Vec<_>>()})
+}
+
 /// What a relay says that is asked too often.
 fn full() -> Value {
     json!({"success": false, "error": {"code": "rate_limited", "message": "too many calls; wait a minute"}})
@@ -415,7 +436,11 @@ fn earnings() -> Vec<Case> {
     let empty = || ready().answering("earnings", 200, &nothing).answering("payouts", 200, &bare);
     vec![
         Case { name: "full", recorded: ready(), steps: &[FULL] },
-        Case { name: "disputed", recorded: ready().answering("earnings", 200, &disputed), steps: &[FULL] },
+        Case {
+            name: "disputed",
+            recorded: ready().answering("earnings", 200, &disputed).answering("disputes", 200, &disputes()),
+            steps: &[FULL, "document.querySelector('#disputes').children.length === 4"],
+        },
         Case { name: "loading", recorded: asking, steps: &["!document.querySelector('#notice').hidden"] },
         Case {
             name: "quote",
@@ -473,8 +498,11 @@ fn earnings() -> Vec<Case> {
         },
         Case {
             name: "payouts-fail",
-            recorded: empty().answering("payouts", 429, &full),
-            steps: &["document.querySelector('#payouts-notice').textContent !== ''"],
+            recorded: empty().answering("payouts", 429, &full).answering("disputes", 429, &full),
+            steps: &[
+                "document.querySelector('#payouts-notice').textContent !== ''",
+                "!document.querySelector('#disputes-shown').hidden",
+            ],
         },
         case("undecided", Recorded::undecided()),
     ]
@@ -921,6 +949,7 @@ fn the_recorded_answers_are_such_as_the_relay_describes() -> Result<()> {
         serde_json::from_str(&std::fs::read_to_string(built::root().join("relay/openapi.json"))?)?;
     let paired = pairing(Some("acc_01KA60C3P7R9T1V3X5Z7B9D1FH"));
     let answers = Recorded::ready()
+        .answering("disputes", 200, &disputes())
         .answering("pairing", 200, &paired)
         .answering("phones", 200, &phones())
         .answering("phone_code", 201, &phone_code())
@@ -930,6 +959,7 @@ fn the_recorded_answers_are_such_as_the_relay_describes() -> Result<()> {
         ("earnings", "/api/plugin/earnings/{pluginId}", "get"),
         ("payouts", "/api/plugin/payouts/{pluginId}", "get"),
         ("payout", "/api/plugin/payouts/{pluginId}", "post"),
+        ("disputes", "/api/plugin/disputes/{pluginId}", "get"),
         ("receipt", "/api/jobs/{jobId}/receipt", "get"),
         ("keys", "/.well-known/rekursing-receipts", "get"),
         ("group", GROUP, "get"),

@@ -184,6 +184,11 @@ async fn a_thousand_payloads_in_what_the_relay_says_run_nothing() -> Result<()> 
             texts.iter().map(|text| with(&job, &["model", "jobId"], text)).collect();
         let fields = ["reason", "destination", "reference", "method", "state", "payoutId"];
         answers["payouts"][1]["payouts"] = texts.iter().map(|text| with(&payout, &fields, text)).collect();
+        let dispute = json!({
+            "jobId": "", "charge": "1", "setAside": "1", "openedAt": 0, "reviewedAt": null, "decidedAt": null,
+        });
+        let said = ["model", "reason", "state", "told"];
+        answers["disputes"][1]["disputes"] = texts.iter().map(|text| with(&dispute, &said, text)).collect();
         answers["payouts"][1]["method"]["destination"] = json!(texts[0]);
         answers["payout"][1]["quote"]["destination"] = json!(texts[1]);
         for (at, field) in ["state", "paidBy"].iter().enumerate() {

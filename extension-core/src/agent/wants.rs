@@ -220,6 +220,7 @@ impl Want {
         let phones = format!("/api/plugin/phones/{plugin}");
         Some(match self.what.as_str() {
             "earnings" => Request::get(format!("/api/plugin/earnings/{plugin}")),
+            "disputes" => Request::get(format!("/api/plugin/disputes/{plugin}")),
             "receipt" => Request::get(format!("/api/jobs/{}/receipt", self.job?)),
             "keys" => Request::get("/.well-known/rekursing-receipts".to_owned()),
             "statement" => {

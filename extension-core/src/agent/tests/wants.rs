@@ -34,6 +34,7 @@ fn pages_reach_these_routes_of_the_relay_and_no_others() {
     let (job, payout) = ("job_01KJKRV5G0000000000000001A", "pay_01KA60B2M4N6P8R0S2T4V6W8XY");
     for (want_, method, path) in [
         (json!({"what": "earnings"}), Method::Get, format!("/api/plugin/earnings/{plugin}")),
+        (json!({"what": "disputes"}), Method::Get, format!("/api/plugin/disputes/{plugin}")),
         (json!({"what": "receipt", "job": job}), Method::Get, format!("/api/jobs/{job}/receipt")),
         (json!({"what": "keys"}), Method::Get, "/.well-known/rekursing-receipts".to_owned()),
         (
