@@ -1,5 +1,6 @@
 // The account page: what the account has, what it spent, and on what. All figures are the relay's.
 
+import './told.js';
 import { call } from './holder.js';
 import { door } from './door.js';
 import { showDisputes } from './disputes.js';

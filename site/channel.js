@@ -1,7 +1,9 @@
 // A channel's page: follow it, and be told when it is on.
 
-import { follow, followed, gone, isToldOf, tellOf, wantTold } from './follows.js';
+import './told.js';
+import { follow, followed, isToldOf, wantTold } from './follows.js';
 import { localTimes } from './times.js';
+import { watch } from './watch.js';
 
 const $ = (id) => document.getElementById(id);
 const plugin = $('channel').dataset.plugin;
@@ -14,17 +16,12 @@ start();
 async function start() {
   isFollowed = (await followed()).has(plugin);
   show();
-  const source = new EventSource('/api/live');
-  for (const name of ['live', 'changes']) {
-    source.addEventListener(name, ({ data }) => take(JSON.parse(data), name === 'live'));
-  }
+  watch(take);
 }
 
-function take({ providers = [], gone: left = [] }, isWhole) {
+function take({ isWhole, providers = [], gone = [] }) {
   const own = providers.find(({ pluginId }) => pluginId === plugin);
-  const hasGone = left.includes(plugin) || (isWhole && !own);
-  if (hasGone) gone([plugin]);
-  tellOf(own ? [own] : []);
+  const hasGone = gone.includes(plugin) || (isWhole && !own);
   if (own || hasGone) {
     $('state').textContent = own ? 'On' : 'Off';
     $('state').dataset.tone = own ? 'good' : '';

@@ -1,5 +1,6 @@
 // The chat page: takes a question, keeps the conversation, and lets the other modules show it.
 
+import './told.js';
 import { unique } from './call.js';
 import { charge } from './charges.js';
 import { GPUStreamingClient, RekursingError } from './client/index.js';

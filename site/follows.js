@@ -1,12 +1,14 @@
 // Which channels somebody follows: in this browser, and by his account where a key is in this tab.
 
 import { call } from './holder.js';
+import { listens, watch } from './watch.js';
 
 const FOLLOWED = 'followed';
 const TOLD = 'told';
 
 /** Who was on when it was looked last, so that only who comes is told of. */
 let on = null;
+let isTelling = false;
 
 function read(name) {
   try {
@@ -49,24 +51,29 @@ export const isToldOf = (id) => read(TOLD).has(id);
 export async function wantTold(id, isWanted) {
   if (isWanted && (await Notification.requestPermission()) !== 'granted') return false;
   change(TOLD, id, isWanted);
+  keepTelling();
   return true;
 }
 
-/** Tells of channels that have come since the last call, while a page of the site is open. */
-export function tellOf(providers) {
+/** Tells of channels that come while a page of the site is open, from when on somebody wants to be told of one. */
+export function keepTelling() {
+  if (isTelling || read(TOLD).size === 0) return;
+  isTelling = true;
+  watch(tell);
+}
+
+function tell({ isReached, isWhole, providers = [], gone = [] }) {
+  if (!isReached) return;
   const ids = providers.map(({ pluginId }) => pluginId);
   const wanted = read(TOLD);
-  if (on && globalThis.Notification?.permission === 'granted') {
+  // Of all open pages one tells.
+  if (on && listens() && globalThis.Notification?.permission === 'granted') {
     for (const { pluginId, name } of providers) {
       if (!wanted.has(pluginId) || on.has(pluginId)) continue;
       const note = new Notification(`${name || 'A provider that you follow'} is on`, { tag: pluginId });
       note.addEventListener('click', () => open(`/live/${pluginId}`));
     }
   }
-  on = new Set([...(on ?? []), ...ids]);
-}
-
-/** Notes that a channel has gone, so that its next coming is told of. */
-export function gone(ids) {
-  ids.forEach((id) => on?.delete(id));
+  on = new Set([...(isWhole ? [] : (on ?? [])), ...ids]);
+  gone.forEach((id) => on.delete(id));
 }

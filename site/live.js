@@ -1,42 +1,28 @@
 // Follows who is on: what moves is written where it stands, and who comes and goes is fetched anew.
 
-import { gone as haveGone, tellOf } from './follows.js';
+import './told.js';
 import { localTimes } from './times.js';
+import { watch } from './watch.js';
 
 const $ = (id) => document.getElementById(id);
 
 /** How long it is at least and at most until the whole list is looked at, in milliseconds: not everybody at once. */
 const LOOK_MS = [1_000, 5_000];
 
-/** How long a relay that has no room is left alone, in milliseconds. */
-const AGAIN_MS = 20_000;
-
 let looking = 0;
 
 localTimes(document);
-watch();
-
-function watch() {
-  const source = new EventSource('/api/live');
-  source.addEventListener('live', ({ data }) => take(JSON.parse(data), true));
-  source.addEventListener('changes', ({ data }) => take(JSON.parse(data), false));
-  source.addEventListener('open', () => ($('following').textContent = ''));
-  source.addEventListener('error', () => {
-    $('following').textContent = 'The relay does not answer. This page keeps trying.';
-    // A refusal ends it, a broken connection does not.
-    if (source.readyState === EventSource.CLOSED) setTimeout(watch, AGAIN_MS * (0.5 + Math.random()));
-  });
-}
+watch(take);
 
 /** Takes what has changed; `isWhole` tells that whoever is not in it is gone. */
-function take({ totals, providers = [], gone = [] }, isWhole) {
+function take({ isReached, isWhole, totals, providers = [], gone = [] }) {
+  $('following').textContent = isReached ? '' : 'The relay does not answer. This page keeps trying.';
+  if (!isReached) return;
   if (totals) move($('totals'), totals);
   const there = new Set(providers.map(({ pluginId }) => pluginId));
   const shown = [...$('providers').children].map(({ id }) => id);
   const isMissing = isWhole && shown.some((id) => !there.has(id));
   if (isMissing || gone.length > 0 || providers.some((provider) => !moved(provider))) look();
-  haveGone(isWhole ? shown.filter((id) => !there.has(id)) : gone);
-  tellOf(providers);
 }
 
 /** Writes what a provider does now. Tells whether it stands there with the same models, so that this is all. */

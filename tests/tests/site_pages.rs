@@ -27,6 +27,11 @@ const WINDOWS: [(u32, u32); 2] = [(360, 740), (1_200, 1_000)];
 /// Most bytes of all that Chromium fetches when somebody opens a page for the first time.
 const FIRST_LOAD_MAX: u64 = 100_000;
 
+/// Has a page allow notifications, and keep what they say.
+const NOTIFIED: &str = "globalThis.told = [], globalThis.Notification = class extends EventTarget { \
+                        static permission = 'granted'; static requestPermission = async () => 'granted'; \
+                        constructor(title) { super(); told.push(title); } }, undefined";
+
 /// A relay whose operator has a token, with a provider, and a key of an account with money for answers and ads.
 async fn scene() -> Result<(Scripted, String)> {
     let config = format!("{SHA256}{FREE}");
@@ -291,13 +296,9 @@ async fn who_is_on_a_channel_and_the_models_can_be_read_by_everybody_and_move() 
     channel.shows("#channel", "On most evenings.").await?;
     channel.click("#follow").await?;
     channel.shows("#outcome", "You follow this channel").await?;
-    channel
-        .eval(
-            "globalThis.told = [], globalThis.Notification = class extends EventTarget { \
-               static permission = 'granted'; static requestPermission = async () => 'granted'; \
-               constructor(title) { super(); told.push(title); } }, undefined",
-        )
-        .await?;
+    for tab in [&live, &channel] {
+        tab.eval(NOTIFIED).await?;
+    }
     channel.click("#notify").await?;
     channel.shows("#outcome", "You are told").await?;
     channel.shows("#notify", "Tell me no more").await?;
@@ -324,8 +325,64 @@ async fn who_is_on_a_channel_and_the_models_can_be_read_by_everybody_and_move() 
     assert_eq!(channel.eval("told").await?, json!([]), "it was on already");
     let _node = node.again(relay, &script.url()).await?;
     channel.shows("#state", "On").await?;
-    channel.until("told.length === 1 && told[0].endsWith(' is on')").await?;
+    live.until("told.length === 1 && told[0].endsWith(' is on')").await?;
+    assert_eq!(channel.eval("told").await?, json!([]), "one page tells");
     well(&wrong)
+}
+
+#[tokio::test]
+async fn whoever_wants_to_be_told_is_told_once_whatever_page_of_the_site_is_open() -> Result<()> {
+    let scene = Scripted::start().await?;
+    let Scripted { relay, mut node, script } = scene;
+    let id = node.plugin().to_owned();
+    let owner = relay.customer(&node.secret()?);
+    owner.put(&format!("/api/plugin/channel/{id}"), &json!({})).await?.expect(200)?;
+    let browser = Browser::start().await?;
+    let counted = format!(
+        "{NOTIFIED}; globalThis.lines = 0; globalThis.EventSource = class extends EventSource {{ \
+           constructor(...at) {{ super(...at); lines += 1; }} }}"
+    );
+    let channel = format!("/live/{id}");
+    let show = async |path: &str| -> Result<Tab> {
+        let tab = browser.open("about:blank").await?;
+        tab.before_all(&counted).await?;
+        tab.go(&format!("{}{path}", relay.url("http"))).await?;
+        tab.until("location.protocol === 'http:' && document.readyState === 'complete'").await?;
+        Ok(tab)
+    };
+    let chat = show("/").await?;
+    let wish = show(&channel).await?;
+    wish.click("#follow").await?;
+    wish.click("#notify").await?;
+    wish.shows("#outcome", "You are told while a page of this site is open.").await?;
+    // The chat listens from when on there is something to tell of: once the page is closed that has listened so far.
+    assert_eq!(chat.eval("lines").await?, 0);
+    wish.close().await?;
+    chat.until("lines === 1").await?;
+
+    let mut tabs = vec![chat];
+    for path in ["/models", "/account.html", &channel, "/live"] {
+        tabs.push(show(path).await?);
+    }
+    while !tabs.is_empty() {
+        let last = tabs.last().context("a page")?;
+        last.until("document.querySelector('#providers').children.length === 1").await?;
+        // One page listens for all, and tells.
+        for (at, tab) in tabs.iter().enumerate() {
+            tab.until(&format!("lines === {}", u8::from(at == 0))).await?;
+        }
+        node.process().kill().await?;
+        last.until("document.querySelector('#providers').children.length === 0").await?;
+        node = node.again(&relay, &script.url()).await?;
+        last.until("document.querySelector('#providers').children.length === 1").await?;
+        tabs[0].until("told.length === 1 && told[0].endsWith(' is on')").await?;
+        for tab in &tabs[1..] {
+            assert_eq!(tab.eval("told").await?, json!([]));
+        }
+        // Another page listens when this one is closed.
+        tabs.remove(0).close().await?;
+    }
+    Ok(())
 }
 
 /// Shows the models of now and not those of up to ten seconds ago.

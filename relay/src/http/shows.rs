@@ -75,7 +75,7 @@ pub(super) async fn live(
             }
         }
     };
-    Ok(page("Live", Some("/live.js"), &body))
+    Ok(page("Live", "/live.js", &body))
 }
 
 /// `GET /live/{pluginId}`
@@ -135,7 +135,7 @@ pub(super) async fn channel(state: Shared, plugin: Named) -> Result<Response, Pr
             }
         }
     };
-    Ok(page(&name, Some("/channel.js"), &body))
+    Ok(page(&name, "/channel.js", &body))
 }
 
 /// `GET /models`
@@ -152,7 +152,7 @@ pub(super) async fn models(State(house): Shared) -> Response {
             }
         }
     };
-    page("Models", None, &body)
+    page("Models", "/told.js", &body)
 }
 
 fn model_card(model: &Value) -> Markup {
@@ -277,7 +277,7 @@ fn bar(value: u64, most: u64) -> Markup {
     html! { meter min="0" max=(most) value=(value) aria-hidden="true" {} }
 }
 
-fn page(title: &str, script: Option<&str>, body: &Markup) -> Response {
+fn page(title: &str, script: &str, body: &Markup) -> Response {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -291,7 +291,7 @@ fn page(title: &str, script: Option<&str>, body: &Markup) -> Response {
                 link rel="icon" href="/favicon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/colours.css";
                 link rel="stylesheet" href="/pages.css";
-                @if let Some(script) = script { script type="module" src=(script) {} }
+                script type="module" src=(script) {}
             }
             body {
                 header.bar {

@@ -65,8 +65,10 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("statements.js", "text/javascript; charset=utf-8"),
     file!("team.js", "text/javascript; charset=utf-8"),
     file!("times.js", "text/javascript; charset=utf-8"),
+    file!("told.js", "text/javascript; charset=utf-8"),
     file!("turn.js", "text/javascript; charset=utf-8"),
     file!("usage.js", "text/javascript; charset=utf-8"),
+    file!("watch.js", "text/javascript; charset=utf-8"),
     file!("write.js", "text/javascript; charset=utf-8"),
 ];
 
