@@ -43,9 +43,11 @@ for await (const { choices } of chunks(await complete({ ...ended, stream: true }
 assert.equal(text, whole.text);
 assert.equal(reason, 'stop');
 
-const refused = await complete({ ...asked, model: 'nobody-has-this' });
-assert.equal(refused.status, 404);
-assert.equal((await refused.json()).error.code, 'model_not_found');
+for (const stream of [false, true]) {
+  const refused = await complete({ ...asked, model: 'nobody-has-this', stream });
+  assert.equal(refused.status, 404);
+  assert.equal((await refused.json()).error.code, 'model_not_found');
+}
 
 const typing = new AbortController();
 const middle = { model: caller, prompt: 'def long_story(', suffix: '\n    return story', stop: ['\n\n'], stream: true };

@@ -1,6 +1,7 @@
 """Speaks to /v1 with LiteLLM as a client. Usage: compat-litellm.py BASE_URL KEY MODEL CALLER
 
-MODEL answers; CALLER calls a tool, whole and then streamed, and tells a story without an end.
+MODEL answers; CALLER calls a tool, whole and then streamed, says "There is sun" to what the tool found,
+breaks a poem off behind "one", and tells a story without an end.
 """
 
 import asyncio
@@ -47,6 +48,12 @@ choice = litellm.stream_chunk_builder(list(ask(caller, question, tools=tools, st
 assert choice.finish_reason == "tool_calls", choice
 assert choice.message.tool_calls[0].function.name == "weather", choice
 assert choice.message.tool_calls[0].function.arguments == '{"city": "Paris"}', choice
+found = {"role": "tool", "tool_call_id": choice.message.tool_calls[0].id, "content": "sun in Paris"}
+told = {**asked(caller, question, tools=tools), "num_retries": 0}
+told["messages"] += [choice.message.model_dump(include={"role", "content", "tool_calls"}), found]
+assert litellm.completion(**told).choices[0].message.content == "There is sun"
+answer = litellm.stream_chunk_builder(list(litellm.completion(**told, stream=True)))
+assert answer.choices[0].message.content == "There is sun", answer
 
 colours = ["ultramarine", "vermilion"]
 schema = {
@@ -58,12 +65,32 @@ schema = {
 structured = {"type": "json_schema", "json_schema": {"name": "paint", "strict": True, "schema": schema}}
 paint = ask(model, "What colour is the sky?", response_format=structured, temperature=0)
 assert json.loads(paint.choices[0].message.content)["colour"] in colours, paint
+pieces = list(ask(model, "What colour is the sky?", response_format=structured, temperature=0, stream=True))
+paint = litellm.stream_chunk_builder(pieces)
+assert json.loads(paint.choices[0].message.content)["colour"] in colours, paint
 
+for streams in False, True:
+    try:
+        ask("nobody-has-this", "Hello", stream=streams)
+        raise SystemExit("an unknown model was answered")
+    except litellm.NotFoundError as error:
+        assert error.status_code == 404 and "no provider serves the model" in str(error), error
+
+# Who may answer, in OpenRouter's words.
+assert ask(model, "Hello", extra_body={"provider": {"ignore": ["plg_00000000000000000000000000"]}}).choices[0].message.content
 try:
-    ask("nobody-has-this", "Hello")
-    raise SystemExit("an unknown model was answered")
-except litellm.NotFoundError as error:
-    assert error.status_code == 404 and "no provider serves the model" in str(error), error
+    ask(model, "Hello", extra_body={"provider": {"only": ["plg_00000000000000000000000000"]}})
+    raise SystemExit("a provider that is not there answered")
+except litellm.ServiceUnavailableError as error:
+    assert error.status_code == 503, error
+
+heard = ""
+try:
+    for chunk in ask(caller, "Begin a poem", stream=True):
+        heard += (chunk.choices[0].delta.content or "") if chunk.choices else ""
+    raise SystemExit("an answer that broke off ended well")
+except litellm.exceptions.MidStreamFallbackError as error:
+    assert heard == "one" and "the answer broke off" in str(error), (heard, error)
 
 
 async def stop():

@@ -1,6 +1,7 @@
 """Speaks to /v1 with the command `llm`. Usage: compat-llm.py BASE_URL KEY MODEL CALLER
 
-MODEL answers; CALLER calls a tool, whole and then streamed, and tells a story without an end.
+MODEL answers; CALLER calls a tool, whole and then streamed, says "There is sun" to what the tool found,
+breaks a poem off behind "one", and tells a story without an end.
 """
 
 import json
@@ -47,9 +48,10 @@ assert answer(model, "Echo: blue river k7x2", "-o", "temperature", "0") == "blue
 
 # What the tool says goes back to CALLER, which then answers in words.
 calls = pathlib.Path(folder.name) / "calls"
-function = f'def weather(city: str) -> str:\n    open({str(calls)!r}, "a").write(city + "\\n")\n    return "sun"\n'
+function = f'def weather(city: str) -> str:\n    open({str(calls)!r}, "a").write(city + "\\n")\n    return "sun in Paris"\n'
 for way in ["--no-stream"], []:
-    answer(caller, "What is the weather in Paris?", "--functions", function, *way)
+    said = answer(caller, "What is the weather in Paris?", "--functions", function, *way)
+    assert said.endswith("There is sun"), said
 assert calls.read_text() == "Paris\nParis\n", calls.read_text()
 
 colours = ["ultramarine", "vermilion"]
@@ -59,16 +61,21 @@ schema = {
     "required": ["colour"],
     "additionalProperties": False,
 }
-paint = answer(model, "What colour is the sky?", "--schema", json.dumps(schema))
-assert json.loads(paint)["colour"] in colours, paint
+for way in ["--no-stream"], []:
+    paint = answer(model, "What colour is the sky?", "--schema", json.dumps(schema), *way)
+    assert json.loads(paint)["colour"] in colours, paint
+    refused = llm("prompt", "-m", "rekursing/nobody-has-this", "Hello", *way)
+    assert refused.returncode == 1 and "model_not_found" in refused.stderr, refused
 
-refused = llm("prompt", "-m", "rekursing/nobody-has-this", "Hello")
-assert refused.returncode == 1 and "model_not_found" in refused.stderr, refused
+broken = llm("prompt", "-m", f"rekursing/{caller}", "Begin a poem")
+assert broken.returncode == 1 and broken.stdout.startswith("one") and broken.stderr, broken
 
 told = subprocess.Popen(
     [command, "prompt", "-m", f"rekursing/{caller}", "Tell a long story"],
     stdin=subprocess.DEVNULL,
     stdout=subprocess.PIPE,
+    # Whoever runs this in the background has it ignore the signal.
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
 )
 assert told.stdout.read(1), "a story without a beginning"
 told.send_signal(signal.SIGINT)

@@ -25,6 +25,15 @@ const STORY: &str = "Tell a long story";
 /// The same where they complete code.
 const CODE: &str = "def long_story(";
 
+/// What they ask for where the answer breaks off.
+const BREAK: &str = "Begin a poem";
+
+/// What they ask for where they give up on a whole answer.
+const SILENCE: &str = "Say nothing";
+
+/// What the tool tells, which then comes back.
+const TOLD: &str = "sun in Paris";
+
 /// Where such a program lies.
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
@@ -34,8 +43,9 @@ pub fn path(name: &str) -> PathBuf {
 /// Runs a program to its end; returns the job that it stopped, which it did while it was still running.
 ///
 /// It is given the base URL, a key, the real model and the scripted one. The scripted one makes these
-/// replies, in this order, and tells a story without an end. Once the program has stopped that story it
-/// writes `stopped`, waits for a line, and ends with `ok`.
+/// replies, in this order, says "There is sun" once it is told what the tool found, breaks a poem off
+/// behind "one", says nothing where it is asked for that, and tells a story without an end. Once the program
+/// has stopped that story it writes `stopped`, waits for a line, and ends with `ok`.
 ///
 /// # Errors
 /// Fails when the program does, and when its job does not end.
@@ -44,6 +54,9 @@ pub async fn asks(command: Command, replies: Vec<Reply>) -> Result<Job> {
     let caller = Caller::start(&scene.relay, 0).await?;
     replies.into_iter().for_each(|reply| caller.script.next(reply));
     caller.script.whenever(STORY, Reply::steps(vec![Step::token("one"), Step::Hold]));
+    caller.script.whenever(BREAK, Reply::steps(vec![Step::token("one"), Step::Cut]));
+    caller.script.whenever(SILENCE, Reply::silence());
+    caller.script.whenever(TOLD, Reply::text(&["There", " is", " sun"]));
     let text = json!({
         "id": "cmpl-script", "object": "text_completion", "created": 1_700_000_000, "model": script::MODEL,
         "choices": [{"index": 0, "text": "one", "finish_reason": null}],
@@ -62,8 +75,13 @@ async fn talk(mut command: Command, arguments: [&str; 4], script: &Script) -> Re
     let mut line = String::new();
     output.read_line(&mut line).await?;
     ensure!(line == "stopped\n", "the program said {line:?}");
-    let job = script.jobs().pop().context("no job came to the scripted server")?;
+    let mut jobs = script.jobs();
+    let job = jobs.pop().context("no job came to the scripted server")?;
     job.left(PATIENCE).await?;
+    // Some give up on a whole answer too.
+    for job in jobs.iter().filter(|job| job.body.to_string().contains(SILENCE)) {
+        job.left(PATIENCE).await?;
+    }
     input.write_all(b"\n").await?;
     let mut rest = String::new();
     output.read_to_string(&mut rest).await?;

@@ -56,9 +56,7 @@ async fn llamaindex_works() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs heavy packages: run `cargo xtask compat`"]
 async fn the_command_llm_works() -> Result<()> {
-    let words = || Reply::text(&["There", " is", " sun"]);
-    let replies = vec![caller::whole(), words(), caller::streamed(), words()];
-    asks(python("compat-llm.py")?, replies).await.map(drop)
+    asks(python("compat-llm.py")?, calls()).await.map(drop)
 }
 
 #[tokio::test]
