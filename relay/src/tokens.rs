@@ -13,15 +13,13 @@
 //! Where a model's name tells nothing, the architecture that its server names may: `qwen2` and `qwen3` in
 //! all their kinds, `gptoss`, `mllama` and `llama4`. Others, such as `llama`, are shared by families.
 
-mod seen;
-
 use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
+use rekursing_market::Seen;
 use rekursing_protocol::Offer;
 use tiktoken::CoreBpe;
 
-use self::seen::Seen;
 use crate::print::Print;
 
 /// Bytes per token where no tokenizer is known.

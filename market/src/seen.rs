@@ -25,7 +25,7 @@ const BLANK: [char; 4] = ['\u{2800}', '\u{fff9}', '\u{fffa}', '\u{fffb}'];
 
 /// What a text that comes in pieces was up to here.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub struct Seen {
     /// The last character that counts, apart from marks on it.
     before: Option<char>,
     /// A joiner that counts if what comes next can be joined.
@@ -34,7 +34,7 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Returns what is seen of the next piece, with a joiner of before that it makes one.
-    pub(super) fn of<'a>(&mut self, piece: &'a str) -> Cow<'a, str> {
+    pub fn of<'a>(&mut self, piece: &'a str) -> Cow<'a, str> {
         if self.joiner.is_none() && piece.chars().all(is_plain) {
             self.before = piece.chars().next_back().or(self.before);
             return Cow::Borrowed(piece);
