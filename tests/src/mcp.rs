@@ -1,5 +1,10 @@
 //! An agent as the relay sees one: messages of MCP over HTTP, written out, so that a mistake of ours shows.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use hyper::Method;
@@ -14,6 +19,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Agent {
     page: Page,
+    /// The id of the latest request: each has one of its own.
+    latest: Arc<AtomicU64>,
 }
 
 impl Agent {
@@ -38,7 +45,7 @@ impl Agent {
         let page = page.with("mcp-session-id", session).with("mcp-protocol-version", "2025-06-18");
         let answer = answer(&mut opened, &json!(0)).await?;
         ensure!(answer["result"]["serverInfo"]["name"] == "rekursing", "the server is {answer}");
-        let agent = Agent { page };
+        let agent = Agent { page, latest: Arc::new(AtomicU64::new(100)) };
         agent.notify("notifications/initialized", &json!({})).await?;
         Ok(agent)
     }
@@ -48,8 +55,9 @@ impl Agent {
     /// # Errors
     /// Fails when the protocol refuses it.
     pub async fn request(&self, method: &str, params: &Value) -> Result<Value> {
-        let mut stream = self.begin(7, method, params).await?;
-        let answer = answer(&mut stream, &json!(7)).await?;
+        let id = self.latest.fetch_add(1, Ordering::Relaxed);
+        let mut stream = self.begin(id, method, params).await?;
+        let answer = answer(&mut stream, &json!(id)).await?;
         ensure!(answer.get("error").is_none(), "{method}: {answer}");
         Ok(answer["result"].clone())
     }

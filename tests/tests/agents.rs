@@ -151,6 +151,29 @@ async fn a_call_that_is_cancelled_stops_the_owners_server_and_pays_for_what_came
 }
 
 #[tokio::test]
+async fn of_two_requests_of_a_session_with_one_id_the_second_is_refused_while_the_first_runs() -> Result<()> {
+    let (scene, page) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
+    let [agent, other] = [Agent::of(page.clone()).await?, Agent::of(page).await?];
+    scene.script.next(Reply::steps(vec![Step::token("one"), Step::Hold]));
+    let arguments = json!({"prompt": "go", "model": MODEL});
+    let params = json!({"name": "ask", "arguments": arguments, "_meta": {"progressToken": 1}});
+    let mut first = agent.begin(5, "tools/call", &params).await?;
+    mcp::message(&mut first).await?;
+    let refused = async || match agent.begin(5, "tools/list", &json!({})).await {
+        Ok(_) => String::new(),
+        Err(refused) => refused.to_string(),
+    };
+    assert_eq!(refused().await, "tools/list was answered 400");
+    other.begin(5, "tools/list", &json!({})).await?;
+    agent.begin(6, "tools/list", &json!({})).await?;
+    // It runs on though nobody reads any more.
+    drop(first);
+    assert_eq!(refused().await, "tools/list was answered 400");
+    agent.notify("notifications/cancelled", &json!({"requestId": 5, "reason": "enough"})).await?;
+    eventually("its id is free", || async { Ok(refused().await.is_empty().then_some(())) }).await
+}
+
+#[tokio::test]
 async fn tools_refuse_with_the_relays_codes_and_a_keys_budget_holds() -> Result<()> {
     let (scene, page) = Scripted::keeping(Engine::Sqlite, "1.00").await?;
     let made = page.post("/api/account/keys", &json!({"name": "agent", "budgetTotal": "0.000001"})).await?;

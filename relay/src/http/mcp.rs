@@ -10,7 +10,7 @@ mod inner;
 mod tools;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -23,12 +23,13 @@ use axum::{
     http::{HeaderName, StatusCode},
     response::{IntoResponse, Response},
 };
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
+use parking_lot::Mutex;
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use serde_json::Value;
 
 use self::tools::Tools;
 use super::{Problem, caller, posted::Posted};
@@ -47,7 +48,33 @@ pub(super) struct Mcp {
     sessions: Arc<LocalSessionManager>,
     /// From which address each session was opened. Sessions are opened one after the other, so that there are never
     /// more than may be.
-    opened: Mutex<HashMap<String, IpAddr>>,
+    opened: tokio::sync::Mutex<HashMap<String, IpAddr>>,
+    running: Arc<Mutex<HashSet<Call>>>,
+}
+
+/// A request that is under way: its session and its id there.
+type Call = (String, String);
+
+/// Holds a request's id until it is answered: of two with one id the library would keep the stream of one for ever.
+#[derive(Debug)]
+struct Running {
+    call: Call,
+    among: Arc<Mutex<HashSet<Call>>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.among.lock().remove(&self.call);
+    }
+}
+
+/// What is looked at of a message before the library reads it.
+#[derive(Default, Deserialize)]
+struct Message {
+    #[serde(default)]
+    method: String,
+    #[serde(default)]
+    id: Option<Value>,
 }
 
 impl std::fmt::Debug for Mcp {
@@ -73,12 +100,29 @@ impl Mcp {
             .with_max_request_body_bytes(house.config.limits.request_bytes);
         let tools = Tools::new(routes);
         let service = StreamableHttpService::new(move || Ok(tools.clone()), Arc::clone(&sessions), config);
-        Mcp { house, service, sessions, opened: Mutex::default() }
+        Mcp { house, service, sessions, opened: Default::default(), running: Arc::default() }
     }
 
     /// Hands a call to the library, which answers it.
     async fn answer(&self, request: hyper::Request<Full<bytes::Bytes>>) -> Response {
         self.service.handle(request).await.map(Body::new)
+    }
+
+    /// Has a request of a session answered, unless another one has its id.
+    async fn ask(&self, mut request: hyper::Request<Full<bytes::Bytes>>, call: Call) -> Response {
+        if !self.running.lock().insert(call.clone()) {
+            let message = "a request of this session with this id is under way: each has an id of its own";
+            return Problem::field("id", message).into_response();
+        }
+        let running = Arc::new(Running { call, among: Arc::clone(&self.running) });
+        // The library hands it on with the request's head, also to whoever works on when nobody reads any more.
+        request.extensions_mut().insert(Arc::clone(&running));
+        self.answer(request).await.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _until_told = &running;
+                frame
+            }))
+        })
     }
 
     /// Opens a session, if there is room for one more.
@@ -121,12 +165,21 @@ pub(super) async fn post(State(mcp): State<Arc<Mcp>>, request: Request) -> Respo
     if parts.headers.get(SESSION).is_some_and(|session| session.to_str().is_err()) {
         return Problem::bad_request("the header Mcp-Session-Id is no text").into_response();
     }
-    let opens = !parts.headers.contains_key(SESSION) && is_initialize(&body);
+    let Message { method, id } = serde_json::from_slice(&body).unwrap_or_default();
+    let session = parts.headers.get(SESSION).and_then(|session| session.to_str().ok()).map(str::to_owned);
     let request = hyper::Request::from_parts(parts, Full::new(body));
-    match address {
-        Some(address) if opens => mcp.open(request, address).await,
-        Some(_) => mcp.answer(request).await,
-        None => Problem::internal().into_response(),
+    match (address, session, id) {
+        (Some(address), None, _) if method == "initialize" => {
+            // Whoever hangs up meanwhile has his session counted all the same.
+            let opened = tokio::spawn(async move { mcp.open(request, address).await });
+            opened.await.unwrap_or_else(|_| Problem::internal().into_response())
+        }
+        // An answer to something that was asked of the agent has an id too.
+        (Some(_), Some(session), Some(id)) if !method.is_empty() => {
+            mcp.ask(request, (session, id.to_string())).await
+        }
+        (Some(_), _, _) => mcp.answer(request).await,
+        (None, _, _) => Problem::internal().into_response(),
     }
 }
 
@@ -150,12 +203,4 @@ async fn unbodied(mcp: &Mcp, request: Request) -> Response {
         return problem.into_response();
     }
     mcp.answer(request.map(|_| Full::default())).await
-}
-
-fn is_initialize(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Message<'a> {
-        method: std::borrow::Cow<'a, str>,
-    }
-    serde_json::from_slice::<Message<'_>>(body).is_ok_and(|message| message.method == "initialize")
 }
