@@ -1,8 +1,9 @@
-//! Seen: what of an answer can be seen, which is what is counted of it.
+//! Seen: what of an answer can be seen, which is what is paid of it.
 //!
-//! Whoever serves an answer could fill it with characters of which nothing is seen, and be paid for each. They are
-//! passed on as they are and count nothing. Where such a character changes what its neighbours look like, in scripts
-//! that need joiners and in emoji, it is part of the text and counts.
+//! Whoever serves an answer could fill it with what nobody sees or needs, and be paid for each token of that: characters
+//! of zero width, white space without end, marks piled up on a letter. All of it is passed on as it is; what is beyond
+//! any use counts nothing. A character without a width of its own that changes what its neighbours look like, in scripts
+//! that need joiners and in emoji, is part of the text and counts, and so do indentation and the marks of every script.
 
 use std::borrow::Cow;
 
@@ -23,27 +24,89 @@ const AS_EMOJI: char = '\u{fe0f}';
 /// annotations.
 const BLANK: [char; 4] = ['\u{2800}', '\u{fff9}', '\u{fffa}', '\u{fffb}'];
 
-/// What a text that comes in pieces was up to here.
+/// Line breaks in a row that count: those of two empty lines.
+const BREAKS_MAX: usize = 3;
+
+/// Blanks in a row that count: tabs, and spaces behind them. Code that is indented further is rare.
+const BLANKS_MAX: usize = 64;
+
+/// Spaces of other kinds in a row that count: two wide ones begin a Chinese paragraph.
+const SPACES_MAX: usize = 2;
+
+/// White space that counts for each character that is seen: code has less, and what has more is a few tokens short.
+const WHITE_PER_CHARACTER: u64 = 2;
+
+/// White space that counts beside that, so that a short answer may be indented code.
+const WHITE_AT_FIRST: u64 = 64;
+
+/// White space in a row that counts however much there is: a token, whoever counts.
+const WHITE_IN_A_ROW: u64 = 4;
+
+/// Marks on one character that count: points, a vowel and an accent of Hebrew are as many.
+const MARKS_MAX: usize = 4;
+
+/// Tells what is seen of a text that comes in pieces.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// The last character that counts, apart from marks on it.
     before: Option<char>,
     /// A joiner that counts if what comes next can be joined.
     joiner: Option<char>,
+    /// White space that counts if something comes behind it.
+    gap: Gap,
+    /// Marks on the last character.
+    marks: usize,
+    /// Characters that count and are neither white space nor marks.
+    characters: u64,
+    /// White space that counts.
+    white: u64,
+}
+
+/// A run of white space.
+#[derive(Debug, Default)]
+struct Gap {
+    /// What of it counts.
+    kept: String,
+    /// Where in that the last line begins.
+    line: usize,
+    breaks: usize,
+    /// Spaces of other kinds.
+    spaces: usize,
 }
 
 impl Seen {
-    /// Returns what is seen of the next piece, with a joiner of before that it makes one.
+    /// Returns what is seen of the next piece, with what of before is seen by it: a joiner, or white space.
     pub fn of<'a>(&mut self, piece: &'a str) -> Cow<'a, str> {
-        if self.joiner.is_none() && piece.chars().all(is_plain) {
-            self.before = piece.chars().next_back().or(self.before);
+        if self.takes_whole(piece) {
             return Cow::Borrowed(piece);
         }
-        let mut seen = String::with_capacity(piece.len() + JOINER.len_utf8());
+        let mut seen = String::with_capacity(self.gap.kept.len() + piece.len() + JOINER.len_utf8());
         for character in piece.chars() {
             self.take(character, &mut seen);
         }
         Cow::Owned(seen)
+    }
+
+    /// Takes a piece as it is, if all of it counts whatever comes next.
+    fn takes_whole(&mut self, piece: &str) -> bool {
+        let Some(last) = piece.chars().next_back() else { return true };
+        if self.joiner.is_some() || !self.gap.kept.is_empty() || is_white(last) {
+            return false;
+        }
+        let (mut characters, mut white, mut is_behind_white) = (0, 0, false);
+        for character in piece.chars() {
+            let is_white = is_white(character);
+            if !is_plain(character) || (is_white && is_behind_white) {
+                return false;
+            }
+            white += u64::from(is_white);
+            characters += u64::from(!is_white);
+            is_behind_white = is_white;
+        }
+        (self.before, self.marks) = (Some(last), 0);
+        self.characters += characters;
+        self.white += white;
+        true
     }
 
     fn take(&mut self, character: char, seen: &mut String) {
@@ -61,25 +124,87 @@ impl Seen {
                 }
             }
             hidden if is_hidden(hidden) => {}
-            _ => {
-                if let Some(joiner) = self.joiner.take()
-                    && before.is_some_and(|before| joins(joiner, before, character))
-                {
-                    seen.push(joiner);
-                }
-                seen.push(character);
-                if is_virama(character) || joining(character) != JoiningType::Transparent {
-                    self.before = Some(character);
+            white if white.is_whitespace() => {
+                self.gap.take(white);
+                (self.before, self.joiner, self.marks) = (Some(white), None, 0);
+            }
+            mark if is_mark(mark) => {
+                if self.marks < MARKS_MAX {
+                    self.marks += 1;
+                    self.show(mark, seen);
                 }
             }
+            _ => {
+                self.marks = 0;
+                self.show(character, seen);
+                self.characters += 1;
+            }
+        }
+    }
+
+    /// Takes a character that is seen, and with it what stands before it.
+    fn show(&mut self, character: char, seen: &mut String) {
+        if let Some(joiner) = self.joiner.take()
+            && self.before.is_some_and(|before| joins(joiner, before, character))
+        {
+            seen.push(joiner);
+        }
+        let room = (WHITE_AT_FIRST + WHITE_PER_CHARACTER * self.characters).saturating_sub(self.white);
+        let room = usize::try_from(room.max(WHITE_IN_A_ROW)).unwrap_or(usize::MAX);
+        for white in std::mem::take(&mut self.gap).kept.chars().take(room) {
+            seen.push(white);
+            self.white += 1;
+        }
+        seen.push(character);
+        if is_virama(character) || joining(character) != JoiningType::Transparent {
+            self.before = Some(character);
         }
     }
 }
 
-/// Tells whether a character is seen or is white space, and is none that is looked at together with others.
+impl Gap {
+    fn take(&mut self, white: char) {
+        let line = &self.kept[self.line..];
+        match white {
+            // Both are one break.
+            '\n' if line.is_empty() && self.kept.ends_with('\r') => self.end_line(white),
+            '\n' | '\r' => {
+                // Nobody sees what stands before it.
+                self.kept.truncate(self.line);
+                if self.breaks < BREAKS_MAX {
+                    self.breaks += 1;
+                    self.end_line(white);
+                }
+            }
+            ' ' | '\t' => {
+                if line.len() < BLANKS_MAX && (white == ' ' || !line.contains(' ')) {
+                    self.kept.push(white);
+                }
+            }
+            _ => {
+                if self.spaces < SPACES_MAX {
+                    self.spaces += 1;
+                    self.kept.push(white);
+                }
+            }
+        }
+    }
+
+    fn end_line(&mut self, end: char) {
+        self.kept.push(end);
+        self.line = self.kept.len();
+    }
+}
+
+/// Tells whether a character is seen or is common white space, and is none that is looked at together with others.
 fn is_plain(character: char) -> bool {
-    matches!(character, '\t' | '\n' | '\r' | ' '..='~')
-        || (character > '~' && character < '\u{300}' && !is_hidden(character))
+    is_white(character)
+        || matches!(character, '!'..='~')
+        || (('\u{a1}'..'\u{300}').contains(&character) && !is_hidden(character))
+}
+
+const fn is_white(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\n')
 }
 
 fn is_hidden(character: char) -> bool {
@@ -106,6 +231,12 @@ fn joins(joiner: char, before: char, next: char) -> bool {
     is_emoji(next)
 }
 
+/// Tells whether a character stands on the one before it, and takes no room of its own.
+fn is_mark(character: char) -> bool {
+    let category = CodePointMapData::<GeneralCategory>::new().get(character);
+    matches!(category, GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark)
+}
+
 fn joining(character: char) -> JoiningType {
     CodePointMapData::<JoiningType>::new().get(character)
 }
@@ -126,6 +257,8 @@ fn has_two_styles(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn seen(text: &str) -> String {
@@ -179,6 +312,83 @@ mod tests {
             "e\u{301}a\u{308}",
         ] {
             assert_eq!(seen(text), text);
+        }
+    }
+
+    #[test]
+    fn code_lists_tables_and_paragraphs_count_with_their_white_space() {
+        let nested = (0..8).map(|depth| format!("{}if x:\n", "    ".repeat(depth))).collect::<String>();
+        let json = "{\n    \"a\": [\n        {\n            \"b\": 1\n        }\n    ]\n}";
+        for text in [
+            "def one():\n    return 1\n\n\ndef two():\n    if x:\n        return 2",
+            "all:\n\tcc -o a a.c\n\t\t# deep",
+            "a line\r\n\r\n  another",
+            "- one\n  - two\n    - three\n\n1. four",
+            "| name      | n  |\n|-----------|----|\n| a         | 12 |",
+            "　　第一段。\n　　第二段。",
+            "Combien\u{a0}? « Cinq\u{202f}»",
+            "        return None",
+            json,
+            nested.trim_end(),
+        ] {
+            assert_eq!(seen(text), text);
+        }
+    }
+
+    #[test]
+    fn white_space_that_no_text_needs_counts_nothing() {
+        let spaces = " ".repeat(1_000);
+        let most = " ".repeat(BLANKS_MAX);
+        for (text, expected) in [
+            ("word \n\n\t ", "word".to_owned()),
+            (" \n ", String::new()),
+            ("one  \n \n  two", "one\n\n  two".to_owned()),
+            ("one\n\n\n\n\n\ntwo", "one\n\n\ntwo".to_owned()),
+            ("one\r\n\r\n\r\n\r\ntwo", "one\r\n\r\n\r\ntwo".to_owned()),
+            ("one \t \t \ttwo", "one   two".to_owned()),
+            ("one\u{2003}\u{2003}\u{2003}\u{2003}two", "one\u{2003}\u{2003}two".to_owned()),
+            (&format!("one{spaces}two"), format!("one{most}two")),
+            (&format!("one\n{spaces}\n{spaces}two"), format!("one\n\n{most}two")),
+            (&format!("one{spaces}"), "one".to_owned()),
+        ] {
+            assert_eq!(seen(text), expected, "{text:?}");
+        }
+        let wide = format!("a{most}").repeat(1_000);
+        let white = seen(&wide).chars().filter(|letter| *letter == ' ').count() as u64;
+        assert!(white <= WHITE_AT_FIRST + 1_000 * (WHITE_PER_CHARACTER + WHITE_IN_A_ROW), "{white}");
+    }
+
+    #[test]
+    fn marks_of_every_script_count_and_those_that_are_piled_up_do_not() {
+        for text in ["בְּרֵאשִׁ֖ית", "Tiếng Việt", "Tie\u{302}\u{301}ng", "น้ำ ก็ ปู่", "བསྒྲུབས ཧཱུྃ", "ক্ষ্ম্য", "1\u{20e3}"]
+        {
+            assert_eq!(seen(text), text);
+        }
+        let piled = format!("e{}x", "\u{301}\u{489}".repeat(500));
+        assert_eq!(seen(&piled), "e\u{301}\u{489}\u{301}\u{489}x");
+        assert_eq!(seen(&format!("a {}", "\u{336}".repeat(9))), format!("a {}", "\u{336}".repeat(4)));
+    }
+
+    proptest! {
+        #[test]
+        fn however_an_answer_is_cut_the_same_of_it_is_seen(
+            letters in proptest::collection::vec(
+                prop::sample::select("ab1 \u{a0}\t\n\r\u{3000}\u{301}\u{200d}\u{200c}\u{fe0f}\u{200b}❤🔥क\u{94d}م".chars().collect::<Vec<_>>()),
+                0..200,
+            ),
+            cuts in proptest::collection::vec(1_usize..8, 200),
+        ) {
+            let whole = seen(&letters.iter().collect::<String>());
+            let (mut pieces, mut parts) = (Seen::default(), String::new());
+            let mut rest = letters.as_slice();
+            for cut in cuts {
+                let (piece, behind) = rest.split_at(cut.min(rest.len()));
+                parts += &pieces.of(&piece.iter().collect::<String>());
+                rest = behind;
+            }
+            prop_assert_eq!(&parts, &whole);
+            prop_assert!(!whole.ends_with(char::is_whitespace));
+            prop_assert_eq!(seen(&whole), whole.clone(), "what is seen is seen");
         }
     }
 }
