@@ -109,7 +109,7 @@ const HEALTH = {
 };
 
 const ERRORS = {
-  rekursing_jobs_refused_total: 'Nobody answered',
+  rekursing_jobs_refused_total: 'Request refused',
   rekursing_jobs_failed_total: 'Broke off',
   rekursing_bad_frames_total: 'Frame that broke the rules',
   rekursing_answers_without_ad_total: 'Free answer without an ad',

@@ -31,6 +31,7 @@ mod problem;
 pub(crate) mod provider;
 mod public;
 mod receipts;
+mod refusals;
 pub mod router;
 mod shows;
 mod site;

@@ -22,7 +22,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("rekursing_job_retries_total", "Attempts at jobs behind the first."),
     ("rekursing_jobs_cancelled_total", "Jobs whose page left or stopped them."),
     ("rekursing_jobs_failed_total", "Answers that broke off, by code."),
-    ("rekursing_jobs_refused_total", "Jobs that nobody answered, by code."),
+    ("rekursing_jobs_refused_total", "Requests for an answer or a rating that were refused, by code."),
     ("rekursing_jobs_settled_total", "Jobs that were charged, by outcome: complete (done) or not (cut)."),
     ("rekursing_payouts_total", "Payouts that have reached a state, by state."),
     ("rekursing_sessions_resumed_total", "Sessions that went on over another socket."),
@@ -117,7 +117,7 @@ pub fn disagreed(discrepancy: &Discrepancy) {
     );
 }
 
-/// Counts a refusal.
+/// Counts a request for an answer or a rating that was refused.
 pub fn refused(code: &'static str) {
     counter!("rekursing_jobs_refused_total", "code" => code).increment(1);
 }

@@ -433,12 +433,13 @@ fn openai(dialect: Dialect, finish: &Finish, report: &Report) -> Result<String, 
     serde_json::to_string(&fields).map_err(|_| Problem::internal())
 }
 
+/// Tells of a job that came to nothing. One that was refused or failed was counted by the desk.
 fn problem(ending: Ending) -> Problem {
     match ending {
-        Ending::Refused(refusal) => refusal.into(),
+        Ending::Refused(refusal) => Problem { counted: true, ..refusal.into() },
         Ending::TooLarge(bytes_max) => Problem::answer_too_large(bytes_max),
         Ending::Failed { code, detail, receipt } => {
-            Problem { charged: receipt.is_some(), ..Problem::failed(code, &detail) }
+            Problem { charged: receipt.is_some(), counted: true, ..Problem::failed(code, &detail) }
         }
         Ending::Done(_) => Problem::internal(),
     }

@@ -30,7 +30,13 @@ pub struct Problem {
     pub id: Option<String>,
     /// Whether something was charged all the same, so that the call is not made again.
     pub charged: bool,
+    /// Whether the job of which it tells was counted when it ended.
+    pub counted: bool,
 }
+
+/// Why a response is a refusal: left on it for whoever counts those.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cause(pub(super) &'static str);
 
 impl Problem {
     /// Makes a problem without a field.
@@ -43,6 +49,7 @@ impl Problem {
             retry_after: None,
             id: None,
             charged: false,
+            counted: false,
         }
     }
 
@@ -172,6 +179,9 @@ impl Problem {
         }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if !self.counted {
+            response.extensions_mut().insert(Cause(self.code));
         }
         response
     }

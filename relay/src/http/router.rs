@@ -20,7 +20,7 @@ use super::mcp::Mcp;
 use super::{
     Problem, account, ads, agents, analytics, answers, caller, channels, disputes, door, downloads, entries,
     estimates, groups, mcp, models, openapi, operator, pairings, passes, payouts, phones, plugins, premium,
-    public, receipts, shows, site, statements, status, switches, teams, thumbs, top_ups, whole,
+    public, receipts, refusals, shows, site, statements, status, switches, teams, thumbs, top_ups, whole,
 };
 use crate::{house::House, replay::REPLAYED};
 
@@ -161,7 +161,8 @@ fn everyones() -> Router<Arc<House>> {
         .route("/v1/completions", post(answers::completion))
         .route("/v1/embeddings", post(answers::embedding))
         .route("/v1/responses", post(answers::response))
-        .route("/api/agents/rate", post(agents::rate));
+        .route("/api/agents/rate", post(agents::rate))
+        .route_layer(from_fn(refusals::counted));
 
     let pages = Router::new()
         .route("/api/agents/objectives", post(agents::put))
