@@ -98,6 +98,8 @@ impl Over {
 /// All channels, and who watches.
 #[derive(Debug)]
 pub struct Channels {
+    /// Channels are opened and closed one after the other, so that the store has them as they are here.
+    pub changing: tokio::sync::Mutex<()>,
     open: DashMap<PluginId, Channel>,
     switches: Arc<Switches>,
     aired: watch::Sender<Aired>,
@@ -134,6 +136,7 @@ impl Channels {
     pub fn new(channels: Vec<Channel>, switches: Arc<Switches>) -> Channels {
         let aired = Aired { number: 0, whole: Bytes::new(), changes: Bytes::new() };
         Channels {
+            changing: tokio::sync::Mutex::default(),
             open: channels.into_iter().map(|channel| (channel.plugin, channel)).collect(),
             switches,
             aired: watch::Sender::new(aired),

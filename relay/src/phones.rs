@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use anyhow::Result;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rekursing_protocol::{
@@ -14,7 +15,11 @@ use rekursing_protocol::{
 };
 use tokio::sync::oneshot;
 
-use crate::{chance, pairings::Pairings, store::Phone};
+use crate::{
+    chance,
+    pairings::Pairings,
+    store::{Phone, Store},
+};
 
 /// What the token of a phone begins with.
 pub const TOKEN_PREFIX: &str = "rph_";
@@ -34,6 +39,8 @@ pub struct Phones {
     of: DashMap<PluginId, Vec<Seen>>,
     /// Whose it is, by the hash of its token.
     plugins: DashMap<[u8; 32], PluginId>,
+    /// They come and go one after the other, so that none is one too many and the store has them as they are here.
+    changing: tokio::sync::Mutex<()>,
     wishes: AtomicU64,
     waiting: Mutex<HashMap<SessionId, (u64, Said)>>,
 }
@@ -74,6 +81,7 @@ impl Phones {
             codes: Pairings::read(),
             of: DashMap::new(),
             plugins: DashMap::new(),
+            changing: tokio::sync::Mutex::default(),
             wishes: AtomicU64::new(0),
             waiting: Mutex::default(),
         };
@@ -81,8 +89,37 @@ impl Phones {
         phones
     }
 
-    /// Lets a phone in.
-    pub fn enter(&self, phone: Phone) {
+    /// Tells whether a plugin may have one more.
+    pub fn is_room(&self, plugin: PluginId) -> bool {
+        self.of.get(&plugin).is_none_or(|phones| phones.len() < PHONES_MAX)
+    }
+
+    /// Lets a phone in, durably. `false` where its plugin has as many as it may have.
+    ///
+    /// # Errors
+    /// When it could not be stored.
+    pub async fn let_in(&self, store: &Store, phone: Phone) -> Result<bool> {
+        let _alone = self.changing.lock().await;
+        if !self.is_room(phone.plugin) {
+            return Ok(false);
+        }
+        store.put_phone(phone.clone()).await?;
+        self.enter(phone);
+        Ok(true)
+    }
+
+    /// Puts a phone out, durably.
+    ///
+    /// # Errors
+    /// When that could not be stored.
+    pub async fn put_out(&self, store: &Store, phone: &Phone) -> Result<()> {
+        let _alone = self.changing.lock().await;
+        store.remove_phone(phone.hash).await?;
+        self.leave(phone);
+        Ok(())
+    }
+
+    fn enter(&self, phone: Phone) {
         self.plugins.insert(phone.hash, phone.plugin);
         self.of.entry(phone.plugin).or_default().push(Seen { phone, at: None });
     }
@@ -107,8 +144,7 @@ impl Phones {
         self.list(plugin).into_iter().map(|seen| seen.phone).find(|phone| phone.id == id)
     }
 
-    /// Lets a phone in no more.
-    pub fn leave(&self, phone: &Phone) {
+    fn leave(&self, phone: &Phone) {
         self.plugins.remove(&phone.hash);
         if let Some(mut phones) = self.of.get_mut(&phone.plugin) {
             phones.retain(|seen| seen.phone.hash != phone.hash);
@@ -143,6 +179,7 @@ impl Phones {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Location;
 
     const NOW: Moment = Moment(1_000_000);
 
@@ -172,6 +209,30 @@ mod tests {
         assert_eq!(phones.find(plugin, PhoneId::from_bits(3)), None, "it is another plugin's");
         phones.leave(&phone(1, 7, "rph_one"));
         assert!(phones.list(plugin).is_empty());
+    }
+
+    #[tokio::test]
+    async fn of_phones_that_pair_at_once_no_more_come_in_than_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Folder(folder.path().to_owned());
+        let mut unstarted = Store::open(&location).unwrap();
+        let last = unstarted.opening().unwrap().last;
+        let store = unstarted.start(last, Box::new(|_| true)).unwrap();
+        let phones = Phones::new(Vec::new());
+        let pairing = (0..8_u128).map(|n| phones.let_in(&store, phone(n, 7, &format!("rph_{n}"))));
+        let paired = futures_util::future::join_all(pairing).await;
+        assert_eq!(paired.iter().filter(|paired| *paired.as_ref().unwrap()).count(), PHONES_MAX);
+        let plugin = PluginId::from_bits(7);
+        let listed = phones.list(plugin);
+        assert_eq!(listed.len(), PHONES_MAX);
+        phones.put_out(&store, &listed[0].phone).await.unwrap();
+        assert!(phones.is_room(plugin));
+        store.stop();
+        let mut stored = Store::open(&location).unwrap().phones().unwrap();
+        stored.sort_by_key(|phone| phone.id);
+        let mut known: Vec<Phone> = phones.list(plugin).into_iter().map(|seen| seen.phone).collect();
+        known.sort_by_key(|phone| phone.id);
+        assert_eq!(stored, known);
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub struct Roll {
     plugins: DashMap<PluginId, Identity>,
     /// Whose key it is.
     keys: DashMap<Key, PluginId>,
+    /// Whose own they are, their names and which are revoked changes one after the other, so that the store has it as
+    /// it is here.
+    pub changing: tokio::sync::Mutex<()>,
 }
 
 /// How one plugin is known again.

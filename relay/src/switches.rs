@@ -40,6 +40,8 @@ pub enum Position {
 /// How all switches stand.
 #[derive(Debug, Default)]
 pub struct Switches {
+    /// They are turned one after the other, so that the store has them in this order too.
+    pub turning: tokio::sync::Mutex<()>,
     /// A bit for each feature that is off.
     off: AtomicU8,
 }

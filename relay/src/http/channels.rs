@@ -347,6 +347,7 @@ pub(super) async fn open(
         return Err(Problem::field("about", "an owner's text has at most 500 characters"));
     }
     let about = name::plain(&about, ABOUT_MAX);
+    let _alone = house.channels.changing.lock().await;
     let opened = house.channels.find(id).map_or_else(|| house.desk.now(), |channel| channel.opened);
     let channel = Channel { plugin: id, about, shows_earnings, opened };
     house.desk.store().put_channel(channel.clone()).await.map_err(unstored())?;
@@ -366,6 +367,7 @@ pub(super) async fn close(
     let Path(plugin) = plugin?;
     let id = plugins::owner(&house, &plugin, &headers, peer).await?;
     rated(&house, id)?;
+    let _alone = house.channels.changing.lock().await;
     house.desk.store().close_channel(id).await.map_err(unstored())?;
     house.channels.close(id);
     Ok(StatusCode::NO_CONTENT)

@@ -103,6 +103,7 @@ pub(super) async fn rename(
         return Err(Problem::field("name", "a name has at most 60 characters"));
     }
     let name = name::plain(&name, NAME_MAX);
+    let _alone = house.plugins.changing.lock().await;
     house.desk.store().rename_plugin(id, name.clone()).await.map_err(unstored())?;
     house.plugins.rename(id, &name);
     Ok(Json(json!({"pluginId": id, "name": name})))
@@ -116,6 +117,7 @@ pub(super) async fn let_go(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
+    let _alone = house.plugins.changing.lock().await;
     let id = own(&house, plugin, &headers, peer).await?;
     let is_revoked = house.plugins.find(id).is_some_and(|known| known.revoked.is_some());
     let left = [Account::Owner(id), Account::Held(id)].map(|account| house.desk.balance(account));
@@ -136,6 +138,7 @@ pub(super) async fn revoke(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
+    let _alone = house.plugins.changing.lock().await;
     let id = own(&house, plugin, &headers, peer).await?;
     let now = house.desk.now();
     house.payouts.revoke(id, now).await?;
@@ -178,6 +181,7 @@ pub(super) async fn join(
     let Code { code } = posted::read(&body)?;
     let named = once::named_by_owner(&headers, id, "/api/plugin/pairing", &body)?;
     let joined = async {
+        let _alone = house.plugins.changing.lock().await;
         if house.plugins.find(id).is_some_and(|known| known.pairing.is_some()) {
             let message = "this plugin is paired already; undo that first";
             return Err(Problem::new(StatusCode::CONFLICT, "already_paired", message));
@@ -207,6 +211,7 @@ pub(super) async fn leave(
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let Path(plugin) = plugin?;
+    let _alone = house.plugins.changing.lock().await;
     let Voice { plugin: id, account } = plugins::voice(&house, &plugin, &headers, peer).await?;
     let pairing = house.plugins.find(id).and_then(|known| known.pairing);
     // Whoever was talked into a foreign code undoes it; whoever has stolen a key gets at nothing by that.

@@ -51,7 +51,9 @@ pub(super) async fn open(
     if !house.rates.key(caller::address(&house, &headers, peer)) {
         return Err(Problem::rate_limited("too many codes were made from this address; wait a minute"));
     }
-    is_room(&house, id)?;
+    if !house.phones.is_room(id) {
+        return Err(full());
+    }
     pairings::opened(house.phones.codes.open(house.desk.now(), id))
 }
 
@@ -107,7 +109,6 @@ pub(super) async fn pair(
     let address = caller::address(&house, &headers, peer);
     let redeemed = house.phones.codes.redeem(now, address, &code);
     let plugin = redeemed.map_err(|wrong| pairings::refuse(wrong, 300, "five minutes"))?;
-    is_room(&house, plugin)?;
     let token = chance::secret(TOKEN_PREFIX);
     let phone = Phone {
         id: house.phone_id(),
@@ -116,9 +117,11 @@ pub(super) async fn pair(
         name: name::plain(&name, NAME_MAX),
         paired: now,
     };
-    house.desk.store().put_phone(phone.clone()).await.map_err(Problem::unstored("a phone"))?;
     let view = json!({"phoneId": phone.id, "pluginId": plugin, "token": token});
-    house.phones.enter(phone);
+    let paired = house.phones.let_in(house.desk.store(), phone).await;
+    if !paired.map_err(Problem::unstored("a phone"))? {
+        return Err(full());
+    }
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }
 
@@ -263,16 +266,12 @@ fn bearer(house: &House, headers: &HeaderMap) -> Result<Phone, Problem> {
     Ok(phone)
 }
 
-fn is_room(house: &House, plugin: PluginId) -> Result<(), Problem> {
-    if house.phones.list(plugin).len() < PHONES_MAX {
-        return Ok(());
-    }
+fn full() -> Problem {
     let message = format!("the plugin has {PHONES_MAX} phones, which is as many as it may have");
-    Err(Problem::new(StatusCode::CONFLICT, "too_many_phones", message))
+    Problem::new(StatusCode::CONFLICT, "too_many_phones", message)
 }
 
 async fn forget(house: &House, phone: &Phone) -> Result<StatusCode, Problem> {
-    house.desk.store().remove_phone(phone.hash).await.map_err(Problem::unstored("a phone"))?;
-    house.phones.leave(phone);
+    house.phones.put_out(house.desk.store(), phone).await.map_err(Problem::unstored("a phone"))?;
     Ok(StatusCode::NO_CONTENT)
 }

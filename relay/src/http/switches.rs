@@ -50,6 +50,7 @@ pub(super) async fn turn(
     operator::check_note("note", &note)?;
     let (position, deed) =
         if on { (Position::On, Deed::SwitchedOn) } else { (Position::Off, Deed::SwitchedOff) };
+    let _alone = house.switches.turning.lock().await;
     // What stands already is not said twice.
     if house.switches.is_on(feature) != on {
         let act = Act::of(&operator::who(&house, &headers, peer), deed, feature.name(), &note);
