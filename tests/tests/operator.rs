@@ -1,5 +1,7 @@
 //! The operator: credit, corrections and the log of what he did.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
 use rekursing_tests::{
@@ -54,6 +56,10 @@ async fn who_hangs_up_leaves_nothing_half_done() -> Result<()> {
     let child = relay.customer(made["key"].as_str().context("a key")?);
     account(&child).await?;
     let revoked = format!("/api/account/keys/{}", made["prefix"].as_str().context("a prefix")?);
+    let (operator, plugin) = (relay.customer(TOKEN), Plugin::register(&relay).await?);
+    let owner = Page::bearing(relay.address(), &plugin.secret);
+    let phones = format!("/api/plugin/phones/{}", plugin.id);
+    let code = owner.post(&format!("{phones}/code"), &json!({})).await?.expect(201)?["code"].clone();
     // The relay has looked for changes of other processes, and finds no more of them below.
     let id_text = id.as_str().context("an account")?;
     relay.operate(&["key", "create", "--name", "other", "--account", id_text, "--balance", "1"]).await?;
@@ -61,7 +67,7 @@ async fn who_hangs_up_leaves_nothing_half_done() -> Result<()> {
         Ok((account(&page).await?["balance"] == "1").then_some(()))
     })
     .await?;
-    // Both calls are in the middle when their callers leave.
+    // All these calls are in the middle when their callers leave.
     let blocked = relay.block()?;
     let call = async |head: &str, token: &str, body: &str| -> Result<TcpStream> {
         let mut socket = TcpStream::connect(relay.address()).await?;
@@ -74,14 +80,17 @@ async fn who_hangs_up_leaves_nothing_half_done() -> Result<()> {
         Ok(socket)
     };
     let grant = json!({"account": id, "amount": "7"}).to_string();
+    let phone = json!({"code": code, "name": "pocket"}).to_string();
     let calls = [
         call("POST /api/operator/grants", TOKEN, &grant).await?,
         call(&format!("DELETE {revoked}"), &key, "").await?,
+        call("PUT /api/operator/switches/ads", TOKEN, "{\"on\":false}").await?,
+        call("POST /api/phone", "", &phone).await?,
     ];
-    eventually("both wait for the store", || async {
+    eventually("all wait for the store", || async {
         let metrics = relay.visitor().get("/metrics").await?;
         let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
-        Ok(metrics.contains("rekursing_store_waiting 2").then_some(()))
+        Ok(metrics.contains("rekursing_store_waiting 4").then_some(()))
     })
     .await?;
     drop(calls);
@@ -98,7 +107,61 @@ async fn who_hangs_up_leaves_nothing_half_done() -> Result<()> {
         Ok((child.get("/api/account").await?.status == 401).then_some(()))
     })
     .await?;
+    eventually("the switch is off", || async {
+        let switches = operator.get("/api/operator/switches").await?.expect(200)?["switches"].clone();
+        let off = json!({"name": "ads", "on": false});
+        Ok(switches.as_array().is_some_and(|switches| switches.contains(&off)).then_some(()))
+    })
+    .await?;
+    eventually("the phone is there", || async {
+        Ok((owner.get(&phones).await?.expect(200)?["phones"][0]["name"] == "pocket").then_some(()))
+    })
+    .await?;
     relay.audit().await
+}
+
+#[tokio::test]
+async fn every_refusal_of_a_request_for_an_answer_is_counted_once_by_its_cause() -> Result<()> {
+    const OWN: &str = "/api/llm/inference";
+    const CHAT: &str = "/v1/chat/completions";
+    const RATE: &str = "/api/agents/rate";
+    let (scene, page) = Scripted::keeping(Engine::Sqlite, "0").await?;
+    let visitor = scene.relay.visitor();
+    let stranger = scene.relay.visitor().with("origin", "https://evil.example");
+    let nobody = scene.relay.customer("rk_wrong");
+    scene.script.always(Reply::json(400, &json!({"error": {"message": "no"}})));
+    let own = |model: &str| json!({"prompt": "go", "model": model});
+    let chat = |model: &str| json!({"messages": [{"role": "user", "content": "go"}], "model": model, "stream": true});
+    let cheap = json!({"prompt": "go", "model": MODEL, "maxPrice": "0.000001"});
+    let named = page.clone().with("idempotency-key", "k");
+    let mut counts = BTreeMap::<String, u64>::new();
+    for (page, path, body, code) in [
+        (&visitor, OWN, own("nobody-has-it"), "model_not_found"),
+        (&visitor, CHAT, chat("nobody-has-it"), "model_not_found"),
+        (&visitor, OWN, cheap, "price_too_high"),
+        (&page, OWN, own(MODEL), "insufficient_funds"),
+        (&named, OWN, own(MODEL), "insufficient_funds"),
+        (&visitor, OWN, json!({"prompt": 7}), "bad_request"),
+        // The market says so once its owner's server has.
+        (&visitor, OWN, own(MODEL), "bad_request"),
+        (&visitor, CHAT, chat(MODEL), "bad_request"),
+        (&nobody, CHAT, chat(MODEL), "invalid_api_key"),
+        (&stranger, OWN, own(MODEL), "origin_not_allowed"),
+        (&page, RATE, json!({"project": "none", "task": "go"}), "project_not_found"),
+    ] {
+        assert_eq!(page.post(path, &body).await?.error_code()?, code, "{path} {body}");
+        *counts.entry(format!("rekursing_jobs_refused_total{{code=\"{code}\"}}")).or_default() += 1;
+    }
+    let metrics = visitor.get("/metrics").await?;
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    let refused: BTreeMap<String, u64> = metrics
+        .lines()
+        .filter(|line| line.starts_with("rekursing_jobs_refused_total"))
+        .filter_map(|line| line.rsplit_once(' '))
+        .filter_map(|(cause, count)| Some((cause.to_owned(), count.parse().ok()?)))
+        .collect();
+    assert_eq!(refused, counts);
+    Ok(())
 }
 
 async fn the_operator_gives_credit_once_and_it_can_be_spent_at_once(engine: Engine) -> Result<()> {
