@@ -204,3 +204,54 @@ async fn unbodied(mcp: &Mcp, request: Request) -> Response {
     }
     mcp.answer(request.map(|_| Full::default())).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use axum::http::{Method, header};
+
+    use super::*;
+    use crate::{config::Config, relay};
+
+    fn initialize() -> Request {
+        let message = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18",
+            "capabilities":{},"clientInfo":{"name":"a test","version":"1"}}}"#;
+        Request::builder()
+            .method(Method::POST)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json, text/event-stream")
+            .extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))))
+            .body(Body::from(message))
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_session_is_counted_wherever_whoever_opens_it_hangs_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = relay::open(Config::parse(&format!("data_dir = {:?}", folder.path())).unwrap()).unwrap();
+        let (mut left, mut opened) = (0, 0);
+        let mut context = Context::from_waker(Waker::noop());
+        for polls in 1..12 {
+            let mcp = Arc::new(Mcp::new(Arc::clone(&house), Router::new()));
+            let mut call = Box::pin(post(State(Arc::clone(&mcp)), initialize()));
+            let mut is_answered = false;
+            for _ in 0..polls {
+                is_answered = is_answered || call.as_mut().poll(&mut context).is_ready();
+                tokio::task::yield_now().await;
+            }
+            left += usize::from(!is_answered);
+            drop(call);
+            // What goes on by itself comes to its end.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            let sessions = mcp.sessions.sessions.read().await.len();
+            assert_eq!(mcp.opened.lock().await.len(), sessions, "after {polls} polls");
+            opened += sessions;
+        }
+        assert!(left > 0 && opened > left, "{left} of them hung up, and {opened} sessions were opened");
+        let store = house.desk.store().clone();
+        tokio::task::spawn_blocking(move || store.stop()).await.unwrap();
+    }
+}
