@@ -317,7 +317,8 @@ mod tests {
 
     #[test]
     fn code_lists_tables_and_paragraphs_count_with_their_white_space() {
-        let nested = (0..8).map(|depth| format!("{}if x:\n", "    ".repeat(depth))).collect::<String>();
+        let nested =
+            (0..8).map(|depth| format!("{}if depth == {depth}:\n", "    ".repeat(depth))).collect::<String>();
         let json = "{\n    \"a\": [\n        {\n            \"b\": 1\n        }\n    ]\n}";
         for text in [
             "def one():\n    return 1\n\n\ndef two():\n    if x:\n        return 2",
@@ -329,7 +330,7 @@ mod tests {
             "Combien\u{a0}? « Cinq\u{202f}»",
             "        return None",
             json,
-            nested.trim_end(),
+            &nested[..nested.len() - 1],
         ] {
             assert_eq!(seen(text), text);
         }
