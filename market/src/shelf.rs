@@ -138,6 +138,11 @@ impl Shelves {
             .map(|(_, shelf)| shelf)
     }
 
+    /// Returns the place of the family of a name.
+    pub(crate) fn family(&self, name: &str) -> Option<ShelfId> {
+        self.by_label.get(&Label::Family(model_name::family(name).into())).copied()
+    }
+
     /// Returns how many families there are.
     pub(crate) const fn family_count(&self) -> usize {
         self.families

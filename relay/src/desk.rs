@@ -47,6 +47,9 @@ use attendance::Seat;
 /// How long a list of models is fresh.
 const MODELS_FRESH: Span = Span::millis(500);
 
+/// Most models in it.
+const MODELS_MAX: usize = 1_000;
+
 /// The desk; clones share it.
 #[derive(Debug, Clone)]
 pub struct Desk {
@@ -335,15 +338,21 @@ impl Desk {
         self.shared.sessions.get(&session).map(|seat| seat.face.clone())
     }
 
-    /// Returns the models that can be asked for, as of a second ago at most: to list them takes a look at
-    /// every offer.
+    /// Returns the models that can be asked for, as of a second ago at most, those that most offer: to list them
+    /// takes a look at each of their offers.
     pub fn models(&self) -> Arc<Vec<ModelView>> {
         let now = self.now();
         let mut listed = self.shared.listed.lock();
         if listed.as_ref().is_none_or(|(at, _)| now.since(*at) >= MODELS_FRESH) {
-            *listed = Some((now, Arc::new(self.shared.market.lock().models(now))));
+            *listed = Some((now, Arc::new(self.shared.market.lock().models(now, MODELS_MAX))));
         }
         listed.as_ref().map(|(_, models)| Arc::clone(models)).unwrap_or_default()
+    }
+
+    /// Returns the model that can be asked for by exactly this name.
+    pub fn model(&self, name: &str) -> Option<ModelView> {
+        let now = self.now();
+        self.shared.market.lock().model(now, name)
     }
 
     /// Returns the live sessions.

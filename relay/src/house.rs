@@ -29,6 +29,7 @@ use crate::{
     downloads::Downloads,
     gate::Passed,
     groups::Codes,
+    http::Written,
     memory::Memory,
     pairings::Pairings,
     payouts::Payouts,
@@ -92,6 +93,8 @@ pub struct House {
     pub downloads: Downloads,
     /// What pages think of answers.
     pub qualities: Qualities,
+    /// Lists for anybody.
+    pub written: Written,
     /// Live sessions, counted.
     pub sessions: Places,
     /// Calls per address.

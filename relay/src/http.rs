@@ -42,5 +42,7 @@ mod teams;
 mod thumbs;
 mod top_ups;
 mod whole;
+mod written;
 
 pub use problem::Problem;
+pub use written::Written;

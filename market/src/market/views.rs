@@ -25,16 +25,24 @@ impl Market {
         spender.is_some_and(|spender| spender.line().any(|spender| spender.key == key))
     }
 
-    /// Returns every model that can be asked for, by name, in time that grows with the number of offers.
-    /// Paused sessions, those that may be gone and those that serve a group alone do not count.
-    pub fn models(&self, now: Moment) -> Vec<ModelView> {
+    /// Returns the models that can be asked for, by name: of more than `most` those that most offer. Names come from
+    /// plugins, which can invent them, so a look at all offers would take as long as somebody likes. Paused sessions,
+    /// those that may be gone and those that serve a group alone do not count.
+    pub fn models(&self, now: Moment, most: usize) -> Vec<ModelView> {
+        let families = self.shelves.widest_families(most).into_iter();
         let mut models: Vec<ModelView> =
-            self.shelves.families().filter_map(|shelf| self.model(now, shelf)).collect();
+            families.filter_map(|family| self.model_on(now, self.shelves.at(family))).collect();
         models.sort_by(|one, other| one.id.cmp(&other.id));
         models
     }
 
-    fn model(&self, now: Moment, shelf: &Shelf) -> Option<ModelView> {
+    /// Returns the model that can be asked for by exactly this name.
+    pub fn model(&self, now: Moment, name: &str) -> Option<ModelView> {
+        let family = self.shelves.family(name)?;
+        self.model_on(now, self.shelves.at(family)).filter(|model| model.id == name)
+    }
+
+    fn model_on(&self, now: Moment, shelf: &Shelf) -> Option<ModelView> {
         let mut view: Option<ModelView> = None;
         let mut latest = None;
         let mut tiers = Tier::ALL.map(|tier| (tier, None, None));

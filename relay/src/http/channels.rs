@@ -12,7 +12,7 @@ use axum::{
     body::Body,
     extract::{ConnectInfo, Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use bytes::Bytes;
 use futures_util::stream;
@@ -22,8 +22,9 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Problem, caller, events, plugins,
+    Problem, caller, events, models, plugins,
     posted::{self, Named, Peer, Posted, Shared},
+    written::{List, Written},
 };
 use crate::{
     channels::{Aired, Over, event},
@@ -49,7 +50,8 @@ pub(super) async fn live(
 ) -> Result<Response, Problem> {
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if !accepts.contains("text/event-stream") {
-        return Ok(Json(&*house.channels.now(&house)).into_response());
+        let write = |house: &Arc<House>| house.channels.now(house).to_string();
+        return Ok(models::as_json(Written::of(&house, List::Live, write).await?));
     }
     let address = caller::network(caller::address(&house, &headers, peer));
     let watching = Watching::begin(house, address)?;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Path, State, rejection::PathRejection},
-    response::Response,
+    http::header,
+    response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use rekursing_market::{ModelView, Tier};
 use rekursing_protocol::{OfferKind, Price};
 use serde_json::{Map, Value, json};
@@ -14,15 +16,25 @@ use serde_json::{Map, Value, json};
 use super::{
     Problem,
     figures::{dollars, tokens_per_second},
+    written::{List, Written},
 };
 use crate::house::House;
 
 /// `GET /api/llm/models`
-pub(super) async fn own(State(house): State<Arc<House>>) -> Json<Value> {
-    let tiers = &house.desk.terms().tiers;
-    let tier = |tier: Tier| (tier.name().to_owned(), json!({"pricePermille": tiers.of(tier).price_permille}));
-    let tiers: Map<String, Value> = Tier::ALL.into_iter().map(tier).collect();
-    Json(json!({"models": views(&house), "tiers": tiers}))
+pub(super) async fn own(State(house): State<Arc<House>>) -> Result<Response, Problem> {
+    let write = |house: &Arc<House>| {
+        let tiers = &house.desk.terms().tiers;
+        let tier =
+            |tier: Tier| (tier.name().to_owned(), json!({"pricePermille": tiers.of(tier).price_permille}));
+        let tiers: Map<String, Value> = Tier::ALL.into_iter().map(tier).collect();
+        json!({"models": views(house), "tiers": tiers}).to_string()
+    };
+    Ok(as_json(Written::of(&house, List::Models, write).await?))
+}
+
+/// Answers with JSON that is written already.
+pub(super) fn as_json(written: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], written).into_response()
 }
 
 /// Returns what can be asked for.
@@ -31,9 +43,13 @@ pub(super) fn views(house: &House) -> Vec<Value> {
 }
 
 /// `GET /v1/models`
-pub(super) async fn openai(State(house): State<Arc<House>>) -> Json<Value> {
-    let models: Vec<Value> = house.desk.models().iter().map(|model| row(model, &house)).collect();
-    Json(json!({"object": "list", "data": models}))
+pub(super) async fn openai(State(house): State<Arc<House>>) -> Response {
+    let write = |house: &Arc<House>| {
+        let models: Vec<Value> = house.desk.models().iter().map(|model| row(model, house)).collect();
+        json!({"object": "list", "data": models}).to_string()
+    };
+    let written = Written::of(&house, List::OpenAiModels, write).await;
+    written.map_or_else(Problem::into_openai, as_json)
 }
 
 /// `GET /v1/models/{model}`
@@ -42,8 +58,7 @@ pub(super) async fn openai_one(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Response> {
     let Path(id) = id.map_err(|rejection| Problem::from(rejection).into_openai())?;
-    let models = house.desk.models();
-    let found = models.iter().find(|model| model.id == id).map(|model| Json(row(model, &house)));
+    let found = house.desk.model(&id).map(|model| Json(row(&model, &house)));
     found.ok_or_else(|| {
         let refusal = rekursing_market::Refusal::ModelNotFound { model: id.chars().take(200).collect() };
         Problem::from(refusal).into_openai()

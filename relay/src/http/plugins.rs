@@ -27,7 +27,9 @@ use serde_json::{Value, json};
 use super::{
     Problem, caller,
     figures::tokens_per_second,
+    models,
     posted::{self, Posted},
+    written::{List, Written},
 };
 use crate::{
     chance,
@@ -259,7 +261,12 @@ pub(super) fn revoked() -> Problem {
 }
 
 /// `GET /api/plugin/stats`
-pub(super) async fn stats(State(house): State<Arc<House>>) -> Json<Value> {
+pub(super) async fn stats(State(house): State<Arc<House>>) -> Result<Response, Problem> {
+    let write = |house: &Arc<House>| live(house).to_string();
+    Ok(models::as_json(Written::of(&house, List::Stats, write).await?))
+}
+
+fn live(house: &House) -> Value {
     let now = house.desk.now();
     let counts = house.desk.counts();
     let sessions = house.desk.sessions();
@@ -297,12 +304,12 @@ pub(super) async fn stats(State(house): State<Arc<House>>) -> Json<Value> {
             })
         })
         .collect();
-    Json(json!({
+    json!({
         "plugins": counts.sessions,
         "slots": counts.slots,
         "jobsRunning": counts.running,
         "jobsWaiting": counts.waiting,
         "jobsCompleted": counts.completed,
         "sessions": rows,
-    }))
+    })
 }

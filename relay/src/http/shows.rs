@@ -1,10 +1,13 @@
 //! The pages that show what there is: they are whole without a script, and follow what happens with one.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use maud::{DOCTYPE, Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::Value;
@@ -15,8 +18,9 @@ use super::{
     models,
     posted::{Named, Shared},
     site,
+    written::{List, Written},
 };
-use crate::switches::Feature;
+use crate::{house::House, switches::Feature};
 
 /// Who leads, by what, and over which time: as the address has it, and as the page says it.
 const SIDES: [(&str, &str); 2] = [("channels", "Computers"), ("teams", "Teams")];
@@ -30,9 +34,18 @@ pub(super) async fn live(
     board: Result<Query<Board>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let board = board?.0;
-    let now = house.channels.now(&house);
     let shows_leaders = house.switches.is_on(Feature::Channels);
     let leaders = if shows_leaders { channels::board(&house, &board).await? } else { Value::Null };
+    let place =
+        |of: &[(&str, &str)], name: &str| of.iter().position(|(one, _)| *one == name).unwrap_or(of.len());
+    let list =
+        List::LivePage(place(&SIDES, board.of()), place(&STANDARDS, board.by()), place(&SPANS, board.over()));
+    let write =
+        move |house: &Arc<House>| live_page(&house.channels.now(house), &board, shows_leaders, &leaders);
+    Ok(as_page(Written::of(&house, list, write).await?))
+}
+
+fn live_page(now: &Value, board: &Board, shows_leaders: bool, leaders: &Value) -> String {
     let (of, by, over) = (board.of(), board.by(), board.over());
     let address = |of: &str, by: &str, over: &str| format!("/live?of={of}&by={by}&over={over}#leaders-title");
     let body = html! {
@@ -69,13 +82,13 @@ pub(super) async fn live(
                         a href=(address(of, by, name)) aria-current=[(name == over).then_some("true")] { (title) }
                     }
                 }
-                (board_of(by, &leaders))
+                (board_of(by, leaders))
             } @else {
                 p.note { "Channels and leaders are switched off at the moment." }
             }
         }
     };
-    Ok(page("Live", "/live.js", &body))
+    written("Live", "/live.js", &body)
 }
 
 /// `GET /live/{pluginId}`
@@ -139,8 +152,12 @@ pub(super) async fn channel(state: Shared, plugin: Named) -> Result<Response, Pr
 }
 
 /// `GET /models`
-pub(super) async fn models(State(house): Shared) -> Response {
-    let views = models::views(&house);
+pub(super) async fn models(State(house): Shared) -> Result<Response, Problem> {
+    let write = |house: &Arc<House>| models_page(&models::views(house));
+    Ok(as_page(Written::of(&house, List::ModelsPage, write).await?))
+}
+
+fn models_page(views: &[Value]) -> String {
     let body = html! {
         section.card aria-labelledby="models-title" {
             h2 #models-title { "Models" }
@@ -148,11 +165,11 @@ pub(super) async fn models(State(house): Shared) -> Response {
                 p.note { "No GPU is connected right now." }
             } @else {
                 p.note { "Prices are dollars for a million tokens. Speeds are of the last 30 minutes: half of the answers were no worse, and 99 of 100." }
-                ul.items { @for model in &views { (model_card(model)) } }
+                ul.items { @for model in views { (model_card(model)) } }
             }
         }
     };
-    page("Models", "/told.js", &body)
+    written("Models", "/told.js", &body)
 }
 
 fn model_card(model: &Value) -> Markup {
@@ -278,6 +295,10 @@ fn bar(value: u64, most: u64) -> Markup {
 }
 
 fn page(title: &str, script: &str, body: &Markup) -> Response {
+    as_page(written(title, script, body).into())
+}
+
+fn written(title: &str, script: &str, body: &Markup) -> String {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -307,7 +328,11 @@ fn page(title: &str, script: &str, body: &Markup) -> Response {
             }
         }
     };
-    let mut response = markup.into_string().into_response();
+    markup.into_string()
+}
+
+fn as_page(written: Bytes) -> Response {
+    let mut response = written.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -84,7 +84,7 @@ fn a_paused_session_takes_nothing_new_and_is_not_listed() {
     let mut market = with_sessions(1);
     market.restock(NOW, session(1), Inventory { paused: true, ..inventory(vec![offer(MODEL)]) });
     assert_eq!(refused(&mut market, request(1)), Refusal::ProviderPaused);
-    assert_eq!(market.models(NOW), []);
+    assert_eq!(market.models(NOW, 9), []);
     market.restock(NOW, session(1), inventory(vec![offer(MODEL)]));
     assigned(&mut market, request(2));
 }
@@ -105,7 +105,7 @@ fn a_restock_keeps_what_runs_and_what_was_measured() {
     let ended = effects(&mut market);
     let Effect::Settled { receipt, .. } = &ended[1] else { panic!("{ended:?}") };
     assert_eq!(receipt.charge.get(), 20_000, "at the price that it began with");
-    assert_eq!(market.models(NOW)[1].millitokens_per_second, 50_000);
+    assert_eq!(market.models(NOW, 9)[1].millitokens_per_second, 50_000);
     market.restock(NOW, session(1), inventory(vec![]));
     assert_eq!(refused(&mut market, request(4)).code(), "model_not_found");
 }
@@ -130,6 +130,23 @@ fn coming_back_wipes_nothing_clean() {
 }
 
 #[test]
+fn a_list_of_so_many_models_has_those_that_most_offer_and_any_other_is_found_by_its_name() {
+    let mut market = with_sessions(3);
+    let invented: Vec<_> = (0..20).map(|number| offer(&format!("invented-{number}"))).collect();
+    market.join(NOW, session(4), plugin(4), inventory(invented));
+    let listed = market.models(NOW, 5);
+    assert_eq!(listed.len(), 5);
+    assert!(listed.iter().any(|model| model.id == MODEL && model.providers == 3));
+    assert_eq!(market.models(NOW, 100).len(), 21);
+    for number in 0..20 {
+        let name = format!("invented-{number}");
+        assert_eq!(market.model(NOW, &name).map(|model| model.id), Some(name));
+    }
+    assert_eq!(market.model(NOW, "nobody-has-it"), None);
+    assert_eq!(market.model(NOW, "Qwen/Qwen2.5-7B-Instruct"), None, "a list names it otherwise");
+}
+
+#[test]
 fn a_list_shows_each_model_once_with_what_is_to_be_had() {
     let mut market = with_sessions(2);
     let other = Offer {
@@ -140,7 +157,7 @@ fn a_list_shows_each_model_once_with_what_is_to_be_had() {
         ..offer("Qwen/Qwen2.5-7B-Instruct-GGUF")
     };
     market.join(NOW, session(3), plugin(3), inventory(vec![other, offer(MODEL)]));
-    let models = market.models(NOW);
+    let models = market.models(NOW, 9);
     assert_eq!(models.len(), 1);
     let view = &models[0];
     assert_eq!((view.id.as_str(), view.providers, view.context), (MODEL, 3, 9_000));
@@ -159,7 +176,7 @@ fn a_list_shows_each_model_once_with_what_is_to_be_had() {
             (Tier::Standard, 3, price(50_000, 200_000), price(100_000, 300_000)),
         ]
     );
-    assert_eq!(market.models(NOW + Span::secs(60)), []);
+    assert_eq!(market.models(NOW + Span::secs(60), 9), []);
     let wish = Request { model: Wish::Named(view.id.clone()), ..request(1) };
     assigned(&mut market, wish);
 }

@@ -82,9 +82,9 @@ fn a_refused_request_goes_to_another_plugin_and_waits_for_no_one_that_refuses_it
 #[test]
 fn what_no_stranger_can_ask_is_neither_listed_nor_in_the_market() {
     let mut market = of_one(Serves::Group, Topics::NONE);
-    assert_eq!(market.models(NOW), []);
+    assert_eq!(market.models(NOW, 9), []);
     market.restock(NOW, session(1), choosy(Serves::Verified, politics()));
-    assert_eq!(market.models(NOW).len(), 1);
+    assert_eq!(market.models(NOW, 9).len(), 1);
 }
 
 #[test]

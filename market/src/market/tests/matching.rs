@@ -15,9 +15,9 @@ fn serving(offer: Offer) -> Market {
 #[test]
 fn a_model_is_shown_as_in_a_browser_while_nobody_else_serves_it() {
     let mut market = serving(Offer { browser: true, ..offer(MODEL) });
-    assert!(market.models(NOW)[0].browser);
+    assert!(market.models(NOW, 9)[0].browser);
     market.join(NOW, session(2), plugin(2), inventory(vec![offer(MODEL)]));
-    assert!(!market.models(NOW)[0].browser);
+    assert!(!market.models(NOW, 9)[0].browser);
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn speed_is_what_was_measured_and_opens_the_higher_tiers() {
     }
     let assignment = assigned(&mut market, high(3));
     assert_eq!(assignment.price, Price::new(150_000, 300_000));
-    assert_eq!(market.models(NOW)[0].millitokens_per_second, 50_000);
+    assert_eq!(market.models(NOW, 9)[0].millitokens_per_second, 50_000);
 }
 
 #[test]

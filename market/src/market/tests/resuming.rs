@@ -41,7 +41,7 @@ fn a_suspended_session_gets_no_job_and_is_not_shown() {
     let mut market = halfway();
     assert!(market.suspend(NOW, session(1)));
     assert_eq!(effects(&mut market), [], "the job that had not begun waits for whoever is free");
-    assert_eq!((market.models(NOW), market.sessions()), (vec![], vec![]));
+    assert_eq!((market.models(NOW, 9), market.sessions()), (vec![], vec![]));
     let counts = market.counts();
     assert_eq!((counts.sessions, counts.suspended, counts.slots, counts.waiting), (0, 1, 0, 1));
     market.heartbeat(NOW, session(1), &beat(1));
