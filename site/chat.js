@@ -55,7 +55,8 @@ $('turns').addEventListener('again', ({ detail: turn }) => {
 $('turns').addEventListener('thumb', async ({ detail: { turn, up } }) => {
   const client = new GPUStreamingClient(location.origin, { key: $('key').value.trim() });
   try {
-    await client.rate(turn.job, up, { token: turn.token });
+    // Each who has made a part of it is told.
+    for (const [at, job] of turn.jobs.entries()) await client.rate(job, up, { token: turn.tokens?.[at] ?? turn.token });
     turn.thumbed(up);
     keepTurns(talk);
     $('news').textContent = 'Thank you, that is noted.';

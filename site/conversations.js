@@ -36,7 +36,7 @@ export function conversations() {
 
 /**
  * Keeps a conversation in front of the others. A turn is
- * `{question, text, model, provider, receipt, remark, job, jobs, token, thumb, owed}`; `remark` says of an answer that
+ * `{question, text, model, provider, receipt, remark, job, jobs, token, tokens, thumb, owed}`; `remark` says of an answer that
  * it did not come to its end, `owed` that what it cost is not known yet.
  */
 export function keep(id, turns) {

@@ -192,21 +192,17 @@ async function disputes() {
 }
 
 function dispute(one) {
-  const { jobId, account, pluginId, model, charge, earned, setAside, reason, words, state, openedAt, hashes, prompt, answer } = one;
+  const { jobId, account, pluginId, model, charge, setAside, reason, words, state, openedAt, attached } = one;
   const line = $('dispute-row').content.firstElementChild.cloneNode(true);
   const part = (name) => line.querySelector(`.${name}`);
   part('what').textContent = `${REASONS[reason]}: ${usd(charge)}`;
   part('state').textContent = state;
   part('about').textContent = `${jobId} with ${model}. ${account} paid, ${pluginId} answered, ${moment(openedAt)}.`;
-  part('money').textContent = `Of the ${usd(earned)} that were earned ${usd(setAside)} are set aside.`;
+  part('money').textContent = `${usd(setAside)} of what it earned are set aside.`;
   part('words').textContent = words;
   part('words').hidden = words === '';
-  facts(part('texts'), [
-    ['Question', prompt ?? hashes.prompt ?? 'not kept'],
-    ['Answer', answer ?? hashes.answer ?? 'not kept'],
-  ]);
-  part('attached').textContent = prompt === null && answer === null
-    ? 'Nothing is attached: these are hashes.' : 'What is attached is deleted once you decide.';
+  part('attached').textContent = attached
+    ? 'What is attached is deleted once you decide.' : 'Nothing is attached: there are hashes.';
   const path = `/api/operator/disputes/${jobId}`;
   const take = (step, done) => async (event) => {
     event.preventDefault();
@@ -218,6 +214,18 @@ function dispute(one) {
       say($('disputes-outcome'), message, 'bad');
     }
   };
+  part('show').addEventListener('click', async () => {
+    try {
+      const { dispute: { earned, hashes, prompt, answer } } = await call(path);
+      part('money').textContent = `Of the ${usd(earned)} that were earned ${usd(setAside)} are set aside.`;
+      facts(part('texts'), [
+        ['Question', prompt ?? hashes.prompt ?? 'not kept'],
+        ['Answer', answer ?? hashes.answer ?? 'not kept'],
+      ]);
+    } catch ({ message }) {
+      say($('disputes-outcome'), message, 'bad');
+    }
+  });
   part('review').hidden = state !== 'opened';
   part('decision').hidden = state === 'opened';
   part('review').addEventListener('click', take('review', 'Noted that you look at it.'));

@@ -33,8 +33,8 @@ export class Turn {
   }
 
   /** Shows an answer that was kept. */
-  recall({ text, model, provider, receipt, remark, job, jobs = job ? [job] : [], token, thumb, owed }) {
-    Object.assign(this, { text, model, provider, job, jobs, token, thumb, owed });
+  recall({ text, model, provider, receipt, remark, job, jobs = job ? [job] : [], token, tokens, thumb, owed }) {
+    Object.assign(this, { text, model, provider, job, jobs, token, tokens, thumb, owed });
     this.#end();
     if (remark) this.#remark(remark);
     if (receipt?.length > 0) this.#receipt(receipt);
@@ -43,15 +43,16 @@ export class Turn {
 
   /** Gives what is kept of the turn. One that is kept in the middle of its answer is one that was stopped there. */
   kept() {
-    const { question, text, model, receipt = [], job, jobs, token, thumb } = this;
+    const { question, text, model, receipt = [], job, jobs, token, tokens, thumb } = this;
     const provider = this.provider && { id: this.provider.id };
     const [remark, owed] = this.#isOver ? [this.remark, this.owed] : [STOPPED, !this.free];
-    return { question, text, model, provider, receipt, remark, job, jobs, token, thumb, owed };
+    return { question, text, model, provider, receipt, remark, job, jobs, token, tokens, thumb, owed };
   }
 
   /** Takes one event of the answer. */
   take(event) {
     this.token = event.receiptToken ?? this.token;
+    this.tokens = event.receiptTokens ?? this.tokens;
     if (event.jobId) this.jobs = event.jobs ?? [event.jobId];
     if (event.type === 'start' || event.type === 'continued') this.#start(event);
     if (event.type === 'token') this.#add(event.text);

@@ -87,7 +87,7 @@ pub use served::{HOURS_MAX, ServedJob, Slice};
 pub use sql::{Location, Row, Sql, Value, must_exist};
 pub use statements::{Line, Sheet, Statement};
 pub use teams::{Joined, LeadingTeam, Team};
-pub use thumbs::Voice;
+pub use thumbs::{Rated, Voice};
 pub use top_ups::{OpenTopUp, OpenedTopUp};
 pub use usage::{Days, Jobs, Used, UsedDay, UsedModel, Whose};
 pub use verified::Standing;

@@ -121,7 +121,11 @@ async fn an_upheld_dispute_gives_the_charge_back_and_tells_both_sides_also_acros
     assert_eq!(case.page.get(ALL).await?.error_code()?, "operator_only");
     let listed = case.operator.get(ALL).await?.expect(200)?["disputes"][0].clone();
     assert_eq!((&listed["jobId"], &listed["words"]), (&json!(job), &json!("It says nothing.")));
-    assert_eq!(listed["setAside"], listed["earned"]);
+    assert_eq!(case.page.get(&format!("{ALL}/{job}")).await?.error_code()?, "operator_only");
+    let told = case.operator.get(&format!("{ALL}/{job}")).await?.expect(200)?["dispute"].clone();
+    assert_eq!((&told["setAside"], &listed["setAside"]), (&told["earned"], &told["earned"]));
+    let other = format!("{ALL}/job_00000000000000000000000000");
+    assert_eq!(case.operator.get(&other).await?.error_code()?, "dispute_not_found");
     assert_eq!(case.step(&job, "uphold", "x").await?.error_code()?, "dispute_state");
     case.step(&job, "review", "").await?.expect(200)?;
     case.kill().await?;
@@ -153,6 +157,8 @@ async fn an_upheld_dispute_gives_the_charge_back_and_tells_both_sides_also_acros
     }
     let receipt = case.page.get(&format!("/api/jobs/{job}/receipt")).await?.expect(200)?;
     assert_eq!(receipt["givenBack"], answer["cost"]);
+    let later = case.page.put(&format!("/api/jobs/{job}/thumb"), &json!({"up": true})).await?;
+    assert_eq!((later.status, later.error_code()?.as_str()), (409, "disputed_before"));
 
     // What is set aside comes back, perhaps, so its account does not let a plugin go that nobody else reaches.
     let ask = json!({"prompt": "go", "model": MODEL});
@@ -323,19 +329,20 @@ async fn what_is_attached_is_what_was_said_and_is_gone_once_it_is_decided() -> R
         }
         let opened = case.page.post(OWN, &complaint(prompt, answer, true)).await?.expect(201)?;
         assert_eq!(opened["dispute"]["attached"], true);
+        let job = job.as_str().context("a job")?;
         let disputes = case.operator.get(ALL).await?.expect(200)?["disputes"].clone();
-        let mine = |all: &Value| {
-            all.as_array().and_then(|all| all.iter().find(|one| one["jobId"] == *job).cloned()).context("it")
-        };
-        let told = mine(&disputes)?;
+        let listed = disputes.as_array().and_then(|all| all.iter().find(|one| one["jobId"] == job));
+        assert_eq!(listed.context("it is listed")?["attached"], true);
+        assert!(!disputes.to_string().contains("Count"), "a list tells nothing of it: {disputes}");
+        let alone = format!("{ALL}/{job}");
+        let told = case.operator.get(&alone).await?.expect(200)?["dispute"].clone();
         assert_eq!((&told["answer"], &told["prompt"]), (&json!(answer), &json!(prompt.to_string())));
         assert!(told["hashes"]["answer"].as_str().is_some_and(|hash| hash.len() == 64), "{told}");
         let about = case.about().await?.to_string();
         assert!(!about.contains("Count"), "the owner reads nothing of it: {about}");
-        let job = job.as_str().context("a job")?;
         case.step(job, "review", "").await?.expect(200)?;
         case.step(job, "reject", "It is right.").await?.expect(200)?;
-        let told = mine(&case.operator.get(ALL).await?.expect(200)?["disputes"])?;
+        let told = case.operator.get(&alone).await?.expect(200)?["dispute"].clone();
         assert_eq!(
             [&told["answer"], &told["prompt"], &told["attached"]],
             [&json!(null), &json!(null), &json!(false)]
@@ -486,6 +493,7 @@ async fn an_answer_gets_its_thumb_is_disputed_and_given_back_by_clicks() -> Resu
     let desk = open(&browser, relay, "/operator.html").await?;
     sign_in(&desk, TOKEN).await?;
     desk.shows("#disputes", "It counts to three.").await?;
+    desk.click("#disputes .show").await?;
     desk.shows("#disputes", "Count to ten.").await?;
     desk.click("#disputes .review").await?;
     desk.shows("#disputes-outcome", "you look at it").await?;

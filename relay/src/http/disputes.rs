@@ -115,11 +115,20 @@ pub(super) async fn about(
 pub(super) async fn list(State(house): Shared, headers: HeaderMap) -> Result<Json<Value>, Problem> {
     caller::operator(&house, &headers)?;
     let (open, decided) = house.desk.store().disputes(TOLD_MAX).await.map_err(Problem::unread)?;
-    let mut rows = Vec::with_capacity(open.len() + decided.len());
-    for row in open.iter().chain(&decided) {
-        rows.push(of_operator(&house, row).await?);
-    }
-    Ok(Json(json!({"disputes": rows})))
+    Ok(Json(json!({"disputes": open.iter().chain(&decided).map(listed).collect::<Vec<_>>()})))
+}
+
+/// `GET /api/operator/disputes/{jobId}`
+pub(super) async fn one(
+    State(house): Shared,
+    job: Named,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    caller::operator(&house, &headers)?;
+    let Path(job) = job?;
+    let job: JobId = job.parse().map_err(|_| Denial::NotDisputed)?;
+    let row = house.desk.store().dispute(job).await.map_err(Problem::unread)?.ok_or(Denial::NotDisputed)?;
+    Ok(Json(json!({"dispute": of_operator(&house, &row).await?})))
 }
 
 /// What the operator says of a step.
@@ -196,6 +205,15 @@ fn of_owner(row: &Dispute) -> Value {
     view
 }
 
+/// Shows a dispute among others to the operator.
+fn listed(row: &Dispute) -> Value {
+    let mut view = of_page(row);
+    view["account"] = json!(row.account);
+    view["pluginId"] = json!(row.owner);
+    view["setAside"] = json!(row.aside.sum());
+    view
+}
+
 async fn of_operator(house: &House, row: &Dispute) -> Result<Value, Problem> {
     let known =
         house.desk.store().correctable(format!("settle:{}", row.job)).await.map_err(Problem::unread)?;
@@ -203,10 +221,7 @@ async fn of_operator(house: &House, row: &Dispute) -> Result<Value, Problem> {
         EntryKind::Settle(settle) => Some(settle),
         EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_) => None,
     });
-    let mut view = of_page(row);
-    view["account"] = json!(row.account);
-    view["pluginId"] = json!(row.owner);
-    view["setAside"] = json!(row.aside.sum());
+    let mut view = listed(row);
     view["earned"] = json!(settle.map(|settle| settle.earned()));
     let prints = house.desk.store().prints(row.job).await.map_err(Problem::unread)?;
     let hex = |hash: Option<[u8; 32]>| hash.map(|hash| chance::hex(&hash));

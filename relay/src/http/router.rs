@@ -79,6 +79,7 @@ fn operators(house: &Arc<House>) -> Router<Arc<House>> {
         .route("/api/operator/log", get(operator::log))
         .route("/api/operator/entries", get(entries::anybodys))
         .route("/api/operator/disputes", get(disputes::list))
+        .route("/api/operator/disputes/{job}", get(disputes::one))
         .route("/api/operator/disputes/{job}/{step}", post(disputes::step))
         .route("/api/operator/payouts", get(payouts::under_way))
         .route("/api/operator/payouts/{payout}/approve", post(payouts::approve))

@@ -14,7 +14,10 @@ use super::{
     posted::{self, Named, Peer, Posted, Shared},
     receipts::Reader,
 };
-use crate::{receipt, store::Voice};
+use crate::{
+    receipt,
+    store::{Rated, Voice},
+};
 
 /// A thumb.
 #[derive(Debug, Deserialize)]
@@ -58,8 +61,13 @@ pub(super) async fn put(
     };
     if let Some(voice) = voice {
         let rated = store.rate(house.desk.now(), id, owner, voice, up).await;
-        let quality = rated.map_err(Problem::unstored("a thumb"))?;
-        house.qualities.put(owner, quality);
+        match rated.map_err(Problem::unstored("a thumb"))? {
+            Rated::Kept(quality) => house.qualities.put(owner, quality),
+            Rated::Decided => {
+                let message = "a dispute of this job was upheld, which is its thumb";
+                return Err(Problem::new(StatusCode::CONFLICT, "disputed_before", message));
+            }
+        }
     }
     Ok(Json(json!({"jobId": id, "up": up, "counts": voice.is_some()})))
 }

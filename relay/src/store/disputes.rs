@@ -29,7 +29,7 @@ pub struct Dispute {
     pub reason: Reason,
     /// The same in the words of whoever paid.
     pub words: String,
-    /// The prompt, where it was attached and nobody has decided yet.
+    /// The prompt, where it was attached and nobody has decided yet. In a list it is empty.
     pub prompt: Option<String>,
     /// The answer, likewise.
     pub answer: Option<String>,
@@ -198,18 +198,26 @@ const PUT: &str = concat!(
 
 const ONE: &str = concat!("SELECT ", columns!(), " FROM dispute WHERE job = ?1");
 
+/// The same for lists, which tell whether something is attached and never read it.
+macro_rules! listed {
+    () => {
+        "job, account, owner, model, charge, reason, words, CASE WHEN prompt IS NULL THEN NULL ELSE '' END, \
+         CASE WHEN answer IS NULL THEN NULL ELSE '' END, available, held_back, state, told, opened, reviewed, decided"
+    };
+}
+
 const OF_ACCOUNT: &str =
-    concat!("SELECT ", columns!(), " FROM dispute WHERE account = ?1 ORDER BY opened DESC, job LIMIT ?2");
+    concat!("SELECT ", listed!(), " FROM dispute WHERE account = ?1 ORDER BY opened DESC, job LIMIT ?2");
 
 const OF_OWNER: &str =
-    concat!("SELECT ", columns!(), " FROM dispute WHERE owner = ?1 ORDER BY opened DESC, job LIMIT ?2");
+    concat!("SELECT ", listed!(), " FROM dispute WHERE owner = ?1 ORDER BY opened DESC, job LIMIT ?2");
 
 const OPEN: &str =
-    concat!("SELECT ", columns!(), " FROM dispute WHERE decided IS NULL ORDER BY opened, job LIMIT ?1");
+    concat!("SELECT ", listed!(), " FROM dispute WHERE decided IS NULL ORDER BY opened, job LIMIT ?1");
 
 const DECIDED: &str = concat!(
     "SELECT ",
-    columns!(),
+    listed!(),
     " FROM dispute WHERE decided IS NOT NULL ORDER BY decided DESC, job LIMIT ?1"
 );
 

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
-use rekursing_market::quality::{Quality, REMEMBERED, Said, Voices};
+use rekursing_market::{
+    dispute::State,
+    quality::{Quality, REMEMBERED, Said, Voices},
+};
 use rekursing_protocol::{AccountId, JobId, Moment, PluginId};
 
 use super::{Row, Sql, Store, Unstarted};
@@ -19,8 +22,17 @@ pub enum Voice {
     Free,
 }
 
+/// What came of a thumb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rated {
+    /// It is kept, and this is said of its owner then.
+    Kept(Option<Quality>),
+    /// A dispute of the job was upheld, which is its thumb.
+    Decided,
+}
+
 impl Store {
-    /// Keeps a thumb on an answer, in the place of the one that its job had. Returns what is said of its owner then.
+    /// Keeps a thumb on an answer, in the place of the one that its job had, unless a dispute has given it one.
     ///
     /// # Errors
     /// When it could not be made durable.
@@ -31,10 +43,18 @@ impl Store {
         owner: PluginId,
         voice: Voice,
         is_up: bool,
-    ) -> Result<Option<Quality>> {
-        self.make(move |sql| put(sql, now, job, owner, voice, is_up)).await?;
+    ) -> Result<Rated> {
+        let is_kept = self.make(move |sql| {
+            if sql.number(UPHELD, &[job.to_string().into(), State::Upheld.name().into()])? > 0 {
+                return Ok(false);
+            }
+            put(sql, now, job, owner, voice, is_up).map(|()| true)
+        });
+        if !is_kept.await? {
+            return Ok(Rated::Decided);
+        }
         // Money waits for whoever writes, so it is not there that all voices are summed.
-        self.quality(now, owner).await
+        Ok(Rated::Kept(self.quality(now, owner).await?))
     }
 
     /// Reads what is said of an owner.
@@ -54,6 +74,8 @@ impl Unstarted {
         read(&mut self.sql, now, None).context("could not read what is said of answers")
     }
 }
+
+const UPHELD: &str = "SELECT COUNT(*) FROM dispute WHERE job = ?1 AND state = ?2";
 
 /// Keeps a thumb.
 pub(super) fn put(

@@ -171,12 +171,16 @@ fn an_account_has_one_voice_about_an_owner_and_loses_it_with_time(place: &Place)
     let rate =
         |job, voice, is_up| now(store.rate(Moment(job), JobId::from_bits(job.into()), OWNER, voice, is_up));
     for job in 1..=20 {
-        assert_eq!(rate(job, Voice::Unverified(account(1)), false).unwrap(), None, "nobody is a crowd");
+        assert_eq!(
+            rate(job, Voice::Unverified(account(1)), false).unwrap(),
+            Rated::Kept(None),
+            "nobody is a crowd"
+        );
     }
-    assert_eq!(rate(30, Voice::Verified(account(2)), true).unwrap(), None);
+    assert_eq!(rate(30, Voice::Verified(account(2)), true).unwrap(), Rated::Kept(None));
     // (0 × 0.25 + 1 + 1 + 0.8 × 5) ÷ (2.25 + 5)
     let told = rate(31, Voice::Verified(account(3)), true).unwrap();
-    assert_eq!(told, Some(Quality { permille: 827, voices: 3 }));
+    assert_eq!(told, Rated::Kept(Some(Quality { permille: 827, voices: 3 })));
     rate(32, Voice::Free, false).unwrap();
     let told = now(store.qualities(Moment(40))).unwrap();
     assert_eq!(told.get(&OWNER), Some(&Quality { permille: 800, voices: 4 }));
