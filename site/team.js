@@ -1,7 +1,7 @@
 // The team that the account's GPUs are counted in.
 
 import { call } from './holder.js';
-import { say } from './write.js';
+import { make, moment, say } from './write.js';
 
 const PATH = '/api/account/team';
 const $ = (id) => document.getElementById(id);
@@ -14,6 +14,19 @@ export async function showTeam() {
   if (!team) return;
   $('team-name').textContent = `${team.name}, ${team.members === 1 ? 'one account' : `${team.members} accounts`}`;
   $('team-code').textContent = team.code;
+  $('team-turn').hidden = !team.own;
+  $('team-others').replaceChildren(...(team.others ?? []).map(other));
+}
+
+function other({ account, since }) {
+  const line = make('li', '', 'item');
+  const button = make('button', 'Put out');
+  button.type = 'button';
+  button.setAttribute('aria-label', `Put out ${account}`);
+  const done = 'It is out, and the code is another.';
+  button.addEventListener('click', () => change(() => call(`${PATH}/members/${account}`, { method: 'DELETE' }), done));
+  line.append(make('p', `${account}, since ${moment(since)}`), button);
+  return line;
 }
 
 $('team-found').addEventListener('submit', (event) => {
@@ -24,6 +37,7 @@ $('team-join').addEventListener('submit', (event) => {
   event.preventDefault();
   change(() => call(PATH, { method: 'PUT', body: { code: $('team-typed').value.trim() } }), 'You are in the team.');
 });
+$('team-turn').addEventListener('click', () => change(() => call(`${PATH}/code`, { method: 'POST', body: {} }), 'The code is another.'));
 $('team-leave').addEventListener('click', () => change(() => call(PATH, { method: 'DELETE' }), 'You have left the team.'));
 
 async function change(work, done) {

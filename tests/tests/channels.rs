@@ -8,7 +8,7 @@ use rekursing_tests::{
     eventually,
     http::Page,
     on_both,
-    relay::Relay,
+    relay::{FREE, Relay},
     scene::{Scripted, ask, hear, text},
     script::{Gate, MODEL, Reply},
 };
@@ -180,9 +180,23 @@ async fn a_team_leads_by_what_its_members_channels_serve_and_ends_with_its_last_
     engine: Engine,
 ) -> Result<()> {
     const TEAM: &str = "/api/account/team";
-    let (mut scene, payer) = Scripted::keeping(engine, "1.00").await?;
+    let (relay, key) =
+        Relay::keeping(engine, &format!("{FREE}group_tries_per_minute = 100\n"), "1.00").await?;
+    let (mut scene, payer) = Scripted::around(relay, &key).await?;
     let keys = [scene.relay.key("0").await?, scene.relay.key("0").await?];
     let [member, other] = [&keys[0], &keys[1]].map(|key| scene.relay.customer(key));
+    let unknown = member.post(TEAM, &json!({"name": "Blue"})).await?;
+    assert_eq!((unknown.status, unknown.error_code()?.as_str()), (403, "team_not_earned"));
+    let mut accounts = Vec::new();
+    for page in [&member, &other] {
+        let account = page.get("/api/account").await?.expect(200)?["account"].clone();
+        scene.relay.operate(&["account", "verify", account.as_str().context("an account")?]).await?;
+        eventually("it is verified", || async {
+            Ok((page.get("/api/account").await?.expect(200)?["verified"] == true).then_some(()))
+        })
+        .await?;
+        accounts.push(account);
+    }
     assert_eq!(member.get(TEAM).await?.expect(200)?, json!({"team": null}));
     let founded =
         member.post(TEAM, &json!({"name": "Blue\u{202e} <b>river"})).await?.expect(201)?["team"].clone();
@@ -191,8 +205,14 @@ async fn a_team_leads_by_what_its_members_channels_serve_and_ends_with_its_last_
     assert_eq!(other.post(TEAM, &json!({"name": "Blue <b>river"})).await?.error_code()?, "team_name_taken");
     assert_eq!(other.post(TEAM, &json!({"name": "\u{200b}"})).await?.error_code()?, "bad_request");
     assert_eq!(other.put(TEAM, &json!({"code": "0000-0000-0000"})).await?.error_code()?, "wrong_code");
+    assert_eq!((&founded["own"], &founded["others"]), (&json!(true), &json!([])));
     let code = json!({"code": founded["code"]});
-    assert_eq!(other.put(TEAM, &code).await?.expect(200)?["team"]["members"], 2);
+    let joined = other.put(TEAM, &code).await?.expect(200)?["team"].clone();
+    assert_eq!(
+        (&joined["members"], &joined["own"], &joined["others"]),
+        (&json!(2), &json!(false), &Value::Null)
+    );
+    let code = put_out_and_let_in([&member, &other], [&accounts[0], &accounts[1]], &code).await?;
     let limited = other.post("/api/account/keys", &json!({"budgetTotal": "0.1"})).await?.expect(201)?;
     let limited = scene.relay.customer(limited["key"].as_str().context("a key")?);
     assert_eq!(limited.get(TEAM).await?.error_code()?, "key_has_limits");
@@ -225,7 +245,9 @@ async fn a_team_leads_by_what_its_members_channels_serve_and_ends_with_its_last_
     let [member, other] = [&keys[0], &keys[1]].map(|key| scene.relay.customer(key));
     assert_eq!(member.delete(TEAM).await?.status, 204);
     assert_eq!(leaders(&scene.relay, "tokens").await?, json!([]), "its member has left");
-    assert_eq!(member.put(TEAM, &code).await?.expect(200)?["team"], founded_again(&founded));
+    let again = member.put(TEAM, &code).await?.expect(200)?["team"].clone();
+    assert_eq!((&again["id"], &again["members"], &again["own"]), (&founded["id"], &json!(2), &json!(false)));
+    assert_eq!(other.get(TEAM).await?.expect(200)?["team"]["own"], true, "who is in it for longest");
     for page in [&member, &other] {
         assert_eq!(page.delete(TEAM).await?.status, 204);
     }
@@ -233,9 +255,33 @@ async fn a_team_leads_by_what_its_members_channels_serve_and_ends_with_its_last_
     Ok(())
 }
 
-/// The team with one member more than when it was founded.
-fn founded_again(founded: &Value) -> Value {
-    let mut again = founded.clone();
-    again["members"] = json!(2);
-    again
+/// Has a founder change the code of a team, and put the other account out, which then comes in with the code that it
+/// returns.
+async fn put_out_and_let_in(
+    [founder, other]: [&Page; 2],
+    [own, others]: [&Value; 2],
+    first: &Value,
+) -> Result<Value> {
+    const TEAM: &str = "/api/account/team";
+    let turn = format!("{TEAM}/code");
+    let member = |account: &Value| format!("{TEAM}/members/{}", account.as_str().unwrap_or_default());
+    for refused in [other.post(&turn, &json!({})).await?, other.delete(&member(own)).await?] {
+        assert_eq!((refused.status, refused.error_code()?.as_str()), (403, "not_creator"));
+    }
+    let turned = founder.post(&turn, &json!({})).await?.expect(200)?["team"].clone();
+    assert_ne!(turned["code"], first["code"]);
+    assert_eq!(turned["others"][0]["account"], *others);
+    let out = founder.delete(&member(others)).await?.expect(200)?["team"].clone();
+    assert_eq!((&out["members"], &out["others"]), (&json!(1), &json!([])));
+    assert_eq!(other.get(TEAM).await?.expect(200)?["team"], Value::Null);
+    for account in [own, others] {
+        assert_eq!(founder.delete(&member(account)).await?.error_code()?, "not_in_team");
+    }
+    for known in [first, &turned] {
+        let code = json!({"code": known["code"]});
+        assert_eq!(other.put(TEAM, &code).await?.error_code()?, "wrong_code", "it was changed");
+    }
+    let code = json!({"code": out["code"]});
+    assert_eq!(other.put(TEAM, &code).await?.expect(200)?["team"]["members"], 2);
+    Ok(code)
 }

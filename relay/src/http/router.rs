@@ -194,6 +194,8 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/account/team", post(teams::found))
         .route("/api/account/team", put(teams::join))
         .route("/api/account/team", delete(teams::leave))
+        .route("/api/account/team/code", post(teams::turn))
+        .route("/api/account/team/members/{member}", delete(teams::put_out))
         .route("/api/account/top-ups", post(top_ups::open))
         .route("/api/account/premium", put(premium::put))
         .route("/v1/models", get(models::openai))

@@ -712,6 +712,10 @@ CREATE TABLE print (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX print_at ON print (at);
 ",
+    "
+-- How often a team's code was changed.
+ALTER TABLE team ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// What keeps entries as they are, in SQLite's words.

@@ -14,6 +14,10 @@ pub struct Team {
     pub name: String,
     /// How many accounts are in it.
     pub members: u64,
+    /// How often its code was changed.
+    pub turn: u64,
+    /// Who is in it for longest: whoever has founded it, as long as he stays.
+    pub founder: AccountId,
 }
 
 /// A team among the leaders.
@@ -51,8 +55,56 @@ impl Store {
     pub async fn team_of(&self, account: AccountId) -> Result<Option<Team>> {
         self.read(move |sql| {
             sql.first(OF_ACCOUNT, &[account.to_string().into()], |row| {
-                Ok(Team { id: row.parsed(0)?, name: row.text(1)?.to_owned(), members: row.count(2)? })
+                let (id, name, members) = (row.parsed(0)?, row.text(1)?.to_owned(), row.count(2)?);
+                Ok(Team { id, name, members, turn: row.count(3)?, founder: row.parsed(4)? })
             })
+        })
+        .await
+    }
+
+    /// Reads the accounts of a team, and since when each is in it, longest first.
+    pub async fn team_members(&self, id: TeamId) -> Result<Vec<(AccountId, Moment)>> {
+        let members = "SELECT account, since FROM team_member WHERE team = ?1 ORDER BY since, account";
+        self.read(move |sql| {
+            sql.list(members, &[id.to_string().into()], |row| Ok((row.parsed(0)?, row.moment(1)?)))
+        })
+        .await
+    }
+
+    /// Tells whether a plugin of an account's own has earned something on a day after the one on which they were
+    /// paired: it cannot do that for another account on each day.
+    pub async fn has_earned(&self, account: AccountId) -> Result<bool> {
+        self.read(move |sql| Ok(sql.number(HAS_EARNED, &[account.to_string().into()])? > 0)).await
+    }
+
+    /// Gives a team another code, by its SHA-256; the one before lets nobody in any more.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn turn_team(&self, id: TeamId, turn: u64, code: [u8; 32]) -> Result<()> {
+        self.make(move |sql| give_code(sql, id, turn, code)).await
+    }
+
+    /// Puts an account out of a team, which gets another code at once. `false` where it is not in it.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn put_out_of_team(
+        &self,
+        id: TeamId,
+        member: AccountId,
+        turn: u64,
+        code: [u8; 32],
+    ) -> Result<bool> {
+        self.make(move |sql| {
+            let values = [member.to_string().into(), id.to_string().into()];
+            let is_in = "SELECT COUNT(*) FROM team_member WHERE account = ?1 AND team = ?2";
+            if sql.number(is_in, &values)? == 0 {
+                return Ok(false);
+            }
+            sql.execute("DELETE FROM team_member WHERE account = ?1 AND team = ?2", &values)?;
+            give_code(sql, id, turn, code)?;
+            Ok(true)
         })
         .await
     }
@@ -162,6 +214,11 @@ impl Store {
     }
 }
 
+fn give_code(sql: &mut Sql, id: TeamId, turn: u64, code: [u8; 32]) -> Result<()> {
+    let update = "UPDATE team SET turn = ?1, code = ?2 WHERE id = ?3";
+    sql.execute(update, &[turn.into(), code.as_slice().into(), id.to_string().into()]).map(drop)
+}
+
 fn count(number: i64) -> u64 {
     number.unsigned_abs()
 }
@@ -180,8 +237,15 @@ fn enter(sql: &mut Sql, now: Moment, team: &str, account: AccountId) -> Result<(
 }
 
 const OF_ACCOUNT: &str = "
-    SELECT id, name, (SELECT COUNT(*) FROM team_member WHERE team_member.team = team.id)
+    SELECT id, name, (SELECT COUNT(*) FROM team_member WHERE team_member.team = team.id), turn,
+        (SELECT first.account FROM team_member AS first WHERE first.team = team.id
+            ORDER BY first.since, first.account LIMIT 1)
     FROM team JOIN team_member AS own ON own.team = team.id WHERE own.account = ?1";
+
+const HAS_EARNED: &str = "
+    SELECT COUNT(*) FROM (SELECT 1 FROM earned JOIN plugin ON plugin.id = earned.owner
+        WHERE plugin.account = ?1 AND earned.charge > earned.fee AND earned.day > plugin.paired / 86400000
+        LIMIT 1) AS found";
 
 const BY_TOKENS: &str = "
     SELECT team.id, team.name, CAST(SUM(answer_tokens) AS BIGINT) AS value, CAST(SUM(jobs) AS BIGINT),

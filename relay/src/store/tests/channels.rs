@@ -1,18 +1,19 @@
 //! Channels, and what is seen from minute to minute.
 
 use rekursing_market::Outcome;
-use rekursing_protocol::{AccountId, Day, Moment, PluginId};
+use rekursing_protocol::{AccountId, Day, Gpu, JobId, Moment, PluginId};
 
 use super::{now, start};
 use crate::{
     place::{Place, on_both},
-    store::{Channel, Leader, ServedInAll, Standard, Store, Watched},
+    store::{Channel, Leader, Pairing, Plugin, ServedInAll, Standard, Store, Watched},
 };
 
 on_both! {
     channels_come_back_with_what_they_show_and_are_followed_once_by_each,
     a_model_is_up_for_the_minutes_in_which_it_was_seen_since_it_was_seen_first,
     whoever_has_a_channel_and_enough_answers_leads_by_reliability,
+    an_account_has_earned_by_what_its_computer_made_on_a_day_behind_the_pairings,
 }
 
 const ADA: PluginId = PluginId::from_bits(1);
@@ -95,5 +96,35 @@ fn whoever_has_a_channel_and_enough_answers_leads_by_reliability(place: &Place) 
     assert_eq!(now(store.served_in_all()).unwrap(), Vec::<(PluginId, ServedInAll)>::new());
     assert_eq!(now(store.leaders(Standard::Tokens, Day(0), 1, 10)).unwrap(), []);
     assert_eq!(now(store.leaders(Standard::Earnings, Day(0), 1, 10)).unwrap(), []);
+    store.stop();
+}
+
+fn an_account_has_earned_by_what_its_computer_made_on_a_day_behind_the_pairings(place: &Place) {
+    let store = start(place);
+    let account = AccountId::from_bits(1);
+    let plugin = Plugin {
+        id: super::OWNER,
+        secret_hash: Some([1; 32]),
+        key: None,
+        pairing: None,
+        revoked: None,
+        name: String::new(),
+        gpu: Gpu::default(),
+    };
+    now(store.put_plugin(Moment(1), plugin)).unwrap();
+    // The job ends on day 3.
+    let (job, day) = (JobId::from_bits(1), 24 * HOUR);
+    store.append(vec![
+        super::grant("grant:1", super::PAGE, 1_000_000),
+        super::hold(job, 50_000),
+        super::settle(job, 50_000),
+    ]);
+    now(store.flushed());
+    assert!(!now(store.has_earned(account)).unwrap(), "it is nobody's");
+    for (at, has_earned) in [(3 * day, false), (3 * day - 1, true), (4 * day, false)] {
+        now(store.pair_plugin(super::OWNER, Pairing { account, at: Moment(at) })).unwrap();
+        assert_eq!(now(store.has_earned(account)).unwrap(), has_earned, "{at}");
+    }
+    assert!(!now(store.has_earned(AccountId::from_bits(2))).unwrap());
     store.stop();
 }
