@@ -149,7 +149,7 @@ impl Mcp {
 pub(super) async fn post(State(mcp): State<Arc<Mcp>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let posted = Posted::from_request(Request::from_parts(parts.clone(), body), &mcp.house).await;
-    let Posted { body, room: _room } = match posted {
+    let Posted { body, room } = match posted {
         Ok(posted) => posted,
         Err(response) => return response,
     };
@@ -168,19 +168,20 @@ pub(super) async fn post(State(mcp): State<Arc<Mcp>>, request: Request) -> Respo
     let Message { method, id } = serde_json::from_slice(&body).unwrap_or_default();
     let session = parts.headers.get(SESSION).and_then(|session| session.to_str().ok()).map(str::to_owned);
     let request = hyper::Request::from_parts(parts, Full::new(body));
-    match (address, session, id) {
-        (Some(address), None, _) if method == "initialize" => {
-            // Whoever hangs up meanwhile has his session counted all the same.
-            let opened = tokio::spawn(async move { mcp.open(request, address).await });
-            opened.await.unwrap_or_else(|_| Problem::internal().into_response())
+    // Whoever hangs up in between leaves neither a session that is not counted nor a stream that is not fed.
+    let answered = tokio::spawn(async move {
+        let _room = room;
+        match (address, session, id) {
+            (Some(address), None, _) if method == "initialize" => mcp.open(request, address).await,
+            // An answer to something that was asked of the agent has an id too.
+            (Some(_), Some(session), Some(id)) if !method.is_empty() => {
+                mcp.ask(request, (session, id.to_string())).await
+            }
+            (Some(_), _, _) => mcp.answer(request).await,
+            (None, _, _) => Problem::internal().into_response(),
         }
-        // An answer to something that was asked of the agent has an id too.
-        (Some(_), Some(session), Some(id)) if !method.is_empty() => {
-            mcp.ask(request, (session, id.to_string())).await
-        }
-        (Some(_), _, _) => mcp.answer(request).await,
-        (None, _, _) => Problem::internal().into_response(),
-    }
+    });
+    answered.await.unwrap_or_else(|_| Problem::internal().into_response())
 }
 
 /// `GET /mcp`: what the server says of its own accord, which is nothing, in a session.
