@@ -185,7 +185,7 @@ async fn a_rejected_dispute_leaves_everything_as_it_was_and_is_no_ones_to_open_a
     let (before, balance) = (case.earnings().await?, case.balance().await?);
     let complaint = json!({"jobId": job, "reason": "other"});
     case.page.post(OWN, &complaint).await?.expect(201)?;
-    let told = case.operator.get(ALL).await?.expect(200)?["disputes"][0].clone();
+    let told = case.operator.get(&format!("{ALL}/{job}")).await?.expect(200)?["dispute"].clone();
     for text in ["prompt", "answer"] {
         let hash = told["hashes"][text].as_str().context("a hash")?;
         assert!(
