@@ -157,7 +157,10 @@ async fn models_tell_how_their_latest_answers_came_and_how_often_they_could_be_a
     assert_eq!(model["pace"]["tokensPerSecond"]["p50"], model["pace"]["tokensPerSecond"]["p99"]);
     let page = scene.relay.visitor().get("/models").await?;
     let html = String::from_utf8_lossy(&page.body).into_owned();
-    assert!(html.contains(MODEL) && !html.contains("<script"), "it is whole without a script: {html}");
+    // The one script that it has tells of channels that come.
+    let scripts: Vec<_> = html.match_indices("<script").map(|(at, _)| &html[at..]).collect();
+    assert!(html.contains(MODEL) && scripts.len() == 1, "it is whole without a script: {html}");
+    assert!(scripts[0].starts_with("<script type=\"module\" src=\"/told.js\"></script>"), "{html}");
     Ok(())
 }
 
