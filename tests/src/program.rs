@@ -64,7 +64,7 @@ pub async fn asks(command: Command, replies: Vec<Reply>) -> Result<Job> {
     caller.script.whenever(CODE, Reply::steps(vec![Step::event(&text), Step::Hold]));
     let url = format!("{}/v1", scene.relay.url("http"));
     let talk = talk(command, [&url, &key, MODEL, script::MODEL], &caller.script);
-    timeout(3 * PATIENCE, talk).await.context("the program does not end")?
+    timeout(6 * PATIENCE, talk).await.context("the program does not end")?
 }
 
 async fn talk(mut command: Command, arguments: [&str; 4], script: &Script) -> Result<Job> {
