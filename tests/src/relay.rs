@@ -188,6 +188,19 @@ impl Relay {
         self.program.key(balance).await
     }
 
+    /// Marks the account of a key as verified, and waits until the relay has seen it.
+    ///
+    /// # Errors
+    /// Fails when the operator's command does.
+    pub async fn verify(&self, key: &str) -> Result<()> {
+        let page = self.customer(key);
+        let account = page.get("/api/account").await?.expect(200)?["account"].clone();
+        self.operate(&["account", "verify", account.as_str().context("an account")?]).await?;
+        let seen =
+            || async { Ok((page.get("/api/account").await?.expect(200)?["verified"] == true).then_some(())) };
+        eventually("the account is verified", seen).await
+    }
+
     /// Runs a command of the operator beside the relay, and returns what it prints.
     ///
     /// # Errors

@@ -13,12 +13,21 @@ pub struct Event {
 #[derive(Debug, Default)]
 pub struct Reader {
     pending: Vec<u8>,
+    /// Whether the byte before was a carriage return.
+    returned: bool,
 }
 
 impl Reader {
-    /// Takes more bytes.
+    /// Takes more bytes. A line ends with a line feed, a carriage return, or both.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.pending.extend(bytes.iter().filter(|byte| **byte != b'\r'));
+        for byte in bytes {
+            match byte {
+                b'\n' if self.returned => {}
+                b'\n' | b'\r' => self.pending.push(b'\n'),
+                byte => self.pending.push(*byte),
+            }
+            self.returned = *byte == b'\r';
+        }
     }
 
     /// Returns the next whole event; comments are passed over.
@@ -71,5 +80,14 @@ mod tests {
             let event = |name: &str, data: &str| Event { name: name.into(), data: data.into() };
             assert_eq!(seen, [event("token", "{\"text\":\"a\"}"), event("message", "one\ntwo")]);
         }
+    }
+
+    #[test]
+    fn a_carriage_return_alone_ends_a_line_too() {
+        let mut reader = Reader::default();
+        reader.feed(b"data: one\revent: token\r\rdata: two\n\n");
+        let seen: Vec<_> = std::iter::from_fn(|| reader.next_event()).collect();
+        let event = |name: &str, data: &str| Event { name: name.into(), data: data.into() };
+        assert_eq!(seen, [event("token", "one"), event("message", "two")]);
     }
 }
