@@ -10,12 +10,17 @@ const KEPT = 'phones';
 /** Under which name it keeps which of them is shown. */
 const SHOWN = 'phone-shown';
 
+/** Under which name it kept the token of the one computer, before there could be several. */
+const BEFORE = 'phone';
+
 /** How often it is looked, in milliseconds, while somebody looks on. */
 const LOOK_EVERY = 10_000;
 
 const WAYS = { paypal: 'PayPal', stripe: 'Stripe', usdc: 'USDC' };
 
 const $ = (id) => document.getElementById(id);
+
+takeOver();
 
 /** The computer that is shown, of those that are kept. */
 let shown = kept(localStorage.getItem(SHOWN));
@@ -53,6 +58,14 @@ function all() {
   } catch {
     return [];
   }
+}
+
+/** Takes the one computer of before among the others; which one it is, the relay says as soon as it is looked at. */
+function takeOver() {
+  const token = localStorage.getItem(BEFORE);
+  if (!token) return;
+  if (!all().some((one) => one.token === token)) keep([...all(), { pluginId: '', token, name: '' }]);
+  localStorage.removeItem(BEFORE);
 }
 
 /** Gives a computer that is kept: this one, or else the first. */
@@ -117,8 +130,8 @@ async function pair(event) {
     // The relay need not know this phone twice.
     for (const one of before) call('/api/phone', { method: 'DELETE', token: one.token }).catch(() => {});
     await choose(pluginId);
-  } catch ({ message }) {
-    say($('outcome'), message, 'bad');
+  } catch ({ code: reason, message }) {
+    say($('outcome'), reason === 'wrong_pairing_code' ? `${message} Have your computer show a new one.` : message, 'bad');
   }
 }
 
@@ -137,14 +150,14 @@ async function look() {
   }
 }
 
-function paint({ name, gpu, live, paused, jobs, models, earnings, payout }) {
+function paint({ pluginId, name, gpu, live, paused, jobs, models, earnings, payout }) {
   $('inside').hidden = false;
-  entitle(name || gpu || 'My GPU');
+  entitle(pluginId, name || (gpu === 'Unknown GPU' ? '' : gpu) || 'My GPU');
   $('live').hidden = false;
   $('live').textContent = live ? 'Live' : 'Not connected';
   $('live').dataset.live = live;
   $('standing').textContent = !live ? 'Not connected' : paused ? 'Takes no new jobs' : 'Takes jobs';
-  $('standing-note').textContent = live ? `${jobs} at work now.` : 'It can be steered when it is connected again.';
+  $('standing-note').textContent = live ? work(jobs) : 'It can be steered when it is connected again.';
   $('pauses').hidden = !live || paused;
   $('resumes').hidden = !live || !paused;
   $('today').textContent = usd(earnings.today);
@@ -160,12 +173,16 @@ function paint({ name, gpu, live, paused, jobs, models, earnings, payout }) {
   paintPrices(models);
 }
 
-/** Keeps how the computer that is shown is called at present. */
-function entitle(name) {
+const work = (jobs) => (jobs === 0 ? 'No job runs at the moment.' : jobs === 1 ? 'One job runs.' : `${jobs} jobs run.`);
+
+/** Keeps which computer is shown, and how it is called at present. */
+function entitle(pluginId, name) {
   $('title').textContent = name;
-  if (name === shown.name) return;
-  shown.name = name;
-  keep(all().map((one) => (one.token === shown.token ? shown : one)));
+  if (name === shown.name && pluginId === shown.pluginId) return;
+  Object.assign(shown, { pluginId, name });
+  // One that was taken over may be there by another pairing too.
+  keep(all().filter((one) => one.token === shown.token || one.pluginId !== pluginId).map((one) => (one.token === shown.token ? shown : one)));
+  localStorage.setItem(SHOWN, pluginId);
   list();
 }
 

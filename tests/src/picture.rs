@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Transformations};
 
 /// So many pixels of a page, each way, become one.
@@ -117,6 +117,23 @@ impl Picture {
         let many = ((right - x) * (bottom - y)).max(1);
         [red, green, blue].map(|sum| u8::try_from(sum / many).unwrap_or(u8::MAX))
     }
+}
+
+/// Reads what the one QR code says that a screenshot shows, as the camera of a phone does.
+///
+/// # Errors
+/// Fails when there is not exactly one, or it cannot be read.
+pub fn code(screenshot: &[u8]) -> Result<String> {
+    let seen = read(Decoder::new(Cursor::new(screenshot)))?;
+    let grey = |x: usize, y: usize| {
+        let sum: u16 = seen.pixels[y * seen.width + x].into_iter().map(u16::from).sum();
+        u8::try_from(sum / 3).unwrap_or(u8::MAX)
+    };
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(seen.width, seen.height, grey);
+    let codes = image.detect_grids();
+    let [code] = codes.as_slice() else { bail!("{} codes where one is shown", codes.len()) };
+    let (_, text) = code.decode().context("a code that does not read")?;
+    Ok(text)
 }
 
 fn read<R: std::io::BufRead + std::io::Seek>(mut decoder: Decoder<R>) -> Result<Picture> {

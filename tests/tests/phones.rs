@@ -11,6 +11,7 @@ use rekursing_tests::{
     node::Node,
     on_both,
     owner::Owner,
+    picture,
     relay::{FREE, Relay},
     scene::{ask, text},
     script::{Dialect, MODEL, Reply, Script},
@@ -166,12 +167,25 @@ async fn a_phone_is_let_in_by_a_code_once_sees_and_steers_its_plugin_and_is_put_
     Ok(())
 }
 
-/// Opens the phone's page by the code that the settings show, as a camera does, and pairs it.
-async fn pair(owner: &Owner, options: &Tab) -> Result<Tab> {
+/// Reads the code that the settings show off the screen, as a camera does, in light and in dark colours.
+async fn photographed(options: &Tab) -> Result<String> {
     options.click("#show-phone").await?;
     options.until("document.querySelector('#qr path')?.getBBox().width > 30").await?;
-    let address = options.until_some("document.querySelector('#phone-address').textContent || null").await?;
-    let phone = owner.browser().open(address.as_str().context("no address")?).await?;
+    options.eval("document.querySelector('#qr').scrollIntoView({ block: 'center' }), undefined").await?;
+    let shown = options.until_some("document.querySelector('#phone-address').textContent || null").await?;
+    let mut read = String::new();
+    for scheme in ["dark", "light"] {
+        options.prefer(scheme).await?;
+        read = picture::code(&options.screenshot().await?)?;
+        ensure!(shown == read, "the {scheme} code says {read}, and beside it stands {shown}");
+    }
+    Ok(read)
+}
+
+/// Opens the address that the camera has read, and pairs the phone.
+async fn pair(owner: &Owner, options: &Tab) -> Result<Tab> {
+    let address = photographed(options).await?;
+    let phone = owner.browser().open(&address).await?;
     phone.resize(360, 800).await?;
     phone.shows("#pair", "Pair only with a code of your own computer").await?;
     assert_eq!(phone.eval("location.hash").await?, "", "the code stays nowhere");
@@ -251,7 +265,8 @@ async fn second_computer(relay: &Relay, owner: &Owner, phone: &Tab) -> Result<Ve
 }
 
 #[tokio::test]
-async fn an_owner_pauses_and_prices_the_computer_from_a_phone_and_puts_the_phone_out() -> Result<()> {
+async fn an_owner_pairs_a_phone_by_its_camera_pauses_and_prices_the_computer_from_it_and_puts_it_out()
+-> Result<()> {
     let script = Script::start(Dialect::LmStudio(2)).await?;
     let relay = Relay::with(FREE).await?;
     let owner = Owner::ready(&relay.url("http"), &script.url()).await?;
@@ -299,4 +314,38 @@ async fn an_owner_pauses_and_prices_the_computer_from_a_phone_and_puts_the_phone
     wrong.extend(axe::look(&phone, "phone-unpaired", &[360]).await?);
     ensure!(wrong.is_empty(), "pictures in {}:\n{}", axe::pictures()?.display(), wrong.join("\n"));
     relay.audit().await
+}
+
+#[tokio::test]
+async fn a_phone_that_was_paired_before_there_could_be_several_computers_stays_paired() -> Result<()> {
+    let relay = Relay::with(FREE).await?;
+    let (first, second) = (Plugin::register(&relay).await?, Plugin::register(&relay).await?);
+    let mut tokens = Vec::new();
+    for plugin in [&first, &second] {
+        let opened = code(&Page::bearing(relay.address(), &plugin.secret), &plugin.id).await?;
+        let body = json!({"code": opened, "name": "My phone"});
+        tokens.push(relay.visitor().post("/api/phone", &body).await?.expect(201)?["token"].clone());
+    }
+    let browser = Browser::start().await?;
+    let phone = browser.open(&format!("{}/phone.html", relay.url("http"))).await?;
+    phone.shows("#unpaired", "Not paired yet").await?;
+    let reload = "globalThis.isOld = true, location.reload(), undefined";
+    phone.eval(&format!("localStorage.setItem('phone', {}), {reload}", tokens[0])).await?;
+    phone
+        .until("globalThis.isOld === undefined && document.querySelector('#inside')?.checkVisibility()")
+        .await?;
+    let kept = "JSON.parse(localStorage.getItem('phones')).map(one => one.pluginId).join()";
+    phone.until(&format!("{kept} === {}", json!(first.id))).await?;
+    assert_eq!(phone.eval("localStorage.getItem('phone')").await?, Value::Null, "it is taken over once");
+
+    // Beside what is kept already it becomes one of several, and what is taken over twice is there once.
+    let one = json!([{"pluginId": second.id, "token": tokens[1], "name": "Second"}, {"pluginId": first.id, "token": tokens[0], "name": "First"}]);
+    let keep = format!(
+        "localStorage.setItem('phones', JSON.stringify({one})), localStorage.setItem('phone', {})",
+        tokens[0]
+    );
+    phone.eval(&format!("{keep}, {reload}")).await?;
+    phone.until(&format!("globalThis.isOld === undefined && ({COMPUTERS}) === 2")).await?;
+    phone.until("document.querySelector('#inside').checkVisibility()").await?;
+    Ok(())
 }
