@@ -1,6 +1,7 @@
 // One turn of the conversation: a question, its answer as it grows, and the receipt under it.
 
 import { RekursingAd } from './client/index.js';
+import { words } from './failures.js';
 import { inline, paint } from './prose.js';
 
 const STOPPED = 'The answer stops here because you stopped it.';
@@ -69,18 +70,24 @@ export class Turn {
   }
 
   /** Ends the turn with what went wrong, what was charged, if it is known, and a button to ask again. */
-  fail({ message = '', ...charged }, again) {
+  fail(error, again) {
     this.#end();
-    if (this.text) this.remark = `The answer breaks off here. ${message}`;
+    const [sentence, told] = words(error, this.text !== '');
+    const isUnpaid = !this.free && this.text === '' && !(Number(error.cost) > 0);
+    const whole = `${this.text ? 'The answer breaks off here. ' : ''}${sentence}${isUnpaid ? ' Nothing was charged.' : ''}`;
+    if (this.text) this.remark = whole;
     const box = element('div', 'failure');
     box.setAttribute('role', 'alert');
     const button = element('button', 'quiet', 'Ask again');
     button.type = 'button';
     button.addEventListener('click', again);
+    const said = element('div', 'said');
+    said.append(inline(element('p'), whole));
     // The relay names what a program would write as code.
-    box.append(inline(element('p'), message), button);
+    if (told) said.append(inline(element('p', 'told'), told));
+    box.append(said, button);
     this.answer.append(box);
-    this.#broken(charged);
+    this.#broken(error);
   }
 
   /** Shows what an answer cost that did not come to its end. */
@@ -243,7 +250,8 @@ export class Turn {
 
   #provider() {
     return [
-      ['GPU', this.provider?.gpu],
+      ['Answered by', this.provider?.name],
+      ['GPU', known(this.provider?.gpu)],
       ['Model', [this.provider?.model ?? this.model, this.provider?.quantization].filter(Boolean).join(' ')],
       ['Runs in', this.provider?.browser && 'the owner’s browser'],
     ];
@@ -286,8 +294,12 @@ export class Turn {
 }
 
 function who(provider) {
-  const gpu = /^(Unknown|No) GPU/.test(provider?.gpu) ? '' : provider?.gpu;
-  return gpu || provider?.name || 'The provider';
+  return known(provider?.gpu) || provider?.name || 'The provider';
+}
+
+/** Gives what a GPU is called, unless that says that nobody knows. */
+function known(gpu) {
+  return /^(Unknown|No) GPU/.test(gpu) ? '' : gpu;
 }
 
 function seconds(ms) {

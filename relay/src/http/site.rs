@@ -43,6 +43,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("door.js", "text/javascript; charset=utf-8"),
     file!("download.css", "text/css; charset=utf-8"),
     file!("entries.js", "text/javascript; charset=utf-8"),
+    file!("failures.js", "text/javascript; charset=utf-8"),
     file!("favicon.svg", "image/svg+xml"),
     file!("follows.js", "text/javascript; charset=utf-8"),
     file!("gpus.js", "text/javascript; charset=utf-8"),
