@@ -5,16 +5,15 @@ import { unique } from './call.js';
 import { charge } from './charges.js';
 import { GPUStreamingClient, RekursingError } from './client/index.js';
 import { conversations, dollars, forget, keep, settle, spend, spentToday } from './conversations.js';
+import { words } from './failures.js';
 import { picker } from './models.js';
 import { Turn } from './turn.js';
 
 const $ = (id) => document.getElementById(id);
-/** The conversation that is shown. */
-let talk = { id: unique(), turns: [] };
+/** The conversation that is shown; `only` is who alone is asked in it, `{id, name}`, where it was begun so. */
+let talk = { id: unique(), turns: [], only: asked(new URLSearchParams(location.search).get('provider')) };
 let market = { chosen: '', count: 0, reachable: true };
 let running = null;
-/** Who alone is to be asked, where the page was opened for him. */
-let only = new URLSearchParams(location.search).get('provider');
 
 const list = picker({ place: $('models'), note: $('models-note'), tier: $('tier'), terms: $('tier-terms'), changed: show });
 
@@ -66,8 +65,10 @@ $('turns').addEventListener('thumb', async ({ detail: { turn, up } }) => {
 });
 
 $('anybody').addEventListener('click', () => {
-  only = null;
-  showOnly();
+  askAnybody(talk);
+  keepTurns(talk);
+  showConversations();
+  $('question').focus();
 });
 
 $('forget-all').addEventListener('click', () => {
@@ -81,21 +82,21 @@ showSpent();
 
 /** Begins another conversation. */
 function clear() {
-  only = null;
-  showOnly();
   if (running) keepTurns(talk);
   halt();
   running = null;
-  talk = { id: unique(), turns: [] };
+  talk = { id: unique(), turns: [], only: null };
+  askAnybody(talk);
   $('turns').replaceChildren();
   $('welcome').hidden = false;
   controls();
 }
 
 /** Shows a conversation that was kept. */
-function recall({ id, turns: kept }) {
+function recall({ id, turns: kept, provider }) {
   clear();
-  talk = { id, turns: [] };
+  talk = { id, turns: [], only: provider ? asked(provider.id, provider.name) : null };
+  showOnly();
   for (const { question, ...answer } of kept) {
     const turn = new Turn(question, { free: false });
     turn.recall(answer);
@@ -124,12 +125,42 @@ function showConversations() {
       showConversations();
     });
     line.append(title, away);
+    if (one.provider) line.append(Object.assign(document.createElement('p'), { className: 'note', textContent: `Asks ${called(one.provider)} alone` }));
     return line;
   }));
 }
 
+/** Gives a provider that alone is asked; none where there is no id of one. */
+function asked(id, name) {
+  return typeof id === 'string' && id !== '' ? { id, name: typeof name === 'string' ? name : '' } : null;
+}
+
+/** Whoever has no name is known by the end of his id. */
+function called({ id, name }) {
+  return name || `provider ${String(id).slice(-6)}`;
+}
+
+/** From here on a conversation asks not one alone. */
+function askAnybody(of) {
+  of.only = null;
+  if (of !== talk) return;
+  // Loaded again, the page asks nobody alone either.
+  const address = new URL(location.href);
+  address.searchParams.delete('provider');
+  history.replaceState(null, '', address);
+  showOnly();
+}
+
 function showOnly() {
-  $('only').hidden = !only;
+  $('only').hidden = !talk.only;
+  $('only-name').textContent = talk.only ? called(talk.only) : '';
+}
+
+/** Takes up what the provider that alone is asked is called, once it is known. */
+function meet({ only }, provider) {
+  if (!only || provider?.id !== only.id || typeof provider.name !== 'string') return;
+  only.name = provider.name;
+  showOnly();
 }
 
 function showSpent() {
@@ -137,9 +168,9 @@ function showSpent() {
 }
 
 /** Keeps a conversation as it stands. */
-function keepTurns({ id, turns }) {
+function keepTurns({ id, turns, only }) {
   const answered = turns.filter(({ text }) => text !== '');
-  if (answered.length > 0) keep(id, answered.map((one) => one.kept()));
+  if (answered.length > 0) keep(id, answered.map((one) => one.kept()), only);
 }
 
 /** Keeps the conversation of an answer that has ended, and what the answer cost. */
@@ -210,7 +241,7 @@ $('to-end').addEventListener('click', () => toEnd());
  * Asks one question and shows its answer to its end, whatever the end is. `instead` is the answer that this one is to
  * replace, which stays until there is a word of it, and `routing` says who is asked.
  */
-async function send(question, { instead, routing = only ? { only: [only] } : undefined } = {}) {
+async function send(question, { instead, routing = talk.only ? { only: [talk.only.id] } : undefined } = {}) {
   if (question === '' || running || market.count === 0) return;
   const stop = new AbortController();
   const key = $('key').value.trim();
@@ -230,10 +261,7 @@ async function send(question, { instead, routing = only ? { only: [only] } : und
     stands?.element.remove();
     stands = null;
     if (held) $('question').focus();
-    if (!routing?.ignore) return;
-    // From here on it is not one alone who is asked.
-    only = null;
-    showOnly();
+    if (routing?.ignore) askAnybody(of);
   };
   // Nothing is lost with an answer of which nothing was heard.
   if (!instead?.text) take();
@@ -250,6 +278,7 @@ async function send(question, { instead, routing = only ? { only: [only] } : und
     const wishes = { model: market.chosen, quality, provider: routing, signal: stop.signal };
     for await (const event of client.stream(messages, wishes)) {
       turn.take(event);
+      meet(of, event.provider);
       if (stands && turn.text) take();
     }
     $('news').textContent = 'The answer is complete.';
@@ -291,9 +320,9 @@ function ended(turn, error, wished) {
   const known = error instanceof RekursingError;
   if (!known) console.error(error);
   list.refresh();
-  const failure = known ? error : { message: 'This page made a mistake.' };
+  const failure = known ? error : { message: 'This page made a mistake. Load it again.' };
   turn.fail(failure, () => send(turn.question, { instead: turn }));
-  return failure.message;
+  return words(failure, false)[0];
 }
 
 /** Returns the messages of some turns and a question; a question that got no answer is left out. */

@@ -29,7 +29,7 @@ function write(list) {
   }
 }
 
-/** Gives all conversations, the latest first: `{id, at, title, turns}`. */
+/** Gives all conversations, the latest first: `{id, at, title, turns, provider}`. */
 export function conversations() {
   return read();
 }
@@ -37,12 +37,12 @@ export function conversations() {
 /**
  * Keeps a conversation in front of the others. A turn is
  * `{question, text, model, provider, receipt, remark, job, jobs, token, tokens, thumb, owed}`; `remark` says of an answer that
- * it did not come to its end, `owed` that what it cost is not known yet.
+ * it did not come to its end, `owed` that what it cost is not known yet. Who alone is asked is `{id, name}`, or nothing.
  */
-export function keep(id, turns) {
+export function keep(id, turns, provider) {
   const others = read().filter((one) => one.id !== id);
   const title = turns[0].question.replaceAll(/\s+/g, ' ').slice(0, 60);
-  write([{ id, at: Date.now(), title, turns }, ...others]);
+  write([{ id, at: Date.now(), title, turns, provider: provider ?? undefined }, ...others]);
 }
 
 /** Notes what a kept answer cost of which that was not known. */

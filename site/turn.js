@@ -73,7 +73,8 @@ export class Turn {
   fail(error, again) {
     this.#end();
     const [sentence, told] = words(error, this.text !== '');
-    const isUnpaid = !this.free && this.text === '' && !(Number(error.cost) > 0);
+    // A refusal costs nothing; of a connection that broke nobody knows yet.
+    const isUnpaid = !this.free && this.text === '' && (error.status !== undefined || Number(error.cost ?? NaN) === 0);
     const whole = `${this.text ? 'The answer breaks off here. ' : ''}${sentence}${isUnpaid ? ' Nothing was charged.' : ''}`;
     if (this.text) this.remark = whole;
     const box = element('div', 'failure');
