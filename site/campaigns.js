@@ -2,7 +2,7 @@
 
 import { unique } from './call.js';
 import { call } from './holder.js';
-import { bar, day, facts, fill, make, permille, say, usd } from './write.js';
+import { bar, day, facts, fill, make, permille, say, standing, usd } from './write.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -14,7 +14,7 @@ export function showCampaigns(campaigns) {
     const { title, state, spent, budget, impressions, clicks } = campaign;
     const buttons = make('span', '', 'row');
     buttons.append(button('Report', title, () => report(campaign)), pauser(campaign));
-    return [title, state, usd(spent), usd(budget), impressions, clicks, buttons];
+    return [title, standing(state), usd(spent), usd(budget), impressions, clicks, buttons];
   }));
 }
 

@@ -39,7 +39,7 @@ const WORDS = {
   key_budget_total: 'The key has not enough left. Choose a cheaper model, or enter another key.',
   key_model: 'The key may not ask this model. Choose one that it may ask, or enter another key.',
   key_price: 'Everybody asks for more than the key pays. Choose another model, or enter another key.',
-  free_quota_used: 'You have had today’s free answers. There are more at midnight UTC; with an API key you can go on now.',
+  free_quota_used: 'You have had today’s free answers. Enter an API key to go on now, or come back after midnight UTC.',
   free_visitors_full: 'Too many visitors have had free answers today. Come back tomorrow, or enter an API key.',
   free_budget_empty: 'There is not enough money for free answers at the moment. Choose a cheaper model, come back later, or enter an API key.',
   free_not_covered: 'This free answer would cost more than there is for it. Choose a cheaper model, or enter an API key.',

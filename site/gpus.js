@@ -60,7 +60,7 @@ function row(plugin) {
   part('name').textContent = name || gpu || pluginId;
   part('live').textContent = revokedAt ? 'Key revoked' : live ? 'Live' : 'Not connected';
   part('live').dataset.live = live;
-  part('model').textContent = [gpu, pluginId].filter(Boolean).join(' · ');
+  part('model').textContent = [gpu === 'Unknown GPU' ? '' : gpu, pluginId].filter(Boolean).join(' · ');
   part('total').textContent = usd(total);
   part('available').textContent = usd(available);
   part('held').textContent = usd(held);

@@ -38,7 +38,7 @@ export function picker({ place, note, tier, terms, changed }) {
     const text = JSON.stringify([models, times, tier.value]);
     if (text === shown) return;
     shown = text;
-    if (!models.some(({ id }) => id === chosen)) chosen = models[0]?.id ?? '';
+    if (!models.some(({ id }) => id === chosen)) chosen = first(models);
     const focused = place.contains(document.activeElement);
     place.replaceChildren(...models.map((model) => row(model, model.id === chosen, tier.value)));
     if (focused) place.querySelector(':checked')?.focus();
@@ -80,6 +80,13 @@ export function picker({ place, note, tier, terms, changed }) {
   document.addEventListener('visibilitychange', () => document.hidden || refresh());
   beat();
   return { refresh };
+}
+
+/** Gives the model that is chosen for who has chosen none: of those that most offer, the one whose answers cost least. */
+function first(list) {
+  const cost = ({ price }) => Number(price?.output.min ?? 0);
+  const [best] = list.toSorted((one, other) => other.providers - one.providers || cost(one) - cost(other));
+  return best?.id ?? '';
 }
 
 /** Writes a tier with how many times the owner's price it costs. */

@@ -2,7 +2,7 @@
 
 import { caller, unique } from './call.js';
 import { door } from './door.js';
-import { bar, day, facts, fill, lasted, make, moment, number, permille, say, usd } from './write.js';
+import { bar, day, facts, fill, lasted, make, moment, number, permille, say, standing, sum, usd } from './write.js';
 
 const $ = (id) => document.getElementById(id);
 const call = caller('operator');
@@ -27,25 +27,28 @@ async function business() {
   const from = new Date(Date.now() - (Number($('span').value) - 1) * 86_400_000).toISOString().slice(0, 10);
   const sums = await call(`/api/analytics/revenue?from=${from}`);
   facts($('sums'), [
-    ['Revenue', usd(sums.revenue)],
-    ['Fees', usd(sums.fees)],
-    ['Ads', usd(sums.ads)],
-    ['Premium', usd(sums.premium)],
+    ['Revenue', sum(sums.revenue)],
+    ['Fees', sum(sums.fees)],
+    ['Ads', sum(sums.ads)],
+    ['Premium', sum(sums.premium)],
     ['Jobs', sums.jobs.toLocaleString()],
     ['Free answers', sums.freeJobs.toLocaleString()],
-    ['What they cost', usd(sums.freeCost)],
+    ['What they cost', sum(sums.freeCost)],
     ['Ads that were seen, of what could have been', permille(sums.fillPermille)],
     ['Clicks on what was seen', permille(sums.clickPermille)],
-    ['Ads bring per 1,000 free answers', sums.perThousandAnswers === null ? '–' : usd(sums.perThousandAnswers)],
+    ['Ads bring per 1,000 free answers', sums.perThousandAnswers === null ? '–' : sum(sums.perThousandAnswers)],
   ]);
+  const isEmpty = sums.days.length === 0 && sums.models.length === 0;
+  $('no-days').hidden = !isEmpty;
+  $('days-shown').hidden = isEmpty;
   const most = Math.max(0, ...sums.days.map(({ revenue }) => Number(revenue)));
   fill($('days'), sums.days.toReversed().map((one) => [
-    day(one.day), bar(usd(one.revenue), Number(one.revenue), most), usd(one.fees), usd(one.ads), usd(one.premium), one.jobs, usd(one.freeCost),
+    day(one.day), bar(sum(one.revenue), Number(one.revenue), most), sum(one.fees), sum(one.ads), sum(one.premium), one.jobs, sum(one.freeCost),
   ]));
   fill($('by-model'), sums.models.map((one) => [
-    one.model, one.jobs, one.promptTokens + one.answerTokens, usd(one.charge), usd(one.fees), usd(one.freeCost),
+    one.model, one.jobs, one.promptTokens + one.answerTokens, sum(one.charge), sum(one.fees), sum(one.freeCost),
   ]));
-  fill($('cash'), Object.entries(CASH).map(([name, title]) => [title, usd(sums.cash[name])]));
+  fill($('cash'), Object.entries(CASH).map(([name, title]) => [title, sum(sums.cash[name])]));
 }
 
 const CASH = {
@@ -79,7 +82,7 @@ async function now() {
     ['Lost their connection, may come back', one('rekursing_sessions_suspended').toLocaleString()],
     ['Holds open for too long', one('rekursing_holds_overdue').toLocaleString()],
     ['Payouts to look at', one('rekursing_payouts_stuck').toLocaleString()],
-    ['Last audit', one('rekursing_audit_entries') === 0 ? 'none yet' : one('rekursing_audit_ok') === 1 ? 'every rule was kept' : 'a rule was broken'],
+    ['Last audit', one('rekursing_audit_entries') === 0 ? 'None yet' : one('rekursing_audit_ok') === 1 ? 'Every rule was kept' : 'A rule was broken'],
   ]);
   const errors = counts.flatMap(({ name, labels, value }) => {
     const what = ERRORS[name];
@@ -95,7 +98,7 @@ async function now() {
     const speeds = models.map(({ tokensPerSecond }) => tokensPerSecond ?? 0);
     const fastest = Math.max(0, ...speeds);
     return [
-      `${name || pluginId}${paused ? ' (paused)' : ''}`, gpu || '–', models.map(({ id }) => id).join(', '),
+      `${name || pluginId}${paused ? ' (paused)' : ''}`, gpu === 'Unknown GPU' || !gpu ? '–' : gpu, models.map(({ id }) => id).join(', '),
       number(fastest > 0 ? fastest.toFixed(1) : '–'), number(permille(successRate * 1_000)), slots, number(lasted(uptimeSeconds)),
     ];
   }));
@@ -110,7 +113,7 @@ const HEALTH = {
 
 const ERRORS = {
   rekursing_jobs_refused_total: 'Request refused',
-  rekursing_jobs_failed_total: 'Broke off',
+  rekursing_jobs_failed_total: 'Answer broke off',
   rekursing_bad_frames_total: 'Frame that broke the rules',
   rekursing_answers_without_ad_total: 'Free answer without an ad',
 };
@@ -138,16 +141,17 @@ async function payouts() {
   $('payouts').replaceChildren(...all.map(payout));
 }
 
+const WAYS = { paypal: 'PayPal', stripe: 'Stripe', usdc: 'USDC' };
 const STATES = { requested: 'Asked for', sent: 'Sent' };
 
 function payout({ payoutId, pluginId, method, destination, amount, arrives, state, approved, requestedAt, reason, tries, stuck }) {
   const line = $('payout-row').content.firstElementChild.cloneNode(true);
   const part = (name) => line.querySelector(`.${name}`);
-  part('what').textContent = `${usd(amount)} by ${method}`;
+  part('what').textContent = `${usd(amount)} by ${WAYS[method] ?? method}`;
   part('state').textContent = stuck ? 'Look at it' : (STATES[state] ?? state);
   part('state').dataset.tone = stuck ? 'bad' : 'good';
   part('about').textContent = `To ${destination}, ${usd(arrives)} arrives. ${pluginId}, ${moment(requestedAt)}.`;
-  part('why').textContent = [reason, tries > 0 && `Tried ${tries} times.`].filter(Boolean).join(' ');
+  part('why').textContent = [reason && `Why: ${reason}.`, tries > 0 && `Tried ${tries} times.`].filter(Boolean).join(' ');
   part('approve').hidden = approved || state !== 'requested';
   part('refuse').hidden = state !== 'requested';
   for (const act of ['approve', 'refuse']) part(act).setAttribute('aria-label', `${part(act).textContent}: ${part('what').textContent}`);
@@ -178,6 +182,8 @@ const REASONS = {
   offensive: 'It insults', other: 'Something else',
 };
 
+const DECIDED = { upheld: 'Charge given back', rejected: 'Charge stays' };
+
 /** Shows the disputes that are undecided, and those that were decided last. */
 async function disputes() {
   const { disputes: all } = await call('/api/operator/disputes');
@@ -187,7 +193,7 @@ async function disputes() {
   const decided = all.filter(({ decidedAt }) => decidedAt !== null);
   $('decided-shown').hidden = decided.length === 0;
   fill($('decided'), decided.map(({ decidedAt, state, reason, model, charge, told }) => [
-    moment(decidedAt), state, REASONS[reason], model, usd(charge), told,
+    moment(decidedAt), DECIDED[state] ?? state, REASONS[reason], model, usd(charge), told,
   ]));
 }
 
@@ -196,7 +202,8 @@ function dispute(one) {
   const line = $('dispute-row').content.firstElementChild.cloneNode(true);
   const part = (name) => line.querySelector(`.${name}`);
   part('what').textContent = `${REASONS[reason]}: ${usd(charge)}`;
-  part('state').textContent = state;
+  part('state').textContent = state === 'opened' ? 'New' : 'You look at it';
+  part('state').dataset.tone = state === 'opened' ? 'bad' : '';
   part('about').textContent = `${jobId} with ${model}. ${account} paid, ${pluginId} answered, ${moment(openedAt)}.`;
   part('money').textContent = `${usd(setAside)} of what it earned are set aside.`;
   part('words').textContent = words;
@@ -252,7 +259,7 @@ async function campaigns() {
         say($('campaigns-outcome'), message, 'bad');
       }
     });
-    return [title, state, usd(spent), usd(budget), impressions, clicks, button];
+    return [title, standing(state), usd(spent), usd(budget), impressions, clicks, button];
   }));
 }
 

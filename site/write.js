@@ -13,9 +13,15 @@ export function usd(amount) {
   return `${sign ? '−' : ''}$${Number(whole).toLocaleString('en')}.${kept.replace(/0+$/, '').padEnd(2, '0')}`;
 }
 
+/** Writes an amount that is a sum of many: below a dollar by its first four digits that are not zero. */
+export function sum(amount) {
+  const whole = usd(amount);
+  return whole.replace(/^(−?\$0\.0*[1-9]\d{3})\d+$/, '$1');
+}
+
 /** Writes a day of UTC, which comes as a text or as the moment at which it began. */
 export function day(value) {
-  return new Date(value).toLocaleDateString(undefined, { timeZone: 'UTC' });
+  return new Date(value).toLocaleDateString(undefined, { timeZone: 'UTC', dateStyle: 'medium' });
 }
 
 /** Writes a moment. */
@@ -56,6 +62,8 @@ function cell(content, at) {
   else made.append(content);
   const isNumber = typeof content === 'number' || (typeof content === 'string' && /^−?\$/.test(content)) || content?.dataset?.number !== undefined;
   if (isNumber) made.className = 'number';
+  // Sentences wrap; names, codes and figures stay on one line.
+  else if (typeof content === 'string' && content.length > 40 && content.includes(' ')) made.className = 'words';
   return made;
 }
 
@@ -80,11 +88,18 @@ export function bar(text, value, most) {
 /** Fills a list of facts: `[term, value]` each. */
 export function facts(list, pairs) {
   list.replaceChildren(...pairs.map(([term, value]) => {
-    const pair = make('div');
+    // What has no place to break, an id or a hash, has a line of its own.
+    const pair = make('div', '', /^\S{24,}$/.test(value) ? 'long' : '');
     pair.append(make('dt', term), make('dd', String(value)));
     return pair;
   }));
 }
+
+/** How a campaign stands, by the relay's word for it. */
+const CAMPAIGNS = { running: 'Runs', paused: 'Paused', waiting: 'Begins later', over: 'Over', below_floor: 'Bids too little' };
+
+/** Writes how a campaign stands. */
+export const standing = (state) => CAMPAIGNS[state] ?? state;
 
 /** Says what came of something. */
 export function say(place, text, tone = 'good') {

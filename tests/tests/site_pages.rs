@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use rekursing_tests::{
     axe,
     browser::{Browser, Tab},
+    built,
     database::Engine,
     keyboard,
     node::Node,
@@ -57,6 +58,29 @@ async fn sign_in(tab: &Tab, secret: &str) -> Result<()> {
     tab.fill("#key", secret).await?;
     tab.click("#enter [type=submit]").await?;
     tab.until("!document.querySelector('#inside').hidden").await
+}
+
+/// Fails where a code or an id is broken in its middle on a phone's screen.
+async fn keeps_codes_whole(tab: &Tab) -> Result<()> {
+    let broken = "(() => {
+        const texts = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+        const broken = [];
+        for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+            for (const { 0: code, index } of text.data.matchAll(/[a-z]+_\\w+/gi)) {
+                // A key, which is longer than a line, has to be.
+                if (code.length > 32) continue;
+                const range = document.createRange();
+                range.setStart(text, index);
+                range.setEnd(text, index + code.length);
+                if (new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size > 1) broken.push(code);
+            }
+        }
+        return broken;
+    })()";
+    tab.resize(360, 740).await?;
+    let broken = tab.eval(broken).await?;
+    ensure!(broken == json!([]), "broken in the middle: {broken}");
+    Ok(())
 }
 
 fn well(wrong: &[String]) -> Result<()> {
@@ -159,6 +183,7 @@ async fn the_operator_lets_one_payout_go_gives_one_back_and_sees_what_was_taken_
     let many = |many: usize| format!("document.querySelectorAll('#payouts > li').length === {many}");
     tab.until(&many(2)).await?;
     let wrong = axe::look(&tab, "operator-payouts", &WIDTHS[..1]).await?;
+    keeps_codes_whole(&tab).await?;
     tab.click("#payouts .approve").await?;
     tab.shows("#payouts-outcome", "Approved.").await?;
     let waits = "#payouts li:has(.approve:not([hidden]))";
@@ -226,6 +251,7 @@ async fn an_account_makes_and_revokes_a_key_and_reads_a_receipt_by_clicks() -> R
     let shop = scene.relay.customer(&key).post("/api/account/keys", &shop).await?.expect(201)?;
     let shop = scene.relay.customer(shop["key"].as_str().context("a key")?);
     shop.post("/api/llm/inference", &json!({"prompt": "go", "model": MODEL})).await?.expect(200)?;
+    scene.relay.verify(&key).await?;
     let browser = Browser::start().await?;
     let tab = open(&browser, &scene.relay, "/account.html").await?;
     sign_in(&tab, &key).await?;
@@ -268,6 +294,7 @@ async fn an_account_makes_and_revokes_a_key_and_reads_a_receipt_by_clicks() -> R
     tab.fill("#top-up-amount", "20").await?;
     tab.click("#top-up [type=submit]").await?;
     tab.until("document.querySelector('#top-up-outcome').dataset.tone === 'bad'").await?;
+    keeps_codes_whole(&tab).await?;
     well(&axe::look(&tab, "account-full", &WIDTHS).await?)
 }
 
@@ -574,6 +601,7 @@ async fn asks_this_one(browser: &Browser, scene: &Scripted, (second, other): (&S
     let asked = || [scene.script.jobs().len(), second.jobs().len()];
     for (plugin, at) in [(scene.node.plugin(), 0), (other.plugin(), 1)] {
         let only = open(browser, &scene.relay, &format!("/?provider={plugin}")).await?;
+        only.resize(1_200, 1_000).await?;
         look_again(&only).await?;
         let mut expected = asked();
         for _ in 0..2 {
@@ -583,7 +611,24 @@ async fn asks_this_one(browser: &Browser, scene: &Scripted, (second, other): (&S
             only.until("document.querySelector('#news').textContent === 'The answer is complete.'").await?;
             assert_eq!(asked(), expected);
         }
+        // The conversation stays his, also where it is opened again.
+        let called = format!("provider {}", &plugin[plugin.len() - 6..]);
+        let newest = "#conversations li:first-child";
+        only.shows(&format!("{newest} .note"), &format!("Asks {called} alone")).await?;
         only.close().await?;
+        let again = open(browser, &scene.relay, "/").await?;
+        again.resize(1_200, 1_000).await?;
+        look_again(&again).await?;
+        again.click(&format!("{newest} button")).await?;
+        again.shows("#only", &format!("Only {called} is asked")).await?;
+        expected[at] += 1;
+        again.eval("document.querySelector('#question').focus()").await?;
+        type_and_ask(&again, "And now?").await?;
+        again.until("document.querySelector('#news').textContent === 'The answer is complete.'").await?;
+        assert_eq!(asked(), expected);
+        again.click("#anybody").await?;
+        again.until(&format!("document.querySelector('{newest} .note') === null")).await?;
+        again.close().await?;
     }
     Ok(())
 }
@@ -640,6 +685,133 @@ async fn no_page_fetches_more_than_a_hundred_kilobytes_when_it_is_opened_for_the
             (1_000..=FIRST_LOAD_MAX).contains(&bytes),
             "{path}: {bytes} bytes where {FIRST_LOAD_MAX} may be"
         );
+    }
+    Ok(())
+}
+
+/// Codes that no chat meets: those of other routes, and of wishes that it has not.
+const ELSEWHERE: &str = "
+account_not_found account_only ad_over ad_too_soon already_paired answer_too_large bad_signature bid_below_floor
+budget_spent campaign_not_found cancelled channel_not_found corrected_before correction_uncovered device_keys_refused
+dispute_not_found dispute_open dispute_state disputed_before earnings_left entry_not_found follows_too_many
+group_full group_not_found group_price_changed in_group in_team invalid_phone invalid_secret invalid_signature
+job_not_found key_has_limits key_line_too_long key_not_found key_revoked method_not_allowed no_word not_booked
+not_connected not_correctable not_creator not_disputable not_ended not_in_group not_in_team operator_only other_visitor
+payment_service_failed payout_account_only payout_held payout_method_missing payout_not_found payout_not_sent
+payout_rail_differs payout_under_way phone_not_found plugin_not_found premium_costs_more premium_not_offered
+project_not_found steering_off team_full team_name_taken team_not_earned too_many_campaigns too_many_disputes too_many_groups
+too_many_keys too_many_payouts too_many_phones too_many_plugins too_many_projects top_ups_not_set_up
+unsupported_media_type upgrade_required wrong_code wrong_pairing_code";
+
+/// What of a sentence tells somebody to do.
+const ADVICE: &str =
+    "/(ask|choose|enter|begin|write|wait|come back|load|open|look|correct|take it out|pay in)/i";
+
+#[tokio::test]
+async fn every_code_that_a_chat_can_meet_has_a_sentence_that_says_what_helps() -> Result<()> {
+    let table = std::fs::read_to_string(built::root().join("docs/http.md"))?;
+    let (_, table) = table.split_once("## Codes").context("no table of codes")?;
+    let codes = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let elsewhere: Vec<_> = ELSEWHERE.split_whitespace().collect();
+    let mut met: Vec<_> = codes.filter(|code| !elsewhere.contains(code)).collect();
+    ensure!(met.len() > 40, "only {} codes", met.len());
+
+    let scene = Scripted::start().await?;
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &scene.relay, "/").await?;
+    look_again(&tab).await?;
+    // The relay refuses with each of them in turn.
+    let refuse = "(async (codes) => {
+        const real = globalThis.fetch;
+        let code;
+        globalThis.fetch = async (url, init) => String(url).endsWith('/api/llm/inference')
+            ? Response.json({ error: { code, message: 'what the relay says' } }, { status: 400 }) : real(url, init);
+        const seen = {};
+        for (code of codes) {
+            const [question, form] = ['#question', '#composer'].map((place) => document.querySelector(place));
+            question.value = 'go';
+            form.requestSubmit();
+            const alert = () => document.querySelector('.turn:last-child [role=alert] p');
+            while (!alert() || document.querySelector('#go-text').textContent !== 'Ask') await new Promise(requestAnimationFrame);
+            seen[code] = alert().textContent;
+            document.querySelector('#fresh').click();
+        }
+        globalThis.fetch = real;
+        return seen;
+    })";
+    let mut seen = tab.eval(&format!("{refuse}({})", json!(met))).await?;
+    // What the library says of its own, it says only after it has tried again for long.
+    for code in ["unreachable", "cut", "malformed"] {
+        let words =
+            format!("import('/failures.js').then(({{ words }}) => words({{ code: '{code}' }}, false)[0])");
+        seen[code] = tab.eval(&words).await?;
+        met.push(code);
+    }
+    let mut sentences = std::collections::BTreeSet::new();
+    for code in &met {
+        let sentence = seen[code].as_str().with_context(|| format!("nothing of {code}"))?;
+        ensure!(!sentence.to_lowercase().contains("what the relay says"), "{code} has no words");
+        ensure!(sentence.ends_with('.') && !sentence.contains(['!', '`', '_']), "{code}: {sentence}");
+        let advises = tab.eval(&format!("{ADVICE}.test({})", json!(sentence))).await?;
+        ensure!(advises == json!(true), "{code} does not say what helps: {sentence}");
+        sentences.insert(sentence);
+    }
+    ensure!(sentences.len() == met.len(), "{} sentences for {} codes", sentences.len(), met.len());
+
+    // A model server that fails is its owner's affair, and told as that.
+    scene.script.whenever("break", Reply::json(500, &json!({"error": "out of memory"})));
+    tab.eval("document.querySelector('#question').focus()").await?;
+    type_and_ask(&tab, "Please break").await?;
+    tab.shows(".turn:last-child [role=alert]", "failed at the computer that took your question").await
+}
+
+#[tokio::test]
+async fn without_scripts_what_only_shows_is_whole_and_the_rest_says_where_to_read_on() -> Result<()> {
+    let (scene, _key) = scene().await?;
+    let owner = scene.relay.customer(&scene.node.secret()?);
+    let plugin = scene.node.plugin();
+    owner
+        .put(&format!("/api/plugin/channel/{plugin}"), &json!({"about": "On most evenings."}))
+        .await?
+        .expect(200)?;
+    let browser = Browser::start().await?;
+    let tab = browser.open("about:blank").await?;
+    tab.without_scripts().await?;
+    let at = |path: &str| format!("{}{path}", scene.relay.url("http"));
+    let channel = format!("/live/{plugin}");
+    for (path, words) in [
+        ("/live", ["Ask this one", MODEL, "UTC", "Leaders"]),
+        (&channel, ["On most evenings.", MODEL, "Day by day", "Ask this one"]),
+        ("/models", [MODEL, "Price of answers", "Reachable, 30 days", "Ask it"]),
+    ] {
+        tab.go(&at(path)).await?;
+        for words in words {
+            tab.shows("main", words).await.with_context(|| path.to_owned())?;
+        }
+        // Nothing is there that would do nothing.
+        assert_eq!(
+            tab.eval("[...document.querySelectorAll('button')].some(e => e.checkVisibility())").await?,
+            false
+        );
+    }
+    for (path, dead) in [
+        ("/", "#composer, #panel, #starters, #fresh"),
+        ("/account.html", "#enter, #inside"),
+        ("/advertise.html", "#enter, #inside"),
+        ("/operator.html", "#enter, #inside"),
+        ("/phone.html", "#unpaired, #pair, #inside"),
+    ] {
+        tab.go(&at(path)).await?;
+        tab.shows(".noscript", "a script, and scripts are off in this browser")
+            .await
+            .with_context(|| path.to_owned())?;
+        tab.until("document.querySelector('.noscript a')?.checkVisibility()").await?;
+        let dead = format!("[...document.querySelectorAll('{dead}')].some(e => e.checkVisibility())");
+        assert_eq!(tab.eval(&dead).await?, false, "{path}");
+        for width in WIDTHS {
+            tab.resize(width, 740).await?;
+            assert_eq!(axe::too_wide(&tab).await?, None, "{path}");
+        }
     }
     Ok(())
 }

@@ -326,8 +326,6 @@ struct Computer {
     _link: Link,
     /// Its names as they are to be seen.
     shown: Vec<String>,
-    /// Its model.
-    model: String,
     /// How often it was refused.
     refused: usize,
 }
@@ -373,8 +371,8 @@ async fn computer(relay: &Relay, text: &str) -> Result<Computer> {
         link.send("identify", &identify).await?;
         match link.next().await? {
             Received::Frame(kind, _) if kind == "ready" => {
-                let shown = vec![name::plain(&named, 60), name::plain(text, 40), model.clone()];
-                return Ok(Computer { _link: link, shown, model, refused });
+                let shown = vec![name::plain(&named, 60), name::plain(text, 40), model];
+                return Ok(Computer { _link: link, shown, refused });
             }
             Received::Closed(close::BAD_FRAME) => refused += 1,
             other @ (Received::Frame(..) | Received::Closed(_)) => bail!("{other:?} to a model {model:?}"),
@@ -396,7 +394,15 @@ async fn a_thousand_payloads_as_names_of_computers_and_models_are_refused_or_run
         let_in += computers.len();
         refused += computers.iter().map(|computer| computer.refused).sum::<usize>();
         let names: Vec<String> = computers.iter().flat_map(|computer| computer.shown.clone()).collect();
-        let models: Vec<String> = computers.iter().map(|computer| computer.model.clone()).collect();
+        // Under one name stand all that are called alike but for their maker, their form and what is large.
+        let models = relay.visitor().get("/api/llm/models").await?.expect(200)?;
+        let models: Vec<String> = models["models"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|model| model["id"].as_str().map(str::to_owned))
+            .collect();
+        ensure!(models.len() > texts.len() / 4, "only {} models", models.len());
         watched(relay, computers.len()).await?;
         for (path, ready, shown) in [
             ("/live", "document.querySelectorAll('#providers > li').length", &names),

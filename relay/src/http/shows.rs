@@ -28,6 +28,10 @@ const STANDARDS: [(&str, &str); 3] =
     [("tokens", "Tokens"), ("reliability", "Reliability"), ("earnings", "Earnings")];
 const SPANS: [(&str, &str); 3] = [("day", "Today"), ("week", "7 days"), ("all", "All time")];
 
+/// The pages that every page leads to.
+const PAGES: [(&str, &str); 4] =
+    [("/", "Chat"), ("/live", "Live"), ("/models", "Models"), ("/account.html", "Account")];
+
 /// `GET /live`
 pub(super) async fn live(
     State(house): Shared,
@@ -67,6 +71,7 @@ fn live_page(now: &Value, board: &Board, shows_leaders: bool, leaders: &Value) -
         section.card aria-labelledby="leaders-title" {
             h2 #leaders-title { "Leaders" }
             @if shows_leaders {
+                div.choices {
                 nav aria-label="Who" {
                     @for (name, title) in SIDES {
                         a href=(address(name, by, over)) aria-current=[(name == of).then_some("true")] { (title) }
@@ -82,13 +87,14 @@ fn live_page(now: &Value, board: &Board, shows_leaders: bool, leaders: &Value) -
                         a href=(address(of, by, name)) aria-current=[(name == over).then_some("true")] { (title) }
                     }
                 }
+                }
                 (board_of(by, leaders))
             } @else {
                 p.note { "Channels and leaders are switched off at the moment." }
             }
         }
     };
-    written("Live", "/live.js", &body)
+    written("Live", "/live", "/live.js", &body)
 }
 
 /// `GET /live/{pluginId}`
@@ -101,7 +107,7 @@ pub(super) async fn channel(state: Shared, plugin: Named) -> Result<Response, Pr
     let body = html! {
         section.card #channel data-plugin=(text(&channel["pluginId"])) aria-labelledby="channel-title" {
             div.row {
-                h2 #channel-title { (name) }
+                h2 #channel-title { "Channel" }
                 span.state #state data-tone=[(!channel["live"].is_null()).then_some("good")] {
                     @if channel["live"].is_null() { "Off" } @else { "On" }
                 }
@@ -121,7 +127,7 @@ pub(super) async fn channel(state: Shared, plugin: Named) -> Result<Response, Pr
         @if !channel["live"].is_null() {
             section.card aria-labelledby="now-title" {
                 h2 #now-title { "Now" }
-                ul.items { (provider(&channel["live"])) }
+                div.item #(text(&channel["pluginId"])) { (doings(&channel["live"])) }
             }
         }
         section.card aria-labelledby="days-title" {
@@ -141,14 +147,14 @@ pub(super) async fn channel(state: Shared, plugin: Named) -> Result<Response, Pr
                             td.number { (bar(day["answerTokens"].as_u64().unwrap_or(0), most)) (number(&day["answerTokens"])) }
                             td.number { (number(&day["jobs"])) }
                             td.number { (minutes(day["minutes"].as_u64().unwrap_or(0))) }
-                            @if shows_earnings { td.number { "$" (text(&day["earned"])) } }
+                            @if shows_earnings { td.number { (dollars(text(&day["earned"]))) } }
                         } } }
                     }
                 }
             }
         }
     };
-    Ok(page(&name, "/channel.js", &body))
+    Ok(page(&name, "", "/channel.js", &body))
 }
 
 /// `GET /models`
@@ -160,26 +166,26 @@ pub(super) async fn models(State(house): Shared) -> Result<Response, Problem> {
 fn models_page(views: &[Value]) -> String {
     let body = html! {
         section.card aria-labelledby="models-title" {
-            h2 #models-title { "Models" }
+            h2 #models-title { "What can be asked now" }
             @if views.is_empty() {
                 p.note { "No GPU is connected right now." }
             } @else {
-                p.note { "Prices are dollars for a million tokens. Speeds are of the last 30 minutes: half of the answers were no worse, and 99 of 100." }
+                p.note { "Prices are dollars for a million tokens. Speeds are of the last 30 minutes: the first figure is what half of the answers reached, the second what 99 of 100 did." }
                 ul.items { @for model in views { (model_card(model)) } }
             }
         }
     };
-    written("Models", "/told.js", &body)
+    written("Models", "/models", "/told.js", &body)
 }
 
 fn model_card(model: &Value) -> Markup {
     let (price, pace, uptime) = (&model["price"], &model["pace"], &model["uptime"]);
     let range = |side: &Value| {
         let (min, max) = (text(&side["min"]), text(&side["max"]));
-        if min == max { format!("${min}") } else { format!("${min} to ${max}") }
+        if min == max { dollars(min) } else { format!("{} to {}", dollars(min), dollars(max)) }
     };
     let two = |of: &Value, unit: &str| {
-        if of.is_null() { "–".to_owned() } else { format!("{} {unit}, {} {unit}", of["p50"], of["p99"]) }
+        if of.is_null() { "–".to_owned() } else { format!("{}{unit}, {}{unit}", of["p50"], of["p99"]) }
     };
     html! {
         li.item {
@@ -189,13 +195,13 @@ fn model_card(model: &Value) -> Markup {
             }
             dl.facts {
                 (fact("Offers", &number(&model["providers"]), None))
-                (fact("Questions", &range(&price["input"]), None))
-                (fact("Answers", &range(&price["output"]), None))
-                (fact("First token", &two(&pace["firstTokenMs"], "ms"), None))
-                (fact("Tokens per second", &two(&pace["tokensPerSecond"], "/s"), None))
-                (fact("Could be asked, last 5 minutes", &share(&uptime["fiveMinutes"]), None))
-                (fact("Last day", &share(&uptime["day"]), None))
-                (fact("Last 30 days", &share(&uptime["thirtyDays"]), None))
+                (fact("Price of questions", &range(&price["input"]), None))
+                (fact("Price of answers", &range(&price["output"]), None))
+                (fact("First token", &two(&pace["firstTokenMs"], " ms"), None))
+                (fact("Tokens per second", &two(&pace["tokensPerSecond"], ""), None))
+                (fact("Reachable, 5 minutes", &share(&uptime["fiveMinutes"]), None))
+                (fact("Reachable, 1 day", &share(&uptime["day"]), None))
+                (fact("Reachable, 30 days", &share(&uptime["thirtyDays"]), None))
                 (fact("Context", &number(&model["context"]), None))
                 (fact("Quantisations", &joined(&model["quantizations"]), None))
             }
@@ -206,38 +212,47 @@ fn model_card(model: &Value) -> Markup {
 /// One provider. What moves is marked with what it is, so that a script finds it.
 fn provider(one: &Value) -> Markup {
     let id = text(&one["pluginId"]);
-    let channel = &one["channel"];
     let name = named(one);
     html! {
         li.item #(id) {
             div.row.head {
-                h3 { @if channel.is_null() { (name) } @else { a href={ "/live/" (id) } { (name) } } }
+                h3 { @if one["channel"].is_null() { (name) } @else { a href={ "/live/" (id) } { (name) } } }
                 span.state data-now="state" data-tone=[(one["paused"] != true).then_some("good")] {
                     @if one["paused"] == true { "Paused" } @else { "On" }
                 }
             }
-            p.note {
-                (text(&one["gpu"])) " · on since "
-                time datetime=(iso(&one["since"])) { (iso(&one["since"])) }
+            (doings(one))
+        }
+    }
+}
+
+/// With what a provider is on, what it does, and what it can be asked.
+fn doings(one: &Value) -> Markup {
+    let (id, name, gpu) = (text(&one["pluginId"]), named(one), text(&one["gpu"]));
+    let channel = &one["channel"];
+    html! {
+        p.note {
+            // Whoever has no name of it says so, which tells a reader nothing.
+            @if gpu.is_empty() || gpu == "Unknown GPU" { "On since " } @else { (gpu) " · on since " }
+            time datetime=(iso(&one["since"])) { (iso(&one["since"]).replace('T', " ").replace('Z', " UTC")) }
+        }
+        @if !channel.is_null() {
+            dl.facts {
+                (fact("Tokens per second now", &number(&channel["tokensPerSecondNow"]), Some("tokensPerSecondNow")))
+                (fact("Answering", &number(&channel["jobsNow"]), Some("jobsNow")))
+                (fact("Answers served", &number(&channel["jobs"]), Some("jobs")))
+                (fact("Tokens served", &number(&channel["answerTokens"]), Some("answerTokens")))
             }
-            @if !channel.is_null() {
-                dl.facts {
-                    (fact("Tokens per second now", &number(&channel["tokensPerSecondNow"]), Some("tokensPerSecondNow")))
-                    (fact("Answering", &number(&channel["jobsNow"]), Some("jobsNow")))
-                    (fact("Answers served", &number(&channel["jobs"]), Some("jobs")))
-                    (fact("Tokens served", &number(&channel["answerTokens"]), Some("answerTokens")))
-                }
-            }
-            ul.plain {
-                @for model in list(&one["models"]) {
-                    li.row {
-                        span { strong { (text(&model["id"])) } " " (text(&model["quantization"])) @if model["browser"] == true { ", in a browser" } }
-                        span.note {
-                            "$" (text(&model["price"]["input"])) " in, $" (text(&model["price"]["output"])) " out"
-                            @if !model["tokensPerSecond"].is_null() { " · " (number(&model["tokensPerSecond"])) " tokens/s" }
-                        }
-                        a href={ "/?provider=" (id) "&model=" (encoded(text(&model["id"]))) } aria-label={ "Ask this one: " (name) ", " (text(&model["id"])) } { "Ask this one" }
+        }
+        ul.plain {
+            @for model in list(&one["models"]) {
+                li.row {
+                    span { strong { (text(&model["id"])) } " " (text(&model["quantization"])) @if model["browser"] == true { ", in a browser" } }
+                    span.note {
+                        (dollars(text(&model["price"]["input"]))) " in, " (dollars(text(&model["price"]["output"]))) " out"
+                        @if !model["tokensPerSecond"].is_null() { " · " (speed(&model["tokensPerSecond"])) " tokens/s" }
                     }
+                    a href={ "/?provider=" (id) "&model=" (encoded(text(&model["id"]))) } aria-label={ "Ask this one: " (name) ", " (text(&model["id"])) } { "Ask this one" }
                 }
             }
         }
@@ -265,7 +280,7 @@ fn board_of(by: &str, leaders: &Value) -> Markup {
                     span.note {
                         @match by {
                             "reliability" => { (share(&row["successPermille"])) " of " (number(&row["jobs"])) " answers" },
-                            "earnings" => { "$" (text(&row["earned"])) " with " (number(&row["jobs"])) " answers" },
+                            "earnings" => { (dollars(text(&row["earned"]))) " with " (number(&row["jobs"])) " answers" },
                             _ => { (number(&row["answerTokens"])) " tokens in " (number(&row["jobs"])) " answers" },
                         }
                         @if !row["channels"].is_null() { ", " (number(&row["channels"])) " with a channel" }
@@ -279,10 +294,10 @@ fn board_of(by: &str, leaders: &Value) -> Markup {
 fn totals(totals: &Value) -> Markup {
     html! {
         (fact("Providers", &number(&totals["providers"]), Some("providers")))
-        (fact("Answers that are being made", &number(&totals["jobsRunning"]), Some("jobsRunning")))
-        (fact("Questions that wait", &number(&totals["jobsWaiting"]), Some("jobsWaiting")))
+        (fact("Being answered", &number(&totals["jobsRunning"]), Some("jobsRunning")))
+        (fact("Waiting", &number(&totals["jobsWaiting"]), Some("jobsWaiting")))
         (fact("Places", &number(&totals["slots"]), Some("slots")))
-        (fact("Answered since the relay started", &number(&totals["jobsCompleted"]), Some("jobsCompleted")))
+        (fact("Answers so far", &number(&totals["jobsCompleted"]), Some("jobsCompleted")))
     }
 }
 
@@ -291,14 +306,20 @@ fn fact(term: &str, value: &str, moves: Option<&str>) -> Markup {
 }
 
 fn bar(value: u64, most: u64) -> Markup {
-    html! { meter min="0" max=(most) value=(value) aria-hidden="true" {} }
+    let share = (value.min(most) * 100).checked_div(most).unwrap_or(0);
+    html! {
+        svg.meter viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" {
+            rect.whole width="100" height="10" {}
+            rect width=(share) height="10" {}
+        }
+    }
 }
 
-fn page(title: &str, script: &str, body: &Markup) -> Response {
-    as_page(written(title, script, body).into())
+fn page(title: &str, here: &str, script: &str, body: &Markup) -> Response {
+    as_page(written(title, here, script, body).into())
 }
 
-fn written(title: &str, script: &str, body: &Markup) -> String {
+fn written(title: &str, here: &str, script: &str, body: &Markup) -> String {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -316,12 +337,12 @@ fn written(title: &str, script: &str, body: &Markup) -> String {
             }
             body {
                 header.bar {
+                    a href="/" aria-label="Rekursing" { (mark()) }
                     h1 { (title) }
                     nav aria-label="Pages" {
-                        a href="/" { "Chat" }
-                        a href="/live" { "Live" }
-                        a href="/models" { "Models" }
-                        a href="/account.html" { "Account" }
+                        @for (path, name) in PAGES {
+                            a href=(path) aria-current=[(path == here).then_some("page")] { (name) }
+                        }
                     }
                 }
                 main { div #inside { (body) } }
@@ -338,6 +359,17 @@ fn as_page(written: Bytes) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     site::guard(headers);
     response
+}
+
+/// The sign of the product.
+fn mark() -> Markup {
+    html! {
+        svg.mark viewBox="0 0 32 32" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="2.4" {
+            rect x="2.2" y="2.2" width="27.6" height="27.6" rx="8" {}
+            rect x="9" y="9" width="20.8" height="20.8" rx="6" {}
+            rect x="15.8" y="15.8" width="14" height="14" rx="4" fill="currentColor" {}
+        }
+    }
 }
 
 fn named(one: &Value) -> String {
@@ -381,6 +413,18 @@ fn number(value: &Value) -> String {
         written.push(digit);
     }
     written
+}
+
+/// Writes an amount of dollars with at least two decimals; its digits stay as they are.
+fn dollars(amount: &str) -> String {
+    let (whole, decimals) = amount.split_once('.').unwrap_or((amount, ""));
+    format!("${whole}.{decimals:0<2}")
+}
+
+/// Writes a speed, whole where its decimals say nothing.
+fn speed(value: &Value) -> String {
+    let speed = value.as_f64().unwrap_or(0.0);
+    if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") }
 }
 
 /// Writes thousandths as a share.
@@ -430,5 +474,7 @@ mod tests {
         assert_eq!(share(&Value::Null), "–");
         assert_eq!(iso(&json!(1_763_625_600_000_u64)), "2025-11-20T08:00Z");
         assert_eq!(minutes(61), "1 h 1 min");
+        assert_eq!(["0.3", "1", "0.0125"].map(dollars), ["$0.30", "$1.00", "$0.0125"]);
+        assert_eq!([json!(4.25), json!(41.6)].map(|speed| super::speed(&speed)), ["4.2", "42"]);
     }
 }

@@ -225,6 +225,15 @@ impl Tab {
         self.cdp.call_in(&self.session, method, params).await.map(|_| ())
     }
 
+    /// Lets no page of the tab run a script from here on, as whoever has switched them off.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn without_scripts(&self) -> Result<()> {
+        let method = "Emulation.setScriptExecutionDisabled";
+        self.cdp.call_in(&self.session, method, json!({"value": true})).await.map(|_| ())
+    }
+
     /// Puts the page into a time zone.
     ///
     /// # Errors
