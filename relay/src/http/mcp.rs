@@ -221,6 +221,7 @@ mod tests {
         Request::builder()
             .method(Method::POST)
             .header(header::CONTENT_TYPE, "application/json")
+            .header(header::HOST, "relay")
             .header(header::ACCEPT, "application/json, text/event-stream")
             .extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))))
             .body(Body::from(message))
