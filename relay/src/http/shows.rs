@@ -475,6 +475,6 @@ mod tests {
         assert_eq!(iso(&json!(1_763_625_600_000_u64)), "2025-11-20T08:00Z");
         assert_eq!(minutes(61), "1 h 1 min");
         assert_eq!(["0.3", "1", "0.0125"].map(dollars), ["$0.30", "$1.00", "$0.0125"]);
-        assert_eq!([json!(4.25), json!(41.6)].map(|speed| super::speed(&speed)), ["4.2", "42"]);
+        assert_eq!([json!(4.28), json!(41.6)].map(|speed| super::speed(&speed)), ["4.3", "42"]);
     }
 }
