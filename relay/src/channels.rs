@@ -22,8 +22,9 @@ use tokio::sync::watch;
 
 use crate::{
     fresh::Fresh,
-    house::{House, Places},
+    house::House,
     http::figures::{dollars, tokens_per_second},
+    seats::{Seat, Seats},
     store::{Channel, Leader, LeadingTeam, ServedInAll, Standard, Uptime, Watched},
     switches::{Feature, Switches},
 };
@@ -103,10 +104,8 @@ pub struct Channels {
     open: DashMap<PluginId, Channel>,
     switches: Arc<Switches>,
     aired: watch::Sender<Aired>,
-    /// Who watches, counted.
-    watchers: Places,
-    /// By address.
-    watching: DashMap<IpAddr, usize>,
+    /// Who watches.
+    seats: Seats,
     seen: Mutex<Option<(Moment, Arc<Value>)>>,
     leaders: Fresh<(Standard, Over), Vec<Leader>>,
     teams: Fresh<(Standard, Over), Vec<LeadingTeam>>,
@@ -140,8 +139,7 @@ impl Channels {
             open: channels.into_iter().map(|channel| (channel.plugin, channel)).collect(),
             switches,
             aired: watch::Sender::new(aired),
-            watchers: Places::default(),
-            watching: DashMap::new(),
+            seats: Seats::default(),
             seen: Mutex::default(),
             leaders: Fresh::new(LEADERS_FRESH, BOARDS),
             teams: Fresh::new(LEADERS_FRESH, BOARDS),
@@ -203,24 +201,9 @@ impl Channels {
         self.pages.of(now, plugin, look).await
     }
 
-    /// Takes a place for somebody who watches from this address; `false` where too many do. The place is taken all
-    /// the same, so that each has its [`Channels::leave`].
-    pub fn enter(&self, address: IpAddr, most: usize) -> bool {
-        let here = {
-            let mut here = self.watching.entry(address).or_default();
-            *here += 1;
-            *here
-        };
-        self.watchers.enter(most) && here <= WATCHERS_PER_ADDRESS
-    }
-
-    /// Gives a place back.
-    pub fn leave(&self, address: IpAddr) {
-        self.watchers.leave();
-        if let Some(mut here) = self.watching.get_mut(&address) {
-            *here -= 1;
-        }
-        self.watching.remove_if(&address, |_, here| *here == 0);
+    /// Takes a seat for somebody who watches from this address, if there is one: so many there are in all.
+    pub fn seat(&self, address: IpAddr, most: usize) -> Option<Seat> {
+        self.seats.take(address, most, WATCHERS_PER_ADDRESS)
     }
 
     /// Returns what is told from here on.
@@ -263,10 +246,8 @@ impl Channels {
 
     /// Returns one provider as it is at this moment, where it is live and public.
     pub fn now_of(&self, house: &House, plugin: PluginId) -> Option<Value> {
-        let sessions = house.desk.sessions();
-        let session = sessions.iter().find(|session| session.plugin == plugin)?;
-        let at_work = at_work(house);
-        is_public(session).then(|| self.view(house, session, &at_work))
+        let session = house.desk.session_of(plugin).filter(is_public)?;
+        Some(self.view(house, &session, &at_work(house)))
     }
 
     fn look(&self, house: &House) -> (Vec<(PluginId, Value)>, Value) {

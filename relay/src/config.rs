@@ -231,7 +231,8 @@ pub struct Limits {
     pub connects_per_minute: u32,
     /// Requests for answers per minute from one address without an API key.
     pub free_requests_per_minute: u32,
-    /// Estimates per minute of one account; those without an API key count among a visitor's requests.
+    /// Estimates per minute of one account, and requests that leave model and tier to the market; those without an
+    /// API key count among a visitor's requests.
     pub estimates_per_minute: u32,
     /// Open API keys of one account, the operator's apart.
     pub keys_per_account: u64,

@@ -285,9 +285,9 @@ const VOICES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).unwrap();
 /// How often an account may have a task rated by its objectives.
 const RATINGS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(300).unwrap();
 
-/// How often an account may ask about itself, and a plugin about its own: a page that is looked at asks a few times
-/// in ten seconds.
-const OWN_CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(600).unwrap();
+/// How often an account may ask about itself, and a plugin about its own: more than pages and programs that are left
+/// open do.
+const OWN_CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(3_000).unwrap();
 
 /// How often a plugin may change its channel.
 const CHANNEL_CHANGES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();

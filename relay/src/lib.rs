@@ -46,6 +46,7 @@ pub mod replay;
 pub mod report;
 pub mod responses;
 pub mod roll;
+pub mod seats;
 pub mod server;
 pub mod session;
 pub mod sse;

@@ -246,6 +246,24 @@ async fn agents_send_so_many_messages_and_an_account_has_so_many_estimates_in_a_
         let fourth = sender.post(path, &body).await?;
         assert_eq!((fourth.status, fourth.error_code()?.as_str()), (429, "rate_limited"), "{path}");
     }
+    // What listens is counted too, and so is who leaves model and tier to the market.
+    assert_eq!(accepting.get("/mcp").await?.error_code()?, "rate_limited");
+    let auto = json!({"prompt": "Hello", "quality": "auto"});
+    assert_eq!(page.post("/api/llm/inference", &auto).await?.error_code()?, "rate_limited");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_refused_in_the_words_of_every_route() -> Result<()> {
+    let relay = Relay::with(FREE).await?;
+    let accepting = relay.visitor().with("accept", "application/json, text/event-stream");
+    for (answer, status, code) in [
+        (accepting.post("/mcp", &json!({})).await?, 400, "bad_request"),
+        (relay.visitor().post("/mcp", &mcp::initialize()).await?, 406, "bad_request"),
+        (accepting.with("mcp-session-id", "none").get("/mcp").await?, 404, "not_found"),
+    ] {
+        assert_eq!((answer.status, answer.error_code()?.as_str()), (status, code));
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use rekursing_tests::{
     mcp::Agent,
     model_server::{EMBEDDING_MODEL, ModelServer},
     node::Node,
+    on_both,
     relay::{FREE, Relay},
     scene::Scripted,
     script::MODEL,
@@ -14,6 +15,10 @@ use rekursing_tests::{
 use serde_json::{Value, json};
 
 const OBJECTIVES: &str = "/api/agents/objectives";
+
+on_both! {
+    what_can_be_no_name_names_no_project,
+}
 
 async fn shop(page: &Page) -> Result<()> {
     let objectives = ["Make the checkout faster", "Translate the manual into German"];
@@ -220,5 +225,18 @@ async fn objectives_have_limits_and_are_nobody_elses() -> Result<()> {
     assert_eq!(other.get(&format!("{OBJECTIVES}/one")).await?.error_code()?, "project_not_found");
     assert_eq!(other.get(OBJECTIVES).await?.expect(200)?, json!({"projects": []}));
     assert_eq!(other.delete(&format!("{OBJECTIVES}/one")).await?.error_code()?, "project_not_found");
+    Ok(())
+}
+
+async fn what_can_be_no_name_names_no_project(engine: Engine) -> Result<()> {
+    let (relay, key) = Relay::keeping(engine, FREE, "0").await?;
+    let page = relay.customer(&key);
+    for name in ["a%00b", "%20a", &"a".repeat(65)] {
+        let path = format!("{OBJECTIVES}/{name}");
+        for answer in [page.get(&path).await?, page.delete(&path).await?] {
+            assert_eq!((answer.status, answer.error_code()?.as_str()), (404, "project_not_found"), "{name}");
+        }
+    }
+    assert_eq!(page.get(&format!("{OBJECTIVES}/%FF")).await?.error_code()?, "bad_request");
     Ok(())
 }

@@ -456,6 +456,7 @@ async fn tried(
         ("registrations", page.post("/api/account/pairings", &json!({})).await?),
         ("agents", page.post("/api/llm/inference", &auto).await?),
         ("agents", page.post("/mcp", &json!({})).await?),
+        ("agents", page.get("/mcp").await?),
         ("channels", visitor.get("/api/live/leaders").await?),
         ("channels", visitor.get(&channel).await?),
     ])

@@ -91,6 +91,11 @@ pub async fn account(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Re
     Err(Problem::new(StatusCode::FORBIDDEN, "key_has_limits", message))
 }
 
+/// Tells whether a key was shown that is an account's.
+pub(super) async fn has_key(house: &House, headers: &HeaderMap, peer: SocketAddr) -> bool {
+    matches!(shown(house, headers, peer).await, Ok(Some(_)))
+}
+
 /// Reads the key that was shown, if there is one.
 async fn shown(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Option<Holder>, Problem> {
     let Some(key) = bearer(headers)?.filter(|key| *key != NO_KEY) else { return Ok(None) };

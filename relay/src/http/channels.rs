@@ -27,8 +27,9 @@ use super::{
     written::{List, Written},
 };
 use crate::{
-    channels::{Aired, Over, event},
+    channels::{Aired, Over},
     house::House,
+    seats::Seat,
     store::{Channel, LeadingTeam, Standard},
     switches::Feature,
 };
@@ -50,18 +51,22 @@ pub(super) async fn live(
 ) -> Result<Response, Problem> {
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if !accepts.contains("text/event-stream") {
-        let write = |house: &Arc<House>| house.channels.now(house).to_string();
-        return Ok(models::as_json(Written::of(&house, List::Live, write).await?));
+        return Ok(models::as_json(now(&house).await?));
     }
     let address = caller::network(caller::address(&house, &headers, peer));
     let watching = Watching::begin(house, address)?;
     Ok(events::respond(Body::from_stream(stream::unfold(watching, Watching::next))))
 }
 
+/// Returns everything as it is at this moment, as JSON.
+async fn now(house: &Arc<House>) -> Result<Bytes, Problem> {
+    Written::of(house, List::Live, |house: &Arc<House>| house.channels.now(house).to_string()).await
+}
+
 /// Somebody who watches.
 struct Watching {
     house: Arc<House>,
-    address: IpAddr,
+    seat: Seat,
     aired: watch::Receiver<Aired>,
     /// The number of the message that was told last; nothing before the first.
     told: Option<u64>,
@@ -69,32 +74,35 @@ struct Watching {
 
 impl Watching {
     fn begin(house: Arc<House>, address: IpAddr) -> Result<Watching, Problem> {
-        let is_room = house.channels.enter(address, house.config.limits.watchers);
-        let watching = Watching { aired: house.channels.watch(), house, address, told: None };
-        // Dropping it gives the place back.
-        if is_room {
-            return Ok(watching);
-        }
-        let message = "too many watch at this moment";
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
-        Err(Problem { retry_after: Some(10), ..problem })
+        let Some(seat) = house.channels.seat(address, house.config.limits.watchers) else {
+            let message = "too many watch at this moment";
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
+            return Err(Problem { retry_after: Some(10), ..problem });
+        };
+        Ok(Watching { aired: house.channels.watch(), house, seat, told: None })
     }
 
-    /// Tells what comes next; ends when the relay is about to stop.
+    /// Tells what comes next; ends when the relay is about to stop, or somebody else has the seat.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Watching)> {
         let Some(told) = self.told else {
             // What was aired last may be from before anybody watched.
             let number = self.aired.borrow_and_update().number;
             self.told = Some(number);
-            let now = self.house.channels.now(&self.house);
-            return Some((Ok(event("live", &now)), self));
+            let now = now(&self.house).await.ok()?;
+            let event = [b"event: live\ndata: ".as_slice(), &now, b"\n\n"].concat();
+            return Some((Ok(event.into()), self));
         };
         let quiet = Instant::now() + QUIET;
         loop {
             if self.house.is_draining() {
                 return None;
             }
-            match tokio::time::timeout_at(quiet, self.aired.changed()).await {
+            let news = tokio::time::timeout_at(quiet, self.aired.changed());
+            let news = tokio::select! {
+                () = self.seat.lost() => return None,
+                news = news => news,
+            };
+            match news {
                 Err(_) => return Some((Ok(Bytes::from_static(b": quiet\n\n")), self)),
                 Ok(Err(_)) => return None,
                 Ok(Ok(())) => {}
@@ -108,12 +116,6 @@ impl Watching {
             self.told = Some(aired.number);
             return Some((Ok(text), self));
         }
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        self.house.channels.leave(self.address);
     }
 }
 

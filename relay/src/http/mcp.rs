@@ -7,10 +7,11 @@
 
 mod ask;
 mod inner;
+mod opened;
 mod tools;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -18,25 +19,32 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, to_bytes},
     extract::{ConnectInfo, FromRequest, Request, State},
-    http::{HeaderName, StatusCode},
+    http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use http_body_util::{BodyExt, Full};
 use parking_lot::Mutex;
 use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+    StreamableHttpServerConfig, StreamableHttpService,
+    session::{SessionManager, local::LocalSessionManager},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
-use self::tools::Tools;
-use super::{Problem, caller, posted::Posted};
+use self::{opened::Opened, tools::Tools};
+use super::{
+    Problem, caller,
+    posted::{Peer, Posted},
+};
 use crate::{house::House, switches::Feature};
 
 /// How long a session is kept of which nothing is heard: longer than any answer takes.
 const SESSION_IDLE: Duration = Duration::from_secs(15 * 60);
+
+/// Longest word of the library's about a call that it refuses, in bytes.
+const WORD_BYTES_MAX: usize = 1_024;
 
 /// The header that names a session.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -46,9 +54,9 @@ pub(super) struct Mcp {
     house: Arc<House>,
     service: StreamableHttpService<Tools, LocalSessionManager>,
     sessions: Arc<LocalSessionManager>,
-    /// From which address each session was opened. Sessions are opened one after the other, so that there are never
-    /// more than may be.
-    opened: tokio::sync::Mutex<HashMap<String, IpAddr>>,
+    opened: Mutex<Opened>,
+    /// Sessions are opened one after the other, so that there are never more than may be.
+    opening: tokio::sync::Mutex<()>,
     running: Arc<Mutex<HashSet<Call>>>,
 }
 
@@ -100,12 +108,16 @@ impl Mcp {
             .with_max_request_body_bytes(house.config.limits.request_bytes);
         let tools = Tools::new(routes);
         let service = StreamableHttpService::new(move || Ok(tools.clone()), Arc::clone(&sessions), config);
-        Mcp { house, service, sessions, opened: Default::default(), running: Arc::default() }
+        let (opened, opening, running) = Default::default();
+        Mcp { house, service, sessions, opened, opening, running }
     }
 
     /// Hands a call to the library, which answers it.
     async fn answer(&self, request: hyper::Request<Full<bytes::Bytes>>) -> Response {
-        self.service.handle(request).await.map(Body::new)
+        if let Some(session) = request.headers().get(&SESSION).and_then(|session| session.to_str().ok()) {
+            self.opened.lock().hear(session, self.house.desk.now());
+        }
+        worded(self.service.handle(request).await.map(Body::new)).await
     }
 
     /// Has a request of a session answered, unless another one has its id.
@@ -126,23 +138,86 @@ impl Mcp {
     }
 
     /// Opens a session, if there is room for one more.
-    async fn open(&self, request: hyper::Request<Full<bytes::Bytes>>, address: IpAddr) -> Response {
-        let mut opened = self.opened.lock().await;
-        let live = self.sessions.sessions.read().await;
-        opened.retain(|session, _| live.contains_key(session.as_str()));
-        drop(live);
-        let limits = &self.house.config.limits;
-        let here = opened.values().filter(|other| **other == address).count();
-        if opened.len() >= limits.mcp_sessions || here >= limits.mcp_sessions_per_address {
+    async fn open(
+        &self,
+        request: hyper::Request<Full<bytes::Bytes>>,
+        address: IpAddr,
+        has_key: bool,
+    ) -> Response {
+        let _turn = self.opening.lock().await;
+        if !self.make_room(address).await {
             let message = "too many sessions of agents are open; end one with DELETE, or wait";
             let full = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
             return Problem { retry_after: Some(60), ..full }.into_response();
         }
         let response = self.answer(request).await;
-        let session = response.headers().get(&SESSION).and_then(|session| session.to_str().ok());
-        opened.extend(session.map(|session| (session.to_owned(), address)));
+        if let Some(session) = response.headers().get(&SESSION).and_then(|session| session.to_str().ok()) {
+            self.opened.lock().enter(session, address, has_key, self.house.desk.now());
+        }
         response
     }
+
+    /// Ends sessions that are in the way of another one from this address. `false` where none has to end.
+    async fn make_room(&self, address: IpAddr) -> bool {
+        let live: HashSet<String> = {
+            let live = self.sessions.sessions.read().await;
+            live.keys().map(|session| session.to_string()).collect()
+        };
+        let now = self.house.desk.now();
+        let idle = {
+            let mut opened = self.opened.lock();
+            opened.keep(&live);
+            opened.idle(now)
+        };
+        for session in idle {
+            self.end(session).await;
+        }
+        let limits = &self.house.config.limits;
+        let gives = {
+            let opened = self.opened.lock();
+            if opened.of(address) >= limits.mcp_sessions_per_address {
+                return false;
+            }
+            if opened.len() < limits.mcp_sessions {
+                return true;
+            }
+            opened.gives_way(address)
+        };
+        match gives {
+            Some(session) => {
+                self.end(session).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    async fn end(&self, session: String) {
+        self.opened.lock().leave(&session);
+        // One that has ended by itself meanwhile is no failure.
+        let _ = self.sessions.close_session(&session.into()).await;
+    }
+}
+
+/// Says in everybody's words what the library refuses in a plain text.
+async fn worded(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !(status.is_client_error() || status.is_server_error()) || kind.starts_with("application/json") {
+        return response;
+    }
+    let said = to_bytes(response.into_body(), WORD_BYTES_MAX).await.unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let problem = match status {
+        StatusCode::NOT_FOUND => {
+            Problem::new(status, "not_found", "the session has ended, or there was none")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::bad_request("the body is no message of JSON-RPC 2.0"),
+        _ if status.is_server_error() => Problem::internal(),
+        _ if said.is_empty() => Problem::new(status, "bad_request", "this is no call of MCP"),
+        _ => Problem::new(status, "bad_request", said),
+    };
+    problem.into_response()
 }
 
 /// `POST /mcp`
@@ -153,13 +228,11 @@ pub(super) async fn post(State(mcp): State<Arc<Mcp>>, request: Request) -> Respo
         Ok(posted) => posted,
         Err(response) => return response,
     };
-    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let address = address.map(|peer| caller::address(&mcp.house, &parts.headers, peer.0));
-    if let Err(problem) = mcp.house.switches.check(Feature::Agents) {
+    let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>().copied() else {
+        return Problem::internal().into_response();
+    };
+    if let Err(problem) = admitted(&mcp.house, &parts.headers, peer) {
         return problem.into_response();
-    }
-    if address.is_some_and(|address| !mcp.house.rates.agent_message(address)) {
-        return Problem::rate_limited("too many messages from this address; wait a minute").into_response();
     }
     // A name that does not read would be none to whoever keeps the sessions.
     if parts.headers.get(SESSION).is_some_and(|session| session.to_str().is_err()) {
@@ -167,26 +240,46 @@ pub(super) async fn post(State(mcp): State<Arc<Mcp>>, request: Request) -> Respo
     }
     let Message { method, id } = serde_json::from_slice(&body).unwrap_or_default();
     let session = parts.headers.get(SESSION).and_then(|session| session.to_str().ok()).map(str::to_owned);
-    let request = hyper::Request::from_parts(parts, Full::new(body));
+    let address = caller::address(&mcp.house, &parts.headers, peer);
     // Whoever hangs up in between leaves neither a session that is not counted nor a stream that is not fed.
     let answered = tokio::spawn(async move {
         let _room = room;
-        match (address, session, id) {
-            (Some(address), None, _) if method == "initialize" => mcp.open(request, address).await,
+        match (session, id) {
+            (None, _) if method == "initialize" => {
+                let has_key = caller::has_key(&mcp.house, &parts.headers, peer).await;
+                let request = hyper::Request::from_parts(parts, Full::new(body));
+                mcp.open(request, address, has_key).await
+            }
             // An answer to something that was asked of the agent has an id too.
-            (Some(_), Some(session), Some(id)) if !method.is_empty() => {
+            (Some(session), Some(id)) if !method.is_empty() => {
+                let request = hyper::Request::from_parts(parts, Full::new(body));
                 mcp.ask(request, (session, id.to_string())).await
             }
-            (Some(_), _, _) => mcp.answer(request).await,
-            (None, _, _) => Problem::internal().into_response(),
+            _ => mcp.answer(hyper::Request::from_parts(parts, Full::new(body))).await,
         }
     });
     answered.await.unwrap_or_else(|_| Problem::internal().into_response())
 }
 
+/// Refuses what the operator has switched off, and whoever says too much.
+fn admitted(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<(), Problem> {
+    house.switches.check(Feature::Agents)?;
+    if house.rates.agent_message(caller::address(house, headers, peer)) {
+        return Ok(());
+    }
+    Err(Problem::rate_limited("too many messages from this address; wait a minute"))
+}
+
 /// `GET /mcp`: what the server says of its own accord, which is nothing, in a session.
-pub(super) async fn listen(State(mcp): State<Arc<Mcp>>, request: Request) -> Response {
-    unbodied(&mcp, request).await
+pub(super) async fn listen(
+    State(mcp): State<Arc<Mcp>>,
+    ConnectInfo(peer): Peer,
+    request: Request,
+) -> Response {
+    match admitted(&mcp.house, request.headers(), peer) {
+        Ok(()) => unbodied(&mcp, request).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// `DELETE /mcp`: ends a session.
@@ -249,11 +342,33 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             let sessions = mcp.sessions.sessions.read().await.len();
-            assert_eq!(mcp.opened.lock().await.len(), sessions, "after {polls} polls");
+            assert_eq!(mcp.opened.lock().len(), sessions, "after {polls} polls");
             opened += sessions;
         }
         assert!(left > 0 && opened > left, "{left} of them hung up, and {opened} sessions were opened");
         let store = house.desk.store().clone();
         tokio::task::spawn_blocking(move || store.stop()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_the_library_refuses_in_plain_words_is_an_error_like_every_other() {
+        let refused = |status: StatusCode, said: &'static str| {
+            let mut response = said.into_response();
+            *response.status_mut() = status;
+            worded(response)
+        };
+        for (status, told, code) in [
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, 400, "bad_request"),
+            (StatusCode::NOT_ACCEPTABLE, 406, "bad_request"),
+            (StatusCode::NOT_FOUND, 404, "not_found"),
+            (StatusCode::INTERNAL_SERVER_ERROR, 500, "internal"),
+        ] {
+            let response = refused(status, "fail to deserialize").await;
+            assert_eq!(response.status().as_u16(), told);
+            let body = to_bytes(response.into_body(), WORD_BYTES_MAX).await.unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!((&body["success"], &body["error"]["code"]), (&false.into(), &code.into()));
+        }
+        assert_eq!(refused(StatusCode::ACCEPTED, "").await.status(), StatusCode::ACCEPTED);
     }
 }
