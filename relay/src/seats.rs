@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    hash::Hash,
     net::IpAddr,
     sync::Arc,
 };
@@ -58,7 +57,7 @@ impl Seats {
 }
 
 /// Returns who gives a seat up to one who has `own`: whoever has most, where he has more even then.
-pub fn gives_up<A: Copy + Eq + Hash>(counts: impl Iterator<Item = (A, usize)>, own: usize) -> Option<A> {
+pub fn gives_up<A>(counts: impl Iterator<Item = (A, usize)>, own: usize) -> Option<A> {
     let (who, most) = counts.max_by_key(|(_, count)| *count)?;
     (most > own + 1).then_some(who)
 }

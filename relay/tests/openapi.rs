@@ -90,6 +90,63 @@ fn every_route_is_described_and_no_other() {
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
 }
 
+/// Returns the statuses with which every route of its kind may refuse: by its method, by what its path names, by
+/// whether it takes a body, and by whose it is.
+fn common(method: &str, path: &str, route: &Value) -> BTreeSet<&'static str> {
+    let mut common = BTreeSet::new();
+    // A part of a path may not decode.
+    if path.contains('{') {
+        common.insert("400");
+    }
+    // Pages of other sites change nothing.
+    if method != "get" {
+        common.insert("403");
+    }
+    if route.get("requestBody").is_some() {
+        common.extend(["400", "408", "413", "415", "503"]);
+    }
+    let schemes: BTreeSet<&str> = route["security"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .flat_map(|scheme| scheme.keys().map(String::as_str))
+        .collect();
+    let is_optional = route["security"].as_array().is_some_and(|list| list.contains(&serde_json::json!({})));
+    // Whoever tries keys is slowed down, and so is whoever asks about himself without end.
+    if !schemes.is_empty() {
+        common.insert("429");
+    }
+    if !schemes.is_empty() && !is_optional {
+        common.insert("401");
+    }
+    // A key is looked up; agents' messages are answered with those of the routes behind them.
+    if schemes.contains("apiKey") && path != "/mcp" {
+        common.extend(["500", "503"]);
+    }
+    common
+}
+
+#[test]
+fn every_route_has_the_refusals_of_its_kind_in_the_words_of_all() {
+    let document = document();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, route) in methods.as_object().unwrap() {
+            let responses = route["responses"].as_object().unwrap();
+            for status in common(method, path, route) {
+                assert!(responses.contains_key(status), "{method} {path} may be answered {status}");
+            }
+            for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+                let mut found = BTreeSet::new();
+                references(&response["content"], &mut found);
+                let named = found.iter().any(|target| target.ends_with("Error"));
+                // How the relay is says the same whether it is well or not.
+                assert!(named || path == "/healthz", "{method} {path} {status} has an error's body");
+            }
+        }
+    }
+}
+
 /// Tells whether a row of a table names this path: as a whole, or as `…` with its end behind another path.
 fn names(row: &str, path: &str) -> bool {
     let words: Vec<&str> = row.split(['`', ' ', ',', '(', ')', '[', ']']).collect();
