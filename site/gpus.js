@@ -12,6 +12,15 @@ const WAYS = { paypal: 'PayPal', stripe: 'Stripe', usdc: 'USDC' };
 /** How often it is looked whether a code was used, in milliseconds. */
 const LOOK_MS = 3_000;
 
+/** Has what was said of a GPU's answers looked up once its line comes into sight: an account may have many. */
+const sight = new IntersectionObserver((lines) => {
+  for (const { isIntersecting, target } of lines) {
+    if (!isIntersecting) continue;
+    sight.unobserve(target);
+    disputes(target);
+  }
+}, { rootMargin: '300px' });
+
 let looking;
 /** The plugins as they were shown last. */
 let shown = [];
@@ -108,13 +117,15 @@ function row(plugin) {
   );
   payouts(pluginId, part, act);
   channel(pluginId, part, act);
-  disputes(pluginId, part);
+  line.dataset.plugin = pluginId;
+  sight.observe(line);
   return line;
 }
 
 /** Shows what was said of a plugin's answers, if anything was. */
-async function disputes(pluginId, part) {
-  const lines = await about(pluginId).catch(({ message }) => {
+async function disputes(line) {
+  const part = (name) => line.querySelector(`.${name}`);
+  const lines = await about(line.dataset.plugin).catch(({ message }) => {
     say(part('outcome'), message, 'bad');
     return [];
   });

@@ -528,6 +528,8 @@ async fn an_answer_gets_its_thumb_is_disputed_and_given_back_by_clicks() -> Resu
     let pairing = format!("/api/plugin/pairing/{}", scene.node.plugin());
     owner.post(&pairing, &json!({"code": code})).await?.expect(200)?;
     go(&page, "location.reload()").await?;
+    page.until("document.querySelector('.gpu') !== null").await?;
+    page.eval("document.querySelector('.gpu').scrollIntoView()").await?;
     page.shows(".gpu .disputed", "It insults").await?;
     page.shows(".gpu .disputed", "Decided for you.").await?;
     page.shows(".gpu .disputed", "The operator: It counts, and that is all.").await?;
