@@ -39,8 +39,8 @@ const MODELS_PER_HOUR_MAX: usize = 500;
 /// Minutes between looks at what is told of longer times.
 const UPTIMES_EVERY: u64 = 10;
 
-/// Minutes of which it is remembered which models could be asked for.
-const MINUTES_REMEMBERED: usize = 5;
+/// Minutes that are over of which it is remembered which models could be asked for: five with the present one.
+const MINUTES_REMEMBERED: usize = 4;
 
 /// Those who watch from one address at once.
 const WATCHERS_PER_ADDRESS: usize = 50;
@@ -325,17 +325,26 @@ impl Channels {
         self.teams.of(now, (standard, over), look).await
     }
 
-    /// Returns how much of the time a model could be asked for: of the latest minutes, of a day and of 30 days,
-    /// in thousandths.
+    /// Returns how much of the time a model that can be asked for could be: of the latest minutes, this one among
+    /// them, of a day and of 30 days, in thousandths.
     pub fn uptime(&self, model: &str) -> Value {
         let known = self.known.lock();
-        let seen = known.minutes.iter().filter(|models| models.contains(model)).count();
         let uptime = known.uptimes.get(model);
         json!({
-            "fiveMinutes": (!known.minutes.is_empty()).then(|| seen * 1_000 / known.minutes.len()),
+            "fiveMinutes": known.latest_permille(model),
             "day": uptime.map(|uptime| uptime.day_permille),
             "thirtyDays": uptime.map(|uptime| uptime.month_permille),
         })
+    }
+
+    /// Notes what became of jobs in the minute that was begun, before the relay ends.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn end(&self, house: &House) -> Result<()> {
+        let outcomes = house.desk.take_outcomes();
+        let watched = Watched { outcomes, ..Watched::default() };
+        house.desk.store().watched(house.desk.now(), watched).await
     }
 
     /// Notes what is seen in this minute, and looks up what is told of longer times.
@@ -372,6 +381,12 @@ impl Channels {
 }
 
 impl Known {
+    /// Returns in how many thousandths of the latest minutes a model could be asked for that can be now.
+    fn latest_permille(&self, model: &str) -> usize {
+        let seen = self.minutes.iter().filter(|models| models.contains(model)).count();
+        (seen + 1) * 1_000 / (self.minutes.len() + 1)
+    }
+
     /// Returns those of the models of which this minute is kept.
     fn keep(&mut self, hour: u64, views: &[ModelView]) -> Vec<String> {
         if self.kept.0 != hour {
@@ -469,6 +484,17 @@ fn changes(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_the_latest_five_minutes_the_present_one_counts_too() {
+        let mut known = Known::default();
+        assert_eq!(known.latest_permille("m"), 1_000, "nothing was looked at before");
+        for model in ["m", "other", "other", "other"] {
+            known.minutes.push_back(HashSet::from([model.to_owned()]));
+        }
+        assert_eq!((known.latest_permille("m"), known.latest_permille("other")), (400, 800));
+        assert_eq!(known.minutes.len(), MINUTES_REMEMBERED);
+    }
 
     #[test]
     fn whoever_watches_is_told_who_is_new_who_has_changed_and_who_is_gone_and_nothing_else() {

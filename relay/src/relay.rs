@@ -226,6 +226,9 @@ pub async fn run(
     watching.abort();
     accepting.abort();
     house.ads.flush().await;
+    if let Err(error) = house.channels.end(&house).await {
+        tracing::warn!(error = format!("{error:#}"), "could not keep what became of the last jobs");
+    }
     if let Some(operating) = operating {
         operating.abort();
     }

@@ -317,7 +317,7 @@ export interface Model {
     tokensPerSecond: { p50: number; p99: number };
   };
   /** In how many thousandths of the minutes it could be asked for. */
-  uptime: { fiveMinutes: number | null; day: number | null; thirtyDays: number | null };
+  uptime: { fiveMinutes: number; day: number | null; thirtyDays: number | null };
   /** What of it is to be had in each tier; null where nobody has shown what the tier asks for. */
   tiers: Record<'low' | 'standard' | 'high' | 'ultra', null | {
     providers: number;
