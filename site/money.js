@@ -39,6 +39,13 @@ $('top-up').addEventListener('submit', async (event) => {
   }
 });
 
+// Whoever has paid in another tab, or comes back, sees what it brought.
+document.addEventListener('visibilitychange', async () => {
+  if (document.hidden || $('inside').hidden) return;
+  const account = await call('/api/account').catch(() => null);
+  if (account) showMoney(account);
+});
+
 function showPremium(state) {
   premium = state;
   $('premium').hidden = !state;

@@ -45,8 +45,8 @@ impl Default for TopUps {
             cost_permille: 29,
             minimum: Nanos::new(5 * Nanos::DOLLAR.get()),
             maximum: Nanos::new(10_000 * Nanos::DOLLAR.get()),
-            success_url: "https://rekursing.com/?paid={CHECKOUT_SESSION_ID}".to_owned(),
-            cancel_url: "https://rekursing.com/".to_owned(),
+            success_url: "https://rekursing.com/account.html?paid={CHECKOUT_SESSION_ID}".to_owned(),
+            cancel_url: "https://rekursing.com/account.html".to_owned(),
             request_ms: 30_000,
         }
     }
