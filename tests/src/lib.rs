@@ -13,6 +13,7 @@ pub mod canary;
 pub mod cuts;
 pub mod database;
 pub mod device;
+pub mod door;
 pub mod effort;
 pub mod eventually;
 pub mod false_relay;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tempfile::TempDir;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
@@ -18,6 +19,7 @@ use tokio::{
 
 use crate::{
     http::{Answer, Page},
+    relay::operator_file,
     script::{header, read_request, whole},
 };
 
@@ -70,9 +72,19 @@ impl Stripe {
         Ok(Stripe { url, book, serving })
     }
 
-    /// Returns what a relay's config file says to pay in here.
-    pub fn config(&self) -> String {
-        format!("[top_ups]\nurl = \"{}\"\ncost = \"0.30\"\ncost_permille = 29\n", self.url)
+    /// Returns what a relay's config file says to pay in here, with its secrets, and the folder that has them: the
+    /// relay reads them at every start.
+    ///
+    /// # Errors
+    /// Fails when they cannot be written.
+    pub fn set_up(&self) -> Result<(String, TempDir)> {
+        let folder = tempfile::tempdir().context("no folder for Stripe's secrets")?;
+        let mut config = format!("[top_ups]\nurl = \"{}\"\ncost = \"0.30\"\ncost_permille = 29\n", self.url);
+        for (field, secret) in [("key_file", KEY), ("webhook_secret_file", WEBHOOK_SECRET)] {
+            let file = operator_file(folder.path(), field, secret)?;
+            config += &format!("{field} = \"{}\"\n", file.display());
+        }
+        Ok((config, folder))
     }
 
     /// Lets it answer nothing but errors, or no longer.

@@ -10,7 +10,7 @@ use rekursing_tests::{
     relay::{Program, Relay},
     scene::Scripted,
     script::{Dialect, MODEL},
-    stripe::{self, KEY, Stripe, WEBHOOK_SECRET},
+    stripe::{self, Stripe, WEBHOOK_SECRET},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -38,25 +38,13 @@ on_both! {
 /// A relay that takes payments, a page of it without money, that page's account, and the folder of the
 /// secrets, which the relay reads at every start.
 async fn relay(engine: Engine, stripe: &Stripe) -> Result<(Relay, Page, String, TempDir)> {
-    let folder = tempfile::tempdir()?;
-    let mut config = format!("{OPERATOR_SHA256}{}", stripe.config());
-    for (field, secret) in [("key_file", KEY), ("webhook_secret_file", WEBHOOK_SECRET)] {
-        let file = folder.path().join(field);
-        std::fs::write(&file, secret)?;
-        restrict(&file)?;
-        config += &format!("{field} = \"{}\"\n", file.display());
-    }
-    let program = Program::new(engine, &config)?;
+    let (config, folder) = stripe.set_up()?;
+    let program = Program::new(engine, &format!("{OPERATOR_SHA256}{config}"))?;
     let key = program.key("0").await?;
     let relay = Relay::of(program, "127.0.0.1:0", Echo::Aloud).await?;
     let page = relay.customer(&key);
     let account = page.get("/api/account").await?.expect(200)?["account"].clone();
     Ok((relay, page, account.as_str().context("an account")?.to_owned(), folder))
-}
-
-fn restrict(file: &std::path::Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    Ok(std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))?)
 }
 
 async fn balance(page: &Page) -> Result<Nanos> {
