@@ -4,11 +4,15 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use hyper::Method;
 use rekursing_tests::{
     browser::{Browser, Tab},
     database::Engine,
     eventually,
+    eventually::PATIENCE,
     library::{self, TOLD, breaking, cuts, looks_right, scene, succeed},
+    process::{Echo, Process},
     program,
     relay::{FREE, Relay},
     scene::Scripted,
@@ -136,6 +140,28 @@ async fn a_page_that_is_cut_at_random_bytes_hears_them_in_chromium_too() -> Resu
     }
     scene.relay.resolved().await?;
     scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn whoever_watches_is_told_who_comes_and_who_goes_until_he_stops() -> Result<()> {
+    let relay = Relay::with(&format!("{FREE}watchers = 1\n")).await?;
+    let mut node = Command::new("node");
+    node.arg(program::path("client-watch.mjs")).arg(library::index()).arg(relay.url("http"));
+    let mut watching = Process::start("watch", node, Echo::Aloud)?;
+    assert_eq!(watching.line("on ").await?, "0 0");
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(1)).await?;
+    assert_eq!(watching.line("on ").await?, "1 1");
+    drop(scene.node);
+    assert_eq!(watching.line("on ").await?, "0 0");
+    watching.line("ok").await?;
+    ensure!(watching.ended(PATIENCE).await?.success(), "it ended in anger");
+    // His place is free again.
+    let another = || async {
+        let page = scene.relay.visitor().with("accept", "text/event-stream");
+        let live = page.stream_of(Method::GET, "/api/live", Bytes::new()).await?;
+        Ok((live.status == 200).then_some(()))
+    };
+    eventually("somebody else watches", another).await
 }
 
 #[tokio::test]
