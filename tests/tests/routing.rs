@@ -93,3 +93,102 @@ async fn an_accounts_answer_that_is_to_be_free_costs_it_nothing_and_can_be_stopp
     assert_eq!((refused.status, refused.json()?["error"]["param"].as_str()), (400, Some("model")));
     scene.relay.audit().await
 }
+
+const CHAT: &str = "/v1/chat/completions";
+
+/// Asks in the words of a route, and returns whose answer it was.
+async fn answered(page: &Page, route: &str, provider: &Value) -> Result<String> {
+    let question = match route {
+        CHAT => chat(MODEL, provider),
+        _ => json!({"model": MODEL, "input": "go", "provider": provider}),
+    };
+    let answer = page.post(route, &question).await?.expect(200)?;
+    let id = answer["rekursing"]["provider"]["id"].as_str().with_context(|| format!("no id in {answer}"))?;
+    Ok(id.to_owned())
+}
+
+#[tokio::test]
+async fn without_fallbacks_what_fails_or_breaks_off_is_not_tried_with_anybody_else() -> Result<()> {
+    let (relay, key) = Relay::keeping(Engine::Sqlite, FREE, "1.00").await?;
+    let (scene, page) = Scripted::around(relay, &key).await?;
+    let other = Script::start(Dialect::LlamaCpp(8)).await?;
+    let second = Node::with(&scene.relay, &other.url(), &["--slots", "8"]).await?;
+    let (one, two) = (scene.node.plugin(), second.plugin());
+    let asked = || [scene.script.jobs().len(), other.jobs().len()];
+    let broken = || Reply::json(500, &json!({"error": "out of memory"}));
+
+    // Somebody else makes good what the first one fails, unless he is not to.
+    scene.script.next(broken());
+    assert_eq!(who(&page, MODEL, json!({"order": [one]})).await?, two);
+    assert_eq!(asked(), [1, 1]);
+    scene.script.next(broken());
+    let alone = json!({"order": [one], "allow_fallbacks": false});
+    let failed = page.post(CHAT, &chat(MODEL, &alone)).await?;
+    assert_eq!((failed.status, asked()), (502, [2, 1]), "{failed:?}");
+    // Those of the order stand in for each other all the same.
+    scene.script.next(broken());
+    assert_eq!(who(&page, MODEL, json!({"order": [one, two], "allow_fallbacks": false})).await?, two);
+    assert_eq!(asked(), [3, 2]);
+
+    // Nor does anybody else go on where an answer breaks off.
+    scene.script.next(Reply::steps(vec![Step::token("one"), Step::Cut]));
+    let question = json!({"model": MODEL, "input": "go", "stream": true, "provider": {"only": [one], "allow_fallbacks": false}});
+    let events = page.stream("/v1/responses", &question).await?.events().await?;
+    let last = events.last().context("no event")?;
+    assert_eq!(last.name, "response.failed", "{events:?}");
+    assert_eq!(asked(), [4, 2]);
+    scene.relay.resolved().await?;
+    scene.relay.audit().await
+}
+
+#[tokio::test]
+async fn a_page_names_quantisations_a_highest_price_and_what_is_best_on_both_routes() -> Result<()> {
+    let (relay, key) = Relay::keeping(Engine::Sqlite, FREE, "1.00").await?;
+    let page = relay.customer(&key);
+    // One says what its quantisation is, the other one's server does not tell.
+    let (known, untold) = (Script::start(Dialect::LlamaCpp(8)).await?, Script::start(Dialect::Plain).await?);
+    let at = async |script: &Script, price: &str| {
+        script.always(Reply::text(&[" word"; 40]));
+        Node::with(&relay, &script.url(), &["--slots", "4", "--price-input", price, "--price-output", price])
+            .await
+    };
+    let (cheap, fast) = (at(&untold, "0.20").await?, at(&known, "0.40").await?);
+    let only = json!({"prompt": "go", "model": MODEL, "stream": true, "provider": {"only": [fast.plugin()]}});
+    page.stream("/api/llm/inference", &only).await?.events().await?;
+    eventually("its speed is known", || async {
+        let models = page.get("/api/llm/models").await?.expect(200)?;
+        Ok(models["models"][0]["tokensPerSecond"].is_number().then_some(()))
+    })
+    .await?;
+    // Of the other one's speed nothing is known until it is asked.
+    let measured = [
+        (json!({"sort": "throughput"}), &fast),
+        (json!({"sort": {"by": "throughput"}}), &fast),
+        (json!({"sort": "latency"}), &fast),
+    ];
+    let told = [
+        (json!({"quantizations": ["q4_k_m"]}), &fast),
+        (json!({"quantizations": ["Q4_K_M", "Q8_0"], "sort": "price"}), &fast),
+        (json!({"quantizations": ["unknown"]}), &cheap),
+        (json!({"max_price": {"prompt": 0.3, "completion": "0.3"}}), &cheap),
+        (json!({"max_price": {"completion": 0.2}, "sort": "throughput"}), &cheap),
+        (json!({"sort": "price"}), &cheap),
+    ];
+    for wishes in [&measured[..], &told[..]] {
+        for route in [CHAT, "/v1/responses"] {
+            for (wishes, asked) in wishes {
+                for _ in 0..3 {
+                    assert_eq!(answered(&page, route, wishes).await?, asked.plugin(), "{route} {wishes}");
+                }
+            }
+        }
+    }
+    for (wishes, status, code) in [
+        (json!({"quantizations": ["Q8_0"]}), 503, "quantization_unavailable"),
+        (json!({"max_price": {"prompt": 0.1}}), 503, "price_too_high"),
+    ] {
+        let refused = page.post(CHAT, &chat(MODEL, &wishes)).await?;
+        assert_eq!((refused.status, refused.error_code()?.as_str()), (status, code), "{wishes}");
+    }
+    relay.audit().await
+}
