@@ -22,6 +22,9 @@ on_both! {
     a_phone_is_let_in_by_a_code_once_sees_and_steers_its_plugin_and_is_put_out,
 }
 
+/// Widths at which the page is looked at: a phone's, and that of a computer where its address is opened.
+const WIDTHS: [u32; 2] = [360, 1_200];
+
 /// What a model costs that is priced by the phone.
 const PRICE: &str = r#"{"input": "0.05", "output": "0.2"}"#;
 
@@ -243,7 +246,7 @@ async fn second_computer(relay: &Relay, owner: &Owner, phone: &Tab) -> Result<Ve
     phone.until(&format!("({COMPUTERS}) === 2")).await?;
     phone.shows("#standing", "Takes jobs").await?;
     tab.eval(&axe::source()?).await?;
-    let wrong = axe::look(&tab, "phone-two", &[360]).await?;
+    let wrong = axe::look(&tab, "phone-two", &WIDTHS).await?;
 
     let choose = |plugin: &str| {
         format!(
@@ -274,7 +277,7 @@ async fn an_owner_pairs_a_phone_by_its_camera_pauses_and_prices_the_computer_fro
     let phone = pair(&owner, &options).await?;
     phone.eval(&axe::source()?).await?;
     assert_eq!(phone.installability().await?, json!([]));
-    let mut wrong = axe::look(&phone, "phone", &[360]).await?;
+    let mut wrong = axe::look(&phone, "phone", &WIDTHS).await?;
     wrong.extend(second_computer(&relay, &owner, &phone).await?);
 
     phone.click("[data-rest=said]").await?;
@@ -283,7 +286,7 @@ async fn an_owner_pairs_a_phone_by_its_camera_pauses_and_prices_the_computer_fro
     let refused = relay.visitor().post("/api/llm/inference", &ask("go")).await?;
     assert_eq!(refused.error_code()?, "provider_paused");
     owner.popup().await?.shows("#steered", "Paused from your phone").await?;
-    wrong.extend(axe::look(&phone, "phone-paused", &[360]).await?);
+    wrong.extend(axe::look(&phone, "phone-paused", &WIDTHS).await?);
     phone.click("[data-rest=none]").await?;
     phone.shows("#standing", "Takes jobs").await?;
     let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
@@ -311,7 +314,7 @@ async fn an_owner_pairs_a_phone_by_its_camera_pauses_and_prices_the_computer_fro
     options.click("#phone-list button").await?;
     phone.shows("#outcome", "not paired any more").await?;
     phone.shows("#unpaired", "Not paired yet").await?;
-    wrong.extend(axe::look(&phone, "phone-unpaired", &[360]).await?);
+    wrong.extend(axe::look(&phone, "phone-unpaired", &WIDTHS).await?);
     ensure!(wrong.is_empty(), "pictures in {}:\n{}", axe::pictures()?.display(), wrong.join("\n"));
     relay.audit().await
 }
