@@ -508,4 +508,32 @@ mod tests {
         let told = changes(&after, &after, &totals, &json!({"slots": 2})).unwrap();
         assert_eq!(told, json!({"totals": {"slots": 2}}));
     }
+
+    #[tokio::test]
+    async fn another_text_of_a_channel_leaves_the_leaders_as_they_are() {
+        let channels = Channels::new(Vec::new(), Arc::new(Switches::of(Vec::new())));
+        let plugin = PluginId::from_bits(1);
+        let put = |about: &str, shows_earnings| {
+            channels.put(Channel { plugin, about: about.to_owned(), shows_earnings, opened: Moment(0) });
+        };
+        let looks = Mutex::new(0);
+        let looked = async || {
+            let look = async {
+                *looks.lock() += 1;
+                Ok::<_, anyhow::Error>(Vec::new())
+            };
+            channels.leaders.of(Moment(0), (Standard::Tokens, Over::Day), look).await.unwrap();
+            *looks.lock()
+        };
+        put("one", false);
+        assert_eq!(looked().await, 1);
+        put("two", false);
+        assert_eq!(looked().await, 1);
+        put("two", true);
+        assert_eq!(looked().await, 2);
+        channels.close(plugin);
+        assert_eq!(looked().await, 3);
+        put("two", true);
+        assert_eq!(looked().await, 4);
+    }
 }

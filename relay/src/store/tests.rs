@@ -31,6 +31,7 @@ on_both! {
     an_entry_with_a_known_id_changes_nothing,
     what_is_known_already_does_not_keep_its_neighbours_out,
     closures_run_behind_what_precedes_them,
+    reads_that_wait_for_their_turn_keep_no_thread_from_others,
     another_process_can_grant_while_the_store_runs,
     money_that_this_process_took_in_is_not_told_again,
     a_ledger_that_has_another_entry_takes_no_more_jobs_until_a_restart,
@@ -102,6 +103,34 @@ fn start(place: &Place) -> Store {
 /// Runs what the store does beside its threads.
 fn now<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().unwrap().block_on(work)
+}
+
+fn reads_that_wait_for_their_turn_keep_no_thread_from_others(place: &Place) {
+    let store = start(place);
+    // One thread for the read that is under way, and one for all others.
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let (go, goes) = channel::channel::<()>();
+        let read = |read: Box<dyn FnOnce() + Send>| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let looked = move |_: &mut Sql| {
+                    read();
+                    Ok(())
+                };
+                store.read(looked).await.unwrap();
+            })
+        };
+        let mut reads = vec![read(Box::new(move || goes.recv().unwrap()))];
+        reads.extend((0..10).map(|_| read(Box::new(|| {}))));
+        tokio::task::yield_now().await;
+        tokio::task::spawn_blocking(|| {}).await.unwrap();
+        go.send(()).unwrap();
+        for read in reads {
+            read.await.unwrap();
+        }
+    });
+    store.stop();
 }
 
 fn what_is_stored_comes_back_as_balances_and_open_holds(place: &Place) {
