@@ -234,6 +234,10 @@ pub struct Limits {
     /// Estimates per minute of one account, and requests that leave model and tier to the market; those without an
     /// API key count among a visitor's requests.
     pub estimates_per_minute: u32,
+    /// Calls per minute of one account about itself, and of one plugin about its own.
+    pub own_calls_per_minute: u32,
+    /// Changes of its channel per minute of one plugin.
+    pub channel_changes_per_minute: u32,
     /// Open API keys of one account, the operator's apart.
     pub keys_per_account: u64,
     /// Bytes of answers that are kept for callers who ask again with the same `Idempotency-Key`.
@@ -426,6 +430,8 @@ impl Default for Limits {
             connects_per_minute: 120,
             free_requests_per_minute: 60,
             estimates_per_minute: 120,
+            own_calls_per_minute: 3_000,
+            channel_changes_per_minute: 30,
             keys_per_account: 100,
             replay_bytes: 64 * 1024 * 1024,
             download_bytes: 32 * 1024 * 1024,

@@ -285,13 +285,6 @@ const VOICES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).unwrap();
 /// How often an account may have a task rated by its objectives.
 const RATINGS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(300).unwrap();
 
-/// How often an account may ask about itself, and a plugin about its own: more than pages and programs that are left
-/// open do.
-const OWN_CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(3_000).unwrap();
-
-/// How often a plugin may change its channel.
-const CHANNEL_CHANGES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
-
 impl Rates {
     /// Sets up the limits of a config.
     pub fn new(config: &Config) -> Rates {
@@ -303,9 +296,9 @@ impl Rates {
             free_requests: per_minute(config.limits.free_requests_per_minute),
             estimates: RateLimiter::keyed(quota(config.limits.estimates_per_minute)),
             ratings: RateLimiter::keyed(Quota::per_minute(RATINGS_PER_MINUTE)),
-            account_calls: RateLimiter::keyed(Quota::per_minute(OWN_CALLS_PER_MINUTE)),
-            owner_calls: RateLimiter::keyed(Quota::per_minute(OWN_CALLS_PER_MINUTE)),
-            channels: RateLimiter::keyed(Quota::per_minute(CHANNEL_CHANGES_PER_MINUTE)),
+            account_calls: RateLimiter::keyed(quota(config.limits.own_calls_per_minute)),
+            owner_calls: RateLimiter::keyed(quota(config.limits.own_calls_per_minute)),
+            channels: RateLimiter::keyed(quota(config.limits.channel_changes_per_minute)),
             agent_messages: per_minute(config.limits.mcp_messages_per_minute),
             keys: per_minute(config.limits.keys_per_minute),
             challenges: RateLimiter::keyed(Quota::per_minute(CHALLENGES_PER_MINUTE)),

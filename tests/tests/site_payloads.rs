@@ -68,6 +68,7 @@ const TOKEN: &str = "a token of the operator's";
 const SHA256: &str =
     "operator_token_sha256 = \"81258521e0ff68c68d4d31f51c67384cefb2e9eb40c2f6d1ac0d84170d24a005\"\n";
 const ROOM: &str = "keys_per_account = 5000\nkeys_per_minute = 100000\ngroup_tries_per_minute = 100000\n\
+                    own_calls_per_minute = 100000\n\
                     [ads]\ncampaigns = 5000\ncampaigns_per_account = 5000\n";
 
 fn config() -> String {
@@ -472,7 +473,7 @@ fn abouts(texts: Vec<String>) -> Vec<String> {
 #[tokio::test]
 async fn a_thousand_payloads_as_owners_texts_are_refused_or_run_nothing_on_their_channels() -> Result<()> {
     let script = Script::start(Dialect::LlamaCpp(4)).await?;
-    let relay = Relay::with(FREE).await?;
+    let relay = Relay::with(&format!("{FREE}channel_changes_per_minute = 100000\n")).await?;
     let hostile = "\"><img src=x onerror=trace(1)><script>trace(2)</script>";
     let node = Node::with(&relay, &script.url(), &["--name", hostile]).await?;
     let owner = relay.customer(&node.secret()?);
