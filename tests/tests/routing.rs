@@ -111,32 +111,38 @@ async fn answered(page: &Page, route: &str, provider: &Value) -> Result<String> 
 async fn without_fallbacks_what_fails_or_breaks_off_is_not_tried_with_anybody_else() -> Result<()> {
     let (relay, key) = Relay::keeping(Engine::Sqlite, FREE, "1.00").await?;
     let (scene, page) = Scripted::around(relay, &key).await?;
-    let other = Script::start(Dialect::LlamaCpp(8)).await?;
-    let second = Node::with(&scene.relay, &other.url(), &["--slots", "8"]).await?;
-    let (one, two) = (scene.node.plugin(), second.plugin());
-    let asked = || [scene.script.jobs().len(), other.jobs().len()];
+    let (two, helped) = (scene.node.plugin(), || scene.script.jobs().len());
+    // Whoever has failed rests for a while, so that each time it is another one.
+    let failing = async |reply: Reply| {
+        let script = Script::start(Dialect::LlamaCpp(8)).await?;
+        script.always(reply);
+        let node = Node::start(&scene.relay, &script.url()).await?;
+        anyhow::Ok((script, node))
+    };
     let broken = || Reply::json(500, &json!({"error": "out of memory"}));
 
-    // Somebody else makes good what the first one fails, unless he is not to.
-    scene.script.next(broken());
-    assert_eq!(who(&page, MODEL, json!({"order": [one]})).await?, two);
-    assert_eq!(asked(), [1, 1]);
-    scene.script.next(broken());
-    let alone = json!({"order": [one], "allow_fallbacks": false});
+    // Somebody else makes good what one fails, unless he is not to.
+    let (script, one) = failing(broken()).await?;
+    assert_eq!(who(&page, MODEL, json!({"order": [one.plugin()]})).await?, two);
+    assert_eq!((script.jobs().len(), helped()), (1, 1));
+    let (script, one) = failing(broken()).await?;
+    let alone = json!({"order": [one.plugin()], "allow_fallbacks": false});
     let failed = page.post(CHAT, &chat(MODEL, &alone)).await?;
-    assert_eq!((failed.status, asked()), (502, [2, 1]), "{failed:?}");
+    assert_eq!((failed.status, script.jobs().len(), helped()), (502, 1, 1), "{failed:?}");
     // Those of the order stand in for each other all the same.
-    scene.script.next(broken());
-    assert_eq!(who(&page, MODEL, json!({"order": [one, two], "allow_fallbacks": false})).await?, two);
-    assert_eq!(asked(), [3, 2]);
+    let (script, one) = failing(broken()).await?;
+    let both = json!({"order": [one.plugin(), two], "allow_fallbacks": false});
+    assert_eq!(who(&page, MODEL, both).await?, two);
+    assert_eq!((script.jobs().len(), helped()), (1, 2));
 
     // Nor does anybody else go on where an answer breaks off.
-    scene.script.next(Reply::steps(vec![Step::token("one"), Step::Cut]));
-    let question = json!({"model": MODEL, "input": "go", "stream": true, "provider": {"only": [one], "allow_fallbacks": false}});
+    let (script, one) = failing(Reply::steps(vec![Step::token("one"), Step::Cut])).await?;
+    let alone = json!({"order": [one.plugin()], "allow_fallbacks": false});
+    let question = json!({"model": MODEL, "input": "go", "stream": true, "provider": alone});
     let events = page.stream("/v1/responses", &question).await?.events().await?;
     let last = events.last().context("no event")?;
     assert_eq!(last.name, "response.failed", "{events:?}");
-    assert_eq!(asked(), [4, 2]);
+    assert_eq!((script.jobs().len(), helped()), (1, 2));
     scene.relay.resolved().await?;
     scene.relay.audit().await
 }
