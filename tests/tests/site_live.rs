@@ -149,8 +149,9 @@ async fn an_answer_is_seen_as_it_streams_and_whoever_is_to_be_asked_alone_is_the
     let gate = Gate::default();
     let words = [&["one", "two"][..], &[" more"; 40], &["end"]].concat();
     ada.script.next(Reply::gated(&words, &gate));
-    let mut answer = page.stream(INFERENCE, &ask("go")).await?;
+    // The head of an answer comes with its first word.
     gate.open(1);
+    let mut answer = page.stream(INFERENCE, &ask("go")).await?;
     hear(&mut answer, "one").await?;
     for tab in [&live, &channel] {
         tab.until(&format!("({}) === 1", now("jobsNow"))).await?;
