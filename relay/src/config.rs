@@ -234,7 +234,7 @@ pub struct Limits {
     /// Estimates per minute of one account, and requests that leave model and tier to the market; those without an
     /// API key count among a visitor's requests.
     pub estimates_per_minute: u32,
-    /// Calls per minute of one account about itself, and of one plugin about its own.
+    /// Calls per minute with one key about its account, and of one plugin about its own.
     pub own_calls_per_minute: u32,
     /// Changes of its channel per minute of one plugin.
     pub channel_changes_per_minute: u32,

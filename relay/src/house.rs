@@ -13,7 +13,7 @@ use dashmap::DashMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rekursing_protocol::{
-    AccountId, CampaignId, GroupId, JobId, Moment, PhoneId, PluginId, SessionId, Span, TeamId,
+    AccountId, CampaignId, GroupId, JobId, KeyId, Moment, PhoneId, PluginId, SessionId, Span, TeamId,
 };
 use tokio::sync::Semaphore;
 
@@ -247,7 +247,7 @@ pub struct Rates {
     free_requests: DefaultKeyedRateLimiter<IpAddr>,
     estimates: DefaultKeyedRateLimiter<AccountId>,
     ratings: DefaultKeyedRateLimiter<AccountId>,
-    account_calls: DefaultKeyedRateLimiter<AccountId>,
+    own_calls: DefaultKeyedRateLimiter<KeyId>,
     owner_calls: DefaultKeyedRateLimiter<PluginId>,
     channels: DefaultKeyedRateLimiter<PluginId>,
     agent_messages: DefaultKeyedRateLimiter<IpAddr>,
@@ -296,7 +296,7 @@ impl Rates {
             free_requests: per_minute(config.limits.free_requests_per_minute),
             estimates: RateLimiter::keyed(quota(config.limits.estimates_per_minute)),
             ratings: RateLimiter::keyed(Quota::per_minute(RATINGS_PER_MINUTE)),
-            account_calls: RateLimiter::keyed(quota(config.limits.own_calls_per_minute)),
+            own_calls: RateLimiter::keyed(quota(config.limits.own_calls_per_minute)),
             owner_calls: RateLimiter::keyed(quota(config.limits.own_calls_per_minute)),
             channels: RateLimiter::keyed(quota(config.limits.channel_changes_per_minute)),
             agent_messages: per_minute(config.limits.mcp_messages_per_minute),
@@ -368,9 +368,9 @@ impl Rates {
         self.ratings.check_key(&account).is_ok()
     }
 
-    /// Counts a call about an account.
-    pub fn account_call(&self, account: AccountId) -> bool {
-        self.account_calls.check_key(&account).is_ok()
+    /// Counts a call about an account with one of its keys.
+    pub fn own_call(&self, key: KeyId) -> bool {
+        self.own_calls.check_key(&key).is_ok()
     }
 
     /// Counts a call about a plugin.
@@ -415,16 +415,17 @@ impl Rates {
     pub fn tidy(&self, now: Moment) {
         let Rates { registrations, connects, free_requests, keys, challenges, passes, .. } = self;
         let Rates { outlooks, payouts, phones, wrong_tokens, group_tries, barred, .. } = self;
-        let Rates { estimates, ratings, account_calls, owner_calls, channels, .. } = self;
+        let Rates { estimates, ratings, own_calls, owner_calls, channels, .. } = self;
         let Rates { agent_messages, voices, .. } = self;
         for rate in [registrations, connects, free_requests, keys, challenges, wrong_tokens, group_tries] {
             rate.retain_recent();
         }
         agent_messages.retain_recent();
         voices.retain_recent();
-        for rate in [estimates, ratings, account_calls] {
+        for rate in [estimates, ratings] {
             rate.retain_recent();
         }
+        own_calls.retain_recent();
         for rate in [passes, outlooks, payouts, owner_calls, channels] {
             rate.retain_recent();
         }
@@ -437,8 +438,6 @@ impl Rates {
 mod tests {
     use rekursing_market::{Limits, Spender};
     use std::sync::mpsc;
-
-    use rekursing_protocol::KeyId;
 
     use super::*;
     use crate::relay;

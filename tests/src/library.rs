@@ -1,6 +1,6 @@
 //! The client library at work: what its programs in `tests/sdk/` ask of, and what must be seen behind them.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 use tokio::process::Command;
@@ -8,6 +8,7 @@ use tokio::process::Command;
 use crate::{
     built, caller, count,
     cuts::Cuts,
+    eventually::PATIENCE,
     program,
     relay::{FREE, Relay},
     scene::Scripted,
@@ -72,7 +73,7 @@ pub async fn looks_right(scene: &Scripted) -> Result<()> {
         jobs.iter().partition(|job| job.body.to_string().contains("hold"));
     ensure!((3..=4).contains(&held.len()), "{held:?}");
     for job in held {
-        job.left(Duration::from_secs(5)).await?;
+        job.left(PATIENCE).await?;
     }
     ensure!(answered.len() >= 3, "{answered:?}");
     ensure!(answered.iter().all(|job| !job.was_left()), "an answer was not read to its end");

@@ -321,3 +321,19 @@ async fn an_account_has_no_more_open_keys_than_it_may() -> Result<()> {
     made(&relay, &root, json!({})).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn whoever_floods_his_account_with_one_key_slows_no_other_and_has_it_revoked() -> Result<()> {
+    let (relay, key) = Relay::funded("[limits]\nown_calls_per_minute = 2", "0").await?;
+    let root = relay.customer(&key);
+    let (given, prefix) = made(&relay, &root, json!({})).await?;
+    for _ in 0..2 {
+        given.get("/api/account").await?.expect(200)?;
+    }
+    assert_eq!(given.get("/api/account").await?.error_code()?, "rate_limited");
+    root.get("/api/account").await?.expect(200)?;
+    assert_eq!(root.get("/api/account").await?.error_code()?, "rate_limited");
+    root.delete(&format!("{KEYS}/{prefix}")).await?.expect(200)?;
+    assert_eq!(given.get("/api/account").await?.status, 401);
+    Ok(())
+}

@@ -325,3 +325,29 @@ async fn auto_takes_the_best_value_within_the_bounds_and_says_why_on_every_route
     }
     relay.audit().await
 }
+
+#[tokio::test]
+async fn a_stranger_takes_a_session_of_whoever_has_most_but_none_that_is_being_answered() -> Result<()> {
+    let relay = Relay::with(&format!("behind_proxy = true\n{FREE}mcp_sessions = 3\n")).await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let from = |address: &str| Agent::of(scene.relay.visitor().with("x-forwarded-for", address));
+    let gate = Gate::default();
+    scene.script.always(Reply::gated(&["one", " two"], &gate));
+    let many = "203.0.113.1";
+    let (busy, oldest, other) = (from(many).await?, from(many).await?, from(many).await?);
+    let arguments = json!({"prompt": "go", "model": MODEL});
+    let params = json!({"name": "ask", "arguments": arguments, "_meta": {"progressToken": 1}});
+    gate.open(1);
+    let mut asked = busy.begin(5, "tools/call", &params).await?;
+    mcp::message(&mut asked).await?;
+
+    from("203.0.113.2").await?.request("tools/list", &json!({})).await?;
+    let ended = oldest.request("tools/list", &json!({})).await.err().context("the session is open")?;
+    assert_eq!(ended.to_string(), "tools/list was answered 404");
+    other.request("tools/list", &json!({})).await?;
+    assert!(from("203.0.113.3").await.is_err(), "nobody has two more");
+    gate.open(1);
+    let answer = mcp::answer(&mut asked, &json!(5)).await?;
+    assert_eq!(answer["result"]["content"][0]["text"], "one two");
+    Ok(())
+}

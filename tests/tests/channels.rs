@@ -10,7 +10,7 @@ use rekursing_tests::{
     on_both,
     relay::{FREE, Relay},
     scene::{Scripted, ask, hear, text},
-    script::{Gate, MODEL, Reply},
+    script::{Dialect, Gate, MODEL, Reply},
 };
 use serde_json::{Value, json};
 
@@ -287,4 +287,19 @@ async fn put_out_and_let_in(
     let code = json!({"code": out["code"]});
     assert_eq!(other.put(TEAM, &code).await?.expect(200)?["team"]["members"], 2);
     Ok(code)
+}
+
+#[tokio::test]
+async fn a_channel_and_what_is_a_plugins_own_are_asked_and_changed_so_often_a_minute() -> Result<()> {
+    let limits = "channel_changes_per_minute = 1\nown_calls_per_minute = 4\n";
+    let scene = Scripted::with(&format!("{FREE}{limits}"), Dialect::LlamaCpp(4)).await?;
+    let owner = scene.relay.customer(&scene.node.secret()?);
+    let channel = format!("/api/plugin/channel/{}", scene.node.plugin());
+    owner.put(&channel, &json!({"about": "On most evenings."})).await?.expect(200)?;
+    assert_eq!(owner.put(&channel, &json!({"about": "Or not."})).await?.error_code()?, "rate_limited");
+    assert_eq!(owner.get(&channel).await?.expect(200)?["channel"]["about"], "On most evenings.");
+    let again = async || anyhow::Ok(owner.get(&channel).await?.status);
+    while again().await? == 200 {}
+    assert_eq!(owner.get(&channel).await?.error_code()?, "rate_limited");
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The client library of pages: in Chromium, in a worker and in Node, over lines that break, with its receipts
 //! and its ads.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -18,13 +18,9 @@ use rekursing_tests::{
     scene::Scripted,
     script::{Dialect, Gate, MODEL, Reply},
     site::{self, Site},
-    within,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
-
-/// Until a page has done everything.
-const ALL: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn in_node_it_does_what_it_says() -> Result<()> {
@@ -81,17 +77,9 @@ async fn page(site: &Site) -> Result<(Browser, Tab)> {
     Ok((browser, tab))
 }
 
-/// Waits until a promise of the page comes to `ok`: longer than one call of the browser may take on a loaded machine.
+/// Waits until a promise of the page comes to `ok`.
 async fn go_well(tab: &Tab, promise: &str) -> Result<()> {
-    let call = format!(
-        "globalThis.outcome = null, void {promise}.then((told) => outcome = told, (error) => outcome = `${{error.stack}}`)",
-    );
-    tab.eval(&call).await?;
-    let told = within(ALL, "the page is through", || async {
-        let told = tab.eval("outcome").await?;
-        Ok((!told.is_null()).then_some(told))
-    })
-    .await?;
+    let told = tab.comes_to(promise).await?;
     ensure!(told == "ok", "{promise}: {told}");
     Ok(())
 }

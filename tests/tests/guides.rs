@@ -78,10 +78,10 @@ impl Reader {
         self.site.put("/program.js", "text/javascript", code);
         self.tab.go(&format!("{}/", self.site.url())).await?;
         let call = format!(
-            "globalThis.ad = {ad}, import('{relay}/client/index.js').then(() => import('/program.js'))
-                .then(() => document.querySelector('rekursing-ad')?.shadowRoot.textContent ?? 'ran')"
+            "(globalThis.ad = {ad}, import('{relay}/client/index.js').then(() => import('/program.js'))
+                .then(() => document.querySelector('rekursing-ad')?.shadowRoot.textContent ?? 'ran'))"
         );
-        Ok(self.tab.eval(&call).await?.as_str().unwrap_or_default().to_owned())
+        Ok(self.tab.comes_to(&call).await?.as_str().unwrap_or_default().to_owned())
     }
 
     /// An agent takes its server from a file.

@@ -1,13 +1,12 @@
 //! The pages of who is on, in Chromium, with what real jobs have made: leaders, an answer that streams, and one
 //! provider asked.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use rekursing_tests::{
     browser::{Browser, Tab},
     door::open,
     eventually,
+    eventually::PATIENCE,
     http::Page,
     node::Node,
     relay::{FREE, Relay},
@@ -95,7 +94,7 @@ async fn owners_lead_by_tokens_reliability_and_what_they_show_of_earnings_of_a_d
     let third = tokens(2 * KNOWN - 1..charged.len());
 
     // What a restart ends counts as well. Then it is three days ago that Ada answered, and ten that Bob did.
-    relay.leave(Duration::from_secs(20)).await?;
+    relay.leave(PATIENCE).await?;
     relay.restart().await?;
     for (owner, days) in [(&ada, 3), (&bob, 10)] {
         let of = owner.node.plugin();

@@ -721,7 +721,7 @@ async fn every_code_that_a_chat_can_meet_has_a_sentence_that_says_what_helps() -
         globalThis.fetch = real;
         return seen;
     })";
-    let mut seen = tab.eval(&format!("{refuse}({})", json!(met))).await?;
+    let mut seen = tab.comes_to(&format!("{refuse}({})", json!(met))).await?;
     // What the library says of its own, it says only after it has tried again for long.
     for code in ["unreachable", "cut", "malformed"] {
         let words =

@@ -248,7 +248,7 @@ pub(super) async fn revoke_key(
     caller::origin(&house, &headers)?;
     let Path(prefix) = prefix?;
     let Query(keep) = keep?;
-    let holder = caller::holder(&house, &headers, peer).await?;
+    let holder = caller::uncounted(&house, &headers, peer).await?;
     let made = match keep.made.as_str() {
         "" => Made::RevokedToo,
         "keep" => Made::Kept,

@@ -69,15 +69,24 @@ pub async fn caller(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Res
 
 /// Finds out whose key was shown, on routes that are an account's own.
 pub async fn holder(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Result<Holder, Problem> {
-    let holder = shown(house, headers, peer).await?.ok_or_else(|| {
-        let message = "this route needs an API key, as `Authorization: Bearer rk_…`";
-        Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
-    })?;
-    // Nearly all of them look into the store.
-    if house.rates.account_call(holder.account) {
+    let holder = uncounted(house, headers, peer).await?;
+    // Nearly all of them look into the store. A key that was given away takes none of the others' calls.
+    if house.rates.own_call(holder.spender.key) {
         return Ok(holder);
     }
-    Err(Problem::rate_limited("too many calls about this account; wait a minute"))
+    Err(Problem::rate_limited("too many calls about this account with this key; wait a minute"))
+}
+
+/// The same on the route by which a key is revoked: whoever floods it with calls does not keep it open.
+pub(super) async fn uncounted(
+    house: &House,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+) -> Result<Holder, Problem> {
+    shown(house, headers, peer).await?.ok_or_else(|| {
+        let message = "this route needs an API key, as `Authorization: Bearer rk_…`";
+        Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    })
 }
 
 /// Finds out whose account is asked about, on routes that are about all of it: a key that was given away

@@ -145,7 +145,7 @@ impl Mcp {
         has_key: bool,
     ) -> Response {
         let _turn = self.opening.lock().await;
-        if !self.make_room(address).await {
+        if !self.make_room(address, has_key).await {
             let message = "too many sessions of agents are open; end one with DELETE, or wait";
             let full = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
             return Problem { retry_after: Some(60), ..full }.into_response();
@@ -158,31 +158,30 @@ impl Mcp {
     }
 
     /// Ends sessions that are in the way of another one from this address. `false` where none has to end.
-    async fn make_room(&self, address: IpAddr) -> bool {
+    async fn make_room(&self, address: IpAddr, has_key: bool) -> bool {
         let live: HashSet<String> = {
             let live = self.sessions.sessions.read().await;
             live.keys().map(|session| session.to_string()).collect()
         };
         let now = self.house.desk.now();
+        let limits = &self.house.config.limits;
+        let busy: HashSet<String> = self.running.lock().iter().map(|(session, _)| session.clone()).collect();
         let idle = {
             let mut opened = self.opened.lock();
             opened.keep(&live);
-            opened.idle(now)
-        };
-        for session in idle {
-            self.end(session).await;
-        }
-        let limits = &self.house.config.limits;
-        let gives = {
-            let opened = self.opened.lock();
             if opened.of(address) >= limits.mcp_sessions_per_address {
                 return false;
             }
             if opened.len() < limits.mcp_sessions {
                 return true;
             }
-            opened.gives_way(address)
+            opened.idle(&busy, now)
         };
+        let is_room = !idle.is_empty();
+        for session in idle {
+            self.end(session).await;
+        }
+        let gives = if is_room { return true } else { self.opened.lock().gives_way(&busy, address, has_key) };
         match gives {
             Some(session) => {
                 self.end(session).await;

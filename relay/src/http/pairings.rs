@@ -1,6 +1,6 @@
 //! Pairing: a page's account gets plugins of its own, sees what they earn, and lets them go.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_market::{Account, Payer, payout::CHANGE_WAIT};
-use rekursing_protocol::{Moment, Nanos, PluginId, name};
+use rekursing_protocol::{AccountId, Moment, Nanos, PluginId, name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -97,7 +97,7 @@ pub(super) async fn rename(
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<Json<Value>, Problem> {
-    let id = own(&house, plugin, &headers, peer).await?;
+    let id = own(&house, plugin, caller::account(&house, &headers, peer).await?.account)?;
     let Change { name } = posted::read(&body)?;
     if name.chars().count() > NAME_MAX {
         return Err(Problem::field("name", "a name has at most 60 characters"));
@@ -117,8 +117,10 @@ pub(super) async fn let_go(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
+    // Strangers keep nobody waiting.
+    let account = caller::account(&house, &headers, peer).await?.account;
     let _alone = house.plugins.changing.lock().await;
-    let id = own(&house, plugin, &headers, peer).await?;
+    let id = own(&house, plugin, account)?;
     let is_revoked = house.plugins.find(id).is_some_and(|known| known.revoked.is_some());
     let left = [Account::Owner(id), Account::Held(id)].map(|account| house.desk.balance(account));
     let is_left = left.iter().any(|left| *left > Nanos::ZERO);
@@ -138,8 +140,10 @@ pub(super) async fn revoke(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
+    // Strangers keep nobody waiting.
+    let account = caller::account(&house, &headers, peer).await?.account;
     let _alone = house.plugins.changing.lock().await;
-    let id = own(&house, plugin, &headers, peer).await?;
+    let id = own(&house, plugin, account)?;
     let now = house.desk.now();
     house.payouts.revoke(id, now).await?;
     // A session that is let in from now on is refused, and one that was let in before is closed.
@@ -211,6 +215,8 @@ pub(super) async fn leave(
 ) -> Result<StatusCode, Problem> {
     caller::origin(&house, &headers)?;
     let Path(plugin) = plugin?;
+    // Strangers keep nobody waiting.
+    plugins::voice(&house, &plugin, &headers, peer).await?;
     let _alone = house.plugins.changing.lock().await;
     let Voice { plugin: id, account } = plugins::voice(&house, &plugin, &headers, peer).await?;
     let pairing = house.plugins.find(id).and_then(|known| known.pairing);
@@ -246,13 +252,7 @@ fn tell(house: &House, id: PluginId, pairing: Option<Pairing>) {
 }
 
 /// Finds out which of its own plugins an account means.
-async fn own(
-    house: &House,
-    plugin: Named,
-    headers: &HeaderMap,
-    peer: SocketAddr,
-) -> Result<PluginId, Problem> {
-    let account = caller::account(house, headers, peer).await?.account;
+fn own(house: &House, plugin: Named, account: AccountId) -> Result<PluginId, Problem> {
     let unknown =
         || Problem::new(StatusCode::NOT_FOUND, "plugin_not_found", "the account has no such plugin");
     let Path(plugin) = plugin?;

@@ -42,7 +42,8 @@ impl Default for Written {
 }
 
 impl Written {
-    /// Returns what is written, or writes it, beside the threads that serve sockets.
+    /// Returns what is written, or writes it, beside the threads that serve sockets. Whoever hangs up leaves the writing
+    /// to those who wait for it: it is not begun again.
     pub(super) async fn of(
         house: &Arc<House>,
         list: List,
@@ -53,6 +54,8 @@ impl Written {
             let written = tokio::task::spawn_blocking(move || Bytes::from(write(&writing)));
             written.await.map_err(|_| Problem::internal())
         };
-        Ok(Bytes::clone(&*house.written.0.of(house.desk.now(), list, write).await?))
+        let house = Arc::clone(house);
+        let told = tokio::spawn(async move { house.written.0.of(house.desk.now(), list, write).await });
+        told.await.map_err(|_| Problem::internal())?.map(|written| Bytes::clone(&written))
     }
 }

@@ -7,7 +7,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::Cdp;
-use crate::eventually;
+use crate::{
+    eventually,
+    eventually::{PATIENCE, within},
+};
 
 /// A page that is attached to.
 #[derive(Debug, Clone)]
@@ -60,6 +63,28 @@ impl Tab {
             bail!("{expression} threw {}", exception["exception"]["description"]);
         }
         Ok(result["result"]["value"].clone())
+    }
+
+    /// Returns what a promise of the page comes to, however long: one call of the browser ends sooner than that may
+    /// take on a loaded machine.
+    ///
+    /// # Errors
+    /// Fails when the promise does, or never comes to anything.
+    pub async fn comes_to(&self, promise: &str) -> Result<Value> {
+        let call = format!(
+            "globalThis.outcome = null, void Promise.resolve({promise}).then(
+                (told) => outcome = {{ told: told ?? null }}, (error) => outcome = {{ error: `${{error?.stack ?? error}}` }})",
+        );
+        self.eval(&call).await?;
+        let outcome = within(4 * PATIENCE, "the page is through", || async {
+            let outcome = self.eval("outcome").await?;
+            Ok((!outcome.is_null()).then_some(outcome))
+        });
+        let mut outcome = outcome.await?;
+        match outcome["error"].as_str() {
+            Some(error) => bail!("{promise} failed: {error}"),
+            None => Ok(outcome["told"].take()),
+        }
     }
 
     /// Waits until an expression is true. While the page loads it may throw.

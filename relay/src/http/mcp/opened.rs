@@ -10,7 +10,7 @@ use rekursing_protocol::{Moment, Span};
 use crate::seats;
 
 /// How long a session is kept of which nothing is heard, that was opened without an API key, while others want to open
-/// one: longer than a free answer takes.
+/// one and there is no room.
 const KEYLESS_IDLE: Span = Span::secs(5 * 60);
 
 /// The sessions that were opened, by their ids.
@@ -42,21 +42,25 @@ impl Opened {
         self.sessions.values().filter(|whose| whose.address == address).count()
     }
 
-    /// Returns those of which nothing was heard for long, and that showed no key.
-    pub(super) fn idle(&self, now: Moment) -> Vec<String> {
-        let is_idle = |whose: &Whose| !whose.has_key && now.since(whose.heard) >= KEYLESS_IDLE;
-        self.sessions.iter().filter(|(_, whose)| is_idle(whose)).map(|(id, _)| id.clone()).collect()
+    /// Returns those of which nothing was heard for long, that showed no key and in which nothing is answered.
+    pub(super) fn idle(&self, busy: &HashSet<String>, now: Moment) -> Vec<String> {
+        let is_idle = |(id, whose): &(&String, &Whose)| {
+            !whose.has_key && !busy.contains(*id) && now.since(whose.heard) >= KEYLESS_IDLE
+        };
+        self.sessions.iter().filter(is_idle).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Returns the session that makes room for one of this address: the oldest of whoever has most.
-    pub(super) fn gives_way(&self, address: IpAddr) -> Option<String> {
+    /// Returns the session that makes room for one of this address: the oldest of whoever has most, first of those
+    /// without a key. One in which something is answered makes none, nor does one with a key for one without.
+    pub(super) fn gives_way(&self, busy: &HashSet<String>, address: IpAddr, has_key: bool) -> Option<String> {
+        let may = |(id, whose): &(&String, &Whose)| !busy.contains(*id) && (has_key || !whose.has_key);
         let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-        for whose in self.sessions.values() {
+        for (_, whose) in self.sessions.iter().filter(may) {
             *counts.entry(whose.address).or_default() += 1;
         }
         let gives = seats::gives_up(counts.into_iter(), self.of(address))?;
-        let sessions = self.sessions.iter().filter(|(_, whose)| whose.address == gives);
-        sessions.min_by_key(|(_, whose)| whose.number).map(|(id, _)| id.clone())
+        let sessions = self.sessions.iter().filter(may).filter(|(_, whose)| whose.address == gives);
+        sessions.min_by_key(|(_, whose)| (whose.has_key, whose.number)).map(|(id, _)| id.clone())
     }
 
     /// Notes that something was heard of one.
@@ -91,17 +95,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_has_most_gives_his_oldest_session_up_and_one_without_a_key_ends_sooner() {
+    fn whoever_has_most_gives_his_oldest_session_up_but_none_in_which_something_is_answered() {
         let address = |last| IpAddr::from(Ipv4Addr::new(203, 0, 113, last));
         let mut opened = Opened::default();
-        for (id, last, has_key) in [("a", 1, false), ("b", 1, true), ("c", 1, false), ("d", 2, true)] {
+        let sessions = [("b", 1, true), ("a", 1, false), ("c", 1, false), ("d", 2, true), ("e", 1, true)];
+        for (id, last, has_key) in sessions {
             opened.enter(id, address(last), has_key, Moment(0));
         }
-        assert_eq!(opened.gives_way(address(3)).as_deref(), Some("a"));
-        assert_eq!(opened.gives_way(address(2)).as_deref(), Some("a"));
-        assert_eq!(opened.gives_way(address(1)), None, "nobody has more than it would have");
+        let busy = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<HashSet<_>>();
+        let gives = |ids: &[&str], last, has_key| opened.gives_way(&busy(ids), address(last), has_key);
+        assert_eq!(gives(&[], 3, false).as_deref(), Some("a"));
+        assert_eq!(gives(&[], 2, true).as_deref(), Some("a"));
+        assert_eq!(gives(&["a"], 3, true).as_deref(), Some("c"));
+        assert_eq!(gives(&["a", "c"], 3, true).as_deref(), Some("b"));
+        assert_eq!(gives(&["a", "c"], 3, false), None, "one with a key makes no room for one without");
+        assert_eq!(gives(&["a", "b", "c", "e"], 3, true), None, "nothing that is answered is cut off");
+        assert_eq!(gives(&[], 1, true), None, "nobody has more than it would have");
         opened.hear("c", Moment(1));
-        assert_eq!(opened.idle(Moment(0) + KEYLESS_IDLE), ["a"]);
-        assert_eq!(opened.idle(Moment(1)), Vec::<String>::new());
+        assert_eq!(opened.idle(&busy(&[]), Moment(0) + KEYLESS_IDLE), ["a"]);
+        assert_eq!(opened.idle(&busy(&["a"]), Moment(0) + KEYLESS_IDLE), Vec::<String>::new());
+        assert_eq!(opened.idle(&busy(&[]), Moment(1)), Vec::<String>::new());
     }
 }
