@@ -23,8 +23,9 @@ function take({ isWhole, providers = [], gone = [] }) {
   const own = providers.find(({ pluginId }) => pluginId === plugin);
   const hasGone = gone.includes(plugin) || (isWhole && !own);
   if (own || hasGone) {
-    $('state').textContent = own ? 'On' : 'Off';
-    $('state').dataset.tone = own ? 'good' : '';
+    $('state').textContent = own ? (own.paused ? 'Paused' : 'On') : 'Off';
+    $('state').dataset.tone = own && !own.paused ? 'good' : '';
+    for (const link of document.querySelectorAll('.item .plain a')) link.hidden = !own || own.paused;
   }
   for (const element of own?.channel ? document.querySelectorAll('.item [data-now]') : []) {
     const figure = own.channel[element.dataset.now];

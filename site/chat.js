@@ -5,7 +5,6 @@ import { unique } from './call.js';
 import { charge } from './charges.js';
 import { GPUStreamingClient, RekursingError } from './client/index.js';
 import { conversations, dollars, forget, keep, settle, spend, spentToday } from './conversations.js';
-import { words } from './failures.js';
 import { picker } from './models.js';
 import { Turn } from './turn.js';
 
@@ -77,6 +76,7 @@ $('forget-all').addEventListener('click', () => {
 });
 
 showOnly();
+if (talk.only) introduce(talk);
 showConversations();
 showSpent();
 
@@ -86,6 +86,7 @@ function clear() {
   halt();
   running = null;
   talk = { id: unique(), turns: [], only: null };
+  sessionStorage.removeItem('talk');
   askAnybody(talk);
   $('turns').replaceChildren();
   $('welcome').hidden = false;
@@ -96,6 +97,7 @@ function clear() {
 function recall({ id, turns: kept, provider }) {
   clear();
   talk = { id, turns: [], only: provider ? asked(provider.id, provider.name) : null };
+  sessionStorage.setItem('talk', id);
   showOnly();
   for (const { question, ...answer } of kept) {
     const turn = new Turn(question, { free: false });
@@ -108,6 +110,14 @@ function recall({ id, turns: kept, provider }) {
   open(false);
   controls();
   toEnd();
+}
+
+/** Shows the conversation again that was open in this tab; whoever comes by a link that names somebody begins another. */
+function reopen() {
+  const [{ type } = {}] = performance.getEntriesByType('navigation');
+  const last = conversations().find(({ id }) => id === sessionStorage.getItem('talk'));
+  if (!last || (type === 'navigate' && location.search !== '')) return;
+  if (!talk.only || talk.only.id === last.provider?.id) recall(last);
 }
 
 function showConversations() {
@@ -137,7 +147,8 @@ function asked(id, name) {
 
 /** Whoever has no name is known by the end of his id. */
 function called({ id, name }) {
-  return name || `provider ${String(id).slice(-6)}`;
+  const short = String(id).slice(-6);
+  return name ? `${name} (${short})` : `provider ${short}`;
 }
 
 /** From here on a conversation asks not one alone. */
@@ -163,6 +174,13 @@ function meet({ only }, provider) {
   showOnly();
 }
 
+/** Finds out what the provider that alone is asked is called. */
+async function introduce(of) {
+  const { providers } = await new GPUStreamingClient(location.origin).live().catch(() => ({ providers: [] }));
+  const { pluginId: id, name } = providers.find(({ pluginId }) => pluginId === of.only?.id) ?? {};
+  if (name && of === talk) meet(of, { id, name });
+}
+
 function showSpent() {
   $('spent').textContent = dollars(spentToday());
 }
@@ -170,7 +188,9 @@ function showSpent() {
 /** Keeps a conversation as it stands. */
 function keepTurns({ id, turns, only }) {
   const answered = turns.filter(({ text }) => text !== '');
-  if (answered.length > 0) keep(id, answered.map((one) => one.kept()), only);
+  if (answered.length === 0) return;
+  keep(id, answered.map((one) => one.kept()), only);
+  if (id === talk.id) sessionStorage.setItem('talk', id);
 }
 
 /** Keeps the conversation of an answer that has ended, and what the answer cost. */
@@ -208,6 +228,7 @@ async function billKept() {
 $('key').value = sessionStorage.getItem('key') ?? '';
 $('key').addEventListener('input', () => sessionStorage.setItem('key', $('key').value.trim()));
 billKept();
+reopen();
 
 $('panel-toggle').addEventListener('click', () => open($('panel-toggle').ariaExpanded !== 'true'));
 $('models').addEventListener('click', (event) => event.target.matches('input') || open(false));
@@ -239,9 +260,9 @@ $('to-end').addEventListener('click', () => toEnd());
 
 /**
  * Asks one question and shows its answer to its end, whatever the end is. `instead` is the answer that this one is to
- * replace, which stays until there is a word of it, and `routing` says who is asked.
+ * replace, which stays until there is a word of it, `routing` says who is asked, and `price` what may be paid at most.
  */
-async function send(question, { instead, routing = talk.only ? { only: [talk.only.id] } : undefined } = {}) {
+async function send(question, { instead, routing = talk.only ? { only: [talk.only.id] } : undefined, price } = {}) {
   if (question === '' || running || market.count === 0) return;
   const stop = new AbortController();
   const key = $('key').value.trim();
@@ -275,7 +296,11 @@ async function send(question, { instead, routing = talk.only ? { only: [talk.onl
   try {
     // What runs in a browser is to be had in the lowest tier alone.
     const quality = market.browser ? 'low' : $('tier').value;
-    const wishes = { model: market.chosen, quality, provider: routing, signal: stop.signal };
+    const terms = JSON.stringify([market.chosen, quality, routing]);
+    // What the reader agreed to pay holds for the same wish of this conversation.
+    if (price) of.agreed = { terms, price };
+    const maxPrice = key && of.agreed?.terms === terms ? of.agreed.price : undefined;
+    const wishes = { model: market.chosen, quality, provider: routing, maxPrice, signal: stop.signal };
     for await (const event of client.stream(messages, wishes)) {
       turn.take(event);
       meet(of, event.provider);
@@ -321,8 +346,7 @@ function ended(turn, error, wished) {
   if (!known) console.error(error);
   list.refresh();
   const failure = known ? error : { message: 'This page made a mistake. Load it again.' };
-  turn.fail(failure, () => send(turn.question, { instead: turn }));
-  return words(failure, false)[0];
+  return turn.fail(failure, (price) => send(turn.question, { instead: turn, price }));
 }
 
 /** Returns the messages of some turns and a question; a question that got no answer is left out. */

@@ -36,8 +36,8 @@ export function conversations() {
 
 /**
  * Keeps a conversation in front of the others. A turn is
- * `{question, text, model, provider, receipt, remark, job, jobs, token, tokens, thumb, owed}`; `remark` says of an answer that
- * it did not come to its end, `owed` that what it cost is not known yet. Who alone is asked is `{id, name}`, or nothing.
+ * `{question, text, model, provider, receipt, remark, job, jobs, token, tokens, thumb, owed, paid}`; `remark` says of an answer
+ * that it did not come to its end, `owed` that what it cost is not known yet, `paid` that whoever asked paid for it. Who alone is asked is `{id, name}`, or nothing.
  */
 export function keep(id, turns, provider) {
   const others = read().filter((one) => one.id !== id);
@@ -51,7 +51,8 @@ export function settle(id, job, cost) {
   const turn = list.find((one) => one.id === id)?.turns.find((one) => one.job === job);
   if (!turn?.owed) return;
   turn.owed = false;
-  if (Number(cost) > 0) turn.receipt = [...(turn.receipt ?? []), ['Cost', `$${cost}`]];
+  turn.paid = Number(cost) > 0;
+  if (turn.paid) turn.receipt = [...(turn.receipt ?? []), ['Cost', `$${cost}`]];
   write(list);
 }
 

@@ -32,7 +32,9 @@ const WORDS = {
   off_objective: 'This key answers only what its projects are about. Ask for that, or enter another key.',
 
   // Money.
-  price_too_high: 'Everybody asks for more than is paid here. Choose another model or a lower quality; with an API key you can pay for dearer ones.',
+  price_too_high: 'Everybody asks for more than is usual. Pay it, or choose another model or a lower quality.',
+  /** The same to whoever pays nothing. */
+  price_not_free: 'Free answers take only cheap offers, and everybody who can answer this asks for more. With an API key you can pay it; or choose another model or a lower quality.',
   cost_too_high: 'This answer may cost more than is allowed. Ask for something shorter, or choose a cheaper model.',
   insufficient_funds: 'The balance does not cover what this answer may cost. Pay in on the account’s page, or choose a cheaper model.',
   key_budget_day: 'The key has not enough left for today. It has more at midnight UTC; or choose a cheaper model, or enter another key.',
@@ -69,7 +71,7 @@ const WORDS = {
 /** Where the relay's own sentence holds more than ours: a figure, a name, or what the model server says. */
 const TOLD = new Set([
   'bad_request', 'context_too_long', 'cost_too_high', 'insufficient_funds', 'key_budget_day', 'key_budget_total', 'key_model',
-  'key_price', 'off_objective', 'price_too_high', 'provider_failed', 'quantization_unavailable', 'switched_off', 'tier_unavailable',
+  'key_price', 'off_objective', 'price_not_free', 'price_too_high', 'provider_failed', 'quantization_unavailable', 'switched_off', 'tier_unavailable',
   'too_late', 'too_slow', 'topic_refused',
 ]);
 

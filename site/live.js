@@ -32,6 +32,7 @@ function moved({ pluginId, paused, channel, models }) {
   const state = line.querySelector('[data-now="state"]');
   state.textContent = paused ? 'Paused' : 'On';
   state.dataset.tone = paused ? '' : 'good';
+  for (const link of line.querySelectorAll('.plain a')) link.hidden = paused;
   if (channel) move(line, channel);
   const hasChannel = line.querySelector('[data-now="jobsNow"]') !== null;
   return hasChannel === Boolean(channel) && line.querySelectorAll('ul > li').length === models.length;

@@ -143,7 +143,7 @@ function range({ min, max }) {
 }
 
 /** Gives a decimal number of dollars at least two decimals; the digits stay as the relay wrote them. */
-function cents(amount) {
+export function cents(amount) {
   const [dollars, decimals = ''] = amount.split('.');
   return `${dollars}.${decimals.padEnd(2, '0')}`;
 }

@@ -2,6 +2,7 @@
 
 import { RekursingAd } from './client/index.js';
 import { words } from './failures.js';
+import { cents } from './models.js';
 import { inline, paint } from './prose.js';
 
 const STOPPED = 'The answer stops here because you stopped it.';
@@ -34,8 +35,8 @@ export class Turn {
   }
 
   /** Shows an answer that was kept. */
-  recall({ text, model, provider, receipt, remark, job, jobs = job ? [job] : [], token, tokens, thumb, owed }) {
-    Object.assign(this, { text, model, provider, job, jobs, token, tokens, thumb, owed });
+  recall({ text, model, provider, receipt, remark, job, jobs = job ? [job] : [], token, tokens, thumb, owed, paid }) {
+    Object.assign(this, { text, model, provider, job, jobs, token, tokens, thumb, owed, paid });
     this.#end();
     if (remark) this.#remark(remark);
     if (receipt?.length > 0) this.#receipt(receipt);
@@ -44,10 +45,10 @@ export class Turn {
 
   /** Gives what is kept of the turn. One that is kept in the middle of its answer is one that was stopped there. */
   kept() {
-    const { question, text, model, receipt = [], job, jobs, token, tokens, thumb } = this;
+    const { question, text, model, receipt = [], job, jobs, token, tokens, thumb, paid } = this;
     const provider = this.provider && { id: this.provider.id };
     const [remark, owed] = this.#isOver ? [this.remark, this.owed] : [STOPPED, !this.free];
-    return { question, text, model, provider, receipt, remark, job, jobs, token, tokens, thumb, owed };
+    return { question, text, model, provider, receipt, remark, job, jobs, token, tokens, thumb, owed, paid };
   }
 
   /** Takes one event of the answer. */
@@ -69,19 +70,24 @@ export class Turn {
     this.#broken(charged);
   }
 
-  /** Ends the turn with what went wrong, what was charged, if it is known, and a button to ask again. */
+  /**
+   * Ends the turn with what went wrong, what was charged, if it is known, and a button to ask again: for the price
+   * that the error names, where somebody asks for more than is paid and the reader pays. Gives what was said of it.
+   */
   fail(error, again) {
     this.#end();
-    const [sentence, told] = words(error, this.text !== '');
+    const dear = error.code === 'price_too_high';
+    const [sentence, told] = words(dear && this.free ? { code: 'price_not_free', message: error.message } : error, this.text !== '');
     // A refusal costs nothing; of a connection that broke nobody knows yet.
     const isUnpaid = !this.free && this.text === '' && (error.status !== undefined || Number(error.cost ?? NaN) === 0);
     const whole = `${this.text ? 'The answer breaks off here. ' : ''}${sentence}${isUnpaid ? ' Nothing was charged.' : ''}`;
     if (this.text) this.remark = whole;
     const box = element('div', 'failure');
     box.setAttribute('role', 'alert');
-    const button = element('button', 'quiet', 'Ask again');
+    const price = dear && !this.free ? error.price : undefined;
+    const button = element('button', 'quiet', price ? `Pay up to $${cents(price.input)} / $${cents(price.output)} per million tokens` : 'Ask again');
     button.type = 'button';
-    button.addEventListener('click', again);
+    button.addEventListener('click', () => again(price));
     const said = element('div', 'said');
     said.append(inline(element('p'), whole));
     // The relay names what a program would write as code.
@@ -89,12 +95,14 @@ export class Turn {
     box.append(said, button);
     this.answer.append(box);
     this.#broken(error);
+    return sentence;
   }
 
   /** Shows what an answer cost that did not come to its end. */
   charged({ cost, usage }) {
     this.owed = false;
     this.cost = this.free ? '0' : cost;
+    this.paid = Number(this.cost) > 0;
     if (Number(cost) > 0) this.#receipt([...this.#provider(), this.#tokens(usage), ['Cost', this.#cost(cost)]]);
   }
 
@@ -184,6 +192,8 @@ export class Turn {
   #finish(done) {
     this.#end();
     const { usage = {}, cost, tokensPerSecond, firstTokenMs, finishReason } = done;
+    this.cost = typeof cost === 'string' && !this.free ? cost : '0';
+    this.paid = Number(this.cost) > 0;
     if (finishReason === 'length') {
       this.#remark('The answer stops here because it reached its longest allowed length.');
     }
@@ -194,7 +204,6 @@ export class Turn {
       this.#tokens(usage),
       ['Cost', typeof cost === 'string' && this.#cost(cost)],
     ]);
-    this.cost = typeof cost === 'string' && !this.free ? cost : '0';
     this.#tools();
     if (this.sponsored) this.element.append(this.sponsored);
   }
@@ -275,9 +284,23 @@ export class Turn {
       row.append(element('dd', '', value));
       list.append(row);
     }
+    if (this.paid) list.append(this.#papers());
     const under = this.answer.querySelector(':scope > .under');
     this.answer.querySelector(':scope > .receipt')?.remove();
     this.answer.insertBefore(list, under);
+  }
+
+  /** Leads to the signed receipts of what was paid, and to where it is disputed: for each job that is a part of it. */
+  #papers() {
+    const row = element('div');
+    row.append(element('dt', '', 'On your account'));
+    for (const [at, job] of this.jobs.entries()) {
+      const line = element('dd', 'papers');
+      const names = ['Receipt', 'Dispute'].map((name) => (this.jobs.length > 1 ? `${name} ${at + 1}` : name));
+      for (const name of names) line.append(Object.assign(element('a', '', name), { href: `/account.html?job=${encodeURIComponent(job)}` }));
+      row.append(line);
+    }
+    return row;
   }
 
   #tick() {

@@ -144,6 +144,8 @@ export class RekursingError extends Error {
   field?: string;
   /** What an earlier call of the same name has made. */
   id?: string;
+  /** The lowest price on offer, in dollars per million tokens, where everybody asks for more than is paid: what `maxPrice` may name. */
+  price?: { input: Dollars; output: Dollars };
   /** In how many seconds the same call may succeed. */
   retryAfter?: number;
   /** The job that broke off in a stream, what of it was delivered, and what that cost. */

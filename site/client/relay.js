@@ -77,7 +77,7 @@ export class Relay {
       response = await fetch(new URL(path, this.url), { cache: 'no-store', ...init, headers: all, signal });
     } catch (cause) {
       signal?.throwIfAborted();
-      throw new RekursingError('unreachable', 'The relay could not be reached.', { cause });
+      throw new RekursingError('unreachable', 'The relay could not be reached, or it does not let this page’s origin call it.', { cause });
     }
     if (response.ok) return response;
     const { status } = response;
@@ -89,6 +89,7 @@ export class Relay {
       status,
       field: error.field,
       id: error.id,
+      price: error.price,
       retryAfter: passes && seconds >= 0 ? seconds : undefined,
     });
   }

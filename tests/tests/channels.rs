@@ -102,7 +102,7 @@ async fn a_channel_is_shown_followed_and_closed_by_its_owner_and_outlives_kill_9
     assert_eq!(page.put(&own, &json!({})).await?.status, 401, "somebody else's");
     assert_eq!(owner.put(&own, &json!({"about": "x".repeat(501)})).await?.error_code()?, "bad_request");
     assert_eq!(owner.put(&own, &json!({"abuot": "x"})).await?.error_code()?, "bad_request");
-    let text = "On most\u{202e} evenings <b>";
+    let text = "On most\u{202e} evenings <b>\r\n\nin the box.\nOn\tweekends too.";
     owner.put(&own, &json!({"about": text, "showsEarnings": true})).await?.expect(200)?;
     assert_eq!(page.put(&follower, &json!({})).await?.status, 204);
     assert_eq!(page.put(&follower, &json!({})).await?.status, 204);
@@ -113,7 +113,10 @@ async fn a_channel_is_shown_followed_and_closed_by_its_owner_and_outlives_kill_9
     scene.relay.restart().await?;
     let (visitor, page) = (scene.relay.visitor(), &page);
     let channel = visitor.get(&shown).await?.expect(200)?;
-    assert_eq!(channel["about"], "On most evenings <b>", "what cannot be seen is taken out");
+    assert_eq!(
+        channel["about"], "On most evenings <b>\nin the box.\nOn weekends too.",
+        "what cannot be seen is taken out, and lines stay lines"
+    );
     assert_eq!(channel["followers"], 1);
     assert_eq!(channel["days"][0]["jobs"], 1);
     assert!(channel["days"][0]["earned"].is_string());

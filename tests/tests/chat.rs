@@ -284,3 +284,56 @@ async fn a_click_asks_what_is_proposed_and_another_leads_to_the_newest_line() ->
     )
     .await
 }
+
+#[tokio::test]
+async fn a_dear_provider_is_paid_by_a_click_with_a_key_and_leads_to_receipt_and_dispute() -> Result<()> {
+    let (relay, key) = Relay::funded(FREE, "5.00").await?;
+    let script = Script::start(Dialect::LlamaCpp(4)).await?;
+    script.always(Reply::text(&["dear", " words"]));
+    let price = ["--name", "Node b", "--price-input", "12.5", "--price-output", "25"];
+    let node = Node::with(&relay, &script.url(), &price).await?;
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &relay, &format!("/?provider={}", node.plugin())).await?;
+    let short = &node.plugin()[node.plugin().len() - 6..];
+    tab.shows("#only-name", &format!("Node b ({short})")).await?;
+
+    // Whoever pays nothing is told so, and gets no button that would not help.
+    ask(&tab, "Free?").await?;
+    tab.shows(".turn [role=alert]", "Free answers take only cheap offers").await?;
+    tab.shows(".turn .failure button", "Ask again").await?;
+
+    tab.fill("#key", &key).await?;
+    ask(&tab, "Paid?").await?;
+    tab.shows(".turn:last-child .failure button", "Pay up to $12.50 / $25.00 per million tokens").await?;
+    assert_eq!(script.jobs().len(), 0, "nobody is asked before that");
+    tab.click(".turn:last-child .failure button").await?;
+    answered(&tab, "dear words").await?;
+    let job = relay.resolved().await?.settlements()?[0].job.clone();
+    let links = "[...document.querySelectorAll('.turn:last-child .receipt a')]\
+                 .map(link => [link.textContent, link.getAttribute('href')])";
+    let wanted = json!([
+        ["Receipt", format!("/account.html?job={job}")],
+        ["Dispute", format!("/account.html?job={job}")]
+    ]);
+    assert_eq!(tab.eval(links).await?, wanted);
+    // What was agreed to holds for the same wish of this conversation.
+    ask(&tab, "Again?").await?;
+    answered(&tab, "dear words").await?;
+    assert_eq!(script.jobs().len(), 2);
+    // It is there again when the page is, with its links, and not in another conversation.
+    reload(&tab).await?;
+    answered(&tab, "dear words").await?;
+    assert_eq!(tab.eval("document.querySelectorAll('.turn .receipt a').length").await?, 4);
+    tab.shows("#only-name", &format!("Node b ({short})")).await?;
+    tab.click("#fresh").await?;
+    reload(&tab).await?;
+    assert_eq!(tab.eval("document.querySelectorAll('.turn').length").await?, 0);
+    relay.audit().await
+}
+
+/// Loads the page again.
+async fn reload(tab: &Tab) -> Result<()> {
+    tab.eval("globalThis.isOld = true, location.reload(), undefined").await?;
+    tab.until("globalThis.isOld === undefined && document.querySelector('#models')?.children.length > 0")
+        .await
+}

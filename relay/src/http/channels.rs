@@ -334,6 +334,13 @@ struct Shown {
     shows_earnings: bool,
 }
 
+/// Returns the lines of a text that have something to be seen.
+fn lines(text: &str) -> String {
+    let text = text.replace('\t', " ");
+    let lines = text.lines().map(|line| name::plain(line, ABOUT_MAX)).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// `PUT /api/plugin/channel/{pluginId}`
 pub(super) async fn open(
     State(house): Shared,
@@ -350,7 +357,7 @@ pub(super) async fn open(
     if about.chars().count() > ABOUT_MAX {
         return Err(Problem::field("about", "an owner's text has at most 500 characters"));
     }
-    let about = name::plain(&about, ABOUT_MAX);
+    let about = lines(&about);
     let _alone = house.channels.changing.lock().await;
     let opened = house.channels.find(id).map_or_else(|| house.desk.now(), |channel| channel.opened);
     let channel = Channel { plugin: id, about, shows_earnings, opened };

@@ -19,9 +19,19 @@ use crate::{
 
 const PAGE: &str = include_str!("../../../site/download.html");
 
+/// What stands there where nothing is handed out.
+const NO_PAGE: &str = include_str!("../../../site/no-download.html");
+
 /// `GET /download`
 pub(super) async fn page(State(house): State<Arc<House>>, headers: HeaderMap) -> Result<Response, Problem> {
-    let package = newest(&house).await?;
+    let Ok(package) = newest(&house).await else {
+        let mut response = Bytes::from_static(NO_PAGE.as_bytes()).into_response();
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        let kind = HeaderValue::from_static("text/html; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        site::guard(response.headers_mut());
+        return Ok(response);
+    };
     let address = address(&house, &headers);
     let kib = package.crx.len().div_ceil(1_024);
     let mut page = PAGE.to_owned();

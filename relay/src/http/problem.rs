@@ -8,9 +8,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rekursing_market::Refusal;
-use rekursing_protocol::{FailCode, JobId};
+use rekursing_protocol::{FailCode, JobId, Price};
 use serde_json::json;
 
+use super::figures::dollars;
 use crate::desk::Denial;
 
 /// Why a call gets no answer.
@@ -32,6 +33,8 @@ pub struct Problem {
     pub charged: bool,
     /// Whether the job of which it tells was counted when it ended.
     pub counted: bool,
+    /// The lowest price on offer, where everybody asks for more than is paid.
+    pub price: Option<Box<Price>>,
 }
 
 /// Why a response is a refusal: left on it for whoever counts those.
@@ -50,6 +53,7 @@ impl Problem {
             id: None,
             charged: false,
             counted: false,
+            price: None,
         }
     }
 
@@ -163,6 +167,9 @@ impl Problem {
         if let Some(id) = &self.id {
             error["id"] = id.as_str().into();
         }
+        if let Some(price) = &self.price {
+            error["price"] = json!({"input": dollars(price.input), "output": dollars(price.output)});
+        }
         json!({"success": false, "error": error})
     }
 
@@ -254,6 +261,12 @@ impl From<Refusal> for Problem {
         };
         let retry_after = refusal.is_temporary().then_some(5);
         let field = (refusal.code() == "answer_too_large").then_some("input");
-        Problem { retry_after, field, ..Problem::new(status, refusal.code(), refusal.to_string()) }
+        let lowest = if let Refusal::PriceTooHigh { lowest } | Refusal::PriceUnusual { lowest } = refusal {
+            Some(lowest)
+        } else {
+            None
+        };
+        let price = lowest.map(Box::new);
+        Problem { retry_after, field, price, ..Problem::new(status, refusal.code(), refusal.to_string()) }
     }
 }

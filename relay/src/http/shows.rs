@@ -32,6 +32,9 @@ const SPANS: [(&str, &str); 3] = [("day", "Today"), ("week", "7 days"), ("all", 
 const PAGES: [(&str, &str); 4] =
     [("/", "Chat"), ("/live", "Live"), ("/models", "Models"), ("/account.html", "Account")];
 
+/// Where readers take part in another way than by asking.
+const PARTS: [(&str, &str); 2] = [("/download", "Offer your GPU"), ("/advertise.html", "Advertise")];
+
 /// `GET /live`
 pub(super) async fn live(
     State(house): Shared,
@@ -112,7 +115,7 @@ pub(super) async fn channel(state: Shared, plugin: Named) -> Result<Response, Pr
                     @if channel["live"].is_null() { "Off" } @else { "On" }
                 }
             }
-            @if !text(&channel["about"]).is_empty() { p { (text(&channel["about"])) } }
+            @if !text(&channel["about"]).is_empty() { p.told { (text(&channel["about"])) } }
             dl.facts {
                 (fact("Followers", &number(&channel["followers"]), Some("followers")))
                 (fact("Answers that succeed, 30 days", &share(&channel["successPermille"]), None))
@@ -249,10 +252,10 @@ fn doings(one: &Value) -> Markup {
                 li.row {
                     span { strong { (text(&model["id"])) } " " (text(&model["quantization"])) @if model["browser"] == true { ", in a browser" } }
                     span.note {
-                        (dollars(text(&model["price"]["input"]))) " in, " (dollars(text(&model["price"]["output"]))) " out"
+                        (dollars(text(&model["price"]["input"]))) " in, " (dollars(text(&model["price"]["output"]))) " out per million tokens"
                         @if !model["tokensPerSecond"].is_null() { " · " (speed(&model["tokensPerSecond"])) " tokens/s" }
                     }
-                    a href={ "/?provider=" (id) "&model=" (encoded(text(&model["id"]))) } aria-label={ "Ask this one: " (name) ", " (text(&model["id"])) } { "Ask this one" }
+                    a hidden[one["paused"] == true] href={ "/?provider=" (id) "&model=" (encoded(text(&model["id"]))) } aria-label={ "Ask this one: " (name) ", " (text(&model["id"])) } { "Ask this one" }
                 }
             }
         }
@@ -271,7 +274,7 @@ fn board_of(by: &str, leaders: &Value) -> Markup {
         @if rows.is_empty() {
             p.note { "Nobody yet." }
         } @else {
-            ol.leaders {
+            ol.leaders role="list" {
                 @for row in rows { li {
                     @if row["team"].is_null() { a href={ "/live/" (text(&row["pluginId"])) } { (named(row)) } }
                     @else { strong { (text(&row["name"])) } }
@@ -346,6 +349,11 @@ fn written(title: &str, here: &str, script: &str, body: &Markup) -> String {
                     }
                 }
                 main { div #inside { (body) } }
+                footer.foot {
+                    nav aria-label="Take part" {
+                        @for (path, name) in PARTS { a href=(path) { (name) } }
+                    }
+                }
             }
         }
     };
@@ -464,6 +472,17 @@ mod tests {
         let shown = shown.into_string();
         assert!(!shown.contains("<script"), "{shown}");
         assert!(shown.contains("&amp;model=%22%3E%3Cscript%3E"), "{shown}");
+    }
+
+    #[test]
+    fn whoever_has_paused_is_not_offered_to_be_asked() {
+        for paused in [false, true] {
+            let model = json!({"id": "tiny", "price": {"input": "0.1", "output": "0.4"}});
+            let one = json!({"pluginId": "plg_1", "since": 0, "paused": paused, "models": [model]});
+            let shown = provider(&one).into_string();
+            assert_eq!(shown.contains("<a hidden href=\"/?provider=plg_1"), paused, "{shown}");
+            assert!(shown.contains("$0.10 in, $0.40 out per million tokens"), "{shown}");
+        }
     }
 
     #[test]
