@@ -3,8 +3,8 @@
 import './told.js';
 import { call } from './holder.js';
 import { door } from './door.js';
-import { showDisputes } from './disputes.js';
-import { showEntries } from './entries.js';
+import { lead, showDisputes } from './disputes.js';
+import { receipt, showEntries } from './entries.js';
 import { showGpus } from './gpus.js';
 import { showGroups } from './groups.js';
 import { showKeys } from './keys.js';
@@ -22,4 +22,13 @@ door('key', async () => {
   showGroups(account.groups);
   showGpus(plugins);
   await Promise.all([showTeam(), showDisputes(), showEntries()]);
+  const job = asked();
+  // Once the page is there.
+  if (job) setTimeout(async () => (await receipt(job)) && lead());
 });
+
+/** The job that an address of this page names, to be disputed. */
+function asked() {
+  const { search, hash } = location;
+  return /^[?#](?:.*&)?(?:job=)?(job_\w+)/.exec(search)?.[1] ?? /^#(?:job=)?(job_\w+)/.exec(hash)?.[1];
+}

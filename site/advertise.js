@@ -4,12 +4,15 @@ import './client/ad.js';
 import { unique } from './call.js';
 import { showCampaigns } from './campaigns.js';
 import { door } from './door.js';
+import { isWhole, mark, refused } from './fields.js';
 import { call } from './holder.js';
 import { statements } from './statements.js';
-import { say, usd } from './write.js';
+import { exact, say } from './write.js';
 
 const $ = (id) => document.getElementById(id);
 let asked = unique();
+/** The campaign that is changed, and its fields as they were. */
+let changed;
 
 door('key', refresh);
 statements('/api/ads/statements', 'rekursing-ads');
@@ -18,8 +21,8 @@ async function refresh() {
   const [{ ads }, { campaigns }] = await Promise.all([call('/api/account'), call('/api/ads/campaigns')]);
   // A key with limits does not see what is the whole account's.
   if (!ads) throw new Error('This key has limits. Sign in with one that has none.');
-  $('balance').textContent = usd(ads.balance);
-  showCampaigns(campaigns);
+  $('balance').textContent = exact(ads.balance);
+  showCampaigns(campaigns, ads.balance, { edit, refresh });
 }
 
 /** Amounts go as they were typed; dates and lists become what the relay reads. */
@@ -47,23 +50,91 @@ function preview() {
   $('no-preview').hidden = isWhole;
 }
 
+const dated = (moment) => new Date(moment).toISOString().slice(0, 10);
+
+/** Puts a campaign into the form, to be changed. */
+function edit(campaign) {
+  const form = $('make');
+  form.reset();
+  for (const box of form.elements.namedItem('categories')) box.checked = campaign.categories.includes(box.value);
+  const { starts, ends, keywords, countries, budget, dailyBudget } = campaign;
+  const written = {
+    ...campaign, dailyBudget: dailyBudget === budget ? '' : dailyBudget, keywords: keywords.join(', '), countries: countries.join(', '), starts: dated(starts), ends: dated(ends - 1),
+  };
+  for (const name of FIELDS) form.elements.namedItem(name).value = written[name] === '0' ? '' : written[name] ?? '';
+  changed = { id: campaign.id, before: read(form) };
+  head(`Change “${campaign.title}”`, 'Save it');
+  preview();
+  $('make-title').focus();
+}
+
+const FIELDS = [
+  'title', 'text', 'link', 'keywords', 'countries', 'bidPerThousand', 'bidPerClick', 'budget', 'dailyBudget', 'starts', 'ends', 'perVisitorDay',
+];
+
+/** Has the form make a new one again. */
+function begin() {
+  changed = null;
+  $('make').reset();
+  head('New campaign', 'Start it');
+  preview();
+}
+
+function head(title, go) {
+  $('make-title').textContent = title;
+  $('make-go').textContent = go;
+  $('make-not').hidden = !changed;
+  say($('make-outcome'), '');
+}
+
+$('make-not').addEventListener('click', () => {
+  begin();
+  $('make-title').focus();
+});
+
+/** Reads what is in the form: the fields that are not empty. */
+function read(form) {
+  const typed = new FormData(form);
+  const body = { categories: typed.getAll('categories') };
+  for (const name of FIELDS) {
+    const value = typed.get(name).trim();
+    if (value !== '') body[name] = READ[name]?.(value) ?? value;
+  }
+  return body;
+}
+
+/** Gives what differs. What was emptied is as if it had never been said. */
+function changes(before, after) {
+  const were = whole(before);
+  return Object.fromEntries(Object.entries(whole(after)).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(were[name])));
+}
+
+const whole = (terms) => ({
+  keywords: [], countries: [], bidPerThousand: '0', bidPerClick: '0', dailyBudget: terms.budget, perVisitorDay: 3, ...terms,
+});
+
 $('make').addEventListener('submit', async (event) => {
   event.preventDefault();
-  const form = new FormData(event.target);
-  const body = { categories: form.getAll('categories') };
-  for (const [name, typed] of form) {
-    const value = typed.trim();
-    if (name !== 'categories' && value !== '') body[name] = READ[name]?.(value) ?? value;
+  const form = event.target;
+  if (!isWhole(form, $('make-outcome'))) return;
+  const body = read(form);
+  if (body.bidPerThousand === undefined && body.bidPerClick === undefined) {
+    const text = 'Say the most for 1,000 views, for a click, or both.';
+    mark(form.elements.namedItem('bidPerThousand'), text);
+    form.elements.namedItem('bidPerThousand').focus();
+    say($('make-outcome'), text, 'bad');
+    return;
   }
   try {
-    const { title } = await call('/api/ads/campaigns', { method: 'POST', body, once: asked });
+    const { title } = changed
+      ? await call(`/api/ads/campaigns/${changed.id}`, { method: 'PATCH', body: changes(changed.before, body), once: unique() })
+      : await call('/api/ads/campaigns', { method: 'POST', body, once: asked });
+    const done = changed ? `${title} is changed.` : `${title} runs.`;
     asked = unique();
-    event.target.reset();
-    preview();
+    begin();
     await refresh();
-    say($('make-outcome'), `${title} runs.`);
-  } catch ({ message, field }) {
-    if (field) event.target.elements[field]?.focus?.();
-    say($('make-outcome'), message, 'bad');
+    say($('make-outcome'), done);
+  } catch (error) {
+    refused(form, error, $('make-outcome'));
   }
 });

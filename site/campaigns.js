@@ -2,26 +2,36 @@
 
 import { unique } from './call.js';
 import { call } from './holder.js';
-import { bar, day, facts, fill, make, permille, say, standing, usd } from './write.js';
+import { bar, day, exact, facts, fill, make, permille, say, standing, usd } from './write.js';
 
 const $ = (id) => document.getElementById(id);
 
-/** Shows the account's campaigns. */
-export function showCampaigns(campaigns) {
+/** What changes a campaign, and shows all of them again. */
+let acts;
+
+/** Shows the account's campaigns, of which this money is left for all. `edit` changes one, and `refresh` shows all again. */
+export function showCampaigns(campaigns, balance, { edit, refresh }) {
+  acts = { edit, refresh };
   $('no-campaigns').hidden = campaigns.length > 0;
   $('campaigns-shown').hidden = campaigns.length === 0;
   fill($('campaigns'), campaigns.map((campaign) => {
     const { title, state, spent, budget, impressions, clicks } = campaign;
     const buttons = make('span', '', 'row');
-    buttons.append(button('Report', title, () => report(campaign)), pauser(campaign));
-    return [title, standing(state), usd(spent), usd(budget), impressions, clicks, buttons];
+    buttons.append(button('Report', title, () => report(campaign)), button('Edit', title, async () => acts.edit(campaign)), pauser(campaign));
+    return [title, waits(campaign, balance) ? 'Waits for money' : standing(state), exact(spent), exact(budget), impressions, clicks, buttons];
   }));
+}
+
+/** Whether nothing is paid for any more, though it runs. */
+function waits({ state, bidPerThousand, bidPerClick }, balance) {
+  const bids = [Number(bidPerThousand ?? 0) / 1_000, Number(bidPerClick ?? 0)].filter((bid) => bid > 0);
+  return state === 'running' && Number(balance) < Math.min(...bids);
 }
 
 function pauser({ id, title, paused }) {
   return button(paused ? 'Let it run' : 'Pause', title, async () => {
     await call(`/api/ads/campaigns/${id}`, { method: 'PATCH', body: { paused: !paused }, once: unique() });
-    showCampaigns((await call('/api/ads/campaigns')).campaigns);
+    await acts.refresh();
     say($('campaigns-outcome'), `${title}: ${paused ? 'runs' : 'paused'}.`);
   });
 }
@@ -43,7 +53,7 @@ async function report({ id, title }) {
     ['Seen', total.impressions.toLocaleString()],
     ['Seen of those sent', total.sent > 0 ? permille(total.fill * 1_000) : '–'],
     ['Clicks', total.clicks.toLocaleString()],
-    ['Spent', usd(total.spent)],
+    ['Spent', exact(total.spent)],
   ]);
   $('no-report').hidden = days.length > 0;
   $('report-shown').hidden = days.length === 0;

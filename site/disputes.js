@@ -2,6 +2,7 @@
 
 import { unique } from './call.js';
 import { conversations } from './conversations.js';
+import { isWhole, refused } from './fields.js';
 import { call } from './holder.js';
 import { make, moment, say, usd } from './write.js';
 
@@ -33,7 +34,7 @@ let known = new Set();
 /** The job that can be disputed. */
 let offered;
 
-$('dispute-reason').replaceChildren(...Object.entries(REASONS).map(([value, text]) => Object.assign(make('option', text), { value })));
+$('dispute-reason').replaceChildren(...[['', 'Choose'], ...Object.entries(REASONS)].map(([value, text]) => Object.assign(make('option', text), { value })));
 
 /** Shows what came of the account's disputes. */
 export async function showDisputes() {
@@ -74,7 +75,16 @@ export function offer({ jobId, paidBy, charge, givenBack, endedAt }) {
   offered = can ? { jobId, texts: kept(jobId), once: unique() } : null;
   $('dispute-consent-shown').hidden = !offered?.texts;
   $('dispute').reset();
+  sure(false);
   say($('dispute-outcome'), known.has(jobId) ? 'You have disputed this answer; see below.' : '');
+}
+
+/** Leads to the form, for whoever has come to dispute this answer; or says that it cannot be. */
+export function lead() {
+  if (!$('dispute').hidden) $('dispute-reason').focus();
+  else if ($('dispute-outcome').textContent === '') {
+    say($('dispute-outcome'), 'This answer cannot be disputed: it was free, is older than seven days, or was not paid with this account.', 'bad');
+  }
 }
 
 /** Finds what was asked and answered, where it was in a chat that this browser has kept. */
@@ -90,8 +100,21 @@ function kept(jobId) {
   return null;
 }
 
+$('dispute').addEventListener('input', () => sure(false));
+
+function sure(is) {
+  $('dispute-go').dataset.sure = is ? 'true' : '';
+  $('dispute-go').textContent = is ? 'Yes, dispute it' : 'Dispute it';
+}
+
 $('dispute').addEventListener('submit', async (event) => {
   event.preventDefault();
+  if (!isWhole(event.target, $('dispute-outcome'))) return;
+  if (!$('dispute-go').dataset.sure) {
+    sure(true);
+    say($('dispute-outcome'), 'The operator and the owner of the computer read the reason, and what the answer earned is set aside. Press again to dispute it.');
+    return;
+  }
   const { jobId, texts, once } = offered;
   const body = { jobId, reason: $('dispute-reason').value, words: $('dispute-words').value.trim() };
   if (texts && $('dispute-consent').checked) Object.assign(body, { consent: true, ...texts });
@@ -100,8 +123,8 @@ $('dispute').addEventListener('submit', async (event) => {
     await showDisputes();
     $('dispute').hidden = true;
     say($('dispute-outcome'), 'It is open. What the answer earned is set aside until the operator has decided.');
-  } catch ({ message }) {
+  } catch (error) {
     offered.once = unique();
-    say($('dispute-outcome'), message, 'bad');
+    refused(event.target, error, $('dispute-outcome'));
   }
 });

@@ -49,11 +49,14 @@ function opener(jobId) {
   return button;
 }
 
-async function receipt(jobId) {
+/** Shows the receipt of a job. */
+export async function receipt(jobId) {
   const client = new GPUStreamingClient(location.origin, { key: sessionStorage.getItem('key') });
   $('receipt').hidden = false;
   $('receipt-title').focus();
   $('receipt-facts').replaceChildren();
+  $('dispute').hidden = true;
+  say($('dispute-outcome'), '');
   try {
     const told = await client.receipt(jobId);
     const { charge, endedAt, settlement, givenBack } = told;
@@ -68,7 +71,9 @@ async function receipt(jobId) {
     ]);
     offer(told);
     say($('receipt-check'), 'The relay’s signature is right.');
+    return true;
   } catch ({ message }) {
     say($('receipt-check'), message, 'bad');
+    return false;
   }
 }

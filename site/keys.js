@@ -1,6 +1,7 @@
 // The account's API keys: made with limits, and revoked.
 
 import { unique } from './call.js';
+import { isWhole, refused } from './fields.js';
 import { call } from './holder.js';
 import { day, fill, make, number, say, usd } from './write.js';
 
@@ -11,8 +12,20 @@ let asked = unique();
 export function showKeys(keys) {
   fill($('keys'), keys.map((key) => {
     const { prefix, name, spent, leftToday, leftTotal } = key;
-    return [`${prefix}…`, name || '–', usd(spent), left(leftToday), left(leftTotal), state(key), isOpen(key) ? revoker(key) : ''];
+    return [`${prefix}…`, name || '–', limits(key), usd(spent), left(leftToday), left(leftTotal), state(key), isOpen(key) ? revoker(key) : ''];
   }));
+}
+
+/** Says what a key may, in a line. */
+function limits({ models, maxPrice, budgetPerDay, budgetTotal, expiresAt, objectives }) {
+  const { input, output } = maxPrice ?? {};
+  const price = input === output ? input && `up to ${usd(input)}`
+    : [input && `up to ${usd(input)} in`, output && `up to ${usd(output)} out`].filter(Boolean).join(' and ');
+  const all = [
+    models && models.join(', '), price && `${price} a million tokens`, budgetPerDay && `${usd(budgetPerDay)} a day`,
+    budgetTotal && `${usd(budgetTotal)} in all`, expiresAt && `until ${day(expiresAt - 1)}`, objectives && 'its projects alone',
+  ].filter(Boolean);
+  return all.length > 0 ? all.join('; ') : 'none';
 }
 
 const left = (amount) => (amount === null || amount === undefined ? number('no limit') : usd(amount));
@@ -21,7 +34,7 @@ const isOpen = ({ revoked, expiresAt }) => !revoked && !(expiresAt && expiresAt 
 function state(key) {
   if (key.revoked) return 'Revoked';
   if (!isOpen(key)) return 'Over';
-  return key.expiresAt ? `Until ${day(key.expiresAt)}` : 'Open';
+  return 'Open';
 }
 
 function revoker({ prefix, name }) {
@@ -49,6 +62,7 @@ function revoker({ prefix, name }) {
 
 $('make').addEventListener('submit', async (event) => {
   event.preventDefault();
+  if (!isWhole(event.target, $('keys-outcome'))) return;
   const body = {};
   for (const [field, typed] of new FormData(event.target)) {
     const value = typed.trim();
@@ -67,7 +81,7 @@ $('make').addEventListener('submit', async (event) => {
     $('made-key').textContent = key;
     showKeys((await call('/api/account/keys')).keys);
     say($('keys-outcome'), 'The key was made.');
-  } catch ({ message }) {
-    say($('keys-outcome'), message, 'bad');
+  } catch (error) {
+    refused(event.target, error, $('keys-outcome'));
   }
 });

@@ -1,6 +1,7 @@
 // The account's balance, what can be paid in, and premium.
 
 import { unique } from './call.js';
+import { isWhole, refused } from './fields.js';
 import { call } from './holder.js';
 import { facts, moment, say, usd } from './write.js';
 
@@ -23,7 +24,7 @@ export function showMoney(account) {
 $('top-up').addEventListener('submit', async (event) => {
   event.preventDefault();
   $('top-up-shown').hidden = true;
-  say($('top-up-outcome'), '');
+  if (!isWhole(event.target, $('top-up-outcome'))) return;
   try {
     const body = { amount: $('top-up-amount').value.trim(), for: $('top-up-for').value };
     const { url, amount, cost, credit } = await call('/api/account/top-ups', { method: 'POST', body, once: asked });
@@ -34,8 +35,8 @@ $('top-up').addEventListener('submit', async (event) => {
     $('top-up-go').href = url;
     $('top-up-shown').hidden = false;
     $('top-up-go').focus();
-  } catch ({ message }) {
-    say($('top-up-outcome'), message, 'bad');
+  } catch (error) {
+    refused(event.target, error, $('top-up-outcome'));
   }
 });
 

@@ -2,7 +2,8 @@
 
 import { caller, unique } from './call.js';
 import { door } from './door.js';
-import { bar, day, facts, fill, lasted, make, moment, number, permille, say, standing, sum, usd } from './write.js';
+import { isWhole, refused } from './fields.js';
+import { bar, day, exact, facts, fill, lasted, make, moment, number, permille, say, standing, sum, usd } from './write.js';
 
 const $ = (id) => document.getElementById(id);
 const call = caller('operator');
@@ -11,11 +12,15 @@ const call = caller('operator');
 const LOOK_MS = 10_000;
 
 let looking;
+/** The names of the providers that are connected, by their ids. */
+let names = new Map();
 
 door('operator', async () => {
   // What needs the token comes first, so that a wrong one is told as that.
   await business();
-  await Promise.all([now(), payouts(), disputes(), campaigns(), switches(), log()]);
+  // It knows the names of who is connected.
+  await now();
+  await Promise.all([payouts(), disputes(), campaigns(), switches(), log()]);
   clearInterval(looking);
   looking = setInterval(() => document.hidden || now().catch(() => {}), LOOK_MS);
 });
@@ -48,7 +53,7 @@ async function business() {
   fill($('by-model'), sums.models.map((one) => [
     one.model, one.jobs, one.promptTokens + one.answerTokens, sum(one.charge), sum(one.fees), sum(one.freeCost),
   ]));
-  fill($('cash'), Object.entries(CASH).map(([name, title]) => [title, sum(sums.cash[name])]));
+  fill($('cash'), Object.entries(CASH).map(([name, title]) => [title, exact(sums.cash[name])]));
 }
 
 const CASH = {
@@ -91,6 +96,7 @@ async function now() {
   $('no-errors').hidden = errors.length > 0;
   $('errors-shown').hidden = errors.length === 0;
   fill($('errors'), errors);
+  names = new Map(stats.sessions.map(({ pluginId, name }) => [pluginId, name]));
   $('no-providers').hidden = stats.sessions.length > 0;
   $('providers-shown').hidden = stats.sessions.length === 0;
   fill($('providers'), stats.sessions.map((session) => {
@@ -134,6 +140,9 @@ async function metrics() {
   });
 }
 
+/** Writes a provider's id, behind his name where he is connected. */
+const called = (id) => (names.get(id) ? `${names.get(id)} (${id})` : id);
+
 /** Shows the payouts that have not ended. */
 async function payouts() {
   const { payouts: all } = await call('/api/operator/payouts');
@@ -150,7 +159,7 @@ function payout({ payoutId, pluginId, method, destination, amount, arrives, stat
   part('what').textContent = `${usd(amount)} by ${WAYS[method] ?? method}`;
   part('state').textContent = stuck ? 'Look at it' : (STATES[state] ?? state);
   part('state').dataset.tone = stuck ? 'bad' : 'good';
-  part('about').textContent = `To ${destination}, ${usd(arrives)} arrives. ${pluginId}, ${moment(requestedAt)}.`;
+  part('about').textContent = `To ${destination}, ${usd(arrives)} arrives. ${called(pluginId)}, ${moment(requestedAt)}.`;
   part('why').textContent = [reason && `Why: ${reason}.`, tries > 0 && `Tried ${tries} times.`].filter(Boolean).join(' ');
   part('approve').hidden = approved || state !== 'requested';
   part('refuse').hidden = state !== 'requested';
@@ -204,12 +213,13 @@ function dispute(one) {
   part('what').textContent = `${REASONS[reason]}: ${usd(charge)}`;
   part('state').textContent = state === 'opened' ? 'New' : 'You look at it';
   part('state').dataset.tone = state === 'opened' ? 'bad' : '';
-  part('about').textContent = `${jobId} with ${model}. ${account} paid, ${pluginId} answered, ${moment(openedAt)}.`;
+  part('about').textContent = `${jobId} with ${model}. ${account} paid, ${called(pluginId)} answered, ${moment(openedAt)}.`;
   part('money').textContent = `${usd(setAside)} of what it earned are set aside.`;
   part('words').textContent = words;
   part('words').hidden = words === '';
   part('attached').textContent = attached
     ? 'What is attached is deleted once you decide.' : 'Nothing is attached: there are hashes.';
+  part('show').textContent = attached ? 'Show question and answer' : 'Show hashes';
   const path = `/api/operator/disputes/${jobId}`;
   const take = (step, done) => async (event) => {
     event.preventDefault();
@@ -226,8 +236,8 @@ function dispute(one) {
       const { dispute: { earned, hashes, prompt, answer } } = await call(path);
       part('money').textContent = `Of the ${usd(earned)} that were earned ${usd(setAside)} are set aside.`;
       facts(part('texts'), [
-        ['Question', prompt ?? hashes.prompt ?? 'not kept'],
-        ['Answer', answer ?? hashes.answer ?? 'not kept'],
+        [prompt === null ? 'Hash of the question' : 'Question', prompt ?? hashes.prompt ?? 'not kept'],
+        [answer === null ? 'Hash of the answer' : 'Answer', answer ?? hashes.answer ?? 'not kept'],
       ]);
     } catch ({ message }) {
       say($('disputes-outcome'), message, 'bad');
@@ -259,7 +269,7 @@ async function campaigns() {
         say($('campaigns-outcome'), message, 'bad');
       }
     });
-    return [title, standing(state), usd(spent), usd(budget), impressions, clicks, button];
+    return [title, standing(state), exact(spent), exact(budget), impressions, clicks, button];
   }));
 }
 
@@ -301,6 +311,7 @@ let credited = unique();
 
 $('credit').addEventListener('submit', async (event) => {
   event.preventDefault();
+  if (!isWhole(event.target, $('credit-outcome'))) return;
   const [account, amount, note] = ['account', 'amount', 'note'].map((name) => $(`credit-${name}`).value.trim());
   try {
     const body = note ? { account, amount, note } : { account, amount };
@@ -309,8 +320,8 @@ $('credit').addEventListener('submit', async (event) => {
     event.target.reset();
     say($('credit-outcome'), `${usd(given.amount)} was given; ${given.account} has ${usd(given.balance)}.`);
     await Promise.all([business(), log()]);
-  } catch ({ message }) {
-    say($('credit-outcome'), message, 'bad');
+  } catch (error) {
+    refused(event.target, error, $('credit-outcome'));
   }
 });
 

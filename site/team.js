@@ -15,6 +15,7 @@ export async function showTeam() {
   $('team-name').textContent = `${team.name}, ${team.members === 1 ? 'one account' : `${team.members} accounts`}`;
   $('team-code').textContent = team.code;
   $('team-turn').hidden = !team.own;
+  sure($('team-leave'), false);
   $('team-others').replaceChildren(...(team.others ?? []).map(other));
 }
 
@@ -38,7 +39,17 @@ $('team-join').addEventListener('submit', (event) => {
   change(() => call(PATH, { method: 'PUT', body: { code: $('team-typed').value.trim() } }), 'You are in the team.');
 });
 $('team-turn').addEventListener('click', () => change(() => call(`${PATH}/code`, { method: 'POST', body: {} }), 'The code is another.'));
-$('team-leave').addEventListener('click', () => change(() => call(PATH, { method: 'DELETE' }), 'You have left the team.'));
+$('team-leave').addEventListener('click', ({ target }) => {
+  // Asked for twice: only its code lets somebody in again.
+  if (!target.dataset.sure) return sure(target, true);
+  change(() => call(PATH, { method: 'DELETE' }), 'You have left the team.');
+});
+
+function sure(button, is) {
+  if (is) button.dataset.sure = 'true';
+  else delete button.dataset.sure;
+  button.textContent = is ? 'Yes, leave it' : 'Leave the team';
+}
 
 async function change(work, done) {
   try {

@@ -13,6 +13,13 @@ export function usd(amount) {
   return `${sign ? '−' : ''}$${Number(whole).toLocaleString('en')}.${kept.replace(/0+$/, '').padEnd(2, '0')}`;
 }
 
+/** Writes an amount in dollars to its last digit, where amounts are to add up on the screen. */
+export function exact(amount) {
+  const [, sign, whole, parts = ''] = /^(-?)(\d+)\.?(\d*)$/.exec(String(amount)) ?? [];
+  if (whole === undefined) return '–';
+  return `${sign ? '−' : ''}$${BigInt(whole).toLocaleString('en')}.${parts.replace(/0+$/, '').padEnd(2, '0')}`;
+}
+
 /** Writes an amount that is a sum of many: below a dollar by its first four digits that are not zero. */
 export function sum(amount) {
   const whole = usd(amount);
@@ -44,19 +51,30 @@ export function permille(value) {
 
 /**
  * Fills a table's body, a row for each list of cells. A cell is a text, a number (which is put to the right)
- * or an element.
+ * or an element. On a narrow screen each row is a block whose figures are named by their columns.
  */
 export function fill(body, rows) {
+  const table = body.closest('table');
+  const columns = [...table.querySelectorAll('thead th')];
   body.replaceChildren(...rows.map((cells) => {
     const line = make('tr');
-    line.append(...cells.map(cell));
+    line.append(...cells.map((content, at) => cell(content, at, columns[at]?.textContent)));
     return line;
   }));
+  // What is laid out as blocks stays a table to a screen reader.
+  table.className = 'blocks';
+  for (const [role, parts] of Object.entries(ROLES)) {
+    for (const part of table.querySelectorAll(parts)) part.setAttribute('role', role);
+  }
+  table.setAttribute('role', 'table');
 }
 
-function cell(content, at) {
+const ROLES = { rowgroup: 'thead, tbody', row: 'tr', columnheader: 'thead th', rowheader: 'tbody th', cell: 'td' };
+
+function cell(content, at, column) {
   const made = make(at === 0 ? 'th' : 'td');
   if (at === 0) made.scope = 'row';
+  else made.dataset.label = column ?? '';
   if (content instanceof Element) made.append(content);
   else if (typeof content === 'number') made.append(content.toLocaleString());
   else made.append(content);
@@ -64,6 +82,8 @@ function cell(content, at) {
   if (isNumber) made.className = 'number';
   // Sentences wrap; names, codes and figures stay on one line.
   else if (typeof content === 'string' && content.length > 40 && content.includes(' ')) made.className = 'words';
+  // An id or a hash is to have room in a line of a phone.
+  if (typeof content === 'string' && /\S{24,}/.test(content)) made.classList.add('id');
   return made;
 }
 
@@ -74,14 +94,16 @@ export function number(text) {
   return made;
 }
 
-/** Makes a bar as long as its share of the longest, with its value written beside it. */
+/** Makes a bar as long as its share of the longest, with its value written above it. */
 export function bar(text, value, most) {
   const made = number('');
   made.className = 'bar-cell';
   const length = make('span', '', 'length');
+  const whole = make('span', '', 'whole');
   length.style.width = `${most > 0 ? Math.max(0, (100 * value) / most) : 0}%`;
-  length.setAttribute('aria-hidden', 'true');
-  made.append(length, make('span', text));
+  whole.setAttribute('aria-hidden', 'true');
+  whole.append(length);
+  made.append(make('span', text), whole);
   return made;
 }
 

@@ -480,12 +480,27 @@ async fn an_answer_gets_its_thumb_is_disputed_and_given_back_by_clicks() -> Resu
 
     go(&page, "location.href = '/account.html'").await?;
     page.until("document.querySelectorAll('#entries button').length > 0").await?;
-    page.click("#entries button").await?;
-    page.until("!document.querySelector('#dispute').hidden").await?;
+    // The chat leads here with the job.
+    page.eval(
+        "globalThis.job = /job_\\w+/.exec(document.querySelector('#entries button').getAttribute('aria-label'))[0]",
+    )
+    .await?;
+    go(&page, "location.href = `/account.html?job=${job}`").await?;
+    page.until("document.activeElement.id === 'dispute-reason'").await?;
+    assert_eq!(page.eval("document.querySelector('#dispute-reason').value").await?, "", "none is chosen");
+    page.click("#dispute [type=submit]").await?;
+    page.shows("#dispute .wrong", "is needed").await?;
+    page.eval(
+        "(list => { list.value = 'nonsense'; list.dispatchEvent(new Event('input', {bubbles: true})); })(document.querySelector('#dispute-reason'))",
+    )
+    .await?;
     page.fill("#dispute-words", "It counts to three.").await?;
     page.click("#dispute-consent").await?;
     there(&page).await?;
     wrong.extend(axe::look(&page, "account-dispute", &WIDTHS).await?);
+    page.click("#dispute [type=submit]").await?;
+    page.shows("#dispute-go", "Yes, dispute it").await?;
+    page.shows("#disputes-title + .note + #no-disputes", "None.").await?;
     page.click("#dispute [type=submit]").await?;
     page.shows("#dispute-outcome", "It is open").await?;
     page.shows("#disputes", "Nobody has looked at it yet").await?;

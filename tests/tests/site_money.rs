@@ -41,6 +41,14 @@ fn usd(amount: Nanos) -> String {
     format!("{sign}${whole}.{:0<2}", kept.trim_end_matches('0'))
 }
 
+/// The same to the last digit, with which amounts add up.
+fn exact(amount: Nanos) -> String {
+    let text = amount.to_string();
+    let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |text| ("−", text));
+    let (whole, parts) = text.split_once('.').unwrap_or((text, ""));
+    format!("{sign}${whole}.{parts:0<2}")
+}
+
 /// The same of what is a sum of many: below a dollar the first four digits that tell something.
 fn sum(amount: Nanos) -> String {
     let mut text = usd(amount);
@@ -199,6 +207,9 @@ async fn an_account_joins_and_leaves_a_group_and_founds_joins_and_leaves_a_team_
     other.click("#team-join [type=submit]").await?;
     other.shows("#team-name", "Blue river, 2 accounts").await?;
     tab.click("#team-leave").await?;
+    tab.shows("#team-leave", "Yes, leave it").await?;
+    tab.shows("#team-name", "Blue river, one account").await?;
+    tab.click("#team-leave").await?;
     tab.shows("#team-outcome", "You have left the team.").await?;
     tab.shows("#no-team", "Name of a new team").await?;
     assert_eq!(page.get("/api/account/team").await?.expect(200)?["team"], Value::Null);
@@ -258,7 +269,7 @@ fn cash(ledger: &Ledger) -> Result<Vec<Vec<String>>> {
         ("Money that left and nobody had", "shortfall"),
         ("Outside", "outside"),
     ];
-    let row = |(title, account): (&str, &str)| Ok(vec![title.to_owned(), sum(ledger.balance(account)?)]);
+    let row = |(title, account): (&str, &str)| Ok(vec![title.to_owned(), exact(ledger.balance(account)?)]);
     accounts.into_iter().map(row).collect()
 }
 

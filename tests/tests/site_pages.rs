@@ -65,6 +65,19 @@ async fn keeps_codes_whole(tab: &Tab) -> Result<()> {
     Ok(())
 }
 
+/// Fails where a figure or a button of a table is not whole on a phone's screen, or has lost its column's name.
+async fn shows_tables_whole(tab: &Tab) -> Result<()> {
+    tab.resize(360, 740).await?;
+    let cut = "[...document.querySelectorAll('table :is(tbody th, td, td button)')].filter(one => { \
+               const {left, right, width} = one.getBoundingClientRect(); \
+               return width > 0 && (left < 0 || right > innerWidth || one.scrollWidth > one.clientWidth + 1 \
+                 || (one.localName === 'td' && !one.dataset.label)); \
+               }).map(one => one.textContent)";
+    let cut = tab.eval(cut).await?;
+    ensure!(cut == json!([]), "not whole: {cut}");
+    Ok(())
+}
+
 fn well(wrong: &[String]) -> Result<()> {
     ensure!(wrong.is_empty(), "pictures in {}:\n{}", axe::pictures()?.display(), wrong.join("\n"));
     Ok(())
@@ -95,12 +108,20 @@ async fn the_operator_sees_the_business_gives_credit_and_pauses_a_campaign() -> 
 
     let account = page.get("/api/account").await?.expect(200)?;
     tab.fill("#credit-account", account["account"].as_str().context("an account")?).await?;
+    tab.fill("#credit-amount", "abc").await?;
+    tab.click("#credit [type=submit]").await?;
+    tab.shows("#credit .wrong", "“Amount in dollars” takes an amount such as 20.00.").await?;
     tab.fill("#credit-amount", "1.25").await?;
     tab.click("#credit [type=submit]").await?;
     tab.shows("#credit-outcome", "$1.25 was given").await?;
     tab.shows("#log", "grant").await?;
     let after = page.get("/api/account").await?.expect(200)?;
     assert_ne!(after["balance"], account["balance"]);
+    let together = "[...document.querySelectorAll('#cash td')].map(({textContent}) => { \
+                    const [, sign, whole, parts] = /^(−?)\\$([\\d,]+)\\.(\\d+)$/.exec(textContent); \
+                    return BigInt(`${sign && '-'}${whole.replaceAll(',', '')}${parts.padEnd(9, '0')}`); \
+                    }).reduce((sum, one) => sum + one, 0n) === 0n";
+    assert_eq!(tab.eval(together).await?, true, "what is on the screen adds up");
     tab.click("#campaigns button").await?;
     tab.shows("#campaigns-outcome", "paused").await?;
     let campaigns = page.get("/api/ads/campaigns").await?.expect(200)?;
@@ -111,6 +132,7 @@ async fn the_operator_sees_the_business_gives_credit_and_pauses_a_campaign() -> 
     let live = scene.relay.visitor().get("/live").await?;
     ensure!(String::from_utf8_lossy(&live.body).contains("switched off at the moment"), "the page says so");
     wrong.extend(axe::look(&tab, "operator", &WIDTHS).await?);
+    shows_tables_whole(&tab).await?;
     tab.click("#switches [data-name=channels]").await?;
     tab.shows("#switches-outcome", "Channels: switched on").await?;
     well(&wrong)
@@ -204,7 +226,10 @@ async fn an_advertiser_sees_the_ad_before_it_runs_and_what_it_brought() -> Resul
     let title = "document.querySelector('#preview').shadowRoot.querySelector('a').textContent";
     assert_eq!(tab.until_some(title).await?, "Laptops that last");
     tab.click("#make [type=submit]").await?;
-    tab.until("document.querySelector('#make-outcome').dataset.tone === 'bad'").await?;
+    tab.shows("#make-outcome", "“Budget in all, in dollars” is needed.").await?;
+    tab.until("document.activeElement.name === 'budget'").await?;
+    tab.shows("label:has([name=ends]) .wrong", "“Until and with” is needed.").await?;
+    wrong.extend(axe::look(&tab, "advertise-marked", &WIDTHS).await?);
     tab.click("[value=technology]").await?;
     for (field, text) in [("bidPerThousand", "2"), ("budget", "1")] {
         tab.fill(&format!("[name={field}]"), text).await?;
@@ -222,7 +247,26 @@ async fn an_advertiser_sees_the_ad_before_it_runs_and_what_it_brought() -> Resul
     tab.click("#campaigns button").await?;
     tab.shows("#report-title", "the latest 30 days").await?;
     tab.shows("#report-facts", "Sent").await?;
+    tab.click("#campaigns [aria-label^=Edit]").await?;
+    tab.shows("#make-title", "Change “Laptops that last”").await?;
+    tab.fill("[name=budget]", "9").await?;
+    tab.fill("[name=bidPerThousand]", "").await?;
+    tab.fill("[name=bidPerClick]", "4").await?;
+    tab.click("#make [type=submit]").await?;
+    tab.shows("#make-outcome", "Laptops that last is changed.").await?;
+    let changed = page.get("/api/ads/campaigns").await?.expect(200)?;
+    let changed = &changed["campaigns"][0];
+    assert_eq!(
+        (&changed["budget"], &changed["dailyBudget"], &changed["bidPerThousand"], &changed["bidPerClick"]),
+        (&json!("9"), &json!("9"), &json!("0"), &json!("4"))
+    );
+    for kept in ["text", "link", "categories", "starts", "ends", "perVisitorDay"] {
+        assert_eq!(changed[kept], made["campaigns"][0][kept], "{kept} stays");
+    }
+    // What is left pays for no click.
+    tab.shows("#campaigns", "Waits for money").await?;
     wrong.extend(axe::look(&tab, "advertise-report", &WIDTHS).await?);
+    shows_tables_whole(&tab).await?;
     well(&wrong)
 }
 
@@ -251,12 +295,14 @@ async fn an_account_makes_and_revokes_a_key_and_reads_a_receipt_by_clicks() -> R
     tab.click("#new summary").await?;
     tab.fill("[name=name]", "For a bot").await?;
     tab.fill("[name=budgetPerDay]", "0.50").await?;
+    tab.fill("[name=maxPrice]", "0.8").await?;
+    tab.fill("[name=models]", MODEL).await?;
     tab.click("#make [type=submit]").await?;
     let made = tab.until_some("document.querySelector('#made-key').textContent || null").await?;
     let child = scene.relay.customer(made.as_str().context("a key")?);
     let own = child.get("/api/account").await?.expect(200)?;
     assert_eq!((&own["key"]["name"], &own["key"]["budgetPerDay"]), (&json!("For a bot"), &json!("0.5")));
-    tab.shows("#keys", "$0.50").await?;
+    tab.shows("#keys", "up to $0.80 a million tokens; $0.50 a day").await?;
     let revoke = "#keys [aria-label='Revoke For a bot']";
     tab.click(revoke).await?;
     tab.eval("[...document.querySelectorAll('#keys button')].find(b => b.dataset.sure).click()").await?;
@@ -277,6 +323,7 @@ async fn an_account_makes_and_revokes_a_key_and_reads_a_receipt_by_clicks() -> R
     tab.click("#top-up [type=submit]").await?;
     tab.until("document.querySelector('#top-up-outcome').dataset.tone === 'bad'").await?;
     keeps_codes_whole(&tab).await?;
+    shows_tables_whole(&tab).await?;
     well(&axe::look(&tab, "account-full", &WIDTHS).await?)
 }
 

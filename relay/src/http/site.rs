@@ -45,6 +45,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("entries.js", "text/javascript; charset=utf-8"),
     file!("failures.js", "text/javascript; charset=utf-8"),
     file!("favicon.svg", "image/svg+xml"),
+    file!("fields.js", "text/javascript; charset=utf-8"),
     file!("follows.js", "text/javascript; charset=utf-8"),
     file!("gpus.js", "text/javascript; charset=utf-8"),
     file!("groups.js", "text/javascript; charset=utf-8"),
