@@ -10,7 +10,10 @@ import { Turn } from './turn.js';
 
 const $ = (id) => document.getElementById(id);
 /** The conversation that is shown; `only` is who alone is asked in it, `{id, name}`, where it was begun so. */
-let talk = { id: unique(), turns: [], only: asked(new URLSearchParams(location.search).get('provider')) };
+/** The conversations of this page by their ids, and those that were deleted: what still comes in of these is not kept. */
+const talks = new Map();
+const deleted = new Set();
+let talk = begin(unique(), asked(new URLSearchParams(location.search).get('provider')));
 let market = { chosen: '', count: 0, reachable: true };
 let running = null;
 
@@ -71,7 +74,7 @@ $('anybody').addEventListener('click', () => {
 });
 
 $('forget-all').addEventListener('click', () => {
-  for (const { id } of conversations()) forget(id);
+  for (const { id } of conversations()) drop(id);
   showConversations();
 });
 
@@ -80,12 +83,19 @@ if (talk.only) introduce(talk);
 showConversations();
 showSpent();
 
+/** Begins a conversation: `busy` counts what is still under way in it. */
+function begin(id, only) {
+  const one = { id, turns: [], only, busy: 0 };
+  talks.set(id, one);
+  return one;
+}
+
 /** Begins another conversation. */
 function clear() {
   if (running) keepTurns(talk);
   halt();
   running = null;
-  talk = { id: unique(), turns: [], only: null };
+  talk = begin(unique(), null);
   sessionStorage.removeItem('talk');
   askAnybody(talk);
   $('turns').replaceChildren();
@@ -93,23 +103,42 @@ function clear() {
   controls();
 }
 
-/** Shows a conversation that was kept. */
-function recall({ id, turns: kept, provider }) {
+/** Shows a conversation that was kept: as it is in this page while something is under way in it, else as it is kept. */
+function recall(id) {
+  if (id === talk.id) return open(false);
   clear();
-  talk = { id, turns: [], only: provider ? asked(provider.id, provider.name) : null };
+  const one = talks.get(id)?.busy > 0 ? talks.get(id) : reread(id);
+  if (!one) return showConversations();
+  talk = one;
   sessionStorage.setItem('talk', id);
   showOnly();
-  for (const { question, ...answer } of kept) {
-    const turn = new Turn(question, { free: false });
-    turn.recall(answer);
-    talk.turns.push(turn);
-    $('turns').append(turn.element);
-    if (turn.owed) bill(talk, turn, $('key').value.trim());
-  }
+  $('turns').append(...talk.turns.map(({ element }) => element));
   $('welcome').hidden = true;
   open(false);
   controls();
   toEnd();
+}
+
+/** Reads a conversation as it is kept; nothing where it is not. */
+function reread(id) {
+  const kept = conversations().find((one) => one.id === id);
+  if (!kept) return null;
+  const { provider } = kept;
+  const one = begin(id, provider ? asked(provider.id, provider.name) : null);
+  for (const { question, ...answer } of kept.turns) {
+    const turn = new Turn(question, { free: false });
+    turn.recall(answer);
+    one.turns.push(turn);
+    if (turn.owed) bill(one, turn, $('key').value.trim());
+  }
+  return one;
+}
+
+/** Deletes a conversation, also the one that is shown. */
+function drop(id) {
+  deleted.add(id);
+  forget(id);
+  if (id === talk.id) clear();
 }
 
 /** Shows the conversation again that was open in this tab; whoever comes by a link that names somebody begins another. */
@@ -117,7 +146,7 @@ function reopen() {
   const [{ type } = {}] = performance.getEntriesByType('navigation');
   const last = conversations().find(({ id }) => id === sessionStorage.getItem('talk'));
   if (!last || (type === 'navigate' && location.search !== '')) return;
-  if (!talk.only || talk.only.id === last.provider?.id) recall(last);
+  if (!talk.only || talk.only.id === last.provider?.id) recall(last.id);
 }
 
 function showConversations() {
@@ -127,11 +156,11 @@ function showConversations() {
     const line = document.createElement('li');
     const [title, away] = ['button', 'button'].map((name) => Object.assign(document.createElement(name), { type: 'button', className: 'quiet' }));
     title.textContent = one.title;
-    title.addEventListener('click', () => recall(one));
+    title.addEventListener('click', () => recall(one.id));
     away.textContent = 'Delete';
     away.setAttribute('aria-label', `Delete: ${one.title}`);
     away.addEventListener('click', () => {
-      forget(one.id);
+      drop(one.id);
       showConversations();
     });
     line.append(title, away);
@@ -185,10 +214,10 @@ function showSpent() {
   $('spent').textContent = dollars(spentToday());
 }
 
-/** Keeps a conversation as it stands. */
+/** Keeps a conversation as it stands, unless it was deleted. */
 function keepTurns({ id, turns, only }) {
   const answered = turns.filter(({ text }) => text !== '');
-  if (answered.length === 0) return;
+  if (answered.length === 0 || deleted.has(id)) return;
   keep(id, answered.map((one) => one.kept()), only);
   if (id === talk.id) sessionStorage.setItem('talk', id);
 }
@@ -205,7 +234,9 @@ function note(of, turn, key) {
 
 /** Finds out what an answer cost whose end this page has not seen. */
 async function bill(of, turn, key) {
+  of.busy += 1;
   const charged = await charge(turn.jobs, key);
+  of.busy -= 1;
   if (!charged || !turn.owed) return;
   turn.charged(charged);
   spend(turn.job, charged.cost, charged.endedAt);
@@ -269,6 +300,7 @@ async function send(question, { instead, routing = talk.only ? { only: [talk.onl
   const turn = new Turn(question, { free: key === '' });
   const client = new GPUStreamingClient(location.origin, { key });
   const of = talk;
+  of.busy += 1;
   const at = instead ? of.turns.indexOf(instead) : of.turns.length;
   const messages = conversation(of.turns.slice(0, at), question);
   running = { stop, turn, client };
@@ -314,6 +346,7 @@ async function send(question, { instead, routing = talk.only ? { only: [talk.onl
     turn.element.remove();
     stays(stands, why);
   }
+  of.busy -= 1;
   note(of, turn, key);
   if (running?.stop === stop) running = null;
   controls();

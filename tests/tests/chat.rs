@@ -337,3 +337,50 @@ async fn reload(tab: &Tab) -> Result<()> {
     tab.until("globalThis.isOld === undefined && document.querySelector('#models')?.children.length > 0")
         .await
 }
+
+#[tokio::test]
+async fn what_was_deleted_stays_so_and_a_conversation_that_is_opened_again_is_the_one_that_it_was()
+-> Result<()> {
+    const KEPT: &str = "JSON.parse(localStorage.conversations ?? '[]')";
+    let (relay, key) = Relay::funded(FREE, "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &scene.relay, "/").await?;
+    tab.fill("#key", &key).await?;
+    tab.eval("document.querySelector('#key').dispatchEvent(new Event('input')), undefined").await?;
+    let gate = Gate::default();
+    scene.script.next(Reply::gated(&["one", " two"], &gate));
+    ask(&tab, "The first?").await?;
+    gate.open(1);
+    stands(&tab, 1, "one").await?;
+
+    // Another one is opened in the middle, then this one again: it knows what became of its answer.
+    tab.click("#fresh").await?;
+    tab.until("document.querySelectorAll('.turn').length === 0").await?;
+    tab.click("#conversations button").await?;
+    tab.shows(".turn .tools", "Copy").await?;
+    tab.click("#conversations button").await?;
+    ask(&tab, "The second?").await?;
+    answered(&tab, "one two three").await?;
+    tab.until(&format!(
+        "{KEPT}.length === 1 && {KEPT}[0].turns.length === 2 && !{KEPT}[0].turns.some(turn => turn.owed)"
+    ))
+    .await?;
+    assert_eq!(tab.eval(&format!("{KEPT}[0].turns[0].text")).await?, "one");
+
+    // Deleted in the middle of an answer, it does not come back: not by its cost and not by leaving the page.
+    let gate = Gate::default();
+    scene.script.next(Reply::gated(&["more", " of it"], &gate));
+    ask(&tab, "The third?").await?;
+    gate.open(1);
+    tab.shows(".turn:last-child .prose", "more").await?;
+    tab.click("#conversations button:last-of-type").await?;
+    tab.until("document.querySelectorAll('.turn').length === 0").await?;
+    scene.relay.resolved().await?;
+    let paid = scene.relay.customer(&key).get("/api/account").await?.expect(200)?["spent"].clone();
+    let all = format!("document.querySelector('#spent').textContent === '$' + {paid}");
+    tab.until(&all).await?;
+    tab.eval("dispatchEvent(new Event('pagehide')), undefined").await?;
+    assert_eq!(tab.eval(KEPT).await?, json!([]));
+    Ok(())
+}
