@@ -21,7 +21,7 @@ use self::{
     routing::{Suffix, Wishes},
 };
 use crate::{
-    gate,
+    body, gate,
     http::Problem,
     print::Print,
     responses::{self, Echo},
@@ -176,8 +176,7 @@ impl Ask {
             let prompt_print = input(body).and_then(|input| print(job, payer, input));
             return Ok(Ask { echo: Some(echo), prompt_print, ..ask });
         }
-        let own: Own<'_> = serde_json::from_str(body)
-            .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))?;
+        let own: Own<'_> = body::read(body)?;
         if own.n.is_some_and(|n| n != 1) || own.best_of.is_some_and(|n| n != 1) {
             return Err(Problem::field("n", "one answer per request: n and best_of must be 1 or left out"));
         }
@@ -352,10 +351,10 @@ fn input(body: &str) -> Option<&RawValue> {
 
 /// Names a field as whoever asks for a response has named it.
 fn in_responses_words(problem: Problem) -> Problem {
-    let field = problem.field.map(|field| match field {
-        "messages" => "input",
-        "max_tokens" => "max_output_tokens",
-        field => field,
+    let field = problem.field.map(|field| match &*field {
+        "messages" => "input".into(),
+        "max_tokens" => "max_output_tokens".into(),
+        _ => field,
     });
     Problem { field, ..problem }
 }

@@ -160,7 +160,7 @@ mod tests {
             r#"{"project":"shop","threshold":0.5,"method":"magic"}"#,
             r#"{"project":"shop","threshold":0.5,"more":1}"#,
         ] {
-            assert_eq!(read(wrong).expect_err(wrong).field, Some("objectives"), "{wrong}");
+            assert_eq!(read(wrong).expect_err(wrong).field.as_deref(), Some("objectives"), "{wrong}");
         }
     }
 }

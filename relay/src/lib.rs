@@ -7,6 +7,7 @@
 pub mod ads;
 pub mod answer;
 pub mod ask;
+mod body;
 pub mod chance;
 pub mod channels;
 pub mod clock;

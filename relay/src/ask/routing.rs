@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::number;
-use crate::http::Problem;
+use crate::{body, http::Problem};
 
 /// Most plugins in one list.
 const NAMED_MAX: usize = 64;
@@ -60,8 +60,7 @@ impl<'a> Wishes<'a> {
     /// Reads the object.
     pub(super) fn read(raw: Option<&'a RawValue>) -> Result<Wishes<'a>, Problem> {
         let Some(raw) = raw else { return Ok(Wishes::default()) };
-        let wishes: Option<Wishes<'_>> = serde_json::from_str(raw.get())
-            .map_err(|error| Problem::field("provider", &format!("provider does not hold: {error}")))?;
+        let wishes: Option<Wishes<'_>> = body::read_within("provider", raw.get())?;
         Ok(wishes.unwrap_or_default())
     }
 

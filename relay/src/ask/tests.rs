@@ -94,13 +94,16 @@ fn wrong_requests_are_refused_with_a_sentence() {
         ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"n\":2}", "one answer"),
         ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":-5}", "max_tokens"),
         ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":0}", "max_tokens"),
-        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":1e99}", "does not hold"),
+        (
+            "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":1e99}",
+            "`max_tokens` must be a whole number",
+        ),
         ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"temperature\":-1}", "temperature"),
         ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"temperature\":1e400}", "temperature"),
         ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"quality\":\"best\"}", "quality"),
         ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"maxPrice\":\"-1\"}", "maxPrice"),
         ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"minTps\":-1}", "minTps"),
-        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"messages\":[]}", "duplicate"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"messages\":[]}", "twice"),
         ("{\"prompt\":\"x\",\"maxPrice\":\"1.00000000é\"}", "maxPrice"),
         ("{\"prompt\":\"x\",\"maxCost\":\"0.123456789garbage\"}", "maxCost"),
         ("{\"prompt\":\"x\",\"maxCost\":\"1e999\"}", "maxCost"),
@@ -270,7 +273,8 @@ fn a_page_that_speaks_openrouters_words_is_understood() {
     ] {
         let problem = ask("m", provider).expect_err(provider);
         assert!(
-            problem.message.contains(word) && problem.field == Some("provider"),
+            problem.message.contains(word)
+                && problem.field.as_deref().is_some_and(|field| field.starts_with("provider")),
             "{provider}: {problem:?}"
         );
     }
@@ -311,7 +315,7 @@ fn auto_leaves_the_tier_to_the_market_with_an_objective_and_a_deadline() {
         (r#","quality":"Auto""#, "quality"),
     ] {
         let body = format!(r#"{{"prompt":"hi"{more}}}"#);
-        assert_eq!(read(Dialect::Inference, &body).expect_err(&body).field, Some(field), "{body}");
+        assert_eq!(read(Dialect::Inference, &body).expect_err(&body).field.as_deref(), Some(field), "{body}");
     }
 }
 

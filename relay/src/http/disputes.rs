@@ -248,7 +248,7 @@ impl From<Denial> for Problem {
                     (StatusCode::TOO_MANY_REQUESTS, "too_many_disputes")
                 }
             },
-            Denial::Differs(field) => return Problem::field(field, &denial.to_string()),
+            Denial::Differs(field) => return Problem::field(*field, &denial.to_string()),
             Denial::Before(_) => (StatusCode::CONFLICT, "disputed_before"),
             Denial::BadStep(_) => (StatusCode::CONFLICT, "dispute_state"),
             Denial::Correction(refusal) => return operator::refused(refusal),

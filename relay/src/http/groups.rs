@@ -291,7 +291,7 @@ pub(super) fn slowly(house: &House, headers: &HeaderMap, peer: SocketAddr) -> Re
 async fn with_code(house: &House, text: &str) -> Result<GroupId, Problem> {
     let unknown = || {
         let message = "no group has this code; ask whoever made the group for its code";
-        Problem { field: Some("code"), ..Problem::new(StatusCode::NOT_FOUND, "wrong_code", message) }
+        Problem { field: Some("code".into()), ..Problem::new(StatusCode::NOT_FOUND, "wrong_code", message) }
     };
     let code = Code::read(text).ok_or_else(unknown)?;
     let group = house.desk.store().group_with(code.digest()).await.map_err(Problem::unread)?;

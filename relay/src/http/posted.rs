@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use super::{Problem, caller, router::refuse};
 use crate::{
+    body,
     house::House,
     memory::{Reading, Room},
 };
@@ -44,8 +45,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem>
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Problem::bad_request("the body must be a JSON object"));
     }
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))
+    body::read_bytes(body)
 }
 
 /// Longest body of a registration, of a dispute and of whatever is about ads.

@@ -82,6 +82,6 @@ impl From<PremiumRefusal> for Problem {
             PremiumRefusal::Insufficient { .. } => (StatusCode::PAYMENT_REQUIRED, "insufficient_funds", None),
             PremiumRefusal::Refused(_) => (StatusCode::CONFLICT, "not_booked", None),
         };
-        Problem { field, ..Problem::new(status, code, refusal.to_string()) }
+        Problem { field: field.map(Into::into), ..Problem::new(status, code, refusal.to_string()) }
     }
 }

@@ -1,6 +1,8 @@
 //! Problems: one code, one sentence and one status for everything that a caller can get wrong or
 //! that can go wrong for him. `docs/http.md` has the table.
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
     extract::rejection::{PathRejection, QueryRejection},
@@ -24,7 +26,7 @@ pub struct Problem {
     /// The sentence for a reader.
     pub message: String,
     /// The field at fault, where there is one.
-    pub field: Option<&'static str>,
+    pub field: Option<Cow<'static, str>>,
     /// Seconds after which the same call may well succeed.
     pub retry_after: Option<u64>,
     /// What the call has made before, where it is refused as a repetition.
@@ -63,8 +65,9 @@ impl Problem {
     }
 
     /// One field of the request is wrong.
-    pub fn field(field: &'static str, message: &str) -> Problem {
-        Problem { field: Some(field), ..Problem::bad_request(message) }
+    pub fn field(field: impl Into<Cow<'static, str>>, message: &str) -> Problem {
+        let field = field.into();
+        Problem { field: Some(field.clone()), ..Problem::bad_request(&marked(&field, message)) }
     }
 
     /// Too many calls.
@@ -129,7 +132,10 @@ impl Problem {
     /// An answer to embeddings that is longer than the relay keeps.
     pub fn answer_too_large(bytes_max: usize) -> Problem {
         let message = format!("the vectors take more than {bytes_max} bytes together; ask for fewer at once");
-        Problem { field: Some("input"), ..Problem::new(StatusCode::BAD_REQUEST, "answer_too_large", message) }
+        Problem {
+            field: Some("input".into()),
+            ..Problem::new(StatusCode::BAD_REQUEST, "answer_too_large", message)
+        }
     }
 
     /// A response that has more than is kept for its end.
@@ -161,8 +167,8 @@ impl Problem {
     /// In the words of `/api`.
     pub fn own(&self) -> serde_json::Value {
         let mut error = json!({"code": self.code, "message": self.message});
-        if let Some(field) = self.field {
-            error["field"] = field.into();
+        if let Some(field) = &self.field {
+            error["field"] = field.as_ref().into();
         }
         if let Some(id) = &self.id {
             error["id"] = id.as_str().into();
@@ -191,6 +197,16 @@ impl Problem {
             response.extensions_mut().insert(Cause(self.code));
         }
         response
+    }
+}
+
+/// Puts the field's name, where a message begins with it, in marks: whoever shows a sentence begins it with a
+/// capital, and a name has none of its own.
+fn marked<'a>(field: &str, message: &'a str) -> Cow<'a, str> {
+    let (name, rest) = message.split_once(' ').unwrap_or((message, ""));
+    match name.strip_prefix(field) {
+        Some(part) if part.is_empty() || part.starts_with('.') => Cow::Owned(format!("`{name}` {rest}")),
+        Some(_) | None => Cow::Borrowed(message),
     }
 }
 
@@ -260,7 +276,7 @@ impl From<Refusal> for Problem {
             | Refusal::QueueTimeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         let retry_after = refusal.is_temporary().then_some(5);
-        let field = (refusal.code() == "answer_too_large").then_some("input");
+        let field = (refusal.code() == "answer_too_large").then_some("input".into());
         let lowest = if let Refusal::PriceTooHigh { lowest } | Refusal::PriceUnusual { lowest } = refusal {
             Some(lowest)
         } else {
@@ -268,5 +284,23 @@ impl From<Refusal> for Problem {
         };
         let price = lowest.map(Box::new);
         Problem { retry_after, field, price, ..Problem::new(status, refusal.code(), refusal.to_string()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_a_sentence_begins_with_stands_in_marks() {
+        for (field, message, said) in [
+            ("minTps", "minTps is a number", "`minTps` is a number"),
+            ("provider", "provider.sort is price", "`provider.sort` is price"),
+            ("name", "a name has at most 60 characters", "a name has at most 60 characters"),
+            ("n", "nothing is there", "nothing is there"),
+            ("title", "`title` is missing", "`title` is missing"),
+        ] {
+            assert_eq!(Problem::field(field, message).message, said);
+        }
     }
 }

@@ -201,5 +201,5 @@ fn joined(joined: Joined) -> Result<(), Problem> {
 
 fn wrong_code() -> Problem {
     let message = "no team has this code; ask somebody who is in the team for it";
-    Problem { field: Some("code"), ..Problem::new(StatusCode::NOT_FOUND, "wrong_code", message) }
+    Problem { field: Some("code".into()), ..Problem::new(StatusCode::NOT_FOUND, "wrong_code", message) }
 }

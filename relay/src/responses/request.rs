@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Echo, distinct::Distinct};
-use crate::http::Problem;
+use crate::{body, http::Problem};
 
 /// Fields that a chat has under the same name.
 const SAME: [&str; 23] = [
@@ -45,8 +45,7 @@ const IMPOSSIBLE: [(&str, &str); 4] = [
 /// # Errors
 /// A sentence for whoever asks for what a chat cannot say.
 pub fn chat(body: &str) -> Result<(String, Box<Echo>), Problem> {
-    let Distinct(asked) = serde_json::from_str(body)
-        .map_err(|error| Problem::bad_request(&format!("the body does not hold: {error}")))?;
+    let Distinct(asked) = body::read(body)?;
     let Value::Object(mut asked) = asked else {
         return Err(Problem::bad_request("the body must be a JSON object"));
     };
@@ -342,7 +341,7 @@ mod tests {
             ("text", json!({"input": "x", "text": {"format": {"type": "yaml"}}})),
         ] {
             let problem = chat(&body.to_string()).expect_err(field);
-            assert_eq!(problem.field, Some(field), "{body}: {problem:?}");
+            assert_eq!(problem.field.as_deref(), Some(field), "{body}: {problem:?}");
         }
         let twice = chat(r#"{"input":"x","model":"a","mod\u0065l":"b"}"#).unwrap_err();
         assert_eq!(twice.code, "bad_request");
