@@ -15,6 +15,7 @@ mod estimates;
 mod events;
 pub(crate) mod figures;
 mod groups;
+mod lost;
 mod mcp;
 mod models;
 pub(crate) mod once;

@@ -19,8 +19,9 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use super::mcp::Mcp;
 use super::{
     Problem, account, ads, agents, analytics, answers, caller, channels, disputes, door, downloads, entries,
-    estimates, groups, mcp, models, openapi, operator, pairings, passes, payouts, phones, plugins, premium,
-    public, receipts, refusals, shows, site, statements, status, switches, teams, thumbs, top_ups, whole,
+    estimates, groups, lost, mcp, models, openapi, operator, pairings, passes, payouts, phones, plugins,
+    premium, public, receipts, refusals, shows, site, statements, status, switches, teams, thumbs, top_ups,
+    whole,
 };
 use crate::{house::House, replay::REPLAYED};
 
@@ -234,6 +235,12 @@ fn everyones() -> Router<Arc<House>> {
     others.route_layer(from_fn(whole::whole)).merge(askers)
 }
 
+/// Everybody's routes as they are asked, for tests.
+#[cfg(test)]
+pub(super) fn everybodys(house: &Arc<House>) -> Router {
+    finished(everyones(), Arc::clone(house))
+}
+
 /// The routes as tools for agents, which are asked as everybody asks them.
 fn tools(house: &Arc<House>) -> Router<Arc<House>> {
     let mcp = Arc::new(Mcp::new(Arc::clone(house), finished(everyones(), Arc::clone(house))));
@@ -255,6 +262,7 @@ fn finished(routes: Router<Arc<House>>, house: Arc<House>) -> Router {
             let message = "this route does not take this method";
             refuse(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message), &uri)
         })
+        .layer(from_fn(lost::page))
         .with_state(house)
 }
 

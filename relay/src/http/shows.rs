@@ -318,7 +318,7 @@ fn bar(value: u64, most: u64) -> Markup {
     }
 }
 
-fn page(title: &str, here: &str, script: &str, body: &Markup) -> Response {
+pub(super) fn page(title: &str, here: &str, script: &str, body: &Markup) -> Response {
     as_page(written(title, here, script, body).into())
 }
 
