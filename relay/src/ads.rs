@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::{Context, Result};
 use parking_lot::{Mutex, MutexGuard};
 use rekursing_market::{
-    Payer,
+    Account, Payer,
     ads::{
         AdRefusal, Audience, Board, BoardRefusal, Campaign, Choice, Counted, Country, Happening, Silence,
         Spend, Topic,
@@ -86,6 +86,8 @@ pub struct Listed {
     pub spend: Spend,
     /// Whether its bid is at the floor or above; else it is not shown.
     pub is_enough: bool,
+    /// Whether its account can pay one more impression; else it is not shown.
+    pub is_funded: bool,
 }
 
 /// Why a campaign is not taken.
@@ -208,6 +210,7 @@ impl Ads {
             spec,
             spend: *spend,
             is_enough: board.is_enough(campaign),
+            is_funded: self.is_funded(&board, campaign),
         })
     }
 
@@ -217,13 +220,20 @@ impl Ads {
             let board = self.board();
             let known =
                 board.campaigns().filter(|(_, of, _)| account.is_none_or(|account| account == of.account));
-            known.map(|(id, of, spend)| (id, of.account, *spend, board.is_enough(of))).collect()
+            let listed = known.map(|(id, of, spend)| {
+                (id, of.account, *spend, board.is_enough(of), self.is_funded(&board, of))
+            });
+            listed.collect()
         };
         let specs = self.specs.lock();
-        let listed = spends.into_iter().filter_map(|(id, account, spend, is_enough)| {
-            Some(Listed { id, account, spec: specs.get(&id)?.clone(), spend, is_enough })
+        let listed = spends.into_iter().filter_map(|(id, account, spend, is_enough, is_funded)| {
+            Some(Listed { id, account, spec: specs.get(&id)?.clone(), spend, is_enough, is_funded })
         });
         listed.collect()
+    }
+
+    fn is_funded(&self, board: &Board, campaign: &Campaign) -> bool {
+        board.is_funded(campaign, self.desk.balance(Account::Advertiser(campaign.account)))
     }
 
     /// Tells whether there is any campaign.

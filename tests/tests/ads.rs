@@ -372,6 +372,10 @@ async fn a_campaign_is_its_advertisers_alone_and_what_it_spent_outlives_a_crash(
     let late = scene.relay.visitor().post("/api/ads/impressions", &token).await?;
     assert_eq!((late.status, late.error_code()?.as_str()), (410, "ad_over"));
 
+    assert_eq!(after["state"], "running");
+    let stranger = scene.relay.customer(&scene.relay.key("0").await?);
+    let poor = stranger.post("/api/ads/campaigns", &terms()).await?.expect(201)?;
+    assert_eq!(poor["state"], "unfunded", "an account without money for ads shows none");
     let stranger = scene.relay.customer(&scene.relay.key("0").await?);
     assert_eq!(stranger.get(&path).await?.error_code()?, "campaign_not_found");
     assert_eq!(stranger.get("/api/ads/campaigns").await?.expect(200)?, json!({"campaigns": []}));

@@ -290,9 +290,8 @@ impl Board {
         entrants.sort_by_cached_key(|entrant| std::cmp::Reverse((entrant.score, draw(entrant))));
         let mut payable = entrants.into_iter().filter_map(|entrant| {
             let account = self.campaigns.get(&entrant.campaign)?.campaign.account;
-            let reserved = self.reserved.get(&account).copied().unwrap_or_default();
-            let left = balance(Account::Advertiser(account)).checked_sub(reserved)?;
-            (left >= entrant.bid.whole()).then_some((account, entrant))
+            let can_pay = self.can_pay(account, entrant.bid, balance(Account::Advertiser(account)));
+            can_pay.then_some((account, entrant))
         });
         let (account, winner) = payable.next()?;
         let next = payable.find(|(other, _)| *other != account);
@@ -338,6 +337,20 @@ impl Board {
         let Campaign { bid, .. } = campaign;
         let parts = [(bid.impression(), self.terms.floor.impression()), (bid.click, self.terms.floor.click)];
         parts.into_iter().all(|(part, floor)| part == Nanos::ZERO || part >= floor)
+    }
+
+    /// Tells whether a campaign's account, which has this balance, can pay the next impression for which it
+    /// bids, beside what is reserved for those that are out. One that cannot is not shown.
+    pub fn is_funded(&self, campaign: &Campaign, balance: Nanos) -> bool {
+        let bid = Bid { click: Nanos::ZERO, ..campaign.bid };
+        // Whoever bids for clicks alone pays nothing for being seen, but the click has to be there.
+        let bid = if bid.whole() == Nanos::ZERO { campaign.bid } else { bid };
+        self.can_pay(campaign.account, bid, balance)
+    }
+
+    fn can_pay(&self, account: AccountId, bid: Bid, balance: Nanos) -> bool {
+        let reserved = self.reserved.get(&account).copied().unwrap_or_default();
+        balance.checked_sub(reserved).is_some_and(|left| left >= bid.whole())
     }
 
     fn expected(&self, campaign: CampaignId, prices: Prices) -> Nanos {

@@ -306,12 +306,13 @@ async fn put(
 
 /// A campaign as its advertiser sees it: its terms, its state and what it has spent.
 fn view(listed: &Listed, now: Moment) -> Value {
-    let Listed { id, spec, spend, is_enough, .. } = listed;
+    let Listed { id, spec, spend, is_enough, is_funded, .. } = listed;
     let state = match spec {
         _ if now >= spec.ends => "over",
         _ if spec.paused => "paused",
         _ if spec.starts.is_some_and(|starts| now < starts) => "waiting",
         _ if !is_enough => "below_floor",
+        _ if !is_funded => "unfunded",
         _ => "running",
     };
     let mut view = serde_json::to_value(spec).unwrap_or_default();

@@ -425,3 +425,16 @@ fn sixty_four_racing_pages_spend_a_budget_to_the_last_price_and_no_nano_dollar_m
         assert_eq!(book.audit(), Ok(()));
     }
 }
+
+#[test]
+fn a_campaign_is_funded_while_its_account_can_pay_one_more_impression_beside_what_is_reserved() {
+    let mut board = board([campaign(ONE)]);
+    let one = campaign(ONE);
+    let price = Bid { click: Nanos::ZERO, ..one.bid }.whole();
+    assert!(board.is_funded(&one, price) && !board.is_funded(&one, Nanos::new(price.get() - 1)));
+    assert!(!board.is_funded(&one, Nanos::ZERO));
+    let whole = one.bid.whole();
+    board.choose(NOW, impression(1), 1, &laptop(), |_| whole).unwrap();
+    assert!(!board.is_funded(&one, whole), "it is reserved for the one that is out");
+    assert!(board.is_funded(&one, whole.checked_add(price).unwrap()));
+}
