@@ -55,13 +55,15 @@ pub enum QuoteRefusal {
         /// What there is.
         available: Nanos,
     },
-    /// The cost would take all of it.
-    #[error("nothing of {amount} USD is left after the cost of {cost} USD")]
+    /// Less than the smallest step is left after the cost.
+    #[error("{}", nothing_left(*.amount, *.cost, *.unit))]
     NothingLeft {
         /// What was asked for.
         amount: Nanos,
         /// What it costs.
         cost: Nanos,
+        /// In which steps payouts are made.
+        unit: Nanos,
     },
 }
 
@@ -90,11 +92,27 @@ impl Tariff {
         let left = amount.checked_sub(cost).map_or(0, Nanos::get);
         let arrives = Nanos::new(left - left.rem_euclid(self.unit.get()));
         if arrives <= Nanos::ZERO {
-            return Err(QuoteRefusal::NothingLeft { amount, cost });
+            return Err(QuoteRefusal::NothingLeft { amount, cost, unit: self.unit });
         }
         let amount = arrives.checked_add(cost).unwrap_or(amount);
         Ok(Quote { amount, cost })
     }
+}
+
+/// One US cent.
+const CENT: Nanos = Nanos::new(10_000_000);
+
+/// Names the rule by which nothing is left to be paid out.
+fn nothing_left(amount: Nanos, cost: Nanos, unit: Nanos) -> String {
+    let (steps, one) = if unit == CENT {
+        ("whole cents".to_owned(), "a cent".to_owned())
+    } else {
+        (format!("whole steps of {unit} USD"), "one".to_owned())
+    };
+    if cost == Nanos::ZERO {
+        return format!("payouts are {steps}, and {amount} USD is less than {one}");
+    }
+    format!("payouts are {steps}, and less than {one} of {amount} USD is left after the cost of {cost} USD")
 }
 
 #[cfg(test)]
@@ -134,6 +152,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_less_than_a_step_is_told_the_rule() {
+        let free = Tariff { minimum: Nanos::new(1), cost: Nanos::ZERO, cost_permille: 0, ..paypal() };
+        let said = |tariff: Tariff, all: &str| tariff.quote(None, usd(all)).unwrap_err().to_string();
+        assert_eq!(
+            said(free, "0.00040755"),
+            "payouts are whole cents, and 0.00040755 USD is less than a cent"
+        );
+        let costly = Tariff { cost: usd("0.5"), ..free };
+        assert_eq!(
+            said(costly, "0.505"),
+            "payouts are whole cents, and less than a cent of 0.505 USD is left after the cost of 0.5 USD"
+        );
+        let coins = Tariff { unit: usd("0.000001"), ..free };
+        assert_eq!(
+            said(coins, "0.0000005"),
+            "payouts are whole steps of 0.000001 USD, and 0.0000005 USD is less than one"
+        );
+    }
+
+    #[test]
     fn too_little_and_too_much_are_refused() {
         let minimum = usd("5");
         for (asked, available, refusal) in [
@@ -147,7 +185,8 @@ mod tests {
         }
         let free = Tariff { minimum: Nanos::ZERO, ..paypal() };
         let cost = usd("0.25");
-        let nothing = |amount: &str| Err(QuoteRefusal::NothingLeft { amount: usd(amount), cost });
+        let nothing =
+            |amount: &str| Err(QuoteRefusal::NothingLeft { amount: usd(amount), cost, unit: usd("0.01") });
         assert_eq!(free.quote(Some(usd("0.259")), usd("9")), nothing("0.259"));
         assert_eq!(free.quote(Some(usd("0.1")), usd("9")), nothing("0.1"));
         let zero = QuoteRefusal::BelowMinimum { amount: Nanos::ZERO, minimum: Nanos::ZERO };

@@ -10,6 +10,7 @@ use rekursing_market::{
     ledger::{Cause, Transfer},
 };
 use rekursing_rails::{Attempt, Fate, NotKnown, Refusal};
+use serde_json::json;
 
 use super::*;
 use crate::{
@@ -308,7 +309,13 @@ async fn a_refusal_that_passes_is_tried_again_and_one_that_does_not_gives_the_mo
     case.submitting([Submission::Refused(insufficient.clone()), Submission::Refused(insufficient)]);
     let due = case.work_until_rest().await.unwrap();
     assert_eq!(due.since(case.now), Span::secs(10));
-    assert_eq!(case.row(&payout).await.reason.as_deref(), Some("the rail is not available: down"));
+    let row = case.row(&payout).await;
+    assert_eq!(row.reason.as_deref(), Some("the rail is not available: down"));
+    let view = case.payouts.operator_view(&row, case.now);
+    assert_eq!(
+        (&view["sending"], &view["nextTryAt"]),
+        (&json!(row.state() == Some(State::Sent)), &json!(due))
+    );
     case.work().await;
     assert_eq!(case.state(&payout).await, State::Confirmed);
     assert!(case.rail.world.lock().submissions.iter().all(|(_, attempt)| *attempt == Attempt::First));

@@ -6,7 +6,7 @@ use rekursing_rails::Method;
 use serde_json::{Value, json};
 
 use super::{Denial, Payouts};
-use crate::store::{PayoutMethod, PayoutRow};
+use crate::store::{PayoutMethod, PayoutRow, Submitted};
 
 impl Payouts {
     /// Returns everything that an owner can know of his payouts.
@@ -37,6 +37,11 @@ impl Payouts {
         view["pluginId"] = json!(payout.owner);
         view["approved"] = json!(payout.approved.is_some());
         view["tries"] = json!(payout.tries);
+        // The ledger has it as sent before the rail is asked, so that nothing is sent that it does not have.
+        let is_under_way = payout.outcome.is_none();
+        let is_sent = payout.state() == Some(State::Sent);
+        view["sending"] = json!(is_under_way && is_sent && payout.submitted != Submitted::Yes);
+        view["nextTryAt"] = json!((is_under_way && payout.tries > 0).then_some(payout.due));
         view["stuck"] = json!(payout::is_stuck(payout.tries, payout.reached(State::Sent), now));
         view
     }
