@@ -450,7 +450,14 @@ fn log(location: &Location, count: u64, json: bool) -> Result<()> {
 /// Says who gives a command: the user as the machine calls him.
 fn who() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    format!("cli:{}", name::plain(&user.unwrap_or_default(), keys::NAME_CHARS_MAX))
+    of_user(user.as_deref().unwrap_or_default())
+}
+
+fn of_user(user: &str) -> String {
+    match name::plain(user, keys::NAME_CHARS_MAX) {
+        unknown if unknown.is_empty() => "cli".to_owned(),
+        user => format!("cli:{user}"),
+    }
 }
 
 fn audit(location: &Location, expected: Option<End>) -> Result<()> {
