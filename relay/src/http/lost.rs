@@ -26,7 +26,10 @@ pub(super) async fn page(request: Request, next: Next) -> Response {
     let wants_page = prefers_html(request.headers());
     let mut response = next.run(request).await;
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
+    // What has a page of its own for this keeps it.
+    let is_problem =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if !is_problem || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
@@ -120,7 +123,7 @@ mod tests {
             (status, headers, String::from_utf8(body.into()).unwrap())
         };
         let channel = "/live/plg_01KA5Z0Q7N3J5R8T2V6Y4H9GKM";
-        for path in ["/nope", "/no/such/page", channel, "/download", "/client/nope.js"] {
+        for path in ["/nope", "/no/such/page", channel, "/download/nope.crx", "/client/nope.js"] {
             let (status, headers, page) = ask(path, BROWSER).await;
             assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
             assert_eq!(headers[header::CONTENT_TYPE], "text/html; charset=utf-8", "{path}");
