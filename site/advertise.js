@@ -22,7 +22,7 @@ async function refresh() {
   // A key with limits does not see what is the whole account's.
   if (!ads) throw new Error('This key has limits. Sign in with one that has none.');
   $('balance').textContent = exact(ads.balance);
-  showCampaigns(campaigns, ads.balance, { edit, refresh });
+  showCampaigns(campaigns, { edit, refresh });
 }
 
 /** Amounts go as they were typed; dates and lists become what the relay reads. */

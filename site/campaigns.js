@@ -9,8 +9,8 @@ const $ = (id) => document.getElementById(id);
 /** What changes a campaign, and shows all of them again. */
 let acts;
 
-/** Shows the account's campaigns, of which this money is left for all. `edit` changes one, and `refresh` shows all again. */
-export function showCampaigns(campaigns, balance, { edit, refresh }) {
+/** Shows the account's campaigns. `edit` changes one, and `refresh` shows all again. */
+export function showCampaigns(campaigns, { edit, refresh }) {
   acts = { edit, refresh };
   $('no-campaigns').hidden = campaigns.length > 0;
   $('campaigns-shown').hidden = campaigns.length === 0;
@@ -18,14 +18,8 @@ export function showCampaigns(campaigns, balance, { edit, refresh }) {
     const { title, state, spent, budget, impressions, clicks } = campaign;
     const buttons = make('span', '', 'row');
     buttons.append(button('Report', title, () => report(campaign)), button('Edit', title, async () => acts.edit(campaign)), pauser(campaign));
-    return [title, waits(campaign, balance) ? 'Waits for money' : standing(state), exact(spent), exact(budget), impressions, clicks, buttons];
+    return [title, standing(state), exact(spent), exact(budget), impressions, clicks, buttons];
   }));
-}
-
-/** Whether nothing is paid for any more, though it runs. */
-function waits({ state, bidPerThousand, bidPerClick }, balance) {
-  const bids = [Number(bidPerThousand ?? 0) / 1_000, Number(bidPerClick ?? 0)].filter((bid) => bid > 0);
-  return state === 'running' && Number(balance) < Math.min(...bids);
 }
 
 function pauser({ id, title, paused }) {

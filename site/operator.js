@@ -153,14 +153,14 @@ async function payouts() {
 const WAYS = { paypal: 'PayPal', stripe: 'Stripe', usdc: 'USDC' };
 const STATES = { requested: 'Asked for', sent: 'Sent' };
 
-function payout({ payoutId, pluginId, method, destination, amount, arrives, state, approved, requestedAt, reason, tries, stuck }) {
+function payout({ payoutId, pluginId, method, destination, amount, arrives, state, approved, requestedAt, reason, tries, stuck, sending, nextTryAt }) {
   const line = $('payout-row').content.firstElementChild.cloneNode(true);
   const part = (name) => line.querySelector(`.${name}`);
   part('what').textContent = `${usd(amount)} by ${WAYS[method] ?? method}`;
-  part('state').textContent = stuck ? 'Look at it' : (STATES[state] ?? state);
+  part('state').textContent = stuck ? 'Look at it' : sending ? 'Being sent' : (STATES[state] ?? state);
   part('state').dataset.tone = stuck ? 'bad' : 'good';
   part('about').textContent = `To ${destination}, ${usd(arrives)} arrives. ${called(pluginId)}, ${moment(requestedAt)}.`;
-  part('why').textContent = [reason && `Why: ${reason}.`, tries > 0 && `Tried ${tries} times.`].filter(Boolean).join(' ');
+  part('why').textContent = [reason && `Why: ${reason}.`, tries > 0 && `Tried ${tries} times.`, nextTryAt && `Tried again ${moment(nextTryAt)}.`].filter(Boolean).join(' ');
   part('approve').hidden = approved || state !== 'requested';
   part('refuse').hidden = state !== 'requested';
   for (const act of ['approve', 'refuse']) part(act).setAttribute('aria-label', `${part(act).textContent}: ${part('what').textContent}`);

@@ -118,7 +118,7 @@ export function facts(list, pairs) {
 }
 
 /** How a campaign stands, by the relay's word for it. */
-const CAMPAIGNS = { running: 'Runs', paused: 'Paused', waiting: 'Begins later', over: 'Over', below_floor: 'Bids too little', unfunded: 'No money left' };
+const CAMPAIGNS = { running: 'Runs', paused: 'Paused', waiting: 'Begins later', over: 'Over', below_floor: 'Bids too little', unfunded: 'Waits for money' };
 
 /** Writes how a campaign stands. */
 export const standing = (state) => CAMPAIGNS[state] ?? state;
