@@ -22,13 +22,9 @@ door('key', async () => {
   showGroups(account.groups);
   showGpus(plugins);
   await Promise.all([showTeam(), showDisputes(), showEntries()]);
-  const job = asked();
+  // The address may name a job whose receipt is to be seen, or that is to be disputed.
+  const address = new URLSearchParams(location.search);
+  const job = address.get('job') ?? address.get('receipt');
   // Once the page is there.
-  if (job) setTimeout(async () => (await receipt(job)) && lead());
+  if (job) setTimeout(async () => (await receipt(job)) && address.has('job') && lead());
 });
-
-/** The job that an address of this page names, to be disputed. */
-function asked() {
-  const { search, hash } = location;
-  return /^[?#](?:.*&)?(?:job=)?(job_\w+)/.exec(search)?.[1] ?? /^#(?:job=)?(job_\w+)/.exec(hash)?.[1];
-}

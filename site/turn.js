@@ -296,8 +296,10 @@ export class Turn {
     row.append(element('dt', '', 'On your account'));
     for (const [at, job] of this.jobs.entries()) {
       const line = element('dd', 'papers');
-      const names = ['Receipt', 'Dispute'].map((name) => (this.jobs.length > 1 ? `${name} ${at + 1}` : name));
-      for (const name of names) line.append(Object.assign(element('a', '', name), { href: `/account.html?job=${encodeURIComponent(job)}` }));
+      for (const [name, to] of [['Receipt', 'receipt'], ['Dispute', 'job']]) {
+        const words = this.jobs.length > 1 ? `${name} ${at + 1}` : name;
+        line.append(Object.assign(element('a', '', words), { href: `/account.html?${to}=${encodeURIComponent(job)}` }));
+      }
       row.append(line);
     }
     return row;

@@ -312,7 +312,7 @@ async fn a_dear_provider_is_paid_by_a_click_with_a_key_and_leads_to_receipt_and_
     let links = "[...document.querySelectorAll('.turn:last-child .receipt a')]\
                  .map(link => [link.textContent, link.getAttribute('href')])";
     let wanted = json!([
-        ["Receipt", format!("/account.html?job={job}")],
+        ["Receipt", format!("/account.html?receipt={job}")],
         ["Dispute", format!("/account.html?job={job}")]
     ]);
     assert_eq!(tab.eval(links).await?, wanted);
