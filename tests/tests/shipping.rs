@@ -251,8 +251,10 @@ async fn the_relay_hands_out_what_lies_in_its_folder_and_nothing_else() -> Resul
     let relay = Relay::with(&format!("downloads = {}\n", json!(downloads))).await?;
     let page = relay.visitor();
     for path in ["/download", "/download/updates.xml", "/download/rekursing-0.1.1.crx"] {
-        assert_eq!(page.get(path).await?.status, 404, "{path}");
+        assert_eq!(page.get(path).await?.error_code()?, "not_found", "{path}");
     }
+    let read = relay.visitor().with("accept", "text/html,*/*;q=0.8").get("/download").await?;
+    assert_eq!((read.status, &read.headers["content-type"]), (404, &"text/html; charset=utf-8".parse()?));
     works.pack("0.1.1", &relay.url("http"), &downloads).await?;
     let found = || async {
         let answer = page.get("/download/updates.xml").await?;

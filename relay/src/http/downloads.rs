@@ -10,7 +10,7 @@ use axum::{
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{Problem, caller, site};
+use super::{Problem, caller, lost, site};
 use crate::{
     chance,
     downloads::{Package, Version},
@@ -24,13 +24,18 @@ const NO_PAGE: &str = include_str!("../../../site/no-download.html");
 
 /// `GET /download`
 pub(super) async fn page(State(house): State<Arc<House>>, headers: HeaderMap) -> Result<Response, Problem> {
-    let Ok(package) = newest(&house).await else {
-        let mut response = Bytes::from_static(NO_PAGE.as_bytes()).into_response();
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        let kind = HeaderValue::from_static("text/html; charset=utf-8");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        site::guard(response.headers_mut());
-        return Ok(response);
+    let package = match newest(&house).await {
+        Ok(package) => package,
+        Err(nothing) if !lost::prefers_html(&headers) => return Err(nothing),
+        Err(_) => {
+            let mut response = Bytes::from_static(NO_PAGE.as_bytes()).into_response();
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            let kind = HeaderValue::from_static("text/html; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+            site::guard(response.headers_mut());
+            return Ok(response);
+        }
     };
     let address = address(&house, &headers);
     let kib = package.crx.len().div_ceil(1_024);

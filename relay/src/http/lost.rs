@@ -68,7 +68,7 @@ fn sentence(said: &str) -> String {
 }
 
 /// Tells whether a page is named among what is wanted, and nothing that programs read is wanted more.
-fn prefers_html(headers: &HeaderMap) -> bool {
+pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
     let mut html = 0.0_f32;
     let mut json = 0.0_f32;
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
