@@ -497,7 +497,10 @@ async fn a_thousand_payloads_as_owners_texts_are_refused_or_run_nothing_on_their
     let mut plain = None;
     for (at, about) in abouts.iter().enumerate() {
         owner.put(&channel, &json!({"about": about})).await?.expect(200)?;
-        let shown = name::plain(about, ABOUT_MAX);
+        // Lines in which something is to be seen stay lines.
+        let spaced = about.replace('\t', " ");
+        let lines: Vec<_> = spaced.lines().map(|line| name::plain(line, ABOUT_MAX)).collect();
+        let shown = lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
         let seen = tab.eval(made).await?;
         let plain = plain.get_or_insert_with(|| seen["names"].clone());
         ensure!(seen["about"] == shown && seen["names"] == *plain, "{seen} where {shown:?} is told");
