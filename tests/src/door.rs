@@ -21,10 +21,18 @@ pub const SHA256: &str =
 /// Fails when it does not load.
 pub async fn open(browser: &Browser, relay: &Relay, path: &str) -> Result<Tab> {
     let tab = browser.open(&format!("{}{path}", relay.url("http"))).await?;
+    there(&tab).await?;
+    Ok(tab)
+}
+
+/// Waits until a page that the tab was sent to is there, and brings axe into it.
+///
+/// # Errors
+/// Fails when it does not load.
+pub async fn there(tab: &Tab) -> Result<()> {
     // What is evaluated before the page is there goes with the empty one before it.
     tab.until("location.protocol === 'http:' && document.readyState === 'complete'").await?;
-    tab.eval(&axe::source()?).await?;
-    Ok(tab)
+    tab.eval(&axe::source()?).await.map(drop)
 }
 
 /// Types a key or a token, and waits until the door is open.

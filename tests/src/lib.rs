@@ -10,6 +10,7 @@ pub mod browser;
 pub mod built;
 pub mod caller;
 pub mod canary;
+pub mod chat;
 pub mod cuts;
 pub mod database;
 pub mod device;

@@ -4,7 +4,8 @@
 use anyhow::{Context, Result, ensure};
 use rekursing_tests::{
     browser::{Browser, Tab},
-    eventually,
+    chat::{answered, look_again},
+    door, eventually,
     http::Page,
     node::Node,
     relay::{FREE, Relay},
@@ -15,17 +16,10 @@ use serde_json::{Value, json};
 
 /// Opens the chat with the models that are there now.
 async fn open(browser: &Browser, relay: &Relay, path: &str) -> Result<Tab> {
-    let tab = browser.open(&format!("{}{path}", relay.url("http"))).await?;
-    tab.until("location.protocol === 'http:' && document.readyState === 'complete'").await?;
+    let tab = door::open(browser, relay, path).await?;
     tab.resize(1_200, 1_000).await?;
     look_again(&tab).await?;
     Ok(tab)
-}
-
-/// Shows the models of now and not those of up to ten seconds ago.
-async fn look_again(tab: &Tab) -> Result<()> {
-    tab.eval("document.dispatchEvent(new Event('visibilitychange')), undefined").await?;
-    tab.until("document.querySelector('#models').children.length > 0").await
 }
 
 async fn ask(tab: &Tab, question: &str) -> Result<()> {
@@ -33,12 +27,6 @@ async fn ask(tab: &Tab, question: &str) -> Result<()> {
     tab.eval("document.querySelector('#question').focus()").await?;
     tab.enter(question).await?;
     tab.press("Enter").await
-}
-
-/// Waits until the last answer has come to its end and says this.
-async fn answered(tab: &Tab, text: &str) -> Result<()> {
-    tab.until("document.querySelector('.turn:last-child .tools') !== null").await?;
-    tab.shows(".turn:last-child .prose", text).await
 }
 
 /// Asks another provider for the last answer, by the mouse.

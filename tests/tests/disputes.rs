@@ -6,6 +6,7 @@ use rekursing_tests::{
     axe,
     browser::{Browser, Tab},
     database::Engine,
+    door::{SHA256, TOKEN, open, sign_in, there},
     eventually,
     http::Page,
     on_both,
@@ -21,9 +22,6 @@ on_both! {
     thumbs_of_many_make_a_figure_and_those_of_one_do_not,
 }
 
-const TOKEN: &str = "a token of the operator's";
-const SHA256: &str =
-    "operator_token_sha256 = \"81258521e0ff68c68d4d31f51c67384cefb2e9eb40c2f6d1ac0d84170d24a005\"\n";
 const OWN: &str = "/api/account/disputes";
 const ALL: &str = "/api/operator/disputes";
 
@@ -424,28 +422,10 @@ async fn thumbs_of_many_make_a_figure_and_those_of_one_do_not(engine: Engine) ->
 /// Widths at which the pages are looked at.
 const WIDTHS: [u32; 2] = [360, 1_200];
 
-async fn open(browser: &Browser, relay: &Relay, path: &str) -> Result<Tab> {
-    let tab = browser.open(&format!("{}{path}", relay.url("http"))).await?;
-    there(&tab).await?;
-    Ok(tab)
-}
-
-async fn there(tab: &Tab) -> Result<()> {
-    tab.until("location.protocol === 'http:' && document.readyState === 'complete'").await?;
-    tab.eval(&axe::source()?).await.map(drop)
-}
-
 /// Goes elsewhere, or loads the page again, and waits until what is there is not what was.
 async fn go(tab: &Tab, how: &str) -> Result<()> {
     tab.eval(&format!("globalThis.isOld = true, {how}")).await?;
     tab.until("globalThis.isOld === undefined && document.readyState === 'complete'").await
-}
-
-async fn sign_in(tab: &Tab, secret: &str) -> Result<()> {
-    tab.until("!document.querySelector('#enter [type=submit]').disabled").await?;
-    tab.fill("#key", secret).await?;
-    tab.click("#enter [type=submit]").await?;
-    tab.until("!document.querySelector('#inside').hidden").await
 }
 
 #[tokio::test]

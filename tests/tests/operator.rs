@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
 use rekursing_tests::{
     database::Engine,
+    door::{SHA256, TOKEN},
     eventually,
     http::{Answer, Page},
     link::Plugin,
@@ -29,9 +30,6 @@ on_both! {
     what_the_operator_switches_off_is_refused_in_words_until_he_switches_it_on_also_after_a_restart,
 }
 
-const TOKEN: &str = "a token of the operator's";
-const SHA256: &str =
-    "operator_token_sha256 = \"81258521e0ff68c68d4d31f51c67384cefb2e9eb40c2f6d1ac0d84170d24a005\"\n";
 const GRANTS: &str = "/api/operator/grants";
 const CORRECTIONS: &str = "/api/operator/corrections";
 const LOG: &str = "/api/operator/log";

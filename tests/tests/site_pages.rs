@@ -6,6 +6,7 @@ use rekursing_tests::{
     axe,
     browser::{Browser, Tab},
     built,
+    chat::{answered, look_again},
     database::Engine,
     door::{SHA256, TOKEN, open, sign_in},
     keyboard,
@@ -441,12 +442,6 @@ async fn whoever_wants_to_be_told_is_told_once_whatever_page_of_the_site_is_open
     Ok(())
 }
 
-/// Shows the models of now and not those of up to ten seconds ago.
-async fn look_again(tab: &Tab) -> Result<()> {
-    tab.eval("document.dispatchEvent(new Event('visibilitychange')), undefined").await?;
-    tab.until("document.querySelector('#models').children.length > 0").await
-}
-
 /// Asks by the keyboard, which is at the question.
 async fn type_and_ask(tab: &Tab, question: &str) -> Result<()> {
     tab.until(
@@ -455,12 +450,6 @@ async fn type_and_ask(tab: &Tab, question: &str) -> Result<()> {
     .await?;
     tab.enter(question).await?;
     tab.press("Enter").await
-}
-
-/// Waits until the last answer has come to its end and says this.
-async fn answered(tab: &Tab, text: &str) -> Result<()> {
-    tab.until("document.querySelector('.turn:last-child .tools') !== null").await?;
-    tab.shows(".turn:last-child .prose", text).await
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use rekursing_protocol::{frame::close, name};
 use rekursing_tests::{
     browser::{Browser, Tab},
     database::Engine,
+    door::{SHA256, TOKEN, sign_in},
     http::Page,
     link::{Link, Plugin, Received, identify, offer},
     node::Node,
@@ -63,10 +64,7 @@ fn kinds() -> Vec<String> {
     others.chain(payloads().into_iter().step_by(19)).collect()
 }
 
-/// A relay whose operator has a token, and which takes as many keys, teams and campaigns as there are texts.
-const TOKEN: &str = "a token of the operator's";
-const SHA256: &str =
-    "operator_token_sha256 = \"81258521e0ff68c68d4d31f51c67384cefb2e9eb40c2f6d1ac0d84170d24a005\"\n";
+/// Of a relay that takes as many keys, teams and campaigns as there are texts.
 const ROOM: &str = "keys_per_account = 5000\nkeys_per_minute = 100000\ngroup_tries_per_minute = 100000\n\
                     own_calls_per_minute = 100000\n\
                     [ads]\ncampaigns = 5000\ncampaigns_per_account = 5000\n";
@@ -142,13 +140,6 @@ async fn sees(tab: &Tab, texts: &[String]) -> Result<()> {
     let missing = tab.eval(&format!("{missing}({})", json!(texts))).await?;
     ensure!(missing == json!([]), "not seen as they are: {missing}");
     Ok(())
-}
-
-async fn sign_in(tab: &Tab, secret: &str) -> Result<()> {
-    tab.until("!document.querySelector('#enter [type=submit]').disabled").await?;
-    tab.fill("#key", secret).await?;
-    tab.click("#enter [type=submit]").await?;
-    tab.until("!document.querySelector('#inside').hidden").await
 }
 
 #[tokio::test]

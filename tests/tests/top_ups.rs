@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use rekursing_protocol::Nanos;
 use rekursing_tests::{
     database::Engine,
+    door::{SHA256, TOKEN},
     http::Page,
     on_both,
     process::Echo,
@@ -19,9 +20,6 @@ const TOP_UPS: &str = "/api/account/top-ups";
 const COMPLETED: &str = "checkout.session.completed";
 const WITHDRAWN: &str = "charge.dispute.funds_withdrawn";
 const REINSTATED: &str = "charge.dispute.funds_reinstated";
-const OPERATOR: &str = "a token of the operator's";
-const OPERATOR_SHA256: &str =
-    "operator_token_sha256 = \"81258521e0ff68c68d4d31f51c67384cefb2e9eb40c2f6d1ac0d84170d24a005\"\n";
 
 on_both! {
     a_payment_is_credited_once_less_the_cost_that_was_shown,
@@ -39,7 +37,7 @@ on_both! {
 /// secrets, which the relay reads at every start.
 async fn relay(engine: Engine, stripe: &Stripe) -> Result<(Relay, Page, String, TempDir)> {
     let (config, folder) = stripe.set_up()?;
-    let program = Program::new(engine, &format!("{OPERATOR_SHA256}{config}"))?;
+    let program = Program::new(engine, &format!("{SHA256}{config}"))?;
     let key = program.key("0").await?;
     let relay = Relay::of(program, "127.0.0.1:0", Echo::Aloud).await?;
     let page = relay.customer(&key);
@@ -271,7 +269,7 @@ async fn what_stripe_says_is_gone_goes_up_and_down(engine: Engine) -> Result<()>
 async fn a_top_up_that_the_operator_took_back_is_not_taken_again_by_its_refund(engine: Engine) -> Result<()> {
     let stripe = Stripe::start().await?;
     let (relay, page, account, _secrets) = relay(engine, &stripe).await?;
-    let (visitor, operator) = (relay.visitor(), relay.customer(OPERATOR));
+    let (visitor, operator) = (relay.visitor(), relay.customer(TOKEN));
     let tell = async |kind: &'static str, object: Value| {
         stripe::report(&visitor, WEBHOOK_SECRET, kind, &object).await?.expect(200)
     };
@@ -311,7 +309,7 @@ async fn the_charges_of_a_disputed_card_are_taken_back_and_fill_what_is_missing(
     let (relay, page, account, _secrets) = relay(engine, &stripe).await?;
     let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
     let relay = &scene.relay;
-    let (visitor, operator) = (relay.visitor(), relay.customer(OPERATOR));
+    let (visitor, operator) = (relay.visitor(), relay.customer(TOKEN));
     let tell = async |kind: &'static str, object: Value| {
         stripe::report(&visitor, WEBHOOK_SECRET, kind, &object).await?.expect(200)
     };
