@@ -5,6 +5,13 @@ export function make(name, text = '', className = '') {
   return Object.assign(document.createElement(name), { textContent: text, className });
 }
 
+const ID = /\b([a-z]+_[0-9A-HJKMNP-TV-Z]{26})\b/;
+
+/** Writes a text into a place. Its ids are never broken: one has room in a line of a phone, whatever its letters. */
+export function write(place, text) {
+  place.replaceChildren(...text.split(ID).map((part, at) => (at % 2 === 0 ? part : make('span', part, 'id'))));
+}
+
 /** Writes an amount in dollars with no more digits than tell something. */
 export function usd(amount) {
   const [, sign, whole, parts = ''] = /^(-?)(\d+)\.?(\d*)$/.exec(String(amount)) ?? [];
@@ -77,13 +84,17 @@ function cell(content, at, column) {
   else made.dataset.label = column ?? '';
   if (content instanceof Element) made.append(content);
   else if (typeof content === 'number') made.append(content.toLocaleString());
-  else made.append(content);
+  else if (ID.test(content)) {
+    const text = make('span');
+    write(text, content);
+    made.append(text);
+  } else made.append(content);
   const isNumber = typeof content === 'number' || (typeof content === 'string' && /^−?\$/.test(content)) || content?.dataset?.number !== undefined;
   if (isNumber) made.className = 'number';
   // Sentences wrap; names, codes and figures stay on one line.
   else if (typeof content === 'string' && content.length > 40 && content.includes(' ')) made.className = 'words';
-  // An id or a hash is to have room in a line of a phone.
-  if (typeof content === 'string' && /\S{24,}/.test(content)) made.classList.add('id');
+  // A name without a place to break is to have room in a line of a phone.
+  if (typeof content === 'string' && /\S{24,}/.test(content)) made.classList.add('long');
   return made;
 }
 
@@ -126,5 +137,5 @@ export const standing = (state) => CAMPAIGNS[state] ?? state;
 /** Says what came of something. */
 export function say(place, text, tone = 'good') {
   place.dataset.tone = tone;
-  place.textContent = text;
+  write(place, text);
 }
