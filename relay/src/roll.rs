@@ -87,6 +87,11 @@ impl Roll {
         self.plugins.get(&plugin).map(|known| known.clone())
     }
 
+    /// Returns a plugin's name for pages: empty where it has none, or is not known.
+    pub fn name(&self, plugin: PluginId) -> Arc<str> {
+        self.plugins.get(&plugin).map(|known| Arc::clone(&known.name)).unwrap_or_default()
+    }
+
     /// Returns whose key it is.
     pub fn with_key(&self, key: &Key) -> Option<PluginId> {
         self.keys.get(key).map(|plugin| *plugin)

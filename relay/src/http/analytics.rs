@@ -1,7 +1,5 @@
 //! Revenue for the operator, usage for the operator and for pages.
 
-use std::{net::SocketAddr, sync::Arc};
-
 use axum::{
     Json,
     extract::{ConnectInfo, Query, State, rejection::QueryRejection},
@@ -10,11 +8,11 @@ use axum::{
 use rekursing_protocol::Day;
 use serde::Deserialize;
 
-use super::{Problem, caller};
-use crate::{
-    house::House,
-    store::{Days, Holder, Revenue, Used, Whose},
+use super::{
+    Problem, caller,
+    posted::{Peer, Shared},
 };
+use crate::store::{Days, Holder, Revenue, Used, Whose};
 
 /// Most days that are told at once.
 const DAYS_MAX: u64 = 400;
@@ -50,7 +48,7 @@ impl Asked {
 
 /// `GET /api/analytics/revenue`
 pub(super) async fn revenue(
-    State(house): State<Arc<House>>,
+    State(house): Shared,
     asked: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Revenue>, Problem> {
@@ -65,8 +63,8 @@ pub(super) async fn revenue(
 
 /// `GET /api/analytics/usage`
 pub(super) async fn usage(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
     asked: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Used>, Problem> {

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Problem, caller, events, models, plugins,
+    Problem, caller, events, plugins,
     posted::{self, Named, Peer, Posted, Shared},
     written::{List, Written},
 };
@@ -51,7 +51,7 @@ pub(super) async fn live(
 ) -> Result<Response, Problem> {
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if !accepts.contains("text/event-stream") {
-        return Ok(models::as_json(now(&house).await?));
+        return Ok(Written::as_json(now(&house).await?));
     }
     let address = caller::network(caller::address(&house, &headers, peer));
     let watching = Watching::begin(house, address)?;
@@ -152,7 +152,7 @@ async fn page(house: &House, id: PluginId) -> Result<Value, Problem> {
         .collect();
     Ok(json!({
         "pluginId": id,
-        "name": &*named(house, id),
+        "name": &*house.plugins.name(id),
         "about": channel.about,
         "opened": channel.opened,
         "followers": followers,
@@ -281,7 +281,7 @@ pub(super) async fn board(house: &House, board: &Board) -> Result<Value, Problem
         .filter(|leader| house.channels.find(leader.plugin).is_some())
         .map(|leader| {
             let mut row = json!({
-                "pluginId": leader.plugin, "name": &*named(house, leader.plugin), "jobs": leader.jobs,
+                "pluginId": leader.plugin, "name": &*house.plugins.name(leader.plugin), "jobs": leader.jobs,
             });
             compare(&mut row, standard, leader.value);
             row
@@ -394,10 +394,6 @@ fn rated(house: &House, plugin: PluginId) -> Result<(), Problem> {
 fn view(channel: &Channel) -> Value {
     let Channel { about, shows_earnings, opened, .. } = channel;
     json!({"about": about, "showsEarnings": shows_earnings, "opened": opened})
-}
-
-fn named(house: &House, plugin: PluginId) -> Arc<str> {
-    house.plugins.find(plugin).map(|known| known.name).unwrap_or_default()
 }
 
 fn unstored() -> impl FnOnce(anyhow::Error) -> Problem {

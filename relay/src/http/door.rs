@@ -1,7 +1,7 @@
 //! The door of the operator: wrong tokens are tried slowly, and where he has an address of his own, his
 //! token opens nothing elsewhere.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -15,6 +15,7 @@ use super::{
     Problem,
     caller::{self, NO_KEY},
     plugins::SECRET_PREFIX,
+    posted::{Peer, Shared},
 };
 use crate::{devices::PASS_PREFIX, house::House, receipt::TOKEN_PREFIX};
 
@@ -23,8 +24,8 @@ const NOTHING: HeaderValue = HeaderValue::from_static("Bearer nothing");
 
 /// Lets a call to the operator's own routes in.
 pub(super) async fn own(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
     request: Request,
     next: Next,
 ) -> Response {
@@ -37,8 +38,8 @@ pub(super) async fn own(
 /// Lets a call to routes in that are the operator's and others'. API keys, the secrets and passes of plugins and
 /// the tokens of receipts are too long to be guessed, and are not the operator's; nor is the word for no key.
 pub(super) async fn shared(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
     request: Request,
     next: Next,
 ) -> Response {
@@ -52,7 +53,7 @@ pub(super) async fn shared(
 
 /// Lets a call to such routes in where the operator has an address of his own and this is not it: his token
 /// is as good as any other wrong word, and nobody learns here that it is his.
-pub(super) async fn elsewhere(State(house): State<Arc<House>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn elsewhere(State(house): Shared, mut request: Request, next: Next) -> Response {
     if caller::operator(&house, request.headers()).is_ok() {
         request.headers_mut().insert(AUTHORIZATION, NOTHING);
     }

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State, rejection::PathRejection},
+    extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{Problem, caller, lost, site};
+use super::{
+    Problem, caller, lost,
+    posted::{Named, Shared},
+    site,
+};
 use crate::{
     chance,
     downloads::{Package, Version},
@@ -23,7 +27,7 @@ const PAGE: &str = include_str!("../../../site/download.html");
 const NO_PAGE: &str = include_str!("../../../site/no-download.html");
 
 /// `GET /download`
-pub(super) async fn page(State(house): State<Arc<House>>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn page(State(house): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     let package = match newest(&house).await {
         Ok(package) => package,
         Err(nothing) if !lost::prefers_html(&headers) => return Err(nothing),
@@ -54,10 +58,7 @@ pub(super) async fn page(State(house): State<Arc<House>>, headers: HeaderMap) ->
 }
 
 /// `GET /download/updates.xml`, what Chrome asks for in a form that it has had since long before CRX3.
-pub(super) async fn updates(
-    State(house): State<Arc<House>>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(super) async fn updates(State(house): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     let package = newest(&house).await?;
     let address = escaped(&address(&house, &headers));
     let (id, version) = (&package.id, package.version);
@@ -73,11 +74,7 @@ pub(super) async fn updates(
 }
 
 /// `GET /download/{file}`
-pub(super) async fn file(
-    State(house): State<Arc<House>>,
-    name: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(super) async fn file(State(house): Shared, name: Named, headers: HeaderMap) -> Result<Response, Problem> {
     let Path(name) = name?;
     house.downloads.refresh(house.desk.now()).await;
     let find = |ending| Version::of_file(&name, ending).and_then(|version| house.downloads.find(version));

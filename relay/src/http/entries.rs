@@ -1,7 +1,5 @@
 //! The entries of one account: of a page its own, of the operator anybody's.
 
-use std::{net::SocketAddr, sync::Arc};
-
 use axum::{
     Json,
     extract::{ConnectInfo, Query, State, rejection::QueryRejection},
@@ -11,7 +9,10 @@ use rekursing_market::Account;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Problem, caller};
+use super::{
+    Problem, caller,
+    posted::{Peer, Shared},
+};
 use crate::house::House;
 
 /// Most entries at once.
@@ -36,8 +37,8 @@ pub(super) struct Anybodys {
 
 /// `GET /api/account/entries`
 pub(super) async fn own(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     asked: Result<Query<Own>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
@@ -53,7 +54,7 @@ pub(super) async fn own(
 
 /// `GET /api/operator/entries`
 pub(super) async fn anybodys(
-    State(house): State<Arc<House>>,
+    State(house): Shared,
     headers: HeaderMap,
     asked: Result<Query<Anybodys>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {

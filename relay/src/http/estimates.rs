@@ -1,17 +1,14 @@
 //! Estimates: what an answer would cost and take. Nothing is asked of anybody and nothing is set aside.
 
-use std::{net::SocketAddr, sync::Arc};
-
-use axum::{
-    Json,
-    extract::{ConnectInfo, State},
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use rekursing_market::Payer;
 use rekursing_protocol::Nanos;
 use serde_json::Value;
 
-use super::{Problem, answers, caller, posted::Posted};
+use super::{
+    Problem, answers, caller,
+    posted::{Peer, Posted, Shared},
+};
 use crate::{
     ask::{Ask, Dialect},
     conversation,
@@ -22,8 +19,8 @@ use crate::{
 
 /// `POST /api/llm/estimate`
 pub(super) async fn estimate(
-    State(house): State<Arc<House>>,
-    peer: ConnectInfo<SocketAddr>,
+    State(house): Shared,
+    peer: Peer,
     headers: HeaderMap,
     Posted { body, room }: Posted,
 ) -> Result<Json<Value>, Problem> {

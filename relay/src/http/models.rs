@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State, rejection::PathRejection},
-    http::header,
-    response::{IntoResponse, Response},
+    extract::{Path, State},
+    response::Response,
 };
-use bytes::Bytes;
 use rekursing_market::{ModelView, Tier};
 use rekursing_protocol::{OfferKind, Price};
 use serde_json::{Map, Value, json};
@@ -16,12 +14,13 @@ use serde_json::{Map, Value, json};
 use super::{
     Problem,
     figures::{dollars, tokens_per_second},
+    posted::{Named, Shared},
     written::{List, Written},
 };
 use crate::house::House;
 
 /// `GET /api/llm/models`
-pub(super) async fn own(State(house): State<Arc<House>>) -> Result<Response, Problem> {
+pub(super) async fn own(State(house): Shared) -> Result<Response, Problem> {
     let write = |house: &Arc<House>| {
         let tiers = &house.desk.terms().tiers;
         let tier =
@@ -29,12 +28,7 @@ pub(super) async fn own(State(house): State<Arc<House>>) -> Result<Response, Pro
         let tiers: Map<String, Value> = Tier::ALL.into_iter().map(tier).collect();
         json!({"models": views(house), "tiers": tiers}).to_string()
     };
-    Ok(as_json(Written::of(&house, List::Models, write).await?))
-}
-
-/// Answers with JSON that is written already.
-pub(super) fn as_json(written: Bytes) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], written).into_response()
+    Ok(Written::as_json(Written::of(&house, List::Models, write).await?))
 }
 
 /// Returns what can be asked for.
@@ -43,20 +37,17 @@ pub(super) fn views(house: &House) -> Vec<Value> {
 }
 
 /// `GET /v1/models`
-pub(super) async fn openai(State(house): State<Arc<House>>) -> Response {
+pub(super) async fn openai(State(house): Shared) -> Response {
     let write = |house: &Arc<House>| {
         let models: Vec<Value> = house.desk.models().iter().map(|model| row(model, house)).collect();
         json!({"object": "list", "data": models}).to_string()
     };
     let written = Written::of(&house, List::OpenAiModels, write).await;
-    written.map_or_else(Problem::into_openai, as_json)
+    written.map_or_else(Problem::into_openai, Written::as_json)
 }
 
 /// `GET /v1/models/{model}`
-pub(super) async fn openai_one(
-    State(house): State<Arc<House>>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Json<Value>, Response> {
+pub(super) async fn openai_one(State(house): Shared, id: Named) -> Result<Json<Value>, Response> {
     let Path(id) = id.map_err(|rejection| Problem::from(rejection).into_openai())?;
     let found = house.desk.model(&id).map(|model| Json(row(&model, &house)));
     found.ok_or_else(|| {

@@ -1,7 +1,5 @@
 //! Passes: what an owner with a device key shows on the owners' routes, for a signature.
 
-use std::net::SocketAddr;
-
 use axum::{
     Json,
     extract::{ConnectInfo, State},
@@ -14,7 +12,7 @@ use rekursing_protocol::{
 
 use super::{
     Problem, caller, plugins,
-    posted::{self, Posted, Shared},
+    posted::{self, Peer, Posted, Shared},
 };
 use crate::{
     devices::{self, NONCE_FOR, PASS_FOR},
@@ -24,7 +22,7 @@ use crate::{
 /// `POST /api/plugin/challenge`
 pub(super) async fn challenge(
     State(house): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     _: Posted,
 ) -> Result<Json<Challenge>, Problem> {
@@ -39,7 +37,7 @@ pub(super) async fn challenge(
 /// `POST /api/plugin/pass`
 pub(super) async fn pass(
     State(house): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<Json<Pass>, Problem> {

@@ -4,10 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json,
-    extract::{
-        ConnectInfo, Path, State, WebSocketUpgrade, rejection::PathRejection,
-        ws::rejection::WebSocketUpgradeRejection,
-    },
+    extract::{ConnectInfo, Path, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{
         HeaderMap, StatusCode,
         header::{ORIGIN, UPGRADE},
@@ -27,8 +24,7 @@ use serde_json::{Value, json};
 use super::{
     Problem, caller,
     figures::tokens_per_second,
-    models,
-    posted::{self, Posted},
+    posted::{self, Named, Peer, Posted, Shared},
     written::{List, Written},
 };
 use crate::{
@@ -48,8 +44,8 @@ pub(super) const NAME_MAX: usize = 60;
 
 /// `POST /api/plugin/register`
 pub(super) async fn register(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
@@ -111,8 +107,8 @@ fn check(registration: &Registration) -> Result<Option<Key>, Problem> {
 
 /// `GET /api/plugin/connect`
 pub(super) async fn connect(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -172,9 +168,9 @@ fn not_upgraded(refusal: &WebSocketUpgradeRejection) -> Result<Response, Problem
 
 /// `GET /api/plugin/earnings/{pluginId}`
 pub(super) async fn earnings(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    id: Result<Path<String>, PathRejection>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    id: Named,
     headers: HeaderMap,
 ) -> Result<Json<Earnings>, Problem> {
     let Path(id) = id?;
@@ -185,9 +181,9 @@ pub(super) async fn earnings(
 
 /// `GET /api/plugin/outlook/{pluginId}`
 pub(super) async fn outlook(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    id: Result<Path<String>, PathRejection>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    id: Named,
     headers: HeaderMap,
 ) -> Result<Json<Outlook>, Problem> {
     let Path(id) = id?;
@@ -261,9 +257,9 @@ pub(super) fn revoked() -> Problem {
 }
 
 /// `GET /api/plugin/stats`
-pub(super) async fn stats(State(house): State<Arc<House>>) -> Result<Response, Problem> {
+pub(super) async fn stats(State(house): Shared) -> Result<Response, Problem> {
     let write = |house: &Arc<House>| live(house).to_string();
-    Ok(models::as_json(Written::of(&house, List::Stats, write).await?))
+    Ok(Written::as_json(Written::of(&house, List::Stats, write).await?))
 }
 
 fn live(house: &House) -> Value {

@@ -1,7 +1,5 @@
 //! Premium accounts: what one costs, and whether it goes on.
 
-use std::{net::SocketAddr, sync::Arc};
-
 use axum::{
     Json,
     extract::{ConnectInfo, State},
@@ -17,7 +15,7 @@ use super::{
     Problem,
     caller::{self, Caller},
     once,
-    posted::{self, Posted},
+    posted::{self, Peer, Posted, Shared},
 };
 use crate::house::House;
 
@@ -31,8 +29,8 @@ struct Wanted {
 
 /// `PUT /api/account/premium`
 pub(super) async fn put(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     posted: Posted,
 ) -> Result<Response, Problem> {

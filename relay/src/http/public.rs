@@ -1,14 +1,11 @@
 //! Served jobs by the hour for anyone: no prompt, person or address, and providers under names of an hour, where
 //! none of them stands out.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     Json,
-    extract::{
-        ConnectInfo, Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
+    extract::{ConnectInfo, Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -17,7 +14,10 @@ use rekursing_protocol::{Day, Hour, Moment, Price, Span};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Problem, caller};
+use super::{
+    Problem, caller,
+    posted::{Named, Peer, Shared},
+};
 use crate::{
     chance,
     crowds::Crowd,
@@ -62,8 +62,8 @@ pub(super) struct Part {
 
 /// `GET /api/public/jobs`
 pub(super) async fn index(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
     earlier: Result<Query<Earlier>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Hours>, Problem> {
@@ -83,9 +83,9 @@ pub(super) async fn index(
 
 /// `GET /api/public/jobs/{file}`
 pub(super) async fn hour(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    file: Result<Path<String>, PathRejection>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    file: Named,
     part: Result<Query<Part>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -195,6 +195,8 @@ fn minute(moment: Moment) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rekursing_market::{
         Account, Book, Tier,
         ledger::{Entry, EntryKind, Quote, Settle, Settlement},

@@ -1,10 +1,10 @@
 //! Receipts of jobs, for whoever paid, whoever served and the operator; and the keys to check them with.
 
-use std::{collections::HashSet, net::SocketAddr, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr};
 
 use axum::{
     Json,
-    extract::{ConnectInfo, Path, State, rejection::PathRejection},
+    extract::{ConnectInfo, Path, State},
     http::{HeaderMap, StatusCode},
 };
 use rekursing_market::ledger::Account;
@@ -13,7 +13,11 @@ use rekursing_protocol::{
     receipt::{PublicKeys, SignedReceipt},
 };
 
-use super::{Problem, account, caller, plugins::SECRET_PREFIX};
+use super::{
+    Problem, account, caller,
+    plugins::SECRET_PREFIX,
+    posted::{Named, Peer, Shared},
+};
 use crate::{
     devices::PASS_PREFIX,
     house::House,
@@ -23,9 +27,9 @@ use crate::{
 
 /// `GET /api/jobs/{jobId}/receipt`
 pub(super) async fn receipt(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    id: Result<Path<String>, PathRejection>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    id: Named,
     headers: HeaderMap,
 ) -> Result<Json<SignedReceipt>, Problem> {
     let Path(id) = id?;
@@ -40,7 +44,7 @@ pub(super) async fn receipt(
 }
 
 /// `GET /.well-known/rekursing-receipts`
-pub(super) async fn keys(State(house): State<Arc<House>>) -> Json<PublicKeys> {
+pub(super) async fn keys(State(house): Shared) -> Json<PublicKeys> {
     Json(house.seal.public().clone())
 }
 

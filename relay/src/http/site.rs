@@ -1,12 +1,12 @@
 //! The pages, embedded in the program.
 
 use axum::{
-    extract::{Path, rejection::PathRejection},
+    extract::Path,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-use super::Problem;
+use super::{Problem, posted::Named};
 
 /// What a page of ours may load and do.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -80,7 +80,7 @@ pub(super) async fn index() -> Response {
 }
 
 /// `GET /{file}`
-pub(super) async fn file(name: Result<Path<String>, PathRejection>) -> Response {
+pub(super) async fn file(name: Named) -> Response {
     match name {
         Ok(Path(name)) => serve(&name),
         Err(rejection) => Problem::from(rejection).into_response(),
@@ -88,7 +88,7 @@ pub(super) async fn file(name: Result<Path<String>, PathRejection>) -> Response 
 }
 
 /// `GET /client/{file}`, which a page of any origin may import.
-pub(super) async fn client(name: Result<Path<String>, PathRejection>) -> Response {
+pub(super) async fn client(name: Named) -> Response {
     let Path(name) = match name {
         Ok(name) => name,
         Err(rejection) => return Problem::from(rejection).into_response(),

@@ -1,7 +1,5 @@
 //! Monthly statements in JSON and CSV.
 
-use std::{net::SocketAddr, sync::Arc};
-
 use axum::{
     Json,
     extract::{
@@ -14,7 +12,10 @@ use axum::{
 use rekursing_protocol::{Day, Month};
 use serde::{Deserialize, Serialize};
 
-use super::{Problem, caller, plugins};
+use super::{
+    Problem, caller, plugins,
+    posted::{Named, Peer, Shared},
+};
 use crate::{csv::Csv, house::House, store};
 
 /// In which form a statement is wanted; without one, as `Accept` says.
@@ -34,8 +35,8 @@ struct Written<'a> {
 
 /// `GET /api/plugin/statements/{pluginId}/{month}`
 pub(super) async fn of_owner(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
     path: Result<Path<(String, String)>, PathRejection>,
     form: Result<Query<Form>, QueryRejection>,
     headers: HeaderMap,
@@ -51,9 +52,9 @@ pub(super) async fn of_owner(
 
 /// `GET /api/ads/statements/{month}`
 pub(super) async fn of_advertiser(
-    State(house): State<Arc<House>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    month: Result<Path<String>, PathRejection>,
+    State(house): Shared,
+    ConnectInfo(peer): Peer,
+    month: Named,
     form: Result<Query<Form>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

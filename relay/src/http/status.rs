@@ -1,7 +1,5 @@
 //! Health and metrics.
 
-use std::sync::Arc;
-
 use axum::{
     Json,
     extract::State,
@@ -10,10 +8,11 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::{house::House, telemetry};
+use super::posted::Shared;
+use crate::telemetry;
 
 /// `GET /healthz`
-pub(super) async fn health(State(house): State<Arc<House>>) -> impl IntoResponse {
+pub(super) async fn health(State(house): Shared) -> impl IntoResponse {
     let store = house.desk.store().is_healthy();
     let draining = house.is_draining();
     let status = if store && !draining { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -32,7 +31,7 @@ pub(super) async fn health(State(house): State<Arc<House>>) -> impl IntoResponse
 }
 
 /// `GET /metrics`
-pub(super) async fn metrics(State(house): State<Arc<House>>) -> impl IntoResponse {
+pub(super) async fn metrics(State(house): Shared) -> impl IntoResponse {
     let store = house.desk.store();
     let text = telemetry::render(&house.metrics, &house.desk.counts(), store.waiting(), store.is_healthy());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
 use rekursing_protocol::Span;
 
@@ -57,5 +61,10 @@ impl Written {
         let house = Arc::clone(house);
         let told = tokio::spawn(async move { house.written.0.of(house.desk.now(), list, write).await });
         told.await.map_err(|_| Problem::internal())?.map(|written| Bytes::clone(&written))
+    }
+
+    /// Answers with what is written, which is JSON.
+    pub(super) fn as_json(written: Bytes) -> Response {
+        ([(header::CONTENT_TYPE, "application/json")], written).into_response()
     }
 }
