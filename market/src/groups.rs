@@ -122,6 +122,14 @@ impl Groups {
         self.groups.insert(id, group);
     }
 
+    /// Makes a group again what it was before: nothing, where there was none.
+    pub fn put_back(&mut self, id: GroupId, before: Option<Group>) {
+        self.close(id);
+        if let Some(group) = before {
+            self.restore(id, group);
+        }
+    }
+
     /// Makes a group of one plugin.
     pub fn create(
         &mut self,

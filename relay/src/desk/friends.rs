@@ -32,6 +32,11 @@ impl Desk {
         self.run(|market, now| market.regroup(now, change))
     }
 
+    /// Returns a group.
+    pub fn group(&self, id: GroupId) -> Option<Group> {
+        self.shared.market.lock().groups().get(id).cloned()
+    }
+
     /// Returns the group that a plugin is in, and how many accounts are.
     pub fn group_of(&self, plugin: PluginId) -> Option<(GroupId, Group, usize)> {
         let market = self.shared.market.lock();

@@ -7,7 +7,7 @@ use axum::{
     extract::{ConnectInfo, Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
 };
-use rekursing_market::{Group, GroupRefusal, Left, Member};
+use rekursing_market::{Group, GroupRefusal, Groups, Left, Member, Terms};
 use rekursing_protocol::{AccountId, GroupId, Nanos, PluginId, Price};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -58,9 +58,10 @@ pub(super) async fn create(
     let price = posted::read::<Asked>(&posted.body)?.price()?;
     let _alone = house.codes.changing.lock().await;
     let group = house.group_id();
-    house.desk.regroup(|groups, terms| groups.create(terms, group, plugin, price))?;
     let code = house.codes.code(group.bits(), 0).digest();
-    kept(house.desk.store().put_group(house.desk.now(), group, plugin, price, code).await)?;
+    let make = |groups: &mut Groups, terms: &Terms| groups.create(terms, group, plugin, price);
+    let keep = |()| house.desk.store().put_group(house.desk.now(), group, plugin, price, code);
+    regroup(&house, group, make, keep).await?;
     Ok((StatusCode::CREATED, view(&house, plugin).await?))
 }
 
@@ -75,8 +76,8 @@ pub(super) async fn set_price(
     let plugin = changing(&house, id, &headers, peer).await?;
     let price = posted::read::<Asked>(&posted.body)?.price()?;
     let _alone = house.codes.changing.lock().await;
-    let group = house.desk.regroup(|groups, _| groups.set_price(plugin, price))?;
-    kept(house.desk.store().price_group(group, plugin, price).await)?;
+    let keep = |group| house.desk.store().price_group(group, plugin, price);
+    regroup(&house, group_of(&house, plugin)?, |groups, _| groups.set_price(plugin, price), keep).await?;
     view(&house, plugin).await
 }
 
@@ -91,7 +92,8 @@ pub(super) async fn turn(
     let plugin = changing(&house, id, &headers, peer).await?;
     let _alone = house.codes.changing.lock().await;
     let group = house.desk.regroup(|groups, _| groups.made_by(plugin))?;
-    give_another_code(&house, group).await?;
+    let (turn, code) = next_code(&house, group).await?;
+    house.desk.store().turn_group(group, turn, code).await.map_err(unstored())?;
     view(&house, plugin).await
 }
 
@@ -106,8 +108,8 @@ pub(super) async fn agree(
     let plugin = changing(&house, id, &headers, peer).await?;
     let price = posted::read::<Asked>(&posted.body)?.price()?;
     let _alone = house.codes.changing.lock().await;
-    let group = house.desk.regroup(|groups, _| groups.agree(plugin, price))?;
-    kept(house.desk.store().agree_in_group(group, plugin, price).await)?;
+    let keep = |group| house.desk.store().agree_in_group(group, plugin, price);
+    regroup(&house, group_of(&house, plugin)?, |groups, _| groups.agree(plugin, price), keep).await?;
     view(&house, plugin).await
 }
 
@@ -127,20 +129,22 @@ pub(super) async fn put_out(
         (Err(_), Err(_)) => return Err(GroupRefusal::NotInGroup.into()),
     };
     let _alone = house.codes.changing.lock().await;
-    let group = house.desk.regroup(|groups, _| groups.put_out(plugin, member))?;
+    let group = group_of(&house, plugin)?;
     let out = match member {
         Member::Plugin(plugin) => plugin.to_string(),
         Member::Account(account) => account.to_string(),
     };
-    kept(house.desk.store().leave_group(group, out).await)?;
     // Whoever is put out knows the code.
-    give_another_code(&house, group).await?;
+    let (turn, code) = next_code(&house, group).await?;
+    let keep = |group| house.desk.store().put_out_of_group(group, out, turn, code);
+    regroup(&house, group, |groups, _| groups.put_out(plugin, member), keep).await?;
     view(&house, plugin).await
 }
 
-async fn give_another_code(house: &House, group: GroupId) -> Result<(), Problem> {
+/// Returns the turn of a group's next code, with what is kept of it.
+async fn next_code(house: &House, group: GroupId) -> Result<(u64, [u8; 32]), Problem> {
     let turn = house.desk.store().group_turn(group).await.map_err(Problem::unread)?.unwrap_or_default() + 1;
-    kept(house.desk.store().turn_group(group, turn, house.codes.code(group.bits(), turn).digest()).await)
+    Ok((turn, house.codes.code(group.bits(), turn).digest()))
 }
 
 /// `POST /api/plugin/group/{pluginId}/join`
@@ -155,11 +159,12 @@ pub(super) async fn join(
     let Joining { code } = posted::read(&posted.body)?;
     let _alone = house.codes.changing.lock().await;
     let group = with_code(&house, &code).await?;
-    let price = house.desk.regroup(|groups, terms| {
+    let join = |groups: &mut Groups, terms: &Terms| {
         groups.add_plugin(terms, group, plugin)?;
         groups.get(group).map(|group| group.price).ok_or(GroupRefusal::Unknown)
-    })?;
-    kept(house.desk.store().join_group(house.desk.now(), group, plugin.to_string(), price).await)?;
+    };
+    let keep = |price| house.desk.store().join_group(house.desk.now(), group, plugin.to_string(), price);
+    regroup(&house, group, join, keep).await?;
     view(&house, plugin).await
 }
 
@@ -173,10 +178,11 @@ pub(super) async fn leave(
     let plugin = changing(&house, id, &headers, peer).await?;
     let _alone = house.codes.changing.lock().await;
     let store = house.desk.store();
-    kept(match house.desk.regroup(|groups, _| groups.remove_plugin(plugin))? {
+    let keep = async |left| match left {
         Left::GoesOn(group) => store.leave_group(group, plugin.to_string()).await,
         Left::Closed(group) => store.close_group(group).await,
-    })?;
+    };
+    regroup(&house, group_of(&house, plugin)?, |groups, _| groups.remove_plugin(plugin), keep).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -192,10 +198,11 @@ pub(super) async fn join_as_page(
     let Joining { code } = posted::read(&posted.body)?;
     let _alone = house.codes.changing.lock().await;
     let group = with_code(&house, &code).await?;
-    house.desk.regroup(|groups, terms| groups.add_account(terms, group, account))?;
     // What an account pays is its plugins' to agree to.
-    let member = account.to_string();
-    kept(house.desk.store().join_group(house.desk.now(), group, member, Price::default()).await)?;
+    let asks = Price::default();
+    let keep = |()| house.desk.store().join_group(house.desk.now(), group, account.to_string(), asks);
+    let join = |groups: &mut Groups, terms: &Terms| groups.add_account(terms, group, account);
+    regroup(&house, group, join, keep).await?;
     Ok((StatusCode::CREATED, Json(json!({"groups": of_account(&house, account)}))))
 }
 
@@ -210,8 +217,8 @@ pub(super) async fn leave_as_page(
     let account = caller::account(&house, &headers, peer).await?.account;
     let group: GroupId = group?.0.parse().map_err(|_| Problem::from(GroupRefusal::Unknown))?;
     let _alone = house.codes.changing.lock().await;
-    house.desk.regroup(|groups, _| groups.remove_account(account, group))?;
-    kept(house.desk.store().leave_group(group, account.to_string()).await)?;
+    let keep = |()| house.desk.store().leave_group(group, account.to_string());
+    regroup(&house, group, |groups, _| groups.remove_account(account, group), keep).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -298,9 +305,30 @@ async fn with_code(house: &House, text: &str) -> Result<GroupId, Problem> {
     group.ok_or_else(unknown)
 }
 
-/// Tells of a change that the store has not kept.
-fn kept(kept: anyhow::Result<()>) -> Result<(), Problem> {
-    kept.map_err(Problem::unstored("a group"))
+/// Returns the group that a plugin is in.
+fn group_of(house: &House, plugin: PluginId) -> Result<GroupId, GroupRefusal> {
+    house.desk.group_of(plugin).map(|(id, ..)| id).ok_or(GroupRefusal::NotInGroup)
+}
+
+/// Changes a group in the market, then in the store. What the store does not keep, the market forgets.
+async fn regroup<T, K: Future<Output = anyhow::Result<()>>>(
+    house: &House,
+    id: GroupId,
+    change: impl FnOnce(&mut Groups, &Terms) -> Result<T, GroupRefusal>,
+    keep: impl FnOnce(T) -> K,
+) -> Result<(), Problem> {
+    let before = house.desk.group(id);
+    let changed = house.desk.regroup(change)?;
+    let Err(error) = keep(changed).await else { return Ok(()) };
+    house.desk.regroup(|groups, _| {
+        groups.put_back(id, before);
+        Ok(())
+    })?;
+    Err(unstored()(error))
+}
+
+fn unstored() -> impl FnOnce(anyhow::Error) -> Problem {
+    Problem::unstored("a group")
 }
 
 impl Asked {
@@ -332,5 +360,60 @@ impl From<GroupRefusal> for Problem {
             | GroupRefusal::TooMany => StatusCode::CONFLICT,
         };
         Problem::new(status, refusal.code(), refusal.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Config, relay};
+
+    const ADA: PluginId = PluginId::from_bits(1);
+    const BOB: PluginId = PluginId::from_bits(2);
+    const EVE: PluginId = PluginId::from_bits(3);
+    const ACCOUNT: AccountId = AccountId::from_bits(4);
+    const GROUP: GroupId = GroupId::from_bits(5);
+    const OTHER: GroupId = GroupId::from_bits(6);
+
+    type Change = fn(&mut Groups, &Terms) -> Result<(), GroupRefusal>;
+
+    #[tokio::test]
+    async fn a_change_that_the_store_does_not_keep_is_none() {
+        const CHANGES: [(GroupId, Change); 6] = [
+            (OTHER, |groups, terms| groups.create(terms, OTHER, EVE, Price::default())),
+            (GROUP, |groups, terms| groups.add_plugin(terms, GROUP, EVE)),
+            (GROUP, |groups, _| groups.set_price(ADA, Price::new(1, 2)).map(drop)),
+            (GROUP, |groups, _| groups.put_out(ADA, Member::Plugin(BOB)).map(drop)),
+            (GROUP, |groups, _| groups.remove_account(ACCOUNT, GROUP)),
+            (GROUP, |groups, _| groups.remove_plugin(ADA).map(drop)),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let house = relay::open(Config::parse(&format!("data_dir = {:?}", folder.path())).unwrap()).unwrap();
+        let made = house.desk.regroup(|groups, terms| {
+            groups.create(terms, GROUP, ADA, Price::new(7, 8))?;
+            groups.add_plugin(terms, GROUP, BOB)?;
+            groups.add_account(terms, GROUP, ACCOUNT)
+        });
+        made.unwrap();
+        let stands = || {
+            let of_plugins = [ADA, BOB, EVE].map(|plugin| group_of(&house, plugin).ok());
+            let of_account: Vec<GroupId> =
+                house.desk.groups_of(ACCOUNT).iter().map(|friends| friends.id).collect();
+            (house.desk.group(GROUP), house.desk.group(OTHER), of_plugins, of_account)
+        };
+        let before = stands();
+        for (group, change) in CHANGES {
+            let mut changed = None;
+            let keep = |()| {
+                changed = Some(stands());
+                std::future::ready(Err(anyhow::anyhow!("the disk is full")))
+            };
+            let problem = regroup(&house, group, change, keep).await.unwrap_err();
+            assert_eq!(problem.code, "store_unavailable");
+            assert_ne!(changed.as_ref(), Some(&before), "it was a change");
+            assert_eq!(stands(), before);
+        }
+        let store = house.desk.store().clone();
+        tokio::task::spawn_blocking(move || store.stop()).await.unwrap();
     }
 }

@@ -65,11 +65,7 @@ impl Store {
     /// # Errors
     /// When it could not be made durable.
     pub async fn turn_group(&self, id: GroupId, turn: u64, code: [u8; 32]) -> Result<()> {
-        self.make(move |sql| {
-            let update = "UPDATE friend_group SET turn = ?1, code = ?2 WHERE id = ?3";
-            sql.execute(update, &[turn.into(), code.as_slice().into(), id.to_string().into()]).map(drop)
-        })
-        .await
+        self.make(move |sql| change_code(sql, id, turn, code)).await
     }
 
     /// Reads how often a group's code was changed.
@@ -97,9 +93,23 @@ impl Store {
     /// # Errors
     /// When it could not be made durable.
     pub async fn leave_group(&self, id: GroupId, member: String) -> Result<()> {
+        self.make(move |sql| leave(sql, id, member)).await
+    }
+
+    /// Stores that a plugin or an account was put out of a group, which has another code from then on.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn put_out_of_group(
+        &self,
+        id: GroupId,
+        member: String,
+        turn: u64,
+        code: [u8; 32],
+    ) -> Result<()> {
         self.make(move |sql| {
-            let delete = "DELETE FROM friend WHERE friend_group = ?1 AND member = ?2";
-            sql.execute(delete, &[id.to_string().into(), member.into()]).map(drop)
+            leave(sql, id, member)?;
+            change_code(sql, id, turn, code)
         })
         .await
     }
@@ -124,6 +134,16 @@ fn join(sql: &mut Sql, now: Moment, id: GroupId, member: String, price: Price) -
                   ON CONFLICT (friend_group, member) DO NOTHING";
     let values = [id.to_string().into(), member.into(), now.into(), price.input.into(), price.output.into()];
     sql.execute(insert, &values).map(drop)
+}
+
+fn leave(sql: &mut Sql, id: GroupId, member: String) -> Result<()> {
+    let delete = "DELETE FROM friend WHERE friend_group = ?1 AND member = ?2";
+    sql.execute(delete, &[id.to_string().into(), member.into()]).map(drop)
+}
+
+fn change_code(sql: &mut Sql, id: GroupId, turn: u64, code: [u8; 32]) -> Result<()> {
+    let update = "UPDATE friend_group SET turn = ?1, code = ?2 WHERE id = ?3";
+    sql.execute(update, &[turn.into(), code.as_slice().into(), id.to_string().into()]).map(drop)
 }
 
 fn agree(sql: &mut Sql, id: GroupId, plugin: PluginId, price: Price) -> Result<()> {

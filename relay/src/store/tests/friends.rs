@@ -51,9 +51,17 @@ fn groups_come_back_with_their_members_and_are_found_by_their_latest_code(place:
     now(store.agree_in_group(one, eve, Price::new(0, 9))).unwrap();
     known[0].1.plugins.insert(eve, Price::new(0, 9));
     assert_eq!(groups(place), known);
+    now(store.put_out_of_group(one, eve.to_string(), 2, [4; 32])).unwrap();
+    known[0].1.plugins.remove(&eve);
+    assert_eq!(groups(place), known);
+    assert_eq!(
+        [found([3; 32]), found([4; 32])],
+        [None, Some(one)],
+        "whoever was put out knows the code before"
+    );
     now(store.close_group(one)).unwrap();
     assert_eq!(groups(place), known[1..]);
-    assert_eq!(now(store.group_with([3; 32])).unwrap(), None);
+    assert_eq!(found([4; 32]), None);
     store.stop();
 }
 
