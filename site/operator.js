@@ -3,7 +3,7 @@
 import { caller, unique } from './call.js';
 import { door } from './door.js';
 import { isWhole, refused } from './fields.js';
-import { bar, day, exact, facts, fill, lasted, make, moment, number, permille, say, standing, sum, usd } from './write.js';
+import { bar, day, exact, facts, fill, lasted, make, moment, number, permille, say, standing, sum, usd, write } from './write.js';
 
 const $ = (id) => document.getElementById(id);
 const call = caller('operator');
@@ -12,15 +12,11 @@ const call = caller('operator');
 const LOOK_MS = 10_000;
 
 let looking;
-/** The names of the providers that are connected, by their ids. */
-let names = new Map();
 
 door('operator', async () => {
   // What needs the token comes first, so that a wrong one is told as that.
   await business();
-  // It knows the names of who is connected.
-  await now();
-  await Promise.all([payouts(), disputes(), campaigns(), switches(), log()]);
+  await Promise.all([now(), payouts(), disputes(), campaigns(), switches(), log()]);
   clearInterval(looking);
   looking = setInterval(() => document.hidden || now().catch(() => {}), LOOK_MS);
 });
@@ -96,7 +92,6 @@ async function now() {
   $('no-errors').hidden = errors.length > 0;
   $('errors-shown').hidden = errors.length === 0;
   fill($('errors'), errors);
-  names = new Map(stats.sessions.map(({ pluginId, name }) => [pluginId, name]));
   $('no-providers').hidden = stats.sessions.length > 0;
   $('providers-shown').hidden = stats.sessions.length === 0;
   fill($('providers'), stats.sessions.map((session) => {
@@ -140,8 +135,8 @@ async function metrics() {
   });
 }
 
-/** Writes a provider's id, behind his name where he is connected. */
-const called = (id) => (names.get(id) ? `${names.get(id)} (${id})` : id);
+/** Writes a provider's id, behind his name where he has one. */
+const called = ({ pluginId, name }) => (name ? `${name} (${pluginId})` : pluginId);
 
 /** Shows the payouts that have not ended. */
 async function payouts() {
@@ -153,13 +148,13 @@ async function payouts() {
 const WAYS = { paypal: 'PayPal', stripe: 'Stripe', usdc: 'USDC' };
 const STATES = { requested: 'Asked for', sent: 'Sent' };
 
-function payout({ payoutId, pluginId, method, destination, amount, arrives, state, approved, requestedAt, reason, tries, stuck, sending, nextTryAt }) {
+function payout({ payoutId, pluginId, name, method, destination, amount, arrives, state, approved, requestedAt, reason, tries, stuck, sending, nextTryAt }) {
   const line = $('payout-row').content.firstElementChild.cloneNode(true);
   const part = (name) => line.querySelector(`.${name}`);
   part('what').textContent = `${usd(amount)} by ${WAYS[method] ?? method}`;
   part('state').textContent = stuck ? 'Look at it' : sending ? 'Being sent' : (STATES[state] ?? state);
   part('state').dataset.tone = stuck ? 'bad' : 'good';
-  part('about').textContent = `To ${destination}, ${usd(arrives)} arrives. ${called(pluginId)}, ${moment(requestedAt)}.`;
+  write(part('about'), `To ${destination}, ${usd(arrives)} arrives. ${called({ pluginId, name })}, ${moment(requestedAt)}.`);
   part('why').textContent = [reason && `Why: ${reason}.`, tries > 0 && `Tried ${tries} times.`, nextTryAt && `Tried again ${moment(nextTryAt)}.`].filter(Boolean).join(' ');
   part('approve').hidden = approved || state !== 'requested';
   part('refuse').hidden = state !== 'requested';
@@ -207,13 +202,13 @@ async function disputes() {
 }
 
 function dispute(one) {
-  const { jobId, account, pluginId, model, charge, setAside, reason, words, state, openedAt, attached } = one;
+  const { jobId, account, model, charge, setAside, reason, words, state, openedAt, attached } = one;
   const line = $('dispute-row').content.firstElementChild.cloneNode(true);
   const part = (name) => line.querySelector(`.${name}`);
   part('what').textContent = `${REASONS[reason]}: ${usd(charge)}`;
   part('state').textContent = state === 'opened' ? 'New' : 'You look at it';
   part('state').dataset.tone = state === 'opened' ? 'bad' : '';
-  part('about').textContent = `${jobId} with ${model}. ${account} paid, ${called(pluginId)} answered, ${moment(openedAt)}.`;
+  write(part('about'), `${jobId} with ${model}. ${account} paid, ${called(one)} answered, ${moment(openedAt)}.`);
   part('money').textContent = `${usd(setAside)} of what it earned are set aside.`;
   part('words').textContent = words;
   part('words').hidden = words === '';

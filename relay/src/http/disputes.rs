@@ -115,7 +115,9 @@ pub(super) async fn about(
 pub(super) async fn list(State(house): Shared, headers: HeaderMap) -> Result<Json<Value>, Problem> {
     caller::operator(&house, &headers)?;
     let (open, decided) = house.desk.store().disputes(TOLD_MAX).await.map_err(Problem::unread)?;
-    Ok(Json(json!({"disputes": open.iter().chain(&decided).map(listed).collect::<Vec<_>>()})))
+    Ok(Json(
+        json!({"disputes": open.iter().chain(&decided).map(|row| listed(&house, row)).collect::<Vec<_>>()}),
+    ))
 }
 
 /// `GET /api/operator/disputes/{jobId}`
@@ -206,10 +208,11 @@ fn of_owner(row: &Dispute) -> Value {
 }
 
 /// Shows a dispute among others to the operator.
-fn listed(row: &Dispute) -> Value {
+fn listed(house: &House, row: &Dispute) -> Value {
     let mut view = of_page(row);
     view["account"] = json!(row.account);
     view["pluginId"] = json!(row.owner);
+    view["name"] = json!(&*house.plugins.name(row.owner));
     view["setAside"] = json!(row.aside.sum());
     view
 }
@@ -221,7 +224,7 @@ async fn of_operator(house: &House, row: &Dispute) -> Result<Value, Problem> {
         EntryKind::Settle(settle) => Some(settle),
         EntryKind::Hold { .. } | EntryKind::Void { .. } | EntryKind::Transfer(_) => None,
     });
-    let mut view = listed(row);
+    let mut view = listed(house, row);
     view["earned"] = json!(settle.map(|settle| settle.earned()));
     let prints = house.desk.store().prints(row.job).await.map_err(Problem::unread)?;
     let hex = |hash: Option<[u8; 32]>| hash.map(|hash| chance::hex(&hash));

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{
     Problem, caller, once, operator,
     plugins::{self, Voice, owner, voice},
-    posted::{self, Named, Posted, Shared},
+    posted::{self, Named, Peer, Posted, Shared},
 };
 use crate::{
     house::House,
@@ -85,7 +85,7 @@ enum Settling {
 /// `GET /api/plugin/payouts/{pluginId}`
 pub(super) async fn list(
     State(house): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): Peer,
     plugin: Named,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
@@ -99,7 +99,7 @@ pub(super) async fn list(
 /// `POST /api/plugin/payouts/{pluginId}`
 pub(super) async fn ask(
     State(house): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): Peer,
     plugin: Named,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
@@ -141,7 +141,7 @@ pub(super) async fn order(
 /// `GET /api/plugin/payouts/{pluginId}/method`
 pub(super) async fn method(
     State(house): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): Peer,
     plugin: Named,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
@@ -154,7 +154,7 @@ pub(super) async fn method(
 /// `PUT /api/plugin/payouts/{pluginId}/method`
 pub(super) async fn set_method(
     State(house): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): Peer,
     plugin: Named,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
@@ -177,7 +177,7 @@ pub(super) async fn set_method(
 /// `DELETE /api/plugin/payouts/{pluginId}/method`
 pub(super) async fn remove_method(
     State(house): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): Peer,
     plugin: Named,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
@@ -193,7 +193,7 @@ pub(super) async fn remove_method(
 /// `DELETE /api/plugin/payouts/{pluginId}/{payoutId}`
 pub(super) async fn cancel(
     State(house): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): Peer,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -214,13 +214,13 @@ pub(super) async fn cancel(
 /// `GET /api/operator/payouts`
 pub(super) async fn under_way(State(house): Shared, headers: HeaderMap) -> Result<Json<Value>, Problem> {
     caller::operator(&house, &headers)?;
-    Ok(Json(house.payouts.under_way_view(house.desk.now()).await?))
+    Ok(Json(house.payouts.under_way_view(&house.plugins, house.desk.now()).await?))
 }
 
 /// `POST /api/operator/payouts/{payoutId}/approve`
 pub(super) async fn approve(
     State(house): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): Peer,
     payout: Named,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
@@ -237,7 +237,7 @@ pub(super) async fn approve(
 /// `POST /api/operator/payouts/{payoutId}/cancel`
 pub(super) async fn refuse(
     State(house): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): Peer,
     payout: Named,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
@@ -257,7 +257,7 @@ pub(super) async fn refuse(
 /// `POST /api/operator/payouts/{payoutId}/settle`
 pub(super) async fn settle(
     State(house): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): Peer,
     payout: Named,
     headers: HeaderMap,
     Posted { body, .. }: Posted,
@@ -337,7 +337,7 @@ async fn operators_answer(
     house: &House,
     done: impl Future<Output = Result<PayoutRow, Denial>>,
 ) -> Result<Response, Problem> {
-    let view = house.payouts.operator_view(&done.await?, house.desk.now());
+    let view = house.payouts.operator_view(&done.await?, &house.plugins, house.desk.now());
     Ok(Json(json!({ "payout": view })).into_response())
 }
 

@@ -16,6 +16,7 @@ use super::*;
 use crate::{
     clock::{Clock, Lived},
     place::{Place, aside, on_both_waiting},
+    roll::Roll,
     store::{Deed, Location, audit},
     switches::Position,
 };
@@ -293,7 +294,7 @@ async fn what_may_have_been_sent_is_never_given_back_while_nobody_can_tell(place
         case.now = case.work_until_rest().await.unwrap();
         assert_eq!(case.state(&payout).await, State::Sent);
     }
-    let view = case.payouts.operator_view(&case.row(&payout).await, case.now);
+    let view = case.payouts.operator_view(&case.row(&payout).await, &Roll::default(), case.now);
     assert_eq!(view["stuck"], true);
     let denied = case.payouts.cancel(payout.id, operator(), "", case.now).await.unwrap_err();
     assert!(matches!(denied, Denial::Late { state: State::Sent }), "{denied:?}");
@@ -311,7 +312,7 @@ async fn a_refusal_that_passes_is_tried_again_and_one_that_does_not_gives_the_mo
     assert_eq!(due.since(case.now), Span::secs(10));
     let row = case.row(&payout).await;
     assert_eq!(row.reason.as_deref(), Some("the rail is not available: down"));
-    let view = case.payouts.operator_view(&row, case.now);
+    let view = case.payouts.operator_view(&row, &Roll::default(), case.now);
     assert_eq!(
         (&view["sending"], &view["nextTryAt"]),
         (&json!(row.state() == Some(State::Sent)), &json!(due))

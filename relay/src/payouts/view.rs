@@ -6,7 +6,10 @@ use rekursing_rails::Method;
 use serde_json::{Value, json};
 
 use super::{Denial, Payouts};
-use crate::store::{PayoutMethod, PayoutRow, Submitted};
+use crate::{
+    roll::Roll,
+    store::{PayoutMethod, PayoutRow, Submitted},
+};
 
 impl Payouts {
     /// Returns everything that an owner can know of his payouts.
@@ -24,17 +27,18 @@ impl Payouts {
         }))
     }
 
-    /// Returns the payouts that have not ended, for the operator.
-    pub async fn under_way_view(&self, now: Moment) -> Result<Value, Denial> {
+    /// Returns the payouts that have not ended, for the operator, who knows a plugin by its name.
+    pub async fn under_way_view(&self, roll: &Roll, now: Moment) -> Result<Value, Denial> {
         let payouts = self.store().payouts_under_way().await?;
-        let payouts = payouts.iter().map(|payout| self.operator_view(payout, now));
+        let payouts = payouts.iter().map(|payout| self.operator_view(payout, roll, now));
         Ok(json!({ "payouts": payouts.collect::<Vec<_>>() }))
     }
 
     /// Returns one payout as the operator sees it.
-    pub fn operator_view(&self, payout: &PayoutRow, now: Moment) -> Value {
+    pub fn operator_view(&self, payout: &PayoutRow, roll: &Roll, now: Moment) -> Value {
         let mut view = self.payout_view(payout);
         view["pluginId"] = json!(payout.owner);
+        view["name"] = json!(&*roll.name(payout.owner));
         view["approved"] = json!(payout.approved.is_some());
         view["tries"] = json!(payout.tries);
         // The ledger has it as sent before the rail is asked, so that nothing is sent that it does not have.
