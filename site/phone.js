@@ -150,13 +150,13 @@ async function look() {
   }
 }
 
-function paint({ pluginId, name, gpu, live, paused, jobs, models, earnings, payout }) {
+function paint({ pluginId, name, gpu, live, paused, pausedUntil, jobs, models, earnings, payout }) {
   $('inside').hidden = false;
   entitle(pluginId, name || (gpu === 'Unknown GPU' ? '' : gpu) || 'My GPU');
   $('live').hidden = false;
   $('live').textContent = live ? 'Live' : 'Not connected';
   $('live').dataset.live = live;
-  $('standing').textContent = !live ? 'Not connected' : paused ? 'Takes no new jobs' : 'Takes jobs';
+  $('standing').textContent = !live ? 'Not connected' : !paused ? 'Takes jobs' : pausedUntil ? `Paused until ${hour(pausedUntil)}` : 'Takes no new jobs';
   $('standing-note').textContent = live ? work(jobs) : 'It can be steered when it is connected again.';
   $('pauses').hidden = !live || paused;
   $('resumes').hidden = !live || !paused;
@@ -171,6 +171,13 @@ function paint({ pluginId, name, gpu, live, paused, jobs, models, earnings, payo
   $('payout-terms').textContent = terms(payout);
   $('no-models').hidden = models.length > 0;
   paintPrices(models);
+}
+
+/** Writes the hour at which something ends, with the day where that is another. */
+function hour(at) {
+  const [end, now] = [new Date(at), new Date()];
+  const day = end.toDateString() === now.toDateString() ? {} : { weekday: 'long' };
+  return end.toLocaleString(undefined, { ...day, hour: 'numeric', minute: '2-digit' });
 }
 
 const work = (jobs) => (jobs === 0 ? 'No job runs at the moment.' : jobs === 1 ? 'One job runs.' : `${jobs} jobs run.`);

@@ -40,7 +40,7 @@ mod watch;
 
 use rekursing_protocol::{FailCode, Gpu, Moment, Price, Pricing, frame::Inventory};
 
-use crate::{address::Address, bridge::reply::Reply};
+use crate::{address::Address, bridge::reply::Reply, choices::Closed};
 pub use command::{Ask, AskId, Command, Errand, FetchId, Method, Post, Sign};
 pub use config::{Config, Identity, Memory, ModelServer};
 pub use event::{Answer, Event, IDLE_AFTER, Move, Notice, Proof};
@@ -354,6 +354,7 @@ impl Agent {
             offers,
             slots: self.config.slots,
             paused: self.gate.closed().is_some(),
+            paused_until: self.gate.closed().and_then(Closed::paused_until),
             serves: self.config.serves,
             refuses: self.config.refuses,
         }

@@ -46,4 +46,9 @@ impl Closed {
     fn plain(code: Why, until: Option<Moment>) -> Closed {
         Closed { reason: code.reason(), until }
     }
+
+    /// Returns when it ends, if it is the owner's pause and that is known.
+    pub fn paused_until(&self) -> Option<Moment> {
+        self.until.filter(|_| self.reason.code == Why::Paused)
+    }
 }

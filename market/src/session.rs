@@ -38,6 +38,8 @@ pub(crate) struct Session {
     /// Until when it may be resumed, while its socket is lost.
     pub(crate) suspended_until: Option<Moment>,
     pub(crate) is_paused: bool,
+    /// When its owner's pause ends, as it says.
+    pub(crate) paused_until: Option<Moment>,
     /// The group that the plugin is in.
     pub(crate) group: Option<GroupId>,
     /// What it asks of that group's accounts.

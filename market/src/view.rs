@@ -67,6 +67,8 @@ pub struct SessionView {
     pub slots: u16,
     /// Whether the owner takes no new jobs.
     pub paused: bool,
+    /// When his pause ends, as the plugin says.
+    pub paused_until: Option<Moment>,
     /// Whom the owner serves.
     pub serves: Serves,
     /// Whether no heartbeat has come for long.

@@ -305,6 +305,10 @@ pub struct Inventory {
     /// Whether the owner takes no new jobs now.
     #[serde(default)]
     pub paused: bool,
+    /// When the owner's pause ends, by the plugin's clock on the wall; left out where it ends when he says so, or
+    /// something else is why no new jobs are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Moment>,
     /// Whom the owner serves; left out for everyone.
     #[serde(default, skip_serializing_if = "Serves::is_everyone")]
     pub serves: Serves,

@@ -280,6 +280,10 @@ async fn an_owner_pairs_a_phone_by_its_camera_pauses_and_prices_the_computer_fro
     let mut wrong = axe::look(&phone, "phone", &WIDTHS).await?;
     wrong.extend(second_computer(&relay, &owner, &phone).await?);
 
+    phone.click("[data-rest=hour]").await?;
+    phone.shows("#standing", "Paused until ").await?;
+    phone.click("[data-rest=none]").await?;
+    phone.shows("#standing", "Takes jobs").await?;
     phone.click("[data-rest=said]").await?;
     phone.shows("#jobs-outcome", "takes no new jobs").await?;
     phone.shows("#standing", "Takes no new jobs").await?;

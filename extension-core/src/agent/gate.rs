@@ -83,7 +83,8 @@ impl Agent {
         self.gate.next =
             [changes, closed.as_ref().and_then(|closed| closed.until)].into_iter().flatten().min();
         self.changed |= closed != before;
-        let turned = closed.is_some() != before.is_some();
+        let told = |closed: &Option<Closed>| closed.as_ref().map(Closed::paused_until);
+        let turned = told(&closed) != told(&before);
         self.gate.closed = closed;
         if turned {
             self.tell_inventory();

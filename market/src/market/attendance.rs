@@ -69,6 +69,7 @@ impl Market {
             is_suspect: false,
             suspended_until: None,
             is_paused: false,
+            paused_until: None,
             group: self.groups.of_plugin(plugin),
             group_ask: self.groups.ask_of(plugin),
             serves: Serves::default(),
@@ -283,6 +284,7 @@ impl Market {
         session.stocks = stocks;
         session.slots = inventory.slots.max(1);
         session.is_paused = inventory.paused;
+        session.paused_until = inventory.paused_until.filter(|_| inventory.paused);
         session.serves = inventory.serves;
         let before = std::mem::replace(&mut session.refuses, inventory.refuses);
         self.count_refusing(before, inventory.refuses);

@@ -144,6 +144,7 @@ impl Market {
             since: session.since,
             slots: session.slots,
             paused: session.is_paused,
+            paused_until: session.paused_until,
             serves: session.serves,
             suspect: session.is_suspect,
             parked: session.breaker.is_tripped(),

@@ -145,10 +145,11 @@ pub(super) async fn see(State(house): Shared, headers: HeaderMap) -> Result<Json
     Ok(Json(json!({
         "phoneId": phone.id,
         "pluginId": plugin,
-        "name": house.plugins.find(plugin).map(|known| known.name),
+        "name": &*house.plugins.name(plugin),
         "gpu": face.map(|face| face.gpu.name()),
         "live": session.is_some(),
         "paused": session.as_ref().map(|session| session.paused),
+        "pausedUntil": session.as_ref().and_then(|session| session.paused_until),
         "jobs": house.desk.paces().iter().filter(|(working, _)| *working == plugin).count(),
         "models": models,
         "earnings": earnings,

@@ -28,8 +28,13 @@ fn a_pause_from_a_phone_holds_as_if_it_had_been_set_at_the_computer() {
     let state = world.state();
     assert_eq!((state.paused, state.steered.unwrap().what), (true, What::Paused));
 
+    let (_, frames) = wish(&mut world, &json!({"rest": "hour"}));
+    let until = world.state().paused_until.unwrap();
+    assert_eq!(frames[0]["inventory"]["paused_until"], json!(until), "a pause that ends is told as another");
+
     let (commands, frames) = wish(&mut world, &json!({"rest": "none"}));
-    assert_eq!(frames[0]["inventory"]["paused"], false);
+    let inventory = &frames[0]["inventory"];
+    assert_eq!((&inventory["paused"], inventory.get("paused_until")), (&json!(false), None));
     assert!(commands.contains(&Command::Rest(Pause::Off)));
     assert_eq!(world.state().steered.unwrap().what, What::Resumed);
     world.pass(Span::DAY.0);

@@ -736,7 +736,7 @@ fn stocked(shop: Shop) -> Inventory {
     };
     let offers = shop.models.iter().copied().map(of).collect();
     let Shop { slots, paused, serves, refuses, .. } = shop;
-    Inventory { offers, slots, paused, serves, refuses }
+    Inventory { offers, slots, paused, paused_until: None, serves, refuses }
 }
 
 proptest! {

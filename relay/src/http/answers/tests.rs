@@ -40,6 +40,7 @@ fn join(house: &House) -> Outbox {
         offers,
         slots: 1,
         paused: false,
+        paused_until: None,
         serves: rekursing_protocol::Serves::Everyone,
         refuses: rekursing_protocol::Topics::NONE,
     };
