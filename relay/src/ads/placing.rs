@@ -15,8 +15,8 @@ use super::{Ads, News, Use, may_stand_beside};
 use crate::{stream::Stream, telemetry};
 
 /// How long an answer that comes whole waits for its ad: the choice takes a thousandth of a second and
-/// began long before.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// began long before, unless the machine is too busy for it.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// An ad that is being chosen for an answer, if there is to be one.
 #[derive(Debug)]
