@@ -32,6 +32,7 @@ pub mod node;
 pub mod owner;
 pub mod payloads;
 pub mod picture;
+pub mod port;
 pub mod process;
 pub mod program;
 pub mod recorded;

@@ -21,6 +21,7 @@ use crate::{
     eventually,
     http::Page,
     network::{Network, RELAY_OF_PAGES},
+    port::Port,
     process::{Echo, Process},
 };
 
@@ -53,7 +54,7 @@ pub struct Relay {
     /// Where it is reached.
     address: SocketAddr,
     /// Where it listens.
-    listen: SocketAddr,
+    port: Port,
     program: Program,
     echo: Echo,
 }
@@ -116,8 +117,9 @@ impl Relay {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn of(program: Program, listen: &str, echo: Echo) -> Result<Relay> {
-        let (process, address) = program.serve(listen, echo).await?;
-        Ok(Relay { process, address, listen: address, program, echo })
+        let port = Port::of(listen)?;
+        let (process, address) = program.serve(port.address(), echo).await?;
+        Ok(Relay { process, address, port, program, echo })
     }
 
     /// Starts a program at the far end of a network, where pages reach it by a line of their own.
@@ -126,7 +128,7 @@ impl Relay {
     /// Fails when it does not come up.
     pub async fn across(network: &Network, program: Program) -> Result<Relay> {
         let relay = Relay::of(program.behind(network.far_end()?), "0.0.0.0:0", Echo::Aloud).await?;
-        let address = SocketAddr::new(RELAY_OF_PAGES, relay.listen.port());
+        let address = SocketAddr::new(RELAY_OF_PAGES, relay.port.address().port());
         Ok(Relay { address, ..relay })
     }
 
@@ -284,7 +286,7 @@ impl Relay {
     /// # Errors
     /// Fails when it does not come up.
     pub async fn restart(&mut self) -> Result<()> {
-        let (process, _) = self.program.serve(&self.listen.to_string(), self.echo).await?;
+        let (process, _) = self.program.serve(self.port.address(), self.echo).await?;
         self.process = process;
         Ok(())
     }
@@ -372,7 +374,7 @@ impl Program {
         Ok(command)
     }
 
-    async fn serve(&self, listen: &str, echo: Echo) -> Result<(Process, SocketAddr)> {
+    async fn serve(&self, listen: SocketAddr, echo: Echo) -> Result<(Process, SocketAddr)> {
         let relay = built::relay()?;
         let mut command = match self.wrap.split_first() {
             Some((first, rest)) => {
@@ -382,7 +384,7 @@ impl Program {
             }
             None => Command::new(relay),
         };
-        self.complete(&mut command, &["serve", "--listen", listen]);
+        self.complete(&mut command, &["serve", "--listen", &listen.to_string()]);
         let mut process = Process::start("relay", command, echo)?;
         let url = process.line("LISTENING ").await?;
         let address = url.strip_prefix("http://").context("a URL without http://")?;

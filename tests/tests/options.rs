@@ -226,10 +226,7 @@ async fn two_servers_share_the_jobs_and_each_says_how_it_is() -> Result<()> {
     options.until(&health(1, "llama.cpp has script-7b.")).await?;
     options.click("[aria-label='Test server 1']").await?;
     options.until(&health(0, "LM Studio has script-7b.")).await?;
-    let both = async || {
-        let offer = offer(&relay).await?.context("no offer")?;
-        Ok((offer["slotsFree"] == 2).then_some(()))
-    };
+    let both = async || Ok(offer(&relay).await?.filter(|offer| offer["slotsFree"] == 2));
     eventually("the relay has the slots of both", both).await?;
     for script in [&first, &second] {
         script.next(Reply::steps(vec![Step::token("here"), Step::Hold]));

@@ -20,8 +20,9 @@ on_both! {
 
 const INFERENCE: &str = "/api/llm/inference";
 
-/// A page is gone from the owner's machine within this.
-const CANCEL: Duration = Duration::from_secs(1);
+/// A page is gone from the owner's machine within this, also where the machine is busy: half of what an answer may say
+/// nothing for.
+const CANCEL: Duration = Duration::from_secs(10);
 
 /// The same page, which has heard so much of the answer of this name.
 fn behind(page: &Page, name: &str, event: &str) -> Page {

@@ -67,7 +67,8 @@ fn kinds() -> Vec<String> {
 /// Of a relay that takes as many keys, teams and campaigns as there are texts.
 const ROOM: &str = "keys_per_account = 5000\nkeys_per_minute = 100000\ngroup_tries_per_minute = 100000\n\
                     own_calls_per_minute = 100000\n\
-                    [ads]\ncampaigns = 5000\ncampaigns_per_account = 5000\n";
+                    [ads]\ncampaigns = 5000\ncampaigns_per_account = 5000\n\
+                    [time]\nheartbeat_ms = 600000\n";
 
 fn config() -> String {
     format!("{SHA256}{FREE}{ROOM}")

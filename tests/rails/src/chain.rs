@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::{Faults, serve};
 
 /// How long it may take to start.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The chain's number.
 pub const NUMBER: u64 = 31_337;

@@ -297,6 +297,13 @@ impl Tab {
     /// # Errors
     /// Fails when it is gone already.
     pub async fn close(self) -> Result<()> {
-        self.cdp.call("Target.closeTarget", json!({"targetId": self.target})).await.map(|_| ())
+        self.cdp.call("Target.closeTarget", json!({"targetId": self.target})).await?;
+        // Nobody is to find it who looks for another one of its address.
+        let is_gone = || async {
+            let found = self.cdp.call("Target.getTargets", json!({})).await?;
+            let targets = found["targetInfos"].as_array().context("no targets")?;
+            Ok(targets.iter().all(|target| target["targetId"] != *self.target).then_some(()))
+        };
+        eventually("the page is closed", is_gone).await
     }
 }
