@@ -8,15 +8,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::{
     Problem, caller, lost,
     posted::{Named, Shared},
-    site,
+    site, tagged,
 };
 use crate::{
-    chance,
     downloads::{Package, Version},
     house::House,
 };
@@ -85,7 +83,8 @@ pub(super) async fn file(State(house): Shared, name: Named, headers: HeaderMap) 
     } else {
         return Err(nothing());
     };
-    Ok(tagged(part, &format!("\"{}\"", package.hash), kind, &headers))
+    let tag = HeaderValue::try_from(format!("\"{}\"", package.hash)).map_err(|_| Problem::internal())?;
+    Ok(tagged::tagged(part, &tag, kind, &headers))
 }
 
 async fn newest(house: &House) -> Result<Arc<Package>, Problem> {
@@ -116,20 +115,6 @@ fn escaped(text: &str) -> String {
 }
 
 fn conditional(body: Bytes, kind: &'static str, asked: &HeaderMap) -> Response {
-    let tag = format!("\"{}\"", &chance::hex(&Sha256::digest(&body))[..32]);
-    tagged(body, &tag, kind, asked)
-}
-
-fn tagged(body: Bytes, tag: &str, kind: &'static str, asked: &HeaderMap) -> Response {
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
-    let is_known = known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
-    let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { body.into_response() };
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Ok(tag) = HeaderValue::from_str(tag) {
-        headers.insert(header::ETAG, tag);
-    }
-    response
+    let tag = tagged::tag(&body);
+    tagged::tagged(body, &tag, kind, asked)
 }

@@ -1,8 +1,11 @@
 //! The description of the HTTP surface for programs.
 
-use axum::{http::header, response::IntoResponse};
+use axum::{Extension, http::header, response::IntoResponse};
+
+use super::site;
 
 /// `GET /openapi.json`
 pub(super) async fn document() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], include_str!("../../openapi.json"))
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (Extension(site::Text), kind, include_str!("../../openapi.json"))
 }

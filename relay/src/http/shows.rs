@@ -64,7 +64,7 @@ fn live_page(now: &Value, board: &Board, shows_leaders: bool, leaders: &Value) -
         section.card aria-labelledby="providers-title" {
             h2 #providers-title { "Who is on" }
             @let providers = list(&now["providers"]);
-            p.note #no-providers hidden[!providers.is_empty()] { "Nobody is on at this moment." }
+            p.note #no-providers hidden[!providers.is_empty()] { "Nobody is on at this moment. Look again later, or " a href="/download" { "offer your GPU" } "." }
             ul.items #providers { @for one in providers { (provider(one)) } }
             p.note {
                 "Whoever has a graphics card and leaves it on with the extension is here. What somebody does right \
@@ -139,18 +139,20 @@ pub(super) async fn channel(state: Shared, plugin: Named) -> Result<Response, Pr
                 p.note { "Nothing yet." }
             } @else {
                 div.scroll tabindex="0" role="group" aria-labelledby="days-title" {
-                    table {
-                        thead { tr {
-                            th scope="col" { "Day" } th.number scope="col" { "Tokens" } th.number scope="col" { "Answers" }
-                            th.number scope="col" { "On for" }
-                            @if shows_earnings { th.number scope="col" { "Earned" } }
+                    // What is laid out as blocks stays a table to a screen reader.
+                    table.blocks role="table" {
+                        thead role="rowgroup" { tr role="row" {
+                            th role="columnheader" scope="col" { "Day" }
+                            @for name in ["Tokens", "Answers", "On for"].iter().chain(shows_earnings.then_some(&"Earned")) {
+                                th.number role="columnheader" scope="col" { (name) }
+                            }
                         } }
-                        tbody { @for day in days.iter().rev() { tr {
-                            th scope="row" { (text(&day["day"])) }
-                            td.number { (bar(day["answerTokens"].as_u64().unwrap_or(0), most)) (number(&day["answerTokens"])) }
-                            td.number { (number(&day["jobs"])) }
-                            td.number { (minutes(day["minutes"].as_u64().unwrap_or(0))) }
-                            @if shows_earnings { td.number { (dollars(text(&day["earned"]))) } }
+                        tbody role="rowgroup" { @for day in days.iter().rev() { tr role="row" {
+                            th role="rowheader" scope="row" { (text(&day["day"])) }
+                            (figure("Tokens", html! { span { (bar(day["answerTokens"].as_u64().unwrap_or(0), most)) (number(&day["answerTokens"])) } }))
+                            (figure("Answers", html! { (number(&day["jobs"])) }))
+                            (figure("On for", html! { (minutes(day["minutes"].as_u64().unwrap_or(0))) }))
+                            @if shows_earnings { (figure("Earned", html! { (dollars(text(&day["earned"]))) })) }
                         } } }
                     }
                 }
@@ -171,7 +173,7 @@ fn models_page(views: &[Value]) -> String {
         section.card aria-labelledby="models-title" {
             h2 #models-title { "What can be asked now" }
             @if views.is_empty() {
-                p.note { "No GPU is connected right now." }
+                p.note { "No GPU is connected right now. Look again later, or " a href="/download" { "offer yours" } "." }
             } @else {
                 p.note { "Prices are dollars for a million tokens. Speeds are of the last 30 minutes: the first figure is what half of the answers reached, the second what 99 of 100 did." }
                 ul.items { @for model in views { (model_card(model)) } }
@@ -205,7 +207,7 @@ fn model_card(model: &Value) -> Markup {
                 (fact("Reachable, 5 minutes", &share(&uptime["fiveMinutes"]), None))
                 (fact("Reachable, 1 day", &share(&uptime["day"]), None))
                 (fact("Reachable, 30 days", &share(&uptime["thirtyDays"]), None))
-                (fact("Context", &number(&model["context"]), None))
+                (fact("Context, in tokens", &number(&model["context"]), None))
                 (fact("Quantisations", &joined(&model["quantizations"]), None))
             }
         }
@@ -272,7 +274,7 @@ fn board_of(by: &str, leaders: &Value) -> Markup {
     let most = rows.iter().map(value).max().unwrap_or(0).max(1);
     html! {
         @if rows.is_empty() {
-            p.note { "Nobody yet." }
+            p.note { "Nobody yet. Whoever has opened a channel and answers is here." }
         } @else {
             ol.leaders role="list" {
                 @for row in rows { li {
@@ -299,9 +301,14 @@ fn totals(totals: &Value) -> Markup {
         (fact("Providers", &number(&totals["providers"]), Some("providers")))
         (fact("Being answered", &number(&totals["jobsRunning"]), Some("jobsRunning")))
         (fact("Waiting", &number(&totals["jobsWaiting"]), Some("jobsWaiting")))
-        (fact("Places", &number(&totals["slots"]), Some("slots")))
+        (fact("Answers at once", &number(&totals["slots"]), Some("slots")))
         (fact("Answers so far", &number(&totals["jobsCompleted"]), Some("jobsCompleted")))
     }
+}
+
+/// A figure of a table, with its column's name for narrow screens.
+fn figure(column: &str, value: Markup) -> Markup {
+    html! { td.number role="cell" data-label=(column) { (value) } }
 }
 
 fn fact(term: &str, value: &str, moves: Option<&str>) -> Markup {
@@ -366,6 +373,7 @@ fn as_page(written: Bytes) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     site::guard(headers);
+    response.extensions_mut().insert(site::Text);
     response
 }
 

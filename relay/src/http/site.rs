@@ -1,12 +1,16 @@
 //! The pages, embedded in the program.
 
+use std::sync::LazyLock;
+
 use axum::{
     extract::Path,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
+use tower_http::compression::{CompressionLayer, predicate::Predicate};
 
-use super::{Problem, posted::Named};
+use super::{Problem, posted::Named, tagged};
 
 /// What a page of ours may load and do.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -55,6 +59,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("live.js", "text/javascript; charset=utf-8"),
     file!("models.js", "text/javascript; charset=utf-8"),
     file!("money.js", "text/javascript; charset=utf-8"),
+    file!("named.js", "text/javascript; charset=utf-8"),
     file!("operator.html", "text/html; charset=utf-8"),
     file!("operator.js", "text/javascript; charset=utf-8"),
     file!("pages.css", "text/css; charset=utf-8"),
@@ -69,49 +74,64 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("times.js", "text/javascript; charset=utf-8"),
     file!("told.js", "text/javascript; charset=utf-8"),
     file!("turn.js", "text/javascript; charset=utf-8"),
+    file!("twice.js", "text/javascript; charset=utf-8"),
     file!("usage.js", "text/javascript; charset=utf-8"),
     file!("watch.js", "text/javascript; charset=utf-8"),
     file!("write.js", "text/javascript; charset=utf-8"),
 ];
 
+/// The entity tags of the files, in their order.
+static TAGS: LazyLock<Vec<HeaderValue>> =
+    LazyLock::new(|| FILES.iter().map(|(_, _, bytes)| tagged::tag(bytes)).collect());
+
+/// Marks a response as text that is worth compressing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text;
+
+/// Compresses what is marked as [`Text`] for whoever takes it so. Everything else goes as it is: what streams must not
+/// wait, and of what is short nothing is saved.
+pub(super) fn compressed() -> CompressionLayer<impl Predicate> {
+    CompressionLayer::new().compress_when(|_: StatusCode, _: Version, _: &HeaderMap, marks: &Extensions| {
+        marks.get::<Text>().is_some()
+    })
+}
+
 /// `GET /`
-pub(super) async fn index() -> Response {
-    serve("index.html")
+pub(super) async fn index(headers: HeaderMap) -> Response {
+    serve("index.html", &headers)
 }
 
 /// `GET /{file}`
-pub(super) async fn file(name: Named) -> Response {
+pub(super) async fn file(name: Named, headers: HeaderMap) -> Response {
     match name {
-        Ok(Path(name)) => serve(&name),
+        Ok(Path(name)) => serve(&name, &headers),
         Err(rejection) => Problem::from(rejection).into_response(),
     }
 }
 
 /// `GET /client/{file}`, which a page of any origin may import.
-pub(super) async fn client(name: Named) -> Response {
+pub(super) async fn client(name: Named, headers: HeaderMap) -> Response {
     let Path(name) = match name {
         Ok(name) => name,
         Err(rejection) => return Problem::from(rejection).into_response(),
     };
-    let mut response = serve(&format!("client/{name}"));
+    let mut response = serve(&format!("client/{name}"), &headers);
     let everyone = HeaderValue::from_static("*");
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, everyone);
     response
 }
 
-fn serve(name: &str) -> Response {
-    let Some((_, kind, bytes)) = FILES.iter().find(|(known, ..)| *known == name) else {
+fn serve(name: &str, asked: &HeaderMap) -> Response {
+    let Some(at) = FILES.iter().position(|(known, ..)| *known == name) else {
         return Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here").into_response();
     };
-    let mut response = (*bytes).into_response();
-    set(response.headers_mut(), kind);
+    let (_, kind, bytes) = FILES[at];
+    let mut response = tagged::tagged(Bytes::from_static(bytes), &TAGS[at], kind, asked);
+    guard(response.headers_mut());
+    if response.status() == StatusCode::OK && kind != "image/png" {
+        response.extensions_mut().insert(Text);
+    }
     response
-}
-
-fn set(headers: &mut HeaderMap, kind: &'static str) {
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    guard(headers);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
 }
 
 /// Keeps a page of ours to its policy.
@@ -119,4 +139,51 @@ pub(super) fn guard(headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::{Body, to_bytes},
+        http::Request,
+    };
+    use tower::Service;
+
+    use super::*;
+    use crate::{config::Config, http::router, relay};
+
+    #[tokio::test]
+    async fn text_goes_compressed_to_whoever_takes_it_so_and_not_again_to_whoever_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = relay::open(Config::parse(&format!("data_dir = {:?}", folder.path())).unwrap()).unwrap();
+        let routes = router::everybodys(&house);
+        let ask = async |path: &str, name: header::HeaderName, value: &str| {
+            let request = Request::builder().uri(path).header(name, value).body(Body::empty()).unwrap();
+            let response = routes.clone().call(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            (parts.status, parts.headers, to_bytes(body, 4 << 20).await.unwrap())
+        };
+        for path in ["/", "/chat.js", "/client/index.js", "/live", "/models", "/openapi.json"] {
+            let (_, plain, whole) = ask(path, header::ACCEPT_ENCODING, "identity").await;
+            assert_eq!(plain.get(header::CONTENT_ENCODING), None, "{path}");
+            let (status, headers, packed) = ask(path, header::ACCEPT_ENCODING, "br, gzip;q=0.5").await;
+            assert_eq!(
+                (status, &headers[header::CONTENT_ENCODING]),
+                (StatusCode::OK, &"gzip".parse().unwrap())
+            );
+            assert_eq!(headers[header::VARY], "accept-encoding", "{path}");
+            assert!(packed.len() < whole.len(), "{path}: {} of {}", packed.len(), whole.len());
+            if let Some(tag) = plain.get(header::ETAG) {
+                assert_eq!(headers[header::ETAG], tag, "{path}");
+                let (status, _, body) = ask(path, header::IF_NONE_MATCH, tag.to_str().unwrap()).await;
+                assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
+            }
+        }
+        for path in ["/phone-192.png", "/nope", "/api/llm/models"] {
+            let (_, headers, _) = ask(path, header::ACCEPT_ENCODING, "gzip").await;
+            assert_eq!(headers.get(header::CONTENT_ENCODING), None, "{path}");
+        }
+        let store = house.desk.store().clone();
+        tokio::task::spawn_blocking(move || store.stop()).await.unwrap();
+    }
 }
