@@ -7,12 +7,13 @@ import { GPUStreamingClient, RekursingError } from './client/index.js';
 import { conversations, dollars, forget, keep, settle, spend, spentToday } from './conversations.js';
 import { picker } from './models.js';
 import { Turn } from './turn.js';
+import { twice } from './twice.js';
 
 const $ = (id) => document.getElementById(id);
-/** The conversation that is shown; `only` is who alone is asked in it, `{id, name}`, where it was begun so. */
 /** The conversations of this page by their ids, and those that were deleted: what still comes in of these is not kept. */
 const talks = new Map();
 const deleted = new Set();
+/** The conversation that is shown; `only` is who alone is asked in it, `{id, name}`, where it was begun so. */
 let talk = begin(unique(), asked(new URLSearchParams(location.search).get('provider')));
 let market = { chosen: '', count: 0, reachable: true };
 let running = null;
@@ -73,7 +74,7 @@ $('anybody').addEventListener('click', () => {
   $('question').focus();
 });
 
-$('forget-all').addEventListener('click', () => {
+twice($('forget-all'), () => 'Delete all for good', () => {
   for (const { id } of conversations()) drop(id);
   showConversations();
 });
@@ -159,7 +160,7 @@ function showConversations() {
     title.addEventListener('click', () => recall(one.id));
     away.textContent = 'Delete';
     away.setAttribute('aria-label', `Delete: ${one.title}`);
-    away.addEventListener('click', () => {
+    twice(away, () => 'Delete for good', () => {
       drop(one.id);
       showConversations();
     });
@@ -413,7 +414,7 @@ function welcome({ count, reachable }) {
   }
   return [
     'Ask a GPU that somebody left on.',
-    'Your question goes to a graphics card that its owner shares. It answers here, word by word, with a receipt: who it was, how fast, and what it cost.',
+    'Your question goes to a graphics card that its owner shares. It answers here, word by word, with a receipt: who it was, how fast, and what it cost. That computer can read your question, so leave out what must stay private.',
   ];
 }
 

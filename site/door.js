@@ -2,10 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 
-/**
- * Shows the form `#enter` until `open` succeeds with what was typed, which is kept under `name`. Gives a
- * function that shows it again, with a sentence why.
- */
+/** Shows the form `#enter` until `open` succeeds with what was typed, which is kept under `name`. */
 export function door(name, open) {
   const show = (inside) => {
     $('enter').hidden = inside;

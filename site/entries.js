@@ -36,7 +36,7 @@ async function more() {
   $('no-entries').hidden = shown.length > 0;
   $('entries-shown').hidden = shown.length === 0;
   fill($('entries'), shown.map(({ at, kind, note, jobId, in: came, out }) => [
-    moment(at), [KINDS[kind] ?? kind.replaceAll('_', ' '), note].filter(Boolean).join(': '),
+    moment(at), [kind === 'correction' && Number(came) > 0 ? 'Given back' : (KINDS[kind] ?? kind.replaceAll('_', ' ')), note].filter(Boolean).join(': '),
     Number(came) > 0 ? usd(came) : '', Number(out) > 0 ? usd(out) : '', jobId ? opener(jobId) : '',
   ]));
 }

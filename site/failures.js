@@ -6,8 +6,8 @@ const OTHER_MODEL = 'or choose another model';
 const WORDS = {
   // The computers that answer, and their owners.
   provider_failed: 'Something failed at the computer that took your question. Ask again, and another one may take it; or choose another model.',
-  no_provider: 'No GPU is connected right now. Ask again in a moment: models come back to the list by themselves.',
-  model_not_found: 'Nobody offers this model any more. Choose another one in the list.',
+  no_provider: 'No GPU is connected right now. Ask again in a moment: models come back by themselves.',
+  model_not_found: 'Nobody offers this model any more. Choose another one under Model.',
   provider_unavailable: 'Whoever you want to ask is not there at the moment. Ask again later, or ask anybody.',
   provider_paused: `Everybody who offers this model has paused. Ask again later, ${OTHER_MODEL}.`,
   provider_untrusted: `Everybody who offers this model has failed too often of late. Ask again later, ${OTHER_MODEL}.`,
@@ -22,10 +22,10 @@ const WORDS = {
   bad_request: 'The question was refused as it stands. Write it differently, or choose another model.',
   context_too_long: 'This conversation is too long for the model. Begin a new one, or choose a model with a larger context.',
   too_large: 'This conversation is too long to be sent. Begin a new one.',
-  wrong_kind: 'This model writes no texts. Choose another one in the list.',
+  wrong_kind: 'This model writes no texts. Choose another one under Model.',
   vision_unavailable: 'This model understands no images. Choose another one.',
-  tier_unavailable: 'Nobody who is connected has reached this quality. Choose a lower one.',
-  quantization_unavailable: 'The model is not offered in this form. Choose another one in the list.',
+  tier_unavailable: 'Nobody who is connected has reached this quality. Choose a lower one under Quality, and ask again.',
+  quantization_unavailable: 'The model is not offered in this form. Choose another one under Model.',
   too_slow: 'Nobody is as fast as you want. Choose another model.',
   too_late: 'Nobody can answer as soon as you want. Ask again later, or choose another model.',
   collection_denied: 'Only computers of their owners are left, and they may keep what you write. Choose another model.',
@@ -71,7 +71,7 @@ const WORDS = {
 /** Where the relay's own sentence holds more than ours: a figure, a name, or what the model server says. */
 const TOLD = new Set([
   'bad_request', 'context_too_long', 'cost_too_high', 'insufficient_funds', 'key_budget_day', 'key_budget_total', 'key_model',
-  'key_price', 'off_objective', 'price_not_free', 'price_too_high', 'provider_failed', 'quantization_unavailable', 'switched_off', 'tier_unavailable',
+  'key_price', 'off_objective', 'price_not_free', 'price_too_high', 'provider_failed', 'quantization_unavailable', 'switched_off',
   'too_late', 'too_slow', 'topic_refused',
 ]);
 

@@ -16,7 +16,7 @@ export function isWhole(form, place) {
   const wrong = [...form.elements].filter((field) => field.willValidate && !field.validity.valid);
   for (const field of wrong) mark(field, why(field));
   wrong[0]?.focus();
-  say(place, wrong.length > 0 ? why(wrong[0]) : '', 'bad');
+  tell(form, place, wrong.length > 0 ? why(wrong[0]) : '');
   return wrong.length === 0;
 }
 
@@ -27,7 +27,13 @@ export function refused(form, { message, field }, place) {
     mark(named, message);
     named.focus();
   }
-  say(place, message, 'bad');
+  tell(form, place, message);
+}
+
+/** Says what is wrong with a form, until it is changed. */
+function tell(form, place, text) {
+  say(place, text, 'bad');
+  form.addEventListener('input', () => place.dataset.tone === 'bad' && say(place, ''), { once: true });
 }
 
 /** Says beside a field what is wrong with it, until it is changed. */

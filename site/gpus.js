@@ -3,6 +3,7 @@
 import { unique } from './call.js';
 import { about } from './disputes.js';
 import { call } from './holder.js';
+import { known } from './named.js';
 import { make, say, usd, write } from './write.js';
 
 const $ = (id) => document.getElementById(id);
@@ -66,10 +67,10 @@ function row(plugin) {
   const line = $('gpu-row').content.firstElementChild.cloneNode(true);
   const part = (name) => line.querySelector(`.${name}`);
   const { pluginId, name, gpu, live, revokedAt, total, available, held } = plugin;
-  write(part('name'), name || gpu || pluginId);
+  write(part('name'), name || known(gpu) || pluginId);
   part('live').textContent = revokedAt ? 'Key revoked' : live ? 'Live' : 'Not connected';
   part('live').dataset.live = live;
-  write(part('model'), [gpu === 'Unknown GPU' ? '' : gpu, pluginId].filter(Boolean).join(' · '));
+  write(part('model'), [known(gpu), pluginId].filter(Boolean).join(' · '));
   part('total').textContent = usd(total);
   part('available').textContent = usd(available);
   part('held').textContent = usd(held);

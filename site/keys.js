@@ -3,6 +3,7 @@
 import { unique } from './call.js';
 import { isWhole, refused } from './fields.js';
 import { call } from './holder.js';
+import { twice } from './twice.js';
 import { day, fill, make, number, say, usd } from './write.js';
 
 const $ = (id) => document.getElementById(id);
@@ -41,18 +42,19 @@ function revoker({ prefix, name }) {
   const button = make('button', 'Revoke');
   button.type = 'button';
   button.setAttribute('aria-label', `Revoke ${name || prefix}`);
-  button.addEventListener('click', async () => {
-    // Asked for twice: nothing opens a revoked key again.
-    if (!button.dataset.sure) {
-      button.dataset.sure = 'true';
-      button.textContent = 'Revoke for good';
-      button.removeAttribute('aria-label');
-      return;
-    }
+  // Nothing opens a revoked key again.
+  twice(button, () => 'Revoke for good', async () => {
     try {
       const { revoked } = await call(`/api/account/keys/${prefix}`, { method: 'DELETE', once: unique() });
+      if (revoked.some((one) => $('made-key').textContent.startsWith(one))) $('made').hidden = true;
+      say($('keys-outcome'), `Revoked: ${revoked.map((one) => `${one}…`).join(', ')}`);
+      // Whoever has revoked the key that he came with has to come with another one.
+      if (revoked.some((one) => sessionStorage.getItem('key')?.startsWith(one))) {
+        $('leave').click();
+        $('enter-outcome').textContent = 'The key that you came with is revoked. Sign in with another one.';
+        return;
+      }
       showKeys((await call('/api/account/keys')).keys);
-      say($('keys-outcome'), `Revoked: ${revoked.map((one) => `${one}…`).join(', ')}.`);
     } catch ({ message }) {
       say($('keys-outcome'), message, 'bad');
     }

@@ -3,6 +3,7 @@
 import { unique } from './call.js';
 import { isWhole, refused } from './fields.js';
 import { call } from './holder.js';
+import { twice } from './twice.js';
 import { facts, moment, say, usd } from './write.js';
 
 const $ = (id) => document.getElementById(id);
@@ -52,13 +53,16 @@ function showPremium(state) {
   $('premium').hidden = !state;
   if (!state) return;
   const { price, days, until, renews } = state;
-  const offer = `${usd(price)} for ${days} days: no fee on your answers while it lasts.`;
+  const offer = `${usd(price)} for ${days} days: no fee on your answers while it lasts.${until ? '' : ` It is taken from your balance when you begin, and again every ${days} days until you let it end.`}`;
   const lasts = until ? ` It lasts until ${moment(until)}${renews ? ', and then goes on' : ', and then ends'}.` : '';
   $('premium-terms').textContent = offer + lasts;
   $('premium-change').textContent = renews ? 'Let it end' : until ? 'Let it go on' : `Begin for ${usd(price)}`;
 }
 
-$('premium-change').addEventListener('click', async () => {
+// It costs something at once where it begins.
+const begins = () => (premium.renews || premium.until ? '' : `Yes, begin for ${usd(premium.price)}`);
+
+twice($('premium-change'), begins, async () => {
   try {
     const body = premium.renews ? { renews: false } : { renews: true, price: premium.price };
     showPremium(await call('/api/account/premium', { method: 'PUT', body, once: unique() }));

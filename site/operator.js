@@ -3,6 +3,7 @@
 import { caller, unique } from './call.js';
 import { door } from './door.js';
 import { isWhole, refused } from './fields.js';
+import { known } from './named.js';
 import { bar, day, exact, facts, fill, lasted, make, moment, number, permille, say, standing, sum, usd, write } from './write.js';
 
 const $ = (id) => document.getElementById(id);
@@ -82,7 +83,7 @@ async function now() {
     ['Rest after failures', one('rekursing_sessions_parked').toLocaleString()],
     ['Lost their connection, may come back', one('rekursing_sessions_suspended').toLocaleString()],
     ['Holds open for too long', one('rekursing_holds_overdue').toLocaleString()],
-    ['Payouts to look at', one('rekursing_payouts_stuck').toLocaleString()],
+    ['Payouts that got stuck', one('rekursing_payouts_stuck').toLocaleString()],
     ['Last audit', one('rekursing_audit_entries') === 0 ? 'None yet' : one('rekursing_audit_ok') === 1 ? 'Every rule was kept' : 'A rule was broken'],
   ]);
   const errors = counts.flatMap(({ name, labels, value }) => {
@@ -99,7 +100,7 @@ async function now() {
     const speeds = models.map(({ tokensPerSecond }) => tokensPerSecond ?? 0);
     const fastest = Math.max(0, ...speeds);
     return [
-      `${name || pluginId}${paused ? ' (paused)' : ''}`, gpu === 'Unknown GPU' || !gpu ? '–' : gpu, models.map(({ id }) => id).join(', '),
+      `${name || pluginId}${paused ? ' (paused)' : ''}`, known(gpu) || '–', models.map(({ id }) => id).join(', '),
       number(fastest > 0 ? fastest.toFixed(1) : '–'), number(permille(successRate * 1_000)), slots, number(lasted(uptimeSeconds)),
     ];
   }));

@@ -2,6 +2,7 @@
 
 import { unique } from './call.js';
 import { Relay, parse } from './client/relay.js';
+import { known } from './named.js';
 import { facts, moment, say, usd } from './write.js';
 
 /** Under which name the browser keeps the computers as `{pluginId, token, name}`; by the token the relay knows this phone. */
@@ -152,12 +153,12 @@ async function look() {
 
 function paint({ pluginId, name, gpu, live, paused, pausedUntil, jobs, models, earnings, payout }) {
   $('inside').hidden = false;
-  entitle(pluginId, name || (gpu === 'Unknown GPU' ? '' : gpu) || 'My GPU');
+  entitle(pluginId, name || known(gpu) || 'My GPU');
   $('live').hidden = false;
   $('live').textContent = live ? 'Live' : 'Not connected';
   $('live').dataset.live = live;
   $('standing').textContent = !live ? 'Not connected' : !paused ? 'Takes jobs' : pausedUntil ? `Paused until ${hour(pausedUntil)}` : 'Takes no new jobs';
-  $('standing-note').textContent = live ? work(jobs) : 'It can be steered when it is connected again.';
+  $('standing-note').textContent = live ? work(jobs) : 'Start that computer and its browser; then you can pause it and set prices here.';
   $('pauses').hidden = !live || paused;
   $('resumes').hidden = !live || !paused;
   $('today').textContent = usd(earnings.today);
@@ -194,9 +195,9 @@ function entitle(pluginId, name) {
 }
 
 function terms(payout) {
-  if (!payout) return 'You have not said yet how you are paid. Do that on your computer.';
+  if (!payout) return 'You have not said yet how you are paid. Do that in the extension, or on your account’s page if the computer is paired with it.';
   const { method, destination, heldUntil } = payout;
-  const way = `Paid by ${WAYS[method]} to ${destination}. That is set on your computer.`;
+  const way = `Paid by ${WAYS[method]} to ${destination}. That is set in the extension, or on your account’s page if the computer is paired with it.`;
   return heldUntil ? `${way} Nothing is paid out before ${moment(heldUntil)}, because that is new.` : way;
 }
 

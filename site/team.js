@@ -1,7 +1,7 @@
 // The team that the account's GPUs are counted in.
 
 import { call } from './holder.js';
-import { make, moment, say } from './write.js';
+import { make, moment, say, write } from './write.js';
 
 const PATH = '/api/account/team';
 const $ = (id) => document.getElementById(id);
@@ -21,12 +21,14 @@ export async function showTeam() {
 
 function other({ account, since }) {
   const line = make('li', '', 'item');
-  const button = make('button', 'Put out');
+  const button = make('button', 'Remove');
   button.type = 'button';
-  button.setAttribute('aria-label', `Put out ${account}`);
-  const done = 'It is out, and the code is another.';
+  button.setAttribute('aria-label', `Remove ${account}`);
+  const done = 'Removed. The team has a new code.';
   button.addEventListener('click', () => change(() => call(`${PATH}/members/${account}`, { method: 'DELETE' }), done));
-  line.append(make('p', `${account}, since ${moment(since)}`), button);
+  const member = make('p');
+  write(member, `${account}, since ${moment(since)}`);
+  line.append(member, button);
   return line;
 }
 
@@ -38,7 +40,7 @@ $('team-join').addEventListener('submit', (event) => {
   event.preventDefault();
   change(() => call(PATH, { method: 'PUT', body: { code: $('team-typed').value.trim() } }), 'You are in the team.');
 });
-$('team-turn').addEventListener('click', () => change(() => call(`${PATH}/code`, { method: 'POST', body: {} }), 'The code is another.'));
+$('team-turn').addEventListener('click', () => change(() => call(`${PATH}/code`, { method: 'POST', body: {} }), 'The team has a new code.'));
 $('team-leave').addEventListener('click', ({ target }) => {
   // Asked for twice: only its code lets somebody in again.
   if (!target.dataset.sure) return sure(target, true);

@@ -2,6 +2,7 @@
 
 import { RekursingAd } from './client/index.js';
 import { words } from './failures.js';
+import { known, nameOf } from './named.js';
 import { cents } from './models.js';
 import { inline, paint } from './prose.js';
 
@@ -260,7 +261,7 @@ export class Turn {
 
   #provider() {
     return [
-      ['Answered by', this.provider?.name],
+      ['Answered by', nameOf(this.provider)],
       ['GPU', known(this.provider?.gpu)],
       ['Model', [this.provider?.model ?? this.model, this.provider?.quantization].filter(Boolean).join(' ')],
       ['Runs in', this.provider?.browser && 'the owner’s browser'],
@@ -320,12 +321,7 @@ export class Turn {
 }
 
 function who(provider) {
-  return known(provider?.gpu) || provider?.name || 'The provider';
-}
-
-/** Gives what a GPU is called, unless that says that nobody knows. */
-function known(gpu) {
-  return /^(Unknown|No) GPU/.test(gpu) ? '' : gpu;
+  return known(provider?.gpu) || nameOf(provider) || 'The provider';
 }
 
 function seconds(ms) {

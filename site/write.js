@@ -65,7 +65,7 @@ export function fill(body, rows) {
   const columns = [...table.querySelectorAll('thead th')];
   body.replaceChildren(...rows.map((cells) => {
     const line = make('tr');
-    line.append(...cells.map((content, at) => cell(content, at, columns[at]?.textContent)));
+    line.append(...cells.map((content, at) => cell(content, at, columns[at])));
     return line;
   }));
   // What is laid out as blocks stays a table to a screen reader.
@@ -81,7 +81,7 @@ const ROLES = { rowgroup: 'thead, tbody', row: 'tr', columnheader: 'thead th', r
 function cell(content, at, column) {
   const made = make(at === 0 ? 'th' : 'td');
   if (at === 0) made.scope = 'row';
-  else made.dataset.label = column ?? '';
+  else made.dataset.label = column?.textContent ?? '';
   if (content instanceof Element) made.append(content);
   else if (typeof content === 'number') made.append(content.toLocaleString());
   else if (ID.test(content)) {
@@ -90,7 +90,7 @@ function cell(content, at, column) {
     made.append(text);
   } else made.append(content);
   const isNumber = typeof content === 'number' || (typeof content === 'string' && /^−?\$/.test(content)) || content?.dataset?.number !== undefined;
-  if (isNumber) made.className = 'number';
+  if (isNumber || column?.classList.contains('number')) made.className = 'number';
   // Sentences wrap; names, codes and figures stay on one line.
   else if (typeof content === 'string' && content.length > 40 && content.includes(' ')) made.className = 'words';
   // A name without a place to break is to have room in a line of a phone.
@@ -122,14 +122,14 @@ export function bar(text, value, most) {
 export function facts(list, pairs) {
   list.replaceChildren(...pairs.map(([term, value]) => {
     // What has no place to break, an id or a hash, has a line of its own.
-    const pair = make('div', '', /^\S{24,}$/.test(value) ? 'long' : '');
+    const pair = make('div', '', /^\S{18,}$/.test(value) ? 'long' : '');
     pair.append(make('dt', term), make('dd', String(value)));
     return pair;
   }));
 }
 
 /** How a campaign stands, by the relay's word for it. */
-const CAMPAIGNS = { running: 'Runs', paused: 'Paused', waiting: 'Begins later', over: 'Over', below_floor: 'Bids too little', unfunded: 'Waits for money' };
+const CAMPAIGNS = { running: 'Runs', paused: 'Paused', waiting: 'Begins later', over: 'Over', below_floor: 'Bids too little', unfunded: 'Balance too low' };
 
 /** Writes how a campaign stands. */
 export const standing = (state) => CAMPAIGNS[state] ?? state;

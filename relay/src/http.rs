@@ -39,6 +39,7 @@ mod site;
 mod statements;
 mod status;
 mod switches;
+mod tagged;
 mod teams;
 mod thumbs;
 mod top_ups;

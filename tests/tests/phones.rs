@@ -317,7 +317,7 @@ async fn an_owner_pairs_a_phone_by_its_camera_pauses_and_prices_the_computer_fro
 
     options.click("#phone-list button").await?;
     phone.shows("#outcome", "not paired any more").await?;
-    phone.shows("#unpaired", "Not paired yet").await?;
+    phone.shows("#unpaired", "Not paired").await?;
     wrong.extend(axe::look(&phone, "phone-unpaired", &WIDTHS).await?);
     ensure!(wrong.is_empty(), "pictures in {}:\n{}", axe::pictures()?.display(), wrong.join("\n"));
     relay.audit().await
@@ -335,7 +335,7 @@ async fn a_phone_that_was_paired_before_there_could_be_several_computers_stays_p
     }
     let browser = Browser::start().await?;
     let phone = browser.open(&format!("{}/phone.html", relay.url("http"))).await?;
-    phone.shows("#unpaired", "Not paired yet").await?;
+    phone.shows("#unpaired", "Not paired").await?;
     let reload = "globalThis.isOld = true, location.reload(), undefined";
     phone.eval(&format!("localStorage.setItem('phone', {}), {reload}", tokens[0])).await?;
     phone

@@ -134,6 +134,9 @@ async fn an_account_pays_in_begins_and_ends_premium_and_reads_all_that_moved_its
 
     tab.shows("#premium-terms", "$5.00 for 30 days").await?;
     tab.click("#premium-change").await?;
+    // It costs at once, so it is asked for twice.
+    tab.shows("#premium-change", "Yes, begin for $5.00").await?;
+    tab.click("#premium-change").await?;
     tab.shows("#premium-terms", ", and then goes on.").await?;
     let left = grown.checked_sub(nanos("5")?).context("an amount")?;
     tab.shows("#balance", &usd(left)).await?;
@@ -195,7 +198,7 @@ async fn an_account_joins_and_leaves_a_group_and_founds_joins_and_leaves_a_team_
     tab.eval(reload).await?;
     tab.until(loaded).await?;
     tab.click("#team-others button").await?;
-    tab.shows("#team-outcome", "It is out, and the code is another.").await?;
+    tab.shows("#team-outcome", "Removed. The team has a new code.").await?;
     tab.shows("#team-name", "Blue river, one account").await?;
     other.eval(reload).await?;
     other.until(loaded).await?;
@@ -330,7 +333,7 @@ async fn the_operators_figures_are_those_of_the_ledger_now_and_over_other_days()
         ("Rest after failures", "0"),
         ("Lost their connection, may come back", "0"),
         ("Holds open for too long", "0"),
-        ("Payouts to look at", "0"),
+        ("Payouts that got stuck", "0"),
         ("Last audit", "Every rule was kept"),
     ] {
         fact(&tab, "#now", term, value).await?;

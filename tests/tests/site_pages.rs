@@ -231,7 +231,7 @@ async fn an_advertiser_sees_the_ad_before_it_runs_and_what_it_brought() -> Resul
     tab.click("#make [type=submit]").await?;
     tab.shows("#make-outcome", "“Budget in all, in dollars” is needed.").await?;
     tab.until("document.activeElement.name === 'budget'").await?;
-    tab.shows("label:has([name=ends]) .wrong", "“Until and with” is needed.").await?;
+    tab.shows("label:has([name=ends]) .wrong", "“Last day” is needed.").await?;
     wrong.extend(axe::look(&tab, "advertise-marked", &WIDTHS).await?);
     tab.click("[value=technology]").await?;
     for (field, text) in [("bidPerThousand", "2"), ("budget", "1")] {
@@ -267,7 +267,7 @@ async fn an_advertiser_sees_the_ad_before_it_runs_and_what_it_brought() -> Resul
         assert_eq!(changed[kept], made["campaigns"][0][kept], "{kept} stays");
     }
     // What is left pays for no click.
-    tab.shows("#campaigns", "Waits for money").await?;
+    tab.shows("#campaigns", "Balance too low").await?;
     wrong.extend(axe::look(&tab, "advertise-report", &WIDTHS).await?);
     shows_tables_whole(&tab).await?;
     well(&wrong)
@@ -521,7 +521,7 @@ async fn the_chat_can_be_read_by_everybody_in_every_state_and_used_by_the_keyboa
     tab.eval("document.querySelector('#question').focus()").await?;
     type_and_ask(&tab, "Do better").await?;
     tab.shows(".turn:last-child [role=alert]", "Ask again").await?;
-    tab.shows(".turn:last-child [role=alert] code", "ultra").await?;
+    tab.shows(".turn:last-child [role=alert]", "Choose a lower one under Quality").await?;
     wrong.extend(axe::look_in(&tab, "chat-error", &WINDOWS).await?);
     let only = open(&browser, &scene.relay, &format!("/?provider={}", scene.node.plugin())).await?;
     look_again(&only).await?;
@@ -592,10 +592,15 @@ async fn conversations_are_kept_and_deleted_another_provider_is_asked_and_the_qu
     let whole = jobs.iter().find(|job| job.body.to_string().contains("How deep?")).context("no job")?;
     assert_eq!(whole.body["messages"][1]["content"], "somebody else");
 
-    tab.click("#conversations li:last-child button:last-child").await?;
+    let delete = "#conversations li:last-child button:last-child";
+    tab.click(delete).await?;
+    tab.shows(delete, "Delete for good").await?;
+    tab.click(delete).await?;
     conversations(&tab, &["What is a river?"]).await?;
     reload(&tab).await?;
     conversations(&tab, &["What is a river?"]).await?;
+    tab.click("#forget-all").await?;
+    tab.shows("#forget-all", "Delete all for good").await?;
     tab.click("#forget-all").await?;
     tab.until("document.querySelector('#kept').hidden").await?;
     reload(&tab).await?;
