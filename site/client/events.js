@@ -1,23 +1,37 @@
 // Reads server-sent events, however the bytes are cut.
 
-import { RekursingError, cut, malformed } from './relay.js';
+import { broken, malformed } from './relay.js';
 
 const EVENT_MAX = 1 << 24;
 
-// The relay says something every 15 seconds.
+// The relay says something every 15 seconds, if only a comment.
 const SILENCE_MS = 45_000;
+
+// Calls anew where the connection breaks.
+export async function* follow(call, patience, signal) {
+  for (;;) {
+    try {
+      const { body } = await call();
+      for await (const event of events(body, signal)) {
+        patience.renew();
+        if (event.data) yield event;
+      }
+      broken(signal)();
+    } catch (error) {
+      await patience.wait(error, signal);
+    }
+  }
+}
 
 export async function* events(body, signal) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let rest = '';
   let event = { data: [] };
-  let silence;
   try {
     for (;;) {
-      clearTimeout(silence);
-      silence = setTimeout(() => reader.cancel().catch(() => {}), SILENCE_MS);
-      const { value, done } = await reader.read();
+      const silence = setTimeout(() => reader.cancel().catch(() => {}), SILENCE_MS);
+      const { value, done } = await reader.read().catch(broken(signal)).finally(() => clearTimeout(silence));
       if (done) break;
       rest += decoder.decode(value, { stream: true });
       // A carriage return at the end may be half a line break.
@@ -25,7 +39,7 @@ export async function* events(body, signal) {
       rest = lines.pop();
       for (const line of lines) {
         if (line === '') {
-          if (event.data.length > 0) yield { ...event, data: event.data.join('\n') };
+          yield { ...event, data: event.data.join('\n') };
           event = { data: [] };
           continue;
         }
@@ -36,12 +50,7 @@ export async function* events(body, signal) {
       }
       if (rest.length > EVENT_MAX) throw malformed();
     }
-  } catch (cause) {
-    if (cause instanceof RekursingError) throw cause;
-    signal?.throwIfAborted();
-    throw cut(cause);
   } finally {
-    clearTimeout(silence);
     reader.cancel().catch(() => {});
   }
 }

@@ -163,8 +163,8 @@ export interface ClientOptions {
   /** An API key, `rk_…`. Without one the answer is paid out of the operator's budget for free answers. */
   key?: string;
   /**
-   * For how many milliseconds a call is tried again without getting anywhere: while the connection breaks, and
-   * while the relay says `Retry-After`. A longer `Retry-After` is not waited for. 20,000 if left out; 0 is never.
+   * For how many milliseconds a call is tried again without getting anywhere, from when on its connection is found
+   * broken or the relay says `Retry-After`. A longer `Retry-After` is not waited for. 20,000 if left out; 0 is never.
    */
   patience?: number;
   /** Public keys of the relay in hex, to check receipts with in place of those that it publishes. */

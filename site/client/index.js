@@ -1,15 +1,12 @@
 // Asks a relay for answers. index.d.ts says what this does.
 
-import { events } from './events.js';
+import { follow } from './events.js';
 import { bad, verify } from './receipt.js';
-import { RekursingError, Relay, cut, hex, parse } from './relay.js';
+import { RekursingError, Relay, hex, parse } from './relay.js';
 
 export { RekursingAd } from './ad.js';
 export { verify as verifyReceipt } from './receipt.js';
 export { RekursingError };
-
-const INFERENCE = '/api/llm/inference';
-const JOBS = '/api/jobs/';
 
 const TOKENS_MAX = 100;
 
@@ -46,36 +43,33 @@ export class GPUStreamingClient {
   async *stream(messages, { signal, ...wishes } = {}) {
     const asked = typeof messages === 'string' ? { prompt: messages } : { messages };
     const body = JSON.stringify({ ...wishes, ...asked, user: this.#user, stream: true });
-    const patience = this.#relay.patience();
     // By its name the answer goes on when the connection breaks.
     let name = random();
     let last = '0';
     let job;
     let over = false;
-    try {
-      for (;;) {
-        try {
-          const headers = { accept: 'text/event-stream', 'idempotency-key': name, 'last-event-id': last };
-          const response = await this.#relay.once(INFERENCE, { method: 'POST', body, headers, signal });
-          job = response.headers.get('x-rekursing-job') ?? job;
-          for await (const event of events(response.body, signal)) {
-            last = event.id ?? last;
-            patience.renew();
-            over = event.name === 'done' || event.name === 'error';
-            const taken = this.#take(event);
-            if (taken) yield taken;
-            if (over) return;
-          }
-          throw cut();
-        } catch (error) {
-          if (over) throw error;
-          // Nothing of it was heard.
-          if (error.code === 'idempotency_answer_gone' && last === '0') {
-            name = random();
-            error.retryAfter = 0;
-          }
-          await patience.wait(error, signal);
+    const call = async () => {
+      const headers = { accept: 'text/event-stream', 'idempotency-key': name, 'last-event-id': last };
+      try {
+        const response = await this.#relay.once('/api/llm/inference', { method: 'POST', body, headers, signal });
+        job = response.headers.get('x-rekursing-job') ?? job;
+        return response;
+      } catch (error) {
+        // Nothing of it was heard.
+        if (error.code === 'idempotency_answer_gone' && last === '0') {
+          name = random();
+          error.retryAfter = 0;
         }
+        throw error;
+      }
+    };
+    try {
+      for await (const event of follow(call, this.#relay.patience(), signal)) {
+        last = event.id ?? last;
+        over = event.name === 'done' || event.name === 'error';
+        const taken = this.#take(event);
+        if (taken) yield taken;
+        if (over) return;
       }
     } finally {
       if (!over && job) this.cancel(job).catch(() => {});
@@ -83,7 +77,7 @@ export class GPUStreamingClient {
   }
 
   async cancel(jobId) {
-    await this.#relay.once(`${INFERENCE}/${encodeURIComponent(jobId)}`, { method: 'DELETE', keepalive: true });
+    await this.#relay.once(`/api/llm/inference/${encodeURIComponent(jobId)}`, { method: 'DELETE', keepalive: true });
   }
 
   async models({ signal } = {}) {
@@ -95,36 +89,27 @@ export class GPUStreamingClient {
   }
 
   async *watch({ signal } = {}) {
-    const headers = { accept: 'text/event-stream' };
+    const call = () => this.#relay.once('/api/live', { headers: { accept: 'text/event-stream' }, signal });
     const providers = new Map();
     let totals;
-    for (const patience = this.#relay.patience(); ; ) {
-      try {
-        const { body } = await this.#relay.once('/api/live', { headers, signal });
-        for await (const { name, data } of events(body, signal)) {
-          const news = parse(data);
-          patience.renew();
-          if (name === 'live') providers.clear();
-          for (const one of news.providers ?? []) providers.set(one.pluginId, one);
-          for (const id of news.gone ?? []) providers.delete(id);
-          totals = news.totals ?? totals;
-          yield { totals, providers: [...providers.values()] };
-        }
-        throw cut();
-      } catch (error) {
-        await patience.wait(error, signal);
-      }
+    for await (const { name, data } of follow(call, this.#relay.patience(), signal)) {
+      const news = parse(data);
+      if (name === 'live') providers.clear();
+      for (const one of news.providers ?? []) providers.set(one.pluginId, one);
+      for (const id of news.gone ?? []) providers.delete(id);
+      totals = news.totals ?? totals;
+      yield { totals, providers: [...providers.values()] };
     }
   }
 
   async rate(jobId, up, { token = this.#receiptTokens.get(jobId), signal } = {}) {
-    await this.#relay.once(`${JOBS}${encodeURIComponent(jobId)}/thumb`, { method: 'PUT', body: JSON.stringify({ up }), token, signal });
+    await this.#relay.once(`/api/jobs/${encodeURIComponent(jobId)}/thumb`, { method: 'PUT', body: JSON.stringify({ up }), token, signal });
   }
 
   async receipt(jobId, { token = this.#receiptTokens.get(jobId), signal } = {}) {
-    const receipt = await this.#relay.json(`${JOBS}${encodeURIComponent(jobId)}/receipt`, { token, signal });
-    const published = async () => (await this.#relay.json('/.well-known/rekursing-receipts', { signal })).keys;
-    await verify(receipt, this.#receiptKeys ?? (await published()).map(({ key }) => key));
+    const receipt = await this.#relay.json(`/api/jobs/${encodeURIComponent(jobId)}/receipt`, { token, signal });
+    const published = () => this.#relay.json('/.well-known/rekursing-receipts', { signal });
+    await verify(receipt, this.#receiptKeys ?? (await published()).keys.map(({ key }) => key));
     if (receipt.jobId !== jobId) throw bad();
     return receipt;
   }

@@ -8,7 +8,10 @@ export class RekursingError extends Error {
   }
 }
 
-export const cut = (cause) => new RekursingError('cut', 'The connection broke.', { cause });
+export const broken = (signal) => (cause) => {
+  signal?.throwIfAborted();
+  throw new RekursingError('cut', 'The connection broke.', { cause });
+};
 
 export const malformed = (cause) =>
   new RekursingError('malformed', 'The relay sent something that cannot be read.', { cause });
@@ -26,16 +29,15 @@ export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padS
 class Patience {
   #ms;
   #until;
-  #pause;
+  #pause = 0;
 
   constructor(ms) {
     this.#ms = ms;
-    this.renew();
   }
 
   // The call got somewhere.
   renew() {
-    this.#until = performance.now() + this.#ms;
+    this.#until = undefined;
     this.#pause = 0;
   }
 
@@ -45,6 +47,7 @@ class Patience {
     const broke = code === 'cut' || code === 'unreachable';
     if (!broke && retryAfter === undefined) throw error;
     const pause = broke ? this.#pause * (0.5 + Math.random()) : retryAfter * 1_000;
+    this.#until ??= performance.now() + this.#ms;
     if (performance.now() + pause >= this.#until) throw error;
     this.#pause = Math.min(2 * this.#pause || 250, 5_000);
     await new Promise((resolve) => {
@@ -72,17 +75,15 @@ export class Relay {
     const all = { ...headers };
     if (init.body) all['content-type'] = 'application/json';
     if (token) all.authorization = `Bearer ${token}`;
-    let response;
-    try {
-      response = await fetch(new URL(path, this.url), { cache: 'no-store', ...init, headers: all, signal });
-    } catch (cause) {
+    const response = await fetch(new URL(path, this.url), { cache: 'no-store', ...init, headers: all, signal }).catch((cause) => {
       signal?.throwIfAborted();
       throw new RekursingError('unreachable', 'The relay could not be reached, or it does not let this page’s origin call it.', { cause });
-    }
+    });
     if (response.ok) return response;
     const { status } = response;
     const error = (await response.json().catch(() => null))?.error ?? {};
-    const seconds = Number(response.headers.get('retry-after') ?? NaN);
+    const told = response.headers.get('retry-after') ?? NaN;
+    const seconds = isNaN(told) ? Math.max((Date.parse(told) - Date.now()) / 1_000, 0) : Number(told);
     // Waiting changes no other refusal.
     const passes = [429, 503].includes(status) || ['ad_too_soon', 'idempotency_running'].includes(error.code);
     throw new RekursingError(error.code ?? `http_${status}`, error.message ?? `The relay answered ${status}.`, {
@@ -98,11 +99,7 @@ export class Relay {
     for (const patience = this.patience(); ; ) {
       try {
         const response = await this.once(path, init);
-        const text = await response.text().catch((cause) => {
-          init?.signal?.throwIfAborted();
-          throw cut(cause);
-        });
-        return parse(text);
+        return parse(await response.text().catch(broken(init?.signal)));
       } catch (error) {
         await patience.wait(error, init?.signal);
       }

@@ -178,6 +178,13 @@ async fn it_waits_as_long_as_it_is_told_within_its_patience() -> Result<()> {
     succeed(node.arg(program::path("client-waits.mjs")).arg(library::index()).arg(site.url())).await
 }
 
+#[tokio::test]
+async fn an_answer_whose_line_breaks_in_a_quiet_time_goes_on_and_a_date_is_waited_for_as_seconds_are()
+-> Result<()> {
+    let mut node = Command::new("node");
+    succeed(node.arg(program::path("client-quiet.mjs")).arg(library::index())).await
+}
+
 /// Shows an ad below what can be seen, and counts the timers of a second and the calls.
 const SHOW: &str = "
 globalThis.timers = new Map();
