@@ -5,6 +5,7 @@ import { unique } from './call.js';
 import { charge } from './charges.js';
 import { GPUStreamingClient, RekursingError } from './client/index.js';
 import { conversations, dollars, forget, keep, settle, spend, spentToday } from './conversations.js';
+import { copied } from './copy.js';
 import { picker } from './models.js';
 import { Turn } from './turn.js';
 import { twice } from './twice.js';
@@ -274,8 +275,7 @@ document.addEventListener('keydown', (event) => {
 document.addEventListener('click', async (event) => {
   if (!event.target.matches('[data-copy]')) return;
   const button = event.target;
-  await navigator.clipboard.writeText(button.closest('figure').querySelector('code').textContent);
-  button.textContent = 'Copied';
+  button.textContent = (await copied(button.closest('figure').querySelector('code').textContent)) ? 'Copied' : 'Could not copy';
   setTimeout(() => (button.textContent = 'Copy'), 1_500);
 });
 

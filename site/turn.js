@@ -1,6 +1,7 @@
 // One turn of the conversation: a question, its answer as it grows, and the receipt under it.
 
 import { RekursingAd } from './client/index.js';
+import { copied } from './copy.js';
 import { words } from './failures.js';
 import { known, nameOf } from './named.js';
 import { cents } from './models.js';
@@ -221,8 +222,7 @@ export class Turn {
     };
     say('Copy');
     copy.addEventListener('click', async () => {
-      await navigator.clipboard.writeText(this.text);
-      say('Copied');
+      say((await copied(this.text)) ? 'Copied' : 'Could not copy');
       setTimeout(say, 1_500, 'Copy');
     });
     another.addEventListener('click', () => {

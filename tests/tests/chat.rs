@@ -374,3 +374,32 @@ async fn what_was_deleted_stays_so_and_a_conversation_that_is_opened_again_is_th
     assert_eq!(tab.eval(KEPT).await?, json!([]));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_page_that_is_given_no_clipboard_copies_all_the_same_and_says_where_it_could_not() -> Result<()> {
+    let scene = Scripted::start().await?;
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &scene.relay, "/").await?;
+    scene.script.always(Reply::text(&["```rust\nfn main() {}\n```\n"]));
+    ask(&tab, "Which program does nothing?").await?;
+    answered(&tab, "fn main() {}").await?;
+    tab.eval(
+        "Object.defineProperty(navigator, 'clipboard', { value: undefined }), \
+         addEventListener('copy', () => { globalThis.copied = document.activeElement.value; })",
+    )
+    .await?;
+    for (button, text) in [(".tools button", "```rust\nfn main() {}\n```\n"), ("[data-copy]", "fn main() {}")]
+    {
+        tab.click(button).await?;
+        tab.shows(button, "Copied").await?;
+        assert_eq!(tab.eval("copied").await?, text);
+        tab.shows(button, "Copy").await?;
+    }
+    assert_eq!(tab.eval("document.querySelectorAll('textarea').length").await?, 1);
+    tab.eval("document.execCommand = () => false").await?;
+    for button in [".tools button", "[data-copy]"] {
+        tab.click(button).await?;
+        tab.shows(button, "Could not copy").await?;
+    }
+    Ok(())
+}

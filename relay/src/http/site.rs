@@ -43,6 +43,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("client/relay.js", "text/javascript; charset=utf-8"),
     file!("colours.css", "text/css; charset=utf-8"),
     file!("conversations.js", "text/javascript; charset=utf-8"),
+    file!("copy.js", "text/javascript; charset=utf-8"),
     file!("disputes.js", "text/javascript; charset=utf-8"),
     file!("door.js", "text/javascript; charset=utf-8"),
     file!("download.css", "text/css; charset=utf-8"),
