@@ -6,6 +6,7 @@ import { charge } from './charges.js';
 import { GPUStreamingClient, RekursingError } from './client/index.js';
 import { conversations, dollars, forget, keep, settle, spend, spentToday } from './conversations.js';
 import { copied } from './copy.js';
+import { inTab } from './kept.js';
 import { picker } from './models.js';
 import { Turn } from './turn.js';
 import { twice } from './twice.js';
@@ -98,7 +99,7 @@ function clear() {
   halt();
   running = null;
   talk = begin(unique(), null);
-  sessionStorage.removeItem('talk');
+  inTab.remove('talk');
   askAnybody(talk);
   $('turns').replaceChildren();
   $('welcome').hidden = false;
@@ -112,7 +113,7 @@ function recall(id) {
   const one = talks.get(id)?.busy > 0 ? talks.get(id) : reread(id);
   if (!one) return showConversations();
   talk = one;
-  sessionStorage.setItem('talk', id);
+  inTab.write('talk', id);
   showOnly();
   $('turns').append(...talk.turns.map(({ element }) => element));
   $('welcome').hidden = true;
@@ -146,7 +147,7 @@ function drop(id) {
 /** Shows the conversation again that was open in this tab; whoever comes by a link that names somebody begins another. */
 function reopen() {
   const [{ type } = {}] = performance.getEntriesByType('navigation');
-  const last = conversations().find(({ id }) => id === sessionStorage.getItem('talk'));
+  const last = conversations().find(({ id }) => id === inTab.read('talk'));
   if (!last || (type === 'navigate' && location.search !== '')) return;
   if (!talk.only || talk.only.id === last.provider?.id) recall(last.id);
 }
@@ -221,7 +222,7 @@ function keepTurns({ id, turns, only }) {
   const answered = turns.filter(({ text }) => text !== '');
   if (answered.length === 0 || deleted.has(id)) return;
   keep(id, answered.map((one) => one.kept()), only);
-  if (id === talk.id) sessionStorage.setItem('talk', id);
+  if (id === talk.id) inTab.write('talk', id);
 }
 
 /** Keeps the conversation of an answer that has ended, and what the answer cost. */
@@ -258,8 +259,8 @@ async function billKept() {
   }
 }
 
-$('key').value = sessionStorage.getItem('key') ?? '';
-$('key').addEventListener('input', () => sessionStorage.setItem('key', $('key').value.trim()));
+$('key').value = inTab.read('key') ?? '';
+$('key').addEventListener('input', () => inTab.write('key', $('key').value.trim()));
 billKept();
 reopen();
 
@@ -348,8 +349,8 @@ async function send(question, { instead, routing = talk.only ? { only: [talk.onl
     stays(stands, why);
   }
   of.busy -= 1;
-  note(of, turn, key);
   if (running?.stop === stop) running = null;
+  note(of, turn, key);
   controls();
   follow();
 }

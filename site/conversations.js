@@ -1,5 +1,7 @@
 // Conversations, kept in this browser and nowhere else.
 
+import { inBrowser } from './kept.js';
+
 const KEPT = 'conversations';
 
 /** Most conversations that are kept, and most characters of all of them; the oldest go first. */
@@ -8,7 +10,7 @@ const CHARACTERS = 2_000_000;
 
 function read() {
   try {
-    const list = JSON.parse(localStorage.getItem(KEPT) ?? '[]');
+    const list = JSON.parse(inBrowser.read(KEPT) ?? '[]');
     return Array.isArray(list) ? list.filter(({ id, turns }) => typeof id === 'string' && Array.isArray(turns)) : [];
   } catch {
     return [];
@@ -22,11 +24,7 @@ function write(list) {
     kept.pop();
     text = JSON.stringify(kept);
   }
-  try {
-    localStorage.setItem(KEPT, text);
-  } catch {
-    // A full or forbidden store keeps nothing, and the page goes on.
-  }
+  inBrowser.write(KEPT, text);
 }
 
 /** Gives all conversations, the latest first: `{id, at, title, turns, provider}`. */
@@ -68,7 +66,7 @@ const today = () => dayOf(Date.now());
 /** What is known of today: `{nanos, jobs}`, with the jobs that are in it. */
 function spending() {
   try {
-    const { day, nanos, jobs = [] } = JSON.parse(localStorage.getItem(SPENT) ?? '{}');
+    const { day, nanos, jobs = [] } = JSON.parse(inBrowser.read(SPENT) ?? '{}');
     if (day === today()) return { nanos: BigInt(nanos), jobs: new Set(jobs) };
   } catch {
     // What cannot be read begins anew.
@@ -84,7 +82,7 @@ export function spend(job, dollars, endedAt = Date.now()) {
   const { nanos: before, jobs } = spending();
   if (dayOf(endedAt) !== today() || nanos(dollars) === 0n || jobs.has(job)) return;
   const now = { day: today(), nanos: String(before + nanos(dollars)), jobs: [...jobs, job] };
-  localStorage.setItem(SPENT, JSON.stringify(now));
+  inBrowser.write(SPENT, JSON.stringify(now));
 }
 
 /** Reads a decimal text in dollars as nano-dollars; what is none counts nothing. */

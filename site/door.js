@@ -1,5 +1,7 @@
 // Lets somebody in: a form asks for a key or a token, which stays in this tab.
 
+import { inTab } from './kept.js';
+
 const $ = (id) => document.getElementById(id);
 
 /** Shows the form `#enter` until `open` succeeds with what was typed, which is kept under `name`. */
@@ -21,16 +23,16 @@ export function door(name, open) {
   };
   $('enter').addEventListener('submit', (event) => {
     event.preventDefault();
-    sessionStorage.setItem(name, $('key').value.trim());
+    inTab.write(name, $('key').value.trim());
     enter();
   });
   $('leave').addEventListener('click', () => {
-    sessionStorage.removeItem(name);
+    inTab.remove(name);
     $('key').value = '';
     show(false);
     $('key').focus();
   });
   // Before this the button would do nothing.
   $('enter').querySelector('[type=submit]').disabled = false;
-  if (sessionStorage.getItem(name)) enter();
+  if (inTab.read(name)) enter();
 }

@@ -3,6 +3,7 @@
 import { GPUStreamingClient } from './client/index.js';
 import { offer } from './disputes.js';
 import { call } from './holder.js';
+import { inTab } from './kept.js';
 import { statements } from './statements.js';
 import { facts, fill, make, moment, say, usd } from './write.js';
 
@@ -51,7 +52,7 @@ function opener(jobId) {
 
 /** Shows the receipt of a job. */
 export async function receipt(jobId) {
-  const client = new GPUStreamingClient(location.origin, { key: sessionStorage.getItem('key') });
+  const client = new GPUStreamingClient(location.origin, { key: inTab.read('key') });
   $('receipt').hidden = false;
   $('receipt-title').focus();
   $('receipt-facts').replaceChildren();

@@ -1,6 +1,7 @@
 // Which channels somebody follows: in this browser, and by his account where a key is in this tab.
 
 import { call } from './holder.js';
+import { inBrowser, inTab } from './kept.js';
 import { listens, watch } from './watch.js';
 
 const FOLLOWED = 'followed';
@@ -12,7 +13,7 @@ let isTelling = false;
 
 function read(name) {
   try {
-    const list = JSON.parse(localStorage.getItem(name) ?? '[]');
+    const list = JSON.parse(inBrowser.read(name) ?? '[]');
     return new Set(Array.isArray(list) ? list.filter((id) => typeof id === 'string') : []);
   } catch {
     return new Set();
@@ -23,10 +24,10 @@ function change(name, id, isIn) {
   const list = read(name);
   if (isIn) list.add(id);
   else list.delete(id);
-  localStorage.setItem(name, JSON.stringify([...list]));
+  inBrowser.write(name, JSON.stringify([...list]));
 }
 
-const hasKey = () => Boolean(sessionStorage.getItem('key'));
+const hasKey = () => Boolean(inTab.read('key'));
 
 /** Tells which channels are followed here, with those that the account follows. */
 export async function followed() {

@@ -3,6 +3,7 @@
 import { unique } from './call.js';
 import { isWhole, refused } from './fields.js';
 import { call } from './holder.js';
+import { inTab } from './kept.js';
 import { twice } from './twice.js';
 import { day, fill, make, number, say, usd } from './write.js';
 
@@ -49,7 +50,7 @@ function revoker({ prefix, name }) {
       if (revoked.some((one) => $('made-key').textContent.startsWith(one))) $('made').hidden = true;
       say($('keys-outcome'), `Revoked: ${revoked.map((one) => `${one}…`).join(', ')}`);
       // Whoever has revoked the key that he came with has to come with another one.
-      if (revoked.some((one) => sessionStorage.getItem('key')?.startsWith(one))) {
+      if (revoked.some((one) => inTab.read('key')?.startsWith(one))) {
         $('leave').click();
         $('enter-outcome').textContent = 'The key that you came with is revoked. Sign in with another one.';
         return;

@@ -1,6 +1,7 @@
 // The list of models to choose from. It looks again by itself, so that it shows who is there now.
 
 import { Relay } from './client/relay.js';
+import { inTab } from './kept.js';
 
 /** Asks once at a time: whoever looks again by itself need not try again. */
 const relay = new Relay(location.origin, '', 0);
@@ -20,7 +21,7 @@ export function picker({ place, note, tier, terms, changed }) {
   let times = {};
   let told = '';
   let models = [];
-  let chosen = new URLSearchParams(location.search).get('model') ?? sessionStorage.getItem('model') ?? '';
+  let chosen = new URLSearchParams(location.search).get('model') ?? inTab.read('model') ?? '';
 
   const tell = (count, reachable) => {
     const state = { chosen, count, reachable, browser: models.find(({ id }) => id === chosen)?.browser ?? false };
@@ -48,14 +49,14 @@ export function picker({ place, note, tier, terms, changed }) {
 
   place.addEventListener('change', (event) => {
     chosen = event.target.value;
-    sessionStorage.setItem('model', chosen);
+    inTab.write('model', chosen);
     showTerms();
     tell(place.children.length, true);
   });
 
-  tier.value = sessionStorage.getItem('tier') ?? 'standard';
+  tier.value = inTab.read('tier') ?? 'standard';
   tier.addEventListener('change', () => {
-    sessionStorage.setItem('tier', tier.value);
+    inTab.write('tier', tier.value);
     show();
   });
 

@@ -2,6 +2,7 @@
 
 import { unique } from './call.js';
 import { Relay, parse } from './client/relay.js';
+import { inBrowser } from './kept.js';
 import { known } from './named.js';
 import { facts, moment, say, usd } from './write.js';
 
@@ -24,7 +25,7 @@ const $ = (id) => document.getElementById(id);
 takeOver();
 
 /** The computer that is shown, of those that are kept. */
-let shown = kept(localStorage.getItem(SHOWN));
+let shown = kept(inBrowser.read(SHOWN));
 /** What the payout costs that was shown, once it was. */
 let accepted;
 /** Forgetting asks twice. */
@@ -54,7 +55,7 @@ look();
 
 function all() {
   try {
-    const list = JSON.parse(localStorage.getItem(KEPT) ?? '[]');
+    const list = JSON.parse(inBrowser.read(KEPT) ?? '[]');
     return Array.isArray(list) ? list : [];
   } catch {
     return [];
@@ -63,10 +64,10 @@ function all() {
 
 /** Takes the one computer of before among the others; which one it is, the relay says as soon as it is looked at. */
 function takeOver() {
-  const token = localStorage.getItem(BEFORE);
+  const token = inBrowser.read(BEFORE);
   if (!token) return;
   if (!all().some((one) => one.token === token)) keep([...all(), { pluginId: '', token, name: '' }]);
-  localStorage.removeItem(BEFORE);
+  inBrowser.remove(BEFORE);
 }
 
 /** Gives a computer that is kept: this one, or else the first. */
@@ -75,13 +76,13 @@ function kept(pluginId) {
 }
 
 function keep(list) {
-  localStorage.setItem(KEPT, JSON.stringify(list));
+  inBrowser.write(KEPT, JSON.stringify(list));
 }
 
 /** Shows this computer, or else the first that there is. */
 async function choose(pluginId) {
   shown = kept(pluginId);
-  localStorage.setItem(SHOWN, shown?.pluginId ?? '');
+  inBrowser.write(SHOWN, shown?.pluginId ?? '');
   // What was said, asked and written was about another one.
   accepted = undefined;
   sure = false;
@@ -190,7 +191,7 @@ function entitle(pluginId, name) {
   Object.assign(shown, { pluginId, name });
   // One that was taken over may be there by another pairing too.
   keep(all().filter((one) => one.token === shown.token || one.pluginId !== pluginId).map((one) => (one.token === shown.token ? shown : one)));
-  localStorage.setItem(SHOWN, pluginId);
+  inBrowser.write(SHOWN, pluginId);
   list();
 }
 

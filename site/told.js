@@ -1,13 +1,10 @@
 // Tells of channels that come, on every page of the site that is left open.
 
+import { inBrowser } from './kept.js';
+
 /** Fetches what that takes only where somebody wants to be told of a channel. */
 async function begin() {
-  try {
-    if (!localStorage.getItem('told')) return;
-  } catch {
-    // A browser that keeps nothing knows of none.
-    return;
-  }
+  if (!inBrowser.read('told')) return;
   const { keepTelling } = await import('./follows.js');
   keepTelling();
 }

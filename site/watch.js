@@ -34,7 +34,7 @@ function begin() {
   return navigator.locks.request('live', () => {
     listen();
     return new Promise(() => {});
-  });
+  }).catch(listen);
 }
 
 function listen() {

@@ -403,3 +403,56 @@ async fn a_page_that_is_given_no_clipboard_copies_all_the_same_and_says_where_it
     }
     Ok(())
 }
+
+/// Has a browser keep nothing of any site, as some do who are asked to, or nothing more.
+const KEEPS_NOTHING: [&str; 2] = [
+    "const deny = () => { throw new DOMException('Access is denied.', 'SecurityError'); };
+     for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(globalThis, name, { get: deny });
+     navigator.locks.request = async () => deny();",
+    "Storage.prototype.setItem = () => { throw new DOMException('It is full.', 'QuotaExceededError'); };",
+];
+
+#[tokio::test]
+async fn a_browser_that_keeps_nothing_or_has_no_room_asks_counts_lists_and_lets_in_all_the_same() -> Result<()>
+{
+    let (relay, key) = Relay::funded(FREE, "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let url = |path: &str| format!("{}{path}", scene.relay.url("http"));
+    let page = scene.relay.customer(&key);
+    let browser = Browser::start().await?;
+    for script in KEEPS_NOTHING {
+        let tab = browser.open("about:blank").await?;
+        tab.resize(1_200, 1_000).await?;
+        tab.before_all(script).await?;
+        tab.go(&url("/")).await?;
+        look_again(&tab).await?;
+        let before = tab.eval("document.querySelector('#spent').textContent").await?;
+        assert_eq!(before, "$0.00");
+        let spent = page.get("/api/account").await?.expect(200)?["spent"].clone();
+        tab.fill("#key", &key).await?;
+        ask(&tab, "Is it kept?").await?;
+        answered(&tab, "one two three").await?;
+        tab.until("document.querySelector('#go-text').innerText === 'Ask'").await?;
+        tab.until("document.querySelector('#spent').textContent !== '$0.00'").await?;
+        assert_ne!(page.get("/api/account").await?.expect(200)?["spent"], spent);
+        tab.click("#fresh").await?;
+        tab.click("#conversations button").await?;
+        answered(&tab, "one two three").await?;
+
+        tab.go(&url("/account.html")).await?;
+        door::sign_in(&tab, &key).await?;
+        tab.shows("#balance", "$0.99").await?;
+        tab.go(&url("/phone.html")).await?;
+        tab.until("!document.querySelector('#unpaired').hidden").await?;
+        // Whoever comes is seen to come.
+        tab.go(&url("/live")).await?;
+        tab.until("document.querySelectorAll('#providers > *').length === 1").await?;
+        let second = Script::start(Dialect::LlamaCpp(4)).await?;
+        let node = Node::start(&scene.relay, &second.url()).await?;
+        tab.until("document.querySelectorAll('#providers > *').length === 2").await?;
+        drop(node);
+        tab.until("document.querySelectorAll('#providers > *').length === 1").await?;
+        tab.close().await?;
+    }
+    Ok(())
+}

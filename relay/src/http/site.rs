@@ -56,6 +56,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("groups.js", "text/javascript; charset=utf-8"),
     file!("holder.js", "text/javascript; charset=utf-8"),
     file!("index.html", "text/html; charset=utf-8"),
+    file!("kept.js", "text/javascript; charset=utf-8"),
     file!("keys.js", "text/javascript; charset=utf-8"),
     file!("live.js", "text/javascript; charset=utf-8"),
     file!("models.js", "text/javascript; charset=utf-8"),
