@@ -4,7 +4,7 @@ import './told.js';
 import { unique } from './call.js';
 import { charge } from './charges.js';
 import { GPUStreamingClient, RekursingError } from './client/index.js';
-import { conversations, dollars, forget, keep, settle, spend, spentToday } from './conversations.js';
+import { before, conversations, dollars, elsewhere, forget, isForgotten, keep, messages, settle, spend, spentToday } from './conversations.js';
 import { copied } from './copy.js';
 import { inTab } from './kept.js';
 import { picker } from './models.js';
@@ -12,9 +12,8 @@ import { Turn } from './turn.js';
 import { twice } from './twice.js';
 
 const $ = (id) => document.getElementById(id);
-/** The conversations of this page by their ids, and those that were deleted: what still comes in of these is not kept. */
+/** The conversations of this page by their ids. */
 const talks = new Map();
-const deleted = new Set();
 /** The conversation that is shown; `only` is who alone is asked in it, `{id, name}`, where it was begun so. */
 let talk = begin(unique(), asked(new URLSearchParams(location.search).get('provider')));
 let market = { chosen: '', count: 0, reachable: true };
@@ -86,9 +85,9 @@ if (talk.only) introduce(talk);
 showConversations();
 showSpent();
 
-/** Begins a conversation: `busy` counts what is still under way in it. */
+/** Begins a conversation: `busy` counts what is still under way in it, `replaced` are turns in whose place others were asked. */
 function begin(id, only) {
-  const one = { id, turns: [], only, busy: 0 };
+  const one = { id, turns: [], replaced: [], only, busy: 0 };
   talks.set(id, one);
   return one;
 }
@@ -128,6 +127,7 @@ function reread(id) {
   if (!kept) return null;
   const { provider } = kept;
   const one = begin(id, provider ? asked(provider.id, provider.name) : null);
+  one.replaced = kept.replaced ?? [];
   for (const { question, ...answer } of kept.turns) {
     const turn = new Turn(question, { free: false });
     turn.recall(answer);
@@ -139,7 +139,6 @@ function reread(id) {
 
 /** Deletes a conversation, also the one that is shown. */
 function drop(id) {
-  deleted.add(id);
   forget(id);
   if (id === talk.id) clear();
 }
@@ -218,17 +217,16 @@ function showSpent() {
 }
 
 /** Keeps a conversation as it stands, unless it was deleted. */
-function keepTurns({ id, turns, only }) {
+function keepTurns({ id, turns, only, replaced }) {
   const answered = turns.filter(({ text }) => text !== '');
-  if (answered.length === 0 || deleted.has(id)) return;
-  keep(id, answered.map((one) => one.kept()), only);
+  if (answered.length === 0) return;
+  keep(id, answered.map((one) => one.kept()), only, replaced);
   if (id === talk.id) inTab.write('talk', id);
 }
 
 /** Keeps the conversation of an answer that has ended, and what the answer cost. */
 function note(of, turn, key) {
-  // Whoever has begun another one may have deleted this one.
-  if (of === talk || conversations().some(({ id }) => id === of.id)) keepTurns(of);
+  keepTurns(of);
   if (turn.owed) bill(of, turn, key);
   else if (turn.cost) spend(turn.job, turn.cost);
   showConversations();
@@ -263,6 +261,13 @@ $('key').value = inTab.read('key') ?? '';
 $('key').addEventListener('input', () => inTab.write('key', $('key').value.trim()));
 billKept();
 reopen();
+
+// What another page has deleted is gone here too.
+elsewhere(() => {
+  if (isForgotten(talk.id)) clear();
+  showConversations();
+  showSpent();
+});
 
 $('panel-toggle').addEventListener('click', () => open($('panel-toggle').ariaExpanded !== 'true'));
 $('models').addEventListener('click', (event) => event.target.matches('input') || open(false));
@@ -304,7 +309,10 @@ async function send(question, { instead, routing = talk.only ? { only: [talk.onl
   const of = talk;
   of.busy += 1;
   const at = instead ? of.turns.indexOf(instead) : of.turns.length;
-  const messages = conversation(of.turns.slice(0, at), question);
+  // A question that got no answer is left out.
+  const past = of.turns.slice(0, at).filter(({ text }) => text !== '');
+  const asks = messages(past, question);
+  turn.past = before(past);
   running = { stop, turn, client };
   $('welcome').hidden = true;
   if (instead) instead.element.after(turn.element);
@@ -312,6 +320,7 @@ async function send(question, { instead, routing = talk.only ? { only: [talk.onl
   let stands = instead;
   const take = () => {
     of.turns.splice(at, stands ? 1 : 0, turn);
+    if (stands?.text) of.replaced.push(stands.kept());
     const held = stands?.element.contains(document.activeElement);
     stands?.element.remove();
     stands = null;
@@ -335,7 +344,7 @@ async function send(question, { instead, routing = talk.only ? { only: [talk.onl
     if (price) of.agreed = { terms, price };
     const maxPrice = key && of.agreed?.terms === terms ? of.agreed.price : undefined;
     const wishes = { model: market.chosen, quality, provider: routing, maxPrice, signal: stop.signal };
-    for await (const event of client.stream(messages, wishes)) {
+    for await (const event of client.stream(asks, wishes)) {
       turn.take(event);
       meet(of, event.provider);
       if (stands && turn.text) take();
@@ -382,17 +391,6 @@ function ended(turn, error, wished) {
   list.refresh();
   const failure = known ? error : { message: 'This page made a mistake. Load it again.' };
   return turn.fail(failure, (price) => send(turn.question, { instead: turn, price }));
-}
-
-/** Returns the messages of some turns and a question; a question that got no answer is left out. */
-function conversation(past, question) {
-  return [
-    ...past.filter(({ text }) => text !== '').flatMap((turn) => [
-      { role: 'user', content: turn.question },
-      { role: 'assistant', content: turn.text },
-    ]),
-    { role: 'user', content: question },
-  ];
 }
 
 /** Shows what the relay offers at this moment. */

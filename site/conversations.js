@@ -4,21 +4,27 @@ import { inBrowser } from './kept.js';
 
 const KEPT = 'conversations';
 
+/** Under which name the browser keeps which were deleted last: another page that still shows one does not keep it anew. */
+const FORGOTTEN = 'forgotten';
+
 /** Most conversations that are kept, and most characters of all of them; the oldest go first. */
 const MANY = 50;
 const CHARACTERS = 2_000_000;
 
-function read() {
+/** Most that are known as deleted. */
+const MANY_FORGOTTEN = 200;
+
+function list(name) {
   try {
-    const list = JSON.parse(inBrowser.read(KEPT) ?? '[]');
-    return Array.isArray(list) ? list.filter(({ id, turns }) => typeof id === 'string' && Array.isArray(turns)) : [];
+    const kept = JSON.parse(inBrowser.read(name) ?? '[]');
+    return Array.isArray(kept) ? kept : [];
   } catch {
     return [];
   }
 }
 
-function write(list) {
-  const kept = list.slice(0, MANY);
+function write(all) {
+  const kept = all.slice(0, MANY);
   let text = JSON.stringify(kept);
   while (text.length > CHARACTERS && kept.length > 1) {
     kept.pop();
@@ -27,39 +33,110 @@ function write(list) {
   inBrowser.write(KEPT, text);
 }
 
-/** Gives all conversations, the latest first: `{id, at, title, turns, provider}`. */
-export function conversations() {
-  return read();
-}
+/** Gives all conversations, the latest first: `{id, at, title, turns, replaced, provider}`. */
+export const conversations = () => list(KEPT).filter((one) => typeof one?.id === 'string' && Array.isArray(one.turns));
+
+/** Tells whether a conversation was deleted, in this page or in another one. */
+export const isForgotten = (id) => list(FORGOTTEN).includes(id);
+
+/** By what a turn is known, whoever goes on with its answer. */
+const known = ({ jobs, job, question, text }) => jobs?.[0] ?? job ?? `${question}\n${text}`;
+
+/** Gives what is kept of a question: which turns were before it, and how much of their answers there was. */
+export const before = (turns) => turns.map((turn) => ({ job: known(turn), characters: turn.text.length }));
 
 /**
- * Keeps a conversation in front of the others. A turn is
- * `{question, text, model, provider, receipt, remark, job, jobs, token, tokens, thumb, owed, paid}`; `remark` says of an answer
- * that it did not come to its end, `owed` that what it cost is not known yet, `paid` that whoever asked paid for it. Who alone is asked is `{id, name}`, or nothing.
+ * Keeps a conversation in front of the others, with what another page has kept of it meanwhile; one that was deleted is
+ * not kept. A turn is
+ * `{question, text, model, provider, receipt, remark, job, jobs, token, tokens, thumb, owed, paid, past}`; `remark` says of an answer
+ * that it did not come to its end, `owed` that what it cost is not known yet, `paid` that whoever asked paid for it, and
+ * `past` is what `before` gives. `replaced` are turns in whose place others were asked. Who alone is asked is `{id, name}`, or nothing.
  */
-export function keep(id, turns, provider) {
-  const others = read().filter((one) => one.id !== id);
-  const title = turns[0].question.replaceAll(/\s+/g, ' ').slice(0, 60);
-  write([{ id, at: Date.now(), title, turns, provider: provider ?? undefined }, ...others]);
+export function keep(id, turns, provider, replaced = []) {
+  if (isForgotten(id)) return;
+  const all = conversations();
+  const stored = all.find((one) => one.id === id);
+  const gone = merged(stored?.replaced ?? [], replaced);
+  const whole = merged(stored?.turns ?? [], turns).filter((turn) => !gone.some((one) => known(one) === known(turn)));
+  // What nobody was asked behind is of no use.
+  const used = new Set(whole.flatMap(({ past }) => past ?? []).map(({ job }) => job));
+  const title = whole[0].question.replaceAll(/\s+/g, ' ').slice(0, 60);
+  const one = { id, at: Date.now(), title, turns: whole, replaced: gone.filter((turn) => used.has(known(turn))), provider: provider ?? undefined };
+  write([one, ...all.filter((other) => other.id !== id)]);
+}
+
+/** Gives a page's own turns and those that are kept beside them, each behind the one that it was kept behind. */
+function merged(stored, own) {
+  const all = [...own];
+  let at = 0;
+  for (const turn of stored) {
+    const found = all.findIndex((one) => known(one) === known(turn));
+    if (found < 0) all.splice(at, 0, turn);
+    else all[found] = joined(all[found], turn);
+    at = found < 0 ? at + 1 : found + 1;
+  }
+  return all;
+}
+
+/** Gives a page's own turn with what another page has found out about it. */
+function joined(own, { thumb, owed, paid, receipt }) {
+  const charged = own.owed && !owed ? { owed, paid, receipt } : {};
+  return { ...own, thumb: own.thumb ?? thumb, ...charged };
+}
+
+/** Finds what a job was asked and what it answered, to the letter; nothing where that is not known. */
+export function texts(jobId) {
+  for (const { turns, replaced = [] } of conversations()) {
+    const turn = turns.find(({ job }) => job === jobId);
+    if (!turn) continue;
+    // Of an answer that several have made nobody has kept who said what.
+    if (!turn.past || turn.jobs?.length > 1) return null;
+    const all = new Map([...turns, ...replaced].map((one) => [known(one), one]));
+    if (!turn.past.every(({ job }) => all.has(job))) return null;
+    const past = turn.past.map(({ job, characters }) => {
+      const { question, text } = all.get(job);
+      return { question, text: text.slice(0, characters) };
+    });
+    return { prompt: messages(past, turn.question), answer: turn.text };
+  }
+  return null;
+}
+
+/** Writes what is asked: a question behind some turns. */
+export function messages(past, question) {
+  return [
+    ...past.flatMap((turn) => [
+      { role: 'user', content: turn.question },
+      { role: 'assistant', content: turn.text },
+    ]),
+    { role: 'user', content: question },
+  ];
 }
 
 /** Notes what a kept answer cost of which that was not known. */
 export function settle(id, job, cost) {
-  const list = read();
-  const turn = list.find((one) => one.id === id)?.turns.find((one) => one.job === job);
+  const all = conversations();
+  const turn = all.find((one) => one.id === id)?.turns.find((one) => one.job === job);
   if (!turn?.owed) return;
   turn.owed = false;
   turn.paid = Number(cost) > 0;
   if (turn.paid) turn.receipt = [...(turn.receipt ?? []), ['Cost', `$${cost}`]];
-  write(list);
+  write(all);
 }
 
 /** Forgets a conversation. */
 export function forget(id) {
-  write(read().filter((one) => one.id !== id));
+  inBrowser.write(FORGOTTEN, JSON.stringify([id, ...list(FORGOTTEN)].slice(0, MANY_FORGOTTEN)));
+  write(conversations().filter((one) => one.id !== id));
 }
 
 const SPENT = 'spent';
+
+/** Has `hear` called whenever another page has changed what is kept. */
+export function elsewhere(hear) {
+  addEventListener('storage', ({ key }) => [KEPT, FORGOTTEN, SPENT, null].includes(key) && hear());
+}
+
 const dayOf = (moment) => new Date(moment).toISOString().slice(0, 10);
 const today = () => dayOf(Date.now());
 

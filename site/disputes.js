@@ -1,7 +1,7 @@
 // Disputes of answers: one is opened from a receipt, and its state is shown to whoever paid and to whoever answered.
 
 import { unique } from './call.js';
-import { conversations } from './conversations.js';
+import { texts } from './conversations.js';
 import { isWhole, refused } from './fields.js';
 import { call } from './holder.js';
 import { make, moment, say, usd } from './write.js';
@@ -72,7 +72,7 @@ export function offer({ jobId, paidBy, charge, givenBack, endedAt }) {
   const isOver = Date.now() - endedAt >= WITHIN_MS;
   const can = paidBy === 'account' && Number(charge) > 0 && Number(givenBack ?? 0) === 0 && !isOver && !known.has(jobId);
   $('dispute').hidden = !can;
-  offered = can ? { jobId, texts: kept(jobId), once: unique() } : null;
+  offered = can ? { jobId, texts: texts(jobId), once: unique() } : null;
   $('dispute-consent-shown').hidden = !offered?.texts;
   $('dispute').reset();
   sure(false);
@@ -85,19 +85,6 @@ export function lead() {
   else if ($('dispute-outcome').textContent === '') {
     say($('dispute-outcome'), 'This answer cannot be disputed: it was free, is older than seven days, or was not paid with this account.', 'bad');
   }
-}
-
-/** Finds what was asked and answered, where it was in a chat that this browser has kept. */
-function kept(jobId) {
-  for (const { turns } of conversations()) {
-    const at = turns.findIndex(({ job }) => job === jobId);
-    if (at < 0) continue;
-    const before = turns.slice(0, at).flatMap(({ question, text }) => [
-      { role: 'user', content: question }, { role: 'assistant', content: text },
-    ]);
-    return { prompt: [...before, { role: 'user', content: turns[at].question }], answer: turns[at].text };
-  }
-  return null;
 }
 
 $('dispute').addEventListener('input', () => sure(false));
@@ -115,9 +102,9 @@ $('dispute').addEventListener('submit', async (event) => {
     say($('dispute-outcome'), 'The operator and the owner of the computer read the reason, and what the answer earned is set aside. Press again to dispute it.');
     return;
   }
-  const { jobId, texts, once } = offered;
+  const { jobId, texts: attached, once } = offered;
   const body = { jobId, reason: $('dispute-reason').value, words: $('dispute-words').value.trim() };
-  if (texts && $('dispute-consent').checked) Object.assign(body, { consent: true, ...texts });
+  if (attached && $('dispute-consent').checked) Object.assign(body, { consent: true, ...attached });
   try {
     await call('/api/account/disputes', { method: 'POST', body, once });
     await showDisputes();

@@ -37,8 +37,8 @@ export class Turn {
   }
 
   /** Shows an answer that was kept. */
-  recall({ text, model, provider, receipt, remark, job, jobs = job ? [job] : [], token, tokens, thumb, owed, paid }) {
-    Object.assign(this, { text, model, provider, job, jobs, token, tokens, thumb, owed, paid });
+  recall({ text, model, provider, receipt, remark, job, jobs = job ? [job] : [], token, tokens, thumb, owed, paid, past }) {
+    Object.assign(this, { text, model, provider, job, jobs, token, tokens, thumb, owed, paid, past });
     this.#end();
     if (remark) this.#remark(remark);
     if (receipt?.length > 0) this.#receipt(receipt);
@@ -47,10 +47,10 @@ export class Turn {
 
   /** Gives what is kept of the turn. One that is kept in the middle of its answer is one that was stopped there. */
   kept() {
-    const { question, text, model, receipt = [], job, jobs, token, tokens, thumb, paid } = this;
+    const { question, text, model, receipt = [], job, jobs, token, tokens, thumb, paid, past } = this;
     const provider = this.provider && { id: this.provider.id };
     const [remark, owed] = this.#isOver ? [this.remark, this.owed] : [STOPPED, !this.free];
-    return { question, text, model, provider, receipt, remark, job, jobs, token, tokens, thumb, owed, paid };
+    return { question, text, model, provider, receipt, remark, job, jobs, token, tokens, thumb, owed, paid, past };
   }
 
   /** Takes one event of the answer. */

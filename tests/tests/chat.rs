@@ -326,10 +326,12 @@ async fn reload(tab: &Tab) -> Result<()> {
         .await
 }
 
+/// What the browser keeps.
+const KEPT: &str = "JSON.parse(localStorage.conversations ?? '[]')";
+
 #[tokio::test]
 async fn what_was_deleted_stays_so_and_a_conversation_that_is_opened_again_is_the_one_that_it_was()
 -> Result<()> {
-    const KEPT: &str = "JSON.parse(localStorage.conversations ?? '[]')";
     let (relay, key) = Relay::funded(FREE, "1.00").await?;
     let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
     let browser = Browser::start().await?;
@@ -376,32 +378,47 @@ async fn what_was_deleted_stays_so_and_a_conversation_that_is_opened_again_is_th
 }
 
 #[tokio::test]
-async fn a_page_that_is_given_no_clipboard_copies_all_the_same_and_says_where_it_could_not() -> Result<()> {
+async fn two_tabs_with_one_conversation_keep_each_others_answers_and_what_one_deletes_is_gone_in_both()
+-> Result<()> {
     let scene = Scripted::start().await?;
     let browser = Browser::start().await?;
-    let tab = open(&browser, &scene.relay, "/").await?;
-    scene.script.always(Reply::text(&["```rust\nfn main() {}\n```\n"]));
-    ask(&tab, "Which program does nothing?").await?;
-    answered(&tab, "fn main() {}").await?;
-    tab.eval(
-        "Object.defineProperty(navigator, 'clipboard', { value: undefined }), \
-         addEventListener('copy', () => { globalThis.copied = document.activeElement.value; })",
-    )
-    .await?;
-    for (button, text) in [(".tools button", "```rust\nfn main() {}\n```\n"), ("[data-copy]", "fn main() {}")]
-    {
-        tab.click(button).await?;
-        tab.shows(button, "Copied").await?;
-        assert_eq!(tab.eval("copied").await?, text);
-        tab.shows(button, "Copy").await?;
+    let questions = || format!("{KEPT}.map(one => one.turns.map(turn => turn.question).sort().join())");
+    let one = open(&browser, &scene.relay, "/").await?;
+    ask(&one, "A?").await?;
+    answered(&one, "one two three").await?;
+    let other = open(&browser, &scene.relay, "/").await?;
+    other.click("#conversations button").await?;
+    ask(&other, "B?").await?;
+    answered(&other, "one two three").await?;
+    one.come_to_front().await?;
+    ask(&one, "C?").await?;
+    answered(&one, "one two three").await?;
+    other.come_to_front().await?;
+    ask(&other, "D?").await?;
+    one.until(&format!("{}[0] === 'A?,B?,C?,D?'", questions())).await?;
+    answered(&other, "one two three").await?;
+    assert_eq!(other.eval(&questions()).await?, json!(["A?,B?,C?,D?"]));
+
+    // It is deleted in the middle of an answer that the other tab gets.
+    let gate = Gate::default();
+    scene.script.next(Reply::gated(&["more", " of it"], &gate));
+    ask(&other, "E?").await?;
+    gate.open(1);
+    other.shows(".turn:last-child .prose", "more").await?;
+    one.come_to_front().await?;
+    for _ in ["asks", "deletes"] {
+        one.click("#conversations li button:last-of-type").await?;
     }
-    assert_eq!(tab.eval("document.querySelectorAll('textarea').length").await?, 1);
-    tab.eval("document.execCommand = () => false").await?;
-    for button in [".tools button", "[data-copy]"] {
-        tab.click(button).await?;
-        tab.shows(button, "Could not copy").await?;
+    for tab in [&one, &other] {
+        tab.until("document.querySelectorAll('.turn, #conversations li').length === 0").await?;
     }
-    Ok(())
+    scene.relay.resolved().await?;
+    other.come_to_front().await?;
+    ask(&other, "F?").await?;
+    answered(&other, "one two three").await?;
+    other.eval("dispatchEvent(new Event('pagehide')), undefined").await?;
+    assert_eq!(other.eval(&questions()).await?, json!(["F?"]));
+    one.until("document.querySelectorAll('#conversations li').length === 1").await
 }
 
 /// Has a browser keep nothing of any site, as some do who are asked to, or nothing more.
@@ -454,5 +471,83 @@ async fn a_browser_that_keeps_nothing_or_has_no_room_asks_counts_lists_and_lets_
         tab.until("document.querySelectorAll('#providers > *').length === 1").await?;
         tab.close().await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_that_is_given_no_clipboard_copies_all_the_same_and_says_where_it_could_not() -> Result<()> {
+    let scene = Scripted::start().await?;
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &scene.relay, "/").await?;
+    scene.script.always(Reply::text(&["```rust\nfn main() {}\n```\n"]));
+    ask(&tab, "Which program does nothing?").await?;
+    answered(&tab, "fn main() {}").await?;
+    tab.eval(
+        "Object.defineProperty(navigator, 'clipboard', { value: undefined }), \
+         addEventListener('copy', () => { globalThis.copied = document.activeElement.value; })",
+    )
+    .await?;
+    for (button, text) in [(".tools button", "```rust\nfn main() {}\n```\n"), ("[data-copy]", "fn main() {}")]
+    {
+        tab.click(button).await?;
+        tab.shows(button, "Copied").await?;
+        assert_eq!(tab.eval("copied").await?, text);
+        tab.shows(button, "Copy").await?;
+    }
+    assert_eq!(tab.eval("document.querySelectorAll('textarea').length").await?, 1);
+    tab.eval("document.execCommand = () => false").await?;
+    for button in [".tools button", "[data-copy]"] {
+        tab.click(button).await?;
+        tab.shows(button, "Could not copy").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_is_disputed_with_what_was_asked_also_where_an_earlier_one_was_replaced_since() -> Result<()>
+{
+    let (relay, key) = Relay::funded(FREE, "1.00").await?;
+    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
+    let browser = Browser::start().await?;
+    let tab = open(&browser, &scene.relay, "/").await?;
+    tab.fill("#key", &key).await?;
+    tab.eval("document.querySelector('#key').dispatchEvent(new Event('input')), undefined").await?;
+    for question in ["The first?", "The second?", "The third?"] {
+        ask(&tab, question).await?;
+        answered(&tab, "one two three").await?;
+        tab.until("document.querySelector('#go-text').innerText === 'Ask'").await?;
+    }
+    let second = Script::start(Dialect::LlamaCpp(4)).await?;
+    second.always(Reply::text(&["something", " else"]));
+    let _other = Node::start(&scene.relay, &second.url()).await?;
+    tab.click(".turn:first-child .tools button:last-child").await?;
+    stands(&tab, 3, "something else").await?;
+    tab.until(&format!("{KEPT}[0].turns[0].text === 'something else'")).await?;
+    let job = |at: usize| format!("{KEPT}[0].turns[{at}].job");
+    let [middle, last] = [tab.eval(&job(1)).await?, tab.eval(&job(2)).await?];
+
+    let form = async |job: &Value| {
+        let job = job.as_str().context("a job")?;
+        tab.go(&format!("{}/account.html?job={job}", scene.relay.url("http"))).await?;
+        tab.until("document.activeElement.id === 'dispute-reason'").await?;
+        tab.eval("document.querySelector('#dispute-consent').checkVisibility()").await
+    };
+    assert_eq!(form(&middle).await?, true);
+    tab.eval(
+        "(list => { list.value = 'nonsense'; list.dispatchEvent(new Event('input', {bubbles: true})); })(document.querySelector('#dispute-reason'))",
+    )
+    .await?;
+    tab.click("#dispute-consent").await?;
+    tab.click("#dispute [type=submit]").await?;
+    tab.shows("#dispute-go", "Yes, dispute it").await?;
+    tab.click("#dispute [type=submit]").await?;
+    tab.shows("#dispute-outcome", "It is open").await?;
+
+    // Where it is not known what was before a question, nothing can be attached.
+    tab.eval(&format!(
+        "localStorage.conversations = JSON.stringify({KEPT}.map(one => ({{ ...one, replaced: [] }})))"
+    ))
+    .await?;
+    assert_eq!(form(&last).await?, false);
     Ok(())
 }

@@ -280,13 +280,21 @@ impl Tab {
         self.cdp.call_in(&self.session, "Emulation.setEmulatedMedia", params).await.map(|_| ())
     }
 
+    /// Puts the tab in front of the others, as whoever changes to it.
+    ///
+    /// # Errors
+    /// Fails when Chromium refuses.
+    pub async fn come_to_front(&self) -> Result<()> {
+        self.cdp.call_in(&self.session, "Page.bringToFront", json!({})).await.map(|_| ())
+    }
+
     /// Returns a picture of the page as a PNG file.
     ///
     /// # Errors
     /// Fails when there is no picture.
     pub async fn screenshot(&self) -> Result<Vec<u8>> {
         // Chromium draws only the tab in front.
-        self.cdp.call_in(&self.session, "Page.bringToFront", json!({})).await?;
+        self.come_to_front().await?;
         let shot =
             self.cdp.call_in(&self.session, "Page.captureScreenshot", json!({"format": "png"})).await?;
         Ok(STANDARD.decode(shot["data"].as_str().context("no picture")?)?)
