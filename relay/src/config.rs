@@ -44,7 +44,7 @@ pub struct Config {
     /// Threads that serve sockets. One is quickest where the machine has few cores.
     pub threads: usize,
     /// Origins of web pages that may call the relay from a browser, among them the relay's own where it
-    /// has a name; beside those under its IP address and `localhost`.
+    /// has a name; beside those under its IP address and `localhost`. `*` lets pages of all origins ask.
     pub origins: Vec<String>,
     /// Ids of Chrome extensions that may register and connect, beside the published one and those in
     /// `downloads`.

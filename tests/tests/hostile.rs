@@ -196,6 +196,30 @@ async fn a_foreign_origin_can_neither_connect_nor_read() -> Result<()> {
 }
 
 #[tokio::test]
+async fn pages_of_all_origins_may_ask_where_the_operator_lets_them_and_do_nothing_else() -> Result<()> {
+    const PAGE: &str = "https://a-page.example";
+    let config = format!("origins = [\"*\"]\n{FREE}");
+    let scene = Scripted::with(&config, Dialect::LlamaCpp(4)).await?;
+    let relay = &scene.relay;
+    let page = relay.visitor().with("origin", PAGE);
+    for path in ["/api/llm/inference", "/v1/chat/completions"] {
+        let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "go"}]});
+        let answer = page.post(path, &body).await?;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        assert_eq!(answer.headers["access-control-allow-origin"], PAGE, "{path}");
+    }
+    assert_eq!(page.get("/api/llm/models").await?.headers["access-control-allow-origin"], PAGE);
+    for path in ["/api/plugin/register", "/api/account/keys", "/mcp"] {
+        let answer = page.post(path, &json!({})).await?;
+        assert_eq!((answer.status, answer.error_code()?.as_str()), (403, "origin_not_allowed"), "{path}");
+        assert!(!answer.headers.contains_key("access-control-allow-origin"), "{path}");
+    }
+    let knock = Knock { origin: Some(PAGE), ..Knock::default() };
+    assert_eq!(Link::knock(relay.address(), knock).await?.err(), Some(403), "no page connects as a plugin");
+    relay.audit().await
+}
+
+#[tokio::test]
 async fn a_name_that_stands_for_the_relays_address_is_no_page_of_its_own() -> Result<()> {
     let relay = Relay::with(&format!("origins = [\"https://chat.example\"]\n{FREE}")).await?;
     let port = relay.address().port();

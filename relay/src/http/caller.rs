@@ -2,16 +2,21 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use axum::http::{
-    HeaderMap, StatusCode,
-    header::{AUTHORIZATION, HOST, ORIGIN},
-    uri::Authority,
+use axum::{
+    extract::{Request, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{AUTHORIZATION, HOST, ORIGIN},
+        uri::Authority,
+    },
+    middleware::Next,
+    response::Response,
 };
 use rekursing_market::{Payer, ads::Country};
 use rekursing_protocol::{AccountId, KeyId, device};
 use subtle::ConstantTimeEq;
 
-use super::Problem;
+use super::{Problem, posted::Shared};
 use crate::{chance, config::EXTENSION_ID, house::House, store::Holder};
 
 /// The API key that stands for "none", for SDKs that insist on one.
@@ -231,6 +236,28 @@ pub fn origin(house: &House, headers: &HeaderMap) -> Result<(), Problem> {
     }
     let message = "pages of this origin may not call this relay, unless its operator names it in `origins`";
     Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", message))
+}
+
+/// What the config names in the place of an origin to let pages of all origins ask.
+pub(super) const EVERY_ORIGIN: &str = "*";
+
+/// Routes on which pages of all origins may call where the config lets them: what asks, and what tells of answers.
+/// Each of them goes by a key or a token in the call or is anybody's, and none by what a browser adds on its own.
+const ASKING: [&str; 6] =
+    ["/v1/", "/api/llm/", "/api/live", "/api/jobs/", "/api/ads/impressions", "/.well-known/"];
+
+/// Tells whether pages of all origins may call this path.
+pub(super) fn is_everyones(house: &House, path: &str) -> bool {
+    let origins = &house.config.origins;
+    origins.iter().any(|origin| origin == EVERY_ORIGIN) && ASKING.iter().any(|of| path.starts_with(of))
+}
+
+/// Lets a page of any origin ask, where it may, as a program does that names none.
+pub(super) async fn everyones_page(State(house): Shared, mut request: Request, next: Next) -> Response {
+    if is_everyones(&house, request.uri().path()) {
+        request.headers_mut().remove(ORIGIN);
+    }
+    next.run(request).await
 }
 
 /// Returns the name under which the relay was called, as device keys sign it, where it is one of its own: an

@@ -104,7 +104,7 @@ fn address(house: &House, headers: &HeaderMap) -> String {
     if let Some(named) = called.iter().find(|origin| caller::is_named(house, origin)) {
         return named.clone();
     }
-    match house.config.origins.first() {
+    match house.config.origins.iter().find(|origin| *origin != caller::EVERY_ORIGIN) {
         Some(first) if !caller::is_nobodys(host) => first.trim_end_matches('/').to_owned(),
         Some(_) | None => format!("http://{host}"),
     }

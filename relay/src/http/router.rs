@@ -52,9 +52,10 @@ impl Routes {
     }
 
     fn of(house: Arc<House>, routes: Router<Arc<House>>) -> Routes {
-        let cors = cors(&house);
+        let (cors, everyones) =
+            (cors(&house), from_fn_with_state(Arc::clone(&house), caller::everyones_page));
         let plain = finished(routes, house);
-        Routes { browsers: plain.clone().layer(cors), plain }
+        Routes { browsers: plain.clone().layer(everyones).layer(cors), plain }
     }
 
     /// Answers a request.
@@ -278,10 +279,9 @@ pub(super) fn refuse(problem: Problem, uri: &Uri) -> Response {
 fn cors(house: &Arc<House>) -> CorsLayer {
     let named = HeaderName::from_static;
     let house = Arc::clone(house);
-    let allowed = AllowOrigin::predicate(move |origin: &HeaderValue, _| {
-        origin
-            .to_str()
-            .is_ok_and(|origin| caller::is_named(&house, origin) || caller::is_extension(&house, origin))
+    let allowed = AllowOrigin::predicate(move |origin: &HeaderValue, asked| {
+        let is_known = |origin| caller::is_named(&house, origin) || caller::is_extension(&house, origin);
+        caller::is_everyones(&house, asked.uri.path()) || origin.to_str().is_ok_and(is_known)
     });
     CorsLayer::new()
         .allow_origin(allowed)
