@@ -14,6 +14,7 @@ pub mod id;
 pub mod key;
 pub mod money;
 pub mod name;
+pub mod object;
 pub mod offer;
 pub mod outlook;
 pub mod pass;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Gpu, Offer, PluginId};
+use crate::{Gpu, Offer, PluginId, object::object};
 
 /// The body of `POST /api/plugin/register`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -12,7 +12,7 @@ pub struct Registration {
     #[serde(default)]
     pub name: String,
     /// The GPU, as far as it is known.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub gpu: Gpu,
     /// What the owner is going to offer; the session says it again when it begins.
     #[serde(default)]

@@ -12,7 +12,9 @@ use std::borrow::Cow;
 
 use rekursing_extension_core::bridge::request;
 use rekursing_market::{Auto, Gate, Payer, Refusal, Request, Tier, Wish};
-use rekursing_protocol::{JobId, Nanos, OfferKind, Price, frame::Call, offer::MODEL_NAME_BYTES_MAX};
+use rekursing_protocol::{
+    JobId, Nanos, OfferKind, Price, frame::Call, object::Object, offer::MODEL_NAME_BYTES_MAX,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -91,7 +93,7 @@ struct Own<'a> {
     #[serde(default)]
     stream: Option<bool>,
     #[serde(default)]
-    stream_options: Option<StreamOptions>,
+    stream_options: Option<Object<StreamOptions>>,
     #[serde(default)]
     n: Option<i64>,
     #[serde(default)]
@@ -202,10 +204,10 @@ impl Ask {
             Some(messages) => request::fields(call, &with_messages(body, messages), &LIMITS),
             None => request::fields(call, body, &LIMITS),
         };
-        let fields = fields.map_err(|refusal| Problem::bad_request(&refusal.to_string()))?;
+        let fields = fields.map_err(of_field)?;
         prompt.beside(&fields);
         let include_usage =
-            own.stream_options.as_ref().is_some_and(|options| options.include_usage == Some(true));
+            own.stream_options.as_ref().is_some_and(|Object(options)| options.include_usage == Some(true));
         let request = Request {
             job,
             payer,
@@ -349,14 +351,33 @@ fn input(body: &str) -> Option<&RawValue> {
     serde_json::from_str::<Body<'_>>(body).ok().map(|body| body.input)
 }
 
+/// Says of a field that no model server is to get which one it is.
+fn of_field(refusal: request::Refusal) -> Problem {
+    let message = refusal.to_string();
+    match refusal {
+        request::Refusal::Field(field) | request::Refusal::Missing(field) => Problem::field(field, &message),
+        // What comes from elsewhere stands in a message.
+        request::Refusal::Foreign => Problem::field("messages", &message),
+        request::Refusal::TooLarge | request::Refusal::TooDeep | request::Refusal::NotAnObject => {
+            Problem::bad_request(&message)
+        }
+    }
+}
+
 /// Names a field as whoever asks for a response has named it.
 fn in_responses_words(problem: Problem) -> Problem {
-    let field = problem.field.map(|field| match &*field {
-        "messages" => "input".into(),
-        "max_tokens" => "max_output_tokens".into(),
-        _ => field,
-    });
-    Problem { field, ..problem }
+    const NAMES: [(&str, &str); 5] = [
+        ("max_completion_tokens", "max_output_tokens"),
+        ("max_tokens", "max_output_tokens"),
+        ("messages", "input"),
+        ("reasoning_effort", "reasoning"),
+        ("response_format", "text"),
+    ];
+    let Some(field) = problem.field else { return problem };
+    let named = NAMES.iter().find(|(chats, _)| field == *chats || field.starts_with(&format!("{chats}.")));
+    let Some((chats, own)) = named else { return Problem { field: Some(field), ..problem } };
+    let message = problem.message.replacen(chats, own, 1);
+    Problem { field: Some(field.replacen(chats, own, 1).into()), message, ..problem }
 }
 
 /// Puts `messages` in front of an object's own fields.

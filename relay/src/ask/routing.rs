@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use rekursing_market::{Routing, Sort};
-use rekursing_protocol::{PluginId, Price};
+use rekursing_protocol::{PluginId, Price, object::Object};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -60,8 +60,8 @@ impl<'a> Wishes<'a> {
     /// Reads the object.
     pub(super) fn read(raw: Option<&'a RawValue>) -> Result<Wishes<'a>, Problem> {
         let Some(raw) = raw else { return Ok(Wishes::default()) };
-        let wishes: Option<Wishes<'_>> = body::read_within("provider", raw.get())?;
-        Ok(wishes.unwrap_or_default())
+        let wishes: Option<Object<Wishes<'_>>> = body::read_within("provider", raw.get())?;
+        Ok(wishes.map(|Object(wishes)| wishes).unwrap_or_default())
     }
 
     /// Returns the highest price that it names, in USD per million tokens; what an image or a request may cost
@@ -76,8 +76,8 @@ impl<'a> Wishes<'a> {
         }
         let Some(raw) = self.max_price else { return Ok(None) };
         let wrong = || Problem::field("provider", "provider.max_price has the sides prompt and completion");
-        let sides: Option<Sides<'_>> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
-        let Some(Sides { prompt, completion }) = sides else { return Ok(None) };
+        let sides: Option<Object<Sides<'_>>> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
+        let Some(Object(Sides { prompt, completion })) = sides else { return Ok(None) };
         let side = |raw: Option<&RawValue>| raw.map_or(Ok(u64::MAX), |raw| number::side("provider", raw));
         Ok(Some(Price::new(side(prompt)?, side(completion)?)))
     }
@@ -112,15 +112,17 @@ impl<'a> Wishes<'a> {
         #[serde(untagged)]
         enum Written<'a> {
             Plain(#[serde(borrow)] Cow<'a, str>),
-            By {
-                #[serde(borrow)]
-                by: Cow<'a, str>,
-            },
+            By(#[serde(borrow)] Object<By<'a>>),
+        }
+        #[derive(Deserialize)]
+        struct By<'a> {
+            #[serde(borrow)]
+            by: Cow<'a, str>,
         }
         let wrong = || Problem::field("provider", "provider.sort is price, throughput or latency");
         let Some(raw) = self.sort else { return Ok(None) };
         let written: Option<Written<'_>> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
-        let Some(Written::Plain(by) | Written::By { by }) = written else { return Ok(None) };
+        let Some(Written::Plain(by) | Written::By(Object(By { by }))) = written else { return Ok(None) };
         match &*by {
             "price" => Ok(Some(Sort::Price)),
             "throughput" => Ok(Some(Sort::Throughput)),

@@ -338,3 +338,35 @@ fn no_owner_refuses_as_too_long_what_was_counted_as_fitting() {
         }
     }
 }
+
+#[test]
+fn what_is_wrong_is_named_as_whoever_asks_has_named_it() {
+    const CHAT: &str = r#""messages":[{"role":"user","content":"go"}]"#;
+    const IMAGE: &str = r#""messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x.example"}}]}]"#;
+    const INPUT: &str = r#""input":"go""#;
+    for (dialect, asked, field, value) in [
+        (Dialect::Chat, CHAT, "tool_choice", "5"),
+        (Dialect::Chat, CHAT, "stop", "7"),
+        (Dialect::Chat, CHAT, "seed", "\"x\""),
+        (Dialect::Chat, CHAT, "response_format", "\"json_object\""),
+        (Dialect::Chat, CHAT, "top_logprobs", "21"),
+        (Dialect::Chat, CHAT, "stream_options", "[true]"),
+        (Dialect::Chat, CHAT, "provider", "[]"),
+        (Dialect::Chat, CHAT, "provider", "[[\"plg_00000000000000000000000001\"]]"),
+        (Dialect::Chat, CHAT, "provider", "{\"max_price\":[1,1]}"),
+        (Dialect::Chat, CHAT, "provider", "{\"sort\":[\"price\"]}"),
+        (Dialect::Responses, INPUT, "max_output_tokens", "1.5"),
+        (Dialect::Responses, INPUT, "max_output_tokens", "0"),
+        (Dialect::Responses, INPUT, "reasoning", "5"),
+        (Dialect::Responses, INPUT, "reasoning", "{\"effort\":5}"),
+        (Dialect::Responses, INPUT, "text", "\"x\""),
+        (Dialect::Responses, INPUT, "metadata", "[]"),
+    ] {
+        let body = format!("{{{asked},\"{field}\":{value}}}");
+        let problem = read(dialect, &body).expect_err(&body);
+        assert_eq!(problem.field.as_deref(), Some(field), "{body}");
+        assert!(problem.message.contains(field), "{body}: {}", problem.message);
+    }
+    let problem = read(Dialect::Chat, &format!("{{{IMAGE}}}")).expect_err("an image that is elsewhere");
+    assert_eq!(problem.field.as_deref(), Some("messages"), "{}", problem.message);
+}

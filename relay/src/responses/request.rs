@@ -55,6 +55,11 @@ pub fn chat(body: &str) -> Result<(String, Box<Echo>), Problem> {
             return Err(Problem::field(field, sentence));
         }
     }
+    for field in ["metadata", "reasoning", "text"] {
+        if asked.get(field).is_some_and(|value| !value.is_object()) {
+            return Err(Problem::field(field, &format!("`{field}` must be an object")));
+        }
+    }
     let mut chat = Map::new();
     let mut messages = Vec::new();
     match asked.get("instructions") {

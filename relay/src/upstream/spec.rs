@@ -1,6 +1,6 @@
 //! What the operator says of an upstream.
 
-use rekursing_protocol::{Gpu, Nanos, Price, Pricing, name};
+use rekursing_protocol::{Gpu, Nanos, Price, Pricing, name, object::object};
 use serde::{Deserialize, Serialize};
 
 /// The body of `POST /api/gpu/register`.
@@ -15,13 +15,13 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// The GPU.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub gpu_info: GpuInfo,
     /// What it serves.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub capabilities: Capabilities,
     /// What it costs.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub pricing: Tariff,
 }
 
