@@ -17,6 +17,7 @@ const messages = [{ role: 'user', content: 'Echo: blue river k7x2' }];
 const whole = await client.chat.completions.create({ model, messages, temperature: 0 });
 assert.equal(whole.choices[0].message.content, 'blue river k7x2');
 assert.ok(whole.usage.completion_tokens > 0);
+assert.equal(whole._request_id, whole.rekursing.jobId);
 
 const stream = await client.chat.completions.create({
   model,

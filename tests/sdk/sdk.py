@@ -21,6 +21,7 @@ whole = client.chat.completions.create(model=model, messages=messages, temperatu
 assert whole.choices[0].message.content == "blue river k7x2", whole
 assert whole.choices[0].finish_reason == "stop", whole
 assert whole.usage.completion_tokens > 0, whole
+assert whole._request_id == whole.rekursing["jobId"], whole
 
 stream = client.chat.completions.create(
     model=model, messages=messages, temperature=0, stream=True, stream_options={"include_usage": True}

@@ -61,7 +61,8 @@ async fn in_a_page_of_another_origin_the_sdk_for_node_works() -> Result<()> {
         }
         const { output_text } = await client.responses.create({ model: MODEL, input: 'go' });
         const refused = await client.models.retrieve('no-such').catch(({ status, code }) => `${status} ${code}`);
-        return [whole.choices[0].message.content, streamed, output_text, refused];
+        const isNamed = whole._request_id === whole.rekursing.jobId;
+        return [whole.choices[0].message.content, streamed, output_text, refused, isNamed];
     })()";
     let package = built::node_modules()?.join("openai");
     let site = Site::start().await?;
@@ -75,6 +76,9 @@ async fn in_a_page_of_another_origin_the_sdk_for_node_works() -> Result<()> {
     tab.until("document.querySelector('main') !== null").await?;
     let asked = json!({"baseURL": format!("{}/v1", scene.relay.url("http")), "apiKey": key});
     let ask = ASK.replace("ASKED", &asked.to_string()).replace("MODEL", &json!(MODEL).to_string());
-    assert_eq!(tab.comes_to(&ask).await?, json!(["one two", "one two", "one two", "404 model_not_found"]));
+    assert_eq!(
+        tab.comes_to(&ask).await?,
+        json!(["one two", "one two", "one two", "404 model_not_found", true])
+    );
     Ok(())
 }

@@ -252,6 +252,12 @@ pub(super) async fn answer(
     } else {
         whole(house, dialect, reader, report, ad, items).await
     }?;
+    // OpenAI's SDKs show it under this name.
+    if dialect != Dialect::Inference
+        && let Some(job) = response.headers().get("x-rekursing-job").cloned()
+    {
+        response.headers_mut().insert("x-request-id", job);
+    }
     if is_free && let Ok(token) = HeaderValue::from_str(&house.receipts.token(job)) {
         response.headers_mut().insert("x-rekursing-receipt", token);
     }

@@ -293,6 +293,7 @@ fn cors(house: &Arc<House>) -> CorsLayer {
             REPLAYED,
             mcp::SESSION,
             named("x-rekursing-job"),
+            named("x-request-id"),
             named("x-rekursing-receipt"),
         ])
         .max_age(Duration::from_secs(3_600))
