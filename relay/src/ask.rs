@@ -28,6 +28,7 @@ use crate::{
     print::Print,
     responses::{self, Echo},
     tokens::{TOKEN_BYTES_MAX, Tokenizer},
+    vectors::Encoding,
 };
 
 /// Which route's words a page speaks.
@@ -73,6 +74,8 @@ pub struct Ask {
     pub tokenizer: Tokenizer,
     /// What a response says again of its request, on that route.
     pub echo: Option<Box<Echo>>,
+    /// How the page wants its vectors.
+    pub encoding: Encoding,
     /// Whether the answer is to be free, whoever asks.
     pub is_free: bool,
     /// The print of what is asked, as its page has written it; nothing of a free answer.
@@ -126,6 +129,8 @@ struct Own<'a> {
     prompt: Option<&'a RawValue>,
     #[serde(borrow, default)]
     input: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    encoding_format: Option<&'a RawValue>,
     #[serde(borrow, default)]
     tools: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -242,6 +247,7 @@ impl Ask {
             fields,
             tokenizer,
             echo: None,
+            encoding: if dialect == Dialect::Embedding { own.encoding()? } else { Encoding::Float },
             is_free,
             prompt_print,
             auto,
@@ -297,6 +303,14 @@ impl Own<'_> {
         number::within("top_p", self.top_p, 0.0, 1.0)?;
         number::within("presence_penalty", self.presence_penalty, -2.0, 2.0)?;
         number::within("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
+    }
+
+    fn encoding(&self) -> Result<Encoding, Problem> {
+        match self.encoding_format.map_or("null", RawValue::get) {
+            "null" | "\"float\"" => Ok(Encoding::Float),
+            "\"base64\"" => Ok(Encoding::Base64),
+            _ => Err(Problem::field("encoding_format", "encoding_format is float or base64")),
+        }
     }
 
     /// The highest price by either way of naming one; by both, the lower on each side.

@@ -59,4 +59,5 @@ pub mod ticket;
 pub mod tokens;
 pub mod top_ups;
 pub mod upstream;
+pub mod vectors;
 pub mod work;

@@ -132,6 +132,38 @@ async fn texts_become_vectors_and_are_paid_by_their_tokens() -> Result<()> {
 }
 
 #[tokio::test]
+async fn vectors_are_written_as_they_were_asked_for_whatever_the_model_server_writes() -> Result<()> {
+    const EMBEDDER: &str = "text-embed-script";
+    const TEXT: &str = "AAAAPwAAAMAAAIA+";
+    let relay = Relay::start().await?;
+    let script = Script::start(Dialect::Plain).await?;
+    script.set_names(&[EMBEDDER.to_owned()]);
+    let _node = Node::start(&relay, &script.url()).await?;
+    let page = relay.visitor();
+    let numbers = json!([0.5, -2.0, 0.25]);
+    let ask = |format: &str| json!({"model": EMBEDDER, "input": "red", "encoding_format": format});
+    for written in [&numbers, &json!(TEXT)] {
+        let rows = json!([{"object": "embedding", "index": 0, "embedding": written}]);
+        let usage = json!({"prompt_tokens": 1, "total_tokens": 1});
+        script.always(Reply::json(200, &json!({"object": "list", "data": rows, "usage": usage})));
+        for (format, told) in [("float", &numbers), ("base64", &json!(TEXT))] {
+            let answer = page.post("/v1/embeddings", &ask(format)).await?.expect(200)?;
+            assert_eq!(&answer["data"][0]["embedding"], told, "{written} as {format}");
+        }
+    }
+    let none = json!({"object": "list", "data": [{"index": 0, "embedding": [[0.5]]}]});
+    script.always(Reply::json(200, &none));
+    let refused = page.post("/v1/embeddings", &ask("base64")).await?;
+    assert_eq!((refused.status, refused.error_code()?.as_str()), (502, "provider_failed"));
+    let refused = page.post("/v1/embeddings", &ask("int8")).await?;
+    assert_eq!((refused.status, refused.json()?["error"]["param"].as_str()), (400, Some("encoding_format")));
+    let jobs = script.jobs();
+    assert_eq!(jobs.len(), 5);
+    assert!(jobs.iter().all(|job| job.body.get("encoding_format").is_none()), "no server is told");
+    relay.audit().await
+}
+
+#[tokio::test]
 async fn every_token_arrives_before_the_next_is_made() -> Result<()> {
     let scene = Scripted::start().await?;
     let gate = Gate::default();

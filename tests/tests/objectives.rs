@@ -34,7 +34,9 @@ async fn a_task_is_rated_by_embeddings_that_its_key_pays_for() -> Result<()> {
     let _node = Node::start(&relay, server.url()).await?;
     let page = relay.customer(&key);
     shop(&page).await?;
-    let task = json!({"project": "shop", "task": "Translate the manual into German"});
+    // However the caller's SDK would have its vectors written, the relay reads them here itself.
+    let task =
+        json!({"project": "shop", "task": "Translate the manual into German", "encoding_format": "base64"});
     let rated =
         page.clone().with("idempotency-key", "once").post("/api/agents/rate", &task).await?.expect(200)?;
     assert_eq!(

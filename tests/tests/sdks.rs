@@ -2,14 +2,15 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rekursing_tests::{
     browser::Browser,
     built, caller,
+    node::Node,
     program::{self, asks},
     relay::{FREE, Relay},
     scene::Scripted,
-    script::{Dialect, MODEL, Reply},
+    script::{Dialect, MODEL, Reply, Script},
     site::Site,
 };
 use serde_json::json;
@@ -32,6 +33,38 @@ async fn the_sdk_for_node_works() -> Result<()> {
     let mut node = Command::new("node");
     node.arg(program::path("sdk.mjs")).arg(built::node_modules()?);
     asks(node, calls()).await.map(drop)
+}
+
+/// Has a program ask for vectors, before a model server that writes lists of numbers whatever it is asked for.
+async fn embeds(mut command: Command) -> Result<()> {
+    const EMBEDDER: &str = "text-embed-script";
+    let (relay, key) = Relay::funded(FREE, "5.00").await?;
+    let script = Script::start(Dialect::Plain).await?;
+    script.set_names(&[EMBEDDER.to_owned()]);
+    let row = |index, embedding| json!({"object": "embedding", "index": index, "embedding": embedding});
+    let rows = [row(0, json!([0.5, -2.0, 0.25])), row(1, json!([1, 0, 0]))];
+    let usage = json!({"prompt_tokens": 2, "total_tokens": 2});
+    script.always(Reply::json(200, &json!({"object": "list", "model": "x", "data": rows, "usage": usage})));
+    let _node = Node::start(&relay, &script.url()).await?;
+    let url = format!("{}/v1", relay.url("http"));
+    let output = command.args([&url, &key, EMBEDDER]).output().await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(script.jobs().len(), 2);
+    relay.audit().await
+}
+
+#[tokio::test]
+async fn the_sdk_for_python_reads_the_vectors_of_a_server_that_knows_no_base64() -> Result<()> {
+    let mut python = Command::new(built::python()?);
+    python.arg(program::path("vectors.py"));
+    embeds(python).await
+}
+
+#[tokio::test]
+async fn the_sdk_for_node_reads_the_vectors_of_a_server_that_knows_no_base64() -> Result<()> {
+    let mut node = Command::new("node");
+    node.arg(program::path("vectors.mjs")).arg(built::node_modules()?);
+    embeds(node).await
 }
 
 /// Puts the modules of a package on a site, under its name.

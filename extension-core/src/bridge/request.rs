@@ -266,8 +266,9 @@ const CHAT: [(&str, Kind); 6] = [
 const COMPLETION: [(&str, Kind); 3] =
     [("prompt", Kind::OneWord), ("suffix", Kind::Word), ("echo", Kind::Flag)];
 
-const EMBEDDING: [(&str, Kind); 3] =
-    [("input", Kind::Words), ("dimensions", Kind::Count), ("encoding_format", Kind::Word)];
+/// `encoding_format` is not among them: every server writes lists of numbers where nothing else is asked for, and not
+/// every one writes anything else.
+const EMBEDDING: [(&str, Kind); 2] = [("input", Kind::Words), ("dimensions", Kind::Count)];
 
 /// Returns all that a call may set beside `model` and `stream`.
 fn allowed(call: Call) -> impl Iterator<Item = &'static (&'static str, Kind)> {

@@ -132,13 +132,25 @@ pub(super) fn embedding(raw: Option<&RawValue>, counting: Counting) -> Result<Pr
     let raw = raw.ok_or_else(|| Problem::field("input", "input is missing"))?.get();
     let texts: Vec<Cow<'_, str>> = match text(raw) {
         Some(text) => vec![text],
-        None => serde_json::from_str(raw)
-            .map_err(|_| Problem::field("input", "input is a text or a list of texts"))?,
+        None => serde_json::from_str(raw).map_err(|_| no_texts(raw))?,
     };
     if texts.is_empty() || texts.len() > INPUTS_MAX {
         return Err(Problem::field("input", "input holds 1 to 2048 texts"));
     }
     Ok(Prompt::of(raw, &texts, counting))
+}
+
+/// Refuses an input that holds no texts. Some libraries send the numbers of tokens, which differ from model to model.
+fn no_texts(raw: &str) -> Problem {
+    let are_tokens =
+        serde_json::from_str::<Vec<u64>>(raw).is_ok() || serde_json::from_str::<Vec<Vec<u64>>>(raw).is_ok();
+    let message = if are_tokens {
+        "input is a text or a list of texts, and no numbers of tokens, which are each model's own; LangChain's \
+         OpenAIEmbeddings sends texts with `check_embedding_ctx_length=False`"
+    } else {
+        "input is a text or a list of texts"
+    };
+    Problem::field("input", message)
 }
 
 /// Bytes for which a token is counted where a request holds more than its counted texts: a template may

@@ -148,6 +148,30 @@ fn completions_and_embeddings_take_their_own_inputs() {
     assert!(!ask.request.stream);
     assert_eq!((ask.request.kind, ask.request.prompt_tokens), (OfferKind::Embedding, 3));
     assert!(refused(Dialect::Embedding, r#"{"input":[]}"#).contains("input"));
+    for tokens in ["[9906,1917]", "[[9906],[1917,0]]"] {
+        let message = refused(Dialect::Embedding, &format!(r#"{{"input":{tokens}}}"#));
+        assert!(message.contains("check_embedding_ctx_length=False"), "{message}");
+    }
+    assert!(!refused(Dialect::Embedding, r#"{"input":[{}]}"#).contains("LangChain"));
+}
+
+#[test]
+fn vectors_are_asked_for_in_one_of_two_ways_which_the_model_server_is_not_told() {
+    for (format, encoding) in
+        [("null", Encoding::Float), ("\"float\"", Encoding::Float), ("\"base64\"", Encoding::Base64)]
+    {
+        let body = format!(r#"{{"input":"a","encoding_format":{format}}}"#);
+        let ask = read(Dialect::Embedding, &body).unwrap();
+        assert_eq!((ask.encoding, ask.fields.as_str()), (encoding, r#""input":"a""#));
+    }
+    for format in ["\"int8\"", "7"] {
+        let body = format!(r#"{{"input":"a","encoding_format":{format}}}"#);
+        let problem = read(Dialect::Embedding, &body).unwrap_err();
+        assert_eq!(problem.field.as_deref(), Some("encoding_format"), "{format}");
+    }
+    assert!(
+        read(Dialect::Chat, r#"{"messages":[{"role":"user","content":"x"}],"encoding_format":7}"#).is_ok()
+    );
 }
 
 #[test]

@@ -38,6 +38,7 @@ use crate::{
     sse::Encoder,
     stream::{Ending, Finish, Stream},
     switches::Feature,
+    vectors::{self, Encoding},
     work::{Part, Work},
 };
 
@@ -222,6 +223,7 @@ pub(super) async fn answer(
         fields,
         tokenizer,
         echo,
+        encoding,
         auto,
         prompt_print,
         mut request,
@@ -250,7 +252,7 @@ pub(super) async fn answer(
         let encoder = Encoder::new(dialect, include_usage, report).beside(ad);
         self::streamed(reader, encoder.numbered(is_numbered).responding(items)).await
     } else {
-        whole(house, dialect, reader, report, ad, items).await
+        whole(house, (dialect, encoding), reader, report, ad, items).await
     }?;
     // OpenAI's SDKs show it under this name.
     if dialect != Dialect::Inference
@@ -369,7 +371,7 @@ async fn streamed(mut reader: Reader, encoder: Encoder) -> Result<Response, Prob
 
 async fn whole(
     house: &House,
-    dialect: Dialect,
+    (dialect, encoding): (Dialect, Encoding),
     mut reader: Reader,
     mut report: Report,
     ad: Placing,
@@ -400,7 +402,7 @@ async fn whole(
                 Ok(items.whole(message, &finish.reason, &report)?.to_string())
             }
             (None, Dialect::Inference) => Ok(own(&finish, &report)),
-            (None, _) => openai(dialect, &finish, &report),
+            (None, _) => openai(dialect, encoding, &finish, &report),
         }
     };
     let json = if short { write() } else { house.aside(write).await.unwrap_or(Err(Problem::internal())) }?;
@@ -414,8 +416,9 @@ fn own(finish: &Finish, report: &Report) -> String {
     report.whole(&text, message, &finish.reason).to_string()
 }
 
-/// The server's own JSON, with the job's id, the model's public name and the relay's count.
-fn openai(dialect: Dialect, finish: &Finish, report: &Report) -> Result<String, Problem> {
+/// The server's own JSON, with the job's id, the model's public name and the relay's count, and its vectors as they were
+/// asked for.
+fn openai(dialect: Dialect, encoding: Encoding, finish: &Finish, report: &Report) -> Result<String, Problem> {
     // A name may be written with escapes.
     let mut fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(&finish.body).map_err(|_| {
         tracing::warn!("an answer that was counted does not parse as an object");
@@ -433,10 +436,24 @@ fn openai(dialect: Dialect, finish: &Finish, report: &Report) -> Result<String, 
         fields.insert("id".into(), &id);
         fields.insert("created".into(), &created);
     }
+    let vectors = fields.get("data").copied().filter(|_| dialect == Dialect::Embedding);
+    let vectors = vectors.and_then(|data| vectors::written(data, encoding));
+    match &vectors {
+        Some(vectors) => drop(fields.insert("data".into(), vectors)),
+        // Whoever waits for Base64 would decode whatever there is, and take it for vectors.
+        None if encoding == Encoding::Base64 => return Err(unreadable()),
+        None => {}
+    }
     fields.insert("model".into(), &model);
     fields.insert("usage".into(), &usage);
     fields.insert("rekursing".into(), &extension);
     serde_json::to_string(&fields).map_err(|_| Problem::internal())
+}
+
+/// What a model server gave as vectors cannot be read as any. It was charged for like every whole answer.
+fn unreadable() -> Problem {
+    let message = "the provider's vectors cannot be read";
+    Problem { charged: true, ..Problem::new(StatusCode::BAD_GATEWAY, "provider_failed", message) }
 }
 
 /// Tells of a job that came to nothing. One that was refused or failed was counted by the desk.

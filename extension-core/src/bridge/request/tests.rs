@@ -73,9 +73,9 @@ fn completions_and_embeddings_have_their_own_lists() {
         built(
             Call::Embedding,
             false,
-            &json!({"input": ["a"], "dimensions": 8, "encoding_format": "float", "temperature": 1})
+            &json!({"input": ["a"], "dimensions": 8, "encoding_format": "base64", "temperature": 1})
         ),
-        Ok(json!({"model": "tiny", "input": ["a"], "dimensions": 8, "encoding_format": "float"}))
+        Ok(json!({"model": "tiny", "input": ["a"], "dimensions": 8}))
     );
 }
 

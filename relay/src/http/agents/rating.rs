@@ -153,6 +153,8 @@ impl Rater {
     /// Has task and objectives made into vectors, and returns how close they are and what that cost.
     async fn embed(&self, job: JobId, task: &str, objectives: &[String]) -> Result<Embedded, Problem> {
         let mut body = self.embeddings.clone();
+        // They are read here, as lists.
+        body.remove("encoding_format");
         let texts: Vec<&str> = std::iter::once(task).chain(objectives.iter().map(String::as_str)).collect();
         body.insert("input".to_owned(), json!(texts));
         let body = Value::Object(body).to_string();

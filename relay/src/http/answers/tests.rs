@@ -154,7 +154,8 @@ fn an_answer_whose_names_are_written_with_escapes_is_told_like_any_other() {
     let (reason, first_token, generation) = ("stop".to_owned(), Span::ZERO, Span::ZERO);
     let finish = Finish { receipt, tier: Tier::Standard, reason, body, first_token, generation };
     let report = Report::new(JobId::from_bits(1), Moment(0), false);
-    let told: Value = serde_json::from_str(&openai(Dialect::Chat, &finish, &report).unwrap()).unwrap();
+    let told: Value =
+        serde_json::from_str(&openai(Dialect::Chat, Encoding::Float, &finish, &report).unwrap()).unwrap();
     assert_eq!((&told["x"], &told["id"]), (&json!(1), &json!(report.id(Dialect::Chat))));
     assert_eq!(told["model"], json!(report.model()));
 }
