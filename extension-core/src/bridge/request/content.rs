@@ -23,6 +23,9 @@ pub(super) fn messages(value: &str, object: &mut Object) -> Result<(), Refusal> 
             if key == "content" {
                 object.name("content");
                 content(value.get(), object)?;
+            } else if key == "role" && words(value.get()).is_ok_and(|role| role == "developer") {
+                // Model servers and their templates know it by its older name alone.
+                object.raw("role", "\"system\"");
             } else if let Some(known) = MESSAGE.iter().find(|known| **known == key) {
                 object.raw(known, value.get());
             }

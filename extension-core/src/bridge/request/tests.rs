@@ -58,6 +58,14 @@ fn a_chat_keeps_what_is_known_and_drops_the_rest() {
 }
 
 #[test]
+fn what_a_developer_says_is_told_to_the_model_server_as_the_systems() {
+    let roles = r#"{"messages":[{"role":"developer","content":"a"},{"role":"d\u0065veloper","content":"b"},{"role":"user","content":"c"}]}"#;
+    let request = build(Call::Chat, "m", false, roles).unwrap();
+    let expected = r#""messages":[{"role":"system","content":"a"},{"role":"system","content":"b"},{"role":"user","content":"c"}]"#;
+    assert!(request.body.contains(expected), "{}", request.body);
+}
+
+#[test]
 fn completions_and_embeddings_have_their_own_lists() {
     assert_eq!(
         built(
