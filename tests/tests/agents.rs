@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use rekursing_tests::{
+    caller::{self, Caller},
     database::Engine,
     eventually::{PATIENCE, eventually},
     mcp::{self, Agent},
@@ -79,6 +80,25 @@ async fn an_answer_is_told_as_it_comes_to_whoever_gives_a_token() -> Result<()> 
     ensure!(told.starts_with("1, 2, 3") || told.starts_with("1 2 3"), "{told:?}");
     assert_eq!(answer["result"]["structuredContent"]["text"], told);
     Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_gives_tools_is_told_what_the_model_calls() -> Result<()> {
+    let (relay, key) = Relay::funded(FREE, "5.00").await?;
+    let caller = Caller::start(&relay, 0).await?;
+    caller.script.next(caller::streamed());
+    let agent = Agent::open(&relay, Some(&key)).await?;
+    let tools =
+        json!([{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]);
+    let arguments = json!({"prompt": "What is the weather in Paris?", "model": MODEL, "tools": tools});
+    let called = agent.call("ask", &arguments).await?;
+    let told = &called["structuredContent"];
+    let function = json!({"name": "weather", "arguments": "{\"city\": \"Paris\"}"});
+    let calls = json!([{"id": "call_1", "type": "function", "function": function}]);
+    assert_eq!((&told["text"], &told["toolCalls"]), (&json!(""), &calls));
+    assert_eq!(told["finishReason"], "tool_calls");
+    assert_eq!(called["content"][1]["text"], calls.to_string(), "also for whoever reads the texts alone");
+    relay.audit().await
 }
 
 #[tokio::test]

@@ -69,8 +69,13 @@ impl Tools {
             answer = ask::ask(&self.routes, caller, body, &listener) => answer,
             () = context.ct.cancelled() => Err(json!({"code": "cancelled", "message": "the call was cancelled"})),
         };
-        let text = |answer: &Value| vec![answer["text"].as_str().unwrap_or_default().to_owned()];
-        told(answer, text)
+        let texts = |answer: &Value| {
+            let text = answer["text"].as_str().unwrap_or_default().to_owned();
+            let calls = answer.get("toolCalls").map(Value::to_string);
+            // Who is shown the texts alone sees the calls too.
+            std::iter::once(text).chain(calls).collect()
+        };
+        told(answer, texts)
     }
 }
 
