@@ -65,6 +65,7 @@ with client.responses.stream(**question) as stream:
 assert "".join(pieces) == response.output_text == "blue river k7x2", (pieces, response)
 short = client.responses.create(model=model, input="Once upon a time", max_output_tokens=1)
 assert short.status == "incomplete" and short.incomplete_details.reason == "max_output_tokens", short
+assert short.output[-1].status == "incomplete", short
 
 asked = {
     "model": caller,

@@ -38,7 +38,16 @@ struct Item {
     id: String,
     kind: Kind,
     text: String,
-    is_done: bool,
+    progress: Progress,
+}
+
+/// How far an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Growing,
+    Complete,
+    /// It was cut off.
+    Incomplete,
 }
 
 #[derive(Debug)]
@@ -142,7 +151,7 @@ impl Answer {
     pub fn finish(&mut self, reason: &str, report: &Report) -> Vec<Value> {
         let mut events = Vec::new();
         for at in 0..self.items.len() {
-            self.close(at, &mut events);
+            self.close(at, self.end_of(at, reason), &mut events);
         }
         let response = self.ended(report, &Outcome::Done { reason });
         let name =
@@ -167,10 +176,16 @@ impl Answer {
         if self.is_too_long() {
             return Err(Problem::response_too_long());
         }
-        for item in &mut self.items {
-            item.is_done = true;
+        for at in 0..self.items.len() {
+            self.items[at].progress = self.end_of(at, reason);
         }
         Ok(self.ended(report, &Outcome::Done { reason }))
+    }
+
+    /// Returns how far an item is in an answer that has ended for this reason: what cuts an answer off cuts its last item.
+    fn end_of(&self, at: usize, reason: &str) -> Progress {
+        let is_cut = incomplete(reason).is_some() && at + 1 == self.items.len();
+        if is_cut { Progress::Incomplete } else { Progress::Complete }
     }
 
     fn say(&mut self, said: Said, events: &mut Vec<Value>) {
@@ -246,7 +261,7 @@ impl Answer {
     fn open(&mut self, kind: Kind, events: &mut Vec<Value>) -> usize {
         // Texts follow each other; calls may grow side by side.
         if let Some(at) = self.growing.take() {
-            self.close(at, events);
+            self.close(at, Progress::Complete, events);
         }
         let at = self.items.len();
         match kind {
@@ -254,7 +269,7 @@ impl Answer {
             Kind::Reasoning | Kind::Message => self.growing = Some(at),
         }
         let id = format!("{}_{}_{at}", kind.prefix(), self.digits);
-        self.items.push(Item { id, kind, text: String::new(), is_done: false });
+        self.items.push(Item { id, kind, text: String::new(), progress: Progress::Growing });
         let mut item = self.item(at);
         let part = item.get_mut("content").map(|content| std::mem::replace(content, json!([]))[0].take());
         events.push(self.event("response.output_item.added", json!({"output_index": at, "item": item})));
@@ -265,9 +280,9 @@ impl Answer {
         at
     }
 
-    /// Tells that an item is complete, once.
-    fn close(&mut self, at: usize, events: &mut Vec<Value>) {
-        if std::mem::replace(&mut self.items[at].is_done, true) {
+    /// Tells that nothing more comes of an item, once.
+    fn close(&mut self, at: usize, progress: Progress, events: &mut Vec<Value>) {
+        if std::mem::replace(&mut self.items[at].progress, progress) != Progress::Growing {
             return;
         }
         let (place, item) = (self.place(at), self.item(at));
@@ -291,8 +306,8 @@ impl Answer {
 
     /// Returns an item as it is now.
     fn item(&self, at: usize) -> Value {
-        let Item { id, kind, text, is_done } = &self.items[at];
-        let status = if *is_done { "completed" } else { "in_progress" };
+        let Item { id, kind, text, progress } = &self.items[at];
+        let status = progress.name();
         match kind {
             Kind::Reasoning => json!({"id": id, "type": "reasoning", "status": status, "summary": [],
                 "content": [{"type": "reasoning_text", "text": text}]}),
@@ -309,13 +324,10 @@ impl Answer {
 
     fn ended(&self, report: &Report, outcome: &Outcome<'_>) -> Value {
         let (status, incomplete, error) = match outcome {
-            Outcome::Done { reason: "length" } => {
-                ("incomplete", json!({"reason": "max_output_tokens"}), Value::Null)
-            }
-            Outcome::Done { reason: "content_filter" } => {
-                ("incomplete", json!({"reason": "content_filter"}), Value::Null)
-            }
-            Outcome::Done { .. } => ("completed", Value::Null, Value::Null),
+            Outcome::Done { reason } => match incomplete(reason) {
+                Some(reason) => ("incomplete", json!({"reason": reason}), Value::Null),
+                None => ("completed", Value::Null, Value::Null),
+            },
             Outcome::Broke(problem) => {
                 ("failed", Value::Null, json!({"code": problem.code, "message": problem.message}))
             }
@@ -361,6 +373,26 @@ impl Answer {
         let head = json!({"type": name, "sequence_number": self.told});
         self.told += 1;
         with(head, fields)
+    }
+}
+
+/// Returns why an answer that ended for this reason is not whole; `None` where it is.
+fn incomplete(reason: &str) -> Option<&'static str> {
+    match reason {
+        "length" => Some("max_output_tokens"),
+        "content_filter" => Some("content_filter"),
+        _ => None,
+    }
+}
+
+impl Progress {
+    /// Returns what it is called.
+    const fn name(self) -> &'static str {
+        match self {
+            Progress::Growing => "in_progress",
+            Progress::Complete => "completed",
+            Progress::Incomplete => "incomplete",
+        }
     }
 }
 

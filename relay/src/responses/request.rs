@@ -60,6 +60,13 @@ pub fn chat(body: &str) -> Result<(String, Box<Echo>), Problem> {
             return Err(Problem::field(field, &format!("`{field}` must be an object")));
         }
     }
+    // Nothing is ever left out of a conversation: one that is too long for whoever answers is refused.
+    if asked
+        .get("truncation")
+        .is_some_and(|wish| !["auto", "disabled"].contains(&wish.as_str().unwrap_or_default()))
+    {
+        return Err(Problem::field("truncation", "truncation is auto or disabled"));
+    }
     let mut chat = Map::new();
     let mut messages = Vec::new();
     match asked.get("instructions") {
@@ -344,13 +351,16 @@ mod tests {
             ("tools", json!({"input": "x", "tools": {}})),
             ("tool_choice", json!({"input": "x", "tool_choice": {"type": "mcp"}})),
             ("text", json!({"input": "x", "text": {"format": {"type": "yaml"}}})),
+            ("truncation", json!({"input": "x", "truncation": "always"})),
         ] {
             let problem = chat(&body.to_string()).expect_err(field);
             assert_eq!(problem.field.as_deref(), Some(field), "{body}: {problem:?}");
         }
         let twice = chat(r#"{"input":"x","model":"a","mod\u0065l":"b"}"#).unwrap_err();
         assert_eq!(twice.code, "bad_request");
-        assert!(chat(r#"{"input":"x","background":false,"previous_response_id":null}"#).is_ok());
+        for taken in [r#""background":false,"previous_response_id":null"#, r#""truncation":"auto""#] {
+            assert!(chat(&format!(r#"{{"input":"x",{taken}}}"#)).is_ok(), "{taken}");
+        }
     }
 
     #[test]

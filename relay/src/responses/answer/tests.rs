@@ -120,6 +120,29 @@ fn an_answer_that_did_not_end_well_says_why() {
 }
 
 #[test]
+fn of_an_answer_that_was_cut_off_the_last_item_is_incomplete() {
+    let message = json!({"content": "Once upon", "reasoning_content": "Hm."});
+    let told = |response: &Value| {
+        let items = response["output"].as_array().unwrap().iter();
+        items.map(|item| item["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for (reason, statuses) in [
+        ("length", ["completed", "incomplete"]),
+        ("content_filter", ["completed", "incomplete"]),
+        ("stop", ["completed", "completed"]),
+    ] {
+        let (answer, report) = answer();
+        assert_eq!(told(&answer.whole(message.clone(), reason, &report).unwrap()), statuses, "{reason}");
+        let (mut answer, report) = self::answer();
+        answer.choices(&json!([{"delta": message}]).to_string());
+        let events = answer.finish(reason, &report);
+        let done = events.iter().rfind(|event| event["type"] == "response.output_item.done");
+        assert_eq!(done.unwrap()["item"]["status"], statuses[1], "{reason}");
+        assert_eq!(told(&events.last().unwrap()["response"]), statuses, "{reason}");
+    }
+}
+
+#[test]
 fn a_whole_message_is_the_same_items() {
     let (answer, report) = answer();
     let message = json!({"role": "assistant", "content": "Hello", "reasoning_content": "Hm.", "tool_calls": [
