@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 
 use self::{
     prompt::Counting,
-    routing::{Suffix, Wishes},
+    routing::{Shortcuts, Wishes},
 };
 use crate::{
     body, gate,
@@ -188,7 +188,7 @@ impl Ask {
             return Err(Problem::field("n", "one answer per request: n and best_of must be 1 or left out"));
         }
         own.sampling()?;
-        let (wish, suffix) = own.wish()?;
+        let (wish, shortcuts) = own.wish()?;
         let wishes = Wishes::read(own.provider)?;
         let tokenizer = match &wish {
             Wish::Named(model) => Tokenizer::of(model),
@@ -227,7 +227,7 @@ impl Ask {
             cost_max: own.max_cost.map(|cost| number::dollars("maxCost", cost)).transpose()?,
             millitokens_per_second_min: own.min_tps.map_or(Ok(0), number::millitokens)?,
             quantizations: own.quantizations(&wishes)?,
-            routing: wishes.routing(suffix)?,
+            routing: wishes.routing(shortcuts)?,
             needs_vision: prompt.images > 0,
             is_verified: false,
             topics: None,
@@ -235,7 +235,7 @@ impl Ask {
             stream: own.stream.unwrap_or(false) && call != Call::Embedding,
             left_by: Vec::new(),
         };
-        let is_free = suffix == Some(Suffix::Free);
+        let is_free = shortcuts.is_free;
         let asked =
             [own.messages, own.prompt, own.input].into_iter().flatten().find(|raw| raw.get() != "null");
         let prompt_print = asked.filter(|_| !is_free).and_then(|asked| print(job, payer, asked));
@@ -258,8 +258,8 @@ impl Ask {
 }
 
 impl Own<'_> {
-    fn wish(&self) -> Result<(Wish, Option<Suffix>), Problem> {
-        let (name, suffix) = routing::cut(self.model.as_deref().unwrap_or_default().trim());
+    fn wish(&self) -> Result<(Wish, Shortcuts), Problem> {
+        let (name, shortcuts) = routing::cut(self.model.as_deref().unwrap_or_default().trim())?;
         let wish = match name {
             "" | "auto" => Wish::Any,
             name if name.len() > MODEL_NAME_BYTES_MAX || name.chars().any(char::is_control) => {
@@ -270,7 +270,7 @@ impl Own<'_> {
             }
             name => Wish::Named(name.to_owned()),
         };
-        Ok((wish, suffix))
+        Ok((wish, shortcuts))
     }
 
     fn is_auto(&self) -> bool {

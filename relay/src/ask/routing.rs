@@ -14,15 +14,13 @@ use crate::{body, http::Problem};
 /// Most plugins in one list.
 const NAMED_MAX: usize = 64;
 
-/// A shortcut behind a model's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Suffix {
-    /// `:floor`, the lowest price.
-    Floor,
-    /// `:nitro`, the highest speed.
-    Nitro,
+/// The shortcuts behind a model's name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Shortcuts {
     /// `:free`, a free answer with an ad.
-    Free,
+    pub(super) is_free: bool,
+    /// `:floor`, the lowest price, or `:nitro`, the highest speed.
+    sort: Option<Sort>,
 }
 
 /// The object `provider`. What it has beside these fields is passed over.
@@ -49,11 +47,24 @@ pub(super) struct Wishes<'a> {
     zdr: Option<bool>,
 }
 
-/// Takes a shortcut off a model's name.
-pub(super) fn cut(model: &str) -> (&str, Option<Suffix>) {
-    let shortcuts = [(":floor", Suffix::Floor), (":nitro", Suffix::Nitro), (":free", Suffix::Free)];
-    let found = shortcuts.into_iter().find_map(|(text, suffix)| Some((model.strip_suffix(text)?, suffix)));
-    found.map_or((model, None), |(model, suffix)| (model, Some(suffix)))
+/// Takes the shortcuts off a model's name.
+pub(super) fn cut(mut model: &str) -> Result<(&str, Shortcuts), Problem> {
+    let mut shortcuts = Shortcuts::default();
+    while let Some((name, last)) = model.rsplit_once(':') {
+        let sort = match last {
+            "free" => None,
+            "floor" => Some(Sort::Price),
+            "nitro" => Some(Sort::Throughput),
+            _ => break,
+        };
+        if shortcuts.sort.is_some_and(|other| sort.is_some_and(|sort| sort != other)) {
+            let message = "the lowest price and the highest speed are two wishes: give `:floor` or `:nitro`";
+            return Err(Problem::field("model", message));
+        }
+        shortcuts = Shortcuts { is_free: shortcuts.is_free || last == "free", sort: shortcuts.sort.or(sort) };
+        model = name;
+    }
+    Ok((model, shortcuts))
 }
 
 impl<'a> Wishes<'a> {
@@ -83,12 +94,7 @@ impl<'a> Wishes<'a> {
     }
 
     /// Returns who may answer and who should; `None` where that is left to the market.
-    pub(super) fn routing(&self, suffix: Option<Suffix>) -> Result<Option<Box<Routing>>, Problem> {
-        let by_suffix = match suffix {
-            Some(Suffix::Floor) => Some(Sort::Price),
-            Some(Suffix::Nitro) => Some(Sort::Throughput),
-            Some(Suffix::Free) | None => None,
-        };
+    pub(super) fn routing(&self, shortcuts: Shortcuts) -> Result<Option<Box<Routing>>, Problem> {
         let denies_collection = match self.data_collection.as_deref() {
             None | Some("allow") => self.zdr == Some(true),
             Some("deny") => true,
@@ -101,7 +107,7 @@ impl<'a> Wishes<'a> {
             ignore: plugins(self.ignore.as_deref(), "ignore")?,
             order: plugins(self.order.as_deref(), "order")?,
             allows_fallbacks: self.allow_fallbacks != Some(false),
-            sort: self.sort()?.or(by_suffix),
+            sort: self.sort()?.or(shortcuts.sort),
             denies_collection,
         };
         Ok((routing != Routing::default()).then(|| Box::new(routing)))

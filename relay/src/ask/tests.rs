@@ -281,10 +281,18 @@ fn a_page_that_speaks_openrouters_words_is_understood() {
             Some(Sort::Price),
         ),
         ("m:free", "{}", Wish::Named("m".to_owned()), None),
+        ("m:free:nitro", "{}", Wish::Named("m".to_owned()), Some(Sort::Throughput)),
+        ("m:1b:floor:free:floor", "{}", Wish::Named("m:1b".to_owned()), Some(Sort::Price)),
+        ("m:free:1b", "{}", Wish::Named("m:free:1b".to_owned()), None),
     ] {
         let ask = ask(model, provider).unwrap();
-        assert_eq!((ask.is_free, &ask.request.model), (model.ends_with(":free"), &wish), "{model}");
+        let is_free = ["m:free", "m:free:nitro", "m:1b:floor:free:floor"].contains(&model);
+        assert_eq!((ask.is_free, &ask.request.model), (is_free, &wish), "{model}");
         assert_eq!(ask.request.routing.and_then(|routing| routing.sort), sort, "{model}");
+    }
+    for model in ["m:floor:nitro", "m:nitro:free:floor"] {
+        let problem = ask(model, "null").unwrap_err();
+        assert_eq!(problem.field.as_deref(), Some("model"), "{model} wants both");
     }
     for (provider, word) in [
         ("7", "provider"),
