@@ -8,6 +8,7 @@ pub mod answers;
 pub mod caller;
 mod channels;
 mod disputes;
+mod document;
 mod door;
 mod downloads;
 mod entries;

@@ -1,11 +1,12 @@
 //! The description of the HTTP surface for programs.
 
-use axum::{Extension, http::header, response::IntoResponse};
+use axum::{http::HeaderMap, response::Response};
 
-use super::site;
+use super::document::Document;
+
+static DESCRIPTION: Document = Document::new("application/json", include_bytes!("../../openapi.json"));
 
 /// `GET /openapi.json`
-pub(super) async fn document() -> impl IntoResponse {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (Extension(site::Text), kind, include_str!("../../openapi.json"))
+pub(super) async fn document(headers: HeaderMap) -> Response {
+    DESCRIPTION.answer(&headers)
 }

@@ -101,7 +101,6 @@ fn operators_page() -> Router<Arc<House>> {
         .route("/metrics", get(status::metrics))
         .route("/client/{file}", get(site::client))
         .route("/{file}", get(site::file))
-        .route_layer(site::compressed())
 }
 
 /// Routes of the operator's and of others, each of whom sees what is its own.
@@ -222,21 +221,18 @@ fn everyones() -> Router<Arc<House>> {
         .route("/api/stripe/webhook", post(top_ups::webhook))
         .route("/healthz", get(status::health))
         .route("/metrics", get(status::metrics))
-        .route("/download/updates.xml", get(downloads::updates))
-        .route("/download/{file}", get(downloads::file));
-
-    let site = Router::new()
         .route("/openapi.json", get(openapi::document))
         .route("/download", get(downloads::page))
+        .route("/download/updates.xml", get(downloads::updates))
+        .route("/download/{file}", get(downloads::file))
         .route("/", get(site::index))
         .route("/live", get(shows::live))
         .route("/live/{plugin}", get(shows::channel))
         .route("/models", get(shows::models))
         .route("/client/{file}", get(site::client))
-        .route("/{file}", get(site::file))
-        .route_layer(site::compressed());
+        .route("/{file}", get(site::file));
 
-    let others = owners.merge(pages).merge(readers).merge(anyone).merge(site);
+    let others = owners.merge(pages).merge(readers).merge(anyone);
     others.route_layer(from_fn(whole::whole)).merge(askers)
 }
 

@@ -373,7 +373,6 @@ fn as_page(written: Bytes) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     site::guard(headers);
-    response.extensions_mut().insert(site::Text);
     response
 }
 

@@ -1,16 +1,12 @@
 //! The pages, embedded in the program.
 
-use std::sync::LazyLock;
-
 use axum::{
     extract::Path,
-    http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
-use tower_http::compression::{CompressionLayer, predicate::Predicate};
 
-use super::{Problem, posted::Named, tagged};
+use super::{Problem, document::Document, posted::Named};
 
 /// What a page of ours may load and do.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -18,12 +14,12 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 macro_rules! file {
     ($name:literal, $kind:literal) => {
-        ($name, $kind, include_bytes!(concat!("../../../site/", $name)).as_slice())
+        ($name, Document::new($kind, include_bytes!(concat!("../../../site/", $name))))
     };
 }
 
 /// Every file of the site.
-const FILES: &[(&str, &str, &[u8])] = &[
+static FILES: [(&str, Document); 56] = [
     file!("account.html", "text/html; charset=utf-8"),
     file!("account.js", "text/javascript; charset=utf-8"),
     file!("advertise.html", "text/html; charset=utf-8"),
@@ -82,22 +78,6 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("write.js", "text/javascript; charset=utf-8"),
 ];
 
-/// The entity tags of the files, in their order.
-static TAGS: LazyLock<Vec<HeaderValue>> =
-    LazyLock::new(|| FILES.iter().map(|(_, _, bytes)| tagged::tag(bytes)).collect());
-
-/// Marks a response as text that is worth compressing.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Text;
-
-/// Compresses what is marked as [`Text`] for whoever takes it so. Everything else goes as it is: what streams must not
-/// wait, and of what is short nothing is saved.
-pub(super) fn compressed() -> CompressionLayer<impl Predicate> {
-    CompressionLayer::new().compress_when(|_: StatusCode, _: Version, _: &HeaderMap, marks: &Extensions| {
-        marks.get::<Text>().is_some()
-    })
-}
-
 /// `GET /`
 pub(super) async fn index(headers: HeaderMap) -> Response {
     serve("index.html", &headers)
@@ -124,15 +104,11 @@ pub(super) async fn client(name: Named, headers: HeaderMap) -> Response {
 }
 
 fn serve(name: &str, asked: &HeaderMap) -> Response {
-    let Some(at) = FILES.iter().position(|(known, ..)| *known == name) else {
+    let Some((_, document)) = FILES.iter().find(|(known, _)| *known == name) else {
         return Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here").into_response();
     };
-    let (_, kind, bytes) = FILES[at];
-    let mut response = tagged::tagged(Bytes::from_static(bytes), &TAGS[at], kind, asked);
+    let mut response = document.answer(asked);
     guard(response.headers_mut());
-    if response.status() == StatusCode::OK && kind != "image/png" {
-        response.extensions_mut().insert(Text);
-    }
     response
 }
 
@@ -165,7 +141,7 @@ mod tests {
             let (parts, body) = response.into_parts();
             (parts.status, parts.headers, to_bytes(body, 4 << 20).await.unwrap())
         };
-        for path in ["/", "/chat.js", "/client/index.js", "/live", "/models", "/openapi.json"] {
+        for path in ["/", "/chat.js", "/client/index.js", "/openapi.json"] {
             let (_, plain, whole) = ask(path, header::ACCEPT_ENCODING, "identity").await;
             assert_eq!(plain.get(header::CONTENT_ENCODING), None, "{path}");
             let (status, headers, packed) = ask(path, header::ACCEPT_ENCODING, "br, gzip;q=0.5").await;
@@ -175,13 +151,12 @@ mod tests {
             );
             assert_eq!(headers[header::VARY], "accept-encoding", "{path}");
             assert!(packed.len() < whole.len(), "{path}: {} of {}", packed.len(), whole.len());
-            if let Some(tag) = plain.get(header::ETAG) {
-                assert_eq!(headers[header::ETAG], tag, "{path}");
-                let (status, _, body) = ask(path, header::IF_NONE_MATCH, tag.to_str().unwrap()).await;
-                assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
-            }
+            let tag = &plain[header::ETAG];
+            assert_eq!(headers[header::ETAG], tag, "{path}");
+            let (status, _, body) = ask(path, header::IF_NONE_MATCH, tag.to_str().unwrap()).await;
+            assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
         }
-        for path in ["/phone-192.png", "/nope", "/api/llm/models"] {
+        for path in ["/phone-192.png", "/nope", "/live", "/api/llm/models"] {
             let (_, headers, _) = ask(path, header::ACCEPT_ENCODING, "gzip").await;
             assert_eq!(headers.get(header::CONTENT_ENCODING), None, "{path}");
         }
