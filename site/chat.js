@@ -152,6 +152,8 @@ function reopen() {
 }
 
 function showConversations() {
+  // Who is about to delete one presses again where he has pressed.
+  if ($('conversations').querySelector('[data-sure]')) return;
   const all = conversations();
   $('kept').hidden = all.length === 0;
   $('conversations').replaceChildren(...all.map((one) => {

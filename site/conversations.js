@@ -79,9 +79,12 @@ function merged(stored, own) {
 }
 
 /** Gives a page's own turn with what another page has found out about it. */
-function joined(own, { thumb, owed, paid, receipt }) {
+function joined(own, other) {
+  const { thumb, owed, paid, receipt } = other;
   const charged = own.owed && !owed ? { owed, paid, receipt } : {};
-  return { ...own, thumb: own.thumb ?? thumb, ...charged };
+  // Whoever has more of an answer has heard it for longer.
+  const fuller = other.text?.length > own.text.length ? other : own;
+  return { ...fuller, thumb: own.thumb ?? thumb, ...charged };
 }
 
 /** Finds what a job was asked and what it answered, to the letter; nothing where that is not known. */

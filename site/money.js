@@ -49,6 +49,7 @@ document.addEventListener('visibilitychange', async () => {
 });
 
 function showPremium(state) {
+  relax();
   premium = state;
   $('premium').hidden = !state;
   if (!state) return;
@@ -62,7 +63,7 @@ function showPremium(state) {
 // It costs something at once where it begins.
 const begins = () => (premium.renews || premium.until ? '' : `Yes, begin for ${usd(premium.price)}`);
 
-twice($('premium-change'), begins, async () => {
+const relax = twice($('premium-change'), begins, async () => {
   try {
     const body = premium.renews ? { renews: false } : { renews: true, price: premium.price };
     showPremium(await call('/api/account/premium', { method: 'PUT', body, once: unique() }));

@@ -136,8 +136,8 @@ async function metrics() {
   });
 }
 
-/** Writes a provider's id, behind his name where he has one. */
-const called = ({ pluginId, name }) => (name ? `${name} (${pluginId})` : pluginId);
+/** Writes a provider's id, and behind it what he calls himself: that may look like another's id. */
+const called = ({ pluginId, name }) => (name ? `${pluginId} (“${name}”)` : pluginId);
 
 /** Shows the payouts that have not ended. */
 async function payouts() {

@@ -2,7 +2,7 @@
 
 /**
  * Has a button do its work only when it is pressed again, once it has said what that is; where `sure()` has nothing
- * to say, at once. Left, it forgets that it was pressed.
+ * to say, at once. Left, it forgets that it was pressed. Gives a function that has it forget that.
  */
 export function twice(button, sure, work) {
   let before;
@@ -15,6 +15,8 @@ export function twice(button, sure, work) {
   };
   button.addEventListener('blur', relax);
   button.addEventListener('click', (event) => {
+    // The second press of a double click was not meant.
+    if (event.detail > 1) return undefined;
     const words = before ? '' : sure();
     if (!words) {
       relax();
@@ -24,5 +26,9 @@ export function twice(button, sure, work) {
     button.textContent = words;
     button.removeAttribute('aria-label');
     button.dataset.sure = 'true';
+    // Not every browser does that when it is clicked, and only what has the focus can lose it.
+    button.focus();
+    return undefined;
   });
+  return relax;
 }

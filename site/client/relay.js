@@ -46,7 +46,7 @@ class Patience {
     const { code, retryAfter } = error;
     const broke = code === 'cut' || code === 'unreachable';
     if (!broke && retryAfter === undefined) throw error;
-    const pause = broke ? this.#pause * (0.5 + Math.random()) : retryAfter * 1_000;
+    const pause = broke ? this.#pause * (0.5 + Math.random()) : Math.max(retryAfter * 1_000, this.#pause);
     this.#until ??= performance.now() + this.#ms;
     if (performance.now() + pause >= this.#until) throw error;
     this.#pause = Math.min(2 * this.#pause || 250, 5_000);
@@ -84,7 +84,7 @@ export class Relay {
     const error = (await response.json().catch(() => null))?.error ?? {};
     const told = response.headers.get('retry-after') ?? NaN;
     const seconds = isNaN(told) ? Math.max((Date.parse(told) - Date.now()) / 1_000, 0) : Number(told);
-    // Waiting changes no other refusal.
+    // No other refusal passes.
     const passes = [429, 503].includes(status) || ['ad_too_soon', 'idempotency_running'].includes(error.code);
     throw new RekursingError(error.code ?? `http_${status}`, error.message ?? `The relay answered ${status}.`, {
       status,
