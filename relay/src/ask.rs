@@ -184,8 +184,13 @@ impl Ask {
             return Ok(Ask { echo: Some(echo), prompt_print, ..ask });
         }
         let own: Own<'_> = body::read(body)?;
-        if own.n.is_some_and(|n| n != 1) || own.best_of.is_some_and(|n| n != 1) {
-            return Err(Problem::field("n", "one answer per request: n and best_of must be 1 or left out"));
+        for (field, many) in [("n", own.n), ("best_of", own.best_of)] {
+            if many.is_some_and(|many| many != 1) {
+                return Err(Problem::field(
+                    field,
+                    "one answer per request: n and best_of must be 1 or left out",
+                ));
+            }
         }
         own.sampling()?;
         let (wish, shortcuts) = own.wish()?;
@@ -286,14 +291,15 @@ impl Own<'_> {
 
     /// The page's limit. LM Studio's -1 stands for none.
     fn answer_tokens_max(&self) -> Result<Option<u64>, Problem> {
+        let named = self.max_completion_tokens.map_or("max_tokens", |_| "max_completion_tokens");
         let limit = self.max_completion_tokens.or(self.max_tokens).filter(|&limit| limit != -1);
         match limit {
             None => Ok(None),
             Some(limit @ 1..=ANSWER_TOKENS_MAX) => Ok(Some(limit.unsigned_abs())),
-            Some(_) => Err(Problem::field(
-                "max_tokens",
-                "max_tokens is a whole number from 1 to 10000000, or -1 for no limit",
-            )),
+            Some(_) => {
+                let message = format!("{named} is a whole number from 1 to 10000000, or -1 for no limit");
+                Err(Problem::field(named, &message))
+            }
         }
     }
 

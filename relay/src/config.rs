@@ -531,6 +531,11 @@ impl Config {
         if let Some(token) = &config.operator_token_sha256 {
             check_token(token)?;
         }
+        let is_nameless = !config.origins.is_empty() && config.origins.iter().all(|origin| origin == "*");
+        ensure!(
+            !is_nameless || config.downloads.is_none(),
+            "origins has to name the relay's own origin beside \"*\", because `downloads` tells browsers where it is"
+        );
         Ok(config)
     }
 
@@ -636,5 +641,8 @@ mod tests {
         let of_nothing = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
         let refused = Config::parse(&format!("operator_token_sha256 = \"{of_nothing}\"")).unwrap_err();
         assert!(refused.to_string().contains("no token"), "{refused}");
+        let refused = Config::parse("origins = [\"*\"]\ndownloads = \"d\"").unwrap_err();
+        assert!(refused.to_string().contains("own origin"), "{refused}");
+        Config::parse("origins = [\"*\", \"https://a.example\"]\ndownloads = \"d\"").unwrap();
     }
 }

@@ -44,6 +44,9 @@ fn rewritten(vector: &RawValue, encoding: Encoding) -> Option<Option<Box<RawValu
     match encoding {
         Encoding::Base64 if !is_text => {
             let numbers: Vec<f32> = serde_json::from_str(vector.get()).ok()?;
+            if !numbers.iter().all(|number| number.is_finite()) {
+                return None;
+            }
             let bytes: Vec<u8> = numbers.into_iter().flat_map(f32::to_le_bytes).collect();
             to_raw_value(&STANDARD.encode(bytes)).ok().map(Some)
         }
@@ -91,6 +94,7 @@ mod tests {
             (r#"[{"index":0}]"#, Encoding::Float),
             (r#"[{"embedding":[[0.5]]}]"#, Encoding::Base64),
             (r#"[{"embedding":null}]"#, Encoding::Base64),
+            (r#"[{"embedding":[1e39]}]"#, Encoding::Base64),
             (r#"[{"embedding":"AAAA"}]"#, Encoding::Float),
             (r#"[{"embedding":"AADAfw=="}]"#, Encoding::Float),
             (r#"[{"embedding":"no Base64"}]"#, Encoding::Float),

@@ -86,7 +86,7 @@ async fn a_caller_who_hangs_up_and_asks_again_by_the_same_name_has_one_payout(en
 async fn a_plugin_changes_its_payouts_so_often_and_no_more(engine: Engine) {
     let case = Case::new(engine, "").await;
     let mut changes = 0;
-    while code(&case.own(Method::DELETE, "/method", Value::Null).await.1) != "rate_limited" {
+    while changes < 60 && code(&case.own(Method::DELETE, "/method", Value::Null).await.1) != "rate_limited" {
         changes += 1;
     }
     assert!((30..60).contains(&changes), "{changes}");
