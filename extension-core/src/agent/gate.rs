@@ -63,8 +63,9 @@ impl Agent {
         }
     }
 
-    /// Looks at the choices again, and tells the relay when they let in jobs or no more.
-    pub(super) fn advance_gate(&mut self, now: Moment) {
+    /// Looks at the choices again, and tells the relay when they let in jobs or no more, or until when. Returns whether
+    /// it was told.
+    pub(super) fn advance_gate(&mut self, now: Moment) -> bool {
         let before = self.gate.closed.take();
         self.gate.around.own_use = self.watch.own_use().map(|own| self.gate.wall(own));
         let own = now;
@@ -92,6 +93,7 @@ impl Agent {
         if ends_jobs {
             self.give_back(own);
         }
+        turned
     }
 
     /// Ends every job so that the relay can give it to somebody else.

@@ -68,9 +68,11 @@ impl Agent {
         };
         self.memory.steered = Some(Change { at: wall, what });
         self.keep_now(now);
-        self.advance_gate(now);
         self.changed = true;
-        self.tell_inventory();
+        // The relay takes only so many inventories in a second.
+        if !self.advance_gate(now) {
+            self.tell_inventory();
+        }
         Ok(())
     }
 }

@@ -29,6 +29,7 @@ fn a_pause_from_a_phone_holds_as_if_it_had_been_set_at_the_computer() {
     assert_eq!((state.paused, state.steered.unwrap().what), (true, What::Paused));
 
     let (_, frames) = wish(&mut world, &json!({"rest": "hour"}));
+    assert_eq!(frames.len(), 2, "what is offered is told once: {frames:?}");
     let until = world.state().paused_until.unwrap();
     assert_eq!(frames[0]["inventory"]["paused_until"], json!(until), "a pause that ends is told as another");
 
