@@ -378,7 +378,14 @@ async fn after_consent_is_taken_back_opening_the_options_asks_the_relay_nothing(
     caller.welcome().await?;
     popup.close().await?;
     let options = owner.options().await?;
-    options.click("#withdraw").await?;
+    let has_asked = || async {
+        let asked = relay.asked();
+        let are_asked = |what: &str| asked.iter().any(|one| one.contains(what));
+        Ok(["/pairing/", "/group/", "/phones/"].into_iter().all(are_asked).then_some(()))
+    };
+    eventually("the page has asked what it shows", has_asked).await?;
+    // What it shows may still move the button under a mouse.
+    options.eval("document.querySelector('#withdraw').click()").await?;
     options.until("document.querySelector('#given').hidden").await?;
     options.close().await?;
 

@@ -301,8 +301,11 @@ async fn an_owner_pairs_a_phone_by_its_camera_pauses_and_prices_the_computer_fro
     phone.fill("#prices [name=output]", "0.2").await?;
     phone.click("#prices button").await?;
     phone.shows("#prices .outcome", "Saved on your computer").await?;
-    let live = relay.visitor().get("/api/live").await?.expect(200)?;
-    assert_eq!(live["providers"][0]["models"][0]["price"], asked);
+    eventually("everybody reads the price", || async {
+        let live = relay.visitor().get("/api/live").await?.expect(200)?;
+        Ok((live["providers"][0]["models"][0]["price"] == asked).then_some(()))
+    })
+    .await?;
     let kept = "chrome.storage.local.get('config').then(({ config }) => Object.values(config.prices)[0])";
     assert_eq!(options.eval(kept).await?, json!({"input": 50_000, "output": 200_000}));
 

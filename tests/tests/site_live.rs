@@ -13,7 +13,7 @@ use rekursing_tests::{
     scene::{ask, hear, text},
     script::{Dialect, Gate, MODEL, Reply, Script},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 const INFERENCE: &str = "/api/llm/inference";
 
@@ -202,6 +202,9 @@ async fn an_answer_is_seen_as_it_streams_and_whoever_is_to_be_asked_alone_is_the
         Ok((model["uptime"]["fiveMinutes"] == 1_000 && model["providers"] == 2).then_some(()))
     })
     .await?;
-    assert_eq!(page.get("/api/live").await?.expect(200)?["totals"]["jobsRunning"], Value::from(0));
-    Ok(())
+    eventually("nothing runs any more", || async {
+        let live = page.get("/api/live").await?.expect(200)?;
+        Ok((live["totals"]["jobsRunning"] == 0).then_some(()))
+    })
+    .await
 }
