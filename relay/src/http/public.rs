@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Problem, caller,
     posted::{Named, Peer, Shared},
+    tagged,
 };
 use crate::{
     chance,
@@ -125,8 +126,7 @@ fn open(now: Moment) -> Hour {
 fn respond(hour: Hour, slice: &Slice, crowd: &Crowd, seal: &Seal, asked: &HeaderMap) -> Response {
     let body = csv(hour, &slice.jobs, crowd, seal);
     let tag = format!("\"{}\"", &chance::hex(&Sha256::digest(&body))[..32]);
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
-    let is_known = known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
+    let is_known = HeaderValue::from_str(&tag).is_ok_and(|tag| tagged::has(asked, &tag));
     let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { body.into_response() };
     let headers = response.headers_mut();
     let mut set = |name, value: &str| {

@@ -28,7 +28,7 @@ pub(super) fn tagged(body: Bytes, tag: &HeaderValue, kind: &'static str, asked: 
 }
 
 /// Tells whether whoever asks has what this tag is of (RFC 9110, section 13.1.2).
-fn has(asked: &HeaderMap, tag: &HeaderValue) -> bool {
+pub(super) fn has(asked: &HeaderMap, tag: &HeaderValue) -> bool {
     let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
     let known = opaque(tag.as_bytes());
     let lists = asked.get_all(header::IF_NONE_MATCH).iter();
