@@ -1,6 +1,7 @@
 // The team that the account's GPUs are counted in.
 
 import { call } from './holder.js';
+import { twice } from './twice.js';
 import { make, moment, say, write } from './write.js';
 
 const PATH = '/api/account/team';
@@ -15,7 +16,7 @@ export async function showTeam() {
   $('team-name').textContent = `${team.name}, ${team.members === 1 ? 'one account' : `${team.members} accounts`}`;
   $('team-code').textContent = team.code;
   $('team-turn').hidden = !team.own;
-  sure($('team-leave'), false);
+  relax();
   $('team-others').replaceChildren(...(team.others ?? []).map(other));
 }
 
@@ -41,17 +42,10 @@ $('team-join').addEventListener('submit', (event) => {
   change(() => call(PATH, { method: 'PUT', body: { code: $('team-typed').value.trim() } }), 'You are in the team.');
 });
 $('team-turn').addEventListener('click', () => change(() => call(`${PATH}/code`, { method: 'POST', body: {} }), 'The team has a new code.'));
-$('team-leave').addEventListener('click', ({ target }) => {
-  // Asked for twice: only its code lets somebody in again.
-  if (!target.dataset.sure) return sure(target, true);
+// Only its code lets somebody in again.
+const relax = twice($('team-leave'), () => 'Yes, leave it', () => {
   change(() => call(PATH, { method: 'DELETE' }), 'You have left the team.');
 });
-
-function sure(button, is) {
-  if (is) button.dataset.sure = 'true';
-  else delete button.dataset.sure;
-  button.textContent = is ? 'Yes, leave it' : 'Leave the team';
-}
 
 async function change(work, done) {
   try {
