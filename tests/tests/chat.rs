@@ -326,18 +326,24 @@ async fn reload(tab: &Tab) -> Result<()> {
         .await
 }
 
-/// What the browser keeps.
-const KEPT: &str = "JSON.parse(localStorage.conversations ?? '[]')";
-
-#[tokio::test]
-async fn what_was_deleted_stays_so_and_a_conversation_that_is_opened_again_is_the_one_that_it_was()
--> Result<()> {
+/// A provider before a scripted server, the key of an account with a dollar, and a chat in which that key was typed.
+async fn paying() -> Result<(Scripted, String, Browser, Tab)> {
     let (relay, key) = Relay::funded(FREE, "1.00").await?;
     let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
     let browser = Browser::start().await?;
     let tab = open(&browser, &scene.relay, "/").await?;
     tab.fill("#key", &key).await?;
     tab.eval("document.querySelector('#key').dispatchEvent(new Event('input')), undefined").await?;
+    Ok((scene, key, browser, tab))
+}
+
+/// What the browser keeps.
+const KEPT: &str = "JSON.parse(localStorage.conversations ?? '[]')";
+
+#[tokio::test]
+async fn what_was_deleted_stays_so_and_a_conversation_that_is_opened_again_is_the_one_that_it_was()
+-> Result<()> {
+    let (scene, key, _browser, tab) = paying().await?;
     let gate = Gate::default();
     scene.script.next(Reply::gated(&["one", " two"], &gate));
     ask(&tab, "The first?").await?;
@@ -506,12 +512,7 @@ async fn a_page_that_is_given_no_clipboard_copies_all_the_same_and_says_where_it
 #[tokio::test]
 async fn an_answer_is_disputed_with_what_was_asked_also_where_an_earlier_one_was_replaced_since() -> Result<()>
 {
-    let (relay, key) = Relay::funded(FREE, "1.00").await?;
-    let scene = Scripted::before(relay, Dialect::LlamaCpp(4)).await?;
-    let browser = Browser::start().await?;
-    let tab = open(&browser, &scene.relay, "/").await?;
-    tab.fill("#key", &key).await?;
-    tab.eval("document.querySelector('#key').dispatchEvent(new Event('input')), undefined").await?;
+    let (scene, _key, _browser, tab) = paying().await?;
     for question in ["The first?", "The second?", "The third?"] {
         ask(&tab, question).await?;
         answered(&tab, "one two three").await?;
